@@ -1,0 +1,197 @@
+# METADATA
+# title: May this identity use this capability?
+# description: |
+#   Default deny. A call is allowed when the caller's manifest declares the capability (required_capabilities), or a
+#   live exception covers it. A block beats both. Ask for `decision`; `allow` and `deny` stay queryable by themselves.
+package crank.capability_access
+
+import data.crank.common
+
+# METADATA
+# title: The whole answer in one document
+# description: |
+#   exception is null, or the name of the exception that was applied or that failed: "<spiffe id>#*" for an
+#   exception for everything, else "<spiffe id>#<verb:name>".
+# scope: document
+# entrypoint: true
+decision := {
+	"allow": allow,
+	"mode": mode,
+	"grounds": _grounds_given,
+	"reasons": _reasons_given,
+	"exception": exception,
+	"policy_version": common.policy_version,
+	"decision_id": common.decision_id,
+}
+
+default allow := false
+
+# METADATA
+# description: Whether the call may go through
+# scope: document
+allow if {
+	_judgeable
+	count(_grounds) > 0
+}
+
+# METADATA
+# description: The sentences of the reasons; empty exactly when the call is allowed
+# scope: document
+deny contains entry.message if some entry in _reasons
+
+default mode := "enforce"
+
+# METADATA
+# description: |
+#   shadow only if data.enforcement says so: an entry for the caller or the capability goes before the default, and
+#   enforce wins between them. Blocks and malformed input are always enforced; an unknown mode is enforce.
+# scope: document
+mode := "shadow" if {
+	_judgeable
+	_shadowed
+	not _enforced_by_entry
+}
+
+default exception := null
+
+# METADATA
+# description: Name of the exception that was applied, or that would have been had it been live
+# scope: document
+exception := _exception_name if {
+	_judgeable
+	not _declared
+	_exception_state
+}
+
+_capability := concat(":", [input.action.verb, input.action.capability])
+
+_well_formed if {
+	common.is_well_formed
+	_has_verb
+	_has_capability
+}
+
+_has_verb if common.is_word(input.action.verb)
+
+_has_capability if common.is_word(input.action.capability)
+
+_faults contains fault if some fault in common.input_faults
+
+_faults contains "action.verb must be a lower-case word" if not _has_verb
+
+_faults contains "action.capability must be a lower-case word" if not _has_capability
+
+_blocked if common.identity_blocked
+
+_blocked if common.capability_blocked(_capability)
+
+# Only then are manifests and exceptions looked at.
+_judgeable if {
+	_well_formed
+	count(common.data_faults) == 0
+	not _blocked
+}
+
+_declared if {
+	is_array(common.manifest.required_capabilities)
+	_capability in common.manifest.required_capabilities
+}
+
+_grounds contains "declared" if _declared
+
+_grounds contains "exception" if _exception_state == "live"
+
+default _grounds_given := []
+
+_grounds_given := sort(_grounds) if allow
+
+default _reasons_given := []
+
+_reasons_given := sort(_reasons) if not allow
+
+_shadowed if data.enforcement.default == "shadow"
+
+_shadowed if data.enforcement.callers[common.spiffe_id] == "shadow"
+
+_shadowed if data.enforcement.capabilities[_capability] == "shadow"
+
+_enforced_by_entry if data.enforcement.callers[common.spiffe_id] != "shadow"
+
+_enforced_by_entry if data.enforcement.capabilities[_capability] != "shadow"
+
+_exception_entry := data.exceptions[common.spiffe_id]
+
+_exception_name := concat("", [common.spiffe_id, "#", _exception_scope])
+
+_exception_scope := "*" if _exception_entry.temporary_allow_all == true
+
+_exception_scope := _capability if {
+	not _exception_entry.temporary_allow_all == true
+	is_array(_exception_entry.capabilities)
+	_capability in _exception_entry.capabilities
+}
+
+# Undefined when there is no exception for this call, or no clock to measure it by.
+_exception_state := _expiry_state(_exception_entry) if {
+	_exception_scope
+	common.now_ns
+}
+
+# Rego compares across types and a string is greater than every number: an expiry that is not a number never counts.
+_expiry_state(entry) := "live" if {
+	is_number(entry.expires_after)
+	entry.expires_after > common.now_ns
+	entry.expires_after <= common.now_ns + common.max_exception_lifetime_ns
+} else := "expired" if {
+	is_number(entry.expires_after)
+	entry.expires_after <= common.now_ns
+} else := "invalid"
+
+_reasons contains common.reason("input_malformed", ["Request not authorized: ", fault]) if some fault in _faults
+
+_reasons contains common.reason("policy_data_malformed", ["Request not authorized: ", fault]) if {
+	some fault in common.data_faults
+}
+
+_reasons contains _refusal("identity_blocked", ": the identity is blocked") if {
+	_well_formed
+	common.identity_blocked
+}
+
+_reasons contains _refusal("capability_blocked", ": the capability is blocked") if {
+	_well_formed
+	common.capability_blocked(_capability)
+}
+
+_reasons contains _refusal("capability_not_declared", "") if {
+	_groundless
+	common.manifest
+}
+
+_reasons contains _refusal("worker_unknown", ": no manifest") if {
+	_groundless
+	not common.manifest
+}
+
+_reasons contains _refusal("exception_expired", ": its exception has expired") if {
+	_groundless
+	_exception_state == "expired"
+}
+
+_reasons contains _refusal("exception_invalid", ": its exception has no valid expiry") if {
+	_groundless
+	_exception_state == "invalid"
+}
+
+_groundless if {
+	_judgeable
+	count(_grounds) == 0
+}
+
+_refusal(code, detail) := common.reason(code, [
+	"Worker ",
+	common.spiffe_id,
+	" not authorized for capability ",
+	_capability,
+	detail,
+])

@@ -1,0 +1,47 @@
+# METADATA
+# description: What OPA's API answers to, and what it does not
+package system.authz_test
+
+import data.system.authz
+
+request(method, path) := {"method": method, "path": split(path, "/"), "params": {}}
+
+test_decisions_may_be_asked[path] if {
+	some path in [
+		"v1/data/crank/capability_access/decision",
+		"v1/data/crank/capability_access/allow",
+		"v1/data/crank/capability_access/deny",
+		"v1/data/crank/worker_registration/decision",
+	]
+	authz.allow with input as request("POST", path)
+}
+
+test_health_may_be_asked if authz.allow with input as request("GET", "health")
+
+test_health_may_be_asked_with_parameters if {
+	authz.allow with input as {"method": "GET", "path": ["health"], "params": {"bundles": [""], "plugins": [""]}}
+}
+
+test_everything_else_is_refused[note] if {
+	some note, row in {
+		"put a policy": ["PUT", "v1/policies/x"], "read policies": ["GET", "v1/policies"],
+		"delete a policy": ["DELETE", "v1/policies/x"], "config": ["GET", "v1/config"], "all data": ["GET", "v1/data"],
+		"data by post": ["POST", "v1/data"], "workers": ["POST", "v1/data/workers"], "put data": ["PUT", "v1/data/workers"],
+		"patch data": ["PATCH", "v1/data"], "query": ["POST", "v1/query"], "compile": ["POST", "v1/compile"],
+		"default decision": ["POST", ""], "batch": ["POST", "v1/batch/data/crank/capability_access/decision"],
+		"old api": ["POST", "v0/data/crank/capability_access/decision"], "metrics": ["GET", "metrics"],
+		"status": ["GET", "v1/status"], "decision by get": ["GET", "v1/data/crank/capability_access/decision"],
+		"decision replaced": ["PUT", "v1/data/crank/capability_access/decision"],
+		"below a decision": ["POST", "v1/data/crank/capability_access/decision/allow"],
+		"package": ["POST", "v1/data/crank/capability_access"],
+		"trailing slash": ["POST", "v1/data/crank/capability_access/allow/"],
+		"health written": ["POST", "health"], "below health": ["GET", "health/live"],
+	}
+	not authz.allow with input as request(row[0], row[1])
+}
+
+test_a_decision_takes_no_parameters if {
+	question := request("POST", "v1/data/crank/capability_access/decision")
+	not authz.allow with input as object.union(question, {"params": {"explain": ["full"]}})
+	not authz.allow with input as json.remove(question, ["/params"])
+}

@@ -1,0 +1,106 @@
+// Compiles the Rego of policies/ to policies/policy.wasm, with the hash of its sources beside it.
+//   node scripts/build-policy.ts           writes both files
+//   node scripts/build-policy.ts --check   builds again and compares byte for byte; exit 1 when they differ
+import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { gunzipSync } from 'node:zlib'
+import { policySourceHash } from '../src/controller/policy/source-hash.ts'
+import { findTool, pinOf } from './tools/native-tools.ts'
+import { run } from './tools/run.ts'
+
+export type BuiltPolicy = { readonly wasm: Buffer; readonly manifest: string }
+
+const ENTRYPOINTS = ['crank/capability_access/decision', 'crank/worker_registration/decision']
+const TAR_BLOCK = 512
+
+/** Compiles the Rego of `dir`; the same sources and the same OPA give the same bytes. */
+export async function buildPolicy(dir: string, opa: string): Promise<BuiltPolicy> {
+  const { sha256, files } = await policySourceHash(dir)
+  const wasm = await compile(dir, opa, files)
+  const manifest = {
+    source_sha256: sha256,
+    opa_version: (await pinOf('opa')).version,
+    entrypoints: ENTRYPOINTS,
+    wasm_sha256: createHash('sha256').update(wasm).digest('hex'),
+  }
+  return { wasm, manifest: `${JSON.stringify(manifest, null, 2)}\n` }
+}
+
+/** What is wrong with the built files in `dir`, in one sentence; undefined when they are what the Rego gives. */
+export async function findStalePolicy(dir: string, opa: string): Promise<string | undefined> {
+  const wasm = await readFile(wasmPath(dir)).catch(() => undefined)
+  const manifest = await readFile(manifestPath(dir), 'utf8').catch(() => undefined)
+  if (wasm === undefined || manifest === undefined) return stale(dir, 'policy.wasm or policy.wasm.json is missing')
+  const { sha256 } = await policySourceHash(dir)
+  if (!manifest.includes(`"source_sha256": "${sha256}"`)) return stale(dir, 'policy.wasm was built from other Rego')
+  const built = await buildPolicy(dir, opa)
+  if (!built.wasm.equals(wasm)) return stale(dir, 'policy.wasm is not what OPA makes of the Rego')
+  if (built.manifest !== manifest) return stale(dir, 'policy.wasm.json does not describe policy.wasm')
+  return undefined
+}
+
+async function compile(dir: string, opa: string, files: readonly string[]): Promise<Buffer> {
+  const work = await mkdtemp(join(tmpdir(), 'crank-policy-'))
+  try {
+    const bundle = join(work, 'bundle.tar.gz')
+    const entrypoints = ENTRYPOINTS.flatMap((name) => ['-e', name])
+    // From within the folder: file names are part of what is compiled, and must not depend on where it lies.
+    const { code, stdout, stderr } = await run(opa, ['build', '-t', 'wasm', ...entrypoints, '-o', bundle, ...files], {
+      cwd: dir,
+    })
+    if (code !== 0) throw new Error(`opa build failed in ${dir}: ${(stdout + stderr).trim()}`)
+    return readFromTar(gunzipSync(await readFile(bundle)), '/policy.wasm')
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** One file of a tar archive (POSIX ustar: name at 0, size in octal at 124, content padded to 512 bytes). */
+function readFromTar(tar: Buffer, name: string): Buffer {
+  for (let at = 0; at + TAR_BLOCK <= tar.length;) {
+    const size = Number.parseInt(tar.toString('latin1', at + 124, at + 136), 8) || 0
+    const start = at + TAR_BLOCK
+    if (tar.toString('latin1', at, at + 100).replace(/\0.*$/s, '') === name) return tar.subarray(start, start + size)
+    at = start + Math.ceil(size / TAR_BLOCK) * TAR_BLOCK
+  }
+  throw new Error(`opa build made a bundle without ${name}`)
+}
+
+function wasmPath(dir: string): string {
+  return join(dir, 'policy.wasm')
+}
+
+function manifestPath(dir: string): string {
+  return join(dir, 'policy.wasm.json')
+}
+
+function stale(dir: string, what: string): string {
+  return `${what} (${dir}): run npm run build:policy and commit both files`
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { check: { type: 'boolean' }, dir: { type: 'string' } } })
+  const dir = values.dir ?? join(import.meta.dirname, '..', 'policies')
+  const opa = await findTool('opa')
+  if (values.check) return report(await findStalePolicy(dir, opa))
+  const { wasm, manifest } = await buildPolicy(dir, opa)
+  await writeFile(wasmPath(dir), wasm)
+  await writeFile(manifestPath(dir), manifest)
+  process.stdout.write(`${wasmPath(dir)}: ${wasm.length} bytes\n`)
+  return 0
+}
+
+function report(fault: string | undefined): number {
+  if (fault === undefined) return 0
+  process.stderr.write(`${fault}\n`)
+  return 1
+}
+
+if (import.meta.main) {
+  process.exitCode = await main().catch((cause: unknown) =>
+    report(cause instanceof Error ? cause.message : String(cause)),
+  )
+}

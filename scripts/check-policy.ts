@@ -1,0 +1,84 @@
+// Every check of the policies: format, strict check, tests with full coverage, lint, and that policy.wasm is theirs.
+// All steps run before it fails, so that one run shows everything that is wrong.
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findStalePolicy } from './build-policy.ts'
+import { findTool } from './tools/native-tools.ts'
+import { run } from './tools/run.ts'
+
+type Step = { readonly name: string; readonly check: () => Promise<StepResult> }
+type StepResult = { readonly ok: boolean; readonly output: string }
+type Coverage = { readonly files: Readonly<Record<string, FileCoverage>> }
+type FileCoverage = { readonly coverage?: number; readonly not_covered?: readonly { start: { row: number } }[] }
+
+const ROOT = join(import.meta.dirname, '..')
+// By name, never the folder: a folder would put the data under data.data (design.md section 5).
+const DATA = [
+  'policies/data/worker_manifests.json',
+  'policies/data/enforcement.json',
+  'policies/data/blocked.json',
+  'exceptions:policies/data/exceptions.json',
+]
+
+/** What the tests leave out of the files that are not tests; empty when they cover everything. */
+export function uncovered(json: string): string[] {
+  const { files } = JSON.parse(json) as Coverage
+  return Object.entries(files)
+    .filter(([name, file]) => !name.endsWith('_test.rego') && file.coverage !== 100)
+    .map(
+      ([name, file]) =>
+        `${name}: line ${(file.not_covered ?? []).map(({ start }) => start.row).join(', ')} not covered`,
+    )
+}
+
+async function main(): Promise<number> {
+  const failed: string[] = []
+  for (const { name, check } of await steps()) {
+    const { ok, output } = await check()
+    process.stdout.write(`${ok ? 'ok  ' : 'FAIL'} ${name}\n${ok ? '' : `${output.trim()}\n`}`)
+    if (!ok) failed.push(name)
+  }
+  if (failed.length === 0) return 0
+  process.stderr.write(`policy check failed: ${failed.join(', ')}\n`)
+  return 1
+}
+
+async function steps(): Promise<Step[]> {
+  const opa = await findTool('opa')
+  const regal = await findTool('regal')
+  const rego = (await readdir(join(ROOT, 'policies')))
+    .filter((name) => name.endsWith('.rego'))
+    .map((n) => `policies/${n}`)
+  return [
+    { name: 'opa fmt --fail', check: () => command(opa, ['fmt', '--fail', '--diff', ...rego]) },
+    { name: 'opa check --strict', check: () => command(opa, ['check', '--strict', ...rego]) },
+    { name: 'opa test', check: () => command(opa, ['test', ...rego, ...DATA]) },
+    { name: 'opa test --coverage (100 %)', check: () => coverage(opa, [...rego, ...DATA]) },
+    { name: 'regal lint', check: () => command(regal, ['lint', '--no-color', 'policies']) },
+    { name: 'build-policy --check', check: () => wasm(opa) },
+  ]
+}
+
+async function command(file: string, args: readonly string[]): Promise<StepResult> {
+  const { code, stdout, stderr } = await run(file, args, { cwd: ROOT })
+  return { ok: code === 0, output: stdout + stderr }
+}
+
+async function coverage(opa: string, files: readonly string[]): Promise<StepResult> {
+  const { code, stdout, stderr } = await run(opa, ['test', '--coverage', ...files], { cwd: ROOT })
+  if (code !== 0) return { ok: false, output: stderr || 'not measured: a test failed' }
+  const missing = uncovered(stdout)
+  return { ok: missing.length === 0, output: missing.join('\n') }
+}
+
+async function wasm(opa: string): Promise<StepResult> {
+  const fault = await findStalePolicy(join(ROOT, 'policies'), opa)
+  return { ok: fault === undefined, output: fault ?? '' }
+}
+
+if (import.meta.main) {
+  process.exitCode = await main().catch((cause: unknown) => {
+    process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`)
+    return 1
+  })
+}

@@ -1,0 +1,21 @@
+// Real sockets and child processes: few workers, generous limits, nothing timed.
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/global-setup.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    env: { LOG_LEVEL: 'silent' },
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      exclude: ['src/cli/**', 'src/**/*-main.ts'],
+      reporter: ['text-summary', 'json-summary'],
+      thresholds: { lines: 85, functions: 85, branches: 80, statements: 85 },
+    },
+  },
+})
