@@ -1,0 +1,71 @@
+// The command line `crank`: which commands there are, and how each way of failing ends. What a command does is loaded when
+// it runs, so that `--help` stays quick.
+import { Command, CommanderError } from '@commander-js/extra-typings'
+import { auditCommand } from './cli/commands/audit.ts'
+import { certCommand } from './cli/commands/cert.ts'
+import { checkCommand } from './cli/commands/check.ts'
+import { controllerCommand } from './cli/commands/controller.ts'
+import { capabilitiesCommand, workersCommand } from './cli/commands/inventory.ts'
+import { invokeCommand } from './cli/commands/invoke.ts'
+import { workerCommand } from './cli/commands/worker.ts'
+import { describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
+import { paint, say } from './cli/output.ts'
+import { VERSION } from './platform/version.ts'
+
+const EXAMPLES = `Examples:
+  crank cert dev-ca                                  make development certificates under .crank/pki
+  crank check                                        what is wrong with this set-up, and how to mend it
+  crank invoke invoke hello_world --as streaming     call a capability as the streaming worker
+  crank audit tail -f --deny                         follow the denials
+`
+
+/** Runs `crank` with these arguments and sets the exit code of the process. Never rejects. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`crank audit tail | head`) is no fault.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal),
+  )
+  try {
+    await createProgram().parseAsync(argv, { from: 'user' })
+  } catch (cause: unknown) {
+    process.exitCode = reportFailure(cause)
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('crank')
+    .description('Crank controller: zero-trust capability router')
+    .version(VERSION, '-V, --version')
+    .addCommand(controllerCommand())
+    .addCommand(workerCommand())
+    .addCommand(invokeCommand())
+    .addCommand(workersCommand())
+    .addCommand(capabilitiesCommand())
+    .addCommand(checkCommand())
+    .addCommand(certCommand())
+    .addCommand(auditCommand())
+    .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
+  prepare(program, 'crank')
+  return program
+}
+
+/** Every command throws instead of exiting, and says after an error what it would have taken. */
+function prepare(command: Command, path: string): void {
+  const subcommands = command.commands.map((sub) => sub.name())
+  const flags = command.options.map((option) => option.long ?? option.flags)
+  command
+    .exitOverride()
+    .showHelpAfterError(
+      subcommands.length > 0
+        ? `commands: ${subcommands.join(', ')} (${path} --help)`
+        : `usage: ${path} ${command.usage()}\noptions: ${flags.join(', ')}`,
+    )
+  for (const sub of command.commands) prepare(sub as Command, `${path} ${sub.name()}`)
+}
+
+function reportFailure(cause: unknown): ExitCode {
+  if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.ok : EXIT.usage
+  const { exit, text } = describeFailure(cause)
+  say(`${paint('red', '×', process.stderr)} ${text}`)
+  return exit
+}

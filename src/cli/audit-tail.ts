@@ -1,0 +1,136 @@
+// `crank audit tail`: one line per record for people, the records as they stand in the file for programs.
+import type { ChainedRecord } from '../controller/audit/chain.ts'
+import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../controller/audit/reader.ts'
+import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
+import { paint, writeLine, type Colour } from './output.ts'
+
+type TailOptions = AuditOptions & {
+  follow?: true | undefined
+  lines?: string | undefined
+  deny?: true | undefined
+  who?: string | undefined
+  cap?: string | undefined
+  since?: string | undefined
+}
+
+const DEFAULT_LINES = 10
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const GOOD = new Set(['allow', 'completed'])
+
+/** Prints the last matching records; with `follow` it goes on until SIGINT or SIGTERM. */
+export async function tailAudit(options: TailOptions): Promise<ExitCode> {
+  const file = auditFileOf(options, process.env)
+  const filter = toFilter(options, Date.now())
+  const lines = parseLines(options.lines) ?? (options.since === undefined ? DEFAULT_LINES : Number.POSITIVE_INFINITY)
+  const print = (found: AuditRecord) => writeLine(options.output === 'json' ? found.text : formatRecord(found.record))
+  try {
+    if (options.follow === true) {
+      for await (const found of followAudit(file, filter, untilSignal(), lines)) print(found)
+    } else {
+      for (const found of await lastRecords(file, filter, lines)) print(found)
+    }
+  } catch (cause: unknown) {
+    throw unreadable(file, cause)
+  }
+  return EXIT.ok
+}
+
+/** One record as a line: when, what, who, which capability, why, and the ids to look further with. */
+export function formatRecord(record: ChainedRecord): string {
+  const { what, detail } = describe(record)
+  const who = text(record['requester_spiffe_id']) ?? text(record['remote_address']) ?? '-'
+  const ids = [label('decision', record['decision_id']), label('trace', record['trace_id'])]
+  const cells = [
+    record.timestamp,
+    paint(colourOf(record), what.padEnd(16)),
+    who,
+    text(record['capability']) ?? '-',
+    detail,
+  ]
+  return [...cells, ...ids].filter((cell) => cell !== '').join('  ')
+}
+
+async function lastRecords(file: string, filter: AuditFilter, lines: number): Promise<AuditRecord[]> {
+  let found: AuditRecord[] = []
+  for await (const record of readAudit(file, filter)) {
+    found.push(record)
+    // Cut now and then, not at every record: a file may hold millions.
+    if (found.length > lines + 1000) found = found.slice(-lines)
+  }
+  return found.slice(-lines)
+}
+
+function toFilter({ deny, who, cap, since }: TailOptions, nowMs: number): AuditFilter {
+  return {
+    ...(deny === true && { deny }),
+    ...(who !== undefined && { who }),
+    ...(cap !== undefined && { cap }),
+    ...(since !== undefined && { since: parseSince(since, nowMs) }),
+  }
+}
+
+/** `10m` ago, or a time. @throws {CliError} `usage` */
+function parseSince(when: string, nowMs: number): number {
+  const [, amount, unit = ''] = /^(\d{1,9})([smhd])$/.exec(when) ?? []
+  const unitMs = UNITS_MS[unit]
+  const sinceMs = amount !== undefined && unitMs !== undefined ? nowMs - Number(amount) * unitMs : Date.parse(when)
+  if (Number.isNaN(sinceMs)) {
+    throw new CliError(
+      EXIT.usage,
+      `--since "${when}": must be like 90s, 10m, 2h or 7d, or a time like 2026-11-23T10:00:00Z`,
+    )
+  }
+  return sinceMs
+}
+
+function parseLines(lines: string | undefined): number | undefined {
+  if (lines === undefined) return undefined
+  if (/^\d{1,9}$/.test(lines)) return Number(lines)
+  throw new CliError(EXIT.usage, `--lines "${lines}": must be a number`)
+}
+
+function untilSignal(): AbortSignal {
+  const controller = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort())
+  return controller.signal
+}
+
+function describe(record: ChainedRecord): { what: string; detail: string } {
+  switch (record.event) {
+    case 'policy_decision':
+      return { what: text(record['decision']) ?? '-', detail: reasonsOf(record) }
+    case 'worker_registration':
+      return { what: `register ${text(record['decision']) ?? '-'}`, detail: text(record['worker_id']) ?? '' }
+    case 'route_outcome':
+      return {
+        what: text(record['outcome']) ?? '-',
+        detail: `${String(record['status'])} ${String(record['duration_ms'])} ms`,
+      }
+    case 'identity_refused':
+    case 'request_refused':
+      return { what: 'refused', detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') }
+    default:
+      return { what: record.event, detail: '' }
+  }
+}
+
+function reasonsOf(record: ChainedRecord): string {
+  const reasons = record['reasons'] as readonly { message: string }[] | undefined
+  const error = text(record['error'])
+  return [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ')
+}
+
+function colourOf(record: ChainedRecord): Colour {
+  const verdict = text(record['decision']) ?? text(record['outcome'])
+  if (verdict !== undefined) return GOOD.has(verdict) ? 'green' : 'red'
+  return record.event.endsWith('_refused') ? 'red' : 'dim'
+}
+
+function label(name: string, value: unknown): string {
+  return typeof value === 'string' ? paint('dim', `${name}=${value}`) : ''
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

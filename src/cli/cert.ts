@@ -1,0 +1,117 @@
+// `crank cert`: mints development certificates and reads certificates.
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ensureDevCa, ensureDevPki, writeDevSvid } from '../platform/dev-pki.ts'
+import type { CredentialFiles } from '../platform/credentials.ts'
+import { parseSvid, type Svid } from '../platform/x509-svid.ts'
+import { formatLeft } from './checks/certificates.ts'
+import { certificateName, PKI_FOLDER, readStateConfig } from './client-config.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
+import { formatTable, paint, say, writeJson, writeLine, type Format } from './output.ts'
+
+type MintOptions = { stateDir?: string | undefined; trustDomain?: string | undefined; output: Format }
+
+/** What the controller and the bundled workers are called by. */
+export const BUNDLED_NAMES = ['controller', 'worker-hello-world', 'worker-streaming'] as const
+const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
+
+/** Makes the CA if it is missing, and certificates for the controller and the bundled workers where they are missing or old. */
+export async function makeDevCa(options: MintOptions): Promise<ExitCode> {
+  const { stateDir, trustDomain } = readStateConfig(options, process.env)
+  const pki = { dir: join(stateDir, PKI_FOLDER), trustDomain, now: Date.now }
+  const files = await ensureDevPki({ ...pki, names: BUNDLED_NAMES })
+  print(
+    BUNDLED_NAMES.map((name) => ({ name, ...files[name] })),
+    options,
+  )
+  return EXIT.ok
+}
+
+/** Issues one certificate by that CA, in place of the one that may be there. */
+export async function issueCertificate(worker: string, options: MintOptions): Promise<ExitCode> {
+  const name = certificateName(worker)
+  if (!NAME.test(name)) {
+    throw new CliError(EXIT.usage, `"${worker}" is no name: must be controller or worker-<name> (a-z, 0-9, -)`)
+  }
+  const { stateDir, trustDomain } = readStateConfig(options, process.env)
+  const pki = { dir: join(stateDir, PKI_FOLDER), trustDomain, now: Date.now }
+  print([{ name, ...(await writeDevSvid(await ensureDevCa(pki), name, pki)) }], options)
+  return EXIT.ok
+}
+
+/** Prints what a certificate says; `negative` if it is no X.509-SVID or not valid now. */
+export async function inspectCertificate(file: string, options: { output: Format }): Promise<ExitCode> {
+  const certificate = await readCertificateFile(file)
+  const svid = readSvid(certificate)
+  const faults = 'fault' in svid ? [svid.fault] : lifeFaults(svid, Date.now())
+  const facts = {
+    file,
+    spiffe_id: 'fault' in svid ? null : svid.spiffeId,
+    not_before: new Date(certificate.validFrom).toISOString(),
+    not_after: new Date(certificate.validTo).toISOString(),
+    issuer: certificate.issuer.replaceAll('\n', ', '),
+    serial_number: certificate.serialNumber.toLowerCase(),
+    sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    faults,
+  }
+  if (options.output === 'json') writeJson(facts)
+  else printFacts(facts, Date.now())
+  return faults.length === 0 ? EXIT.ok : EXIT.negative
+}
+
+type NamedFiles = CredentialFiles & { readonly name: string }
+
+function toJson({ name, certFile, keyFile, bundlePath }: NamedFiles) {
+  return { name, cert: certFile, key: keyFile, bundle: bundlePath }
+}
+
+function print(files: readonly NamedFiles[], { output }: MintOptions): void {
+  if (output === 'json') writeJson({ certificates: files.map(toJson) })
+  else printFiles(files)
+}
+
+function printFiles(files: readonly NamedFiles[]): void {
+  const columns = [
+    { title: 'NAME', cell: ({ name }: NamedFiles) => name },
+    { title: 'CRANK_TLS_CERT', cell: ({ certFile }: NamedFiles) => certFile },
+    { title: 'CRANK_TLS_KEY', cell: ({ keyFile }: NamedFiles) => keyFile },
+    { title: 'CRANK_TLS_BUNDLE', cell: ({ bundlePath }: NamedFiles) => bundlePath },
+  ]
+  writeLine(formatTable(columns, files))
+  say('For development only: the key of the CA lies beside them.')
+}
+
+async function readCertificateFile(file: string): Promise<X509Certificate> {
+  try {
+    return new X509Certificate(await readFile(file))
+  } catch (cause: unknown) {
+    throw new CliError(EXIT.usage, `${file} cannot be read as a certificate (PEM)`, { cause })
+  }
+}
+
+function readSvid(certificate: X509Certificate): Svid | { readonly fault: string } {
+  try {
+    return parseSvid(certificate.raw)
+  } catch (cause: unknown) {
+    return { fault: cause instanceof Error ? cause.message : String(cause) }
+  }
+}
+
+function lifeFaults({ notBeforeMs, notAfterMs }: Svid, nowMs: number): string[] {
+  if (nowMs < notBeforeMs) return ['the certificate is not valid yet: check the clock']
+  return nowMs >= notAfterMs ? ['the certificate has expired'] : []
+}
+
+type Facts = Readonly<Record<string, string | null | readonly string[]>> & {
+  faults: readonly string[]
+  not_after: string
+}
+
+function printFacts(facts: Facts, nowMs: number): void {
+  const { faults, ...rest } = facts
+  for (const [name, value] of Object.entries(rest)) writeLine(`${name.padEnd(14)} ${String(value ?? '-')}`)
+  const leftMs = Date.parse(facts.not_after) - nowMs
+  if (leftMs > 0) writeLine(`${'left'.padEnd(14)} ${formatLeft(leftMs)}`)
+  for (const fault of faults) writeLine(`${paint('red', '×')} ${fault}`)
+}

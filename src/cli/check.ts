@@ -1,0 +1,72 @@
+// `crank check`: runs the checks in the order in which one builds on the other, and prints what they found.
+import Type from 'typebox'
+import { loadConfig } from '../platform/env.ts'
+import { optionalText, timeSetting } from '../platform/settings.ts'
+import { auditFileOf } from './audit-config.ts'
+import { checkAudit } from './checks/audit.ts'
+import { checkCertificates } from './checks/certificates.ts'
+import { checkController } from './checks/controller.ts'
+import type { Finding, Status } from './checks/finding.ts'
+import { checkNode, checkSwitches } from './checks/node.ts'
+import { checkPolicy } from './checks/policy.ts'
+import { checkWorkers } from './checks/workers.ts'
+import { readStateConfig } from './client-config.ts'
+import { EXIT, type ExitCode } from './exit.ts'
+import { paint, writeJson, writeLine, type Colour, type Format } from './output.ts'
+
+type CheckOptions = { adminUrl?: string | undefined; stateDir?: string | undefined; output: Format }
+
+const CheckEnv = Type.Object({
+  CRANK_ADMIN_URL: Type.String({
+    default: 'http://127.0.0.1:9001',
+    pattern: '^https?://[^/]+$',
+    allowed: 'an http URL without a path, such as http://127.0.0.1:9001',
+  }),
+  CRANK_POLICY_DIR: Type.String({ default: 'policies' }),
+  OPA_URL: optionalText({ description: 'OPA sidecar' }),
+  OPA_TIMEOUT_MS: timeSetting(100, { description: 'deadline of one decision' }),
+})
+const GLYPHS: Readonly<Record<Status, readonly [string, Colour]>> = {
+  ok: ['√', 'green'],
+  warn: ['‼', 'yellow'],
+  fail: ['×', 'red'],
+}
+
+/** Prints all findings; `negative` if one of them is a failure. */
+export async function check(options: CheckOptions): Promise<ExitCode> {
+  const checks = await gather(options, process.env)
+  const passed = checks.every(({ status }) => status !== 'fail')
+  if (options.output === 'json') writeJson({ ok: passed, checks })
+  else for (const finding of checks) print(finding)
+  return passed ? EXIT.ok : EXIT.negative
+}
+
+async function gather(options: CheckOptions, env: NodeJS.ProcessEnv): Promise<Finding[]> {
+  const settings = loadConfig(CheckEnv, { env, flags: { CRANK_ADMIN_URL: options.adminUrl } })
+  const state = readStateConfig(options, env)
+  const certificates = await checkCertificates(state, env, Date.now)
+  const policy = await checkPolicy(
+    { policyDir: settings.CRANK_POLICY_DIR, opaUrl: settings.OPA_URL, timeoutMs: settings.OPA_TIMEOUT_MS },
+    Date.now,
+  )
+  const audit = await checkAudit(auditFileOf(options, env))
+  const controller = await checkController(settings.CRANK_ADMIN_URL, policy.revision)
+  const workers = await checkWorkers(controller.workers, certificates.controller, Date.now)
+  return [
+    checkNode(process.versions.node),
+    checkSwitches(env, process.execArgv),
+    ...certificates.findings,
+    ...policy.findings,
+    ...audit,
+    ...controller.findings,
+    ...workers,
+  ]
+}
+
+function print({ name, status, message, hint }: Finding): void {
+  const [glyph, colour] = GLYPHS[status]
+  writeLine(`${paint(colour, glyph)} ${name.padEnd(NAME_WIDTH)} ${message}`)
+  if (hint !== undefined) writeLine(`  ${' '.repeat(NAME_WIDTH)} ${paint('dim', `-> ${hint}`)}`)
+}
+
+const NAME_WIDTH = 18

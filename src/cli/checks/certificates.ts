@@ -1,0 +1,80 @@
+// Certificates: those of CRANK_TLS_*, else the development certificates of the state folder.
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TrustDomain } from '../../core/spiffe-id.ts'
+import { loadCredentials, type CredentialFiles, type Credentials } from '../../platform/credentials.ts'
+import { devFiles, PKI_FOLDER } from '../client-config.ts'
+import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+
+type State = { readonly stateDir: string; readonly trustDomain: TrustDomain }
+export type CertificateChecks = {
+  readonly findings: Finding[]
+  /** The set whose SPIFFE ID is the controller's, if it is among them and good. */
+  readonly controller: Credentials | undefined
+}
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const DEV_HINT = 'mint development certificates: crank cert dev-ca'
+
+/** Loads each set as the controller and the workers do: identity, key, chain, validity. */
+export async function checkCertificates(
+  state: State,
+  env: NodeJS.ProcessEnv,
+  now: () => number,
+): Promise<CertificateChecks> {
+  const { sets, hint } = await findSets(state, env)
+  if (sets.length === 0) {
+    const message = `CRANK_TLS_CERT is not set, and there are none in ${join(state.stateDir, PKI_FOLDER)}`
+    return { findings: [fail('certificates', message, DEV_HINT)], controller: undefined }
+  }
+  const checked = await Promise.all(sets.map((files) => checkSet(files, hint, now)))
+  const controllerId = env['CRANK_CONTROLLER_ID'] ?? `spiffe://${state.trustDomain}/controller`
+  const controller = checked.find(({ credentials }) => credentials?.spiffeId === controllerId)
+  return { findings: checked.map(({ finding }) => finding), controller: controller?.credentials }
+}
+
+async function findSets(
+  { stateDir, trustDomain }: State,
+  env: NodeJS.ProcessEnv,
+): Promise<{ sets: CredentialFiles[]; hint: string }> {
+  const { CRANK_TLS_CERT: certFile, CRANK_TLS_KEY: keyFile = '', CRANK_TLS_BUNDLE: bundlePath = '' } = env
+  if (certFile !== undefined && certFile !== '') {
+    return {
+      sets: [{ certFile, keyFile, bundlePath, trustDomain }],
+      hint: 'these are CRANK_TLS_CERT, _KEY and _BUNDLE',
+    }
+  }
+  const names = await readdir(join(stateDir, PKI_FOLDER)).catch((): string[] => [])
+  const sets = names.filter((name) => name.endsWith('.key') && names.includes(name.replace(/key$/, 'crt')))
+  return {
+    sets: sets.sort().map((name) => devFiles(stateDir, name.slice(0, -'.key'.length), trustDomain)),
+    hint: DEV_HINT,
+  }
+}
+
+async function checkSet(
+  files: CredentialFiles,
+  hint: string,
+  now: () => number,
+): Promise<{ finding: Finding; credentials: Credentials | undefined }> {
+  try {
+    const credentials = await loadCredentials(files, now)
+    return { finding: judgeLife(files, credentials, now()), credentials }
+  } catch (cause: unknown) {
+    // A certificate from the future and an expired one are the clock's fault more often than the CA's.
+    const clock = `this machine's clock says ${new Date(now()).toISOString()}`
+    return { finding: fail('certificate', `${messageOf(cause)} (${clock})`, hint), credentials: undefined }
+  }
+}
+
+function judgeLife({ certFile }: CredentialFiles, { spiffeId, notAfterMs }: Credentials, nowMs: number): Finding {
+  const message = `${certFile}: ${spiffeId}, ${formatLeft(notAfterMs - nowMs)} left`
+  if (notAfterMs - nowMs > DAY_MS) return ok('certificate', message)
+  return warn('certificate', message, 'have it renewed; it is taken over without a restart')
+}
+
+/** `6.9 days`, below two days in hours. */
+export function formatLeft(leftMs: number): string {
+  return leftMs > 2 * DAY_MS ? `${(leftMs / DAY_MS).toFixed(1)} days` : `${(leftMs / HOUR_MS).toFixed(1)} hours`
+}

@@ -1,0 +1,53 @@
+// The running controller, asked on its admin listener.
+import { request } from 'undici'
+import type { WorkerEntry, WorkersReply } from '../../core/wire.ts'
+import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+
+type Health = {
+  readonly version: string
+  readonly engine: string
+  readonly policy_revision: string
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly reason?: string }[]
+}
+
+const TIMEOUT_MS = 2000
+
+/** `workers` are the registered ones, undefined when the controller does not answer. */
+export async function checkController(
+  adminUrl: string,
+  revisionOnDisk: string | undefined,
+): Promise<{ findings: Finding[]; workers: readonly WorkerEntry[] | undefined }> {
+  try {
+    const health = (await getJson(`${adminUrl}/health`)) as Health
+    const { workers } = (await getJson(`${adminUrl}/workers`)) as WorkersReply
+    return { findings: judge(adminUrl, health, revisionOnDisk), workers }
+  } catch (cause: unknown) {
+    const hint = 'start it (crank controller, npm run demo), or say where its admin listener is: --admin-url'
+    return {
+      findings: [fail('controller', `no answer from ${adminUrl}: ${messageOf(cause)}`, hint)],
+      workers: undefined,
+    }
+  }
+}
+
+function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefined): Finding[] {
+  const red = health.checks.filter((check) => !check.ok)
+  const { version, engine, policy_revision: revision } = health
+  const findings = red.map(({ name, reason = 'not ready' }) =>
+    fail(`controller ${name}`, reason, 'the log of the controller says more'),
+  )
+  if (red.length === 0)
+    findings.push(ok('controller', `${adminUrl} is ready: ${version}, ${engine}, revision ${revision}`))
+  if (revisionOnDisk !== undefined && revision !== revisionOnDisk) {
+    const message = `the controller decides by revision ${revision}, the policy folder holds ${revisionOnDisk}`
+    findings.push(warn('policy revision', message, 'restart the controller, if it reads this folder'))
+  }
+  return findings
+}
+
+async function getJson(url: string): Promise<unknown> {
+  const { statusCode, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
+  const content = await body.text()
+  if (statusCode !== 200) throw new Error(`status ${statusCode}`)
+  return JSON.parse(content)
+}

@@ -1,0 +1,28 @@
+// What one check of `crank check` found.
+
+export type Status = 'ok' | 'warn' | 'fail'
+/** `hint`: how to mend it; every finding that is not ok has one. */
+export type Finding = {
+  readonly name: string
+  readonly status: Status
+  readonly message: string
+  readonly hint?: string
+}
+
+export function ok(name: string, message: string): Finding {
+  return { name, status: 'ok', message }
+}
+
+export function warn(name: string, message: string, hint: string): Finding {
+  return { name, status: 'warn', message, hint }
+}
+
+export function fail(name: string, message: string, hint: string): Finding {
+  return { name, status: 'fail', message, hint }
+}
+
+/** The message of anything thrown. */
+export function messageOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === '') return messageOf(cause.errors[0])
+  return cause instanceof Error ? cause.message : String(cause)
+}

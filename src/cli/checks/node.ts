@@ -1,0 +1,27 @@
+// Which Node runs, and whether its environment weakens TLS.
+import { refuseWeakening } from '../../platform/env.ts'
+import { fail, messageOf, ok, type Finding } from './finding.ts'
+
+/** As in bin/node-24.js, which is not part of the compiled source. */
+const OLDEST = { major: 24, minor: 11 }
+
+export function checkNode(version: string): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const fits = major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)
+  if (fits) return ok('node', version)
+  const needed = `${OLDEST.major}.${OLDEST.minor}`
+  return fail('node', `${version} is too old`, `needs Node >= ${needed}; in the repository: npm run crank -- check`)
+}
+
+export function checkSwitches(env: NodeJS.ProcessEnv, execArgv: readonly string[]): Finding {
+  try {
+    refuseWeakening(env, execArgv)
+    return ok('switches', 'nothing weakens TLS')
+  } catch (cause: unknown) {
+    return fail(
+      'switches',
+      messageOf(cause).replaceAll(/\n\s*/g, ' '),
+      'controller and workers refuse to start with these',
+    )
+  }
+}

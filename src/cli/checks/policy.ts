@@ -1,0 +1,50 @@
+// The policy folder and the engine that decides with it, asked the same questions as at the controller's start.
+import { parseOpaUrl } from '../../controller/opa-url.ts'
+import { createOpaHttp } from '../../controller/policy/opa-http.ts'
+import { createOpaWasm } from '../../controller/policy/opa-wasm.ts'
+import { loadPolicyFiles, type PolicyFiles } from '../../controller/policy/policy-files.ts'
+import { createSelfCheck } from '../../controller/policy/self-check.ts'
+import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+
+export type PolicySettings = {
+  readonly policyDir: string
+  readonly opaUrl: string | undefined
+  readonly timeoutMs: number
+}
+
+const BUILD_HINT = 'policy.wasm must be built from the Rego beside it: npm run build:policy'
+
+/** `revision` is that of the folder, undefined when it cannot be read. */
+export async function checkPolicy(
+  settings: PolicySettings,
+  now: () => number,
+): Promise<{ findings: Finding[]; revision: string | undefined }> {
+  try {
+    const files = await loadPolicyFiles(settings.policyDir, now())
+    const data = files.faults.map((fault) => warn('policy data', fault, 'the entry has no effect: mend or remove it'))
+    return { findings: [...data, await checkEngine(settings, files, now)], revision: files.revision }
+  } catch (cause: unknown) {
+    const hint = 'the folder of the Rego sources is set by CRANK_POLICY_DIR'
+    return { findings: [fail('policy', messageOf(cause), hint)], revision: undefined }
+  }
+}
+
+async function checkEngine(settings: PolicySettings, files: PolicyFiles, now: () => number): Promise<Finding> {
+  const { opaUrl, timeoutMs } = settings
+  const hint = opaUrl === undefined ? BUILD_HINT : `OPA_URL=${opaUrl}: is OPA running there, with this policy loaded?`
+  try {
+    const engine =
+      opaUrl === undefined
+        ? await createOpaWasm({ files, timeoutMs })
+        : createOpaHttp({ target: parseOpaUrl(opaUrl), timeoutMs })
+    try {
+      const fault = await createSelfCheck({ engine, files, now })()
+      if (fault === undefined) return ok('policy', `${engine.name} decides, revision ${files.revision}`)
+      return fail('policy', [fault.reason, fault.detail].filter((part) => part !== undefined).join(': '), hint)
+    } finally {
+      await engine.close()
+    }
+  } catch (cause: unknown) {
+    return fail('policy', messageOf(cause), hint)
+  }
+}

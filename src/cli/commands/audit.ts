@@ -1,0 +1,50 @@
+// `crank audit`: read the audit log, and prove that it is whole.
+import { Command, Option } from '@commander-js/extra-typings'
+import { outputOption, stateDirOption } from '../options.ts'
+
+/** `crank audit` */
+export function auditCommand() {
+  return new Command('audit')
+    .description('read the audit log, and prove that it is whole')
+    .addCommand(tailCommand())
+    .addCommand(verifyCommand())
+}
+
+function tailCommand() {
+  return new Command('tail')
+    .description('the last records; with -f also those to come')
+    .option('-f, --follow', 'stay and print records as they are written')
+    .option('-n, --lines <n>', 'how many (default 10; with --since all of them)')
+    .option('--deny', 'only refusals: denials, and callers without an identity')
+    .option('--who <text>', 'only callers whose SPIFFE ID contains this')
+    .option('--cap <capability>', 'only this capability, such as convert:document_to_pdf')
+    .option('--since <when>', 'only from then on: 90s, 10m, 2h, 7d ago, or an ISO 8601 time')
+    .addOption(auditFileOption())
+    .addOption(stateDirOption())
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  crank audit tail -f --deny\n  crank audit tail --who streaming --since 1h -o json',
+    )
+    .action(async (options) => {
+      const { tailAudit } = await import('../audit-tail.ts')
+      process.exitCode = await tailAudit(options)
+    })
+}
+
+function verifyCommand() {
+  return new Command('verify')
+    .description('check the hash chain; exit 1 at the first bad record, a gap or a torn last line')
+    .addOption(auditFileOption())
+    .addOption(stateDirOption())
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank audit verify --audit-file .crank/audit.jsonl')
+    .action(async (options) => {
+      const { verifyAuditFile } = await import('../audit-verify.ts')
+      process.exitCode = await verifyAuditFile(options)
+    })
+}
+
+function auditFileOption() {
+  return new Option('--audit-file <file>', 'audit log (CRANK_AUDIT_FILE, default <state-dir>/audit.jsonl)')
+}

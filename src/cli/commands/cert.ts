@@ -1,0 +1,55 @@
+// `crank cert`: development certificates, and what a certificate says.
+import { Command, Option } from '@commander-js/extra-typings'
+import { outputOption, stateDirOption } from '../options.ts'
+
+/** `crank cert` */
+export function certCommand() {
+  return new Command('cert')
+    .description('development certificates, and what a certificate says')
+    .addCommand(devCaCommand())
+    .addCommand(issueCommand())
+    .addCommand(inspectCommand())
+}
+
+function devCaCommand() {
+  return new Command('dev-ca')
+    .description('make a development CA, with certificates for the controller and the bundled workers')
+    .addOption(stateDirOption())
+    .addOption(trustDomainOption())
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank cert dev-ca --state-dir .crank')
+    .action(async (options) => {
+      const { makeDevCa } = await import('../cert.ts')
+      process.exitCode = await makeDevCa(options)
+    })
+}
+
+function issueCommand() {
+  return new Command('issue')
+    .argument('<name>', 'controller, or worker-<name>')
+    .description('issue a development certificate of that name')
+    .addOption(stateDirOption())
+    .addOption(trustDomainOption())
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank cert issue worker-email-classifier')
+    .action(async (name, options) => {
+      const { issueCertificate } = await import('../cert.ts')
+      process.exitCode = await issueCertificate(name, options)
+    })
+}
+
+function inspectCommand() {
+  return new Command('inspect')
+    .argument('<file>', 'certificate, PEM')
+    .description('identity, validity and faults of a certificate; exit 1 if it is no usable X.509-SVID')
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank cert inspect .crank/pki/controller.crt')
+    .action(async (file, options) => {
+      const { inspectCertificate } = await import('../cert.ts')
+      process.exitCode = await inspectCertificate(file, options)
+    })
+}
+
+function trustDomainOption() {
+  return new Option('--trust-domain <name>', 'SPIFFE trust domain (CRANK_TRUST_DOMAIN, default crank.local)')
+}

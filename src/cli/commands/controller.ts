@@ -1,0 +1,43 @@
+// `crank controller`: the options mirror the variables of the controller's configuration; a test compares the two.
+import { Command } from '@commander-js/extra-typings'
+import { addSettings, flagsOf, type Setting } from '../settings.ts'
+
+export const CONTROLLER_SETTINGS: readonly Setting[] = [
+  ['CRANK_PORT', '--port <n>', 'mTLS listener; 0: any free port (default 9000)'],
+  ['CRANK_HOST', '--host <address>', 'address of the mTLS listener (default 127.0.0.1)'],
+  ['CRANK_ADMIN_PORT', '--admin-port <n>', 'admin listener (default 9001)'],
+  ['CRANK_ADMIN_HOST', '--admin-host <address>', 'address of the admin listener (default 127.0.0.1)'],
+  ['CRANK_TRUST_DOMAIN', '--trust-domain <name>', 'SPIFFE trust domain (default crank.local)'],
+  ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'own SPIFFE ID (default spiffe://<trust domain>/controller)'],
+  ['CRANK_TLS_CERT', '--tls-cert <file>', 'certificate, PEM'],
+  ['CRANK_TLS_KEY', '--tls-key <file>', 'its key, PEM'],
+  ['CRANK_TLS_BUNDLE', '--tls-bundle <path>', 'trust bundle: a PEM file, or a folder of <trust-domain>.pem'],
+  ['CRANK_POLICY_DIR', '--policy-dir <dir>', 'folder of the policies (default policies)'],
+  ['OPA_URL', '--opa-url <url>', 'OPA sidecar, http://… or unix:///…; unset: embedded engine'],
+  ['OPA_TIMEOUT_MS', '--opa-timeout-ms <n>', 'deadline of one decision (default 100)'],
+  ['CRANK_STATE_DIR', '--state-dir <dir>', 'state folder (default .crank)'],
+  ['CRANK_AUDIT_FILE', '--audit-file <file>', 'audit log (default <state-dir>/audit.jsonl)'],
+  ['CRANK_AUDIT_SYNC', '--audit-sync <how>', 'fsync or write (default fsync)'],
+  ['CRANK_WORKER_HOSTS', '--worker-hosts <list>', 'hosts that worker URLs may name'],
+  ['TLS_REFUSE_UNVERIFIED', '--tls-refuse-unverified <bool>', 'refuse unverified peers in the handshake'],
+  ['HTTPS_ONLY', '--https-only <bool>', 'there is no other mode'],
+  ['CRANK_BODY_LIMIT_BYTES', '--body-limit-bytes <n>', 'largest JSON body (default 1 MiB)'],
+  ['CRANK_MAX_CONNECTIONS', '--max-connections <n>', 'open connections (default 10000)'],
+  ['CRANK_HEARTBEAT_INTERVAL_MS', '--heartbeat-interval-ms <n>', 'how often workers report (default 10000)'],
+  ['CRANK_DRAIN_TIMEOUT_MS', '--drain-timeout-ms <n>', 'how long calls may go on after SIGTERM (default 10000)'],
+  ['LOG_LEVEL', '--log-level <level>', 'trace, debug, info, warn, error, fatal or silent'],
+]
+
+/** `crank controller` */
+export function controllerCommand() {
+  return addSettings(new Command('controller'), CONTROLLER_SETTINGS)
+    .description('run the controller (every option is also a variable)')
+    .addHelpText(
+      'after',
+      '\nExample:\n  crank controller --port 9000 --tls-cert c.crt --tls-key c.key --tls-bundle crank.local.pem',
+    )
+    .action(async (options) => {
+      const { runController } = await import('../run-controller.ts')
+      await runController(flagsOf(options, CONTROLLER_SETTINGS))
+    })
+}

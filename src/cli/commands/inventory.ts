@@ -1,0 +1,27 @@
+// `crank workers` and `crank capabilities`: what is live, asked on the mTLS listener like any worker would.
+import { Command } from '@commander-js/extra-typings'
+import { outputOption, withClientOptions } from '../options.ts'
+
+/** `crank workers` */
+export function workersCommand() {
+  return withClientOptions(new Command('workers'))
+    .description('which workers are registered')
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank workers --as streaming')
+    .action(async (options) => {
+      const { listWorkers } = await import('../inventory.ts')
+      process.exitCode = await listWorkers(options)
+    })
+}
+
+/** `crank capabilities` */
+export function capabilitiesCommand() {
+  return withClientOptions(new Command('capabilities'))
+    .description('which capabilities are live, and who provides them')
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank capabilities --as streaming -o json')
+    .action(async (options) => {
+      const { listCapabilities } = await import('../inventory.ts')
+      process.exitCode = await listCapabilities(options)
+    })
+}

@@ -1,0 +1,27 @@
+// `crank invoke <verb> <capability>`: one call through the controller.
+import { Command, Option } from '@commander-js/extra-typings'
+import { outputOption, withClientOptions } from '../options.ts'
+
+const EXAMPLES = `
+Examples:
+  crank invoke invoke hello_world --as streaming --data '{"name":"Ada"}'
+  crank invoke stream text_events --as streaming --data @request.json
+  echo '{}' | crank invoke convert document_to_pdf --as streaming --data - -o json`
+
+/** `crank invoke` */
+export function invokeCommand() {
+  return withClientOptions(new Command('invoke'))
+    .argument('<verb>', 'such as convert')
+    .argument('<capability>', 'such as document_to_pdf')
+    .description('call a capability: the body on stdout, the rest on stderr; exit 1 if it was refused')
+    .option('-d, --data <json>', 'payload: JSON, @file, or - for stdin')
+    .option('--timeout-ms <n>', 'time until the first byte of the answer')
+    .option('--idempotency-key <key>', 'handed on to the worker')
+    .addOption(new Option('--priority <level>', 'how urgent').choices(['low', 'normal', 'high'] as const))
+    .addOption(outputOption())
+    .addHelpText('after', EXAMPLES)
+    .action(async (verb, capability, options) => {
+      const { invoke } = await import('../invoke.ts')
+      process.exitCode = await invoke({ verb, capability }, options)
+    })
+}

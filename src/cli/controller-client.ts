@@ -1,0 +1,74 @@
+// The mTLS connection of a command to the controller: the workers' own client, with the commands' way of failing.
+import type { SpiffeId } from '../core/spiffe-id.ts'
+import { loadCredentials, type Credentials, type CredentialSource } from '../platform/credentials.ts'
+import { refuseWeakening } from '../platform/env.ts'
+import { createPeerVerifier } from '../platform/peer.ts'
+import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
+import type { ClientConfig } from './client-config.ts'
+import { CliError, EXIT } from './exit.ts'
+
+/**
+ * Runs `use` with a client and closes it afterwards.
+ * @param use gets the client and the caller's SPIFFE ID
+ * @throws {CliError} `usage` when the certificate cannot be read, `unreachable` when a request got no answer
+ */
+export async function withControllerClient<T>(
+  config: ClientConfig,
+  now: () => number,
+  use: (client: ControllerClient, caller: SpiffeId) => Promise<T>,
+): Promise<T> {
+  refuseWeakening(process.env, process.execArgv)
+  const credentials = await readCredentials(config, now)
+  const client = createControllerClient({
+    controllerUrl: config.controllerUrl,
+    controllerId: config.controllerId,
+    source: fixedSource(credentials),
+    verifier: createPeerVerifier({ now }),
+  })
+  try {
+    return await use(failingAsUnreachable(client, config.controllerUrl), credentials.spiffeId)
+  } finally {
+    await client.close()
+  }
+}
+
+function failingAsUnreachable(client: ControllerClient, url: string): ControllerClient {
+  const orUnreachable = <T>(request: Promise<T>): Promise<T> =>
+    request.catch((cause: unknown) => {
+      throw unreachable(url, cause)
+    })
+  return {
+    route: (body, options) => orUnreachable(client.route(body, options)),
+    post: (path, body, options) => orUnreachable(client.post(path, body, options)),
+    get: (path, options) => orUnreachable(client.get(path, options)),
+    close: () => client.close(),
+  }
+}
+
+async function readCredentials(config: ClientConfig, now: () => number): Promise<Credentials> {
+  try {
+    return await loadCredentials(config.files, now)
+  } catch (cause: unknown) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new CliError(EXIT.usage, message, { cause, hint: 'for development certificates: crank cert dev-ca' })
+  }
+}
+
+/** A command is over before a certificate changes. */
+export function fixedSource(credentials: Credentials): CredentialSource {
+  const nothing = () => () => undefined
+  return { current: () => credentials, onChange: nothing, onFault: nothing, close: () => undefined }
+}
+
+function unreachable(url: string, cause: unknown): CliError {
+  return new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${rootMessage(cause)}`, {
+    cause,
+    hint: 'is it running? See: crank check',
+  })
+}
+
+/** Of connection errors to several addresses (AggregateError without a message) the first one. */
+export function rootMessage(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === '') return rootMessage(cause.errors[0])
+  return cause instanceof Error ? cause.message : String(cause)
+}

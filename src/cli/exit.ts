@@ -1,0 +1,36 @@
+// How `crank` ends: the exit codes, and the error that carries one.
+
+export const EXIT = { ok: 0, negative: 1, usage: 2, unreachable: 3, internal: 5 } as const
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+/** Listed in `crank --help`. */
+export const EXIT_CODES_HELP = `Exit codes:
+  0  it went well
+  1  negative answer: denied, refused, or a check failed
+  2  wrong usage or configuration
+  3  cannot reach the controller
+  5  internal error`
+
+/** Ends the command with `exit`; `message` is a sentence for the user, `hint` the next step. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+  readonly exit: ExitCode
+  readonly hint: string | undefined
+
+  constructor(exit: ExitCode, message: string, options?: ErrorOptions & { hint?: string }) {
+    super(message, options)
+    this.exit = exit
+    this.hint = options?.hint
+  }
+}
+
+/** What to say on stderr and how to end, for anything that a command threw. */
+export function describeFailure(cause: unknown): { exit: ExitCode; text: string } {
+  if (cause instanceof CliError) {
+    return { exit: cause.exit, text: cause.hint === undefined ? cause.message : `${cause.message}\n  ${cause.hint}` }
+  }
+  // By name: loading platform/env.ts for the class would load the schema compiler for every command.
+  if (cause instanceof Error && cause.name === 'ConfigError') return { exit: EXIT.usage, text: cause.message }
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+  return { exit: EXIT.internal, text: `internal error: ${text}` }
+}

@@ -1,0 +1,60 @@
+// `crank workers` and `crank capabilities`: GET on the mTLS listener, printed.
+import type { CapabilitiesReply, CapabilityEntry, WorkerEntry, WorkersReply } from '../core/wire.ts'
+import { readClientConfig } from './client-config.ts'
+import { withControllerClient } from './controller-client.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
+import type { ClientOptions } from './options.ts'
+import { formatTable, paint, say, writeJson, writeLine, type Column, type Format } from './output.ts'
+
+type InventoryOptions = ClientOptions & { output: Format }
+
+const WORKER_COLUMNS: readonly Column<WorkerEntry>[] = [
+  { title: 'WORKER', cell: (worker) => worker.worker_id },
+  { title: 'STATE', cell: (worker) => paintState(worker.state) },
+  { title: 'IN FLIGHT', cell: (worker) => String(worker.in_flight) },
+  { title: 'LAST HEARTBEAT', cell: (worker) => worker.last_heartbeat_at },
+  { title: 'CAPABILITIES', cell: (worker) => worker.capabilities.map(({ capability }) => capability).join(' ') },
+  { title: 'SPIFFE ID', cell: (worker) => worker.spiffe_id },
+]
+
+const CAPABILITY_COLUMNS: readonly Column<CapabilityEntry>[] = [
+  { title: 'CAPABILITY', cell: (entry) => entry.capability },
+  { title: 'VERSION', cell: (entry) => entry.schema.version },
+  { title: 'PROVIDERS', cell: (entry) => entry.providers.map(formatProvider).join(' ') },
+  { title: 'DESCRIPTION', cell: (entry) => entry.schema.description ?? '' },
+]
+
+/** Prints the registered workers. */
+export async function listWorkers(options: InventoryOptions): Promise<ExitCode> {
+  const { workers } = await get<WorkersReply>('/workers', options)
+  if (options.output === 'json') writeJson({ workers })
+  else if (workers.length === 0) say('no worker is registered')
+  else writeLine(formatTable(WORKER_COLUMNS, workers))
+  return EXIT.ok
+}
+
+/** Prints the live capabilities. */
+export async function listCapabilities(options: InventoryOptions): Promise<ExitCode> {
+  const { capabilities } = await get<CapabilitiesReply>('/capabilities', options)
+  if (options.output === 'json') writeJson({ capabilities })
+  else if (capabilities.length === 0) say('no capability is live')
+  else writeLine(formatTable(CAPABILITY_COLUMNS, capabilities))
+  return EXIT.ok
+}
+
+async function get<T>(path: string, options: InventoryOptions): Promise<T> {
+  return withControllerClient(readClientConfig(options, process.env), Date.now, async (client) => {
+    const { status, body } = await client.get(path)
+    if (status === 200) return body as T
+    const { error = 'no JSON answer', reason = '' } = (body ?? {}) as { error?: string; reason?: string }
+    throw new CliError(EXIT.negative, `${status} ${error}: ${reason}`)
+  })
+}
+
+function paintState(state: WorkerEntry['state']): string {
+  return paint(state === 'live' ? 'green' : 'yellow', state)
+}
+
+function formatProvider({ worker_id, state }: CapabilityEntry['providers'][number]): string {
+  return state === 'live' ? worker_id : `${worker_id} (${state})`
+}

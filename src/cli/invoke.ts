@@ -1,0 +1,114 @@
+// One call through POST /route: the body on stdout as it comes, who and how on stderr.
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { CapabilityError, makeCapability } from '../core/capability.ts'
+import { MAX_TIMEOUT_MS, type RouteBody } from '../core/wire.ts'
+import type { RouteAnswer } from '../worker/controller-client.ts'
+import { parseEvents, type RawEvent } from '../worker/sse.ts'
+import { readClientConfig } from './client-config.ts'
+import { withControllerClient } from './controller-client.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
+import type { ClientOptions } from './options.ts'
+import { paint, say, writeJson, type Format } from './output.ts'
+
+export type InvokeOptions = ClientOptions & {
+  data?: string | undefined
+  timeoutMs?: string | undefined
+  idempotencyKey?: string | undefined
+  priority?: 'low' | 'normal' | 'high' | undefined
+  output: Format
+}
+type Target = { verb: string; capability: string }
+
+/** Calls and prints. `negative` for every answer of 400 and above. */
+export async function invoke(target: Target, options: InvokeOptions): Promise<ExitCode> {
+  checkTarget(target)
+  const config = readClientConfig(options, process.env)
+  const body: RouteBody = { ...target, ...(await readRequest(options)) }
+  return withControllerClient(config, Date.now, async (client, caller) => {
+    const answer = await client.route(body)
+    if (options.output === 'json') writeJson({ ...summarise(answer), ...(await readBody(answer)) })
+    else await printAnswer(answer, caller)
+    return answer.status < 400 ? EXIT.ok : EXIT.negative
+  })
+}
+
+/** The whole body: the events of an event stream, JSON where it is JSON, else text. */
+export async function readBody(answer: RouteAnswer): Promise<{ body: unknown } | { events: RawEvent[] }> {
+  if (isEventStream(answer)) {
+    const events: RawEvent[] = []
+    for await (const event of parseEvents(answer.body)) events.push(event)
+    return { events }
+  }
+  const content = await text(answer.body)
+  return { body: parseJson(content) ?? content }
+}
+
+/** Whether the answer is a stream of server-sent events. */
+export function isEventStream(answer: RouteAnswer): boolean {
+  return answer.contentType.startsWith('text/event-stream')
+}
+
+function summarise({ status, decisionId, traceId, workerId }: RouteAnswer) {
+  return { status, decision_id: decisionId ?? null, trace_id: traceId ?? null, worker_id: workerId ?? null }
+}
+
+function checkTarget({ verb, capability }: Target): void {
+  try {
+    makeCapability(verb, capability)
+  } catch (cause: unknown) {
+    if (!(cause instanceof CapabilityError)) throw cause
+    throw new CliError(EXIT.usage, cause.message, { hint: 'such as: crank invoke convert document_to_pdf' })
+  }
+}
+
+async function readRequest(options: InvokeOptions): Promise<Partial<RouteBody>> {
+  return {
+    ...(options.data !== undefined && { payload: parsePayload(await readData(options.data)) }),
+    ...(options.timeoutMs !== undefined && { timeout_ms: parseTimeout(options.timeoutMs) }),
+    ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
+    ...(options.priority !== undefined && { priority: options.priority }),
+  }
+}
+
+async function readData(data: string): Promise<string> {
+  if (data === '-') return text(process.stdin)
+  if (!data.startsWith('@')) return data
+  try {
+    return await readFile(data.slice(1), 'utf8')
+  } catch (cause: unknown) {
+    throw new CliError(EXIT.usage, `--data ${data}: the file cannot be read`, { cause })
+  }
+}
+
+function parsePayload(content: string): unknown {
+  const value = parseJson(content)
+  if (value === undefined) throw new CliError(EXIT.usage, '--data must be JSON, @file with JSON in it, or - for stdin')
+  return value
+}
+
+function parseTimeout(value: string): number {
+  const ms = /^\d{1,9}$/.test(value) ? Number(value) : 0
+  if (ms >= 1 && ms <= MAX_TIMEOUT_MS) return ms
+  throw new CliError(EXIT.usage, `--timeout-ms "${value}": must be an integer from 1 to ${MAX_TIMEOUT_MS}`)
+}
+
+function parseJson(content: string): unknown {
+  try {
+    return JSON.parse(content)
+  } catch {
+    return undefined
+  }
+}
+
+async function printAnswer(answer: RouteAnswer, caller: string): Promise<void> {
+  const { status, decision_id, trace_id, worker_id } = summarise(answer)
+  say(`${paint(status < 400 ? 'green' : 'red', String(status), process.stderr)}  as ${caller}`)
+  say(`decision ${decision_id ?? '-'}  trace ${trace_id ?? '-'}  worker ${worker_id ?? '-'}`)
+  let last = '\n'
+  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+    process.stdout.write(chunk)
+    last = chunk.toString('latin1').slice(-1)
+  }
+  if (last !== '\n') process.stdout.write('\n')
+}

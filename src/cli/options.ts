@@ -1,0 +1,39 @@
+// Options that several commands share. Loaded for `--help`, so nothing heavy may be imported here.
+import { Option, type Command } from '@commander-js/extra-typings'
+import type { Format } from './output.ts'
+
+/** Who calls, and where the controller is. Everything but `as` overrides a variable; `as` names a development certificate. */
+export type ClientOptions = {
+  controllerUrl?: string | undefined
+  as?: string | undefined
+  cert?: string | undefined
+  key?: string | undefined
+  bundle?: string | undefined
+  stateDir?: string | undefined
+}
+
+/** `-o table|json`. */
+export function outputOption() {
+  const formats = ['table', 'json'] as const satisfies readonly Format[]
+  return new Option('-o, --output <format>', 'how to print').choices(formats).default('table' as const)
+}
+
+/** `--state-dir`, for commands that read the development certificates or the audit log. */
+export function stateDirOption() {
+  return new Option('--state-dir <dir>', 'state folder (CRANK_STATE_DIR, default .crank)')
+}
+
+/** The options of a command that calls the controller's mTLS listener. */
+export function withClientOptions<
+  A extends unknown[],
+  O extends Record<string, unknown>,
+  G extends Record<string, unknown>,
+>(command: Command<A, O, G>) {
+  return command
+    .option('--controller-url <url>', 'the controller (CONTROLLER_URL, default https://127.0.0.1:9000)')
+    .option('--as <worker>', 'call as this worker, with its development certificate of <state-dir>/pki')
+    .option('--cert <file>', 'certificate to call with (CRANK_TLS_CERT)')
+    .option('--key <file>', 'its key (CRANK_TLS_KEY)')
+    .option('--bundle <path>', 'trust bundle, PEM (CRANK_TLS_BUNDLE)')
+    .addOption(stateDirOption())
+}

@@ -1,0 +1,11 @@
+// Why a controller or worker could not start, as a sentence. Faults of the configuration come as ConfigError already.
+import { CliError, EXIT } from './exit.ts'
+
+/** Refusals with a sentence for the operator: certificates, policy folder, audit file. */
+const EXPECTED = new Set(['Error', 'AppError', 'PolicyFilesError', 'StalePolicyError', 'AuditFileError'])
+
+/** What to throw instead of `cause`; faults of the program itself are passed through. */
+export function startFailure(who: string, cause: unknown): unknown {
+  if (!(cause instanceof Error) || !EXPECTED.has(cause.name)) return cause
+  return new CliError(EXIT.usage, `${who} cannot start: ${cause.message}`, { cause, hint: 'see: crank check' })
+}

@@ -1,0 +1,79 @@
+// The first thing that happens to a request, before anybody looks at who sent it: it gets its ids, its span and its
+// place in the metrics.
+import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { ErrorCode } from '../core/errors.ts'
+import { parseTraceparent, type TraceContext } from '../core/trace-context.ts'
+import { HEADERS } from '../core/wire.ts'
+import { startSpan, traceContextOf } from '../platform/tracing.ts'
+import type { Metrics } from './metrics.ts'
+
+/** What every request has; `decided` turns true when its verdict is recorded, so that refusals are recorded once. */
+export type Arrival = {
+  readonly span: Span
+  readonly trace: TraceContext
+  decided: boolean
+  capability?: string
+  error?: ErrorCode
+}
+
+declare module 'fastify' {
+  // eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- only an interface merges
+  interface FastifyRequest {
+    arrival: Arrival
+  }
+}
+
+export type ArrivalOptions = { readonly tracer: Tracer; readonly metrics: Metrics }
+
+/** Fastify plugin: decorates requests with `arrival`; `request.id` is the decision id. */
+export const arrival = fp<ArrivalOptions>(
+  (app, { tracer, metrics }, done) => {
+    app.decorateRequest('arrival')
+    app.addHook('onRequest', (request, reply, next) => {
+      const span = serverSpan(request, tracer)
+      const trace = traceContextOf(span)
+      request.arrival = { span, trace, decided: false }
+      void reply.header(HEADERS.decisionId, request.id).header(HEADERS.traceId, trace.traceId)
+      reply.raw.once('close', () => {
+        leave(request, reply, metrics)
+      })
+      next()
+    })
+    done()
+  },
+  { name: 'arrival' },
+)
+
+/** The route's own span where @fastify/otel made one (every route but /route, design D12), else one by hand. */
+function serverSpan(request: FastifyRequest, tracer: Tracer): Span {
+  const made = otelSpan(request)
+  if (made !== null) return made
+  const route = request.routeOptions.url ?? 'unknown'
+  return startSpan(tracer, `${request.method} ${route}`, SpanKind.SERVER, parseTraceparent(parentHeader(request)), {
+    'http.request.method': request.method,
+    'http.route': route,
+    'url.scheme': 'https',
+  })
+}
+
+function parentHeader(request: FastifyRequest): string | undefined {
+  const header = request.headers[HEADERS.traceparent]
+  return typeof header === 'string' ? header : undefined
+}
+
+function leave(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
+  const { span, error } = request.arrival
+  const status = reply.raw.statusCode
+  metrics.answered({ route: request.routeOptions.url, status, code: error })
+  span.setAttribute('http.response.status_code', status)
+  if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+  span.end()
+}
+
+function otelSpan(request: FastifyRequest): Span | null {
+  // The decorator exists only where the plugin is registered, whatever its types say.
+  const { opentelemetry } = request as Partial<Pick<FastifyRequest, 'opentelemetry'>>
+  return opentelemetry?.call(request).span ?? null
+}

@@ -1,0 +1,59 @@
+// The hash chain. A record is one line of printable ASCII that ends in a line feed and begins with exactly
+//   {"v":1,"seq":<n>,"prev":"<64 hex>","hash":"<64 hex>",
+// followed by the members of the event. `hash` is the SHA-256 of the line's bytes without the line feed and without the
+// member `"hash":"<64 hex>",`; as `prev` is among those bytes, each hash covers all records before it. The first record
+// has `seq` 1 and a `prev` of 64 zeros. By hand:
+//   sed -n 7p audit.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
+import { hash as digest } from 'node:crypto'
+
+/** The last record: its number and its hash. */
+export type Head = { readonly seq: number; readonly hash: string }
+
+/** What a file without records continues from. */
+export const GENESIS: Head = { seq: 0, hash: '0'.repeat(64) }
+
+/** A record as it is read back. */
+export type ChainedRecord = {
+  readonly v: 1
+  readonly seq: number
+  readonly prev: string
+  readonly hash: string
+  readonly event: string
+  readonly timestamp: string
+} & Readonly<Record<string, unknown>>
+
+/** Why a line is not a record by itself, without looking at its neighbours. */
+export type LineFault = 'not_json' | 'malformed' | 'hash_mismatch'
+
+const START = /^\{"v":1,"seq":([1-9][0-9]{0,15}),"prev":"([0-9a-f]{64})",("hash":"([0-9a-f]{64})",)/
+const NOT_PRINTABLE = /[^\x20-\x7e]/
+
+/** Appends one event (as `serialiseEvent` gives it) to the chain: its line, line feed included, and the new head. */
+export function sealRecord(head: Head, members: string): { line: string; head: Head } {
+  const seq = head.seq + 1
+  const start = `{"v":1,"seq":${seq},"prev":"${head.hash}",`
+  const hash = digest('sha256', `${start}${members}}`, 'hex')
+  return { line: `${start}"hash":"${hash}",${members}}\n`, head: { seq, hash } }
+}
+
+/** Reads one line, without its line feed, and checks it against its own hash. */
+export function openRecord(line: string): ChainedRecord | LineFault {
+  const record = parseJson(line)
+  if (record === undefined) return 'not_json'
+  const start = START.exec(line)
+  if (start === null || NOT_PRINTABLE.test(line)) return 'malformed'
+  const [whole, seq, prev, hashMember, hash] = start
+  const hashed = whole.slice(0, whole.length - (hashMember?.length ?? 0)) + line.slice(whole.length)
+  if (digest('sha256', hashed, 'hex') !== hash) return 'hash_mismatch'
+  // From the text, not from the parsed object: a second member of the same name would win there.
+  return { ...record, v: 1, seq: Number(seq), prev, hash } as ChainedRecord
+}
+
+function parseJson(line: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? value : undefined
+  } catch {
+    return undefined
+  }
+}

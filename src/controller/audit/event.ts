@@ -1,0 +1,252 @@
+// What the audit log records: design section 6, names as they stand in the file. Every event of a kind has the same
+// members in the same order (null, not absent), so a denial and an allow differ only in their values.
+import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../../core/decision.ts'
+import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import type { TraceContext } from '../../core/trace-context.ts'
+
+/**
+ * `would_deny`: denied in shadow mode, so it passed. `error`: the policy engine gave no valid decision, so it was refused.
+ * `unevaluated`: the same in shadow mode, so it passed.
+ */
+export type AuditedDecision = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
+
+/** How a call ended. `refused`: allowed, but never sent to a worker. `unknown`: sent, and nobody knows what became of it. */
+export type Outcome = 'completed' | 'caller_left' | 'worker_failed' | 'timeout' | 'unknown' | 'refused'
+
+type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
+
+type Judged = {
+  readonly decision: AuditedDecision
+  readonly mode: Mode
+  readonly reasons: readonly Reason[]
+  readonly grounds: readonly string[]
+  readonly exception: string | null
+  readonly policy_version: string | null
+  readonly policy_revision: string
+  readonly engine: string
+  readonly evaluation_time_ms: number
+  readonly error: ErrorCode | null
+  /** With `timestamp`, `source` and `priority`: what a replay of the decision needs beside the identity and the capability. */
+  readonly now_ns: string
+  readonly source: string
+  readonly priority: Priority
+}
+
+export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly timestamp: string } & Traced & {
+    readonly requester_spiffe_id: string
+    readonly capability: string
+  } & Judged & { readonly route: string; readonly idempotency_key_present: boolean }
+
+export type WorkerRegistrationEvent = { readonly event: 'worker_registration'; readonly timestamp: string } & Traced & {
+    readonly requester_spiffe_id: string
+    readonly worker_id: string
+    readonly worker_url: string
+    readonly capabilities: readonly string[]
+  } & Judged
+
+export type RouteOutcomeEvent = { readonly event: 'route_outcome'; readonly timestamp: string } & Traced & {
+    readonly requester_spiffe_id: string
+    readonly capability: string
+    readonly worker_id: string | null
+    readonly status: number | null
+    readonly outcome: Outcome
+    readonly error: ErrorCode | null
+    readonly duration_ms: number
+    readonly attempts: number
+  }
+
+/** A peer without an identity. `count` > 1: that many in one second, the ids and the address left out (refusal-budget). */
+export type IdentityRefusedEvent = {
+  readonly event: 'identity_refused'
+  readonly timestamp: string
+  readonly decision_id: string | null
+  readonly trace_id: string | null
+  readonly error: IdentityErrorCode
+  readonly remote_address: string | null
+  readonly count: number
+}
+
+/** A known peer whose request was refused before a decision: limits, schema. `count` as in IdentityRefusedEvent. */
+export type RequestRefusedEvent = {
+  readonly event: 'request_refused'
+  readonly timestamp: string
+  readonly decision_id: string | null
+  readonly trace_id: string | null
+  readonly requester_spiffe_id: string | null
+  readonly error: ErrorCode
+  readonly reason: string | null
+  readonly count: number
+}
+
+/** What happens to the controller and to its log. */
+export type LifeEvent = { readonly timestamp: string } & (
+  | { readonly event: 'policy_changed'; readonly old_revision: string | null; readonly new_revision: string }
+  | {
+      readonly event: 'controller_started'
+      readonly version: string
+      readonly engine: string
+      readonly policy_revision: string
+    }
+  | { readonly event: 'controller_stopped'; readonly reason: string }
+  | { readonly event: 'audit_repaired'; readonly bytes_removed: number }
+  | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
+)
+
+export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent
+export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
+
+/** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
+export type Verdict =
+  | Decision
+  | (Omit<Decision, 'decision'> & { readonly decision: 'would_deny' })
+  | { readonly decision: 'error' | 'unevaluated'; readonly mode: Mode; readonly error: ErrorCode }
+
+/** The circumstances of one evaluation. */
+export type Evaluation = {
+  readonly trace: TraceContext
+  readonly engine: string
+  readonly policyRevision: string
+  readonly evaluationTimeMs: number
+}
+
+/** The record of a decision about a call. `route`: the route's template, such as `/route/{verb}/{capability}`. */
+export function policyDecision(
+  asked: Evaluation & { readonly input: PolicyInput; readonly route: string; readonly idempotencyKeyPresent: boolean },
+  verdict: Verdict,
+): PolicyDecisionEvent {
+  const { identity, action, context } = asked.input
+  return {
+    event: 'policy_decision',
+    timestamp: context.timestamp,
+    ...traced(context.decision_id, asked.trace),
+    requester_spiffe_id: identity.spiffe_id,
+    capability: `${action.verb}:${action.capability}`,
+    ...judged(asked, asked.input, verdict),
+    route: asked.route,
+    idempotency_key_present: asked.idempotencyKeyPresent,
+  }
+}
+
+/** The record of a decision about what a worker may offer. */
+export function workerRegistration(
+  asked: Evaluation & { readonly input: RegistrationInput },
+  verdict: Verdict,
+): WorkerRegistrationEvent {
+  const { identity, context, resource } = asked.input
+  return {
+    event: 'worker_registration',
+    timestamp: context.timestamp,
+    ...traced(context.decision_id, asked.trace),
+    requester_spiffe_id: identity.spiffe_id,
+    worker_id: resource.worker_id,
+    worker_url: resource.worker_url,
+    capabilities: resource.capabilities,
+    ...judged(asked, asked.input, verdict),
+  }
+}
+
+/** The record of how an allowed call ended. `status`: what the caller got, null if it had left. */
+export function routeOutcome(
+  call: {
+    readonly decisionId: string
+    readonly trace: TraceContext
+    readonly requester: SpiffeId
+    readonly capability: string
+  },
+  end: {
+    readonly atMs: number
+    readonly workerId: string | null
+    readonly status: number | null
+    readonly outcome: Outcome
+    readonly error: ErrorCode | null
+    readonly durationMs: number
+    readonly attempts: number
+  },
+): RouteOutcomeEvent {
+  return {
+    event: 'route_outcome',
+    timestamp: isoTime(end.atMs),
+    ...traced(call.decisionId, call.trace),
+    requester_spiffe_id: call.requester,
+    capability: call.capability,
+    worker_id: end.workerId,
+    status: end.status,
+    outcome: end.outcome,
+    error: end.error,
+    duration_ms: microseconds(end.durationMs),
+    attempts: end.attempts,
+  }
+}
+
+/** The record of a peer that showed no acceptable identity. */
+export function identityRefused(refusal: {
+  readonly atMs: number
+  readonly decisionId: string
+  readonly traceId: string
+  readonly error: IdentityErrorCode
+  readonly remoteAddress: string | null
+}): IdentityRefusedEvent {
+  return {
+    event: 'identity_refused',
+    timestamp: isoTime(refusal.atMs),
+    decision_id: refusal.decisionId,
+    trace_id: refusal.traceId,
+    error: refusal.error,
+    remote_address: refusal.remoteAddress,
+    count: 1,
+  }
+}
+
+/** The record of a known peer's request that never came to a decision. */
+export function requestRefused(refusal: {
+  readonly atMs: number
+  readonly decisionId: string
+  readonly traceId: string
+  readonly requester: SpiffeId
+  readonly error: ErrorCode
+  readonly reason: string
+}): RequestRefusedEvent {
+  return {
+    event: 'request_refused',
+    timestamp: isoTime(refusal.atMs),
+    decision_id: refusal.decisionId,
+    trace_id: refusal.traceId,
+    requester_spiffe_id: refusal.requester,
+    error: refusal.error,
+    reason: refusal.reason,
+    count: 1,
+  }
+}
+
+/** The `timestamp` of an event: ISO 8601, UTC, milliseconds. */
+export function isoTime(atMs: number): string {
+  return new Date(atMs).toISOString()
+}
+
+function traced(decisionId: string, trace: TraceContext): Traced {
+  return { decision_id: decisionId, trace_id: trace.traceId, span_id: trace.spanId }
+}
+
+function judged(asked: Evaluation, { context }: PolicyInput, verdict: Verdict): Judged {
+  const said = 'error' in verdict ? undefined : verdict
+  return {
+    decision: verdict.decision,
+    mode: verdict.mode,
+    reasons: said?.reasons ?? [],
+    grounds: said?.grounds ?? [],
+    exception: said?.exception ?? null,
+    policy_version: said?.policyVersion ?? null,
+    policy_revision: asked.policyRevision,
+    engine: asked.engine,
+    evaluation_time_ms: microseconds(asked.evaluationTimeMs),
+    error: 'error' in verdict ? verdict.error : null,
+    now_ns: context.now_ns,
+    source: context.source,
+    priority: context.priority,
+  }
+}
+
+function microseconds(durationMs: number): number {
+  return Math.round(durationMs * 1000) / 1000
+}

@@ -1,0 +1,51 @@
+// Whether the audit log can be relied on, and who wants to know. An outage ends only when a record of it is durable.
+import type { Head } from './chain.ts'
+
+/** `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it) only when not ok. */
+export type AuditHealth = {
+  readonly ok: boolean
+  readonly reason?: string
+  readonly queued: number
+  readonly lastDurableMs?: number
+  readonly head: Head
+}
+
+export type Outage = { readonly reason: string; readonly sinceMs: number; refused: number }
+
+export type OutageTracker = {
+  /** The outage that lasts, or undefined when all is well. */
+  current(): Outage | undefined
+  /** Begins an outage, or adds to the one that lasts. @returns whether it began. */
+  failed(reason: string, refused: number): boolean
+  /** Ends it. */
+  recovered(): void
+  /** @returns the function that unsubscribes. Listeners are called at every change from ok to not ok and back. */
+  onChange(listener: () => void): () => void
+}
+
+export function createOutageTracker(now: () => number): OutageTracker {
+  const listeners = new Set<() => void>()
+  let outage: Outage | undefined
+  const tell = (): void => listeners.forEach((listener) => listener())
+
+  return {
+    current: () => outage,
+    failed(reason, refused) {
+      if (outage !== undefined) {
+        outage.refused += refused
+        return false
+      }
+      outage = { reason, sinceMs: now(), refused }
+      tell()
+      return true
+    },
+    recovered() {
+      outage = undefined
+      tell()
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+  }
+}

@@ -1,0 +1,39 @@
+// One writer per audit file. The lock is SQLite's exclusive lock (fcntl) on an empty file beside it: the kernel frees it
+// when the process ends in whatever way, so there is no stale lock to clean up. fcntl locks die with the first
+// descriptor that is closed, so nothing else in this process may open and close the lock file.
+import { closeSync, openSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { AuditFileError } from './audit-file-error.ts'
+
+const SQLITE_BUSY = 5
+
+/**
+ * Takes the lock `<file>.lock`, without waiting. @returns the function that frees it; keep it, a lock that is
+ * garbage-collected is free. @throws {AuditFileError} when another controller, or another log in this process, has it.
+ */
+export function lockAuditFile(file: string): () => void {
+  const lockFile = `${file}.lock`
+  createPrivate(lockFile)
+  const database = new DatabaseSync(lockFile, { timeout: 0 })
+  try {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+  } catch (cause: unknown) {
+    database.close()
+    if ((cause as { errcode?: number }).errcode !== SQLITE_BUSY) throw cause
+    throw new AuditFileError(`audit file ${file} is in use: another controller writes it (it holds ${lockFile})`, {
+      cause,
+    })
+  }
+  return () => {
+    if (database.isOpen) database.close()
+  }
+}
+
+/** SQLite would make it readable for all. Only ever closes a file that it made: see above. */
+function createPrivate(lockFile: string): void {
+  try {
+    closeSync(openSync(lockFile, 'wx', 0o600))
+  } catch (cause: unknown) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
+  }
+}

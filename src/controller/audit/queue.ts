@@ -1,0 +1,83 @@
+// What waits to become durable: first in, first out, bounded in number and in time.
+import { AppError } from '../../core/errors.ts'
+
+/** One append that has not been answered. `age`: ticks of the queue's timer since it came. */
+export type Waiting = {
+  readonly members: string
+  readonly resolve: () => void
+  readonly reject: (error: AppError) => void
+  age: number
+}
+
+export type WaitingQueue = {
+  readonly length: () => number
+  /** Resolves when the record is durable. Rejects with `audit_unavailable` when the queue is full, or after the longest wait. */
+  push(members: string): Promise<void>
+  /** Takes out the oldest, at most `count`; they are still answered by the timer when their time is over. */
+  take(count: number): readonly Waiting[]
+  /** What was taken is durable: the timer forgets it. */
+  done(): void
+  /** Rejects all that waits, taken ones included. @returns how many. */
+  rejectAll(cause: unknown): number
+  close(): void
+}
+
+const TICKS_PER_WAIT = 10
+
+/**
+ * `onExpired` is told how many records waited for `maxWaitMs`. Time is counted in ticks of one shared timer: that costs
+ * nothing per record, and a process that was stopped for a minute does not find all its records too old.
+ */
+export function createWaitingQueue(opts: {
+  maxQueued: number
+  maxWaitMs: number
+  onExpired: (count: number) => void
+}): WaitingQueue {
+  let waiting: Waiting[] = []
+  let taken: readonly Waiting[] = []
+  let timer: NodeJS.Timeout | undefined
+
+  function tick(): void {
+    for (const record of taken) record.age++
+    for (const record of waiting) record.age++
+    const old = (record: Waiting): boolean => record.age >= TICKS_PER_WAIT
+    const expired = [...taken.filter(old), ...waiting.filter(old)]
+    waiting = waiting.filter((record) => !old(record))
+    taken = taken.filter((record) => !old(record))
+    if (expired.length > 0) {
+      const error = unavailable('the audit log did not take the record in time')
+      for (const record of expired) record.reject(error)
+      opts.onExpired(expired.length)
+    }
+    if (waiting.length + taken.length === 0) stop()
+  }
+
+  function stop(): void {
+    clearInterval(timer)
+    timer = undefined
+  }
+
+  function push(members: string): Promise<void> {
+    if (waiting.length >= opts.maxQueued) return Promise.reject(unavailable('the queue of the audit log is full'))
+    timer ??= setInterval(tick, opts.maxWaitMs / TICKS_PER_WAIT).unref()
+    return new Promise((resolve, reject) => waiting.push({ members, resolve, reject, age: 0 }))
+  }
+  return {
+    length: () => waiting.length,
+    push,
+    take: (count) => (taken = waiting.splice(0, count)),
+    done: () => void (taken = []),
+    rejectAll(cause) {
+      const all = [...taken, ...waiting]
+      taken = waiting = []
+      const error = unavailable(undefined, cause)
+      for (const record of all) record.reject(error)
+      return all.length
+    },
+    close: stop,
+  }
+}
+
+function unavailable(message?: string, cause?: unknown): AppError {
+  return new AppError('audit_unavailable', message, cause === undefined ? undefined : { cause })
+}

@@ -1,0 +1,133 @@
+// Reads an audit file for people: filtered, while it is being written. It does not judge: lines that are no records, a
+// torn tail among them, are passed over; `verifyAudit` names them.
+import { open, stat, type FileHandle } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openRecord, type ChainedRecord } from './chain.ts'
+import { createLineSplitter, readLines } from './lines.ts'
+
+/** `text`: the line as it stands in the file. `line` counts from 1; in a followed file from where it was last cut or replaced. */
+export type AuditRecord = { readonly line: number; readonly text: string; readonly record: ChainedRecord }
+
+export type AuditFilter = {
+  /** Only what was refused, or would have been in enforce mode. */
+  readonly deny?: boolean
+  /** A part of the requester's SPIFFE ID, such as `worker/streaming`. */
+  readonly who?: string
+  /** A capability, `verb:name`. */
+  readonly cap?: string
+  /** Unix milliseconds: only records from then on. */
+  readonly since?: number
+}
+
+const POLL_MS = 200
+const CHUNK_BYTES = 256 * 1024
+
+/** The records of `file` that match, in order. Rejects with the file system's error when it cannot be read. */
+export async function* readAudit(file: string, filter: AuditFilter = {}): AsyncGenerator<AuditRecord, void> {
+  for await (const { number, text, complete } of readLines(file)) {
+    const found = complete ? toRecord(number, text, filter) : undefined
+    if (found !== undefined) yield found
+  }
+}
+
+/**
+ * The last `last` (default 10) matching records, then each new one as it is written, until `signal` is aborted. A file
+ * that is cut or replaced is read on from its new end or its new beginning; one that is away is waited for.
+ */
+export async function* followAudit(
+  file: string,
+  filter: AuditFilter,
+  signal: AbortSignal,
+  last = 10,
+): AsyncGenerator<AuditRecord, void> {
+  let history: AuditRecord[] | undefined = []
+  for await (const step of steps(file, signal)) {
+    if (step === 'at end') {
+      yield* history ?? []
+      history = undefined
+      continue
+    }
+    const found = toRecord(step.number, step.text, filter)
+    if (found === undefined) continue
+    if (history === undefined) yield found
+    else history = [...history, found].slice(-last)
+  }
+}
+
+type Step = { readonly number: number; readonly text: string } | 'at end'
+
+/** Each line as it comes, and a word each time that there is none left for now. */
+async function* steps(file: string, signal: AbortSignal): AsyncGenerator<Step, void> {
+  while (!signal.aborted) {
+    const handle = await open(file, 'r').catch(unlessAbsent)
+    if (handle === undefined) {
+      yield 'at end'
+      await pause(signal)
+      continue
+    }
+    try {
+      yield* stepsOf(file, handle, signal)
+    } finally {
+      await handle.close()
+    }
+  }
+}
+
+/** Ends when another file has taken the name. */
+async function* stepsOf(file: string, handle: FileHandle, signal: AbortSignal): AsyncGenerator<Step, void> {
+  const { ino } = await handle.stat()
+  const buffer = Buffer.alloc(CHUNK_BYTES)
+  let splitter = createLineSplitter()
+  let position = 0
+  let number = 0
+  while (!signal.aborted) {
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
+    position += bytesRead
+    for (const text of splitter.push(buffer.subarray(0, bytesRead))) yield { number: ++number, text }
+    if (bytesRead > 0) continue
+    yield 'at end'
+    await pause(signal)
+    const named = await stat(file).catch(unlessAbsent)
+    if (named?.ino !== ino) return
+    if (named.size < position) {
+      // The writer took back a batch that failed, or somebody emptied the file.
+      splitter = createLineSplitter()
+      position = named.size
+      number = 0
+    }
+  }
+}
+
+function toRecord(line: number, text: string, filter: AuditFilter): AuditRecord | undefined {
+  const record = openRecord(text)
+  return typeof record === 'object' && matches(record, filter) ? { line, text, record } : undefined
+}
+
+function matches(record: ChainedRecord, { deny, who, cap, since }: AuditFilter): boolean {
+  if (since !== undefined && !(Date.parse(record.timestamp) >= since)) return false
+  if (deny === true && !isRefusal(record)) return false
+  if (who !== undefined && !isBy(record['requester_spiffe_id'], who)) return false
+  return cap === undefined || record['capability'] === cap || offers(record['capabilities'], cap)
+}
+
+function isRefusal(record: ChainedRecord): boolean {
+  if (record.event === 'identity_refused' || record.event === 'request_refused') return true
+  const decision = record['decision']
+  return decision === 'deny' || decision === 'would_deny' || decision === 'error'
+}
+
+function isBy(requester: unknown, who: string): boolean {
+  return typeof requester === 'string' && requester.includes(who)
+}
+
+function offers(capabilities: unknown, cap: string): boolean {
+  return Array.isArray(capabilities) && capabilities.includes(cap)
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await delay(POLL_MS, undefined, { signal }).catch(() => undefined)
+}
+
+function unlessAbsent(cause: unknown): undefined {
+  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+}

@@ -1,0 +1,70 @@
+// Refusals have a budget of their own: strangers, who cost nothing to make, must not fill the queue that the records of
+// authorised calls wait in. Beyond the budget they are counted, and each second one record per reason gives the number.
+import { isoTime, type RefusalEvent } from './event.ts'
+
+export type RefusalBudget = {
+  /** Records a refusal, or counts it. Never throws and never waits: the peer is refused whatever becomes of the record. */
+  record(event: RefusalEvent): void
+  /** Writes what is still only counted. */
+  close(): Promise<void>
+}
+
+/** Reasons are a closed set (event and error code), so the counters are bounded. */
+type Counted = { readonly first: RefusalEvent; count: number }
+
+const WINDOW_MS = 1000
+
+/**
+ * `perSecond`: whole records in one second of `now`. `append`: the audit log's. A refusal whose record could not be
+ * written is counted, and told when the log takes records again.
+ */
+export function createRefusalBudget(opts: {
+  readonly perSecond: number
+  readonly append: (event: RefusalEvent) => Promise<void>
+  readonly now: () => number
+}): RefusalBudget {
+  const counted = new Map<string, Counted>()
+  let window = 0
+  let used = 0
+  let timer: NodeJS.Timeout | undefined
+
+  function record(event: RefusalEvent): void {
+    const current = Math.floor(opts.now() / WINDOW_MS)
+    if (current !== window) {
+      window = current
+      used = 0
+    }
+    if (used++ < opts.perSecond) void write(event)
+    else count(event)
+  }
+
+  function count(event: RefusalEvent): void {
+    const key = `${event.event} ${event.error}`
+    const entry = counted.get(key)
+    if (entry === undefined) counted.set(key, { first: event, count: event.count })
+    else entry.count += event.count
+    timer ??= setTimeout(() => void writeCounted(), WINDOW_MS).unref()
+  }
+
+  async function writeCounted(): Promise<void> {
+    clearTimeout(timer)
+    timer = undefined
+    const entries = [...counted.values()]
+    counted.clear()
+    const timestamp = isoTime(opts.now())
+    await Promise.all(entries.map((entry) => write(summary(entry, timestamp))))
+  }
+
+  async function write(event: RefusalEvent): Promise<void> {
+    await opts.append(event).catch(() => count(event))
+  }
+  return { record, close: writeCounted }
+}
+
+/** What the refusals of one second have in common. */
+function summary({ first, count }: Counted, timestamp: string): RefusalEvent {
+  const common = { timestamp, decision_id: null, trace_id: null, count }
+  return first.event === 'identity_refused'
+    ? { ...first, ...common, remote_address: null }
+    : { ...first, ...common, requester_spiffe_id: null, reason: null }
+}

@@ -1,0 +1,63 @@
+// The one way from an event to its text. Pure printable ASCII: a line's length is its number of bytes, a terminal that
+// shows it cannot be driven by it (ESC, bidirectional marks), and lone surrogates survive.
+import type { AuditEvent } from './event.ts'
+
+/** A string from outside is cut here; so is a list, at as many members. */
+export const MAX_TEXT = 256
+/** An identity or an address that is cut short would be another one: these are whole, their parsers bound them. */
+const WHOLE = new Set(['requester_spiffe_id', 'worker_url'])
+const MAX_WHOLE = 2048
+
+// Nothing in it that JSON or ASCII would have to escape: most strings of a record.
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+const NOT_PRINTABLE = /[^\x20-\x7e]/g
+
+/** The members of `event` as JSON text without the braces: `"event":"policy_decision","timestamp":…`. */
+export function serialiseEvent(event: AuditEvent): string {
+  return members(event)
+}
+
+function members(object: object): string {
+  let text = ''
+  for (const key in object) {
+    const value = (object as Record<string, unknown>)[key]
+    if (value !== undefined) text += `${text === '' ? '' : ','}"${key}":${json(value, key)}`
+  }
+  return text
+}
+
+function json(value: unknown, key: string): string {
+  switch (typeof value) {
+    case 'string':
+      return quote(value.length > MAX_TEXT ? cut(value, key) : value)
+    case 'number':
+      return Number.isFinite(value) ? String(value) : 'null'
+    case 'boolean':
+      return String(value)
+    case 'object':
+      if (value === null) return 'null'
+      return Array.isArray(value) ? list(value, key) : `{${members(value)}}`
+    default:
+      throw new TypeError(`an audit event cannot hold a ${typeof value} (${key})`)
+  }
+}
+
+function list(values: readonly unknown[], key: string): string {
+  let text = ''
+  for (const value of values.length > MAX_TEXT ? values.slice(0, MAX_TEXT) : values) {
+    text += `${text === '' ? '' : ','}${json(value, key)}`
+  }
+  return `[${text}]`
+}
+
+function cut(text: string, key: string): string {
+  return text.slice(0, WHOLE.has(key) ? MAX_WHOLE : MAX_TEXT)
+}
+
+function quote(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text).replace(NOT_PRINTABLE, escape)
+}
+
+function escape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}

@@ -1,0 +1,171 @@
+// The controller's configuration: one schema, read once; every fault, those between fields included, is reported at once.
+import { join, resolve } from 'node:path'
+import Type, { type Static } from 'typebox'
+import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
+import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
+import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
+import {
+  hostSetting,
+  logLevelSetting,
+  optionalText,
+  portSetting,
+  readSetting,
+  readSpiffeId,
+  readTrustDomain,
+  timeSetting,
+  tlsFilesOf,
+  tlsSettings,
+  type TlsFiles,
+} from '../platform/settings.ts'
+import { parseOpaUrl, type OpaAddress } from './opa-url.ts'
+
+/** Every variable of the controller; docs/configuration.md is made of it. */
+export const ControllerEnv = Type.Object({
+  CRANK_HOST: hostSetting('127.0.0.1', 'Address of the mTLS listener for workers.'),
+  CRANK_PORT: portSetting(9000, 'Port of the mTLS listener for workers.'),
+  CRANK_ADMIN_HOST: hostSetting(
+    '127.0.0.1',
+    'Address of the admin listener (health, metrics): plain HTTP, keep it private.',
+  ),
+  CRANK_ADMIN_PORT: portSetting(9001, 'Port of the admin listener.'),
+  ...tlsSettings,
+  CRANK_CONTROLLER_ID: optionalText({
+    description: 'Own SPIFFE ID; the certificate must carry it. Unset: `spiffe://<trust domain>/controller`.',
+    allowed: 'a SPIFFE ID in the own trust domain',
+  }),
+  TLS_REFUSE_UNVERIFIED: Type.Boolean({
+    default: false,
+    description: 'Break the handshake of an unverified client instead of answering 401 with the reason.',
+  }),
+  HTTPS_ONLY: Type.Boolean({ default: true, description: 'There is no other mode: `false` is refused.' }),
+  CRANK_POLICY_DIR: Type.String({ default: 'policies', description: 'Folder of the Rego sources and of `data/`.' }),
+  OPA_URL: optionalText({
+    description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
+    allowed: 'http://host:port or unix:///absolute/path',
+  }),
+  OPA_TIMEOUT_MS: timeSetting(100, {
+    description: 'Deadline of one decision; after it the call is refused.',
+    maximum: 60_000,
+  }),
+  CRANK_STATE_DIR: Type.String({ default: '.crank', description: 'Folder for what the controller writes.' }),
+  CRANK_AUDIT_FILE: optionalText({
+    description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit.jsonl`.',
+    allowed: 'the path of a file',
+  }),
+  CRANK_AUDIT_SYNC: Type.Enum(['fsync', 'write'], {
+    default: 'fsync',
+    description:
+      '`fsync`: a record is on the disk before the call goes on. `write`: handed to the kernel, lost if the machine dies.',
+  }),
+  CRANK_WORKER_HOSTS: Type.String({
+    default: '',
+    description: 'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any.',
+  }),
+  CRANK_BODY_LIMIT_BYTES: Type.Integer({
+    minimum: 1024,
+    maximum: 67_108_864,
+    default: 1_048_576,
+    description: 'Largest JSON body. The raw form of /route streams and has no such limit.',
+  }),
+  CRANK_MAX_CONNECTIONS: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 10_000,
+    description: 'Open connections on the mTLS listener; further ones are closed at once.',
+  }),
+  CRANK_HEARTBEAT_INTERVAL_MS: timeSetting(10_000, {
+    description: 'How often workers report. Stale after 3 missed ones, removed after 12.',
+    minimum: 50,
+  }),
+  CRANK_DRAIN_TIMEOUT_MS: timeSetting(10_000, { description: 'How long calls in flight may go on after SIGTERM.' }),
+  ...logLevelSetting,
+})
+
+/** What the controller is run with. Times are milliseconds; paths that the controller writes or reads policy from are absolute. */
+export type ControllerConfig = {
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly admin: { readonly host: string; readonly port: number }
+  readonly trustDomain: TrustDomain
+  readonly controllerId: SpiffeId
+  readonly tls: TlsFiles
+  readonly tlsRefuseUnverified: boolean
+  readonly policyDir: string
+  /** Undefined: the embedded engine. */
+  readonly opa: OpaAddress | undefined
+  readonly policyTimeoutMs: number
+  readonly stateDir: string
+  readonly auditFile: string
+  readonly auditSync: 'fsync' | 'write'
+  readonly workerHosts: HostRules
+  readonly bodyLimitBytes: number
+  readonly maxConnections: number
+  readonly heartbeatIntervalMs: number
+  readonly drainTimeoutMs: number
+  readonly logLevel: string
+}
+
+type Values = Static<typeof ControllerEnv>
+/** What has a parser of its own, once it went through it. */
+type Parsed = { trustDomain: TrustDomain; controllerId: SpiffeId; opa: OpaAddress | undefined; workerHosts: HostRules }
+
+/** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
+export function loadControllerConfig(source: ConfigSource): ControllerConfig {
+  const { values, faults } = checkConfig(ControllerEnv, source)
+  const parsed = parseValues(values, faults)
+  if (faults.length > 0 || parsed === undefined) throw new ConfigError(faults)
+  // No fault means that every required value is there.
+  return Object.freeze(toConfig(values as Values, parsed))
+}
+
+function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefined {
+  const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
+  const given = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
+  const opa = readSetting('OPA_URL', values.OPA_URL, parseOpaUrl, faults)
+  const workerHosts = readSetting('CRANK_WORKER_HOSTS', values.CRANK_WORKER_HOSTS, parseHostRules, faults)
+  if (values.HTTPS_ONLY === false) {
+    faults.push(
+      fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller speaks mutual TLS and nothing else'),
+    )
+  }
+  checkOwnDomain(given, trustDomain, faults)
+  checkPorts(values, faults)
+  if (trustDomain === undefined || workerHosts === undefined) return undefined
+  return { trustDomain, controllerId: given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`), opa, workerHosts }
+}
+
+function checkOwnDomain(id: SpiffeId | undefined, trustDomain: TrustDomain | undefined, faults: string[]): void {
+  if (id === undefined || trustDomain === undefined || trustDomainOf(id) === trustDomain) return
+  faults.push(fault('CRANK_CONTROLLER_ID', id, `must be in the trust domain ${trustDomain} (CRANK_TRUST_DOMAIN)`))
+}
+
+function checkPorts(
+  { CRANK_PORT, CRANK_ADMIN_PORT, CRANK_HOST, CRANK_ADMIN_HOST }: Partial<Values>,
+  faults: string[],
+): void {
+  if (CRANK_PORT === undefined || CRANK_PORT === 0 || CRANK_PORT !== CRANK_ADMIN_PORT) return
+  if (CRANK_HOST !== CRANK_ADMIN_HOST) return
+  faults.push(fault('CRANK_ADMIN_PORT', String(CRANK_ADMIN_PORT), 'must differ from CRANK_PORT on the same host'))
+}
+
+function toConfig(values: Values, { trustDomain, controllerId, opa, workerHosts }: Parsed): ControllerConfig {
+  return {
+    listen: { host: values.CRANK_HOST, port: values.CRANK_PORT },
+    admin: { host: values.CRANK_ADMIN_HOST, port: values.CRANK_ADMIN_PORT },
+    trustDomain,
+    controllerId,
+    tls: tlsFilesOf(values, trustDomain),
+    tlsRefuseUnverified: values.TLS_REFUSE_UNVERIFIED,
+    policyDir: resolve(values.CRANK_POLICY_DIR),
+    opa,
+    policyTimeoutMs: values.OPA_TIMEOUT_MS,
+    stateDir: resolve(values.CRANK_STATE_DIR),
+    auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
+    auditSync: values.CRANK_AUDIT_SYNC,
+    workerHosts,
+    bodyLimitBytes: values.CRANK_BODY_LIMIT_BYTES,
+    maxConnections: values.CRANK_MAX_CONNECTIONS,
+    heartbeatIntervalMs: values.CRANK_HEARTBEAT_INTERVAL_MS,
+    drainTimeoutMs: values.CRANK_DRAIN_TIMEOUT_MS,
+    logLevel: values.LOG_LEVEL,
+  }
+}

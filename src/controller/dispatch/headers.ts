@@ -1,0 +1,68 @@
+// What crosses the controller, by allow list: headers are built new for each hop, never copied (design section 4).
+import type { Capability } from '../../core/capability.ts'
+import { HEADERS } from '../../core/wire.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+
+/** What the worker is told beside the body. */
+export type RequestFacts = {
+  readonly capability: Capability
+  readonly caller: SpiffeId
+  readonly decisionId: string
+  readonly traceparent: string
+  readonly tracestate: string | undefined
+  readonly contentType: string
+  readonly idempotencyKey: string | undefined
+  readonly timeoutMs: number
+}
+
+/** Headers of `POST /execute` as the flat list that undici takes. */
+export function requestHeaders(facts: RequestFacts): string[] {
+  const headers = [
+    HEADERS.capability,
+    facts.capability,
+    HEADERS.caller,
+    facts.caller,
+    HEADERS.crankDecisionId,
+    facts.decisionId,
+    HEADERS.deadlineMs,
+    String(facts.timeoutMs),
+    HEADERS.traceparent,
+    facts.traceparent,
+    'content-type',
+    facts.contentType,
+    'accept-encoding',
+    'identity',
+  ]
+  if (facts.tracestate !== undefined) headers.push(HEADERS.tracestate, facts.tracestate)
+  if (facts.idempotencyKey !== undefined) headers.push(HEADERS.idempotencyKey, facts.idempotencyKey)
+  return headers
+}
+
+const PASSED_ON = new Set([
+  'content-type',
+  'content-length',
+  'content-language',
+  'content-disposition',
+  'cache-control',
+  'etag',
+  'last-modified',
+  'retry-after',
+])
+
+/** A worker's answer headers that a caller may see, as a flat list; repeated ones are dropped but for the first. */
+export function answerHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): string[] {
+  const passed: string[] = []
+  for (const name in headers) {
+    if (!PASSED_ON.has(name)) continue
+    const value = headers[name]
+    const first = Array.isArray(value) ? value[0] : value
+    if (first !== undefined) passed.push(name, first)
+  }
+  return passed
+}
+
+/** True when the worker compressed its answer though told not to: it could not be bounded or read on. */
+export function isEncoded(headers: Readonly<Record<string, string | string[] | undefined>>): boolean {
+  const encoding = headers['content-encoding']
+  return encoding !== undefined && encoding !== 'identity'
+}

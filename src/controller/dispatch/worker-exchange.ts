@@ -1,0 +1,162 @@
+// One attempt at one worker: the request goes out once, the answer streams through, every end is named.
+// A class because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
+import type { Dispatcher } from 'undici'
+import { AppError } from '../../core/errors.ts'
+import type { Outcome } from '../../core/outcome.ts'
+import { answerHeaders, isEncoded } from './headers.ts'
+
+/** Where the answer goes. `write` answers false when the caller is slow; `onDrain` and `onLeave` are set once, before. */
+export type AnswerSink = {
+  start: (status: number, headers: string[]) => void
+  write: (chunk: Buffer) => boolean
+  end: () => void
+  /** Breaks the connection, so that a short body never looks whole. */
+  abort: () => void
+  watch: (onDrain: () => void, onLeave: () => void) => void
+}
+
+/**
+ * How an attempt ended. `sent` is false only when not one byte of the request left: then another worker may be tried.
+ * `error` is set when the caller has not been answered yet.
+ */
+export type ExchangeResult = {
+  readonly outcome: Outcome
+  readonly status: number
+  readonly sent: boolean
+  readonly error: AppError | undefined
+}
+
+export type ExchangeLimits = { readonly firstByteMs: number; readonly idleMs: number }
+
+const FAULT_BODY_BYTES = 16 * 1024
+
+export class WorkerExchange implements Dispatcher.DispatchHandler {
+  readonly #sink: AnswerSink
+  readonly #limits: ExchangeLimits
+  readonly #declaredErrors: ReadonlySet<string>
+  readonly #settle: (result: ExchangeResult) => void
+  #controller: Dispatcher.DispatchController | undefined
+  #timer: NodeJS.Timeout
+  #status = 0
+  #sent = false
+  #started = false
+  #settled = false
+  /** Body of a 3xx or 5xx answer, read only for the worker's own error code. */
+  #fault: Buffer[] | undefined
+  #faultBytes = 0
+
+  constructor(
+    sink: AnswerSink,
+    limits: ExchangeLimits,
+    declaredErrors: ReadonlySet<string>,
+    settle: (result: ExchangeResult) => void,
+  ) {
+    this.#sink = sink
+    this.#limits = limits
+    this.#declaredErrors = declaredErrors
+    this.#settle = settle
+    this.#timer = setTimeout(this.#onTimeout, limits.firstByteMs)
+    sink.watch(this.#onDrain, this.#onLeave)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    // Settled while waiting for a connection (deadline, caller gone): nothing may be sent any more.
+    if (this.#settled) controller.abort(new Error('the call is over'))
+    else this.#sent = true
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status < 200 || this.#settled) return
+    clearTimeout(this.#timer)
+    this.#status = status
+    this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
+    if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
+    else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
+    else {
+      this.#started = true
+      this.#sink.start(status, answerHeaders(headers))
+    }
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#settled) return
+    this.#timer.refresh()
+    if (this.#fault !== undefined) {
+      this.#faultBytes += chunk.length
+      if (this.#faultBytes <= FAULT_BODY_BYTES) this.#fault.push(chunk)
+      else this.#fail('worker_failed', `the worker answered ${this.#status}`)
+    } else if (!this.#sink.write(chunk)) controller.pause()
+  }
+
+  onResponseEnd(): void {
+    if (this.#settled) return
+    if (this.#fault === undefined) {
+      this.#finish({ outcome: 'completed', status: this.#status, sent: true, error: undefined })
+      this.#sink.end()
+      return
+    }
+    const code = declaredCode(this.#fault, this.#declaredErrors)
+    const reason = `the worker answered ${this.#status}${code === undefined ? '' : ` (${code})`}`
+    const options = code === undefined ? {} : { reasonCode: code }
+    this.#finish({
+      outcome: 'worker_failed',
+      status: 502,
+      sent: true,
+      error: new AppError('worker_failed', reason, options),
+    })
+  }
+
+  onResponseError(_controller: unknown, cause: Error): void {
+    if (this.#settled) return
+    // Broken after the request left and before an answer: nobody knows whether the work was done.
+    const unknown = this.#sent && this.#status === 0
+    const reason = this.#sent ? 'the connection to the worker broke' : 'the worker could not be reached'
+    this.#fail(unknown ? 'unknown' : 'worker_failed', reason, cause)
+  }
+
+  readonly #onTimeout = (): void => {
+    this.#fail('timeout', this.#started ? 'the worker stopped sending' : 'the worker did not answer in time')
+  }
+
+  readonly #onDrain = (): void => {
+    if (this.#settled) return
+    this.#timer.refresh()
+    this.#controller?.resume()
+  }
+
+  readonly #onLeave = (): void => {
+    this.#fail('caller_left', 'the caller left')
+  }
+
+  #fail(outcome: Outcome, reason: string, cause?: Error): void {
+    if (this.#settled) return
+    const error = new AppError(outcome === 'timeout' ? 'worker_timeout' : 'worker_failed', reason, { cause })
+    const status = this.#started ? this.#status : error.kind.status
+    this.#finish({ outcome, status, sent: this.#sent, error: this.#started ? undefined : error })
+    this.#controller?.abort(error)
+    if (this.#started) this.#sink.abort()
+  }
+
+  #finish(result: ExchangeResult): void {
+    this.#settled = true
+    clearTimeout(this.#timer)
+    this.#settle(result)
+  }
+}
+
+/** The worker's own error code, if its body names one that the capability declared. */
+function declaredCode(body: Buffer[], declared: ReadonlySet<string>): string | undefined {
+  if (declared.size === 0) return undefined
+  try {
+    const parsed: unknown = JSON.parse(Buffer.concat(body).toString('utf8'))
+    const code = typeof parsed === 'object' && parsed !== null && 'error' in parsed ? parsed.error : undefined
+    return typeof code === 'string' && declared.has(code) ? code : undefined
+  } catch {
+    return undefined // Not JSON: a fault without a code.
+  }
+}

@@ -1,0 +1,47 @@
+// After the gate, before any route: what is not plain HTTP/1.1 is refused, and so is new work while shutting down.
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { AppError } from '../core/errors.ts'
+import { HEADERS } from '../core/wire.ts'
+
+export type LimitsOptions = { readonly isDraining: () => boolean }
+
+/** Headers that mean one thing only once: two of them are a caller's fault or an attack (request smuggling). */
+const SINGLE = new Set(['host', 'content-type', HEADERS.idempotencyKey, HEADERS.priority, HEADERS.timeoutMs])
+
+/** Fastify plugin: an onRequest hook that throws `request_invalid` or `shutting_down`. */
+export const limits = fp<LimitsOptions>(
+  (app, { isDraining }, done) => {
+    app.addHook('onRequest', (request, _reply, next) => {
+      next(faultOf(request) ?? (isDraining() ? new AppError('shutting_down') : undefined))
+    })
+    done()
+  },
+  { name: 'limits', dependencies: ['arrival', 'identity-gate'] },
+)
+
+/** True when a router can read the path: a stray `%` would end the request before the gate. */
+export function isReadablePath(path: string): boolean {
+  if (!path.startsWith('/')) return false
+  if (!path.includes('%')) return true
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function faultOf(request: FastifyRequest): AppError | undefined {
+  const { raw } = request
+  if (raw.httpVersion !== '1.1') return new AppError('request_invalid', 'only HTTP/1.1 is spoken here')
+  if (!isReadablePath(request.originalUrl)) return new AppError('request_invalid', 'the target must be a readable path')
+  const seen = new Set<string>()
+  for (let at = 0; at < raw.rawHeaders.length; at += 2) {
+    const name = raw.rawHeaders[at]?.toLowerCase() ?? ''
+    if (!SINGLE.has(name)) continue
+    if (seen.has(name)) return new AppError('request_invalid', `the header ${name} stands twice`)
+    seen.add(name)
+  }
+  return undefined
+}

@@ -1,0 +1,225 @@
+// The composition root: configuration -> parts -> servers -> listen -> close, in the order things are needed. The only
+// caller of the create* functions; clock and randomness come in here.
+import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import { watchCredentials } from '../platform/credentials.ts'
+import { ConfigError } from '../platform/env.ts'
+import { createLogger } from '../platform/logger.ts'
+import { createRegistry } from '../platform/metrics.ts'
+import { createPeerVerifier } from '../platform/peer.ts'
+import { createPinnedConnector } from '../platform/tls.ts'
+import { createTracing } from '../platform/tracing.ts'
+import { VERSION } from '../platform/version.ts'
+import { createAdmin } from './admin.ts'
+import { isoTime } from './audit/event.ts'
+import type { AuditLog } from './audit/group-commit.ts'
+import { createRefusalBudget } from './audit/refusal-budget.ts'
+import { openAuditLog } from './audit/writer.ts'
+import type { ControllerConfig } from './config.ts'
+import { createWorkerPools } from './dispatch/worker-pools.ts'
+import { createConnectionKeeper } from './identity/connections.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { createPipeline } from './pipeline.ts'
+import { createPolicyInForce } from './policy/in-force.ts'
+import { readinessOf } from './readiness.ts'
+import { describeCapabilities, describeWorkers } from './routing/catalog.ts'
+import { Registry } from './routing/registry.ts'
+import { createServer } from './server.ts'
+import { createForward } from './steps/forward.ts'
+import { createJudge, policyInput } from './steps/judge.ts'
+import { createRecorder } from './steps/record.ts'
+import { createRefusalRecorder } from './steps/record-refusal.ts'
+import { createRegister } from './steps/register.ts'
+
+export type RunningController = {
+  readonly port: number
+  readonly adminPort: number
+  close: (reason?: string) => Promise<void>
+}
+
+type Options = { readonly config: ControllerConfig; readonly env: NodeJS.ProcessEnv }
+
+const SWEEP_MS = 500
+const REFUSALS_RECORDED_PER_SECOND = 50
+
+/** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
+export async function startController({ config, env }: Options): Promise<RunningController> {
+  const now = Date.now
+  const monotonic = performance.now.bind(performance)
+  const log = createLogger({ level: config.logLevel, service: 'crank-controller' })
+  const tracing = await createTracing({ service: 'crank-controller', version: VERSION, env, log })
+  const { tracer, fastifyOtel } = tracing
+  const metricsRegistry = createRegistry()
+  const metrics = createMetrics(metricsRegistry, now)
+
+  const credentials = await watchCredentials(config.tls, { now, log })
+  checkOwnIdentity(config, credentials.current().spiffeId)
+  const verifier = createPeerVerifier({ now })
+  const { auditFile: file, auditSync: sync } = config
+  const auditLog = await openAuditLog({ file, sync, now, log })
+  const append = countedAppend(auditLog, metrics)
+  const budget = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
+  const policy = await createPolicyInForce({ ...config, timeoutMs: config.policyTimeoutMs, log, now })
+  metrics.setKnownCapabilities(policy.knownCapabilities)
+  metrics.policyLoaded({ revision: policy.revision(), engine: policy.engine })
+
+  const pools = createWorkerPools({
+    connectorFor: (expected) => createPinnedConnector({ source: credentials, verifier, expected }),
+  })
+  const { heartbeatIntervalMs, workerHosts } = config
+  const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
+  const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
+
+  const judge = createJudge({ policy, tracer, monotonic })
+  const recorder = createRecorder({ append, log, metrics, now })
+  let draining = false
+  const clock = (monotonicMs: number): number => now() - monotonic() + monotonicMs
+  const readiness = () =>
+    readinessOf({
+      policy: policy.ready,
+      audit: auditLog.health.bind(auditLog),
+      svidNotAfterMs: () => credentials.current().notAfterMs,
+      isDraining: () => draining,
+      now,
+    })
+
+  const app = await createServer({
+    route: createPipeline({
+      judge: (call) => judge('capability_access', call, policyInput(call, call, now())),
+      recordVerdict: recorder.recordVerdict,
+      forward: createForward({
+        providers: registry.providers.bind(registry),
+        isKnown: policy.knownCapabilities.has.bind(policy.knownCapabilities),
+        poolOf: pools.poolOf,
+        tracer,
+        monotonic,
+        random: Math.random,
+      }),
+      recordOutcome: recorder.recordOutcome,
+    }),
+    register: createRegister({
+      judge,
+      record: recorder.recordRegistration,
+      probe: pools.probe,
+      registry,
+      workerHosts,
+      heartbeatIntervalMs,
+      now,
+    }),
+    heartbeat(claim, load) {
+      registry.heartbeat(claim, load)
+      return { status: 'acknowledged', timestamp: isoTime(now()) }
+    },
+    deregister(claim) {
+      registry.deregister(claim)
+      return { status: 'deregistered' }
+    },
+    workers: () => describeWorkers(registry, clock, { withUrls: false }),
+    capabilities: () => describeCapabilities(registry),
+    tracer,
+    metrics,
+    isDraining: () => draining,
+    credentials: credentials.current(),
+    gate: { source: credentials, verifier, now },
+    tlsRefuseUnverified: config.tlsRefuseUnverified,
+    bodyLimitBytes: config.bodyLimitBytes,
+    maxConnections: config.maxConnections,
+    now,
+    fastifyOtel,
+    onRefused: createRefusalRecorder({ budget, metrics, log, now }),
+    onClientError: (code) => log.debug({ event: 'client_error', code }, 'bytes that are no request'),
+  })
+  const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
+  const admin = await createAdmin({
+    readiness,
+    workers: () => describeWorkers(registry, clock, { withUrls: true }),
+    about: () => ({ version: VERSION, engine: policy.engine, policy_revision: policy.revision() }),
+    registry: metricsRegistry,
+    fastifyOtel,
+  })
+  metrics.observe({
+    workers: registry.counts.bind(registry),
+    capabilities: () => registry.capabilities().size,
+    audit: auditLog.health.bind(auditLog),
+    svidNotAfterMs: () => credentials.current().notAfterMs,
+    policyReady: () => policy.ready().ok,
+    openConnections: keeper.count,
+  })
+
+  await listen(admin, config.admin, 'CRANK_ADMIN_PORT')
+  await listen(app, config.listen, 'CRANK_PORT')
+  const started = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
+  await append({ event: 'controller_started', timestamp: isoTime(now()), ...started })
+  const ports = { port: portOf(app), adminPort: portOf(admin) }
+  const addresses = {
+    host: config.listen.host,
+    port: ports.port,
+    admin_host: config.admin.host,
+    admin_port: ports.adminPort,
+  }
+  log.info({ event: 'controller_ready', ...addresses, ...started, audit_file: file }, 'controller is listening')
+
+  return {
+    ...ports,
+    async close(reason = 'stopped') {
+      draining = true
+      log.info({ event: 'controller_draining', in_flight: keeper.count() }, 'no new calls; waiting for those in flight')
+      clearInterval(sweeper)
+      await withinMs(config.drainTimeoutMs, app.close())
+      keeper.close()
+      await append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
+      await budget.close()
+      await Promise.all([auditLog.close(), pools.close(), policy.close(), tracing.shutdown()])
+      credentials.close()
+      await admin.close()
+      log.info({ event: 'controller_stopped', reason }, 'controller has stopped')
+    },
+  }
+}
+
+/** Policies and workers know the controller by one name: a certificate with another would be refused by all of them. */
+function checkOwnIdentity({ controllerId }: ControllerConfig, spiffeId: string): void {
+  if (spiffeId === controllerId) return
+  const mend = 'give it the right certificate, or set CRANK_CONTROLLER_ID'
+  throw new ConfigError([`CRANK_TLS_CERT holds ${spiffeId}, but the controller's identity is ${controllerId}: ${mend}`])
+}
+
+function countedAppend(auditLog: AuditLog, metrics: Metrics): AuditLog['append'] {
+  return async (event) => {
+    try {
+      await auditLog.append(event)
+      metrics.audited('written')
+    } catch (cause: unknown) {
+      metrics.audited('failed')
+      throw cause
+    }
+  }
+}
+
+async function listen(app: Listener, { host, port }: { host: string; port: number }, variable: string): Promise<void> {
+  try {
+    await app.listen({ host, port })
+  } catch (cause: unknown) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
+    const mend = `stop what uses it, or choose another with ${variable} (0 takes a free one)`
+    throw new ConfigError([`${variable}="${port}": port ${port} on ${host} is in use; ${mend}`])
+  }
+}
+
+type Listener = {
+  listen: (at: { host: string; port: number }) => Promise<string>
+  server: { address: Server['address'] }
+}
+
+function portOf({ server }: Listener): number {
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+/** Waits for `work`, but not longer than `ms`. */
+async function withinMs(ms: number, work: PromiseLike<unknown>): Promise<void> {
+  const limit = new AbortController()
+  await Promise.race([work, setTimeout(ms, undefined, { signal: limit.signal }).catch(() => undefined)])
+  limit.abort()
+}

@@ -1,0 +1,76 @@
+// Gauges: read from the controller's parts at the time of a scrape, so that none can go stale.
+import { Gauge } from 'prom-client'
+import { guardCollector, type Registry } from '../platform/metrics.ts'
+
+/** Where the gauges come from. Times in ms since 1970. */
+export type ControllerState = {
+  readonly workers: () => { readonly live: number; readonly stale: number }
+  /** Capabilities with at least one live worker. */
+  readonly capabilities: () => number
+  readonly audit: () => { readonly ok: boolean; readonly queued: number }
+  readonly svidNotAfterMs: () => number
+  /** The policy engine answers and its self-check passed. */
+  readonly policyReady: () => boolean
+  readonly openConnections: () => number
+}
+
+type StateGauges = {
+  readonly policyLoaded: (event: { revision: string; engine: string }) => void
+  readonly observe: (state: ControllerState) => void
+}
+
+/** The gauge of the policy in force exists at once, the others from `observe` on. */
+export function createStateGauges(registry: Registry, now: () => number): StateGauges {
+  const revisionInfo = gauge(registry, 'policy_revision_info', 'Policy in force; always 1.', ['revision', 'engine'])
+  let loadedAtMs: number | undefined
+  return {
+    policyLoaded({ revision, engine }) {
+      // One series only: the revisions of the past would pile up.
+      revisionInfo.reset()
+      revisionInfo.set({ revision, engine }, 1)
+      if (loadedAtMs === undefined) {
+        read(registry, 'policy_age_seconds', 'Time since the policy came into force.', () => secondsSince(loadedAtMs))
+      }
+      loadedAtMs = now()
+    },
+    observe: (state) => observe(registry, state, now),
+  }
+  function secondsSince(sinceMs = now()): number {
+    return (now() - sinceMs) / 1000
+  }
+}
+
+function observe(registry: Registry, state: ControllerState, now: () => number): void {
+  const workers = gauge(registry, 'registry_workers', 'Registered worker instances.', ['state'], () => {
+    const { live, stale } = state.workers()
+    workers.set({ state: 'live' }, live)
+    workers.set({ state: 'stale' }, stale)
+  })
+  read(registry, 'registry_capabilities', 'Capabilities with a live worker.', state.capabilities)
+  read(registry, 'audit_queue_length', 'Audit records that wait for the disk.', () => state.audit().queued)
+  read(registry, 'audit_unavailable', '1 while the audit log cannot be written.', () => (state.audit().ok ? 0 : 1))
+  read(registry, 'svid_expiry_seconds', 'Time until the own certificate expires; negative when it has.', () => {
+    return (state.svidNotAfterMs() - now()) / 1000
+  })
+  read(registry, 'policy_engine_up', '1 while the policy engine answers its self-check.', () =>
+    state.policyReady() ? 1 : 0,
+  )
+  read(registry, 'open_connections', 'Open connections on the mTLS listener.', state.openConnections)
+}
+
+function read(registry: Registry, name: string, help: string, value: () => number): void {
+  const made: Gauge = gauge(registry, name, help, [], () => made.set(value()))
+}
+
+function gauge<L extends string>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: L[],
+  collect?: () => void,
+) {
+  const options = { name: `controller_${name}`, help, labelNames, registers: [registry] }
+  const made = new Gauge<L>(collect === undefined ? options : { ...options, collect })
+  guardCollector(made)
+  return made
+}

@@ -1,0 +1,138 @@
+// Every counter and histogram of the controller, in one place. Callers name what happened; label values come from closed
+// sets, so that no stranger can add series: SPIFFE IDs, ids and free text are never labels.
+import { Counter, Histogram } from 'prom-client'
+import type { Capability } from '../core/capability.ts'
+import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../core/errors.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { TraceContext } from '../core/trace-context.ts'
+import type { Registry } from '../platform/metrics.ts'
+import { createStateGauges, type ControllerState } from './metrics-state.ts'
+
+/** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
+export type DecisionLabel = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
+
+type Traced = { readonly trace?: TraceContext | undefined }
+
+/** The controller's metrics by event. `capability` may be anything; one that no manifest names is counted as `other`. */
+export type Metrics = {
+  /** A request ended. `route`: its pattern as registered; `code` when the answer was an error of the controller's own. */
+  readonly answered: (event: { route: string | undefined; status: number; code?: ErrorCode | undefined }) => void
+  /** The policy answered, or failed to, after `seconds`. */
+  readonly decided: (event: { capability: string; decision: DecisionLabel; seconds: number } & Traced) => void
+  /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
+  readonly routed: (
+    event: { capability: string; outcome: Outcome; seconds: number; attempts?: number | undefined } & Traced,
+  ) => void
+  readonly registrationDecided: (decision: DecisionLabel) => void
+  /** The gate refused a peer. */
+  readonly identityRefused: (reason: IdentityErrorCode) => void
+  /** Audit records became durable, or could not be made so. */
+  readonly audited: (result: 'written' | 'failed', count?: number) => void
+  /** Certificate, key or bundle changed on disk, and were taken over or not. */
+  readonly credentialsReloaded: (result: 'ok' | 'failed') => void
+  /** A policy came into force. */
+  readonly policyLoaded: (event: { revision: string; engine: string }) => void
+  /** Where the gauges come from; each is read at the time of a scrape. Call once. */
+  readonly observe: (state: ControllerState) => void
+  /** The capabilities that manifests name: only these become label values. */
+  readonly setKnownCapabilities: (known: Iterable<Capability>) => void
+  /** `capability` if a manifest names it, else `other`. */
+  readonly capabilityLabel: (capability: string) => string
+}
+
+const OTHER = 'other'
+const ROUTES = new Set([
+  '/route',
+  '/route/:verb/:capability',
+  '/register',
+  '/heartbeat',
+  '/deregister',
+  '/capabilities',
+  '/workers',
+])
+const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
+const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+/** Registers the metrics of design section 7. `now` in ms. */
+export function createMetrics(registry: Registry, now: () => number = Date.now): Metrics {
+  const counters = createCounters(registry)
+  const gauges = createStateGauges(registry, now)
+  let known: ReadonlySet<string> = new Set()
+  const capabilityLabel = (capability: string): string => (known.has(capability) ? capability : OTHER)
+  return {
+    answered({ route, status, code }) {
+      const label = route !== undefined && ROUTES.has(route) ? route : OTHER
+      counters.requests.inc({ route: label, status_class: `${Math.floor(status / 100)}xx` })
+      if (code !== undefined) counters.requestErrors.inc({ code })
+    },
+    decided({ capability, decision, seconds, trace }) {
+      const label = capabilityLabel(capability)
+      const exemplar = exemplarOf(trace)
+      counters.decisions.inc({ labels: { capability: label, decision }, value: 1, ...exemplar })
+      counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
+      if (decision === 'deny') counters.denials.inc({ labels: { capability: label }, value: 1, ...exemplar })
+    },
+    routed({ capability, outcome, seconds, trace, attempts = 0 }) {
+      const labels = { capability: capabilityLabel(capability), outcome }
+      counters.routeDuration.observe({ labels, value: seconds, ...exemplarOf(trace) })
+      counters.attempts.inc({ outcome }, attempts)
+    },
+    registrationDecided: (decision) => counters.registrations.inc({ decision }),
+    identityRefused: (reason) => counters.identityRefused.inc({ reason }),
+    audited: (result, count = 1) => counters.audit[result].inc(count),
+    credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
+    policyLoaded: gauges.policyLoaded,
+    observe: gauges.observe,
+    setKnownCapabilities: (capabilities) => {
+      known = new Set(capabilities)
+    },
+    capabilityLabel,
+  }
+}
+
+// Only a sampled trace can be looked up: an exemplar of another would link to nothing. The library's types want an
+// exemplar's labels to be the metric's own; they are not, so they are handed over without names.
+function exemplarOf(trace: TraceContext | undefined): { exemplarLabels?: object } {
+  return trace?.sampled === true ? { exemplarLabels: { trace_id: trace.traceId, span_id: trace.spanId } } : {}
+}
+
+function createCounters(registry: Registry) {
+  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
+    new Counter({ name: `controller_${name}_total`, help, labelNames, registers: [registry] })
+  const traced = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
+    new Counter({ name: `controller_${name}_total`, help, labelNames, registers: [registry], enableExemplars: true })
+  const durations = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) =>
+    new Histogram({
+      name: `controller_${name}_seconds`,
+      help,
+      buckets,
+      labelNames,
+      registers: [registry],
+      enableExemplars: true,
+    })
+  const counters = {
+    requests: counter('requests', 'Requests answered on the mTLS listener.', 'route', 'status_class'),
+    requestErrors: counter('request_errors', "Error answers of the controller's own, by code.", 'code'),
+    decisions: traced('policy_decisions', 'Policy decisions on calls.', 'capability', 'decision'),
+    denials: traced('policy_denials', 'Calls that policy denied.', 'capability'),
+    evaluation: durations('policy_eval_duration', 'Time of one policy evaluation.', EVALUATION_BUCKETS, 'capability'),
+    routeDuration: durations('route_duration', 'Time of a forwarded call.', ROUTE_BUCKETS, 'capability', 'outcome'),
+    attempts: counter('worker_attempts', 'Tries at workers, by how the call ended.', 'outcome'),
+    registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
+    identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
+    credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
+    audit: {
+      written: counter('audit_records', 'Audit records made durable.'),
+      failed: counter('audit_failures', 'Audit records that could not be made durable.'),
+    },
+  }
+  startAtZero(counters)
+  return counters
+}
+
+// A series that appears with its first event has no rate for it: those of small closed sets are there from the start.
+function startAtZero({ registrations, identityRefused, credentialReloads }: ReturnType<typeof createCounters>): void {
+  for (const decision of ['allow', 'deny'] as const) registrations.inc({ decision }, 0)
+  for (const result of ['ok', 'failed']) credentialReloads.inc({ result }, 0)
+  for (const [reason, { status }] of Object.entries(ERRORS)) if (status === 401) identityRefused.inc({ reason }, 0)
+}

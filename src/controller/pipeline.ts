@@ -1,0 +1,29 @@
+// The way of a call, in one piece: decide, record, then and only then call a worker, record again.
+import type { RouteCall, RouteOutcome, Verdict } from './call.ts'
+import { refuseUnlessAllowed } from './steps/refuse.ts'
+
+/** The steps; each is made in `steps/` and wired in main.ts. */
+export type Steps = {
+  /** Asks the policy. Never rejects: trouble is part of the verdict. */
+  readonly judge: (call: RouteCall) => Promise<Verdict>
+  /** Resolves when the verdict is durable. @throws {AppError} `audit_unavailable` */
+  readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
+  /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
+  readonly forward: (call: RouteCall) => Promise<RouteOutcome>
+  /** Writes the outcome. Its failure shows in readiness, not in the answer. */
+  readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
+}
+
+/** Takes one call from the decision to its outcome. @throws {AppError} when the caller still has to be told why not. */
+export type RouteCapability = (call: RouteCall) => Promise<void>
+
+export function createPipeline({ judge, recordVerdict, forward, recordOutcome }: Steps): RouteCapability {
+  return async (call) => {
+    const verdict = await judge(call)
+    await recordVerdict(call, verdict)
+    refuseUnlessAllowed(verdict, 'capability_access_denied')
+    const outcome = await forward(call)
+    recordOutcome(call, outcome)
+    if (outcome.error !== undefined) throw outcome.error
+  }
+}

@@ -1,0 +1,60 @@
+// What an engine may answer (design section 5). Every engine's result goes through here: an answer that does not fit is
+// trouble (503), never a decision. There is no `if (result.allow)` anywhere: "false" is truthy, `{}` is not a denial.
+import { Compile } from 'typebox/compile'
+import Type from 'typebox'
+import type { Decision } from '../../core/decision.ts'
+import { AppError } from '../../core/errors.ts'
+
+const Word = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' })
+
+/** The document `data.crank.<question>.decision`. Closed: a member that nobody knows means another policy's answer. */
+const Answer = Compile(
+  Type.Object(
+    {
+      allow: Type.Boolean(),
+      mode: Type.Union([Type.Literal('enforce'), Type.Literal('shadow')]),
+      grounds: Type.Array(Word, { maxItems: 16 }),
+      reasons: Type.Array(
+        Type.Object({ code: Word, message: Type.String({ maxLength: 8192 }) }, { additionalProperties: false }),
+        { maxItems: 64 },
+      ),
+      exception: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()]),
+      policy_version: Type.String({ minLength: 1, maxLength: 64 }),
+      decision_id: Type.String(),
+    },
+    { additionalProperties: false },
+  ),
+)
+
+/** The answer belongs to another question: whatever carried it is out of step (security facts F7). */
+export class ForeignAnswerError extends Error {
+  override readonly name = 'ForeignAnswerError'
+}
+
+/**
+ * A policy's result as a Decision. `decisionId` is the one that was sent in `input.context.decision_id`.
+ * @throws {AppError} `policy_engine_error`; its `cause` says what did not fit and is a ForeignAnswerError when only the
+ * decision_id is another's.
+ */
+export function parseAnswer(result: unknown, decisionId: string): Decision {
+  if (!Answer.Check(result)) throw wrongAnswer(describeMisfit(result))
+  if (result.decision_id !== decisionId) {
+    throw wrongAnswer(new ForeignAnswerError('decision_id is not the one that was sent'))
+  }
+  const { allow, mode, grounds, reasons, exception, policy_version: policyVersion } = result
+  // An allow has a ground and nothing against it, a denial the opposite; anything between was decided by a broken policy.
+  if (allow !== (reasons.length === 0)) throw wrongAnswer(new Error('allow and reasons contradict each other'))
+  if (allow !== grounds.length > 0) throw wrongAnswer(new Error('allow and grounds contradict each other'))
+  return { decision: allow ? 'allow' : 'deny', mode, grounds, reasons, exception, policyVersion }
+}
+
+/** The error for an engine that answered, but not with a decision. `cause` goes to the log, never to a caller. */
+export function wrongAnswer(cause: unknown): AppError {
+  return new AppError('policy_engine_error', undefined, { cause })
+}
+
+function describeMisfit(result: unknown): Error {
+  if (result === undefined) return new Error('no result: the policy is not loaded or the decision is undefined')
+  const [fault] = Answer.Errors(result)
+  return new Error(`result${fault?.instancePath ?? ''} ${fault?.message ?? 'does not fit the schema'}`)
+}

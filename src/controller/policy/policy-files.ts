@@ -1,0 +1,159 @@
+// The policy folder as one snapshot: Rego sources (by hash), data (as text), and what the controller itself needs of it.
+// The sidecar reads the same folder; the revision is therefore the same in both modes.
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseCapability, type Capability } from '../../core/capability.ts'
+import { parseSpiffeId, parseTrustDomain, trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
+import { entriesOf, findDataFaults, isRecord, type PolicyData } from './data-faults.ts'
+import { checkJsonText, JsonTextError } from './json-text.ts'
+import { policySourceHash } from './source-hash.ts'
+
+/** Who would ask for what, in a self-check. */
+export type Probe = { readonly spiffeId: SpiffeId; readonly capability: Capability }
+
+export type PolicyFiles = {
+  readonly dir: string
+  /** SHA-256 over the Rego sources, hex; policy.wasm must have been built from the same. */
+  readonly sourceSha256: string
+  /** 12 hex digits over Rego sources and data. */
+  readonly revision: string
+  /** The whole `data` document, numbers as they were written. */
+  readonly dataText: string
+  /** Every capability that a manifest requires or provides. */
+  readonly knownCapabilities: ReadonlySet<Capability>
+  /** A call that the manifests declare, if they declare any that is not blocked. */
+  readonly sampleAllow: Probe | undefined
+  /** A call by an identity that the data does not know. */
+  readonly stranger: Probe
+  /** Entries without effect, for the log. */
+  readonly faults: readonly string[]
+}
+
+/** A policy folder that cannot be used; `message` names the file and, in a file, the place. */
+export class PolicyFilesError extends Error {
+  override readonly name = 'PolicyFilesError'
+}
+
+type DataFile = { readonly name: string; readonly text: string; readonly value: Readonly<Record<string, unknown>> }
+
+const EXCEPTIONS = 'exceptions.json'
+/** Roots of `data` that belong to the packages of the policy. */
+const RESERVED = ['crank', 'system']
+
+/**
+ * Reads `<dir>/*.rego` and `<dir>/data/*.json`. A data file's members become members of `data`; `exceptions.json` as a
+ * whole becomes `data.exceptions`: the arguments `opa run … data/worker_manifests.json exceptions:data/exceptions.json`.
+ * @throws {PolicyFilesError} on JSON that is malformed, no object, or gives the same name twice.
+ */
+export async function loadPolicyFiles(dir: string, nowMs: number): Promise<PolicyFiles> {
+  const [{ sha256 }, files] = await Promise.all([policySourceHash(dir), readDataFiles(join(dir, 'data'))])
+  const data = mergeValues(files)
+  const sampleAllow = findSample(data)
+  return {
+    dir,
+    sourceSha256: sha256,
+    revision: revisionOf(sha256, files),
+    dataText: mergeTexts(files),
+    knownCapabilities: knownCapabilities(data),
+    sampleAllow,
+    stranger: makeStranger(data, sampleAllow),
+    faults: findDataFaults(data, nowMs),
+  }
+}
+
+async function readDataFiles(dir: string): Promise<DataFile[]> {
+  const names = (await readdir(dir)).filter((name) => name.endsWith('.json')).sort()
+  return Promise.all(names.map(async (name) => parseDataFile(join(dir, name), name)))
+}
+
+async function parseDataFile(path: string, name: string): Promise<DataFile> {
+  const text = await readUtf8(path)
+  try {
+    checkJsonText(text)
+  } catch (cause: unknown) {
+    if (cause instanceof JsonTextError) throw new PolicyFilesError(`${path}: ${cause.message}`, { cause })
+    throw cause
+  }
+  const value: unknown = JSON.parse(text)
+  if (!isRecord(value)) throw new PolicyFilesError(`${path}: must hold a JSON object`)
+  return { name, text: text.trim(), value }
+}
+
+async function readUtf8(path: string): Promise<string> {
+  const bytes = await readFile(path)
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (cause: unknown) {
+    throw new PolicyFilesError(`${path}: not valid UTF-8`, { cause })
+  }
+}
+
+function mergeValues(files: readonly DataFile[]): PolicyData {
+  const data = new Map<string, unknown>()
+  for (const { name, value } of files) {
+    for (const [key, member] of name === EXCEPTIONS ? [['exceptions', value] as const] : Object.entries(value)) {
+      if (RESERVED.includes(key)) throw new PolicyFilesError(`data/${name}: the name "${key}" belongs to the policy`)
+      if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already gives "${key}"`)
+      data.set(key, member)
+    }
+  }
+  return Object.fromEntries(data)
+}
+
+// Spliced as text: through JavaScript numbers an expiry of 19 digits comes out up to 128 ns wrong.
+function mergeTexts(files: readonly DataFile[]): string {
+  const members = files.map(({ name, text }) => (name === EXCEPTIONS ? `"exceptions":${text}` : text.slice(1, -1)))
+  return `{${members.filter((text) => text.trim() !== '').join(',')}}`
+}
+
+function revisionOf(sourceSha256: string, files: readonly DataFile[]): string {
+  const hash = createHash('sha256').update(sourceSha256)
+  for (const { name, text } of files) hash.update(`\0${name}\0${text}`)
+  return hash.digest('hex').slice(0, 12)
+}
+
+function knownCapabilities(data: PolicyData): ReadonlySet<Capability> {
+  const manifests = entriesOf(data['workers']).map(([, entry]) => entry)
+  return new Set(
+    manifests.flatMap((entry) => [
+      ...capabilitiesIn(entry, 'required_capabilities'),
+      ...capabilitiesIn(entry, 'provided_capabilities'),
+    ]),
+  )
+}
+
+function capabilitiesIn(entry: unknown, field: string): Capability[] {
+  const list = isRecord(entry) ? entry[field] : undefined
+  return Array.isArray(list) ? list.flatMap((item: unknown) => parsed(parseCapability, item)) : []
+}
+
+function findSample(data: PolicyData): Probe | undefined {
+  const blocked = isRecord(data['blocked']) ? data['blocked'] : {}
+  const isBlocked = (section: string, key: string): boolean =>
+    entriesOf(blocked[section]).some(([name]) => name === key)
+  for (const [id, entry] of entriesOf(data['workers'])) {
+    const [spiffeId] = parsed(parseSpiffeId, id)
+    if (spiffeId === undefined || isBlocked('identities', id)) continue
+    const capability = capabilitiesIn(entry, 'required_capabilities').find((name) => !isBlocked('capabilities', name))
+    if (capability !== undefined) return { spiffeId, capability }
+  }
+  return undefined
+}
+
+function makeStranger(data: PolicyData, sample: Probe | undefined): Probe {
+  const domain = sample === undefined ? parseTrustDomain('self-check.invalid') : trustDomainOf(sample.spiffeId)
+  const known = new Set(['workers', 'exceptions'].flatMap((name) => entriesOf(data[name]).map(([id]) => id)))
+  let path = 'self-check/stranger'
+  while (known.has(`spiffe://${domain}/${path}`)) path += '-x'
+  const spiffeId = parseSpiffeId(`spiffe://${domain}/${path}`)
+  return { spiffeId, capability: sample?.capability ?? parseCapability('invoke:nothing') }
+}
+
+function parsed<T>(parse: (text: string) => T, value: unknown): [] | [T] {
+  try {
+    return typeof value === 'string' ? [parse(value)] : []
+  } catch {
+    return []
+  }
+}

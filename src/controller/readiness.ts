@@ -1,0 +1,28 @@
+// Whether calls can be served now, and if not, why: one list of checks for /readyz, /health and `crank check`.
+
+export type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
+export type Readiness = { readonly status: 'ready' | 'not_ready'; readonly checks: readonly Check[] }
+
+export type ReadinessSources = {
+  readonly policy: () => { readonly ok: boolean; readonly reason?: string }
+  readonly audit: () => { readonly ok: boolean; readonly reason?: string }
+  readonly svidNotAfterMs: () => number
+  readonly isDraining: () => boolean
+  readonly now: () => number
+}
+
+/** Looks at every part. Never throws. */
+export function readinessOf(sources: ReadinessSources): Readiness {
+  const expired = sources.svidNotAfterMs() <= sources.now()
+  const checks: Check[] = [
+    check('policy', sources.policy()),
+    check('audit', sources.audit()),
+    check('certificate', expired ? { ok: false, reason: 'the own certificate has expired' } : { ok: true }),
+    check('lifecycle', sources.isDraining() ? { ok: false, reason: 'shutting down' } : { ok: true }),
+  ]
+  return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks }
+}
+
+function check(name: string, { ok, reason }: { readonly ok: boolean; readonly reason?: string }): Check {
+  return reason === undefined ? { name, ok } : { name, ok, reason }
+}

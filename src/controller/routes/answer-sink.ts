@@ -1,0 +1,36 @@
+// The caller's end of a streamed answer: Fastify is told to step aside only when the worker's answer begins.
+import type { FastifyReply } from 'fastify'
+import { HEADERS } from '../../core/wire.ts'
+import type { AnswerSink } from '../dispatch/worker-exchange.ts'
+
+/** Writes a worker's answer to the raw response. `ids` are put into every answer. */
+export function createAnswerSink(reply: FastifyReply, ids: { decisionId: string; traceId: string }): AnswerSink {
+  const { raw } = reply
+  let written = false
+  return {
+    start(status, headers) {
+      reply.hijack()
+      headers.push(HEADERS.decisionId, ids.decisionId, HEADERS.traceId, ids.traceId)
+      raw.writeHead(status, headers)
+      // A body that is there already goes out with the headers; a stream that has yet to begin must not hold them back.
+      queueMicrotask(() => {
+        if (!written) raw.flushHeaders()
+      })
+    },
+    write(chunk) {
+      written = true
+      return raw.write(chunk)
+    },
+    end() {
+      written = true
+      raw.end()
+    },
+    abort: () => raw.destroy(),
+    watch(onDrain, onLeave) {
+      raw.on('drain', onDrain)
+      raw.once('close', () => {
+        if (!raw.writableFinished) onLeave()
+      })
+    },
+  }
+}

@@ -1,0 +1,56 @@
+// POST /register, /heartbeat, /deregister: how workers become routable. What a worker may offer is the policy's to say.
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import {
+  DeregisterBody,
+  DeregisterReply,
+  HeartbeatBody,
+  HeartbeatReply,
+  Problem,
+  RegisterBody,
+  RegisterReply,
+} from '../../core/wire.ts'
+import type { Asked } from '../call.ts'
+import type { LeaseClaim } from '../routing/registry.ts'
+import { acceptJsonOnly } from './json-body.ts'
+
+export type RegistrationRoutesOptions = {
+  readonly bodyLimitBytes: number
+  readonly register: (asked: Asked, body: RegisterBody) => Promise<RegisterReply>
+  readonly heartbeat: (claim: LeaseClaim, load: number | undefined) => HeartbeatReply
+  readonly deregister: (claim: LeaseClaim) => DeregisterReply
+}
+
+const errors = { '4xx': Problem, '5xx': Problem }
+
+export const registrationRoutes: FastifyPluginCallbackTypebox<RegistrationRoutesOptions> = (app, options, done) => {
+  acceptJsonOnly(app, options.bodyLimitBytes)
+  app.post('/register', { schema: { body: RegisterBody, response: { 200: RegisterReply, ...errors } } }, (request) =>
+    options.register(askedBy(request), request.body),
+  )
+  app.post(
+    '/heartbeat',
+    { schema: { body: HeartbeatBody, response: { 200: HeartbeatReply, ...errors } } },
+    // eslint-disable-next-line @typescript-eslint/require-await -- async, so that a throw becomes a rejection
+    async (request) => options.heartbeat(claimOf(request, request.body), request.body.load),
+  )
+  app.post(
+    '/deregister',
+    { schema: { body: DeregisterBody, response: { 200: DeregisterReply, ...errors } } },
+    // eslint-disable-next-line @typescript-eslint/require-await -- as above
+    async (request) => options.deregister(claimOf(request, request.body)),
+  )
+  done()
+}
+
+function askedBy(request: FastifyRequest): Asked {
+  const { arrival, peer, id: decisionId } = request
+  arrival.decided = true
+  arrival.span.setAttribute('crank.requester', peer.spiffeId)
+  return { decisionId, caller: peer.spiffeId, span: arrival.span, trace: arrival.trace }
+}
+
+/** The lease belongs to (SPIFFE ID, worker_id): the first comes from the certificate, never from the body. */
+function claimOf(request: FastifyRequest, body: { worker_id: string; lease: string }): LeaseClaim {
+  return { spiffeId: request.peer.spiffeId, workerId: body.worker_id, lease: body.lease }
+}

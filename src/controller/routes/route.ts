@@ -1,0 +1,118 @@
+// POST /route and POST /route/{verb}/{capability}: the two forms of a call become one RouteCall for the pipeline.
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { CAPABILITY_WORD, makeCapability } from '../../core/capability.ts'
+import type { Priority } from '../../core/decision.ts'
+import { AppError } from '../../core/errors.ts'
+import { DEFAULT_TIMEOUT_MS, HEADERS, IDEMPOTENCY_KEY, MAX_TIMEOUT_MS, Problem, RouteBody } from '../../core/wire.ts'
+import { validTracestate } from '../../core/trace-context.ts'
+import type { RouteCall } from '../call.ts'
+import type { RouteCapability } from '../pipeline.ts'
+import { createAnswerSink } from './answer-sink.ts'
+import { acceptJsonOnly, memberBytes } from './json-body.ts'
+import { rawBody } from './raw-body.ts'
+
+export type RouteRoutesOptions = { readonly route: RouteCapability; readonly bodyLimitBytes: number }
+
+const NULL_PAYLOAD = Buffer.from('null')
+const EMPTY = Buffer.alloc(0)
+
+const word = Type.String({ pattern: CAPABILITY_WORD })
+const RawParams = Type.Object({ verb: word, capability: word }, { additionalProperties: false })
+// Headers that are not ours stay allowed: the schema is open, and Fastify does not coerce here.
+const RawHeaders = Type.Object({
+  [HEADERS.idempotencyKey]: Type.Optional(Type.String({ pattern: IDEMPOTENCY_KEY })),
+  [HEADERS.priority]: Type.Optional(Type.String({ pattern: '^(low|normal|high)$' })),
+  [HEADERS.timeoutMs]: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$' })),
+})
+const errors = { '4xx': Problem, '5xx': Problem }
+
+/** The JSON form: the body names the capability and carries the payload. */
+export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, bodyLimitBytes }, done) => {
+  acceptJsonOnly(app, bodyLimitBytes)
+  app.post(
+    '/route',
+    { schema: { body: RouteBody, response: errors }, config: { otel: false } },
+    async (request, reply) => {
+      const { body } = request
+      await route({
+        ...callFrom(request, reply, body),
+        form: 'json',
+        priority: body.priority ?? 'normal',
+        idempotencyKey: body.idempotency_key,
+        timeoutMs: body.timeout_ms ?? DEFAULT_TIMEOUT_MS,
+        contentType: 'application/json',
+        body: memberBytes(body, 'payload') ?? NULL_PAYLOAD,
+        contentLength: undefined,
+      })
+      return reply
+    },
+  )
+  done()
+}
+
+/** The raw form: the path names the capability, the body is the payload whatever its type. */
+export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route }, done) => {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, payload, parsed) => {
+    parsed(null, payload)
+  })
+  const schema = { params: RawParams, headers: RawHeaders, response: errors }
+  app.post('/route/:verb/:capability', { schema, config: { otel: false } }, async (request, reply) => {
+    const settings = rawSettings(request.headers)
+    const hasBody = request.body !== undefined
+    await route({
+      ...callFrom(request, reply, request.params),
+      ...settings,
+      form: 'raw',
+      contentType: request.headers['content-type'] ?? 'application/octet-stream',
+      body: hasBody ? rawBody(request.raw) : EMPTY,
+      contentLength: hasBody ? declaredLength(request) : undefined,
+    })
+    return reply
+  })
+  done()
+}
+
+type Common = Omit<
+  RouteCall,
+  'form' | 'priority' | 'idempotencyKey' | 'timeoutMs' | 'contentType' | 'body' | 'contentLength'
+>
+
+function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: string; capability: string }): Common {
+  const { arrival, id: decisionId, peer } = request
+  const capability = makeCapability(named.verb, named.capability)
+  arrival.capability = capability
+  arrival.decided = true
+  arrival.span.setAttributes({ 'crank.requester': peer.spiffeId, 'crank.capability': capability })
+  const tracestate = request.headers[HEADERS.tracestate]
+  return {
+    decisionId,
+    caller: peer.spiffeId,
+    span: arrival.span,
+    trace: arrival.trace,
+    verb: named.verb,
+    name: named.capability,
+    capability,
+    tracestate: typeof tracestate === 'string' ? validTracestate(tracestate) : undefined,
+    sink: createAnswerSink(reply, { decisionId, traceId: arrival.trace.traceId }),
+  }
+}
+
+function rawSettings(headers: Static<typeof RawHeaders>): Pick<RouteCall, 'priority' | 'idempotencyKey' | 'timeoutMs'> {
+  const timeoutMs = Number(headers[HEADERS.timeoutMs] ?? DEFAULT_TIMEOUT_MS)
+  if (timeoutMs > MAX_TIMEOUT_MS) {
+    throw new AppError('request_invalid', `${HEADERS.timeoutMs} must be at most ${MAX_TIMEOUT_MS}`)
+  }
+  return {
+    priority: (headers[HEADERS.priority] ?? 'normal') as Priority,
+    idempotencyKey: headers[HEADERS.idempotencyKey],
+    timeoutMs,
+  }
+}
+
+function declaredLength(request: FastifyRequest): number | undefined {
+  const length = request.headers['content-length']
+  return length === undefined ? undefined : Number(length)
+}

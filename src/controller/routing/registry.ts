@@ -1,0 +1,176 @@
+// Who is live and what they provide. Long-lived state with one invariant: `byCapability` holds exactly the live instances.
+import type { Capability } from '../../core/capability.ts'
+import { AppError } from '../../core/errors.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED, type CapabilitySchema } from '../../core/wire.ts'
+
+export const MAX_INSTANCES_PER_IDENTITY = 64
+export const MAX_INSTANCES = 10_000
+
+/** One running worker process. `inFlight` is moved by the dispatcher and read by the selection. */
+export type WorkerInstance = {
+  readonly workerId: string
+  readonly spiffeId: SpiffeId
+  /** Origin of the worker, e.g. `https://10.0.0.7:8443`. */
+  readonly origin: string
+  readonly lease: string
+  readonly capabilities: ReadonlyMap<Capability, CapabilitySchema>
+  /** Error codes that the worker declared, per capability: only these are passed on to callers. */
+  readonly declaredErrors: ReadonlyMap<Capability, ReadonlySet<string>>
+  readonly registeredAt: string
+  lastSeenMs: number
+  load: number | undefined
+  state: 'live' | 'stale'
+  inFlight: number
+}
+
+export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'>
+/** What proves that a heartbeat or a farewell comes from the instance that registered. */
+export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
+
+export type RegistryOptions = {
+  readonly heartbeatIntervalMs: number
+  /** Monotonic milliseconds: a step of the wall clock must not expire every worker. */
+  readonly monotonic: () => number
+  readonly now: () => number
+  readonly newLease: () => string
+  /** Called once when an instance leaves, whatever the cause, so that its connections can be closed. */
+  readonly onGone: (instance: WorkerInstance) => void
+}
+
+export class Registry {
+  readonly #options: RegistryOptions
+  readonly #instances = new Map<string, WorkerInstance>()
+  readonly #perIdentity = new Map<SpiffeId, number>()
+  readonly #byCapability = new Map<Capability, WorkerInstance[]>()
+
+  constructor(options: RegistryOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Adds an instance, or replaces the one with the same (SPIFFE ID, worker_id): its lease is void from then on.
+   * @throws {AppError} `overloaded` beyond 64 instances of one identity or 10,000 in all.
+   */
+  register(registration: Registration): WorkerInstance {
+    const key = keyOf(registration)
+    const previous = this.#instances.get(key)
+    if (previous === undefined) this.#checkRoom(registration.spiffeId)
+    else this.#remove(key, previous)
+    const instance: WorkerInstance = {
+      ...registration,
+      declaredErrors: declaredErrors(registration.capabilities),
+      lease: this.#options.newLease(),
+      registeredAt: new Date(this.#options.now()).toISOString(),
+      lastSeenMs: this.#options.monotonic(),
+      load: undefined,
+      state: 'live',
+      inFlight: 0,
+    }
+    this.#instances.set(key, instance)
+    this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
+    this.#enlist(instance)
+    return instance
+  }
+
+  /** Keeps an instance alive. @throws {AppError} `worker_not_registered` when the lease is not the one in force. */
+  heartbeat(claim: LeaseClaim, load: number | undefined): void {
+    const instance = this.#owned(claim)
+    instance.lastSeenMs = this.#options.monotonic()
+    instance.load = load
+    if (instance.state === 'stale') {
+      instance.state = 'live'
+      this.#enlist(instance)
+    }
+  }
+
+  /** Takes an instance out. @throws {AppError} `worker_not_registered` when the lease is not the one in force. */
+  deregister(claim: LeaseClaim): void {
+    this.#remove(keyOf(claim), this.#owned(claim))
+  }
+
+  /** The live instances that provide a capability; the array is the registry's own and must not be changed. */
+  providers(capability: Capability): readonly WorkerInstance[] {
+    return this.#byCapability.get(capability) ?? []
+  }
+
+  /** Every instance, live or stale, in the order of registration. */
+  list(): WorkerInstance[] {
+    return [...this.#instances.values()]
+  }
+
+  /** Live capabilities with their providers. */
+  capabilities(): ReadonlyMap<Capability, readonly WorkerInstance[]> {
+    return this.#byCapability
+  }
+
+  counts(): { live: number; stale: number } {
+    let live = 0
+    for (const { state } of this.#instances.values()) if (state === 'live') live++
+    return { live, stale: this.#instances.size - live }
+  }
+
+  /** Marks the silent as stale and removes the long silent; called by a timer. */
+  sweep(): void {
+    const now = this.#options.monotonic()
+    for (const [key, instance] of this.#instances) {
+      const missed = (now - instance.lastSeenMs) / this.#options.heartbeatIntervalMs
+      if (missed > REMOVED_AFTER_MISSED) this.#remove(key, instance)
+      else if (missed > STALE_AFTER_MISSED && instance.state === 'live') {
+        instance.state = 'stale'
+        this.#delist(instance)
+      }
+    }
+  }
+
+  #owned({ lease, ...claim }: LeaseClaim): WorkerInstance {
+    const instance = this.#instances.get(keyOf(claim))
+    if (instance?.lease !== lease) throw new AppError('worker_not_registered')
+    return instance
+  }
+
+  #checkRoom(spiffeId: SpiffeId): void {
+    if (this.#countOf(spiffeId) >= MAX_INSTANCES_PER_IDENTITY) {
+      throw new AppError('overloaded', `this identity has ${MAX_INSTANCES_PER_IDENTITY} registered instances already`)
+    }
+    if (this.#instances.size >= MAX_INSTANCES) throw new AppError('overloaded', 'the registry is full')
+  }
+
+  #countOf(spiffeId: SpiffeId): number {
+    return this.#perIdentity.get(spiffeId) ?? 0
+  }
+
+  #remove(key: string, instance: WorkerInstance): void {
+    this.#instances.delete(key)
+    const left = this.#countOf(instance.spiffeId) - 1
+    if (left > 0) this.#perIdentity.set(instance.spiffeId, left)
+    else this.#perIdentity.delete(instance.spiffeId)
+    this.#delist(instance)
+    this.#options.onGone(instance)
+  }
+
+  #enlist(instance: WorkerInstance): void {
+    for (const capability of instance.capabilities.keys()) {
+      this.#byCapability.set(capability, [...this.providers(capability), instance])
+    }
+  }
+
+  #delist(instance: WorkerInstance): void {
+    for (const capability of instance.capabilities.keys()) {
+      const rest = this.providers(capability).filter((other) => other !== instance)
+      if (rest.length > 0) this.#byCapability.set(capability, rest)
+      else this.#byCapability.delete(capability)
+    }
+  }
+}
+
+function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
+  return `${spiffeId} ${workerId}`
+}
+
+function declaredErrors(capabilities: Registration['capabilities']): Map<Capability, ReadonlySet<string>> {
+  const entries = [...capabilities].map(
+    ([capability, { error_codes = [] }]) => [capability, new Set(error_codes.map(({ code }) => code))] as const,
+  )
+  return new Map(entries)
+}

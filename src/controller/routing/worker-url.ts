@@ -1,0 +1,44 @@
+// Where a worker may live. The guard that counts is the pinned SPIFFE ID; this one keeps the probe from being pointed at
+// places that no worker can be (link-local metadata services, multicast), and lets an operator narrow it further.
+import { BlockList, isIP } from 'node:net'
+import { AppError } from '../../core/errors.ts'
+import type { HostRules } from '../../platform/host-rules.ts'
+
+const NEVER = blockList(['0.0.0.0/32', '169.254.0.0/16', '224.0.0.0/4', '::/128', 'fe80::/10', 'ff00::/8'])
+const SHAPE = /^https:\/\/(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?\/?$/
+
+/**
+ * The origin of a `worker_url`, e.g. `https://10.0.0.7:8443`.
+ * @param allowed the operator's rule (CRANK_WORKER_HOSTS)
+ * @throws {AppError} `request_invalid`, saying what is wrong. Refused: other schemes, userinfo, path, query, odd spellings
+ * of addresses (`127.1`), link-local, multicast and unspecified addresses, hosts outside the operator's list.
+ */
+export function parseWorkerUrl(text: string, allowed: Pick<HostRules, 'allows'>): string {
+  if (!SHAPE.test(text)) throw refused('must be https://host:port, lower case, without user, path or query')
+  const url = URL.parse(text)
+  if (url === null) throw refused('is not a URL')
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  // `new URL` turns 127.1 and 0x7f000001 into 127.0.0.1: what was written must be what is meant.
+  if (isIP(host) === 4 && !text.includes(host)) throw refused('must write an IPv4 address as four decimal numbers')
+  if (isInside(NEVER, host)) throw refused('must not be a link-local, multicast or unspecified address')
+  if (!allowed.allows(host)) throw refused('has a host that CRANK_WORKER_HOSTS does not allow')
+  return url.origin
+}
+
+function blockList(cidrs: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const cidr of cidrs) {
+    const [network = '', bits] = cidr.split('/')
+    list.addSubnet(network, Number(bits), isIP(network) === 6 ? 'ipv6' : 'ipv4')
+  }
+  return list
+}
+
+function isInside(list: BlockList, host: string): boolean {
+  const family = isIP(host)
+  return family !== 0 && list.check(host, family === 6 ? 'ipv6' : 'ipv4')
+}
+
+function refused(why: string): AppError {
+  return new AppError('request_invalid', `worker_url ${why}`)
+}

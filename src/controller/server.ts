@@ -1,0 +1,117 @@
+// The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a request.
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { Server } from 'node:https'
+import type { Socket } from 'node:net'
+import type { FastifyOtelInstrumentation } from '@fastify/otel'
+import { AppError } from '../core/errors.ts'
+import { uuidv7 } from '../core/ids.ts'
+import type { Credentials } from '../platform/credentials.ts'
+import { serverTlsOptions } from '../platform/tls.ts'
+import { arrival, type ArrivalOptions } from './arrival.ts'
+import { identityGate, type IdentityGateOptions } from './identity/gate.ts'
+import { isReadablePath, limits, type LimitsOptions } from './limits.ts'
+import { appErrorOf, problemOf } from './problem.ts'
+import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
+import { registrationRoutes, type RegistrationRoutesOptions } from './routes/registration.ts'
+import { routeJson, routeRaw, type RouteRoutesOptions } from './routes/route.ts'
+
+export type ServerOptions = ArrivalOptions &
+  LimitsOptions &
+  RouteRoutesOptions &
+  RegistrationRoutesOptions &
+  CatalogRoutesOptions & {
+    readonly credentials: Credentials
+    readonly gate: IdentityGateOptions
+    readonly tlsRefuseUnverified: boolean
+    readonly maxConnections: number
+    readonly now: () => number
+    readonly fastifyOtel: FastifyOtelInstrumentation | undefined
+    /** Told of every refusal that no step of the pipeline has recorded, and of every internal error. */
+    readonly onRefused: (request: FastifyRequest, error: AppError) => void
+    /** A connection whose bytes were not HTTP, or came too slowly; `code` is Node's. */
+    readonly onClientError: (code: string) => void
+  }
+
+const HEADERS_TIMEOUT_MS = 5000
+const KEEP_ALIVE_MS = 30_000
+const CHECK_CONNECTIONS_MS = 500
+const MAX_REQUESTS_PER_SOCKET = 0
+
+export type MtlsServer = FastifyInstance<Server>
+
+/** Builds the server; the caller listens on it. */
+export async function createServer(options: ServerOptions): Promise<MtlsServer> {
+  const app = Fastify({
+    https: {
+      ...serverTlsOptions(options.credentials, { refuseUnverified: options.tlsRefuseUnverified }),
+      connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
+      insecureHTTPParser: false,
+      maxHeaderSize: 16 * 1024,
+    },
+    genReqId: () => uuidv7(options.now()),
+    requestIdHeader: false,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // Bodies have limits of their own: 10 s in all for JSON, an idle limit for the raw form.
+    requestTimeout: 0,
+    maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
+    clientErrorHandler: (error, socket) => {
+      options.onClientError(error.code)
+      answerClientError(error, socket)
+    },
+    // An unreadable path would be answered before any hook; this way the gate sees it first, then `limits` refuses it.
+    rewriteUrl: ({ url = '' }) => (isReadablePath(url) ? url : '/'),
+  })
+  app.server.headersTimeout = HEADERS_TIMEOUT_MS
+  app.server.maxConnections = options.maxConnections
+  if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
+  setErrorHandler(app, options.onRefused)
+  await app.register(arrival, options)
+  await app.register(identityGate, options.gate)
+  await app.register(limits, options)
+  app.setNotFoundHandler((request) => {
+    throw new AppError('not_found', `no route ${request.method} ${request.url.split('?')[0]?.slice(0, 128) ?? ''}`)
+  })
+  await app.register(routeJson, options)
+  await app.register(routeRaw, options)
+  await app.register(registrationRoutes, options)
+  await app.register(catalogRoutes, options)
+  return app
+}
+
+function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused']): void {
+  app.setErrorHandler<FastifyError | AppError>(async (thrown, request, reply) => {
+    const error = appErrorOf(thrown)
+    request.arrival.error = error.code
+    if (!request.arrival.decided || error.code === 'internal_error') onRefused(request, error)
+    const { retryAfterS } = error.kind
+    if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
+    // The rest of an unread body would have to be read to keep the connection: refuse it instead.
+    if (!request.raw.complete) reply.header('connection', 'close')
+    const problem = problemOf(error, {
+      decisionId: request.id,
+      traceId: request.arrival.trace.traceId,
+      requester: request.peer?.spiffeId,
+      capability: request.arrival.capability,
+    })
+    return reply.code(error.kind.status).type('application/problem+json').send(problem)
+  })
+}
+
+type ClientError = Error & { code: string }
+const CLIENT_ERRORS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/** Bytes that are not a request: a short answer without ids, then the connection ends. */
+function answerClientError({ code }: ClientError, socket: Socket): void {
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  socket.end(`HTTP/1.1 ${CLIENT_ERRORS[code] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}

@@ -1,0 +1,116 @@
+// Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
+import { SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api'
+import type { Pool } from 'undici'
+import type { Capability } from '../../core/capability.ts'
+import { AppError } from '../../core/errors.ts'
+import { formatTraceparent } from '../../core/trace-context.ts'
+import { startSpan, traceContextOf } from '../../platform/tracing.ts'
+import type { RouteCall, RouteOutcome } from '../call.ts'
+import { requestHeaders } from '../dispatch/headers.ts'
+import { WorkerExchange, type ExchangeResult } from '../dispatch/worker-exchange.ts'
+import type { WorkerInstance } from '../routing/registry.ts'
+import { pickProvider } from '../routing/select.ts'
+
+export type ForwardDeps = {
+  readonly providers: (capability: Capability) => readonly WorkerInstance[]
+  /** True when a manifest names the capability. */
+  readonly isKnown: (capability: Capability) => boolean
+  readonly poolOf: (worker: WorkerInstance) => Pool
+  readonly tracer: Tracer
+  readonly monotonic: () => number
+  readonly random: () => number
+}
+
+const MAX_ATTEMPTS = 3
+const ANSWER_IDLE_MS = 60_000
+const NO_ERRORS: ReadonlySet<string> = new Set()
+
+/** Calls a worker for an allowed call and streams its answer into `call.sink`. Never rejects. */
+export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<RouteOutcome> {
+  return async (call) => {
+    const start = deps.monotonic()
+    const tried = new Set<WorkerInstance>()
+    let last: ExchangeResult | undefined
+    let worker: WorkerInstance | undefined
+    while (tried.size < MAX_ATTEMPTS) {
+      const next = selectWorker(deps, call, tried)
+      if (next === undefined) break
+      worker = next
+      tried.add(worker)
+      last = await callWorker(deps, call, worker, start)
+      if (last.sent || last.outcome !== 'worker_failed') break
+    }
+    const { outcome, status, error } = last ?? nobody(deps.isKnown(call.capability))
+    const durationMs = deps.monotonic() - start
+    return { outcome, status, error, workerId: worker?.workerId ?? null, attempts: tried.size, durationMs }
+  }
+}
+
+function selectWorker(
+  { tracer, providers, random }: ForwardDeps,
+  call: RouteCall,
+  tried: ReadonlySet<WorkerInstance>,
+): WorkerInstance | undefined {
+  const span = startSpan(tracer, 'worker.select', SpanKind.INTERNAL, call.span)
+  const candidates = providers(call.capability)
+  const worker = pickProvider(candidates, random, tried)
+  span.setAttribute('crank.candidates', candidates.length)
+  if (worker !== undefined) span.setAttribute('crank.worker_id', worker.workerId)
+  span.end()
+  return worker
+}
+
+async function callWorker(
+  { tracer, poolOf, monotonic }: ForwardDeps,
+  call: RouteCall,
+  worker: WorkerInstance,
+  start: number,
+): Promise<ExchangeResult> {
+  const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
+  worker.inFlight += 1
+  const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - start)))
+  const headers = requestHeaders({
+    ...call,
+    timeoutMs: firstByteMs,
+    traceparent: formatTraceparent(traceContextOf(span)),
+  })
+  if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
+  const declared = declaredErrors(worker, call.capability)
+  try {
+    const result = await new Promise<ExchangeResult>((settle) => {
+      const exchange = new WorkerExchange(
+        answerThrough(call, worker),
+        { firstByteMs, idleMs: ANSWER_IDLE_MS },
+        declared,
+        settle,
+      )
+      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
+    })
+    span.setAttributes({ 'crank.worker_id': worker.workerId, 'http.response.status_code': result.status })
+    if (result.outcome !== 'completed') span.setStatus({ code: SpanStatusCode.ERROR, message: result.outcome })
+    return result
+  } finally {
+    worker.inFlight -= 1
+    span.end()
+  }
+}
+
+/** The caller's sink, with the worker named in the answer. */
+function answerThrough({ sink }: RouteCall, worker: WorkerInstance): RouteCall['sink'] {
+  return {
+    ...sink,
+    start: (status, headers) => {
+      headers.push('x-worker-id', worker.workerId)
+      sink.start(status, headers)
+    },
+  }
+}
+
+function declaredErrors(worker: WorkerInstance, capability: Capability): ReadonlySet<string> {
+  return worker.declaredErrors.get(capability) ?? NO_ERRORS
+}
+
+function nobody(known: boolean): Pick<RouteOutcome, 'outcome' | 'status' | 'error'> {
+  const error = new AppError(known ? 'no_worker_available' : 'capability_unknown')
+  return { outcome: 'worker_failed', status: error.kind.status, error }
+}

@@ -1,0 +1,117 @@
+// Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from one place.
+import { toAppError } from '../../core/errors.ts'
+import type { Logger } from '../../platform/logger.ts'
+import * as audit from '../audit/event.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import type { Asked, RegistrationVerdict, RouteCall, RouteOutcome, Verdict } from '../call.ts'
+import type { Metrics } from '../metrics.ts'
+
+export type RecorderDeps = {
+  readonly append: (event: AuditEvent) => Promise<void>
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly now: () => number
+}
+
+export type Recorder = {
+  /** @throws {AppError} `audit_unavailable`: then nothing may happen. */
+  readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
+  readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
+  /** @throws {AppError} `audit_unavailable` */
+  readonly recordRegistration: (asked: Asked, verdict: RegistrationVerdict) => Promise<void>
+}
+
+const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
+
+export function createRecorder({ append, log, metrics, now }: RecorderDeps): Recorder {
+  return {
+    async recordVerdict(call, verdict) {
+      const event = audit.policyDecision(
+        {
+          ...evaluationOf(call, verdict),
+          input: verdict.input,
+          route: ROUTES[call.form],
+          idempotencyKeyPresent: call.idempotencyKey !== undefined,
+        },
+        auditedVerdict(verdict),
+      )
+      metrics.decided({
+        capability: call.capability,
+        decision: event.decision,
+        seconds: verdict.evaluationMs / 1000,
+        trace: call.trace,
+      })
+      await append(event)
+      logVerdict(log, call, verdict)
+    },
+    recordOutcome(call, outcome) {
+      metrics.routed({
+        capability: call.capability,
+        outcome: outcome.outcome,
+        seconds: outcome.durationMs / 1000,
+        trace: call.trace,
+        attempts: outcome.attempts,
+      })
+      const event = audit.routeOutcome(
+        { decisionId: call.decisionId, trace: call.trace, requester: call.caller, capability: call.capability },
+        {
+          ...outcome,
+          atMs: now(),
+          status: outcome.outcome === 'caller_left' ? null : outcome.status,
+          error: outcome.error?.code ?? null,
+        },
+      )
+      append(event).catch((cause: unknown) => {
+        log.error({ event: 'audit_outcome_lost', decision_id: call.decisionId, err: cause }, 'outcome not recorded')
+      })
+    },
+    async recordRegistration(asked, verdict) {
+      const event = audit.workerRegistration(
+        { ...evaluationOf(asked, verdict), input: verdict.input },
+        auditedVerdict(verdict),
+      )
+      metrics.registrationDecided(event.decision)
+      await append(event)
+      const { worker_id } = event
+      const fields = { requester: asked.caller, worker_id, reason: reasonOf(verdict), decision_id: asked.decisionId }
+      if (event.decision === 'allow')
+        log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
+      else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
+    },
+  }
+}
+
+function evaluationOf({ trace }: Asked, verdict: Verdict): audit.Evaluation {
+  const { engine, revision, evaluationMs } = verdict
+  return { trace, engine, policyRevision: revision, evaluationTimeMs: evaluationMs }
+}
+
+function auditedVerdict(verdict: Verdict): audit.Verdict {
+  return (
+    verdict.decision ?? {
+      decision: 'error',
+      mode: 'enforce',
+      error: toAppError(verdict.error, 'policy_engine_error').code,
+    }
+  )
+}
+
+function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
+  const fields = {
+    requester: call.caller,
+    capability: call.capability,
+    reason: reasonOf(verdict),
+    trace_id: call.trace.traceId,
+    decision_id: call.decisionId,
+  }
+  if (verdict.decision?.decision === 'allow') {
+    log.info({ event: 'capability_access_allowed', ...fields }, 'capability access allowed')
+  } else if (verdict.decision === undefined) {
+    log.error({ event: 'policy_trouble', ...fields, error: verdict.error.code }, 'no decision, refused')
+  } else log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
+}
+
+function reasonOf({ decision, ...rest }: Verdict): string {
+  if (decision === undefined) return 'error' in rest ? rest.error.message : ''
+  return decision.reasons[0]?.message ?? decision.grounds.join(', ')
+}

@@ -1,0 +1,62 @@
+// A registration, in one piece: check the URL, decide, record, prove that the worker is there, only then make it routable.
+import { makeCapability, type Capability } from '../../core/capability.ts'
+import type { PolicyInput, RegistrationInput } from '../../core/decision.ts'
+import { AppError } from '../../core/errors.ts'
+import type { CapabilitySchema, RegisterBody, RegisterReply } from '../../core/wire.ts'
+import type { HostRules } from '../../platform/host-rules.ts'
+import type { Asked, RegistrationVerdict } from '../call.ts'
+import type { Target } from '../dispatch/worker-pools.ts'
+import type { Registry } from '../routing/registry.ts'
+import { parseWorkerUrl } from '../routing/worker-url.ts'
+import { policyInput, type Judge } from './judge.ts'
+import { refuseUnlessAllowed } from './refuse.ts'
+
+export type RegisterDeps = {
+  readonly judge: Judge
+  readonly record: (asked: Asked, verdict: RegistrationVerdict) => Promise<void>
+  readonly probe: (target: Target) => Promise<void>
+  readonly registry: Registry
+  readonly workerHosts: HostRules
+  readonly heartbeatIntervalMs: number
+  readonly now: () => number
+}
+
+/** Registers the caller as a worker. @throws {AppError} `request_invalid`, `registration_denied`, trouble, `worker_failed`, `overloaded`. */
+export function createRegister(deps: RegisterDeps): (asked: Asked, body: RegisterBody) => Promise<RegisterReply> {
+  return async (asked, body) => {
+    const origin = parseWorkerUrl(body.worker_url, deps.workerHosts)
+    const capabilities = capabilitiesOf(body)
+    const verdict = await deps.judge(
+      'worker_registration',
+      asked,
+      registrationInput(asked, body, capabilities, deps.now()),
+    )
+    await deps.record(asked, verdict)
+    refuseUnlessAllowed(verdict, 'registration_denied')
+    await deps.probe({ spiffeId: asked.caller, origin })
+    const { lease } = deps.registry.register({ spiffeId: asked.caller, workerId: body.worker_id, origin, capabilities })
+    return {
+      status: 'registered',
+      worker_id: body.worker_id,
+      capabilities_registered: capabilities.size,
+      lease,
+      heartbeat_interval_ms: deps.heartbeatIntervalMs,
+    }
+  }
+}
+
+function registrationInput(
+  asked: Asked,
+  { worker_id, worker_url }: RegisterBody,
+  capabilities: ReadonlyMap<Capability, CapabilitySchema>,
+  nowMs: number,
+): RegistrationInput {
+  const input: PolicyInput = policyInput(asked, { verb: 'register', name: 'worker', priority: 'normal' }, nowMs)
+  return { ...input, resource: { worker_id, worker_url, capabilities: [...capabilities.keys()] } }
+}
+
+function capabilitiesOf({ capabilities }: RegisterBody): Map<Capability, CapabilitySchema> {
+  const byName = new Map(capabilities.map((schema) => [makeCapability(schema.verb, schema.name), schema]))
+  if (byName.size < capabilities.length) throw new AppError('request_invalid', 'a capability is listed twice')
+  return byName
+}

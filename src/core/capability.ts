@@ -1,0 +1,39 @@
+// A capability is what a worker offers and calls, always written `verb:name`, such as `convert:document_to_pdf`.
+
+declare const brand: unique symbol
+/** `verb:name`, accepted by the parser. */
+export type Capability = string & { readonly [brand]: 'Capability' }
+
+/** A text that is not a capability; `message` says what is allowed. */
+export class CapabilityError extends Error {
+  override readonly name = 'CapabilityError'
+}
+
+/** One word of a capability: lower case, starts with a letter, at most 64 characters. */
+export const CAPABILITY_WORD = '^[a-z][a-z0-9_]{0,63}$'
+const WORD = new RegExp(CAPABILITY_WORD)
+
+/** Makes a capability of its two words. @throws {CapabilityError} when either is not a lower-case word. */
+export function makeCapability(verb: string, name: string): Capability {
+  checkWord('verb', verb)
+  checkWord('capability', name)
+  return `${verb}:${name}` as Capability
+}
+
+/** Parses `verb:name`. @throws {CapabilityError} when it is anything else. */
+export function parseCapability(text: string): Capability {
+  const [verb = '', name = '', ...rest] = text.split(':')
+  if (rest.length > 0 || name === '') throw new CapabilityError(`"${text}" is not of the form verb:name`)
+  return makeCapability(verb, name)
+}
+
+/** The two words of a capability. */
+export function splitCapability(capability: Capability): { verb: string; name: string } {
+  const colon = capability.indexOf(':')
+  return { verb: capability.slice(0, colon), name: capability.slice(colon + 1) }
+}
+
+function checkWord(what: string, word: string): void {
+  if (WORD.test(word)) return
+  throw new CapabilityError(`${what} must be a lower-case word (a-z, 0-9, _; at most 64 characters, letter first)`)
+}

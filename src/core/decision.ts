@@ -1,0 +1,63 @@
+// The words of a policy decision: what is asked, what is answered, and the port that every engine implements.
+import type { SpiffeId, TrustDomain } from './spiffe-id.ts'
+import type { TraceContext } from './trace-context.ts'
+
+export type Mode = 'enforce' | 'shadow'
+export type Priority = 'low' | 'normal' | 'high'
+
+/** A stable code and its sentence, both from the policy. */
+export type Reason = { readonly code: string; readonly message: string }
+
+/** `input` of `data.crank.capability_access.decision`. `now_ns`: Unix nanoseconds in decimal, a string (19 digits). */
+export type PolicyInput = {
+  readonly identity: { readonly spiffe_id: SpiffeId; readonly trust_domain: TrustDomain }
+  readonly action: { readonly verb: string; readonly capability: string }
+  readonly context: {
+    readonly timestamp: string
+    readonly now_ns: string
+    readonly source: 'controller'
+    readonly decision_id: string
+    readonly priority: Priority
+  }
+}
+
+/** `input` of `data.crank.worker_registration.decision`: who offers what, and where. */
+export type RegistrationInput = PolicyInput & {
+  readonly resource: {
+    readonly worker_id: string
+    readonly worker_url: string
+    readonly capabilities: readonly string[]
+  }
+}
+
+type Common = {
+  readonly mode: Mode
+  /** Name of the exception that was looked at or applied, else null. */
+  readonly exception: string | null
+  readonly policyVersion: string
+}
+/** What the policy said. Trouble (no answer, wrong answer) is never a Decision: it is thrown as an AppError. */
+export type Decision =
+  | (Common & { readonly decision: 'allow'; readonly grounds: readonly string[]; readonly reasons: readonly Reason[] })
+  | (Common & { readonly decision: 'deny'; readonly grounds: readonly string[]; readonly reasons: readonly Reason[] })
+
+/** The questions a policy answers; the name is the package under `data.crank`. */
+export type Question = 'capability_access' | 'worker_registration'
+
+/**
+ * Asks one question. Rejects with an AppError `policy_engine_unavailable` (no answer in time), `policy_engine_error`
+ * (an answer that is not a decision) or `policy_not_ready`; never resolves to an allow that the policy did not give.
+ * `trace` is handed to an engine that has spans of its own.
+ */
+export type Decide = (
+  question: Question,
+  input: PolicyInput | RegistrationInput,
+  trace?: TraceContext,
+) => Promise<Decision>
+
+/** An engine with a life. `revision()` is the short hash or bundle revision of the policy in force. */
+export type PolicyEngine = {
+  readonly name: 'opa-http' | 'opa-wasm'
+  readonly decide: Decide
+  readonly close: () => Promise<void>
+}

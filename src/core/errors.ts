@@ -1,0 +1,70 @@
+// The one error table: code -> status -> what a caller may read. Everything that ends a request badly is an AppError.
+
+/** `retryAfterS`: seconds put into Retry-After, for trouble that passes by itself. */
+export type ErrorKind = { readonly status: number; readonly title: string; readonly retryAfterS?: number }
+
+export const ERRORS = {
+  client_certificate_required: { status: 401, title: 'a client certificate is required' },
+  client_certificate_untrusted: {
+    status: 401,
+    title: 'the certificate does not chain to the bundle of its trust domain',
+  },
+  client_certificate_expired: { status: 401, title: 'the certificate has expired' },
+  client_certificate_not_yet_valid: { status: 401, title: 'the certificate is not valid yet' },
+  client_certificate_profile_invalid: { status: 401, title: 'the certificate is not a valid X.509-SVID leaf' },
+  spiffe_id_not_found_in_certificate: { status: 401, title: 'the certificate has no URI SAN' },
+  spiffe_id_invalid: { status: 401, title: 'the certificate does not carry exactly one valid SPIFFE ID' },
+  request_invalid: { status: 400, title: 'the request is malformed' },
+  capability_access_denied: { status: 403, title: 'policy denies this call' },
+  registration_denied: { status: 403, title: 'policy denies this registration' },
+  capability_unknown: { status: 404, title: 'no worker manifest knows this capability' },
+  worker_not_registered: { status: 404, title: 'no such registration; register again' },
+  not_found: { status: 404, title: 'no such route' },
+  payload_too_large: { status: 413, title: 'the body is larger than allowed' },
+  unsupported_media_type: { status: 415, title: 'this content type is not accepted here' },
+  request_timeout: { status: 408, title: 'the request did not arrive in time' },
+  headers_too_large: { status: 431, title: 'the request headers are larger than allowed' },
+  internal_error: { status: 500, title: 'an internal error; nothing was forwarded' },
+  worker_failed: { status: 502, title: 'the worker did not give a valid answer' },
+  policy_engine_unavailable: { status: 503, title: 'the policy engine did not answer', retryAfterS: 1 },
+  policy_engine_error: { status: 503, title: 'the policy engine gave no valid decision', retryAfterS: 1 },
+  policy_not_ready: { status: 503, title: 'no policy is loaded yet', retryAfterS: 1 },
+  audit_unavailable: { status: 503, title: 'the audit log cannot be written', retryAfterS: 1 },
+  no_worker_available: { status: 503, title: 'no live worker provides this capability', retryAfterS: 5 },
+  overloaded: { status: 503, title: 'the controller is at its limit', retryAfterS: 1 },
+  shutting_down: { status: 503, title: 'the controller is shutting down', retryAfterS: 1 },
+  worker_timeout: { status: 504, title: 'the worker did not answer in time' },
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** The code of an error that refuses a peer's identity (status 401). */
+export type IdentityErrorCode = { [C in ErrorCode]: (typeof ERRORS)[C]['status'] extends 401 ? C : never }[ErrorCode]
+
+/** True of the codes that refuse a peer's identity. */
+export function isIdentityError(code: ErrorCode): code is IdentityErrorCode {
+  return ERRORS[code].status === 401
+}
+
+/** A failure with a stable code. `message` is the public `reason`: no path, no stack, no text of another party's making. */
+export class AppError extends Error {
+  override readonly name = 'AppError'
+  readonly code: ErrorCode
+  /** A finer, stable code where there is one: a policy reason, or an error code that the worker declared. */
+  readonly reasonCode: string | undefined
+
+  constructor(code: ErrorCode, message?: string, options?: ErrorOptions & { reasonCode?: string }) {
+    super(message ?? ERRORS[code].title, options)
+    this.code = code
+    this.reasonCode = options?.reasonCode
+  }
+
+  get kind(): ErrorKind {
+    return ERRORS[this.code]
+  }
+}
+
+/** Any thrown thing as an AppError; what is not one already becomes `fallback`, with the original as its cause. */
+export function toAppError(cause: unknown, fallback: ErrorCode): AppError {
+  return cause instanceof AppError ? cause : new AppError(fallback, undefined, { cause })
+}

@@ -1,0 +1,201 @@
+// What goes over the wire between workers and controller, as TypeBox schemas (JSON Schema), and the names of the headers.
+// docs/worker-protocol.md is the prose. Every object is closed: an unknown member is refused, not ignored.
+import Type from 'typebox'
+import type { Static, TProperties, TSchema } from 'typebox'
+import { CAPABILITY_WORD } from './capability.ts'
+
+/** Header names, lower case as Node gives them. */
+export const HEADERS = {
+  /** controller -> worker */
+  capability: 'x-crank-capability',
+  caller: 'x-crank-caller',
+  crankDecisionId: 'x-crank-decision-id',
+  deadlineMs: 'x-crank-deadline-ms',
+  /** controller -> caller */
+  workerId: 'x-worker-id',
+  decisionId: 'x-decision-id',
+  traceId: 'x-trace-id',
+  /** caller -> controller, raw form; idempotency-key also controller -> worker */
+  idempotencyKey: 'idempotency-key',
+  priority: 'x-crank-priority',
+  timeoutMs: 'x-crank-timeout-ms',
+  traceparent: 'traceparent',
+  tracestate: 'tracestate',
+  /** caller -> controller -> worker: where a broken event stream goes on */
+  lastEventId: 'last-event-id',
+} as const
+
+export const HEARTBEAT_INTERVAL_MS = 10_000
+/** Heartbeats missed until a worker gets no more calls, and until its registration is dropped. */
+export const STALE_AFTER_MISSED = 3
+export const REMOVED_AFTER_MISSED = 12
+
+export const DEFAULT_TIMEOUT_MS = 30_000
+export const MAX_TIMEOUT_MS = 300_000
+
+/** https://semver.org, its own suggested expression. */
+export const SEMVER =
+  '^(0|[1-9]\\d*)\\.(0|[1-9]\\d*)\\.(0|[1-9]\\d*)(-((0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\\+([0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*))?$'
+export const IDEMPOTENCY_KEY = '^[\\x21-\\x7e]{1,128}$'
+/** The manifest's id, with `.<instance>` for a replica. */
+export const WORKER_ID = '^[A-Za-z0-9_-]{1,64}(\\.[A-Za-z0-9-]{1,64})?$'
+export const ERROR_CODE = '^[A-Za-z][A-Za-z0-9_]{0,63}$'
+
+const word = Type.String({ pattern: CAPABILITY_WORD })
+const capabilityName = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}$' })
+const semver = Type.String({ pattern: SEMVER, maxLength: 64 })
+const workerId = Type.String({ pattern: WORKER_ID })
+const lease = Type.String({ pattern: '^[\\x21-\\x7e]{1,128}$' })
+const sentence = Type.String({ minLength: 1, maxLength: 1024 })
+const count = Type.Integer({ minimum: 0 })
+const ms = Type.Number({ exclusiveMinimum: 0 })
+
+export type PriorityName = Static<typeof PriorityName>
+export const PriorityName = Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')])
+
+/** POST /route. `payload` is any JSON value; absent, the worker gets `null`. */
+export type RouteBody = Static<typeof RouteBody>
+export const RouteBody = closed({
+  verb: word,
+  capability: word,
+  payload: Type.Optional(Type.Unknown()),
+  idempotency_key: Type.Optional(Type.String({ pattern: IDEMPOTENCY_KEY })),
+  priority: Type.Optional(PriorityName),
+  timeout_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TIMEOUT_MS })),
+})
+
+/** One code that a capability may answer with. The controller passes on declared codes only. */
+export type ErrorCodeSchema = Static<typeof ErrorCodeSchema>
+export const ErrorCodeSchema = closed({
+  code: Type.String({ pattern: ERROR_CODE }),
+  description: sentence,
+  retryable: Type.Boolean(),
+})
+
+/** Response times the worker promises, in milliseconds from request to first byte. */
+export type SloSchema = Static<typeof SloSchema>
+export const SloSchema = closed(
+  { p50_ms: Type.Optional(ms), p95_ms: Type.Optional(ms), p99_ms: Type.Optional(ms) },
+  { minProperties: 1 },
+)
+
+/** A JSON Schema as data: open by nature, but it must say its `type`. */
+export type JsonSchema = Static<typeof JsonSchema>
+export const JsonSchema = Type.Object(
+  { type: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })]) },
+  { additionalProperties: true },
+)
+
+/** What a worker says about one capability. `streaming`: answers as an event stream; `output_schema` is of one event's data. */
+export type CapabilitySchema = Static<typeof CapabilitySchema>
+export const CapabilitySchema = closed({
+  verb: word,
+  name: word,
+  version: semver,
+  description: Type.Optional(sentence),
+  input_schema: JsonSchema,
+  output_schema: JsonSchema,
+  error_codes: Type.Optional(Type.Array(ErrorCodeSchema, { maxItems: 64 })),
+  max_concurrency: Type.Optional(Type.Integer({ minimum: 1 })),
+  requires_gpu: Type.Optional(Type.Boolean()),
+  slo: Type.Optional(SloSchema),
+  tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 32 })),
+  estimated_duration_ms: Type.Optional(ms),
+  streaming: Type.Optional(Type.Boolean()),
+})
+
+/** POST /register */
+export type RegisterBody = Static<typeof RegisterBody>
+export const RegisterBody = closed({
+  worker_id: workerId,
+  worker_url: Type.String({ minLength: 1, maxLength: 2048 }),
+  capabilities: Type.Array(CapabilitySchema, { minItems: 1, maxItems: 64 }),
+})
+/** `capabilities_registered` is their number; `lease` proves ownership in /heartbeat and /deregister. */
+export type RegisterReply = Static<typeof RegisterReply>
+export const RegisterReply = closed({
+  status: Type.Literal('registered'),
+  worker_id: workerId,
+  capabilities_registered: count,
+  lease,
+  heartbeat_interval_ms: Type.Integer({ minimum: 1 }),
+})
+
+/** POST /heartbeat. `load`: calls in flight. */
+export type HeartbeatBody = Static<typeof HeartbeatBody>
+export const HeartbeatBody = closed({ worker_id: workerId, lease, load: Type.Optional(count) })
+/** `timestamp`: the controller's clock, RFC 3339. */
+export type HeartbeatReply = Static<typeof HeartbeatReply>
+export const HeartbeatReply = closed({ status: Type.Literal('acknowledged'), timestamp: Type.String() })
+
+/** POST /deregister */
+export type DeregisterBody = Static<typeof DeregisterBody>
+export const DeregisterBody = closed({ worker_id: workerId, lease })
+export type DeregisterReply = Static<typeof DeregisterReply>
+export const DeregisterReply = closed({ status: Type.Literal('deregistered') })
+
+/** Every error answer of the controller: RFC 9457 members, and ours. `error` is the stable code, `reason` a sentence. */
+export type Problem = Static<typeof Problem>
+export const Problem = closed({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer({ minimum: 400, maximum: 599 }),
+  detail: Type.String(),
+  instance: Type.Optional(Type.String()),
+  error: Type.String(),
+  reason: Type.String(),
+  reason_code: Type.Optional(Type.String()),
+  requester: Type.Optional(Type.String()),
+  capability: Type.Optional(Type.String()),
+  decision_id: Type.String(),
+  trace_id: Type.String(),
+})
+
+/** A worker's own error answer (status 4xx or 5xx). */
+export type WorkerErrorBody = Static<typeof WorkerErrorBody>
+export const WorkerErrorBody = closed({
+  error: Type.String({ pattern: ERROR_CODE }),
+  message: Type.String(),
+  retryable: Type.Boolean(),
+})
+
+export type WorkerState = Static<typeof WorkerState>
+export const WorkerState = Type.Union([Type.Literal('live'), Type.Literal('stale')])
+
+/** `worker_url` is filled on the admin listener only. Times are RFC 3339. */
+export type WorkerEntry = Static<typeof WorkerEntry>
+export const WorkerEntry = closed({
+  worker_id: workerId,
+  spiffe_id: Type.String(),
+  state: WorkerState,
+  capabilities: Type.Array(closed({ capability: capabilityName, version: semver })),
+  in_flight: count,
+  registered_at: Type.String(),
+  last_heartbeat_at: Type.String(),
+  worker_url: Type.Optional(Type.String()),
+})
+/** GET /workers */
+export type WorkersReply = Static<typeof WorkersReply>
+export const WorkersReply = closed({ workers: Type.Array(WorkerEntry) })
+
+/** One capability that is live now; `schema` is the newest version's. */
+export type CapabilityEntry = Static<typeof CapabilityEntry>
+export const CapabilityEntry = closed({
+  capability: capabilityName,
+  providers: Type.Array(closed({ worker_id: workerId, spiffe_id: Type.String(), version: semver, state: WorkerState })),
+  schema: CapabilitySchema,
+})
+/** GET /capabilities */
+export type CapabilitiesReply = Static<typeof CapabilitiesReply>
+export const CapabilitiesReply = closed({ capabilities: Type.Array(CapabilityEntry) })
+
+function closed<P extends TProperties>(properties: P, options: { minProperties?: number } = {}) {
+  return Type.Object(properties, { ...options, additionalProperties: false })
+}
+
+/** The plain JSON of a TypeBox schema, as it goes into `input_schema`. @throws when it has no `type`. */
+export function toJsonSchema(schema: TSchema): JsonSchema {
+  const json = JSON.parse(JSON.stringify(schema)) as Partial<JsonSchema>
+  if (json.type === undefined) throw new TypeError('a capability schema must have a "type"')
+  return json as JsonSchema
+}

@@ -1,0 +1,176 @@
+// Configuration from flags and environment: one schema per process, every fault reported at once. The only file, besides
+// the entry points, that knows `process.env`.
+import { Ajv, type ErrorObject } from 'ajv'
+import type { Static, TObject } from 'typebox'
+
+/** Where values come from. Flags are keyed by the variable's name and win over the environment. */
+export type ConfigSource = { env: NodeJS.ProcessEnv; flags?: Record<string, string | undefined> }
+
+/** Own schema keywords: `allowed` completes "must be …", `secret` keeps the value out of every message. */
+export type SettingOptions = { description: string; allowed?: string; secret?: boolean }
+
+/** The configuration cannot be used; `faults` are sentences for the person who set it. The process exits with 2. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly faults: readonly string[]
+
+  constructor(faults: readonly string[]) {
+    super(`configuration is not usable:\n${faults.map((fault) => `  ${fault}`).join('\n')}`)
+    this.faults = faults
+  }
+}
+
+/** What a check found: the values that are good, and one sentence for each that is not. */
+export type ConfigCheck<S extends TObject> = { values: Partial<Static<S>>; faults: string[] }
+
+/** What the checks and the documentation read of one setting's schema. */
+export type SettingSchema = Partial<SettingOptions> & {
+  type?: string
+  enum?: readonly unknown[]
+  minimum?: number
+  maximum?: number
+  default?: unknown
+}
+
+const MAX_VALUE_CHARS = 80
+
+// Switches of Node that weaken TLS or HTTP parsing, written with dashes (Node takes underscores too). `why` ends the
+// sentence "would …".
+const FLAGS: readonly { flag: string; why: string }[] = [
+  { flag: '--security-revert', why: 'bring back a fixed vulnerability' },
+  { flag: '--tls-keylog', why: 'write the session keys to a file' },
+  { flag: '--insecure-http-parser', why: 'accept malformed HTTP, which makes request smuggling possible' },
+  { flag: '--tls-min-v1.0', why: 'allow TLS 1.0' },
+  { flag: '--tls-min-v1.1', why: 'allow TLS 1.1' },
+]
+
+/**
+ * Reads all variables that `schema` names: flag, else environment, else default. Keys the schema does not name are
+ * ignored; an empty string counts as unset. The result is frozen.
+ * @throws {ConfigError} with every fault.
+ */
+export function loadConfig<S extends TObject>(schema: S, source: ConfigSource): Readonly<Static<S>> {
+  const { values, faults } = checkConfig(schema, source)
+  if (faults.length > 0) throw new ConfigError(faults)
+  return Object.freeze(values) as Readonly<Static<S>>
+}
+
+/** As `loadConfig`, but gives faults back, so that a process can add those between fields before it throws. */
+export function checkConfig<S extends TObject>(schema: S, source: ConfigSource): ConfigCheck<S> {
+  const given = readGiven(schema, source)
+  const values: Record<string, unknown> = { ...given }
+  const ajv = new Ajv({ allErrors: true, coerceTypes: true, useDefaults: true, keywords: ['allowed', 'secret'] })
+  const valid = ajv.compile(schema)
+  valid(values)
+  const bad = new Set([...(valid.errors ?? []).map(settingOf), ...oddNumbers(schema, given)])
+  const faults = [...bad].map((name) => describeFault(name, given[name], schema.properties[name] as SettingSchema))
+  return {
+    values: Object.fromEntries(Object.entries(values).filter(([name]) => !bad.has(name))) as Partial<Static<S>>,
+    faults,
+  }
+}
+
+/** One fault in the form all of them have: `NAME="value": must be …`. */
+export function fault(name: string, value: string, sentence: string): string {
+  return `${name}=${quote(value)}: ${sentence}`
+}
+
+/** What a setting accepts, completing "must be": `an integer from 0 to 65535`. */
+export function allowedBy(schema: SettingSchema): string {
+  if (schema.allowed !== undefined) return schema.allowed
+  if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`
+  if (schema.type === 'boolean') return 'true or false'
+  if (schema.type === 'integer') return `an integer${range(schema)}`
+  return 'a text'
+}
+
+/**
+ * Refuses to start where the environment or the command line weakens what the controller relies on.
+ * @param execArgv Node's own arguments (`process.execArgv`); those inside NODE_OPTIONS are looked at too.
+ * @throws {ConfigError} with every such switch.
+ */
+export function refuseWeakening(env: NodeJS.ProcessEnv, execArgv: readonly string[]): void {
+  const faults = [
+    ...variableFaults(env),
+    ...flagFaults(execArgv, ''),
+    ...flagFaults(nodeOptions(env), ' in NODE_OPTIONS'),
+  ]
+  if (faults.length > 0) throw new ConfigError(faults)
+}
+
+/**
+ * Runs `build` while the OTEL_* variables of `process.env` are exactly those of `otel`, then puts the old ones back. The
+ * OpenTelemetry packages read their settings from `process.env` and from nowhere else.
+ */
+export function withOtelVariables<T>(otel: NodeJS.ProcessEnv, build: () => T): T {
+  const saved = otelVariables(process.env)
+  replaceOtelVariables(otel)
+  try {
+    return build()
+  } finally {
+    replaceOtelVariables(saved)
+  }
+}
+
+function readGiven(schema: TObject, { env, flags = {} }: ConfigSource): Record<string, string> {
+  const given: Record<string, string> = {}
+  for (const name of Object.keys(schema.properties)) {
+    const value = [flags[name], env[name]].find((text) => text !== undefined && text !== '')
+    if (value !== undefined) given[name] = value
+  }
+  return given
+}
+
+// Ajv takes a blank for 0, and 0x10 and 1e3 for numbers.
+function oddNumbers(schema: TObject, given: Record<string, string>): string[] {
+  const isInteger = (name: string): boolean => (schema.properties[name] as SettingSchema).type === 'integer'
+  return Object.keys(given).filter((name) => isInteger(name) && !/^-?\d+$/.test(given[name] ?? ''))
+}
+
+function settingOf({ keyword, instancePath, params }: ErrorObject): string {
+  return keyword === 'required' ? String(params['missingProperty']) : (instancePath.split('/')[1] ?? '')
+}
+
+function describeFault(name: string, value: string | undefined, schema: SettingSchema = {}): string {
+  if (value === undefined) return `${name} is not set: must be ${allowedBy(schema)}`
+  if (schema.secret === true) return `${name}: must be ${allowedBy(schema)}`
+  return fault(name, value, `must be ${allowedBy(schema)}`)
+}
+
+function range({ minimum, maximum }: SettingSchema): string {
+  if (minimum !== undefined && maximum !== undefined) return ` from ${minimum} to ${maximum}`
+  if (minimum !== undefined) return ` of at least ${minimum}`
+  return maximum === undefined ? '' : ` of at most ${maximum}`
+}
+
+function quote(value: string): string {
+  return JSON.stringify(value.length > MAX_VALUE_CHARS ? `${value.slice(0, MAX_VALUE_CHARS)}…` : value)
+}
+
+function otelVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith('OTEL_')))
+}
+
+function replaceOtelVariables(next: NodeJS.ProcessEnv): void {
+  for (const name of Object.keys(otelVariables(process.env))) Reflect.deleteProperty(process.env, name)
+  Object.assign(process.env, otelVariables(next))
+}
+
+function variableFaults(env: NodeJS.ProcessEnv): string[] {
+  const faults: string[] = []
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    faults.push('NODE_TLS_REJECT_UNAUTHORIZED=0: would accept any certificate; unset it')
+  }
+  if ((env['SSLKEYLOGFILE'] ?? '') !== '')
+    faults.push('SSLKEYLOGFILE: would write the session keys to a file; unset it')
+  return faults
+}
+
+function flagFaults(args: readonly string[], where: string): string[] {
+  const given = new Set(args.map((arg) => (arg.split('=')[0] ?? '').replaceAll('_', '-')))
+  return FLAGS.filter(({ flag }) => given.has(flag)).map(({ flag, why }) => `${flag}${where}: would ${why}; remove it`)
+}
+
+function nodeOptions(env: NodeJS.ProcessEnv): string[] {
+  return (env['NODE_OPTIONS'] ?? '').split(/\s+/).map((option) => option.replaceAll(/["']/g, ''))
+}

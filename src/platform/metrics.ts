@@ -1,0 +1,29 @@
+// The metrics registry of a process: OpenMetrics text (exemplars need it), Node's own metrics included.
+import { collectDefaultMetrics, Registry } from 'prom-client'
+
+export type { Registry } from 'prom-client'
+
+/**
+ * A registry whose `contentType` and `metrics()` go to the scraper as they are. A collector that throws, as
+ * `process.memoryUsage` does when no file descriptor is left, loses its own metric and never the whole scrape.
+ */
+export function createRegistry(): Registry {
+  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
+  collectDefaultMetrics({ register: registry })
+  for (const metric of registry.getMetricsAsArray()) guardCollector(metric)
+  return registry
+}
+
+/** Makes a metric's `collect` unable to fail the scrape. */
+export function guardCollector(metric: object): void {
+  const { collect } = metric as { collect?: (this: object) => unknown }
+  if (collect === undefined) return
+  const guarded = async (): Promise<void> => {
+    try {
+      await collect.call(metric)
+    } catch {
+      // The metric keeps its last value; the scraper sees that it stands still.
+    }
+  }
+  Object.assign(metric, { collect: guarded })
+}

@@ -1,0 +1,62 @@
+// The controller's headers on POST /execute, parsed once.
+import type { IncomingHttpHeaders } from 'node:http'
+import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
+import { parseTraceparent, type TraceContext } from '../core/trace-context.ts'
+import { HEADERS, MAX_TIMEOUT_MS } from '../core/wire.ts'
+import { RuntimeError } from './call-error.ts'
+
+export type CallHeaders = {
+  /** `verb:name`; whether this worker has it is looked up, not parsed. */
+  readonly capability: string
+  readonly caller: SpiffeId
+  readonly decisionId: string
+  readonly deadlineMs: number | undefined
+  readonly idempotencyKey: string | undefined
+  readonly lastEventId: string | undefined
+  readonly contentType: string | undefined
+  readonly trace: TraceContext | undefined
+}
+
+/** @throws {RuntimeError} `CALL_MALFORMED` naming the header. Only a faulty controller sends such a call. */
+export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
+  return {
+    capability: required(headers, HEADERS.capability),
+    caller: parseCaller(required(headers, HEADERS.caller)),
+    decisionId: required(headers, HEADERS.crankDecisionId),
+    deadlineMs: parseDeadline(optional(headers, HEADERS.deadlineMs)),
+    idempotencyKey: optional(headers, HEADERS.idempotencyKey),
+    lastEventId: optional(headers, HEADERS.lastEventId),
+    contentType: headers['content-type'],
+    trace: parseTraceparent(optional(headers, HEADERS.traceparent)),
+  }
+}
+
+function required(headers: IncomingHttpHeaders, name: string): string {
+  const value = optional(headers, name)
+  if (value === undefined || value === '') throw malformed(`${name} is missing`)
+  return value
+}
+
+function optional(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name]
+  return Array.isArray(value) ? value.join(', ') : value
+}
+
+function parseCaller(text: string): SpiffeId {
+  try {
+    return parseSpiffeId(text)
+  } catch (cause: unknown) {
+    throw malformed(`${HEADERS.caller} is not a SPIFFE ID`, cause)
+  }
+}
+
+function parseDeadline(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const ms = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (!(ms <= MAX_TIMEOUT_MS)) throw malformed(`${HEADERS.deadlineMs} must be milliseconds, at most ${MAX_TIMEOUT_MS}`)
+  return ms
+}
+
+function malformed(what: string, cause?: unknown): RuntimeError {
+  return new RuntimeError('CALL_MALFORMED', what, { cause })
+}

@@ -1,0 +1,93 @@
+// Configuration of a worker process: the same CRANK_TLS_* as the controller, and where the controller is.
+import Type, { type Static } from 'typebox'
+import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
+import { checkConfig, ConfigError, type ConfigSource } from '../platform/env.ts'
+import {
+  hostSetting,
+  logLevelSetting,
+  optionalText,
+  portSetting,
+  readSetting,
+  readSpiffeId,
+  readTrustDomain,
+  tlsFilesOf,
+  tlsSettings,
+  type TlsFiles,
+} from '../platform/settings.ts'
+
+/** The variables; their names are the property names. */
+export const WorkerSettings = Type.Object({
+  CONTROLLER_URL: Type.String({
+    default: 'https://127.0.0.1:9000',
+    description: 'Where the controller listens for workers.',
+    allowed: 'an https URL of host and port only',
+  }),
+  CRANK_CONTROLLER_ID: optionalText({
+    description:
+      'SPIFFE ID of the controller: the only peer a worker admits. Default: `spiffe://<trust domain>/controller`.',
+    allowed: 'a SPIFFE ID',
+  }),
+  CRANK_WORKER_PORT: portSetting(0, 'Port the worker listens on.'),
+  CRANK_WORKER_HOST: hostSetting('127.0.0.1', 'Address the worker listens on.'),
+  CRANK_WORKER_URL: optionalText({
+    description: 'Where the controller reaches this worker. Default: host and port it listens on.',
+    allowed: 'an https URL of host and port only',
+  }),
+  CRANK_WORKER_INSTANCE: optionalText({
+    description: 'Tells replicas apart: the worker id becomes `<id>.<instance>`.',
+    allowed: 'at most 64 letters, digits and dashes',
+  }),
+  ...tlsSettings,
+  ...logLevelSetting,
+})
+
+export type WorkerConfig = {
+  readonly controllerUrl: string
+  readonly controllerId: SpiffeId
+  readonly host: string
+  readonly port: number
+  readonly workerUrl: string | undefined
+  readonly instance: string | undefined
+  readonly tls: TlsFiles
+  readonly logLevel: Static<typeof WorkerSettings>['LOG_LEVEL']
+}
+
+const WILDCARDS = new Set(['0.0.0.0', '::'])
+
+/** Reads the configuration. @throws {ConfigError} with all faults at once. */
+export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
+  const { values, faults } = checkConfig(WorkerSettings, source)
+  const controllerUrl = readSetting('CONTROLLER_URL', values.CONTROLLER_URL, readOrigin, faults)
+  const workerUrl = readSetting('CRANK_WORKER_URL', values.CRANK_WORKER_URL, readOrigin, faults)
+  const instance = readSetting('CRANK_WORKER_INSTANCE', values.CRANK_WORKER_INSTANCE, readInstance, faults)
+  const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
+  const givenId = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
+  if (workerUrl === undefined && WILDCARDS.has(values.CRANK_WORKER_HOST ?? '')) {
+    faults.push('CRANK_WORKER_URL is not set: must be given when CRANK_WORKER_HOST is every address of the machine')
+  }
+  if (faults.length > 0 || controllerUrl === undefined || trustDomain === undefined) throw new ConfigError(faults)
+  // Without faults every value is there.
+  const all = values as Static<typeof WorkerSettings>
+  return {
+    controllerUrl,
+    controllerId: givenId ?? parseSpiffeId(`spiffe://${trustDomain}/controller`),
+    host: all.CRANK_WORKER_HOST,
+    port: all.CRANK_WORKER_PORT,
+    workerUrl,
+    instance,
+    tls: tlsFilesOf(all, trustDomain),
+    logLevel: all.LOG_LEVEL,
+  }
+}
+
+function readOrigin(text: string): string {
+  const url = URL.parse(text)
+  const bare = url?.protocol === 'https:' && url.username === '' && url.password === '' && url.pathname === '/'
+  if (url === null || !bare || /[?#]/.test(text)) throw new Error('must be an https URL of host and port only')
+  return url.origin
+}
+
+function readInstance(text: string): string {
+  if (!/^[A-Za-z0-9-]{1,64}$/.test(text)) throw new Error('must be at most 64 letters, digits and dashes')
+  return text
+}

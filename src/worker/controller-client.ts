@@ -1,0 +1,115 @@
+// HTTP to the controller, over mTLS connections that are opened only to a peer with the controller's SPIFFE ID.
+import type { Readable } from 'node:stream'
+import { Pool, type Dispatcher } from 'undici'
+import type { SpiffeId } from '../core/spiffe-id.ts'
+import { formatTraceparent, type TraceContext } from '../core/trace-context.ts'
+import { HEADERS, MAX_TIMEOUT_MS, type RouteBody } from '../core/wire.ts'
+import type { CredentialSource } from '../platform/credentials.ts'
+import type { PeerVerifier } from '../platform/peer.ts'
+import { createPinnedConnector } from '../platform/tls.ts'
+
+export type RequestOptions = { readonly signal?: AbortSignal; readonly trace?: TraceContext }
+
+/** A JSON answer of the controller, whatever its status. `body` is undefined where it is not JSON. */
+export type ControllerReply = { readonly status: number; readonly body: unknown }
+
+/** The answer to a call as it arrives. Whoever gets it reads `body` to its end or destroys it. */
+export type RouteAnswer = {
+  readonly status: number
+  readonly contentType: string
+  readonly decisionId: string | undefined
+  readonly traceId: string | undefined
+  /** Set when a worker answered; without it an error is the controller's. */
+  readonly workerId: string | undefined
+  readonly body: Readable
+}
+
+export type ControllerClient = {
+  /** POST /route. @throws {Error} when there is no answer: no connection, a wrong peer, aborted. */
+  route(body: RouteBody, options?: RequestOptions & { readonly lastEventId?: string }): Promise<RouteAnswer>
+  /** POST of JSON to another path, e.g. `/register`. @throws as `route`. */
+  post(path: string, body: unknown, options?: RequestOptions): Promise<ControllerReply>
+  /** GET, e.g. `/workers`. @throws as `route`. */
+  get(path: string, options?: RequestOptions): Promise<ControllerReply>
+  /** Ends idle connections and breaks off running requests. */
+  close(): Promise<void>
+}
+
+export type ControllerClientOptions = {
+  /** `https://host:port` */
+  readonly controllerUrl: string
+  readonly controllerId: SpiffeId
+  readonly source: CredentialSource
+  readonly verifier: PeerVerifier
+}
+
+const CONNECTIONS = 16
+const CONNECT_TIMEOUT_MS = 5_000
+// The controller's own limits come first: the call's timeout, then 60 s of silence in a stream.
+const HEADERS_TIMEOUT_MS = MAX_TIMEOUT_MS + 15_000
+const BODY_TIMEOUT_MS = 90_000
+// Below the controller's 30 s, so that we never write into a connection that it is closing.
+const KEEP_ALIVE_MS = 20_000
+const MAX_REPLY_BYTES = 4 * 1024 * 1024
+
+export function createControllerClient(options: ControllerClientOptions): ControllerClient {
+  const { source, verifier, controllerId: expected } = options
+  const pool = new Pool(options.controllerUrl, {
+    connect: createPinnedConnector({ source, verifier, expected, timeoutMs: CONNECT_TIMEOUT_MS }),
+    connections: CONNECTIONS,
+    pipelining: 1,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    bodyTimeout: BODY_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: KEEP_ALIVE_MS,
+  })
+  return {
+    async route(body, { lastEventId, ...rest } = {}) {
+      const extra = lastEventId === undefined ? {} : { [HEADERS.lastEventId]: lastEventId }
+      return toRouteAnswer(await pool.request(request('POST', '/route', rest, body, extra)))
+    },
+    post: async (path, body, rest = {}) => toReply(await pool.request(request('POST', path, rest, body))),
+    get: async (path, rest = {}) => toReply(await pool.request(request('GET', path, rest))),
+    close: () => pool.destroy(),
+  }
+}
+
+function request(
+  method: 'GET' | 'POST',
+  path: string,
+  { signal, trace }: RequestOptions,
+  body?: unknown,
+  extra: Record<string, string> = {},
+): Dispatcher.RequestOptions {
+  const headers: Record<string, string> = { accept: '*/*', ...extra }
+  if (body !== undefined) headers['content-type'] = 'application/json'
+  if (trace !== undefined) headers[HEADERS.traceparent] = formatTraceparent(trace)
+  return { method, path, headers, body: body === undefined ? null : JSON.stringify(body), signal: signal ?? null }
+}
+
+function toRouteAnswer({ statusCode: status, headers, body }: Dispatcher.ResponseData): RouteAnswer {
+  const one = (name: string): string | undefined => [headers[name]].flat()[0]
+  const [decisionId, traceId, workerId] = [HEADERS.decisionId, HEADERS.traceId, HEADERS.workerId].map(one)
+  return { status, contentType: one('content-type') ?? '', decisionId, traceId, workerId, body }
+}
+
+async function toReply({ statusCode: status, body }: Dispatcher.ResponseData): Promise<ControllerReply> {
+  const text = await readText(body, MAX_REPLY_BYTES)
+  try {
+    return { status, body: JSON.parse(text) as unknown }
+  } catch {
+    return { status, body: undefined }
+  }
+}
+
+/** Reads a whole body as text. @throws {Error} when it is longer than `maxBytes`. */
+export async function readText(body: Readable, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxBytes) throw new Error(`the answer is longer than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

@@ -1,0 +1,124 @@
+// What a worker is: its id, the capabilities it offers, the ones it calls. Checked here, once, with the wire's own schema.
+import type { Readable } from 'node:stream'
+import Type, { type Static, type TSchema } from 'typebox'
+import { makeCapability, parseCapability, type Capability } from '../core/capability.ts'
+import { CapabilitySchema, toJsonSchema, WORKER_ID } from '../core/wire.ts'
+import type { Handler, HandlerContext, StreamEvent } from './handler.ts'
+import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
+
+/** One error code that a handler may throw. `status`: 4xx reaches the caller as it is, 5xx becomes 502 `worker_failed`. */
+export type ErrorDeclaration = { readonly description: string; readonly retryable: boolean; readonly status?: number }
+
+/** The optional members of CapabilitySchema, named as on the wire. */
+type Metadata = Omit<CapabilitySchema, 'input_schema' | 'output_schema' | 'error_codes' | 'streaming'>
+type Common<I extends TSchema, O extends TSchema> = Metadata & {
+  readonly input: I
+  readonly output: O
+  readonly errors?: Readonly<Record<string, ErrorDeclaration>>
+  /** The declared code for input that does not fit; default `INVALID_INPUT`, status 400. */
+  readonly invalidInput?: string
+}
+/** Answers once: a JSON value of `output`, or with `output: ByteOutput` bytes of any content type. */
+export type SingleOptions<I extends TSchema, O extends TSchema> = Common<I, O> & {
+  readonly streaming?: false
+  readonly handler: (context: HandlerContext<Static<I>>) => Static<O> | Promise<Static<O>>
+}
+/** Answers with server-sent events; `output` is the schema of one event's data. */
+export type StreamingOptions<I extends TSchema, O extends TSchema> = Common<I, O> & {
+  readonly streaming: true
+  readonly handler: (context: HandlerContext<Static<I>>) => AsyncIterable<StreamEvent<Static<O>>>
+}
+
+export type CapabilityDefinition = {
+  readonly capability: Capability
+  readonly schema: CapabilitySchema
+  readonly input: TSchema
+  readonly output: TSchema
+  readonly errors: ReadonlyMap<string, ErrorDeclaration>
+  readonly invalidInput: string
+  readonly handler: Handler
+}
+
+export type WorkerDefinition = {
+  readonly id: string
+  readonly capabilities: readonly CapabilityDefinition[]
+  readonly requires: readonly Capability[]
+}
+
+/** As `input`: the handler gets the request body as a stream, of any content type, unchecked. */
+export const ByteInput = Type.Unsafe<ByteBody>({ type: 'string', contentEncoding: 'binary' })
+/** As `output`: the handler answers with bytes. */
+export const ByteOutput = Type.Unsafe<ByteAnswer>({ type: 'string', contentEncoding: 'binary' })
+export type ByteBody = { readonly contentType: string | undefined; readonly stream: Readable }
+/** `status` 2xx, default 200. */
+export type ByteAnswer = { readonly contentType: string; readonly body: Buffer | Readable; readonly status?: number }
+
+/** A definition that cannot work; `message` names the capability and the fault. */
+export class DefinitionError extends Error {
+  override readonly name = 'DefinitionError'
+}
+
+const INVALID_INPUT: ErrorDeclaration = {
+  description: 'the input does not fit input_schema',
+  retryable: false,
+  status: 400,
+}
+
+/** Describes one capability. @throws {DefinitionError} for a bad name, version, schema, error code or metadata. */
+export function defineCapability<I extends TSchema, O extends TSchema>(
+  options: SingleOptions<I, O> | StreamingOptions<I, O>,
+): CapabilityDefinition {
+  const { input, output, errors = {}, invalidInput = 'INVALID_INPUT', handler, ...metadata } = options
+  return attempt(`${options.verb}:${options.name}`, () => {
+    const declared = new Map(Object.entries(errors))
+    if (invalidInput === 'INVALID_INPUT' && !declared.has(invalidInput)) declared.set(invalidInput, INVALID_INPUT)
+    if (!declared.has(invalidInput)) throw new DefinitionError(`invalidInput "${invalidInput}" is not in errors`)
+    const error_codes = [...declared].map(([code, { description, retryable }]) => ({ code, description, retryable }))
+    const schemas = { input_schema: toJsonSchema(input), output_schema: toJsonSchema(output) }
+    const schema: CapabilitySchema = { ...metadata, ...schemas, error_codes }
+    checkSchema(schema)
+    for (const [code, { status = 400 }] of declared) checkStatus(code, status)
+    const capability = makeCapability(options.verb, options.name)
+    // The handler's own types are erased here; the checks in execute.ts make them true again.
+    return { capability, schema, input, output, errors: declared, invalidInput, handler: handler as Handler }
+  })
+}
+
+/** Puts capabilities together. @throws {DefinitionError} for a bad id, no or doubled capabilities, a bad `requires`. */
+export function defineWorker(options: {
+  readonly id: string
+  readonly capabilities: readonly CapabilityDefinition[]
+  readonly requires?: readonly string[]
+}): WorkerDefinition {
+  const { id, capabilities, requires = [] } = options
+  return attempt(`worker "${id}"`, () => {
+    if (!new RegExp(WORKER_ID).test(id) || id.includes('.'))
+      throw new DefinitionError('the id must match [A-Za-z0-9_-]{1,64}')
+    if (capabilities.length === 0) throw new DefinitionError('a worker offers at least one capability')
+    const seen = new Set<Capability>()
+    for (const { capability } of capabilities) {
+      if (seen.has(capability)) throw new DefinitionError(`${capability} is defined twice`)
+      seen.add(capability)
+    }
+    return { id, capabilities: [...capabilities], requires: requires.map(parseCapability) }
+  })
+}
+
+let schemaCheck: SchemaCheck | undefined
+function checkSchema(schema: CapabilitySchema): void {
+  schemaCheck ??= createSchemaCheck(CapabilitySchema, 'capability')
+  const fault = schemaCheck(schema)
+  if (fault !== undefined) throw new DefinitionError(fault)
+}
+
+function checkStatus(code: string, status: number): void {
+  if (status < 400 || status > 599) throw new DefinitionError(`errors.${code}.status must be from 400 to 599`)
+}
+
+function attempt<T>(what: string, make: () => T): T {
+  try {
+    return make()
+  } catch (cause: unknown) {
+    throw new DefinitionError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}

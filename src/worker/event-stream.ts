@@ -1,0 +1,98 @@
+// A handler's events as the body of an answer: back-pressure holds, silence is broken by comments, the end of the call ends it.
+import { Readable } from 'node:stream'
+import type { StreamEvent } from './handler.ts'
+import { formatEvent, HEARTBEAT_COMMENT } from './sse.ts'
+
+export type EventSource = {
+  readonly events: AsyncIterable<StreamEvent>
+  /** Rejects when the call is over before its stream is. */
+  readonly ended: Promise<never>
+  readonly heartbeatMs: number
+  /** How long to wait for the first event before the answer begins without it. */
+  readonly firstEventMs: number
+  /** Throws for an event that does not fit the output schema. */
+  readonly check: (event: StreamEvent) => void
+  /** What the reader is told when the source fails after the answer has begun. */
+  readonly toErrorEvent: (error: unknown) => StreamEvent
+}
+
+type Next = IteratorResult<StreamEvent, unknown>
+const SILENCE = Symbol('silence')
+type Wait = <T>(work: Promise<T>, ms: number) => Promise<T | typeof SILENCE>
+
+/** Waits shortly for the first event, so that a handler that fails at once still answers with a status. Rejects as it does. */
+export async function openEventStream(source: EventSource): Promise<Readable> {
+  const iterator = source.events[Symbol.asyncIterator]()
+  const wait = createWait(source.ended)
+  const first = next(iterator)
+  try {
+    const known = await wait(first, source.firstEventMs)
+    if (known !== SILENCE && known.done !== true) source.check(known.value)
+  } catch (error: unknown) {
+    letGo(iterator)
+    throw error
+  }
+  return Readable.from(encode(iterator, first, wait, source), { objectMode: true })
+}
+
+async function* encode(
+  iterator: AsyncIterator<StreamEvent>,
+  first: Promise<Next>,
+  wait: Wait,
+  source: EventSource,
+): AsyncGenerator<string, void> {
+  let pending = first
+  try {
+    for (;;) {
+      const result = await wait(pending, source.heartbeatMs)
+      if (result === SILENCE) {
+        yield HEARTBEAT_COMMENT
+        continue
+      }
+      if (result.done === true) return
+      source.check(result.value)
+      yield formatEvent(result.value)
+      pending = next(iterator)
+    }
+  } catch (error: unknown) {
+    yield formatEvent(source.toErrorEvent(error))
+  } finally {
+    letGo(iterator)
+  }
+}
+
+function next(iterator: AsyncIterator<StreamEvent>): Promise<Next> {
+  const result = iterator.next()
+  // It may lose the race against the end of the call; then nobody hears of its failure.
+  result.catch(() => undefined)
+  return result
+}
+
+// Not awaited: a generator that is waiting returns only when its wait is over.
+function letGo(iterator: AsyncIterator<StreamEvent>): void {
+  void iterator.return?.().catch(() => undefined)
+}
+
+// One wait at a time. Not Promise.race: each race would leave a reaction on `ended` until the call is over.
+function createWait(ended: Promise<never>): Wait {
+  let over: { error: unknown } | undefined
+  let interrupt: ((error: unknown) => void) | undefined
+  ended.catch((error: unknown) => {
+    over = { error }
+    interrupt?.(error)
+  })
+  return (work, ms) =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => resolve(SILENCE), ms)
+      const settle = (end: () => void) => {
+        clearTimeout(timer)
+        end()
+      }
+      interrupt = (error) => settle(() => reject(error as Error))
+      if (over !== undefined) interrupt(over.error)
+      work.then(
+        (value) => settle(() => resolve(value)),
+        (error: unknown) => settle(() => reject(error as Error)),
+      )
+    })
+}

@@ -1,0 +1,207 @@
+// One call from headers to answer, without a web framework: find, admit, read, check, run, check, answer.
+import type { IncomingHttpHeaders } from 'node:http'
+import { Readable } from 'node:stream'
+import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
+import type { Logger } from '../platform/logger.ts'
+import { startSpan, type Tracing } from '../platform/tracing.ts'
+import { failureAnswer, jsonAnswer, toFailure, type Answer, type Failure } from './answer.ts'
+import { RuntimeError } from './call-error.ts'
+import { parseCallHeaders, type CallHeaders } from './call-headers.ts'
+import { createCallScope, type CallScope } from './call-scope.ts'
+import { ByteOutput, type ByteAnswer, type CapabilityDefinition, type WorkerDefinition } from './define.ts'
+import { openEventStream } from './event-stream.ts'
+import type { StreamEvent } from './handler.ts'
+import { readInput } from './input.ts'
+import type { Invoke } from './invoke.ts'
+import { activeIn, eventsIn } from './span-scope.ts'
+import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
+import type { Slots } from './slots.ts'
+
+/** `callerLeft` aborts when the connection closes before the answer is out. */
+export type Call = {
+  readonly headers: IncomingHttpHeaders
+  readonly body: Readable
+  readonly callerLeft: AbortSignal
+}
+/** Never rejects: whatever goes wrong is an answer. */
+export type Execute = (call: Call) => Promise<Answer>
+
+export type ExecuteOptions = {
+  readonly definition: WorkerDefinition
+  /** The full worker id, with the instance. */
+  readonly workerId: string
+  readonly log: Logger
+  readonly tracing: Tracing
+  readonly slots: Slots
+  readonly invokeFor: (span: Span, signal: AbortSignal) => Invoke
+  /** Aborts when running calls must end. */
+  readonly stopped: AbortSignal
+  readonly maxInputBytes?: number
+  readonly heartbeatMs?: number
+  readonly firstEventMs?: number
+}
+
+type Entry = {
+  readonly definition: CapabilityDefinition
+  readonly checkInput: SchemaCheck
+  readonly checkOutput: SchemaCheck
+}
+/** One admitted call. `release` gives its slot back, once the handler has really come to its end. */
+type Run = {
+  entry: Entry
+  headers: CallHeaders
+  span: Span
+  scope: CallScope
+  log: Logger
+  body: Readable
+  release: () => void
+}
+
+const MAX_INPUT_BYTES = 16 * 1024 * 1024
+const HEARTBEAT_MS = 15_000
+const FIRST_EVENT_MS = 1_000
+
+export function createExecute(options: ExecuteOptions): Execute {
+  const { definition, log, workerId } = options
+  const entries = new Map<string, Entry>(definition.capabilities.map((entry) => [entry.capability, compile(entry)]))
+
+  return async (call) => {
+    let entry: Entry | undefined
+    try {
+      const headers = parseCallHeaders(call.headers)
+      entry = entries.get(headers.capability)
+      if (entry === undefined)
+        throw new RuntimeError('CAPABILITY_UNKNOWN', `${workerId} does not offer this capability`)
+      const release = options.slots.take(entry.definition)
+      if (release === undefined) throw new RuntimeError('BUSY', `${headers.capability} is at its limit of calls`)
+      return await answer(begin(entry, headers, call, release))
+    } catch (error: unknown) {
+      const failure = toFailure(error, entry?.definition)
+      log.warn({ event: 'call_refused', error: failure.body.error, err: failure.cause }, 'call refused')
+      return failureAnswer(failure)
+    }
+  }
+
+  function begin(entry: Entry, headers: CallHeaders, call: Call, release: () => void): Run {
+    const { capability } = entry.definition
+    const attributes = { worker_id: workerId, 'crank.capability': capability, 'crank.decision_id': headers.decisionId }
+    const span = startSpan(options.tracing.tracer, 'worker_execute', SpanKind.SERVER, headers.trace, attributes)
+    const scope = createCallScope({ ...call, deadlineMs: headers.deadlineMs, stopped: options.stopped })
+    const fields = { capability, caller: headers.caller, decision_id: headers.decisionId }
+    return { entry, headers, span, scope, log: log.child(fields), body: call.body, release }
+  }
+
+  async function answer(run: Run): Promise<Answer> {
+    try {
+      const result = await Promise.race([handle(run), run.scope.ended])
+      run.scope.liftDeadline()
+      if (result.body instanceof Readable) result.body.once('close', () => end(run))
+      else end(run)
+      return result
+    } catch (error: unknown) {
+      const failure = toFailure(error, run.entry.definition)
+      end(run, failure)
+      return failureAnswer(failure)
+    }
+  }
+
+  /** Holds the slot until the handler is done, even if the call was over before. */
+  async function handle(run: Run): Promise<Answer> {
+    let held = false
+    try {
+      const { entry, scope } = run
+      const input = await readInput({
+        definition: entry.definition,
+        check: entry.checkInput,
+        contentType: run.headers.contentType,
+        body: run.body,
+        maxBytes: options.maxInputBytes ?? MAX_INPUT_BYTES,
+      })
+      const { signal } = scope
+      const { caller, decisionId, idempotencyKey, lastEventId } = run.headers
+      const invoke = options.invokeFor(run.span, signal)
+      const context = {
+        input,
+        caller,
+        signal,
+        invoke,
+        log: run.log,
+        span: run.span,
+        decisionId,
+        idempotencyKey,
+        lastEventId,
+      }
+      const result = await activeIn(run.span, () => entry.definition.handler(context))
+      const answer = await toAnswer(run, result)
+      if (answer.body instanceof Readable) {
+        held = true
+        answer.body.once('close', run.release)
+        if (signal.aborted) answer.body.destroy()
+      }
+      return answer
+    } finally {
+      if (!held) run.release()
+    }
+  }
+
+  function toAnswer(run: Run, result: unknown): Answer | Promise<Answer> {
+    const { definition, checkOutput } = run.entry
+    if (definition.schema.streaming === true) return eventAnswer(run, result as AsyncIterable<StreamEvent>)
+    if (definition.output === ByteOutput) return byteAnswer(run, result as ByteAnswer)
+    // A handler without a result answers `null`: there is no JSON for undefined.
+    const value = result ?? null
+    assertOutput(checkOutput, value)
+    return jsonAnswer(200, value)
+  }
+
+  async function eventAnswer(run: Run, events: AsyncIterable<StreamEvent>): Promise<Answer> {
+    const body = await openEventStream({
+      events: eventsIn(run.span, events),
+      ended: run.scope.ended,
+      heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
+      firstEventMs: options.firstEventMs ?? FIRST_EVENT_MS,
+      check: ({ data }) => assertOutput(run.entry.checkOutput, data),
+      toErrorEvent: (error) => {
+        const failure = toFailure(error, run.entry.definition)
+        report(run, failure)
+        return { event: 'error', data: failure.body }
+      },
+    })
+    return { status: 200, headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }, body }
+  }
+}
+
+function compile(definition: CapabilityDefinition): Entry {
+  const { input_schema, output_schema } = definition.schema
+  const checkInput = createSchemaCheck(input_schema, 'input')
+  return { definition, checkInput, checkOutput: createSchemaCheck(output_schema, 'output') }
+}
+
+function assertOutput(check: SchemaCheck, value: unknown): void {
+  const fault = check(value)
+  if (fault === undefined) return
+  // What exactly is wrong is for the log: the caller cannot mend it, and it may quote data.
+  throw new RuntimeError('OUTPUT_INVALID', 'the worker made an answer that does not fit its schema', {
+    cause: new Error(fault),
+  })
+}
+
+function byteAnswer({ scope }: Run, { contentType, body, status = 200 }: ByteAnswer): Answer {
+  if (body instanceof Readable) scope.ended.catch((reason: unknown) => body.destroy(reason as Error))
+  return { status, headers: { 'content-type': contentType }, body }
+}
+
+function end(run: Run, failure?: Failure): void {
+  if (failure === undefined) run.log.debug({ event: 'call_completed' }, 'call completed')
+  else report(run, failure)
+  run.span.end()
+  run.scope.close()
+}
+
+// A refusal that the capability declared is an answer like any other; only 5xx is a fault of the worker.
+function report({ span, log }: Run, { status, body, cause }: Failure): void {
+  span.setAttribute('error.type', body.error)
+  if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR, message: body.error })
+  const level = cause === undefined ? 'info' : 'error'
+  log[level]({ event: 'call_failed', status, error: body.error, err: cause }, 'call failed')
+}

@@ -1,0 +1,28 @@
+// What a handler gets and gives.
+import type { Span } from '@opentelemetry/api'
+import type { SpiffeId } from '../core/spiffe-id.ts'
+import type { Logger } from '../platform/logger.ts'
+import type { Invoke } from './invoke.ts'
+
+/** One server-sent event; `data` is sent as JSON. `id` comes back as `lastEventId` when a caller resumes. */
+export type StreamEvent<T = unknown> = { readonly data: T; readonly id?: string; readonly event?: string }
+
+export type HandlerContext<I> = {
+  /** Checked against the capability's input schema. */
+  readonly input: I
+  /** Who called, as the controller verified it. */
+  readonly caller: SpiffeId
+  /** Aborts at the deadline, when the caller leaves and when the worker stops: pass it on to everything that waits. */
+  readonly signal: AbortSignal
+  /** Calls another capability through the controller, in the same trace and not beyond the same signal. */
+  readonly invoke: Invoke
+  readonly log: Logger
+  readonly span: Span
+  /** The controller's decision that let this call through; the key of its audit record. */
+  readonly decisionId: string
+  readonly idempotencyKey: string | undefined
+  readonly lastEventId: string | undefined
+}
+
+/** A handler with its types erased. */
+export type Handler = (context: HandlerContext<unknown>) => unknown

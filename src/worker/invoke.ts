@@ -1,0 +1,124 @@
+// How a handler calls another capability: through the controller, in the same trace, never longer than its own call.
+import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
+import type { RouteBody } from '../core/wire.ts'
+import { startSpan, traceContextOf, type Tracing } from '../platform/tracing.ts'
+import { readText, type ControllerClient, type RouteAnswer } from './controller-client.ts'
+import { parseEvents } from './sse.ts'
+import type { StreamEvent } from './handler.ts'
+
+export type InvokeOptions = {
+  readonly idempotencyKey?: string
+  readonly priority?: 'low' | 'normal' | 'high'
+  /** Until the first byte of the answer; at most 300,000. */
+  readonly timeoutMs?: number
+  /** Ends the call earlier than the handler's own signal would. */
+  readonly signal?: AbortSignal
+  /** Where a broken event stream goes on. */
+  readonly lastEventId?: string
+}
+
+/** Both throw InvokeError for an answer that is not 2xx, and Error when the controller gives none. */
+export type Invoke = {
+  /** The JSON answer of `verb:capability`; undefined for an empty one. */
+  (verb: string, capability: string, payload?: unknown, options?: InvokeOptions): Promise<unknown>
+  /** The events of a streaming capability, as they arrive. */
+  events(verb: string, capability: string, payload?: unknown, options?: InvokeOptions): AsyncIterable<StreamEvent>
+}
+
+/** The call was refused or failed. `code` is the controller's error code, or the worker's own. */
+export class InvokeError extends Error {
+  override readonly name = 'InvokeError'
+  readonly status: number
+  readonly code: string
+  readonly decisionId: string | undefined
+  constructor(
+    capability: string,
+    code: string,
+    reason: string,
+    answer: { status: number; decisionId: string | undefined },
+  ) {
+    super(`${capability}: ${reason}`)
+    this.status = answer.status
+    this.code = code
+    this.decisionId = answer.decisionId
+  }
+}
+
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+type Target = { verb: string; capability: string; payload: unknown; options: InvokeOptions }
+
+/** Makes the `invoke` of one call: its requests are children of `parent` and end with `signal`. */
+export function createInvoke(client: ControllerClient, tracing: Tracing, parent: Span, signal: AbortSignal): Invoke {
+  const invoke = (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}): Promise<unknown> =>
+    spanned({ verb, capability, payload, options }, async (answer) => {
+      const text = await readText(answer.body, MAX_ANSWER_BYTES)
+      return text === '' ? undefined : (JSON.parse(text) as unknown)
+    })
+  return Object.assign(invoke, { events })
+
+  async function* events(
+    verb: string,
+    capability: string,
+    payload?: unknown,
+    options: InvokeOptions = {},
+  ): AsyncGenerator<StreamEvent, void> {
+    const answer = await spanned({ verb, capability, payload, options }, (begun) => Promise.resolve(begun))
+    try {
+      for await (const { event, id, data } of parseEvents(answer.body)) {
+        const value = JSON.parse(data) as unknown
+        if (event === 'error') throw toError(`${verb}:${capability}`, answer, value)
+        yield { data: value, event, ...(id !== undefined && { id }) }
+      }
+    } finally {
+      answer.body.destroy()
+    }
+  }
+
+  async function spanned<T>(target: Target, read: (answer: RouteAnswer) => Promise<T>): Promise<T> {
+    const name = `${target.verb}:${target.capability}`
+    const span = startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, parent, { 'crank.capability': name })
+    try {
+      const answer = await send(target, span)
+      if (answer.status >= 200 && answer.status < 300) return await read(answer)
+      throw toError(name, answer, await readProblem(answer))
+    } catch (error: unknown) {
+      span.setStatus({ code: SpanStatusCode.ERROR })
+      throw error
+    } finally {
+      span.end()
+    }
+  }
+
+  function send({ verb, capability, payload, options }: Target, span: Span): Promise<RouteAnswer> {
+    const body: RouteBody = {
+      verb,
+      capability,
+      ...(payload !== undefined && { payload }),
+      ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
+      ...(options.priority !== undefined && { priority: options.priority }),
+      ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
+    }
+    return client.route(body, {
+      trace: traceContextOf(span),
+      signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
+      ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
+    })
+  }
+}
+
+async function readProblem({ body }: RouteAnswer): Promise<unknown> {
+  const text = await readText(body, MAX_ANSWER_BYTES)
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+// The controller says `reason`, a worker `message`; `error` is the code in both.
+function toError(name: string, answer: RouteAnswer, problem: unknown): InvokeError {
+  const { error, reason, message } = (problem ?? {}) as Record<string, unknown>
+  const text = [reason, message].find((value) => typeof value === 'string') ?? `answered with status ${answer.status}`
+  return new InvokeError(name, typeof error === 'string' ? error : 'unknown', text, answer)
+}

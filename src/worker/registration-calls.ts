@@ -1,0 +1,71 @@
+// The three requests of a registration, each with a time limit and its answer read strictly.
+import type { HeartbeatBody, RegisterBody } from '../core/wire.ts'
+import { RegisterReply } from '../core/wire.ts'
+import type { ControllerClient, ControllerReply } from './controller-client.ts'
+import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
+
+/** `denied`: policy said no. `refused`: the request itself is at fault. `unavailable`: no answer, or trouble at the controller. */
+export type Refusal = { readonly kind: 'denied' | 'refused' | 'unavailable'; readonly reason: string }
+export type RegisterOutcome =
+  { readonly kind: 'registered'; readonly lease: string; readonly intervalMs: number } | Refusal
+export type HeartbeatOutcome = { readonly kind: 'acknowledged' } | { readonly kind: 'lost' } | Refusal
+
+type Client = Pick<ControllerClient, 'post'>
+
+// The controller probes the worker before it answers a registration.
+const REGISTER_TIMEOUT_MS = 15_000
+const HEARTBEAT_TIMEOUT_MS = 5_000
+const DEREGISTER_TIMEOUT_MS = 2_000
+
+let checkReply: SchemaCheck | undefined
+
+/** Never rejects. */
+export async function register(client: Client, body: RegisterBody, stop: AbortSignal): Promise<RegisterOutcome> {
+  const reply = await ask(client, '/register', body, within(REGISTER_TIMEOUT_MS, stop))
+  if ('kind' in reply) return reply
+  if (reply.status !== 200) return toRefusal(reply)
+  checkReply ??= createSchemaCheck(RegisterReply, 'reply')
+  const fault = checkReply(reply.body)
+  if (fault !== undefined) return { kind: 'unavailable', reason: `not a registration reply: ${fault}` }
+  const { lease, heartbeat_interval_ms: intervalMs } = reply.body as RegisterReply
+  return { kind: 'registered', lease, intervalMs }
+}
+
+/** Never rejects. 404: forgotten, 403: the lease is another's by now; both mean that this lease is lost. */
+export async function heartbeat(client: Client, body: HeartbeatBody, stop: AbortSignal): Promise<HeartbeatOutcome> {
+  const reply = await ask(client, '/heartbeat', body, within(HEARTBEAT_TIMEOUT_MS, stop))
+  if ('kind' in reply) return reply
+  if (reply.status === 200) return { kind: 'acknowledged' }
+  return reply.status === 404 || reply.status === 403 ? { kind: 'lost' } : toRefusal(reply)
+}
+
+/** Never rejects: a controller that is gone needs no goodbye. */
+export async function deregister(client: Client, worker_id: string, lease: string): Promise<void> {
+  await ask(client, '/deregister', { worker_id, lease }, AbortSignal.timeout(DEREGISTER_TIMEOUT_MS))
+}
+
+async function ask(
+  client: Client,
+  path: string,
+  body: unknown,
+  signal: AbortSignal,
+): Promise<ControllerReply | Refusal> {
+  try {
+    return await client.post(path, body, { signal })
+  } catch (error: unknown) {
+    return { kind: 'unavailable', reason: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+function within(timeoutMs: number, stop: AbortSignal): AbortSignal {
+  return AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
+}
+
+function toRefusal({ status, body }: ControllerReply): Refusal {
+  const { error, reason } = (body ?? {}) as Record<string, unknown>
+  const text = typeof reason === 'string' ? reason : `status ${status}`
+  if (error === 'registration_denied') return { kind: 'denied', reason: text }
+  // 401, 408, 429 and 5xx pass by themselves or with a new certificate; the other 4xx need somebody's hand.
+  const passing = status >= 500 || [401, 408, 429].includes(status)
+  return { kind: passing ? 'unavailable' : 'refused', reason: typeof error === 'string' ? `${error}: ${text}` : text }
+}

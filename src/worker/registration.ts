@@ -1,0 +1,136 @@
+// Keeps one worker registered: register, heartbeat, register again when the controller has forgotten it, deregister at the end.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { RegisterBody } from '../core/wire.ts'
+import type { Logger } from '../platform/logger.ts'
+import type { ControllerClient } from './controller-client.ts'
+import { deregister, heartbeat, register, type Refusal } from './registration-calls.ts'
+
+export type Registration = {
+  /** Resolves with the first registration; never rejects: denied and unreachable are tried again for ever. */
+  readonly registered: Promise<void>
+  isRegistered(): boolean
+  /** Stops and takes the worker out of the registry; at most 2 s, never rejects. */
+  close(): Promise<void>
+}
+
+export type RegistrationOptions = {
+  readonly client: Pick<ControllerClient, 'post'>
+  readonly body: RegisterBody
+  /** Calls in flight, told with each heartbeat. */
+  readonly load: () => number
+  readonly log: Logger
+  /** From 0 to below 1. */
+  readonly random: () => number
+  readonly deniedRetryMs?: number
+  readonly firstRetryMs?: number
+}
+
+type Lease = { readonly lease: string; readonly intervalMs: number }
+
+const FIRST_RETRY_MS = 250
+const MAX_RETRY_MS = 10_000
+/** Only an operator can lift a denial: no need to ask often. */
+const DENIED_RETRY_MS = 30_000
+const MAX_REJOIN_JITTER_MS = 1_000
+
+/** Starts at once and runs until `close`. */
+export function startRegistration(options: RegistrationOptions): Registration {
+  const { client, body, log, random } = options
+  const stop = new AbortController()
+  const first = Promise.withResolvers<undefined>()
+  const trouble = createTroubleLog(log)
+  let current: Lease | undefined
+  const running = run()
+  return {
+    registered: first.promise,
+    isRegistered: () => current !== undefined,
+    async close() {
+      stop.abort()
+      await running
+      if (current !== undefined) await deregister(client, body.worker_id, current.lease)
+      current = undefined
+    },
+  }
+
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) {
+      current ??= await registerOnce()
+      if (current === undefined) continue
+      current = await keepAlive(current)
+    }
+  }
+
+  /** One attempt and, after a failure, the wait before the next. */
+  async function registerOnce(): Promise<Lease | undefined> {
+    const outcome = await register(client, body, stop.signal)
+    if (outcome.kind === 'registered') {
+      trouble.over()
+      log.info({ event: 'worker_registered', worker_id: body.worker_id, interval_ms: outcome.intervalMs }, 'registered')
+      first.resolve(undefined)
+      return outcome
+    }
+    const attempt = trouble.met(outcome)
+    const slow = outcome.kind === 'denied' || outcome.kind === 'refused'
+    await sleep(slow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(attempt))
+    return undefined
+  }
+
+  /** Heartbeats until the controller no longer knows the lease (undefined) or we stop (the lease). */
+  async function keepAlive(lease: Lease): Promise<Lease | undefined> {
+    let waitMs = lease.intervalMs * (0.9 + 0.2 * random())
+    for (;;) {
+      await sleep(waitMs)
+      if (stop.signal.aborted) return lease
+      const load = options.load()
+      const outcome = await heartbeat(client, { worker_id: body.worker_id, lease: lease.lease, load }, stop.signal)
+      waitMs = lease.intervalMs * (0.9 + 0.2 * random())
+      if (outcome.kind === 'acknowledged') trouble.over()
+      else if (outcome.kind === 'lost') {
+        log.info({ event: 'worker_registration_lost' }, 'the controller does not know this worker any more')
+        // Many workers lose their lease in the same moment, when a controller restarts.
+        await sleep(random() * Math.min(lease.intervalMs / 10, MAX_REJOIN_JITTER_MS))
+        return undefined
+      } else waitMs = Math.min(waitMs, backoffMs(trouble.met(outcome)))
+    }
+  }
+
+  function backoffMs(attempt: number): number {
+    const full = Math.min((options.firstRetryMs ?? FIRST_RETRY_MS) * 2 ** (attempt - 1), MAX_RETRY_MS)
+    return full * (0.5 + 0.5 * random())
+  }
+
+  async function sleep(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: stop.signal }).catch(() => undefined)
+  }
+}
+
+// One line when trouble begins or turns into another, one when it is over: not one per attempt.
+function createTroubleLog(log: Logger) {
+  let last: string | undefined
+  let attempts = 0
+  return {
+    /** Gives the number of this attempt within the outage. */
+    met({ kind, reason }: Refusal): number {
+      attempts += 1
+      if (last !== kind + reason) log.warn({ event: EVENTS[kind], reason }, MESSAGES[kind])
+      last = kind + reason
+      return attempts
+    },
+    over(): void {
+      if (last !== undefined) log.info({ event: 'controller_available', attempts }, 'the controller answers again')
+      last = undefined
+      attempts = 0
+    },
+  }
+}
+
+const EVENTS = {
+  denied: 'worker_registration_denied',
+  refused: 'worker_registration_refused',
+  unavailable: 'controller_unavailable',
+} as const
+const MESSAGES = {
+  denied: 'policy does not let this worker register; trying again slowly',
+  refused: 'the controller refuses this registration; trying again slowly',
+  unavailable: 'the controller cannot be reached or cannot answer; trying again',
+} as const

@@ -1,0 +1,148 @@
+// A worker at work: server, registration and the way to the controller, put together and taken apart in order.
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import type { CredentialSource } from '../platform/credentials.ts'
+import type { Logger } from '../platform/logger.ts'
+import { createPeerVerifier } from '../platform/peer.ts'
+import type { Tracing } from '../platform/tracing.ts'
+import type { WorkerConfig } from './config.ts'
+import { createControllerClient, type ControllerClient } from './controller-client.ts'
+import type { WorkerDefinition } from './define.ts'
+import { createExecute } from './execute.ts'
+import { createInvoke } from './invoke.ts'
+import { startRegistration, type Registration } from './registration.ts'
+import { createWorkerServer, type Health } from './serve.ts'
+import { createSlots, type Slots } from './slots.ts'
+
+export type RunOptions = {
+  readonly config: Pick<WorkerConfig, 'controllerUrl' | 'controllerId' | 'host' | 'port' | 'workerUrl' | 'instance'>
+  readonly log: Logger
+  readonly tracing: Tracing
+  readonly source: CredentialSource
+  /** Milliseconds since 1970, for certificates. */
+  readonly now: () => number
+  /** From 0 to below 1, for jitter. */
+  readonly random: () => number
+  readonly drainMs?: number
+  readonly heartbeatMs?: number
+  readonly firstRetryMs?: number
+  readonly deniedRetryMs?: number
+}
+
+export type RunningWorker = {
+  readonly workerId: string
+  readonly port: number
+  /** What was given to the controller as `worker_url`. */
+  readonly url: string
+  /** Resolves with the first registration. */
+  readonly registered: Promise<void>
+  /** Deregisters, lets running calls end (10 s), breaks off the rest. Never rejects; a second call waits for the first. */
+  close(): Promise<void>
+}
+
+const DRAIN_MS = 10_000
+const CLOSE_MS = 1_000
+
+/** What is not there from the beginning. */
+type Life = { registration: Registration | undefined; closing: Promise<void> | undefined }
+type Parts = {
+  readonly app: FastifyInstance
+  readonly client: ControllerClient
+  readonly slots: Slots
+  readonly stopped: AbortController
+}
+
+/** Listens, then registers for as long as it runs. @throws when it cannot listen. The caller closes `source` and `tracing`. */
+export async function runWorker(definition: WorkerDefinition, options: RunOptions): Promise<RunningWorker> {
+  const { config, log } = options
+  const workerId = config.instance === undefined ? definition.id : `${definition.id}.${config.instance}`
+  const life: Life = { registration: undefined, closing: undefined }
+  const parts = build(definition, workerId, life, options)
+  const port = await listen(parts.app, config)
+  const facts = { worker_id: workerId, port, url: config.workerUrl ?? originOf(config.host, port) }
+  log.info({ event: 'worker_listening', ...facts }, 'worker listens')
+  const capabilities = definition.capabilities.map(({ schema }) => schema)
+  const registration = startRegistration({
+    ...options,
+    client: parts.client,
+    body: { worker_id: workerId, worker_url: facts.url, capabilities },
+    load: () => parts.slots.inFlight(),
+  })
+  life.registration = registration
+  const registered = registration.registered.then(() =>
+    log.info({ event: 'worker_ready', ...facts }, 'worker is ready'),
+  )
+  return {
+    workerId,
+    port,
+    url: facts.url,
+    registered,
+    close: () => (life.closing ??= shutDown(registration, parts, options)),
+  }
+}
+
+function build(definition: WorkerDefinition, workerId: string, life: Life, options: RunOptions): Parts {
+  const { source, tracing, log, now } = options
+  const { controllerUrl, controllerId } = options.config
+  const verifier = createPeerVerifier({ now })
+  const client = createControllerClient({ controllerUrl, controllerId, source, verifier })
+  const slots = createSlots()
+  const stopped = new AbortController()
+  const execute = createExecute({
+    ...options,
+    definition,
+    workerId,
+    slots,
+    invokeFor: (span, signal) => createInvoke(client, tracing, span, signal),
+    stopped: stopped.signal,
+  })
+  const capabilities = definition.capabilities.map(({ capability }) => capability)
+  const health = (): Health => ({
+    status: life.closing === undefined ? 'ok' : 'draining',
+    worker_id: workerId,
+    capabilities,
+    in_flight: slots.inFlight(),
+    registered: life.registration?.isRegistered() ?? false,
+  })
+  const app = createWorkerServer({ source, verifier, controllerId, execute, health, log, now })
+  return { app, client, slots, stopped }
+}
+
+async function shutDown(
+  registration: Registration,
+  parts: Parts,
+  { log, drainMs = DRAIN_MS }: RunOptions,
+): Promise<void> {
+  const { slots, stopped, app, client } = parts
+  log.info({ event: 'worker_draining', in_flight: slots.inFlight() }, 'worker drains')
+  await registration.close()
+  await within(drainMs, slots.idle())
+  stopped.abort()
+  await closeServer(app)
+  await client.close()
+  log.info({ event: 'worker_stopped' }, 'worker stopped')
+}
+
+async function listen(app: FastifyInstance, { host, port }: RunOptions['config']): Promise<number> {
+  await app.listen({ host, port })
+  return (app.server.address() as AddressInfo).port
+}
+
+function originOf(host: string, port: number): string {
+  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** Waits for answers that are on their way out, then closes what is still open. */
+async function closeServer(app: FastifyInstance): Promise<void> {
+  const closed = app.close().then(() => undefined)
+  await within(CLOSE_MS, closed)
+  app.server.closeAllConnections()
+  await closed
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const stop = new AbortController()
+  await Promise.race([work, delay(ms, undefined, { signal: stop.signal }).catch(() => undefined)])
+  stop.abort()
+}

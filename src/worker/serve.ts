@@ -1,0 +1,100 @@
+// The worker's own HTTPS server: one peer is let in, the controller; two routes, POST /execute and GET /health.
+import type { Server, TLSSocket } from 'node:tls'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { toAppError } from '../core/errors.ts'
+import type { SpiffeId } from '../core/spiffe-id.ts'
+import { createConnectionIdentity } from '../platform/connection-identity.ts'
+import { createConnectionKeeper } from '../platform/connection-keeper.ts'
+import type { CredentialSource } from '../platform/credentials.ts'
+import type { Logger } from '../platform/logger.ts'
+import type { PeerVerifier } from '../platform/peer.ts'
+import { serverTlsOptions } from '../platform/tls.ts'
+import { failureAnswer, jsonAnswer, toFailure, type Answer } from './answer.ts'
+import { RuntimeError } from './call-error.ts'
+import type { Execute } from './execute.ts'
+
+/** GET /health */
+export type Health = {
+  readonly status: 'ok' | 'draining'
+  readonly worker_id: string
+  readonly capabilities: readonly string[]
+  readonly in_flight: number
+  readonly registered: boolean
+}
+
+export type ServerOptions = {
+  readonly source: CredentialSource
+  readonly verifier: PeerVerifier
+  readonly controllerId: SpiffeId
+  readonly execute: Execute
+  readonly health: () => Health
+  readonly log: Logger
+  readonly now: () => number
+}
+
+const HEADERS_TIMEOUT_MS = 5_000
+// Above the controller's, so that the side that sends requests is the one that closes idle connections.
+const KEEP_ALIVE_MS = 72_000
+
+/** Builds the server; `listen` and `close` are Fastify's. Certificates are swapped under it as they change on disk. */
+export function createWorkerServer(options: ServerOptions): FastifyInstance {
+  const { source, execute, health } = options
+  const app = Fastify({
+    https: { ...serverTlsOptions(source.current(), { refuseUnverified: true }), headersTimeout: HEADERS_TIMEOUT_MS },
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    logger: false,
+  }) as unknown as FastifyInstance
+  const keeper = createConnectionKeeper({ server: app.server as unknown as Server, ...options })
+  app.addHook('onClose', (_app, done) => {
+    keeper.close()
+    done()
+  })
+  const refusalOf = createGate(options)
+  app.addHook('onRequest', (request, reply, done) => done(refusalOf(request, reply)))
+  // The body is read by whoever runs the call: as JSON with a limit, or as a stream of bytes.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  app.post('/execute', async (request, reply) => send(reply, await execute(callOf(request, reply))))
+  app.get('/health', (_request, reply) => send(reply, jsonAnswer(200, health())))
+  app.setNotFoundHandler((_request, reply) => send(reply, notFound()))
+  // Here ends only what never reached a call, a refused peer above all: it keeps no connection.
+  app.setErrorHandler((error, _request, reply) =>
+    send(reply.header('connection', 'close'), failureAnswer(toFailure(error, undefined))),
+  )
+  return app
+}
+
+function callOf(request: FastifyRequest, reply: FastifyReply) {
+  const left = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) left.abort()
+  })
+  return { headers: request.headers, body: request.raw, callerLeft: left.signal }
+}
+
+/** Lets the controller in. TLS has let in every peer of the bundle: which one it is, is asked here. */
+function createGate(options: ServerOptions) {
+  const { controllerId, log } = options
+  const identify = createConnectionIdentity(options)
+  return (request: FastifyRequest, reply: FastifyReply): RuntimeError | undefined => {
+    try {
+      const { peer, retire } = identify(request.raw.socket as TLSSocket)
+      if (retire) void reply.header('connection', 'close')
+      if (peer.spiffeId === controllerId) return undefined
+      log.warn({ event: 'peer_refused', peer: peer.spiffeId }, 'a peer that is not the controller was refused')
+    } catch (error: unknown) {
+      log.warn({ event: 'peer_refused', error: toAppError(error, 'internal_error').code }, 'a peer was refused')
+    }
+    return new RuntimeError('NOT_CONTROLLER', 'only the controller may call a worker')
+  }
+}
+
+function notFound(): Answer {
+  return failureAnswer(
+    toFailure(new RuntimeError('NOT_FOUND', 'a worker has POST /execute and GET /health'), undefined),
+  )
+}
+
+function send(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
+  return reply.code(status).headers(headers).send(body)
+}

@@ -1,0 +1,48 @@
+// A process that appends to an audit file without end and tells what became of each record:
+//   node appender.ts <file> <fsync|write> <prefix> <appenders>
+// Lines: `open`, `ok <mark>`, `refused <mark> <code>`, `health <true|false>`. SIGTERM: closes the log, then `closed`.
+import { writeSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { pino } from 'pino'
+import { routeOutcome } from '../../../src/controller/audit/event.ts'
+import { openAuditLog } from '../../../src/controller/audit/writer.ts'
+import { AppError } from '../../../src/core/errors.ts'
+import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+
+const [file = '', sync = '', prefix = '', appenders = ''] = process.argv.slice(2)
+const requester = parseSpiffeId('spiffe://crank.local/worker/streaming')
+const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), sampled: true }
+const end = { workerId: 'w', status: 200, outcome: 'completed', error: null, durationMs: 1, attempts: 1 } as const
+const say = (line: string): unknown => writeSync(1, `${line}\n`)
+
+const audit = await openAuditLog({
+  file,
+  sync: sync === 'fsync' ? 'fsync' : 'write',
+  now: Date.now,
+  log: pino({ level: 'silent' }),
+})
+audit.onHealthChange(({ ok }) => say(`health ${ok}`))
+say('open')
+
+let stopping = false
+process.once('SIGTERM', () => {
+  stopping = true
+})
+
+async function appendForever(appender: number): Promise<void> {
+  for (let i = 0; !stopping; i++) {
+    const mark = `${prefix}-${appender}-${i}`
+    const call = { decisionId: mark, trace, requester, capability: 'stream:text_events' }
+    try {
+      await audit.append(routeOutcome(call, { atMs: Date.now(), ...end }))
+      say(`ok ${mark}`)
+    } catch (cause: unknown) {
+      say(`refused ${mark} ${cause instanceof AppError ? cause.code : String(cause)}`)
+      await delay(5)
+    }
+  }
+}
+
+await Promise.all(Array.from({ length: Number(appenders) }, (_, appender) => appendForever(appender)))
+await audit.close()
+say('closed')

@@ -1,0 +1,82 @@
+import * as fs from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+import { AuditFileError } from '../../../src/controller/audit/audit-file-error.ts'
+import { openDurableFile, type DurableFile, type FileCalls } from '../../../src/controller/audit/durable-file.ts'
+import { temporaryFile } from './support.ts'
+
+const REAL: FileCalls = {
+  write: promisify(fs.write),
+  ftruncate: promisify(fs.ftruncate),
+  fdatasync: promisify(fs.fdatasync),
+}
+
+async function open(calls: Partial<FileCalls> = {}): Promise<{ durable: DurableFile; file: string }> {
+  const file = temporaryFile()
+  mkdirSync(dirname(file))
+  const durable = await openDurableFile(file, 'fsync', { ...REAL, ...calls })
+  onTestFinished(() => durable.close())
+  return { durable, file }
+}
+
+test('appends one after the other', async () => {
+  const { durable, file } = await open()
+  await durable.append(Buffer.from('one\n'))
+  await durable.append(Buffer.from('two\n'))
+  expect(readFileSync(file, 'utf8')).toBe('one\ntwo\n')
+})
+
+test('goes on where the kernel took only a part', async () => {
+  const write: FileCalls['write'] = (fd, bytes, offset, _length, position) => REAL.write(fd, bytes, offset, 1, position)
+  const { durable, file } = await open({ write })
+  await durable.append(Buffer.from('one\ntwo\n'))
+  expect(readFileSync(file, 'utf8')).toBe('one\ntwo\n')
+})
+
+test('takes back what was written when the flush fails', async () => {
+  const faults = [new Error('EIO')]
+  const fdatasync: FileCalls['fdatasync'] = (fd) => {
+    const fault = faults.pop()
+    return fault === undefined ? REAL.fdatasync(fd) : Promise.reject(fault)
+  }
+  const { durable, file } = await open({ fdatasync })
+  await expect(durable.append(Buffer.from('one\n'))).rejects.toThrow('EIO')
+  expect(readFileSync(file, 'utf8')).toBe('')
+  await durable.append(Buffer.from('two\n'))
+  expect(readFileSync(file, 'utf8')).toBe('two\n')
+})
+
+test('writes nothing behind a torn tail that it could not take back yet', async () => {
+  let broken = true
+  const refuse = (): Promise<never> => Promise.reject(new Error('EIO'))
+  const { durable, file } = await open({
+    fdatasync: (fd) => (broken ? refuse() : REAL.fdatasync(fd)),
+    ftruncate: (fd, size) => (broken ? refuse() : REAL.ftruncate(fd, size)),
+  })
+  await expect(durable.append(Buffer.from('a long torn one\n'))).rejects.toThrow('EIO')
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toThrow('EIO')
+  expect(readFileSync(file, 'utf8')).toBe('a long torn one\n')
+  broken = false
+  await durable.append(Buffer.from('three\n'))
+  expect(readFileSync(file, 'utf8')).toBe('three\n')
+})
+
+test('does not write to a file that was deleted', async () => {
+  const { durable, file } = await open()
+  rmSync(file)
+  await expect(durable.append(Buffer.from('one\n'))).rejects.toThrow('was deleted')
+})
+
+test('does not write to a file that another process changed', async () => {
+  const { durable, file } = await open()
+  await durable.append(Buffer.from('one\n'))
+  writeFileSync(file, '')
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toThrow('changed by another process')
+  expect(readFileSync(file, 'utf8')).toBe('')
+})
+
+test('refuses what is not a regular file', async () => {
+  await expect(openDurableFile('/dev/null', 'write')).rejects.toThrow(AuditFileError)
+})

@@ -1,0 +1,73 @@
+// Real processes: killed, short of space, competing.
+import { execFileSync } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { verifyAudit } from '../../../src/controller/audit/verify.ts'
+import { APPENDER, openLog, recordsOf, startChild, temporaryFile, until, type Child } from './support.ts'
+
+const marksOf = (child: Child, word: string): string[] =>
+  child.lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(' ')[1]!)
+const recorded = (file: string): Set<unknown> => new Set(recordsOf(file).map((record) => record['decision_id']))
+
+for (const sync of ['fsync', 'write'] as const) {
+  test(`ten times killed while appending, no acknowledged record is lost (${sync})`, async () => {
+    const file = temporaryFile()
+    const acknowledged: string[] = []
+    for (let round = 1; round <= 10; round++) {
+      const child = startChild(process.execPath, [APPENDER, file, sync, `r${round}`, '32'])
+      await until(() => marksOf(child, 'ok').length > 100 * round)
+      child.process.kill('SIGKILL')
+      await child.exited
+      acknowledged.push(...marksOf(child, 'ok'))
+    }
+    const audit = await openLog(file)
+    await audit.close()
+    const written = recorded(file)
+    expect(acknowledged.filter((mark) => !written.has(mark))).toEqual([])
+    expect(await verifyAudit(file)).toMatchObject({ ok: true, tornTailBytes: 0 })
+  }, 60_000)
+}
+
+test('while the file cannot grow nothing is acknowledged, and it recovers by itself when it can', async () => {
+  const file = temporaryFile()
+  const child = startChild('prlimit', ['--fsize=50000:unlimited', process.execPath, APPENDER, file, 'fsync', 'x', '4'])
+  await until(() => marksOf(child, 'refused').length > 40)
+  expect(statSync(file).size).toBeLessThanOrEqual(50_000)
+  expect((await verifyAudit(file)).ok).toBe(true)
+  const written = recorded(file)
+  expect(marksOf(child, 'refused').filter((mark) => written.has(mark))).toEqual([])
+
+  execFileSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited'])
+  await until(() => child.lines.at(-1)!.startsWith('ok') && statSync(file).size > 100_000)
+  child.process.kill('SIGTERM')
+  await child.exited
+
+  expect(child.lines.at(-1)).toBe('closed')
+  expect(acknowledgedDuringOutage(child.lines)).toEqual([])
+  expect(child.lines.filter((line) => line.startsWith('refused') && !line.endsWith(' audit_unavailable'))).toEqual([])
+  const finallyWritten = recorded(file)
+  expect(marksOf(child, 'ok').filter((mark) => !finallyWritten.has(mark))).toEqual([])
+  expect(recordsOf(file).find((record) => record['event'] === 'audit_recovered')).toMatchObject({
+    reason: 'write failed: EFBIG',
+  })
+  expect((await verifyAudit(file)).ok).toBe(true)
+})
+
+function acknowledgedDuringOutage(lines: readonly string[]): string[] {
+  let healthy = true
+  return lines.filter((line) => {
+    if (line.startsWith('health ')) healthy = line === 'health true'
+    return !healthy && line.startsWith('ok ')
+  })
+}
+
+test('a second process is refused, and the lock is free as soon as its holder is killed', async () => {
+  const file = temporaryFile()
+  const holder = startChild(process.execPath, [APPENDER, file, 'write', 'x', '1'])
+  await until(() => holder.lines.includes('open'))
+  await expect(openLog(file)).rejects.toThrow('another controller writes it')
+  holder.process.kill('SIGKILL')
+  await holder.exited
+  const audit = await openLog(file)
+  expect(audit.health().ok).toBe(true)
+})

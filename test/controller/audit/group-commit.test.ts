@@ -1,0 +1,184 @@
+import { expect, test } from 'vitest'
+import { GENESIS } from '../../../src/controller/audit/chain.ts'
+import type { DurableFile } from '../../../src/controller/audit/durable-file.ts'
+import { GroupCommit, type GroupCommitOptions } from '../../../src/controller/audit/group-commit.ts'
+import { outcome, SILENT, until } from './support.ts'
+
+type Write = { bytes: string; succeed: () => void; fail: (cause: Error) => void }
+
+/** A file whose writes end when the test says so. */
+function slowFile(): { file: DurableFile; writes: Write[]; closed: () => boolean } {
+  const writes: Write[] = []
+  let closed = false
+  const append = (bytes: Buffer): Promise<void> =>
+    new Promise((resolve, reject) => {
+      writes.push({ bytes: bytes.toString(), succeed: resolve, fail: reject })
+    })
+  const close = (): Promise<void> => {
+    closed = true
+    return Promise.resolve()
+  }
+  return { file: { fd: -1, truncate: () => Promise.resolve(), append, close }, writes, closed: () => closed }
+}
+
+function commitTo(file: DurableFile, opts: Partial<GroupCommitOptions> = {}): GroupCommit {
+  const unlock = (): void => undefined
+  return new GroupCommit({
+    file,
+    head: GENESIS,
+    now: () => 0,
+    log: SILENT,
+    maxQueued: 10,
+    maxWaitMs: 5000,
+    unlock,
+    ...opts,
+  })
+}
+
+const marksIn = (bytes: string): string[] => [...bytes.matchAll(/"decision_id":"([^"]+)"/g)].map((match) => match[1]!)
+const codeOf = (promise: Promise<void>): Promise<unknown> =>
+  promise.then(
+    () => 'resolved',
+    (cause: unknown) => (cause as { code: string }).code,
+  )
+
+test('appends of one turn share a write, and those that come during it share the next', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file)
+  const first = [audit.append(outcome('1')), audit.append(outcome('2'))]
+  await until(() => writes.length === 1)
+  const second = [audit.append(outcome('3')), audit.append(outcome('4'))]
+  expect(audit.health()).toMatchObject({ ok: true, queued: 2, head: { seq: 0 } })
+  writes[0]!.succeed()
+  await Promise.all(first)
+  await until(() => writes.length === 2)
+  writes[1]!.succeed()
+  await Promise.all(second)
+  expect(writes.map(({ bytes }) => marksIn(bytes))).toEqual([
+    ['1', '2'],
+    ['3', '4'],
+  ])
+  expect(audit.health()).toMatchObject({ ok: true, queued: 0, lastDurableMs: 0, head: { seq: 4 } })
+})
+
+test('a failed write refuses its batch and the queue, and leaves the chain where it was', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file)
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  const second = codeOf(audit.append(outcome('2')))
+  writes[0]!.fail(Object.assign(new Error('ENOSPC: /secret/path'), { code: 'ENOSPC' }))
+  expect(await Promise.all([first, second])).toEqual(['audit_unavailable', 'audit_unavailable'])
+  expect(audit.health()).toMatchObject({ ok: false, reason: 'write failed: ENOSPC', queued: 0, head: { seq: 0 } })
+})
+
+test('after a failure the next append tries again, and the first record tells of the outage', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file)
+  const healths: boolean[] = []
+  audit.onHealthChange(({ ok }) => healths.push(ok))
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  writes[0]!.fail(new Error('no'))
+  await first
+  const second = audit.append(outcome('2'))
+  await until(() => writes.length === 2)
+  writes[1]!.succeed()
+  await second
+  const [recovered, record] = writes[1]!.bytes
+    .split('\n')
+    .map((line) => (line === '' ? null : (JSON.parse(line) as object)))
+  expect(recovered).toMatchObject({ seq: 1, event: 'audit_recovered', reason: 'no', refused: 1 })
+  expect(record).toMatchObject({ seq: 2, decision_id: '2' })
+  expect(healths).toEqual([false, true])
+})
+
+test('without an append the log probes by itself until it recovers', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file)
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  writes[0]!.fail(new Error('no'))
+  await first
+  await until(() => writes.length === 2)
+  writes[1]!.fail(new Error('still no'))
+  await until(() => writes.length === 3)
+  expect(audit.health()).toMatchObject({ ok: false, reason: 'no' })
+  writes[2]!.succeed()
+  await until(() => audit.health().ok)
+  expect(audit.health().head.seq).toBe(1)
+})
+
+test('nobody waits longer than the longest wait, and what was not yet in a write is not written', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file, { maxWaitMs: 100 })
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  const second = codeOf(audit.append(outcome('2')))
+  expect(await Promise.all([first, second])).toEqual(['audit_unavailable', 'audit_unavailable'])
+  expect(audit.health()).toMatchObject({ ok: false, reason: 'no record became durable for 100 ms', queued: 0 })
+  writes[0]!.succeed()
+  await until(() => writes.length === 2)
+  writes[1]!.succeed()
+  await until(() => audit.health().ok)
+  expect(writes.map(({ bytes }) => marksIn(bytes))).toEqual([['1'], []])
+  expect(writes[1]!.bytes).toContain('audit_recovered')
+})
+
+test('a full queue refuses the next record at once', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file, { maxQueued: 2 })
+  const waiting = [audit.append(outcome('1')), audit.append(outcome('2'))]
+  expect(await codeOf(audit.append(outcome('3')))).toBe('audit_unavailable')
+  await until(() => writes.length === 1)
+  writes[0]!.succeed()
+  await Promise.all(waiting)
+  expect(audit.health().ok).toBe(true)
+})
+
+test('a batch is bounded', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file, { maxQueued: 2000 })
+  const all = Promise.all(Array.from({ length: 1300 }, (_, i) => audit.append(outcome(String(i)))))
+  for (const [i, size] of [512, 512, 276].entries()) {
+    await until(() => writes.length === i + 1)
+    expect(marksIn(writes[i]!.bytes)).toHaveLength(size)
+    writes[i]!.succeed()
+  }
+  await all
+})
+
+test('close waits for what is queued and refuses what comes later', async () => {
+  const { file, writes, closed } = slowFile()
+  const audit = commitTo(file)
+  const first = audit.append(outcome('1'))
+  await until(() => writes.length === 1)
+  const closing = audit.close()
+  expect(await codeOf(audit.append(outcome('2')))).toBe('audit_unavailable')
+  expect(closed()).toBe(false)
+  writes[0]!.succeed()
+  await Promise.all([first, closing, audit.close()])
+  expect(closed()).toBe(true)
+})
+
+test('close does not wait for ever for a write that hangs, and leaves it its descriptor', async () => {
+  const { file, writes, closed } = slowFile()
+  const audit = commitTo(file, { maxWaitMs: 100 })
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  await audit.close()
+  expect(closed()).toBe(false)
+  expect(await first).toBe('audit_unavailable')
+})
+
+test('who unsubscribed is not called', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file)
+  const healths: boolean[] = []
+  audit.onHealthChange(({ ok }) => healths.push(ok))()
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  writes[0]!.fail(new Error('no'))
+  await first
+  expect(healths).toEqual([])
+})

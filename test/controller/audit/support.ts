@@ -1,0 +1,85 @@
+// What the tests of the audit log share: a temporary folder, events, and child processes whose lines can be waited for.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { identityRefused, routeOutcome, type RouteOutcomeEvent } from '../../../src/controller/audit/event.ts'
+import { openAuditLog, type AuditLogOptions } from '../../../src/controller/audit/writer.ts'
+import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
+import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+
+export const SILENT = pino({ level: 'silent' })
+
+/** A path in a new folder that goes when the test does. */
+export function temporaryFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'crank-audit-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return join(folder, 'state', 'audit.jsonl')
+}
+
+/** An audit log that is closed when the test ends. */
+export async function openLog(file: string, opts: Partial<AuditLogOptions> = {}): Promise<AuditLog> {
+  const audit = await openAuditLog({ file, sync: 'write', now: Date.now, log: SILENT, ...opts })
+  onTestFinished(() => audit.close())
+  return audit
+}
+
+/** An event that carries `mark` as its decision id. */
+export function outcome(mark: string, requester = 'spiffe://crank.local/worker/streaming'): RouteOutcomeEvent {
+  return routeOutcome(
+    {
+      decisionId: mark,
+      trace: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), sampled: true },
+      requester: parseSpiffeId(requester),
+      capability: 'stream:text_events',
+    },
+    { atMs: 0, workerId: 'w', status: 200, outcome: 'completed', error: null, durationMs: 1.23456, attempts: 1 },
+  )
+}
+
+export function refusal(mark: string): ReturnType<typeof identityRefused> {
+  return identityRefused({
+    atMs: 0,
+    decisionId: mark,
+    traceId: 'a'.repeat(32),
+    error: 'client_certificate_required',
+    remoteAddress: '192.0.2.7',
+  })
+}
+
+/** The records of a file as they stand, unchecked. */
+export function recordsOf(file: string): Record<string, unknown>[] {
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
+/** Fails after ten seconds: the condition is expected long before. */
+export async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`never came true: ${condition.toString()}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+export type Child = { process: ChildProcess; pid: number; lines: string[]; exited: Promise<void> }
+
+/** Starts `command` and collects the lines of its standard output; killed when the test ends. */
+export function startChild(command: string, args: readonly string[]): Child {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const lines: string[] = []
+  let rest = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n')
+    rest = parts.pop()!
+    lines.push(...parts)
+  })
+  return { process: child, pid: child.pid!, lines, exited }
+}
+
+/** The script of the child processes. */
+export const APPENDER = join(import.meta.dirname, 'appender.ts')

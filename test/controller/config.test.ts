@@ -1,0 +1,139 @@
+import path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { loadControllerConfig } from '../../src/controller/config.ts'
+import { parseOpaUrl } from '../../src/controller/opa-url.ts'
+import type { ConfigError } from '../../src/platform/env.ts'
+
+const TLS = { CRANK_TLS_CERT: 'controller.crt', CRANK_TLS_KEY: 'controller.key', CRANK_TLS_BUNDLE: 'crank.local.pem' }
+
+function faultsOf(env: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    loadControllerConfig({ env })
+  } catch (error: unknown) {
+    return (error as ConfigError).faults
+  }
+  return []
+}
+
+describe('loadControllerConfig', () => {
+  test('has a default for everything but the TLS files', () => {
+    const { workerHosts, ...config } = loadControllerConfig({ env: TLS })
+    expect(workerHosts.any).toBe(true)
+    expect(config).toEqual({
+      listen: { host: '127.0.0.1', port: 9000 },
+      admin: { host: '127.0.0.1', port: 9001 },
+      trustDomain: 'crank.local',
+      controllerId: 'spiffe://crank.local/controller',
+      tls: {
+        certFile: 'controller.crt',
+        keyFile: 'controller.key',
+        bundlePath: 'crank.local.pem',
+        trustDomain: 'crank.local',
+      },
+      tlsRefuseUnverified: false,
+      policyDir: path.resolve('policies'),
+      opa: undefined,
+      policyTimeoutMs: 100,
+      stateDir: path.resolve('.crank'),
+      auditFile: path.resolve('.crank/audit.jsonl'),
+      auditSync: 'fsync',
+      bodyLimitBytes: 1_048_576,
+      maxConnections: 10_000,
+      heartbeatIntervalMs: 10_000,
+      drainTimeoutMs: 10_000,
+      logLevel: 'info',
+    })
+    expect(faultsOf({})).toEqual([
+      'CRANK_TLS_CERT is not set: must be the path of a PEM file',
+      'CRANK_TLS_KEY is not set: must be the path of a PEM file',
+      'CRANK_TLS_BUNDLE is not set: must be the path of a PEM file, or of a folder of <trust-domain>.pem',
+    ])
+  })
+
+  test('what depends on another setting follows it', () => {
+    const config = loadControllerConfig({
+      env: { ...TLS, CRANK_TRUST_DOMAIN: 'prod.example', CRANK_STATE_DIR: '/var/crank' },
+    })
+    expect(config).toMatchObject({
+      controllerId: 'spiffe://prod.example/controller',
+      tls: { trustDomain: 'prod.example' },
+      auditFile: '/var/crank/audit.jsonl',
+    })
+  })
+
+  test('takes flags before variables, port 0, and HTTPS_ONLY=true', () => {
+    const env = { ...TLS, HTTPS_ONLY: 'true', CRANK_PORT: '1', OPA_URL: 'unix:///run/opa.sock' }
+    const flags = { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_FILE: '/a/b.jsonl' }
+    expect(loadControllerConfig({ env, flags })).toMatchObject({
+      listen: { port: 0 },
+      admin: { port: 0 },
+      opa: { kind: 'unix', path: '/run/opa.sock' },
+      auditFile: '/a/b.jsonl',
+    })
+  })
+
+  test('reports all faults at once, those of types, of parsers and between fields', () => {
+    const faults = faultsOf({
+      CRANK_TLS_CERT: 'c',
+      CRANK_TLS_KEY: 'k',
+      OPA_TIMEOUT_MS: '0',
+      CRANK_AUDIT_SYNC: 'sometimes',
+      TLS_REFUSE_UNVERIFIED: '1',
+      LOG_LEVEL: 'loud',
+      CRANK_CONTROLLER_ID: 'spiffe://other.example/controller',
+      CRANK_PORT: '9001',
+      OPA_URL: 'https://opa:8181',
+      CRANK_WORKER_HOSTS: 'worker.local,10.0.0.0/33',
+      HTTPS_ONLY: 'false',
+    })
+    expect(faults).toEqual([
+      'CRANK_TLS_BUNDLE is not set: must be the path of a PEM file, or of a folder of <trust-domain>.pem',
+      'TLS_REFUSE_UNVERIFIED="1": must be true or false',
+      'OPA_TIMEOUT_MS="0": must be an integer from 1 to 60000',
+      'CRANK_AUDIT_SYNC="sometimes": must be one of fsync, write',
+      'LOG_LEVEL="loud": must be one of fatal, error, warn, info, debug, trace, silent',
+      'OPA_URL="https://opa:8181": must be http://host:port or unix:///absolute/path',
+      'CRANK_WORKER_HOSTS="worker.local,10.0.0.0/33": must be host names, *.suffix or CIDR ranges, separated by commas; "10.0.0.0/33" is none of these',
+      'HTTPS_ONLY="false": must be true or unset: the controller speaks mutual TLS and nothing else',
+      'CRANK_CONTROLLER_ID="spiffe://other.example/controller": must be in the trust domain crank.local (CRANK_TRUST_DOMAIN)',
+      'CRANK_ADMIN_PORT="9001": must differ from CRANK_PORT on the same host',
+    ])
+  })
+
+  test.each([
+    ['CRANK_TRUST_DOMAIN', 'Crank.local', /must be a trust domain: /],
+    ['CRANK_CONTROLLER_ID', 'spiffe://crank.local', /must be a SPIFFE ID such as .*: path is missing/],
+    ['CRANK_BODY_LIMIT_BYTES', '12', /must be an integer from 1024 to 67108864/],
+    ['CRANK_MAX_CONNECTIONS', '0', /must be an integer from 1 to 1000000/],
+    ['CRANK_HEARTBEAT_INTERVAL_MS', '1', /must be an integer from 50 to 3600000/],
+    ['CRANK_DRAIN_TIMEOUT_MS', 'soon', /must be an integer from 1 to 3600000/],
+  ])('refuses %s=%s', (name, value, sentence) => {
+    const faults = faultsOf({ ...TLS, [name]: value })
+    expect(faults).toHaveLength(1)
+    expect(faults[0]).toMatch(sentence)
+  })
+})
+
+describe('parseOpaUrl', () => {
+  test.each([
+    ['http://127.0.0.1:8181', { kind: 'tcp', origin: 'http://127.0.0.1:8181' }],
+    ['http://opa:8181/', { kind: 'tcp', origin: 'http://opa:8181' }],
+    ['http://[::1]:8181', { kind: 'tcp', origin: 'http://[::1]:8181' }],
+    ['unix:///run/opa/opa.sock', { kind: 'unix', path: '/run/opa/opa.sock' }],
+  ])('takes %s', (text, address) => {
+    expect(parseOpaUrl(text)).toEqual(address)
+  })
+
+  test.each([
+    'opa:8181',
+    'https://opa',
+    'http://u:p@opa',
+    'http://opa/v1/data',
+    'http://opa?x',
+    'unix://run/opa',
+    'unix:///',
+    '',
+  ])('refuses %j', (text) => {
+    expect(() => parseOpaUrl(text)).toThrow('must be http://host:port or unix:///absolute/path')
+  })
+})

@@ -1,0 +1,184 @@
+import { Registry } from 'prom-client'
+import { describe, expect, test } from 'vitest'
+import { makeCapability } from '../../src/core/capability.ts'
+import { createMetrics, type Metrics } from '../../src/controller/metrics.ts'
+import type { ControllerState } from '../../src/controller/metrics-state.ts'
+
+const HELLO = makeCapability('invoke', 'hello_world')
+const TRACE = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', sampled: true }
+
+function setUp(now: () => number = () => 0): { metrics: Metrics; scrape: () => Promise<string[]> } {
+  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
+  const metrics = createMetrics(registry, now)
+  metrics.setKnownCapabilities([HELLO])
+  return { metrics, scrape: async () => (await registry.metrics()).split('\n') }
+}
+
+const seriesOf = (lines: string[]): string[] => lines.filter((line) => !line.startsWith('#') && line !== '')
+
+describe('events', () => {
+  test('a decision counts, is timed, and is counted as a denial only when it is one', async () => {
+    const { metrics, scrape } = setUp()
+    metrics.decided({ capability: HELLO, decision: 'allow', seconds: 0.0002 })
+    metrics.decided({ capability: HELLO, decision: 'deny', seconds: 0.2 })
+    metrics.decided({ capability: HELLO, decision: 'would_deny', seconds: 0.2 })
+    metrics.decided({ capability: HELLO, decision: 'error', seconds: 0.1 })
+    const lines = await scrape()
+    for (const decision of ['allow', 'deny', 'would_deny', 'error']) {
+      expect(lines).toContain(`controller_policy_decisions_total{capability="${HELLO}",decision="${decision}"} 1`)
+    }
+    expect(lines).toContain(`controller_policy_denials_total{capability="${HELLO}"} 1`)
+    expect(lines).toContain(`controller_policy_eval_duration_seconds_count{capability="${HELLO}"} 4`)
+    expect(lines).toContain(`controller_policy_eval_duration_seconds_bucket{le="0.00025",capability="${HELLO}"} 1`)
+  })
+
+  test('a sampled trace becomes an exemplar, another one does not', async () => {
+    const { metrics, scrape } = setUp()
+    metrics.decided({ capability: 'x:y', decision: 'deny', seconds: 0.2, trace: { ...TRACE, sampled: false } })
+    metrics.routed({ capability: HELLO, outcome: 'completed', seconds: 0.02, trace: TRACE, attempts: 2 })
+    metrics.decided({ capability: HELLO, decision: 'allow', seconds: 0.02, trace: TRACE })
+    const exemplar = `# {trace_id="${TRACE.traceId}",span_id="${TRACE.spanId}"}`
+    const traced = (await scrape()).filter((line) => line.includes(exemplar)).map((line) => line.split(' ')[0])
+    expect(traced).toEqual([
+      `controller_policy_decisions_total{capability="${HELLO}",decision="allow"}`,
+      `controller_policy_eval_duration_seconds_bucket{le="0.025",capability="${HELLO}"}`,
+      `controller_route_duration_seconds_bucket{le="0.025",capability="${HELLO}",outcome="completed"}`,
+    ])
+  })
+
+  test('a request counts by its route and status class, an error also by its code', async () => {
+    const { metrics, scrape } = setUp()
+    metrics.answered({ route: '/route', status: 200 })
+    metrics.answered({ route: '/route/:verb/:capability', status: 503, code: 'overloaded' })
+    metrics.answered({ route: undefined, status: 404, code: 'not_found' })
+    metrics.answered({ route: '/secret-path', status: 404 })
+    const lines = await scrape()
+    expect(lines.filter((line) => line.startsWith('controller_requests_total'))).toEqual([
+      'controller_requests_total{route="/route",status_class="2xx"} 1',
+      'controller_requests_total{route="/route/:verb/:capability",status_class="5xx"} 1',
+      'controller_requests_total{route="other",status_class="4xx"} 2',
+    ])
+    expect(lines).toContain('controller_request_errors_total{code="overloaded"} 1')
+    expect(lines).toContain('controller_request_errors_total{code="not_found"} 1')
+  })
+
+  test('refusals, registrations, reloads and audit records count, from zero on', async () => {
+    const { metrics, scrape } = setUp()
+    expect(await scrape()).toEqual(
+      expect.arrayContaining([
+        'controller_identity_refused_total{reason="spiffe_id_invalid"} 0',
+        'controller_registrations_total{decision="deny"} 0',
+        'controller_credential_reload_total{result="failed"} 0',
+        'controller_audit_records_total 0',
+        'controller_audit_failures_total 0',
+      ]),
+    )
+    metrics.identityRefused('spiffe_id_invalid')
+    metrics.registrationDecided('deny')
+    metrics.credentialsReloaded('failed')
+    metrics.audited('written', 16)
+    metrics.audited('failed')
+    expect(await scrape()).toEqual(
+      expect.arrayContaining([
+        'controller_identity_refused_total{reason="spiffe_id_invalid"} 1',
+        'controller_registrations_total{decision="deny"} 1',
+        'controller_credential_reload_total{result="failed"} 1',
+        'controller_audit_records_total 16',
+        'controller_audit_failures_total 1',
+      ]),
+    )
+  })
+
+  test('attempts count all tries at workers, none when nobody was asked', async () => {
+    const { metrics, scrape } = setUp()
+    metrics.routed({ capability: HELLO, outcome: 'completed', seconds: 1, attempts: 3 })
+    metrics.routed({ capability: HELLO, outcome: 'worker_failed', seconds: 1 })
+    expect(await scrape()).toEqual(
+      expect.arrayContaining([
+        'controller_worker_attempts_total{outcome="completed"} 3',
+        'controller_worker_attempts_total{outcome="worker_failed"} 0',
+      ]),
+    )
+  })
+})
+
+describe('cardinality', () => {
+  test('10,000 capabilities that no manifest names add at most one series for each of the others', async () => {
+    const { metrics, scrape } = setUp()
+    const call = (capability: string): void => {
+      metrics.decided({ capability, decision: 'deny', seconds: 0.001, trace: TRACE })
+      metrics.routed({ capability, outcome: 'completed', seconds: 0.001, trace: TRACE })
+    }
+    const empty = seriesOf(await scrape()).length
+    call(HELLO)
+    const ofOneCapability = seriesOf(await scrape()).length - empty
+    for (let n = 0; n < 10_000; n += 1) call(`verb${n}:name_${n}`)
+    const lines = seriesOf(await scrape())
+    // Attempts have no capability label, and both counted one series more at the first call.
+    expect(lines.length - empty).toBeLessThanOrEqual(2 * ofOneCapability)
+    expect(lines).toContainEqual(expect.stringContaining('controller_policy_denials_total{capability="other"} 10000 '))
+  })
+
+  test('a capability is its own label as long as a manifest names it', () => {
+    const { metrics } = setUp()
+    const label = metrics.capabilityLabel
+    expect([label(HELLO), label('invoke:nobody'), label('__proto__')]).toEqual([HELLO, 'other', 'other'])
+    metrics.setKnownCapabilities([])
+    expect(label(HELLO)).toBe('other')
+  })
+})
+
+describe('gauges', () => {
+  const state: ControllerState = {
+    workers: () => ({ live: 3, stale: 1 }),
+    capabilities: () => 2,
+    audit: () => ({ ok: false, queued: 7 }),
+    svidNotAfterMs: () => 90_000,
+    policyReady: () => true,
+    openConnections: () => 5,
+  }
+
+  test('are read at the time of the scrape', async () => {
+    let nowMs = 30_000
+    const { metrics, scrape } = setUp(() => nowMs)
+    metrics.policyLoaded({ revision: 'aaa', engine: 'opa-wasm' })
+    metrics.observe(state)
+    nowMs = 100_000
+    expect(seriesOf(await scrape())).toEqual(
+      expect.arrayContaining([
+        'controller_registry_workers{state="live"} 3',
+        'controller_registry_workers{state="stale"} 1',
+        'controller_registry_capabilities 2',
+        'controller_audit_queue_length 7',
+        'controller_audit_unavailable 1',
+        'controller_svid_expiry_seconds -10',
+        'controller_policy_engine_up 1',
+        'controller_open_connections 5',
+        'controller_policy_age_seconds 70',
+        'controller_policy_revision_info{revision="aaa",engine="opa-wasm"} 1',
+      ]),
+    )
+  })
+
+  test('only the revision in force has a series, and its age begins anew', async () => {
+    let nowMs = 0
+    const { metrics, scrape } = setUp(() => nowMs)
+    metrics.policyLoaded({ revision: 'aaa', engine: 'opa-wasm' })
+    nowMs = 5000
+    metrics.policyLoaded({ revision: 'bbb', engine: 'opa-wasm' })
+    const lines = await scrape()
+    expect(lines.filter((line) => line.startsWith('controller_policy_revision_info'))).toEqual([
+      'controller_policy_revision_info{revision="bbb",engine="opa-wasm"} 1',
+    ])
+    expect(lines).toContain('controller_policy_age_seconds 0')
+  })
+
+  test('a source that throws does not fail the scrape', async () => {
+    const { metrics, scrape } = setUp()
+    const broken = (): never => {
+      throw new Error('gone')
+    }
+    metrics.observe({ ...state, svidNotAfterMs: broken, workers: broken })
+    expect(await scrape()).toContain('controller_open_connections 5')
+  })
+})

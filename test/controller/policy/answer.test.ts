@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest'
+import { ForeignAnswerError, parseAnswer } from '../../../src/controller/policy/answer.ts'
+import { pdpDenial, pdpResult } from '../../fakes/pdp.ts'
+
+const ID = '0192-id'
+
+describe('an answer', () => {
+  test('becomes an allow', () => {
+    expect(parseAnswer(pdpResult(ID, { mode: 'shadow', exception: 'x#*', grounds: ['exception'] }), ID)).toEqual({
+      decision: 'allow',
+      mode: 'shadow',
+      grounds: ['exception'],
+      reasons: [],
+      exception: 'x#*',
+      policyVersion: '1.0.0',
+    })
+  })
+
+  test('becomes a denial with its reasons', () => {
+    const { decision, reasons } = parseAnswer(pdpDenial(ID), ID)
+    expect(decision).toBe('deny')
+    expect(reasons).toEqual([{ code: 'capability_not_declared', message: 'not authorized' }])
+  })
+
+  test('to another question is trouble, and recognisable as such', () => {
+    expect(() => parseAnswer(pdpResult('another'), ID)).toThrow(
+      expect.objectContaining({ code: 'policy_engine_error', cause: expect.any(ForeignAnswerError) }),
+    )
+  })
+
+  test.each([
+    ['allows without a ground', pdpResult(ID, { grounds: [] })],
+    ['allows and gives reasons against it', pdpResult(ID, { reasons: [{ code: 'worker_unknown', message: 'no' }] })],
+    ['denies without a reason', pdpResult(ID, { allow: false, grounds: [] })],
+    ['denies and names a ground for it', { ...pdpDenial(ID), grounds: ['declared'] }],
+  ])('that %s contradicts itself: trouble', (_what, result) => {
+    expect(() => parseAnswer(result, ID)).toThrow(expect.objectContaining({ code: 'policy_engine_error' }))
+  })
+
+  test('says in its cause, not in its message, what did not fit', () => {
+    expect(() => parseAnswer(pdpResult(ID, { allow: 'true' }), ID)).toThrow(
+      expect.objectContaining({
+        message: 'the policy engine gave no valid decision',
+        cause: expect.objectContaining({ message: expect.stringContaining('result/allow') }),
+      }),
+    )
+  })
+
+  test('never comes from a prototype', () => {
+    const inherited: unknown = Object.create(pdpResult(ID))
+    expect(() => parseAnswer(inherited, ID)).toThrow(expect.objectContaining({ code: 'policy_engine_error' }))
+  })
+})

@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { parseCapability } from '../../../src/core/capability.ts'
+import { AppError } from '../../../src/core/errors.ts'
+import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import type { CapabilitySchema } from '../../../src/core/wire.ts'
+import {
+  MAX_INSTANCES_PER_IDENTITY,
+  Registry,
+  type Registration,
+  type WorkerInstance,
+} from '../../../src/controller/routing/registry.ts'
+
+const greet = parseCapability('invoke:hello_world')
+const schema: CapabilitySchema = {
+  verb: 'invoke',
+  name: 'hello_world',
+  version: '1.0.0',
+  input_schema: { type: 'object' },
+  output_schema: { type: 'object' },
+  error_codes: [{ code: 'INVALID_INPUT', description: 'bad input', retryable: false }],
+}
+
+function registration(workerId: string, spiffeId = 'spiffe://crank.local/worker/hello-world'): Registration {
+  return {
+    workerId,
+    spiffeId: parseSpiffeId(spiffeId),
+    origin: 'https://127.0.0.1:8443',
+    capabilities: new Map([[greet, schema]]),
+  }
+}
+
+function setup() {
+  let ms = 1000
+  let leases = 0
+  const gone: WorkerInstance[] = []
+  const registry = new Registry({
+    heartbeatIntervalMs: 100,
+    monotonic: () => ms,
+    now: () => 1_790_000_000_000,
+    newLease: () => `lease-${++leases}`,
+    onGone: (instance) => gone.push(instance),
+  })
+  const pass = (by: number) => {
+    ms += by
+    registry.sweep()
+  }
+  return { registry, gone, pass }
+}
+
+describe('the registry', () => {
+  test('lists a registered instance under each of its capabilities', () => {
+    const { registry } = setup()
+    const instance = registry.register(registration('worker-a'))
+    expect(registry.providers(greet)).toEqual([instance])
+    expect(instance.declaredErrors.get(greet)).toEqual(new Set(['INVALID_INPUT']))
+    expect(registry.counts()).toEqual({ live: 1, stale: 0 })
+  })
+
+  test('makes the old lease void when an instance registers again', () => {
+    const { registry, gone } = setup()
+    const { spiffeId } = registration('worker-a')
+    const old = registry.register(registration('worker-a'))
+    const fresh = registry.register(registration('worker-a'))
+    expect(gone).toEqual([old])
+    expect(registry.providers(greet)).toEqual([fresh])
+    expect(() => registry.heartbeat({ spiffeId, workerId: 'worker-a', lease: old.lease }, 0)).toThrow(AppError)
+    expect(() => registry.deregister({ spiffeId, workerId: 'worker-a', lease: old.lease })).toThrow(AppError)
+    expect(registry.providers(greet)).toEqual([fresh])
+  })
+
+  test('keeps a lease to the identity that registered', () => {
+    const { registry } = setup()
+    const { lease } = registry.register(registration('worker-a'))
+    const other = parseSpiffeId('spiffe://crank.local/worker/streaming')
+    expect(() => registry.deregister({ spiffeId: other, workerId: 'worker-a', lease })).toThrow(
+      expect.objectContaining({ code: 'worker_not_registered' }),
+    )
+    expect(registry.providers(greet)).toHaveLength(1)
+  })
+
+  test('stops offering a worker after three missed heartbeats and brings it back with the next', () => {
+    const { registry, pass } = setup()
+    const { spiffeId, lease, workerId } = registry.register(registration('worker-a'))
+    pass(300)
+    expect(registry.providers(greet)).toHaveLength(1)
+    pass(1)
+    expect(registry.providers(greet)).toHaveLength(0)
+    expect(registry.counts()).toEqual({ live: 0, stale: 1 })
+    registry.heartbeat({ spiffeId, workerId, lease }, 3)
+    expect(registry.providers(greet)).toMatchObject([{ state: 'live', load: 3 }])
+  })
+
+  test('removes a worker after twelve missed heartbeats', () => {
+    const { registry, pass, gone } = setup()
+    const instance = registry.register(registration('worker-a'))
+    pass(1200)
+    expect(registry.list()).toHaveLength(1)
+    pass(1)
+    expect(registry.list()).toHaveLength(0)
+    expect(gone).toEqual([instance])
+    expect(registry.capabilities().size).toBe(0)
+  })
+
+  test('refuses one instance too many of one identity, but never a replacement', () => {
+    const { registry } = setup()
+    for (let i = 0; i < MAX_INSTANCES_PER_IDENTITY; i++) registry.register(registration(`worker-a.${i}`))
+    expect(() => registry.register(registration('worker-a.more'))).toThrow(
+      expect.objectContaining({ code: 'overloaded' }),
+    )
+    expect(() => registry.register(registration('worker-a.0'))).not.toThrow()
+    const first = registry.list()[0]!
+    registry.deregister(first)
+    expect(() => registry.register(registration('worker-a.more'))).not.toThrow()
+  })
+
+  test('refuses one instance too many in all', () => {
+    const { registry } = setup()
+    for (let i = 0; i < 10_000; i++) {
+      registry.register({
+        ...registration(`worker-${i}`, `spiffe://crank.local/worker/w${i}`),
+        capabilities: new Map(),
+      })
+    }
+    expect(() => registry.register(registration('worker-more'))).toThrow('the registry is full')
+  })
+})

@@ -1,0 +1,150 @@
+// How workers become routable, and what keeps strangers from becoming somebody else's worker.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { CapabilitySchema } from '../../src/core/wire.ts'
+import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
+import { HELLO, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
+import { until } from '../fixtures/until.ts'
+
+let mesh: Mesh
+let worker: FakeWorker
+beforeAll(async () => {
+  mesh = await startMesh({ env: { CRANK_HEARTBEAT_INTERVAL_MS: '100' } })
+  worker = await startFakeWorker(mesh, greets)
+})
+afterAll(async () => {
+  await worker.close()
+  await mesh.close()
+})
+
+const post = (identity: string, path: string, body: object) =>
+  mesh.request(identity, {
+    path,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+const liveWorkers = async (): Promise<string[]> =>
+  ((await mesh.request(HELLO, { path: '/workers' })).body.workers as { worker_id: string; state: string }[])
+    .filter(({ state }) => state === 'live')
+    .map(({ worker_id }) => worker_id)
+
+describe('registering', () => {
+  test('is answered with a lease and recorded', async () => {
+    const answer = await worker.register()
+    expect(answer).toMatchObject({
+      status: 200,
+      body: {
+        status: 'registered',
+        worker_id: 'worker-hello-world',
+        capabilities_registered: 1,
+        heartbeat_interval_ms: 100,
+      },
+    })
+    expect(answer.body.lease).toMatch(/^[0-9a-f-]{36}$/)
+    const record = await mesh.auditedAs((line) => line.event === 'worker_registration' && line['decision'] === 'allow')
+    expect(record).toMatchObject({
+      worker_id: 'worker-hello-world',
+      capabilities: ['invoke:hello_world'],
+      worker_url: worker.url,
+    })
+  })
+
+  test('of a capability that the manifest does not provide is denied and recorded', async () => {
+    const convert: CapabilitySchema = { ...HELLO_SCHEMA, verb: 'convert', name: 'document_to_pdf' }
+    const answer = await worker.register({ capabilities: [HELLO_SCHEMA, convert] })
+    expect(answer).toMatchObject({ status: 403, body: { error: 'registration_denied' } })
+    expect(answer.body.reason).toContain('convert:document_to_pdf')
+    const record = await mesh.auditedAs((line) => line.event === 'worker_registration' && line['decision'] === 'deny')
+    expect(record).toMatchObject({ requester_spiffe_id: 'spiffe://crank.local/worker/hello-world' })
+  })
+
+  test("under another worker's id is denied", async () => {
+    const answer = await worker.register({ workerId: 'worker-streaming' })
+    expect(answer).toMatchObject({
+      status: 403,
+      body: { error: 'registration_denied', reason_code: 'worker_id_mismatch' },
+    })
+  })
+
+  test('by an identity without a manifest is denied', async () => {
+    const answer = await post('worker/stranger', '/register', {
+      worker_id: 'worker-stranger',
+      worker_url: worker.url,
+      capabilities: [HELLO_SCHEMA],
+    })
+    expect(answer).toMatchObject({ status: 403, body: { error: 'registration_denied', reason_code: 'worker_unknown' } })
+  })
+
+  test('with a worker_url where somebody else lives fails the probe, and nothing becomes routable', async () => {
+    const foreign = await startFakeWorker(mesh, greets, { identity: HELLO, shows: STREAMING })
+    const before = await mesh.request(HELLO, { path: '/workers' })
+    const answer = await worker.register({ workerId: 'worker-hello-world.b', url: foreign.url })
+    expect(answer).toMatchObject({ status: 502, body: { error: 'worker_failed' } })
+    expect(answer.body.reason).toContain('the probe of worker_url failed')
+    const after = await mesh.request(HELLO, { path: '/workers' })
+    expect(after.body.workers).toHaveLength(before.body.workers.length as number)
+    await foreign.close()
+  })
+
+  const badUrls = ['http://127.0.0.1:1', 'https://user@127.0.0.1:1', 'https://169.254.169.254', 'https://127.0.0.1:1/x']
+  for (const url of badUrls) {
+    test(`with worker_url ${url} is refused as malformed`, async () => {
+      expect(await worker.register({ url })).toMatchObject({ status: 400, body: { error: 'request_invalid' } })
+    })
+  }
+
+  test('names the unknown member of a malformed body', async () => {
+    const answer = await post(HELLO, '/register', {
+      worker_id: 'w',
+      worker_url: worker.url,
+      capabilities: [],
+      extra: 1,
+    })
+    expect(answer).toMatchObject({ status: 400, body: { error: 'request_invalid' } })
+    const record = await mesh.auditedAs((line) => line['decision_id'] === answer.headers['x-decision-id'])
+    expect(record).toMatchObject({ event: 'request_refused', error: 'request_invalid' })
+  })
+
+  test('lists a capability twice in vain', async () => {
+    const answer = await worker.register({ capabilities: [HELLO_SCHEMA, HELLO_SCHEMA] })
+    expect(answer).toMatchObject({ status: 400, body: { reason: 'a capability is listed twice' } })
+  })
+})
+
+describe('a lease', () => {
+  test('is kept alive by heartbeats, goes stale without them, and comes back', async () => {
+    const { lease } = (await worker.register()).body as { lease: string }
+    const beat = () => post(HELLO, '/heartbeat', { worker_id: 'worker-hello-world', lease, load: 2 })
+    expect(await beat()).toMatchObject({ status: 200, body: { status: 'acknowledged' } })
+    await until('the silent worker is stale', async () => (await liveWorkers()).length === 0)
+    expect(await mesh.route(STREAMING, { verb: 'invoke', capability: 'hello_world' })).toMatchObject({ status: 503 })
+    expect((await beat()).status).toBe(200)
+    expect(await liveWorkers()).toEqual(['worker-hello-world'])
+  })
+
+  test('is gone after twelve missed heartbeats: the worker is told to register again', async () => {
+    const { lease } = (await worker.register()).body as { lease: string }
+    const workers = async () => (await mesh.request(HELLO, { path: '/workers' })).body.workers as unknown[]
+    await until('the silent worker is removed', async () => (await workers()).length === 0)
+    const answer = await post(HELLO, '/heartbeat', { worker_id: 'worker-hello-world', lease })
+    expect(answer).toMatchObject({ status: 404, body: { error: 'worker_not_registered' } })
+  })
+
+  test('does not serve another identity, nor an older instance', async () => {
+    const first = (await worker.register()).body as { lease: string }
+    const second = (await worker.register()).body as { lease: string }
+    const claims = [
+      [STREAMING, second.lease],
+      [HELLO, first.lease],
+      [HELLO, 'made-up'],
+    ] as const
+    for (const [identity, lease] of claims) {
+      for (const path of ['/heartbeat', '/deregister']) {
+        expect(await post(identity, path, { worker_id: 'worker-hello-world', lease })).toMatchObject({ status: 404 })
+      }
+    }
+    const done = await post(HELLO, '/deregister', { worker_id: 'worker-hello-world', lease: second.lease })
+    expect(done).toMatchObject({ status: 200, body: { status: 'deregistered' } })
+    expect(await liveWorkers()).toEqual([])
+  })
+})

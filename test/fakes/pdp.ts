@@ -1,0 +1,112 @@
+// A policy decision point that answers what the test says: an HTTP answer, bytes that are no HTTP, silence, a reset.
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** What the fake was asked. `body` is parsed JSON. */
+export type PdpRequest = {
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: { readonly input: { readonly context: { readonly decision_id: string } } & Record<string, unknown> }
+  /** Numbers the connections from 1. */
+  readonly connection: number
+}
+
+export type PdpAnswer =
+  | {
+      readonly status?: number
+      readonly headers?: Record<string, string>
+      readonly body: string
+      readonly afterMs?: number
+    }
+  /** Pieces of a chunked 200 JSON answer, with a pause between them. */
+  | { readonly pieces: readonly string[]; readonly everyMs: number }
+  /** Bytes put on the connection as they are, which is then closed. */
+  | { readonly raw: string }
+  | 'hang'
+  | 'reset'
+
+export type FakePdp = {
+  readonly origin: string
+  readonly requests: readonly PdpRequest[]
+  /** Replaces how it answers from now on. */
+  answer(next: (request: PdpRequest) => PdpAnswer): void
+  close(): Promise<void>
+}
+
+/** A valid answer to the question with this decision id; `overrides` replaces members. */
+export function pdpResult(decisionId: string, overrides: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    allow: true,
+    mode: 'enforce',
+    grounds: ['declared'],
+    reasons: [],
+    exception: null,
+    policy_version: '1.0.0',
+    decision_id: decisionId,
+    ...overrides,
+  }
+}
+
+/** A valid denial, with one reason. */
+export function pdpDenial(decisionId: string, code = 'capability_not_declared'): Record<string, unknown> {
+  return pdpResult(decisionId, { allow: false, grounds: [], reasons: [{ code, message: 'not authorized' }] })
+}
+
+/** HTTP 200 with `{"result": …}`. */
+export function pdpAnswer(result: unknown): PdpAnswer {
+  return { body: JSON.stringify({ result }) }
+}
+
+/** Starts a fake on a free loopback port. */
+export async function startFakePdp(answer: (request: PdpRequest) => PdpAnswer): Promise<FakePdp> {
+  let current = answer
+  const requests: PdpRequest[] = []
+  const connections = new Map<Socket, number>()
+  const server = createServer((request, response) => {
+    void (async () => {
+      const connection = connections.get(request.socket) ?? 0
+      const text = Buffer.concat(await request.toArray()).toString('utf8')
+      const seen: PdpRequest = { path: request.url ?? '', headers: request.headers, body: JSON.parse(text), connection }
+      requests.push(seen)
+      await give(response, current(seen))
+    })().catch(() => request.socket.destroy())
+  })
+  server.on('connection', (socket) => connections.set(socket, connections.size + 1))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    requests,
+    answer: (next) => {
+      current = next
+    },
+    close: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+async function give(response: ServerResponse, answer: PdpAnswer): Promise<void> {
+  if (answer === 'hang') return
+  if (answer === 'reset') {
+    response.socket?.resetAndDestroy()
+  } else if ('raw' in answer) {
+    response.socket?.end(answer.raw)
+  } else if ('pieces' in answer) {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    for (const piece of answer.pieces) {
+      response.write(piece)
+      await delay(answer.everyMs)
+    }
+    response.end()
+  } else {
+    if (answer.afterMs !== undefined) await delay(answer.afterMs)
+    response.writeHead(answer.status ?? 200, answer.headers ?? { 'content-type': 'application/json' })
+    response.end(answer.body)
+  }
+}
