@@ -23,7 +23,8 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   const file = auditFileOf(options, process.env)
   const filter = toFilter(options, Date.now())
   const lines = parseLines(options.lines) ?? (options.since === undefined ? DEFAULT_LINES : Number.POSITIVE_INFINITY)
-  const print = (found: AuditRecord) => writeLine(options.output === 'json' ? found.text : formatRecord(found.record))
+  const print = ({ text, record }: AuditRecord) =>
+    writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`)
   try {
     if (options.follow === true) {
       for await (const found of followAudit(file, filter, untilSignal(), lines)) print(found)
@@ -36,19 +37,19 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   return EXIT.ok
 }
 
-/** One record as a line: when, what, who, which capability, why, and the ids to look further with. */
+/** One record as a line: when, what, who, which capability, and why. */
 export function formatRecord(record: ChainedRecord): string {
   const { what, detail } = describe(record)
   const who = text(record['requester_spiffe_id']) ?? text(record['remote_address']) ?? '-'
+  const capability = text(record['capability']) ?? '-'
+  const cells = [record.timestamp, paint(colourOf(record), what.padEnd(16)), who, capability, detail]
+  return cells.filter((cell) => cell !== '').join('  ')
+}
+
+/** The ids to look further with. */
+function formatIds(record: ChainedRecord): string {
   const ids = [label('decision', record['decision_id']), label('trace', record['trace_id'])]
-  const cells = [
-    record.timestamp,
-    paint(colourOf(record), what.padEnd(16)),
-    who,
-    text(record['capability']) ?? '-',
-    detail,
-  ]
-  return [...cells, ...ids].filter((cell) => cell !== '').join('  ')
+  return ids.filter((id) => id !== '').join('  ')
 }
 
 async function lastRecords(file: string, filter: AuditFilter, lines: number): Promise<AuditRecord[]> {

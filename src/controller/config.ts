@@ -37,8 +37,16 @@ export const ControllerEnv = Type.Object({
     default: false,
     description: 'Break the handshake of an unverified client instead of answering 401 with the reason.',
   }),
-  HTTPS_ONLY: Type.Boolean({ default: true, description: 'There is no other mode: `false` is refused.' }),
-  CRANK_POLICY_DIR: Type.String({ default: 'policies', description: 'Folder of the Rego sources and of `data/`.' }),
+  HTTPS_ONLY: Type.Boolean({
+    default: true,
+    description: 'There is no other mode: `false` is refused.',
+    allowed: 'true',
+  }),
+  CRANK_POLICY_DIR: Type.String({
+    default: 'policies',
+    allowed: 'the path of a folder',
+    description: 'Folder of the Rego sources and of `data/`.',
+  }),
   OPA_URL: optionalText({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
     allowed: 'http://host:port or unix:///absolute/path',
@@ -47,7 +55,11 @@ export const ControllerEnv = Type.Object({
     description: 'Deadline of one decision; after it the call is refused.',
     maximum: 60_000,
   }),
-  CRANK_STATE_DIR: Type.String({ default: '.crank', description: 'Folder for what the controller writes.' }),
+  CRANK_STATE_DIR: Type.String({
+    default: '.crank',
+    allowed: 'the path of a folder',
+    description: 'Folder for what the controller writes.',
+  }),
   CRANK_AUDIT_FILE: optionalText({
     description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit.jsonl`.',
     allowed: 'the path of a file',
@@ -59,6 +71,7 @@ export const ControllerEnv = Type.Object({
   }),
   CRANK_WORKER_HOSTS: Type.String({
     default: '',
+    allowed: 'host names, *.suffix or CIDR ranges, separated by commas',
     description: 'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any.',
   }),
   CRANK_BODY_LIMIT_BYTES: Type.Integer({

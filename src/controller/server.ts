@@ -35,7 +35,7 @@ export type ServerOptions = ArrivalOptions &
 const HEADERS_TIMEOUT_MS = 5000
 const KEEP_ALIVE_MS = 30_000
 const CHECK_CONNECTIONS_MS = 500
-const MAX_REQUESTS_PER_SOCKET = 0
+const LINGER_MS = 1000
 
 export type MtlsServer = FastifyInstance<Server>
 
@@ -53,7 +53,6 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
     keepAliveTimeout: KEEP_ALIVE_MS,
     // Bodies have limits of their own: 10 s in all for JSON, an idle limit for the raw form.
     requestTimeout: 0,
-    maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
@@ -107,11 +106,13 @@ const CLIENT_ERRORS: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** Bytes that are not a request: a short answer without ids, then the connection ends. */
+/** Bytes that are not a request: a short answer without ids, then the connection ends; none where TLS never came about. */
 function answerClientError({ code }: ClientError, socket: Socket): void {
-  if (code === 'ECONNRESET' || !socket.writable) {
+  if (!socket.writable || code === 'ECONNRESET' || /^ERR_(TLS|SSL)_/.test(code)) {
     socket.destroy()
     return
   }
   socket.end(`HTTP/1.1 ${CLIENT_ERRORS[code] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  // Time to read the answer, but not to keep the connection by never closing it.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }

@@ -10,7 +10,7 @@ export const portSetting = (port: number, description: string) =>
 
 /** An address to listen on. */
 export const hostSetting = (host: string, description: string) =>
-  Type.String({ minLength: 1, default: host, description })
+  Type.String({ minLength: 1, default: host, description, allowed: 'an address or host name of this machine' })
 
 /** A time in milliseconds. */
 export const timeSetting = (

@@ -81,18 +81,16 @@ function createWait(ended: Promise<never>): Wait {
     over = { error }
     interrupt?.(error)
   })
-  return (work, ms) =>
-    new Promise((resolve, reject) => {
-      const timer = setTimeout(() => resolve(SILENCE), ms)
-      const settle = (end: () => void) => {
-        clearTimeout(timer)
-        end()
-      }
-      interrupt = (error) => settle(() => reject(error as Error))
-      if (over !== undefined) interrupt(over.error)
-      work.then(
-        (value) => settle(() => resolve(value)),
-        (error: unknown) => settle(() => reject(error as Error)),
-      )
-    })
+  return async <T>(work: Promise<T>, ms: number) => {
+    const first = Promise.withResolvers<T | typeof SILENCE>()
+    const timer = setTimeout(() => first.resolve(SILENCE), ms)
+    interrupt = first.reject
+    if (over !== undefined) first.reject(over.error)
+    work.then(first.resolve, first.reject)
+    try {
+      return await first.promise
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 }

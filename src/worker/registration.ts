@@ -54,9 +54,8 @@ export function startRegistration(options: RegistrationOptions): Registration {
 
   async function run(): Promise<void> {
     while (!stop.signal.aborted) {
-      current ??= await registerOnce()
-      if (current === undefined) continue
-      current = await keepAlive(current)
+      const lease = await registerOnce()
+      if (lease !== undefined && !(await keepAlive(lease))) current = undefined
     }
   }
 
@@ -64,6 +63,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
   async function registerOnce(): Promise<Lease | undefined> {
     const outcome = await register(client, body, stop.signal)
     if (outcome.kind === 'registered') {
+      current = outcome
       trouble.over()
       log.info({ event: 'worker_registered', worker_id: body.worker_id, interval_ms: outcome.intervalMs }, 'registered')
       first.resolve(undefined)
@@ -75,12 +75,12 @@ export function startRegistration(options: RegistrationOptions): Registration {
     return undefined
   }
 
-  /** Heartbeats until the controller no longer knows the lease (undefined) or we stop (the lease). */
-  async function keepAlive(lease: Lease): Promise<Lease | undefined> {
+  /** Heartbeats until the controller no longer knows the lease (false) or we stop (true). */
+  async function keepAlive(lease: Lease): Promise<boolean> {
     let waitMs = lease.intervalMs * (0.9 + 0.2 * random())
     for (;;) {
       await sleep(waitMs)
-      if (stop.signal.aborted) return lease
+      if (stop.signal.aborted) return true
       const load = options.load()
       const outcome = await heartbeat(client, { worker_id: body.worker_id, lease: lease.lease, load }, stop.signal)
       waitMs = lease.intervalMs * (0.9 + 0.2 * random())
@@ -89,7 +89,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
         log.info({ event: 'worker_registration_lost' }, 'the controller does not know this worker any more')
         // Many workers lose their lease in the same moment, when a controller restarts.
         await sleep(random() * Math.min(lease.intervalMs / 10, MAX_REJOIN_JITTER_MS))
-        return undefined
+        return false
       } else waitMs = Math.min(waitMs, backoffMs(trouble.met(outcome)))
     }
   }

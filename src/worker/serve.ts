@@ -78,7 +78,7 @@ function createGate(options: ServerOptions) {
   const identify = createConnectionIdentity(options)
   return (request: FastifyRequest, reply: FastifyReply): RuntimeError | undefined => {
     try {
-      const { peer, retire } = identify(request.raw.socket as TLSSocket)
+      const { peer, retire } = identify(request.raw.socket as unknown as TLSSocket)
       if (retire) void reply.header('connection', 'close')
       if (peer.spiffeId === controllerId) return undefined
       log.warn({ event: 'peer_refused', peer: peer.spiffeId }, 'a peer that is not the controller was refused')

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadControllerConfig } from '../../src/controller/config.ts'
@@ -136,4 +137,9 @@ describe('parseOpaUrl', () => {
   ])('refuses %j', (text) => {
     expect(() => parseOpaUrl(text)).toThrow('must be http://host:port or unix:///absolute/path')
   })
+})
+
+test('docs/configuration.md is what the schemas say', () => {
+  const child = spawnSync(process.execPath, ['scripts/generate-configuration-docs.ts', '--check'], { encoding: 'utf8' })
+  expect({ status: child.status, stderr: child.stderr }).toEqual({ status: 0, stderr: '' })
 })

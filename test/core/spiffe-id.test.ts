@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { parseSpiffeId, parseTrustDomain, SpiffeIdError, trustDomainOf } from '../../src/core/spiffe-id.ts'
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte))
-const TRUST_DOMAIN_CHARS = [...'abcdefghijklmnopqrstuvwxyz0123456789.-_']
-const PATH_CHARS = [...TRUST_DOMAIN_CHARS, ...'ABCDEFGHIJKLMNOPQRSTUVWXYZ']
+const TRUST_DOMAIN_CHARS = Array.from('abcdefghijklmnopqrstuvwxyz0123456789.-_')
+const PATH_CHARS = [...TRUST_DOMAIN_CHARS, ...Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZ')]
 
 function accepts(parse: (text: string) => string, text: string): boolean {
   try {

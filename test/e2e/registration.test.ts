@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CapabilitySchema } from '../../src/core/wire.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
-import { HELLO, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, postJson, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { until } from '../fixtures/until.ts'
 
 let mesh: Mesh
@@ -16,13 +16,7 @@ afterAll(async () => {
   await mesh.close()
 })
 
-const post = (identity: string, path: string, body: object) =>
-  mesh.request(identity, {
-    path,
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const post = (identity: string, path: string, body: object) => mesh.request(identity, postJson(path, body))
 const liveWorkers = async (): Promise<string[]> =>
   ((await mesh.request(HELLO, { path: '/workers' })).body.workers as { worker_id: string; state: string }[])
     .filter(({ state }) => state === 'live')

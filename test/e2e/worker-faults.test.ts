@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { greets, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
-import { HELLO, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, postJson, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 
 let mesh: Mesh
 const started: FakeWorker[] = []
@@ -32,12 +32,7 @@ async function worker(execute: Execute, options: { workerId?: string; streaming?
 
 async function deregisterAll(): Promise<void> {
   for (const [workerId, lease] of leases) {
-    await mesh.request(HELLO, {
-      path: '/deregister',
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ worker_id: workerId, lease }),
-    })
+    await mesh.request(HELLO, postJson('/deregister', { worker_id: workerId, lease }))
   }
   leases.clear()
 }

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import type { CapabilitySchema } from '../../src/core/wire.ts'
-import { HELLO, type Answer, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, postJson, type Answer, type Mesh } from '../fixtures/mesh.ts'
 
 export type FakeWorker = {
   readonly port: number
@@ -36,7 +36,7 @@ export const HELLO_SCHEMA: CapabilitySchema = {
  * With `streaming` the handler gets the request unread.
  */
 export async function startFakeWorker(
-  mesh: Mesh,
+  mesh: Pick<Mesh, 'identity' | 'ca' | 'request'>,
   execute: Execute,
   {
     identity = HELLO,
@@ -78,13 +78,7 @@ export async function startFakeWorker(
       workerId = `worker-${identity.split('/')[1] ?? ''}`,
       capabilities = [HELLO_SCHEMA],
       url = own,
-    } = {}) =>
-      mesh.request(identity, {
-        path: '/register',
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ worker_id: workerId, worker_url: url, capabilities }),
-      }),
+    } = {}) => mesh.request(identity, postJson('/register', { worker_id: workerId, worker_url: url, capabilities })),
     close: async () => {
       server.closeAllConnections()
       server.close()

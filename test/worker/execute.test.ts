@@ -30,8 +30,9 @@ function echoWorker(handler: Handle, more: object = {}) {
 const echo: Handle = ({ input }) => ({ text: input.text })
 const failing =
   (error: unknown): Handle =>
-  () =>
-    Promise.reject(error as Error)
+  () => {
+    throw error as Error
+  }
 /** Runs until its signal aborts, then fails with the reason. */
 const waiting: Handle = ({ signal }) =>
   new Promise((_resolve, reject) => {

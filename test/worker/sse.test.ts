@@ -8,7 +8,7 @@ async function parse(...chunks: string[]): Promise<RawEvent[]> {
 }
 
 function parseBytes(chunks: Buffer[]): Promise<RawEvent[]> {
-  return Readable.from(parseEvents(asyncOf(chunks))).toArray()
+  return Readable.from(parseEvents(asyncOf(chunks))).toArray() as Promise<RawEvent[]>
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- an array as an asynchronous source

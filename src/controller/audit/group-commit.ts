@@ -146,6 +146,7 @@ export class GroupCommit implements AuditLog {
       const idle = new Promise<void>((resolve) => (this.#onIdle = resolve))
       await Promise.race([idle, delay(maxWaitMs, undefined, { ref: false })])
     }
+    this.#queue.rejectAll(new Error('the audit log was closed'))
     this.#queue.close()
     // A write that hangs still owns the descriptor; closing it now could send those bytes into another file.
     if (this.#flushing) return

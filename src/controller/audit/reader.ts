@@ -80,22 +80,32 @@ async function* stepsOf(file: string, handle: FileHandle, signal: AbortSignal): 
   let splitter = createLineSplitter()
   let position = 0
   let number = 0
+  let first = ''
   while (!signal.aborted) {
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
     position += bytesRead
-    for (const text of splitter.push(buffer.subarray(0, bytesRead))) yield { number: ++number, text }
+    for (const text of splitter.push(buffer.subarray(0, bytesRead))) {
+      if (++number === 1) first = text
+      yield { number, text }
+    }
     if (bytesRead > 0) continue
     yield 'at end'
     await pause(signal)
     const named = await stat(file).catch(unlessAbsent)
     if (named?.ino !== ino) return
     if (named.size < position) {
-      // The writer took back a batch that failed, or somebody emptied the file.
+      // The writer took back a batch that failed; or, when the first record is another one, somebody emptied the file.
+      const lastLineEnd = position - splitter.rest().length
+      position = (await startsWith(handle, first)) ? Math.min(lastLineEnd, named.size) : 0
       splitter = createLineSplitter()
-      position = named.size
       number = 0
     }
   }
+}
+
+async function startsWith(handle: FileHandle, line: string): Promise<boolean> {
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(line.length), 0, line.length, 0)
+  return buffer.toString('latin1', 0, bytesRead) === line
 }
 
 function toRecord(line: number, text: string, filter: AuditFilter): AuditRecord | undefined {

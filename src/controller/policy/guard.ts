@@ -9,13 +9,14 @@ import type { Capability } from '../../core/capability.ts'
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { AppError, toAppError, type ErrorCode } from '../../core/errors.ts'
 import type { PolicyFiles } from './policy-files.ts'
+import { createRecheck } from './recheck.ts'
 import { createSelfCheck, type SelfCheckFault } from './self-check.ts'
 
 /** As much of a pino logger as is used here. */
 export type PolicyLog = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>
 
 export type PolicyMetrics = {
-  /** A decision that could not be made. */
+  /** A decision that could not be made, refusals while not ready included. */
   readonly onTrouble?: (code: ErrorCode) => void
   readonly onReadyChange?: (ready: boolean) => void
 }
@@ -41,121 +42,108 @@ export type PolicyOptions = {
   readonly metrics?: PolicyMetrics
 }
 
-const CHECK_EVERY_MS = 5000
-const RETRY_FIRST_MS = 250
-const RETRY_MAX_MS = 2000
-
 /** Wraps an engine; the first self-check is started at once and `ready()` is red until it has passed. */
-export function createPolicy({ engine, files, log, now, metrics = {} }: PolicyOptions): Policy {
-  const check = createSelfCheck({ engine, files, now })
-  let fault: SelfCheckFault | undefined = {
-    code: 'policy_not_ready',
-    reason: 'the first self-check has not passed yet',
-  }
-  let wasReady = false
-  let brokenSinceMs = now()
-  const report = (next: SelfCheckFault | undefined): void => {
-    const before = fault
-    // Before the first pass nothing was ever loaded, whatever the trouble is.
-    fault = next === undefined || wasReady ? next : { ...next, code: 'policy_not_ready' }
-    if (next === undefined) {
-      if (before === undefined) return
-      wasReady = true
-      metrics.onReadyChange?.(true)
-      log.info(
-        { event: 'policy_ready', engine: engine.name, revision: files.revision, waited_ms: now() - brokenSinceMs },
-        'policy engine is ready',
-      )
-      return
-    }
-    if (before === undefined) {
-      brokenSinceMs = now()
-      metrics.onReadyChange?.(false)
-    }
-    if (before?.reason === next.reason) return
-    const event = next.code === 'policy_engine_unavailable' ? 'opa_unreachable' : 'policy_self_check_failed'
-    log.error(
-      { event, engine: engine.name, reason: next.reason, detail: next.detail },
-      'policy engine is not usable: every call is refused',
-    )
-  }
-
-  const timer = createRecheck(async () => {
-    report(await check())
+export function createPolicy(options: PolicyOptions): Policy {
+  const { engine, files, log, metrics } = options
+  const gate = createGate(options)
+  const check = createSelfCheck(options)
+  const recheck = createRecheck(async () => {
+    const fault = await check()
+    gate.report(fault)
     return fault === undefined
   })
 
-  const refuseIfBroken = (): void => {
-    if (fault !== undefined) throw new AppError(fault.code, undefined, { cause: new Error(fault.reason) })
+  const decide: Decide = async (question, input, trace) => {
+    try {
+      gate.refuseIfShut()
+      const decision = await engine.decide(question, input, trace)
+      // The engine may have failed its self-check while this one was on its way.
+      gate.refuseIfShut()
+      return decision
+    } catch (cause: unknown) {
+      // Whatever an engine throws, it is never an allow and never a denial.
+      const error = toAppError(cause, 'policy_engine_error')
+      metrics?.onTrouble?.(error.code)
+      if (gate.fault() === undefined) {
+        const detail = String(error.cause).slice(0, MAX_DETAIL)
+        log.warn(
+          { event: 'policy_trouble', engine: engine.name, code: error.code, detail },
+          'no decision could be made',
+        )
+        recheck.soon()
+      }
+      throw error
+    }
   }
 
   return {
     engine: engine.name,
-    decide: async (question, input, trace) => {
-      refuseIfBroken()
-      try {
-        const decision = await engine.decide(question, input, trace)
-        // The engine may have failed its self-check while this one was on its way.
-        refuseIfBroken()
-        return decision
-      } catch (cause: unknown) {
-        // Whatever an engine throws, it is never an allow and never a denial.
-        const error = toAppError(cause, 'policy_engine_error')
-        metrics.onTrouble?.(error.code)
-        if (fault === undefined) {
-          log.warn(
-            { event: 'policy_trouble', code: error.code, detail: String(error.cause) },
-            'no decision could be made',
-          )
-          timer.soon()
-        }
-        throw error
-      }
-    },
-    ready: () => (fault === undefined ? { ok: true } : { ok: false, reason: fault.reason }),
+    decide,
+    ready: () => readiness(gate.fault()),
     revision: () => files.revision,
     knownCapabilities: files.knownCapabilities,
-    close: async () => {
-      timer.stop()
-      await engine.close()
+    close: () => {
+      recheck.stop()
+      return engine.close()
     },
   }
 }
 
-type Recheck = { soon(): void; stop(): void }
+// An engine's own words are for the log, and not without end.
+const MAX_DETAIL = 256
 
-/** Runs `check` now, then every few seconds while it resolves to true, with a bounded backoff while it does not. */
-function createRecheck(check: () => Promise<boolean>): Recheck {
-  let timer: NodeJS.Timeout | undefined
-  let dueMs = Infinity
-  let lastMs = -Infinity
-  let backoffMs = RETRY_FIRST_MS
-  let stopped = false
+type Gate = {
+  fault(): SelfCheckFault | undefined
+  /** Takes the outcome of a self-check, and logs what changed: an outage once, its end once. */
+  report(fault: SelfCheckFault | undefined): void
+  /** @throws {AppError} the fault's code */
+  refuseIfShut(): void
+}
 
-  const plan = (delayMs: number): void => {
-    const due = performance.now() + delayMs
-    if (stopped || due >= dueMs) return
-    clearTimeout(timer)
-    dueMs = due
-    timer = setTimeout(() => void run(), delayMs).unref()
+function createGate({ engine, files, log, now, metrics }: PolicyOptions): Gate {
+  let fault: SelfCheckFault | undefined = {
+    code: 'policy_not_ready',
+    reason: 'the first self-check has not passed yet',
   }
-  const run = async (): Promise<void> => {
-    // While it runs, nothing else is planned: -Infinity is earlier than any due time.
-    dueMs = -Infinity
-    const passed = await check()
-    lastMs = performance.now()
-    dueMs = Infinity
-    plan(passed ? CHECK_EVERY_MS : backoffMs)
-    backoffMs = passed ? RETRY_FIRST_MS : Math.min(backoffMs * 2, RETRY_MAX_MS)
+  let wasEverOpen = false
+  let shutSinceMs = now()
+
+  const open = (): void => {
+    if (fault === undefined) return
+    fault = undefined
+    wasEverOpen = true
+    metrics?.onReadyChange?.(true)
+    const waitedMs = now() - shutSinceMs
+    log.info(
+      { event: 'policy_ready', engine: engine.name, revision: files.revision, waited_ms: waitedMs },
+      'policy is ready',
+    )
   }
-  void run()
+  const shut = ({ code, reason, detail }: SelfCheckFault): void => {
+    const isNews = fault?.reason !== reason
+    if (fault === undefined) {
+      shutSinceMs = now()
+      metrics?.onReadyChange?.(false)
+    }
+    // Before the first pass no policy was ever in force, whatever the trouble is.
+    fault = { code: wasEverOpen ? code : 'policy_not_ready', reason }
+    if (!isNews) return
+    const event = code === 'policy_engine_unavailable' ? 'opa_unreachable' : 'policy_self_check_failed'
+    log.error(
+      { event, engine: engine.name, reason, detail: detail?.slice(0, MAX_DETAIL) },
+      'policy is not usable: calls are refused',
+    )
+  }
 
   return {
-    // At most one check in 250 ms, however much trouble there is.
-    soon: () => plan(Math.max(0, lastMs + RETRY_FIRST_MS - performance.now())),
-    stop: () => {
-      stopped = true
-      clearTimeout(timer)
+    fault: () => fault,
+    report: (next) => (next === undefined ? open() : shut(next)),
+    refuseIfShut: () => {
+      if (fault !== undefined) throw new AppError(fault.code, undefined, { cause: new Error(fault.reason) })
     },
   }
+}
+
+function readiness(fault: SelfCheckFault | undefined): PolicyReadiness {
+  return fault === undefined ? { ok: true } : { ok: false, reason: fault.reason }
 }

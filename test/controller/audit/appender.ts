@@ -1,7 +1,6 @@
 // A process that appends to an audit file without end and tells what became of each record:
 //   node appender.ts <file> <fsync|write> <prefix> <appenders>
 // Lines: `open`, `ok <mark>`, `refused <mark> <code>`, `health <true|false>`. SIGTERM: closes the log, then `closed`.
-import { writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import { routeOutcome } from '../../../src/controller/audit/event.ts'
@@ -13,7 +12,7 @@ const [file = '', sync = '', prefix = '', appenders = ''] = process.argv.slice(2
 const requester = parseSpiffeId('spiffe://crank.local/worker/streaming')
 const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), sampled: true }
 const end = { workerId: 'w', status: 200, outcome: 'completed', error: null, durationMs: 1, attempts: 1 } as const
-const say = (line: string): unknown => writeSync(1, `${line}\n`)
+const say = (line: string): unknown => process.stdout.write(`${line}\n`)
 
 const audit = await openAuditLog({
   file,

@@ -1,0 +1,45 @@
+// `npm run demo`: controller and two workers on real mTLS, three calls, each seen in answer, audit log and metrics.
+// Started by bootstrap.js, which has seen to the dependencies and to Node 24.
+import { inspect } from 'node:util'
+import { DemoError, isStop } from './demo/errors.ts'
+import { parseOptions, USAGE, type Options } from './demo/options.ts'
+import { startMesh } from './demo/mesh.ts'
+import { printResults, printWaysOn, say, toJson } from './demo/report.ts'
+import { isGood, makeCalls } from './demo/results.ts'
+import { stopOnSignal, untilStopped } from './demo/stop.ts'
+
+/** Runs the demo. @returns exit code: 0, 1 when something went wrong, 2 for wrong usage */
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args)
+  if (options === 'help') {
+    process.stdout.write(USAGE)
+    return 0
+  }
+  const stop = stopOnSignal()
+  try {
+    return await demonstrate(options, stop)
+  } catch (cause: unknown) {
+    // Stopped before there was anything to show.
+    if (isStop(cause)) return options.once ? 1 : 0
+    throw cause
+  }
+}
+
+async function demonstrate(options: Options, stop: AbortSignal): Promise<number> {
+  await using mesh = await startMesh(options, stop)
+  const results = await mesh.unlessBroken(makeCalls(mesh))
+  if (options.json) process.stdout.write(`${JSON.stringify(toJson(results))}\n`)
+  else printResults(results)
+  if (options.once) return isGood(results) ? 0 : 1
+  if (!options.json) printWaysOn(mesh, results)
+  await mesh.unlessBroken(untilStopped(stop))
+  say('Stopping …')
+  return 0
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (cause: unknown) {
+  say(cause instanceof DemoError ? cause.message : inspect(cause))
+  process.exitCode = cause instanceof DemoError ? cause.exitCode : 1
+}

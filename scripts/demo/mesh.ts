@@ -1,0 +1,194 @@
+// The demo's mesh: certificates, controller, two workers and, if wished, an OPA sidecar, up and ready.
+import { mkdtemp, mkdir, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
+import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
+import { ensureDevPki } from '../../src/platform/dev-pki.ts'
+import { createAdminClient, type AdminClient } from './admin.ts'
+import { DemoError } from './errors.ts'
+import { opaCommand } from './opa.ts'
+import type { Options } from './options.ts'
+import { createProcesses, type Command, type Processes } from './processes.ts'
+import { say } from './report.ts'
+import { waitFor } from './stop.ts'
+
+export type Mesh = AsyncDisposable & {
+  readonly controllerUrl: string
+  readonly admin: AdminClient
+  /** As whom the demo calls. */
+  readonly caller: ClientConfig
+  readonly stateDir: string
+  readonly auditFile: string
+  /** Settles as `work` does, or rejects as soon as a process of the mesh dies. */
+  unlessBroken<T>(work: Promise<T>): Promise<T>
+}
+
+type Ports = { readonly port: number; readonly adminPort: number }
+
+const ROOT = join(import.meta.dirname, '..', '..')
+const HOST = '127.0.0.1'
+const TRUST_DOMAIN = parseTrustDomain('crank.local')
+const WORKERS = ['hello_world', 'streaming'] as const
+/** A cold start on a busy machine; ended at once when a process dies. */
+const READY_MS = 60_000
+/** What the shell may have set for another controller must not reach this one. OTEL_* goes through. */
+const OWN_VARIABLES = /^(CRANK_|OPA_|CONTROLLER_URL$|HTTPS_ONLY$|TLS_REFUSE_UNVERIFIED$|LOG_LEVEL$)/
+
+/** Starts everything and waits until both workers are live. @throws {DemoError}; AbortError when stopped meanwhile */
+export async function startMesh(options: Options, stop: AbortSignal): Promise<Mesh> {
+  if (options.port !== 0) await requireFreePorts([options.port, options.port + 1])
+  const folders = await createFolders(options)
+  const processes = createProcesses(join(folders.stateDir, 'logs'))
+  const dispose = async () => {
+    await processes.stop()
+    await folders.remove()
+  }
+  const unlessBroken = <T>(work: Promise<T>) => Promise.race([work, processes.broken])
+  try {
+    const ports = await unlessBroken(startProcesses(options, { ...folders, processes, stop }))
+    return { ...describeMesh(ports, folders.stateDir), unlessBroken, [Symbol.asyncDispose]: dispose }
+  } catch (cause: unknown) {
+    await dispose()
+    throw cause
+  }
+}
+
+type Start = {
+  readonly stateDir: string
+  readonly socketDir: string
+  readonly processes: Processes
+  readonly stop: AbortSignal
+}
+
+async function startProcesses(options: Options, start: Start): Promise<Ports> {
+  const { stateDir, processes } = start
+  const names = ['controller', ...WORKERS.map(certificateOf)]
+  await ensureDevPki({ dir: join(stateDir, PKI_FOLDER), trustDomain: TRUST_DOMAIN, names, now: Date.now })
+  const opa = options.opa ? await opaCommand({ root: ROOT, socketDir: start.socketDir }) : undefined
+  if (opa !== undefined) processes.start(opa)
+
+  say(`Starting the controller${opa === undefined ? '' : ' and an OPA sidecar'} …`)
+  const env = { ...environment(stateDir, 'controller'), ...(opa !== undefined && { OPA_URL: opa.url }) }
+  const log = processes.start(crank('controller', ['controller'], { ...env, ...portSettings(options) }))
+  const ports = await readyPorts(log, start.stop)
+  const admin = createAdminClient(adminUrl(ports))
+  await untilReady(admin, start.stop)
+
+  say(`Starting the workers ${WORKERS.join(' and ')} …`)
+  for (const name of WORKERS) {
+    const workerEnv = { ...environment(stateDir, certificateOf(name)), CONTROLLER_URL: controllerUrl(ports) }
+    processes.start(crank(`worker-${name}`, ['worker', name], workerEnv))
+  }
+  await untilLive(admin, start.stop)
+  return ports
+}
+
+function describeMesh(ports: Ports, stateDir: string): Omit<Mesh, 'unlessBroken' | typeof Symbol.asyncDispose> {
+  const url = controllerUrl(ports)
+  return {
+    controllerUrl: url,
+    admin: createAdminClient(adminUrl(ports)),
+    caller: {
+      controllerUrl: url,
+      controllerId: parseSpiffeId(`spiffe://${TRUST_DOMAIN}/controller`),
+      stateDir,
+      files: devFiles(stateDir, certificateOf('streaming'), TRUST_DOMAIN),
+    },
+    stateDir,
+    auditFile: join(stateDir, 'audit.jsonl'),
+  }
+}
+
+function controllerUrl({ port }: Ports): string {
+  return `https://${HOST}:${port}`
+}
+
+function adminUrl({ adminPort }: Ports): string {
+  return `http://${HOST}:${adminPort}`
+}
+
+function certificateOf(worker: string): string {
+  return `worker-${worker.replaceAll('_', '-')}`
+}
+
+function crank(name: string, args: readonly string[], env: NodeJS.ProcessEnv): Command {
+  return { name, file: process.execPath, args: [join(ROOT, 'bin', 'crank.js'), ...args], env }
+}
+
+function environment(stateDir: string, certificate: string): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !OWN_VARIABLES.test(name))
+  const { certFile, keyFile, bundlePath } = devFiles(stateDir, certificate, TRUST_DOMAIN)
+  return {
+    ...Object.fromEntries(inherited),
+    CRANK_TRUST_DOMAIN: TRUST_DOMAIN,
+    CRANK_TLS_CERT: certFile,
+    CRANK_TLS_KEY: keyFile,
+    CRANK_TLS_BUNDLE: bundlePath,
+    CRANK_STATE_DIR: stateDir,
+    CRANK_POLICY_DIR: join(ROOT, 'policies'),
+    // The default of 100 ms is for a machine that serves; here five processes start on it at once.
+    OPA_TIMEOUT_MS: '1000',
+  }
+}
+
+function portSettings({ port }: Options): NodeJS.ProcessEnv {
+  return { CRANK_PORT: String(port), CRANK_ADMIN_PORT: port === 0 ? '0' : String(port + 1) }
+}
+
+/** A state folder, and a short path for sockets (a unix socket's may not be longer than 107 bytes). */
+async function createFolders(options: Options) {
+  const base = join(ROOT, '.crank')
+  await mkdir(base, { recursive: true, mode: 0o700 })
+  const stateDir = options.port === 0 ? await mkdtemp(join(base, 'demo-')) : base
+  const socketDir = await mkdtemp(join(tmpdir(), 'crank-'))
+  const own = options.port === 0 ? [stateDir, socketDir] : [socketDir]
+  const remove = async () => {
+    for (const folder of own) await rm(folder, { recursive: true, force: true })
+  }
+  return { stateDir: relative(process.cwd(), stateDir), socketDir, remove }
+}
+
+async function requireFreePorts(ports: readonly number[]): Promise<void> {
+  for (const port of ports) {
+    if (await isFree(port)) continue
+    throw new DemoError(
+      `Port ${port} is taken, perhaps by another demo: stop it, or run this one beside it with: npm run demo -- --port 0`,
+    )
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, HOST, () => server.close(() => resolve(true)))
+  })
+}
+
+/** The ports that the ready line of the controller's log tells. */
+function readyPorts(log: string, stop: AbortSignal): Promise<Ports> {
+  const read = async (): Promise<Ports | undefined> => {
+    const line = (await readFile(log, 'utf8')).split('\n').find((text) => text.includes('"controller_ready"'))
+    if (line === undefined) return undefined
+    const { port, admin_port } = JSON.parse(line) as { port: number; admin_port: number }
+    return { port, adminPort: admin_port }
+  }
+  return waitFor(read, { stop, limitMs: READY_MS, give: () => `The controller does not come up; see ${log}` })
+}
+
+async function untilReady(admin: AdminClient, stop: AbortSignal): Promise<void> {
+  let reasons = 'no answer'
+  const ask = async () => {
+    const { ready, faults } = await admin.readiness()
+    reasons = faults.join('; ')
+    return ready || undefined
+  }
+  await waitFor(ask, { stop, limitMs: READY_MS, give: () => `The controller does not become ready: ${reasons}` })
+}
+
+async function untilLive(admin: AdminClient, stop: AbortSignal): Promise<void> {
+  const ask = async () => ((await admin.liveWorkers()) >= WORKERS.length ? true : undefined)
+  await waitFor(ask, { stop, limitMs: READY_MS, give: () => 'The workers do not register; see their logs' })
+}

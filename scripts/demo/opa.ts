@@ -1,0 +1,45 @@
+// The OPA sidecar of the demo: the very arguments of the compose file, with its folders and addresses mapped to this machine.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { findTool } from '../tools/native-tools.ts'
+import { DemoError } from './errors.ts'
+import type { Command } from './processes.ts'
+
+const COMPOSE_FILE = 'docker-compose.policy.yml'
+
+/**
+ * The command that runs OPA on a unix socket in `socketDir`, and the OPA_URL for it.
+ * @throws {DemoError} when OPA is not to be had
+ */
+export async function opaCommand({ root, socketDir }: { root: string; socketDir: string }): Promise<
+  Command & {
+    readonly url: string
+  }
+> {
+  const file = await findTool('opa').catch((cause: unknown) => {
+    throw new DemoError(cause instanceof Error ? cause.message : String(cause), { cause })
+  })
+  const url = `unix://${join(socketDir, 'opa.sock')}`
+  const diagnosticUrl = `unix://${join(socketDir, 'opa-diagnostic.sock')}`
+  const compose = await readFile(join(root, COMPOSE_FILE), 'utf8')
+  return {
+    name: 'opa',
+    file,
+    url,
+    args: opaArguments(compose, { policyDir: join(root, 'policies'), url, diagnosticUrl }),
+  }
+}
+
+/** The sidecar's command in the compose file, for this machine. */
+export function opaArguments(
+  compose: string,
+  { policyDir, url, diagnosticUrl }: { policyDir: string; url: string; diagnosticUrl: string },
+): string[] {
+  const { services } = parse(compose) as { services: { opa: { command: string[] } } }
+  return services.opa.command.map((argument) => {
+    if (argument.startsWith('--addr=')) return `--addr=${url}`
+    if (argument.startsWith('--diagnostic-addr=')) return `--diagnostic-addr=${diagnosticUrl}`
+    return argument.replace(/(^|:)\/policies(?=\/|$)/, `$1${policyDir}`)
+  })
+}

@@ -1,0 +1,55 @@
+// What `npm run demo -- …` takes.
+import { parseArgs } from 'node:util'
+import { DemoError } from './errors.ts'
+
+export type Options = {
+  /** End by itself after the three calls. */
+  readonly once: boolean
+  readonly json: boolean
+  /** A real OPA sidecar in place of the embedded engine. */
+  readonly opa: boolean
+  /** mTLS port; the admin listener takes the next one. 0: every port free, and a state folder of its own. */
+  readonly port: number
+}
+
+const DEFAULT_PORT = 9000
+
+export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--port <n>]
+
+  --once      end after the three calls; exit 1 if one of them went wrong
+  --json      print the results as one JSON object on stdout
+  --opa       decide with a real OPA sidecar instead of the embedded engine
+  --port <n>  mTLS port (default ${DEFAULT_PORT}), admin on the next one; 0: any free ports and a state folder
+              of its own, to run beside another copy
+`
+
+/** @throws {DemoError} with exit code 2 */
+export function parseOptions(args: readonly string[]): Options | 'help' {
+  const { values } = parse(args)
+  if (values.help) return 'help'
+  return { once: values.once, json: values.json, opa: values.opa, port: parsePort(values.port) }
+}
+
+function parse(args: readonly string[]) {
+  const flag = { type: 'boolean', default: false } as const
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        once: flag,
+        json: flag,
+        opa: flag,
+        help: { ...flag, short: 'h' },
+        port: { type: 'string', default: String(DEFAULT_PORT) },
+      },
+    })
+  } catch (cause: unknown) {
+    throw new DemoError(`${cause instanceof Error ? cause.message : String(cause)}\n${USAGE}`, { exitCode: 2 })
+  }
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (port <= 65534) return port
+  throw new DemoError(`--port "${text}": must be an integer from 0 to 65534`, { exitCode: 2 })
+}

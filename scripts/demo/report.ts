@@ -1,0 +1,92 @@
+// What the demo shows: results for people or as JSON on stdout, progress on stderr.
+import { styleText } from 'node:util'
+import { formatRecord } from '../../src/cli/audit-tail.ts'
+import type { Mesh } from './mesh.ts'
+import type { Answered, Results, Streamed } from './results.ts'
+
+type Seen = Answered | Streamed
+
+/** One line of progress. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+/** The object that `--json` prints; documented in issue 3, checked by .ci/run. */
+export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Results) {
+  return {
+    allowed: answered(allowed),
+    denied: answered(denied),
+    streamed: {
+      status: streamed.status,
+      events: streamed.events.length,
+      first_event_ms: streamed.firstEventMs,
+      decision_id: streamed.decisionId,
+      trace_id: streamed.traceId,
+    },
+    audit,
+    metrics,
+    engine,
+  }
+}
+
+/** The three calls, the audit log and the counts. */
+export function printResults({ caller, allowed, denied, streamed, audit, metrics, engine }: Results): void {
+  print(`\nThree calls as ${bold(caller)}, decided by ${engine}:`)
+  printCall('allowed', 'green', allowed, [['body', JSON.stringify(allowed.body)]])
+  printCall('denied', 'red', denied, [['body', JSON.stringify(denied.body)]])
+  printCall('streamed', 'green', streamed, [
+    ...streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, data]),
+    ['first', `after ${String(streamed.firstEventMs)} ms`],
+  ])
+  const chain = audit.verified ? 'hash chain whole' : 'HASH CHAIN BROKEN'
+  print(`\nAudit log ${bold(audit.file)}: ${audit.records} records, ${chain}`)
+  print(`Counted: ${metrics.allow} allowed, ${metrics.deny} denied (controller_policy_decisions_total)`)
+}
+
+/** Commands to go on with, and where the traces are. */
+export function printWaysOn(mesh: Mesh, { denied, allowed }: Results): void {
+  const { certFile, keyFile, bundlePath } = mesh.caller.files
+  const place = mesh.stateDir === '.crank' ? '' : ` --state-dir ${mesh.stateDir}`
+  const at = `${mesh.controllerUrl === 'https://127.0.0.1:9000' ? '' : ` --controller-url ${mesh.controllerUrl}`}${place}`
+  const adminAt = mesh.admin.url === 'http://127.0.0.1:9001' ? '' : ` --admin-url ${mesh.admin.url}`
+  print(`
+Go on in another terminal, in this folder:
+  curl --cacert ${bundlePath} --cert ${certFile} --key ${keyFile} \\
+       -H 'content-type: application/json' -d '${JSON.stringify(allowed.request)}' \\
+       ${mesh.controllerUrl}/route
+  npm run crank -- invoke ${denied.request.verb} ${denied.request.capability} --as streaming${at}
+  npm run crank -- audit tail -f --deny${place}
+  npm run crank -- workers --as streaming${at}
+  npm run crank -- check${adminAt}${place}
+  curl ${mesh.admin.url}/metrics
+
+Logs are in ${mesh.stateDir}/logs.${tracesAt(allowed.traceId)} Ctrl-C stops everything.`)
+}
+
+function tracesAt(traceId: string): string {
+  const { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces, OTEL_EXPORTER_OTLP_ENDPOINT: all } = process.env
+  const endpoint = traces ?? all
+  if (endpoint === undefined || endpoint === '') return ''
+  return ` Traces go to ${endpoint}: look for the service crank-controller, or in Jaeger at http://localhost:16686/trace/${traceId}.`
+}
+
+function answered({ status, body, decisionId, traceId }: Answered) {
+  return { status, body, decision_id: decisionId, trace_id: traceId }
+}
+
+function printCall(word: string, colour: 'green' | 'red', seen: Seen, details: [string, string][]): void {
+  const { verb, capability } = seen.request
+  const record = seen.record === undefined ? 'MISSING' : `#${seen.record.seq}  ${formatRecord(seen.record)}`
+  print(`\n${bold(`${verb}:${capability}`)}  ${styleText(colour, word, { stream: process.stdout })}`)
+  const lines: [string, string][] = [['status', String(seen.status)], ...details]
+  lines.push(['decision', seen.decisionId], ['trace', seen.traceId], ['audit', record])
+  for (const [label, value] of lines) print(`  ${label.padEnd(9)} ${value}`)
+}
+
+function bold(text: string): string {
+  return styleText('bold', text, { stream: process.stdout })
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

@@ -1,0 +1,103 @@
+// Writes docs/configuration.md from the configuration schemas; `--check` compares and exits 1 when they differ.
+import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { format, resolveConfig } from 'prettier'
+import type { TObject } from 'typebox'
+import { ControllerEnv } from '../src/controller/config.ts'
+import { allowedBy, type SettingSchema } from '../src/platform/env.ts'
+import { WorkerSettings } from '../src/worker/config.ts'
+
+const FILE = fileURLToPath(new URL('../docs/configuration.md', import.meta.url))
+
+// Read by the OpenTelemetry SDK, as its specification defines them; those that our code looks at too say so.
+const TELEMETRY: readonly [name: string, what: string][] = [
+  [
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'Collector, e.g. `http://localhost:4317`. Unset: spans have ids but are not exported.',
+  ],
+  ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'The same for traces alone; goes before the general one.'],
+  ['OTEL_EXPORTER_OTLP_PROTOCOL', '`grpc` (our default), `http/protobuf`, `http/json`.'],
+  [
+    'OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION',
+    'Metadata, deadline (ms, default 10000) and compression of an export.',
+  ],
+  ['OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY, _INSECURE', 'TLS to the collector: PEM files.'],
+  ['OTEL_SERVICE_NAME', 'Default: `crank-controller`, `crank-worker-<name>`.'],
+  ['OTEL_RESOURCE_ATTRIBUTES', '`key=value,…`, added to `service.name` and `service.version`.'],
+  ['OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG', 'Default: `parentbased_always_on`.'],
+  ['OTEL_BSP_SCHEDULE_DELAY, _MAX_QUEUE_SIZE, _EXPORT_TIMEOUT', 'Batching; what does not fit the queue is dropped.'],
+  ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 512.'],
+  ['OTEL_TRACES_EXPORTER', '`none` switches the export off.'],
+  ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
+]
+
+const text = `# Configuration
+
+<!-- Made by \`npm run docs:configuration\` from src/controller/config.ts and src/worker/config.ts. Do not edit. -->
+
+A flag goes before the environment, the environment before the default; an empty value counts as unset. All faults are
+reported at once, with name, value and what is allowed, and the process exits with 2. Secrets are never values, only paths
+of files. Times are milliseconds; port 0 lets the system choose, and the ready log line says which port it is.
+
+Neither process starts while one of these weakens it: \`NODE_TLS_REJECT_UNAUTHORIZED=0\`, \`SSLKEYLOGFILE\`, or (on the command
+line or in \`NODE_OPTIONS\`) \`--security-revert\`, \`--tls-keylog\`, \`--insecure-http-parser\`, \`--tls-min-v1.0\`, \`--tls-min-v1.1\`.
+
+## Controller
+
+${table(ControllerEnv)}
+
+## Workers
+
+${table(WorkerSettings)}
+
+## Traces (both)
+
+Metrics are scraped from the admin listener and logs go to stdout: only traces are exported.
+
+| variable | what it does |
+| --- | --- |
+${TELEMETRY.map(([name, what]) => `| ${code(name)} | ${cell(what)} |`).join('\n')}
+`
+
+const page = await format(text, { ...(await resolveConfig(FILE)), parser: 'markdown' })
+const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
+if (values.check) await compare()
+else await writeFile(FILE, page)
+
+async function compare(): Promise<void> {
+  if ((await readFile(FILE, 'utf8').catch(() => '')) === page) return
+  process.stderr.write('docs/configuration.md is not what the schemas say: run npm run docs:configuration\n')
+  process.exitCode = 1
+}
+
+function table(schema: TObject): string {
+  const rows = Object.entries(schema.properties).map(([name, setting]) =>
+    row(name, setting as SettingSchema, schema.required),
+  )
+  return ['| variable | default | allowed | what it does |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+function row(name: string, setting: SettingSchema, required: readonly string[]): string {
+  const fallback =
+    setting.default === undefined ? (required.includes(name) ? '**required**' : 'unset') : code(shown(setting.default))
+  return `| ${code(name)} | ${fallback} | ${cell(allowedBy(setting))} | ${cell(setting.description ?? '')} |`
+}
+
+function shown(value: unknown): string {
+  return value === '' ? '""' : String(value)
+}
+
+// A list of names is one code span each.
+function code(text: string): string {
+  return text
+    .split(', ')
+    .map((part) => `\`${part}\``)
+    .join(', ')
+}
+
+// Outside a code span `<` would begin an HTML tag.
+function cell(text: string): string {
+  const parts = text.split('`').map((part, at) => (at % 2 === 1 ? part : part.replaceAll('<', '&lt;')))
+  return parts.join('`').replaceAll('|', '\\|')
+}

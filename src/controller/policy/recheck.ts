@@ -1,0 +1,47 @@
+// When the self-check runs: now, every few seconds while it passes, with a bounded backoff while it fails, and soon
+// after trouble.
+
+export type Recheck = {
+  /** Trouble was seen: check at once, but at most every 250 ms however much trouble there is. */
+  soon(): void
+  stop(): void
+}
+
+const CHECK_EVERY_MS = 5000
+const RETRY_FIRST_MS = 250
+const RETRY_MAX_MS = 2000
+
+/** Starts at once. `check` resolves to whether all is well, and never rejects; two never run at the same time. */
+export function createRecheck(check: () => Promise<boolean>): Recheck {
+  let timer: NodeJS.Timeout | undefined
+  let dueMs = Infinity
+  let lastMs = -Infinity
+  let backoffMs = RETRY_FIRST_MS
+  let stopped = false
+
+  const plan = (delayMs: number): void => {
+    const due = performance.now() + delayMs
+    if (stopped || due >= dueMs) return
+    clearTimeout(timer)
+    dueMs = due
+    timer = setTimeout(() => void run(), delayMs).unref()
+  }
+  const run = async (): Promise<void> => {
+    // Earlier than any other due time: nothing is planned while it runs.
+    dueMs = -Infinity
+    const passed = await check()
+    lastMs = performance.now()
+    dueMs = Infinity
+    plan(passed ? CHECK_EVERY_MS : backoffMs)
+    backoffMs = passed ? RETRY_FIRST_MS : Math.min(backoffMs * 2, RETRY_MAX_MS)
+  }
+  void run()
+
+  return {
+    soon: () => plan(Math.max(0, lastMs + RETRY_FIRST_MS - performance.now())),
+    stop: () => {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,139 @@
+// A real OPA that dies, hangs, lies and comes back, under a controller's policy that is never restarted.
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createPolicy, type Policy } from '../../../src/controller/policy/guard.ts'
+import { createOpaHttp } from '../../../src/controller/policy/opa-http.ts'
+import { loadPolicyFiles, type PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
+import type { Decision } from '../../../src/core/decision.ts'
+import { startOpa, type OpaOptions, type OpaServer } from '../../fixtures/opa-server.ts'
+import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
+import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
+
+const TIMEOUT_MS = 100
+const REPEATS = 20
+
+let files: PolicyFiles
+beforeAll(async () => {
+  files = await loadPolicyFiles(POLICY_DIR, Date.now())
+})
+
+const cleanUps: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+async function start(options: OpaOptions): Promise<OpaServer> {
+  const opa = await startOpa(options)
+  cleanUps.push(() => opa.kill())
+  return opa
+}
+
+async function readyPolicy(opa: OpaServer): Promise<{ policy: Policy; events: string[] }> {
+  const events: string[] = []
+  const record = (fields: object): void => void events.push((fields as { event: string }).event)
+  const engine = createOpaHttp({ target: opa.target, timeoutMs: TIMEOUT_MS })
+  const policy = createPolicy({ engine, files, log: { info: record, warn: record, error: record }, now: Date.now })
+  cleanUps.push(() => policy.close())
+  await untilReady(policy)
+  return { policy, events }
+}
+
+const untilReady = (policy: Policy, ok = true): Promise<void> =>
+  vi.waitFor(() => expect(policy.ready().ok).toBe(ok), { timeout: 15_000, interval: 20 })
+const ask = ({ decide }: Policy): Promise<Decision> =>
+  decide('capability_access', policyInput(STREAMING, 'stream:text_events'))
+const untilAllowed = (policy: Policy): Promise<void> =>
+  vi.waitFor(async () => expect((await ask(policy)).decision).toBe('allow'), { timeout: 15_000, interval: 20 })
+
+/** Asks until the door is shut, and a few times more; nothing but typed trouble may come out. */
+async function codesOf(policy: Policy): Promise<Set<unknown>> {
+  const codes = new Set<unknown>()
+  const tryOnce = async (): Promise<void> => {
+    codes.add(
+      await ask(policy).then(
+        ({ decision }) => decision,
+        (error: unknown) => (error as { code: unknown }).code,
+      ),
+    )
+  }
+  await vi.waitFor(
+    async () => {
+      await tryOnce()
+      expect(policy.ready().ok).toBe(false)
+    },
+    { timeout: 15_000, interval: 10 },
+  )
+  for (let n = 0; n < REPEATS; n++) await tryOnce()
+  return codes
+}
+
+describe('OPA', () => {
+  test('killed: no allow, one log line, and service again when it is back', async () => {
+    const opa = await start({ policyDir: POLICY_DIR })
+    const { policy, events } = await readyPolicy(opa)
+    expect((await ask(policy)).decision).toBe('allow')
+    await opa.kill()
+    expect(await codesOf(policy)).toEqual(new Set(['policy_engine_unavailable']))
+    expect(events.filter((event) => event === 'opa_unreachable')).toHaveLength(1)
+    await start({ policyDir: POLICY_DIR, port: opa.port })
+    await untilAllowed(policy)
+    expect(events.at(-1)).toBe('policy_ready')
+  })
+
+  test('hanging (SIGSTOP): refused at the deadline, at once later on, and service again when it goes on', async () => {
+    const opa = await start({ policyDir: POLICY_DIR })
+    const { policy } = await readyPolicy(opa)
+    opa.pause()
+    const began = performance.now()
+    await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_engine_unavailable' })
+    // Not before the deadline; how long after it is the machine's affair, but not undici's second.
+    const waitedMs = performance.now() - began
+    expect(waitedMs).toBeGreaterThan(TIMEOUT_MS - 5)
+    expect(waitedMs).toBeLessThan(900)
+    expect(await codesOf(policy)).toEqual(new Set(['policy_engine_unavailable']))
+    opa.resume()
+    await untilAllowed(policy)
+  })
+
+  test('coming back without a policy: no allow until it has one', async () => {
+    const opa = await start({ policyDir: POLICY_DIR })
+    const { policy } = await readyPolicy(opa)
+    await opa.kill()
+    await codesOf(policy)
+    const empty = await start({ port: opa.port })
+    await vi.waitFor(
+      () => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy engine gives no valid decision' }),
+      { timeout: 15_000 },
+    )
+    await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_not_ready' })
+    await empty.kill()
+    await start({ policyDir: POLICY_DIR, port: opa.port })
+    await untilAllowed(policy)
+  })
+
+  test('replaced by one that allows everybody, while nobody asked: noticed, and not trusted', async () => {
+    const rego = `package crank.capability_access\n\nimport data.crank.common\n\ndecision := {"allow": true, "mode": "enforce", "grounds": ["declared"], "reasons": [], "exception": null, "policy_version": "1", "decision_id": common.decision_id}\n`
+    await using lying = await copyPolicies({ 'capability_access.rego': rego })
+    const opa = await start({ policyDir: POLICY_DIR })
+    const { policy } = await readyPolicy(opa)
+    await opa.kill()
+    const liar = await start({ policyDir: lying.dir, port: opa.port })
+    await vi.waitFor(() => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy allows a stranger' }), {
+      timeout: 15_000,
+    })
+    await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_not_ready' })
+    await liar.kill()
+  })
+
+  test('absent at first: the controller waits for it', async () => {
+    const opa = await start({ policyDir: POLICY_DIR })
+    await opa.kill()
+    const engine = createOpaHttp({ target: opa.target, timeoutMs: TIMEOUT_MS })
+    const quiet = (): void => undefined
+    const policy = createPolicy({ engine, files, log: { info: quiet, warn: quiet, error: quiet }, now: Date.now })
+    cleanUps.push(() => policy.close())
+    await vi.waitFor(() => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy engine does not answer' }))
+    await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_not_ready' })
+    await start({ policyDir: POLICY_DIR, port: opa.port })
+    await untilAllowed(policy)
+  })
+})

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest'
+import { ConfigError } from '../../src/platform/env.ts'
+import { loadWorkerConfig } from '../../src/worker/config.ts'
+
+const tls = { CRANK_TLS_CERT: 'a.crt', CRANK_TLS_KEY: 'a.key', CRANK_TLS_BUNDLE: 'crank.local.pem' }
+
+function faultsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadWorkerConfig({ env })
+  } catch (error: unknown) {
+    return (error as ConfigError).faults
+  }
+  return []
+}
+
+describe('the configuration of a worker', () => {
+  test('has defaults for everything but the files', () => {
+    expect(loadWorkerConfig({ env: tls })).toStrictEqual({
+      controllerUrl: 'https://127.0.0.1:9000',
+      controllerId: 'spiffe://crank.local/controller',
+      host: '127.0.0.1',
+      port: 0,
+      workerUrl: undefined,
+      instance: undefined,
+      tls: { certFile: 'a.crt', keyFile: 'a.key', bundlePath: 'crank.local.pem', trustDomain: 'crank.local' },
+      logLevel: 'info',
+    })
+  })
+
+  test('takes the controller of its own trust domain, unless told another', () => {
+    const env = { ...tls, CRANK_TRUST_DOMAIN: 'td.test' }
+    expect(loadWorkerConfig({ env }).controllerId).toBe('spiffe://td.test/controller')
+    const flags = { CRANK_CONTROLLER_ID: 'spiffe://other.test/c' }
+    expect(loadWorkerConfig({ env, flags }).controllerId).toBe('spiffe://other.test/c')
+  })
+
+  test('reports all faults at once', () => {
+    const faults = faultsOf({
+      CONTROLLER_URL: 'http://localhost:9000',
+      CRANK_WORKER_PORT: 'abc',
+      CRANK_WORKER_URL: 'https://user@host/path?x',
+      CRANK_WORKER_INSTANCE: 'a.b',
+      CRANK_CONTROLLER_ID: 'controller',
+    })
+    for (const name of [
+      'CONTROLLER_URL',
+      'CRANK_WORKER_PORT',
+      'CRANK_WORKER_URL',
+      'CRANK_WORKER_INSTANCE',
+      'CRANK_CONTROLLER_ID',
+      'CRANK_TLS_CERT',
+      'CRANK_TLS_KEY',
+      'CRANK_TLS_BUNDLE',
+    ]) {
+      expect(faults).toContainEqual(expect.stringContaining(name))
+    }
+  })
+
+  test('wants a URL to be told when the worker listens on every address', () => {
+    expect(faultsOf({ ...tls, CRANK_WORKER_HOST: '0.0.0.0' })).toStrictEqual([
+      expect.stringContaining('CRANK_WORKER_URL'),
+    ])
+    expect(faultsOf({ ...tls, CRANK_WORKER_HOST: '::', CRANK_WORKER_URL: 'https://worker:8443' })).toStrictEqual([])
+  })
+})
