@@ -41,7 +41,7 @@ export function planFor(what, args) {
     case 'setup':
       return { tools: NATIVE_TOOLS, run: undefined }
     case 'test':
-      return { tools: NATIVE_TOOLS, run: undefined, npm: ['run', 'check', '--no-json', '--', ...args] }
+      return { tools: NATIVE_TOOLS, run: undefined, npm: ['run', 'check', '--loglevel=notice', '--', ...args] }
     case 'demo':
       return { tools: [], run: ['scripts/demo.ts', ...args] }
     case 'bench':
@@ -91,7 +91,7 @@ async function bootstrap(root, [what = '', ...args]) {
 function install(root) {
   say('Installing the dependencies (npm ci) …', 0)
   // No dependency needs an install script, so none may run. --loglevel: on Node 20 npm prints dozens of harmless EBADENGINE lines.
-  const args = ['ci', '--loglevel=error', '--ignore-scripts', '--no-audit', '--no-fund', '--no-json']
+  const args = ['ci', '--loglevel=error', '--ignore-scripts', '--no-audit', '--no-fund']
   return runNpm(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] })
 }
 

@@ -1,10 +1,10 @@
 // `npm run demo`: controller and two workers on real mTLS, three calls, each seen in answer, audit log and metrics.
 // Started by bootstrap.js, which has seen to the dependencies and to Node 24.
 import { inspect } from 'node:util'
-import { DemoError, isStop } from './demo/errors.ts'
+import { DemoError, isStop, say } from './demo/errors.ts'
 import { parseOptions, USAGE, type Options } from './demo/options.ts'
 import { startMesh } from './demo/mesh.ts'
-import { printResults, printWaysOn, say, toJson } from './demo/report.ts'
+import { printResults, printWaysOn, toJson } from './demo/report.ts'
 import { isGood, makeCalls } from './demo/results.ts'
 import { stopOnSignal, untilStopped } from './demo/stop.ts'
 
@@ -37,9 +37,12 @@ async function demonstrate(options: Options, stop: AbortSignal): Promise<number>
   return 0
 }
 
+let exitCode = 1
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  exitCode = await main(process.argv.slice(2))
 } catch (cause: unknown) {
   say(cause instanceof DemoError ? cause.message : inspect(cause))
-  process.exitCode = cause instanceof DemoError ? cause.exitCode : 1
+  if (cause instanceof DemoError) exitCode = cause.exitCode
 }
+// A wait that a dead process has cut short may still hold a timer.
+process.exit(exitCode)

@@ -1,4 +1,4 @@
-// How the demo ends badly.
+// How the demo ends badly, and how it talks.
 
 /** A sentence for the person at the terminal, with the way out. */
 export class DemoError extends Error {
@@ -14,4 +14,9 @@ export class DemoError extends Error {
 /** Whether this is what an aborted wait throws: somebody pressed Ctrl-C, which is no fault. */
 export function isStop(cause: unknown): boolean {
   return cause instanceof Error && cause.name === 'AbortError'
+}
+
+/** One line for the person at the terminal; stdout belongs to the results. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`)
 }

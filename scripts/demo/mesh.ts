@@ -7,11 +7,10 @@ import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
 import { ensureDevPki } from '../../src/platform/dev-pki.ts'
 import { createAdminClient, type AdminClient } from './admin.ts'
-import { DemoError } from './errors.ts'
+import { DemoError, say } from './errors.ts'
 import { opaCommand } from './opa.ts'
 import type { Options } from './options.ts'
 import { createProcesses, type Command, type Processes } from './processes.ts'
-import { say } from './report.ts'
 import { waitFor } from './stop.ts'
 
 export type Mesh = AsyncDisposable & {
@@ -142,8 +141,8 @@ async function createFolders(options: Options) {
   const base = join(ROOT, '.crank')
   await mkdir(base, { recursive: true, mode: 0o700 })
   const stateDir = options.port === 0 ? await mkdtemp(join(base, 'demo-')) : base
-  const socketDir = await mkdtemp(join(tmpdir(), 'crank-'))
-  const own = options.port === 0 ? [stateDir, socketDir] : [socketDir]
+  const socketDir = options.opa ? await mkdtemp(join(tmpdir(), 'crank-')) : stateDir
+  const own = [...(options.opa ? [socketDir] : []), ...(options.port === 0 ? [stateDir] : [])]
   const remove = async () => {
     for (const folder of own) await rm(folder, { recursive: true, force: true })
   }

@@ -1,15 +1,10 @@
-// What the demo shows: results for people or as JSON on stdout, progress on stderr.
+// What the demo shows: results for people, or as JSON.
 import { styleText } from 'node:util'
 import { formatRecord } from '../../src/cli/audit-tail.ts'
 import type { Mesh } from './mesh.ts'
 import type { Answered, Results, Streamed } from './results.ts'
 
 type Seen = Answered | Streamed
-
-/** One line of progress. */
-export function say(line: string): void {
-  process.stderr.write(`${line}\n`)
-}
 
 /** The object that `--json` prints; documented in issue 3, checked by .ci/run. */
 export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Results) {

@@ -24,7 +24,7 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   const filter = toFilter(options, Date.now())
   const lines = parseLines(options.lines) ?? (options.since === undefined ? DEFAULT_LINES : Number.POSITIVE_INFINITY)
   const print = ({ text, record }: AuditRecord) =>
-    writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`)
+    writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
     if (options.follow === true) {
       for await (const found of followAudit(file, filter, untilSignal(), lines)) print(found)
@@ -59,7 +59,7 @@ async function lastRecords(file: string, filter: AuditFilter, lines: number): Pr
     // Cut now and then, not at every record: a file may hold millions.
     if (found.length > lines + 1000) found = found.slice(-lines)
   }
-  return found.slice(-lines)
+  return lines === 0 ? [] : found.slice(-lines)
 }
 
 function toFilter({ deny, who, cap, since }: TailOptions, nowMs: number): AuditFilter {

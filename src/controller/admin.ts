@@ -12,6 +12,8 @@ export type AdminOptions = {
   readonly readiness: () => Readiness
   readonly workers: () => WorkersReply
   readonly about: () => { readonly version: string; readonly engine: string; readonly policy_revision: string }
+  /** The mTLS listener's routes as an OpenAPI 3.1 document. */
+  readonly openapi: () => object
   readonly registry: MetricsRegistry
   readonly fastifyOtel: FastifyOtelInstrumentation | undefined
 }
@@ -58,8 +60,9 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     reply.type(options.registry.contentType).send(await options.registry.metrics()),
   )
   app.get('/workers', { schema: { response: { 200: WorkersReply } } }, options.workers)
+  app.get('/openapi.json', quiet, options.openapi)
   app.setNotFoundHandler({}, (request, reply) => {
-    const reason = `no route ${request.method} here; there are /livez, /readyz, /health, /metrics and /workers`
+    const reason = `no route ${request.method} here; there are /livez, /readyz, /health, /metrics, /workers and /openapi.json`
     void reply.code(404).send({ error: 'not_found', reason })
   })
   return app

@@ -8,6 +8,7 @@ import { parseTraceparent, type TraceContext } from '../core/trace-context.ts'
 import { HEADERS } from '../core/wire.ts'
 import { startSpan, traceContextOf } from '../platform/tracing.ts'
 import type { Metrics } from './metrics.ts'
+import { appErrorOf } from './problem.ts'
 
 /** What every request has; `decided` turns true when its verdict is recorded, so that refusals are recorded once. */
 export type Arrival = {
@@ -41,6 +42,11 @@ export const arrival = fp<ArrivalOptions>(
       })
       next()
     })
+    // @fastify/otel marks its span for whatever was thrown, later than this; but a refusal is an answer, and OK is final.
+    app.addHook('onError', (request, _reply, error, next) => {
+      if (appErrorOf(error).kind.status < 500) otelSpan(request)?.setStatus({ code: SpanStatusCode.OK })
+      next()
+    })
     done()
   },
   { name: 'arrival' },
@@ -48,10 +54,11 @@ export const arrival = fp<ArrivalOptions>(
 
 /** The route's own span where @fastify/otel made one (every route but /route, design D12), else one by hand. */
 function serverSpan(request: FastifyRequest, tracer: Tracer): Span {
-  const made = otelSpan(request)
-  if (made !== null) return made
   const route = request.routeOptions.url ?? 'unknown'
-  return startSpan(tracer, `${request.method} ${route}`, SpanKind.SERVER, parseTraceparent(parentHeader(request)), {
+  const name = `${request.method} ${route}`
+  const made = otelSpan(request)
+  if (made !== null) return made.updateName(name)
+  return startSpan(tracer, name, SpanKind.SERVER, parseTraceparent(parentHeader(request)), {
     'http.request.method': request.method,
     'http.route': route,
     'url.scheme': 'https',
@@ -67,6 +74,8 @@ function leave(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): 
   const { span, error } = request.arrival
   const status = reply.raw.statusCode
   metrics.answered({ route: request.routeOptions.url, status, code: error })
+  // The span of @fastify/otel has ended with the answer.
+  if (!span.isRecording()) return
   span.setAttribute('http.response.status_code', status)
   if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
   span.end()

@@ -2,7 +2,6 @@
 // caller of the create* functions; clock and randomness come in here.
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
 import { watchCredentials } from '../platform/credentials.ts'
 import { ConfigError } from '../platform/env.ts'
 import { createLogger } from '../platform/logger.ts'
@@ -18,6 +17,7 @@ import { createRefusalBudget } from './audit/refusal-budget.ts'
 import { openAuditLog } from './audit/writer.ts'
 import type { ControllerConfig } from './config.ts'
 import { createWorkerPools } from './dispatch/worker-pools.ts'
+import { drain } from './drain.ts'
 import { createConnectionKeeper } from './identity/connections.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createPipeline } from './pipeline.ts'
@@ -35,7 +35,8 @@ import { createRegister } from './steps/register.ts'
 export type RunningController = {
   readonly port: number
   readonly adminPort: number
-  close: (reason?: string) => Promise<void>
+  /** Drains, records the end, frees everything. A second call waits for the first. */
+  readonly close: (reason?: string) => Promise<void>
 }
 
 type Options = { readonly config: ControllerConfig; readonly env: NodeJS.ProcessEnv }
@@ -55,6 +56,8 @@ export async function startController({ config, env }: Options): Promise<Running
 
   const credentials = await watchCredentials(config.tls, { now, log })
   checkOwnIdentity(config, credentials.current().spiffeId)
+  credentials.onChange(() => metrics.credentialsReloaded('ok'))
+  credentials.onFault(() => metrics.credentialsReloaded('failed'))
   const verifier = createPeerVerifier({ now })
   const { auditFile: file, auditSync: sync } = config
   const auditLog = await openAuditLog({ file, sync, now, log })
@@ -135,6 +138,7 @@ export async function startController({ config, env }: Options): Promise<Running
     readiness,
     workers: () => describeWorkers(registry, clock, { withUrls: true }),
     about: () => ({ version: VERSION, engine: policy.engine, policy_revision: policy.revision() }),
+    openapi: () => app.swagger(),
     registry: metricsRegistry,
     fastifyOtel,
   })
@@ -147,10 +151,26 @@ export async function startController({ config, env }: Options): Promise<Running
     openConnections: keeper.count,
   })
 
-  await listen(admin, config.admin, 'CRANK_ADMIN_PORT')
-  await listen(app, config.listen, 'CRANK_PORT')
-  const started = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
-  await append({ event: 'controller_started', timestamp: isoTime(now()), ...started })
+  const release = async (): Promise<void> => {
+    clearInterval(sweeper)
+    keeper.close()
+    await budget.close()
+    await Promise.all([auditLog.close(), pools.close(), policy.close(), tracing.shutdown()])
+    credentials.close()
+    await admin.close()
+  }
+
+  const about = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
+  try {
+    await listen(admin, config.admin, 'CRANK_ADMIN_PORT')
+    await listen(app, config.listen, 'CRANK_PORT')
+    await append({ event: 'controller_started', timestamp: isoTime(now()), ...about })
+  } catch (cause: unknown) {
+    // Half a controller would keep the process from ending.
+    await app.close()
+    await release()
+    throw cause
+  }
   const ports = { port: portOf(app), adminPort: portOf(admin) }
   const addresses = {
     host: config.listen.host,
@@ -158,24 +178,18 @@ export async function startController({ config, env }: Options): Promise<Running
     admin_host: config.admin.host,
     admin_port: ports.adminPort,
   }
-  log.info({ event: 'controller_ready', ...addresses, ...started, audit_file: file }, 'controller is listening')
+  log.info({ event: 'controller_ready', ...addresses, ...about, audit_file: file }, 'controller is listening')
 
-  return {
-    ...ports,
-    async close(reason = 'stopped') {
-      draining = true
-      log.info({ event: 'controller_draining', in_flight: keeper.count() }, 'no new calls; waiting for those in flight')
-      clearInterval(sweeper)
-      await withinMs(config.drainTimeoutMs, app.close())
-      keeper.close()
-      await append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
-      await budget.close()
-      await Promise.all([auditLog.close(), pools.close(), policy.close(), tracing.shutdown()])
-      credentials.close()
-      await admin.close()
-      log.info({ event: 'controller_stopped', reason }, 'controller has stopped')
-    },
+  const end = async (reason: string): Promise<void> => {
+    draining = true
+    log.info({ event: 'controller_draining', in_flight: keeper.count() }, 'no new calls; waiting for those in flight')
+    await drain({ server: app.server, close: () => app.close() }, config.drainTimeoutMs)
+    await append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
+    await release()
+    log.info({ event: 'controller_stopped', reason }, 'controller has stopped')
   }
+  let ended: Promise<void> | undefined
+  return { ...ports, close: (reason = 'stopped') => (ended ??= end(reason)) }
 }
 
 /** Policies and workers know the controller by one name: a certificate with another would be refused by all of them. */
@@ -215,11 +229,4 @@ type Listener = {
 function portOf({ server }: Listener): number {
   const address = server.address()
   return typeof address === 'object' && address !== null ? address.port : 0
-}
-
-/** Waits for `work`, but not longer than `ms`. */
-async function withinMs(ms: number, work: PromiseLike<unknown>): Promise<void> {
-  const limit = new AbortController()
-  await Promise.race([work, setTimeout(ms, undefined, { signal: limit.signal }).catch(() => undefined)])
-  limit.abort()
 }

@@ -1,4 +1,5 @@
 // The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a request.
+import swagger from '@fastify/swagger'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
@@ -7,8 +8,9 @@ import { AppError } from '../core/errors.ts'
 import { uuidv7 } from '../core/ids.ts'
 import type { Credentials } from '../platform/credentials.ts'
 import { serverTlsOptions } from '../platform/tls.ts'
+import { VERSION } from '../platform/version.ts'
 import { arrival, type ArrivalOptions } from './arrival.ts'
-import { identityGate, type IdentityGateOptions } from './identity/gate.ts'
+import { identityGate, peerOf, type IdentityGateOptions } from './identity/gate.ts'
 import { isReadablePath, limits, type LimitsOptions } from './limits.ts'
 import { appErrorOf, problemOf } from './problem.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
@@ -74,6 +76,8 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   app.setNotFoundHandler((request) => {
     throw new AppError('not_found', `no route ${request.method} ${request.url.split('?')[0]?.slice(0, 128) ?? ''}`)
   })
+  // Collects the routes' schemas; the document is served by the admin listener.
+  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
   await app.register(routeJson, options)
   await app.register(routeRaw, options)
   await app.register(registrationRoutes, options)
@@ -89,11 +93,11 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     const { retryAfterS } = error.kind
     if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
     // The rest of an unread body would have to be read to keep the connection: refuse it instead.
-    if (!request.raw.complete) reply.header('connection', 'close')
+    if (!request.raw.complete) reply.raw.shouldKeepAlive = false
     const problem = problemOf(error, {
       decisionId: request.id,
       traceId: request.arrival.trace.traceId,
-      requester: request.peer?.spiffeId,
+      requester: peerOf(request)?.spiffeId,
       capability: request.arrival.capability,
     })
     return reply.code(error.kind.status).type('application/problem+json').send(problem)

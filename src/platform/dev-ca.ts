@@ -35,7 +35,7 @@ export async function createCa(request: { trustDomain: TrustDomain; days: number
   const { trustDomain } = request
   const keys = await createKeys()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=${trustDomain} development CA`,
+    name: caName(trustDomain),
     keys,
     ...validity(request),
     signingAlgorithm: ECDSA,
@@ -55,6 +55,11 @@ export async function parseCa(pem: { trustDomain: TrustDomain; certPem: string; 
   const pkcs8 = createPrivateKey(pem.keyPem).export({ format: 'der', type: 'pkcs8' })
   const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ECDSA, true, ['sign'])
   return { ...pem, certificate: new x509.X509Certificate(pem.certPem), signingKey }
+}
+
+/** Whether a CA that was read from a file was made for the trust domain it is used for. */
+export function isOfTrustDomain({ trustDomain, certificate }: Ca): boolean {
+  return certificate.subject === caName(trustDomain)
 }
 
 /**
@@ -90,6 +95,10 @@ export async function issueSvid(request: IssueRequest): Promise<IssuedSvid> {
     ],
   })
   return { certPem: toCertPem(certificate), keyPem: await toKeyPem(keys.privateKey) }
+}
+
+function caName(trustDomain: TrustDomain): string {
+  return `CN=${trustDomain} development CA`
 }
 
 function validity({ days, now }: { days: number; now: () => number }): { notBefore: Date; notAfter: Date } {

@@ -1,10 +1,11 @@
 // The development PKI on disk: `<trust-domain>.pem`, `<name>.crt` and `<name>.key`; minted when missing, anew before they end.
 import { randomUUID, X509Certificate } from 'node:crypto'
-import { chmod, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import { loadCredentials, type CredentialFiles } from './credential-set.ts'
-import { createCa, issueSvid, parseCa, type Ca } from './dev-ca.ts'
+import { createCa, isOfTrustDomain, issueSvid, parseCa, type Ca } from './dev-ca.ts'
+import { withFolderLock } from './folder-lock.ts'
 import { certificateBlocks } from './pem.ts'
 
 export { createCa, issueSvid, type Ca, type IssuedSvid, type IssueRequest } from './dev-ca.ts'
@@ -22,47 +23,34 @@ const CA_DAYS = 365
 const SVID_DAYS = 7
 /** Minted anew when less than this part of the life is left. */
 const RENEW_BELOW = 1 / 3
-const ATTEMPTS = 3
 
 /**
  * Makes sure that every name has a certificate, a key and a bundle that fit together and last. Keys are 0600, the folder
- * 0700. Safe to run twice at once. Returns the files of each name.
+ * 0700. Several processes may do it at once. Returns the files of each name.
  */
 export async function ensureDevPki<Name extends string>(
   options: DevPkiOptions & { readonly names: readonly Name[] },
 ): Promise<Record<Name, CredentialFiles>> {
-  const files = {} as Record<Name, CredentialFiles>
-  for (const name of options.names) files[name] = await ensureSvid(name, options)
-  return files
+  return withFolderLock(options.dir, async () => {
+    const ca = await ensureCa(options)
+    const files = {} as Record<Name, CredentialFiles>
+    for (const name of options.names) files[name] = await ensureSvid(ca, name, options)
+    return files
+  })
 }
 
 /** The CA in `dir`, read or made, with its bundle beside it. */
-export async function ensureDevCa({ dir, trustDomain, now }: Omit<DevPkiOptions, 'names'>): Promise<Ca> {
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  const ca = (await readCa(dir, trustDomain, now)) ?? (await makeCa(dir, trustDomain, now))
-  const bundle = bundleFile(dir, trustDomain)
-  if ((await readIfThere(bundle)) !== ca.certPem) await replaceFile(bundle, ca.certPem, 0o644)
-  return ca
+export function ensureDevCa(options: Omit<DevPkiOptions, 'names'>): Promise<Ca> {
+  return withFolderLock(options.dir, () => ensureCa(options))
 }
 
 /** Issues the certificate of a name now, whether or not there is one, and writes it. */
-export async function writeDevSvid(
+export function writeDevSvid(
   ca: Ca,
   name: string,
-  { dir, now }: Pick<DevPkiOptions, 'dir' | 'now'>,
+  options: Pick<DevPkiOptions, 'dir' | 'now'>,
 ): Promise<CredentialFiles> {
-  const files = devCredentialFiles(dir, ca.trustDomain, name)
-  const hosts = name === 'controller' ? { dns: ['localhost'], ips: ['127.0.0.1'] } : {}
-  const { certPem, keyPem } = await issueSvid({
-    ca,
-    spiffeId: devSpiffeId(ca.trustDomain, name),
-    ...hosts,
-    days: SVID_DAYS,
-    now,
-  })
-  await replaceFile(files.keyFile, keyPem, 0o600)
-  await replaceFile(files.certFile, certPem, 0o644)
-  return files
+  return withFolderLock(options.dir, () => writeSvid(ca, name, options))
 }
 
 /** `controller` is `spiffe://<td>/controller`, `worker-x` is `spiffe://<td>/worker/x`. @throws {Error} for another name */
@@ -88,17 +76,23 @@ function bundleFile(dir: string, trustDomain: TrustDomain): string {
   return path.join(dir, `${trustDomain}.pem`)
 }
 
-/** Two processes may write the same name at once and mix their files: then the pair does not load, and is minted again. */
-async function ensureSvid(name: string, options: DevPkiOptions): Promise<CredentialFiles> {
-  const { dir, trustDomain, now } = options
-  const files = devCredentialFiles(dir, trustDomain, name)
-  const expected = devSpiffeId(trustDomain, name)
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const ca = await ensureDevCa(options)
-    if (await isUsable(files, expected, now)) return files
-    await writeDevSvid(ca, name, options)
-  }
-  await loadCredentials(files, now) // says what is wrong
+async function ensureSvid(ca: Ca, name: string, options: DevPkiOptions): Promise<CredentialFiles> {
+  const files = devCredentialFiles(options.dir, ca.trustDomain, name)
+  const expected = devSpiffeId(ca.trustDomain, name)
+  return (await isUsable(files, expected, options.now)) ? files : await writeSvid(ca, name, options)
+}
+
+async function writeSvid(
+  ca: Ca,
+  name: string,
+  { dir, now }: Pick<DevPkiOptions, 'dir' | 'now'>,
+): Promise<CredentialFiles> {
+  const files = devCredentialFiles(dir, ca.trustDomain, name)
+  const spiffeId = devSpiffeId(ca.trustDomain, name)
+  const hosts = name === 'controller' ? { dns: ['localhost'], ips: ['127.0.0.1'] } : {}
+  const { certPem, keyPem } = await issueSvid({ ca, spiffeId, ...hosts, days: SVID_DAYS, now })
+  await replaceFile(files.keyFile, keyPem, 0o600)
+  await replaceFile(files.certFile, certPem, 0o644)
   return files
 }
 
@@ -119,41 +113,25 @@ function isFresh(certPem: string, nowMs: number): boolean {
 }
 
 /** Key and certificate of the CA are one file, so that they can never belong to different CAs. */
-async function readCa(dir: string, trustDomain: TrustDomain, now: () => number): Promise<Ca | undefined> {
+async function ensureCa({ dir, trustDomain, now }: Omit<DevPkiOptions, 'names'>): Promise<Ca> {
   const file = path.join(dir, CA_FILE)
-  const text = await readIfThere(file)
-  const certPem = certificateBlocks(text ?? '')[0]
-  if (text === undefined) return undefined
+  const bundle = bundleFile(dir, trustDomain)
+  const known = await parseUsableCa((await readIfThere(file)) ?? '', trustDomain, now())
+  const ca = known ?? (await createCa({ trustDomain, days: CA_DAYS, now }))
+  if (known === undefined) await replaceFile(file, ca.keyPem + ca.certPem, 0o600)
+  if ((await readIfThere(bundle)) !== ca.certPem) await replaceFile(bundle, ca.certPem, 0o644)
+  return ca
+}
+
+async function parseUsableCa(text: string, trustDomain: TrustDomain, nowMs: number): Promise<Ca | undefined> {
+  const [certPem] = certificateBlocks(text)
   try {
-    if (certPem === undefined) throw new Error('no certificate')
+    if (certPem === undefined || !isFresh(certPem, nowMs)) return undefined
     const ca = await parseCa({ trustDomain, certPem, keyPem: text })
-    if (isFresh(certPem, now()) && ca.certificate.subject === caSubject(trustDomain)) return ca
+    return isOfTrustDomain(ca) ? ca : undefined
   } catch {
-    // broken by hand or by a full disk: made anew below
+    return undefined // broken by hand or by a full disk: made anew
   }
-  await rm(file, { force: true })
-  return undefined
-}
-
-async function makeCa(dir: string, trustDomain: TrustDomain, now: () => number): Promise<Ca> {
-  const ca = await createCa({ trustDomain, days: CA_DAYS, now })
-  const file = path.join(dir, CA_FILE)
-  const draft = `${file}.${randomUUID()}`
-  await writeFile(draft, ca.keyPem + ca.certPem, { mode: 0o600 })
-  try {
-    await link(draft, file) // fails when another process was first: then its CA is ours too
-    return ca
-  } catch (cause: unknown) {
-    const other = await readCa(dir, trustDomain, now)
-    if (other === undefined) throw new Error(`${file}: cannot be written; check the folder's permissions`, { cause })
-    return other
-  } finally {
-    await rm(draft, { force: true })
-  }
-}
-
-function caSubject(trustDomain: TrustDomain): string {
-  return `CN=${trustDomain} development CA`
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

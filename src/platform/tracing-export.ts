@@ -14,7 +14,7 @@ const MAX_REASON_CHARS = 200
 /** As the SDK defines its OTEL_* variables, with OTLP/gRPC as the protocol where none is named. @throws when it cannot start. */
 export function createExportingTracing(options: TracingOptions & { endpoint: string }): Tracing {
   const { service, version, env, log, endpoint } = options
-  const fastifyOtel = new FastifyOtelInstrumentation({ instrumentHooks: false })
+  const fastifyOtel = new FastifyOtelInstrumentation({ instrumentHooks: false, instrumentHandler: false })
   const { sdk, provider } = withOtelVariables(withDefaults(env, service, version), () => startSdk(log))
   const tracer = provider.getTracer('crank', version)
   if (!isSpanContextValid(tracer.startSpan('probe').spanContext()))

@@ -1,7 +1,7 @@
 // The controller's headers on POST /execute, parsed once.
 import type { IncomingHttpHeaders } from 'node:http'
 import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
-import { parseTraceparent, type TraceContext } from '../core/trace-context.ts'
+import { parseTraceparent, validTracestate, type TraceContext } from '../core/trace-context.ts'
 import { HEADERS, MAX_TIMEOUT_MS } from '../core/wire.ts'
 import { RuntimeError } from './call-error.ts'
 
@@ -15,10 +15,12 @@ export type CallHeaders = {
   readonly lastEventId: string | undefined
   readonly contentType: string | undefined
   readonly trace: TraceContext | undefined
+  readonly tracestate: string | undefined
 }
 
 /** @throws {RuntimeError} `CALL_MALFORMED` naming the header. Only a faulty controller sends such a call. */
 export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
+  const trace = parseTraceparent(optional(headers, HEADERS.traceparent))
   return {
     capability: required(headers, HEADERS.capability),
     caller: parseCaller(required(headers, HEADERS.caller)),
@@ -27,7 +29,9 @@ export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
     idempotencyKey: optional(headers, HEADERS.idempotencyKey),
     lastEventId: optional(headers, HEADERS.lastEventId),
     contentType: headers['content-type'],
-    trace: parseTraceparent(optional(headers, HEADERS.traceparent)),
+    trace,
+    // Worth nothing without its parent (Trace Context 3.3.1.1).
+    tracestate: trace === undefined ? undefined : validTracestate(optional(headers, HEADERS.tracestate)),
   }
 }
 

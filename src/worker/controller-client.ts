@@ -8,7 +8,11 @@ import type { CredentialSource } from '../platform/credentials.ts'
 import type { PeerVerifier } from '../platform/peer.ts'
 import { createPinnedConnector } from '../platform/tls.ts'
 
-export type RequestOptions = { readonly signal?: AbortSignal; readonly trace?: TraceContext }
+export type RequestOptions = {
+  readonly signal?: AbortSignal
+  readonly trace?: TraceContext
+  readonly tracestate?: string
+}
 
 /** A JSON answer of the controller, whatever its status. `body` is undefined where it is not JSON. */
 export type ControllerReply = { readonly status: number; readonly body: unknown }
@@ -77,13 +81,14 @@ export function createControllerClient(options: ControllerClientOptions): Contro
 function request(
   method: 'GET' | 'POST',
   path: string,
-  { signal, trace }: RequestOptions,
+  { signal, trace, tracestate }: RequestOptions,
   body?: unknown,
   extra: Record<string, string> = {},
 ): Dispatcher.RequestOptions {
   const headers: Record<string, string> = { accept: '*/*', ...extra }
   if (body !== undefined) headers['content-type'] = 'application/json'
   if (trace !== undefined) headers[HEADERS.traceparent] = formatTraceparent(trace)
+  if (tracestate !== undefined) headers[HEADERS.tracestate] = tracestate
   return { method, path, headers, body: body === undefined ? null : JSON.stringify(body), signal: signal ?? null }
 }
 

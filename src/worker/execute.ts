@@ -12,7 +12,7 @@ import { ByteOutput, type ByteAnswer, type CapabilityDefinition, type WorkerDefi
 import { openEventStream } from './event-stream.ts'
 import type { StreamEvent } from './handler.ts'
 import { readInput } from './input.ts'
-import type { Invoke } from './invoke.ts'
+import type { Invoke, InvokingCall } from './invoke.ts'
 import { activeIn, eventsIn } from './span-scope.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 import type { Slots } from './slots.ts'
@@ -33,7 +33,7 @@ export type ExecuteOptions = {
   readonly log: Logger
   readonly tracing: Tracing
   readonly slots: Slots
-  readonly invokeFor: (span: Span, signal: AbortSignal) => Invoke
+  readonly invokeFor: (call: InvokingCall) => Invoke
   /** Aborts when running calls must end. */
   readonly stopped: AbortSignal
   readonly maxInputBytes?: number
@@ -119,7 +119,7 @@ export function createExecute(options: ExecuteOptions): Execute {
       })
       const { signal } = scope
       const { caller, decisionId, idempotencyKey, lastEventId } = run.headers
-      const invoke = options.invokeFor(run.span, signal)
+      const invoke = options.invokeFor({ span: run.span, signal, tracestate: run.headers.tracestate })
       const context = {
         input,
         caller,

@@ -48,8 +48,16 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 type Target = { verb: string; capability: string; payload: unknown; options: InvokeOptions }
 
-/** Makes the `invoke` of one call: its requests are children of `parent` and end with `signal`. */
-export function createInvoke(client: ControllerClient, tracing: Tracing, parent: Span, signal: AbortSignal): Invoke {
+/** The call within which others are made: they are children of its span and end with its signal. */
+export type InvokingCall = {
+  readonly span: Span
+  readonly signal: AbortSignal
+  readonly tracestate: string | undefined
+}
+
+/** Makes the `invoke` of one call. */
+export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): Invoke {
+  const { signal, tracestate } = call
   const invoke = (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}): Promise<unknown> =>
     spanned({ verb, capability, payload, options }, async (answer) => {
       const text = await readText(answer.body, MAX_ANSWER_BYTES)
@@ -77,7 +85,7 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, parent:
 
   async function spanned<T>(target: Target, read: (answer: RouteAnswer) => Promise<T>): Promise<T> {
     const name = `${target.verb}:${target.capability}`
-    const span = startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, parent, { 'crank.capability': name })
+    const span = startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, { 'crank.capability': name })
     try {
       const answer = await send(target, span)
       if (answer.status >= 200 && answer.status < 300) return await read(answer)
@@ -102,6 +110,7 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, parent:
     return client.route(body, {
       trace: traceContextOf(span),
       signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
+      ...(tracestate !== undefined && { tracestate }),
       ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
     })
   }

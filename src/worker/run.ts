@@ -94,7 +94,7 @@ function build(definition: WorkerDefinition, workerId: string, life: Life, optio
     definition,
     workerId,
     slots,
-    invokeFor: (span, signal) => createInvoke(client, tracing, span, signal),
+    invokeFor: (call) => createInvoke(client, tracing, call),
     stopped: stopped.signal,
   })
   const capabilities = definition.capabilities.map(({ capability }) => capability)

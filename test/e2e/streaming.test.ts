@@ -41,7 +41,10 @@ test('an event reaches the caller before the worker sends the next one', async (
   execute = (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.flushHeaders()
-    send = (text) => void (text === '' ? response.end() : response.write(text))
+    send = (text) => {
+      if (text === '') response.end()
+      else response.write(text)
+    }
   }
   const { statusCode, headers, body } = await open()
   expect(statusCode).toBe(200)

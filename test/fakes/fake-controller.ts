@@ -66,7 +66,10 @@ export async function startFakeController(files: CredentialFiles, heartbeatMs = 
     url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
     source,
     received,
-    script: (path, answer) => void (answer === undefined ? scripts.delete(path) : scripts.set(path, answer)),
+    script(path, answer) {
+      if (answer === undefined) scripts.delete(path)
+      else scripts.set(path, answer)
+    },
     poolTo(origin, expected) {
       const pool = new Pool(origin, { connect: pinned(source, parseSpiffeId(expected)) })
       pools.push(pool)

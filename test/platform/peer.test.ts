@@ -1,10 +1,10 @@
 // Verification of a peer on real handshakes: trust in the right bundle, the order of causes, what is remembered.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AppError } from '../../src/core/errors.ts'
-import { loadCredentials, type Credentials } from '../../src/platform/credentials.ts'
+import type { Credentials } from '../../src/platform/credentials.ts'
 import { createPeerVerifier } from '../../src/platform/peer.ts'
 import { createKeys, createTestCa, rawExtension, type Issued, type TestCa } from '../fixtures/pki/ca.ts'
-import { tempDir, writeCredentials } from '../fixtures/pki/credential-files.ts'
+import { credentialsFor } from '../fixtures/pki/credential-files.ts'
 import {
   createTestPki,
   GOOD_ID,
@@ -22,11 +22,8 @@ let alone: Credentials
 let server: PeerServer
 const cleanup = new AsyncDisposableStack()
 
-async function credentialsOf(ca: TestCa, ...federatedCas: TestCa[]): Promise<Credentials> {
-  await using dir = await tempDir()
-  const issued = await ca.issue({ uri: 'spiffe://td1.test/controller' })
-  const files = await writeCredentials(dir.path, { name: 'controller', issued, cas: [ca], federated: federatedCas })
-  return await loadCredentials(files, Date.now)
+function credentialsOf(ca: TestCa, ...federatedCas: TestCa[]): Promise<Credentials> {
+  return credentialsFor(ca, 'spiffe://td1.test/controller', ...federatedCas)
 }
 
 beforeAll(async () => {

@@ -67,7 +67,7 @@ describe('a worker that starts', () => {
   test('adds its instance to its id', async () => {
     const config = {
       controllerUrl: site.controller.url,
-      controllerId: (await site.controller.source.current()).spiffeId,
+      controllerId: site.controller.source.current().spiffeId,
       host: '127.0.0.1',
       port: 0,
       workerUrl: 'https://localhost:1',
@@ -213,7 +213,8 @@ describe('invoke', () => {
       }),
     )
     const traceId = '0af7651916cd43dd8448eb211c80319c'
-    const answer = await execute(url, { text: 'hi' }, { traceparent: `00-${traceId}-b7ad6b7169203331-01` })
+    const trace = { traceparent: `00-${traceId}-b7ad6b7169203331-01`, tracestate: 'vendor=1' }
+    const answer = await execute(url, { text: 'hi' }, trace)
     expect(answer.body).toStrictEqual({ text: 'hello' })
     const [call] = received('/route')
     expect(call?.body).toStrictEqual({
@@ -224,6 +225,7 @@ describe('invoke', () => {
       priority: 'high',
       timeout_ms: 5_000,
     })
+    expect(call?.headers['tracestate']).toBe('vendor=1')
     expect(call?.headers['traceparent']).toMatch(new RegExp(`^00-${traceId}-(?!b7ad6b7169203331)[0-9a-f]{16}-01$`))
   })
 

@@ -47,7 +47,7 @@ export async function openSite(heartbeatMs?: number): Promise<Site> {
     }
     const times = { now: Date.now, random: Math.random, firstRetryMs: 5, deniedRetryMs: 5, drainMs: 2_000 }
     const worker = await runWorker(definition, { config, log, tracing, source, ...times, ...options })
-    closers.push(worker.close, source.close)
+    closers.push(() => worker.close(), source.close)
     return { ...worker, logged: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) }
   }
 

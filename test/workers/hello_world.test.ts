@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { createHelloWorld } from '../../src/workers/hello_world.ts'
 import { call, createTestWorker } from '../worker/calls.ts'
@@ -56,13 +55,4 @@ describe('invoke:hello_world', () => {
       expect(answer.json()).toMatchObject({ error: 'INVALID_INPUT', retryable: false })
     })
   }
-})
-
-test('offers and requires what the policy lets it', async () => {
-  const { workers } = JSON.parse(await readFile('policies/data/worker_manifests.json', 'utf8'))
-  const { id, capabilities, requires } = createHelloWorld()
-  const manifest = workers['spiffe://crank.local/worker/hello-world']
-  expect(manifest.worker_id).toBe(id)
-  expect(manifest.provided_capabilities.toSorted()).toStrictEqual(capabilities.map((one) => one.capability).toSorted())
-  expect(manifest.required_capabilities.toSorted()).toStrictEqual(requires.toSorted())
 })

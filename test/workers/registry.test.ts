@@ -1,5 +1,10 @@
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { loadWorker, workerNames } from '../../src/workers/registry.ts'
+
+type Manifests = {
+  workers: Record<string, { worker_id: string; required_capabilities: string[]; provided_capabilities: string[] }>
+}
 
 test('knows the bundled workers by name', () => {
   expect(workerNames).toStrictEqual(['hello_world', 'streaming'])
@@ -14,6 +19,15 @@ for (const name of workerNames) {
       expect(Object.keys(schema.slo ?? {})).not.toHaveLength(0)
       expect(schema.error_codes).not.toHaveLength(0)
     }
+  })
+
+  test(`${name} offers and requires exactly what the policy data lets it`, async () => {
+    const { workers } = JSON.parse(await readFile('policies/data/worker_manifests.json', 'utf8')) as Manifests
+    const worker = (await loadWorker(name))!
+    const manifest = workers[`spiffe://crank.local/worker/${name.replaceAll('_', '-')}`]!
+    expect(worker.id).toBe(manifest.worker_id)
+    expect(worker.capabilities.map(({ capability }) => capability).sort()).toStrictEqual(manifest.provided_capabilities)
+    expect([...worker.requires].sort()).toStrictEqual(manifest.required_capabilities)
   })
 }
 

@@ -2,6 +2,7 @@
 // members in the same order (null, not absent), so a denial and an allow differ only in their values.
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
+import type { Outcome } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
 
@@ -10,9 +11,6 @@ import type { TraceContext } from '../../core/trace-context.ts'
  * `unevaluated`: the same in shadow mode, so it passed.
  */
 export type AuditedDecision = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
-
-/** How a call ended. `refused`: allowed, but never sent to a worker. `unknown`: sent, and nobody knows what became of it. */
-export type Outcome = 'completed' | 'caller_left' | 'worker_failed' | 'timeout' | 'unknown' | 'refused'
 
 type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
 
@@ -203,7 +201,7 @@ export function requestRefused(refusal: {
   readonly atMs: number
   readonly decisionId: string
   readonly traceId: string
-  readonly requester: SpiffeId
+  readonly requester: SpiffeId | null
   readonly error: ErrorCode
   readonly reason: string
 }): RequestRefusedEvent {

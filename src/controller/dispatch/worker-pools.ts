@@ -58,7 +58,8 @@ export function createWorkerPools(deps: {
     },
     release: (target) => void forget(target),
     close: async () => {
-      await Promise.all([...pools.keys()].map(forget))
+      await Promise.all([...pools.values()].map((pool) => pool.destroy()))
+      pools.clear()
     },
   }
 }

@@ -1,7 +1,7 @@
 // The one gate: no request gets past it without a verified SPIFFE ID. It stands before routing's 404s, body parsing and
 // error handlers, because `onRequest` is the first hook and `fp` puts it on the whole server.
 import { TLSSocket } from 'node:tls'
-import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError, toAppError } from '../../core/errors.ts'
 import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../platform/connection-identity.ts'
@@ -15,31 +15,34 @@ declare module 'fastify' {
   }
 }
 
-export type IdentityGateOptions = ConnectionIdentityOptions & {
-  /** Told of every refusal, and waited for, before the error goes to the error handler. */
-  readonly onRefused?: (error: AppError, request: FastifyRequest) => Promise<void> | void
+export type IdentityGateOptions = ConnectionIdentityOptions
+
+/** The peer where the gate has let it pass; undefined only while its refusal is handled. */
+export function peerOf(request: FastifyRequest): Peer | undefined {
+  return (request as { peer: Peer | null }).peer ?? undefined
 }
 
 /** Refuses with an AppError of status 401 and closes the connection; else sets `request.peer`. */
 const gate: FastifyPluginCallback<IdentityGateOptions> = (app, options, done) => {
   const identify = createConnectionIdentity(options)
   app.decorateRequest('peer', null as unknown as Peer)
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, next) => next(refusalOf(request, reply)))
+  done()
+
+  function refusalOf(request: FastifyRequest, reply: FastifyReply): AppError | undefined {
     try {
       const { socket } = request.raw
       // Not TLS at all: a mistake in the wiring must not become an open door.
       if (!(socket instanceof TLSSocket)) throw new AppError('client_certificate_required')
       const { peer, retire } = identify(socket)
       request.peer = peer
-      if (retire) reply.header('connection', 'close')
+      if (retire) reply.raw.shouldKeepAlive = false
+      return undefined
     } catch (cause: unknown) {
-      const error = toAppError(cause, 'internal_error')
-      reply.header('connection', 'close')
-      await options.onRefused?.(error, request)
-      throw error
+      reply.raw.shouldKeepAlive = false
+      return toAppError(cause, 'internal_error')
     }
-  })
-  done()
+  }
 }
 
 export const identityGate = fp(gate, { name: 'identity-gate', fastify: '5.x' })

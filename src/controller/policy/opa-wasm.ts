@@ -10,10 +10,11 @@ import { parseAnswer, wrongAnswer } from './answer.ts'
 import { inputText } from './input-text.ts'
 import type { PolicyFiles } from './policy-files.ts'
 
-/** `now`: a monotonic clock in ms. */
+/** `now`: a monotonic clock in ms. `maxPages`: most memory it may take, in pages of 64 KiB; 256 MiB by default. */
 export type OpaWasmOptions = {
   readonly files: PolicyFiles
   readonly timeoutMs: number
+  readonly maxPages?: number
   readonly now?: () => number
 }
 
@@ -25,7 +26,6 @@ export class StalePolicyError extends Error {
 // TypeScript has this global in its DOM library only.
 declare const WebAssembly: { compile(bytes: Uint8Array): Promise<object> }
 
-// 256 MiB. A policy that wants more traps, and the next decision has a fresh instance.
 const MAX_PAGES = 4096
 
 /**
@@ -37,11 +37,12 @@ export async function createOpaWasm({
   files,
   timeoutMs,
   now = () => performance.now(),
+  maxPages = MAX_PAGES,
 }: OpaWasmOptions): Promise<PolicyEngine> {
   const module = await WebAssembly.compile(await readWasm(files))
   const data = utf8(files.dataText)
   const load = async (): Promise<LoadedPolicy> => {
-    const loaded = await loadPolicy(module, { initial: 5, maximum: MAX_PAGES })
+    const loaded = await loadPolicy(module, { initial: 5, maximum: maxPages })
     loaded.setData(data)
     return loaded
   }

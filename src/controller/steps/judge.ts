@@ -1,6 +1,6 @@
 // Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a decision.
 import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api'
-import type { Decide, Decision, PolicyInput, Priority, Question } from '../../core/decision.ts'
+import type { Decide, PolicyInput, Priority, Question } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
 import { trustDomainOf } from '../../core/spiffe-id.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing.ts'
@@ -35,11 +35,16 @@ export function createJudge({ policy, tracer, monotonic }: JudgeDeps): Judge {
     })
     try {
       const decision = await policy.decide(question, input, traceContextOf(span))
-      span.setAttributes(attributesOf(decision, asked, policy))
+      const reason = decision.reasons[0]?.code
+      span.setAttributes({
+        ...attributesOf(decision.decision, asked, policy),
+        'policy.mode': decision.mode,
+        ...(reason === undefined ? {} : { 'policy.reason': reason }),
+      })
       return { ...facts(), decision }
     } catch (cause: unknown) {
       const error = toAppError(cause, 'policy_engine_error')
-      span.setAttributes({ 'policy.decision': 'error', 'policy.engine': policy.engine, 'error.type': error.code })
+      span.setAttributes({ ...attributesOf('error', asked, policy), 'error.type': error.code })
       span.setStatus({ code: SpanStatusCode.ERROR, message: error.code })
       return { ...facts(), decision: undefined, error }
     } finally {
@@ -63,14 +68,11 @@ export function policyInput({ caller, decisionId }: Asked, action: Action, nowMs
   }
 }
 
-function attributesOf(decision: Decision, { decisionId }: Asked, policy: JudgeDeps['policy']): Attributes {
-  const reason = decision.reasons[0]?.code
+function attributesOf(decision: string, { decisionId }: Asked, policy: JudgeDeps['policy']): Attributes {
   return {
-    'policy.decision': decision.decision,
-    'policy.mode': decision.mode,
+    'policy.decision': decision,
     'policy.engine': policy.engine,
     'policy.revision': policy.revision(),
     'opa.decision_id': decisionId,
-    ...(reason === undefined ? {} : { 'policy.reason': reason }),
   }
 }

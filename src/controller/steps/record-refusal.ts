@@ -4,6 +4,7 @@ import { isIdentityError, type AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { identityRefused, requestRefused } from '../audit/event.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
+import { peerOf } from '../identity/gate.ts'
 import type { Metrics } from '../metrics.ts'
 
 export type RefusalDeps = {
@@ -28,7 +29,7 @@ export function createRefusalRecorder({ budget, metrics, log, now }: RefusalDeps
         'identity refused',
       )
     } else {
-      const requester = request.peer?.spiffeId ?? null
+      const requester = peerOf(request)?.spiffeId ?? null
       budget.record(requestRefused({ ...ids, requester, error: error.code, reason: error.message }))
     }
   }

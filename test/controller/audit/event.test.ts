@@ -107,9 +107,9 @@ test('an outcome is recorded with its decision id, its worker and its duration',
 
 test('an outcome that never was sent has no worker', () => {
   const call = { decisionId: 'd-1', trace: evaluation.trace, requester: id, capability: 'a:b' }
-  const end = { atMs: 0, workerId: null, status: 503, outcome: 'refused', error: 'no_worker_available' } as const
+  const end = { atMs: 0, workerId: null, status: 503, outcome: 'worker_failed', error: 'no_worker_available' } as const
   const event = routeOutcome(call, { ...end, durationMs: 0, attempts: 0 })
-  expect(event).toMatchObject({ worker_id: null, outcome: 'refused', error: 'no_worker_available', attempts: 0 })
+  expect(event).toMatchObject({ worker_id: null, outcome: 'worker_failed', error: 'no_worker_available', attempts: 0 })
 })
 
 test('a refused identity and a refused request are recorded with their code', () => {

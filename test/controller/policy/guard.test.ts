@@ -46,8 +46,8 @@ function setUp(decide: Decide): {
   return { policy, become: (next) => (current = next), events, troubles, changes }
 }
 
-// Wasm libraries throw strings.
-const rejectWith = (cause: unknown): Promise<never> => new Promise((_resolve, reject) => reject(cause as Error))
+// eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the wasm library throws strings
+const rejectWith = (cause: unknown): Promise<never> => Promise.reject(cause)
 
 const policies: Policy[] = []
 afterEach(() => Promise.all(policies.splice(0).map((policy) => policy.close())))

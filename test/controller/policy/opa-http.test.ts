@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createOpaHttp } from '../../../src/controller/policy/opa-http.ts'
 import type { Decision, PolicyEngine } from '../../../src/core/decision.ts'
 import { pdpAnswer, pdpDenial, pdpResult, startFakePdp, type FakePdp, type PdpRequest } from '../../fakes/pdp.ts'
@@ -162,6 +162,21 @@ describe('after trouble', () => {
       const results = await Promise.allSettled(Array.from({ length: 1500 }, () => ask(engine)))
       const refused = results.filter(({ status }) => status === 'rejected')
       expect([results.length - refused.length, refused.length]).toEqual([1024, 476])
+    })
+  })
+
+  test('three hundred questions to a server that hangs all end at the deadline, queued ones too', async () => {
+    await withEngine(200, async (engine) => {
+      pdp.answer(() => 'hang')
+      const results = await Promise.allSettled(Array.from({ length: 300 }, () => ask(engine)))
+      expect(results).toEqual(
+        results.map(() => ({
+          status: 'rejected',
+          reason: expect.objectContaining({ code: 'policy_engine_unavailable' }),
+        })),
+      )
+      pdp.answer(allow)
+      await vi.waitFor(async () => expect((await ask(engine)).decision).toBe('allow'), { timeout: 10_000 })
     })
   })
 

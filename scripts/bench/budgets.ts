@@ -1,0 +1,61 @@
+// The budgets of design section 8, held against what was measured. A ratio or a difference is taken within each round,
+// then the median of the rounds counts.
+import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
+import type { RowName } from './rows.ts'
+import { median } from './statistics.ts'
+
+/** `later`: nothing measures it yet. `not run`: left out by --only. */
+export type Mark = 'met' | 'missed' | 'later' | 'not run'
+export type Budget = {
+  readonly what: string
+  readonly limit: string
+  readonly measured: number | null
+  readonly unit: 'ms' | 'x'
+  readonly rounds: readonly number[]
+  readonly mark: Mark
+}
+
+type Measured = { readonly policy: readonly PolicyRow[]; readonly routes: readonly RouteRow[] }
+
+/** Every line of the budget table, in its order. */
+export function holdAgainstBudgets({ policy, routes }: Measured): Budget[] {
+  const engine = (name: PolicyRow['engine']): number[] =>
+    policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
+  const paired = (a: RowName, b: RowName, compare: (x: RouteRound, y: RouteRound) => number): number[] => {
+    const [left, right] = [a, b].map((name) => routes.find((row) => row.name === name)?.rounds ?? [])
+    return (left ?? []).flatMap((round, at) => (right?.[at] === undefined ? [] : compare(round, right[at])))
+  }
+  return [
+    below('policy evaluation, p95, embedded', 0.1, 'ms', engine('embedded')),
+    below('policy evaluation, p95, sidecar', 3, 'ms', engine('sidecar')),
+    below('tracing, p95 added', 1, 'ms', paired('traced', 'full', p95Added)),
+    below('policy + audit + tracing, p95 added, fsync', 5, 'ms', paired('traced', 'forward', p95Added)),
+    below('policy + audit + tracing, p95 added, no fsync', 2, 'ms', paired('write-traced', 'forward', p95Added)),
+    below('CPU, whole pipeline over forwarding', 1.5, 'x', paired('full', 'forward', cpuRatio)),
+    below('CPU, the same with spans exported', 1.5, 'x', paired('traced', 'forward', cpuRatio)),
+    later('CPU of all over nginx + njs + OPA, embedded', '<= 0.6x'),
+    later('CPU of all over nginx + njs + OPA, sidecar', '<= 1.3x'),
+    later('cost of a request, 10 -> 10,000 workers', '<= 1.1x'),
+  ]
+}
+
+/** Open loop: at saturation a percentile measures the queue, not the service. */
+function p95Added(with_: RouteRound, without: RouteRound): number {
+  return with_.open.latencyMs.p95 - without.open.latencyMs.p95
+}
+
+function cpuRatio(with_: RouteRound, without: RouteRound): number {
+  return (with_.closed.cpuUs['controller'] ?? Number.NaN) / (without.closed.cpuUs['controller'] ?? Number.NaN)
+}
+
+function below(what: string, limit: number, unit: Budget['unit'], rounds: readonly number[]): Budget {
+  const text = unit === 'x' ? `<= ${limit}x` : `< ${limit} ms`
+  if (rounds.length === 0) return { what, limit: text, measured: null, unit, rounds, mark: 'not run' }
+  const measured = median(rounds)
+  const isMet = unit === 'x' ? measured <= limit : measured < limit
+  return { what, limit: text, measured, unit, rounds, mark: isMet ? 'met' : 'missed' }
+}
+
+function later(what: string, limit: string): Budget {
+  return { what, limit, measured: null, unit: 'x', rounds: [], mark: 'later' }
+}

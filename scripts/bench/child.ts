@@ -1,0 +1,19 @@
+// The side of a process that the bench has started: it reports once, answers jobs, and ends with the bench.
+
+/** Tells the bench that this process is up. From then on it ends as soon as the bench does, however that came about. */
+export function reportReady(facts: object): void {
+  process.on('disconnect', () => process.exit())
+  process.on('SIGINT', () => undefined) // Ctrl-C reaches the whole group; the bench stops us in order.
+  process.send?.({ ready: facts })
+}
+
+/** Does one job after the other; a failure is told to the bench, not fatal here. */
+export function answerJobs<Job, Result>(work: (job: Job) => Promise<Result>): void {
+  process.on('message', (job: Job) => {
+    work(job).then(
+      (result) => process.send?.({ result }),
+      (cause: unknown) =>
+        process.send?.({ failure: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) }),
+    )
+  })
+}

@@ -1,0 +1,56 @@
+// One keep-alive mTLS connection that sends ready-made bytes and reads just enough of an answer to know its end: a load
+// generator must not cost more than what it measures.
+import { once } from 'node:events'
+import { connect, type ConnectionOptions } from 'node:tls'
+
+export type Connection = {
+  /** One request at a time; `onAnswer` is called when its answer is whole. */
+  readonly send: (request: Buffer, onAnswer: () => void) => void
+  readonly close: () => void
+}
+
+const END_OF_HEADERS = '\r\n\r\n'
+const OK = 'HTTP/1.1 200 '
+const LENGTH = /\r\ncontent-length: *(\d+)/i
+
+/** Opens a connection to loopback. `onFault` is told of everything that is not a 200 with a length. */
+export async function openConnection(options: ConnectionOptions, onFault: (error: Error) => void): Promise<Connection> {
+  const socket = connect({ ...options, host: '127.0.0.1', minVersion: 'TLSv1.3', checkServerIdentity: () => undefined })
+  socket.setNoDelay(true)
+  await once(socket, 'secureConnect')
+  let waiting: (() => void) | undefined
+  let head = ''
+  let bodyLeft = -1
+
+  const finish = (): void => {
+    const answered = waiting
+    waiting = undefined
+    bodyLeft = -1
+    answered?.()
+  }
+  const readHead = (chunk: Buffer): void => {
+    head += chunk.toString('latin1')
+    const end = head.indexOf(END_OF_HEADERS)
+    if (end === -1) return
+    const length = LENGTH.exec(head.slice(0, end))?.[1]
+    if (!head.startsWith(OK) || length === undefined) onFault(new Error(`unexpected answer: ${head.slice(0, 2000)}`))
+    bodyLeft = Number(length) - (head.length - end - END_OF_HEADERS.length)
+    head = ''
+  }
+  socket.on('data', (chunk: Buffer) => {
+    if (bodyLeft < 0) readHead(chunk)
+    else bodyLeft -= chunk.length
+    if (bodyLeft === 0) finish()
+  })
+  socket.on('error', onFault)
+  socket.on('close', () => {
+    if (waiting !== undefined) onFault(new Error('the server closed a connection with a request on it'))
+  })
+  return {
+    send(request, onAnswer) {
+      waiting = onAnswer
+      socket.write(request)
+    },
+    close: () => socket.destroy(),
+  }
+}

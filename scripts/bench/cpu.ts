@@ -1,0 +1,36 @@
+// CPU time of processes as the Linux scheduler counts it, in nanoseconds: finer than the 10 ms ticks of /proc/<pid>/stat.
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Process ids by the part they play: `controller`, `worker`, … */
+export type Pids = Readonly<Record<string, number>>
+
+/** Microseconds of CPU that each process has used so far, all its living threads together. */
+export function cpuTimes(pids: Pids): Map<string, number> {
+  return new Map(Object.entries(pids).map(([part, pid]) => [part, cpuOf(pid)]))
+}
+
+/** Microseconds per request since `before`. */
+export function cpuPerRequest(
+  pids: Pids,
+  before: ReadonlyMap<string, number>,
+  requests: number,
+): Record<string, number> {
+  const now = cpuTimes(pids)
+  return Object.fromEntries([...now].map(([part, us]) => [part, (us - (before.get(part) ?? 0)) / requests]))
+}
+
+function cpuOf(pid: number): number {
+  const folder = `/proc/${pid}/task`
+  let ns = 0
+  for (const thread of readdirSync(folder)) ns += threadTime(`${folder}/${thread}/schedstat`)
+  return ns / 1000
+}
+
+/** The first number of schedstat: time on a CPU. A thread may end between the listing and the reading. */
+function threadTime(file: string): number {
+  try {
+    return Number.parseInt(readFileSync(file, 'latin1'), 10)
+  } catch {
+    return 0
+  }
+}

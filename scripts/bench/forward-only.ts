@@ -1,0 +1,71 @@
+// The controller's own server, gate, routes, registry and dispatch, but nothing is decided, audited, counted, traced or
+// logged: what is left is the price of forwarding over mTLS. A process of the bench, and no way to run Crank.
+import { randomUUID } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import { loadControllerConfig } from '../../src/controller/config.ts'
+import { createWorkerPools } from '../../src/controller/dispatch/worker-pools.ts'
+import { createPipeline } from '../../src/controller/pipeline.ts'
+import { Registry } from '../../src/controller/routing/registry.ts'
+import { createServer } from '../../src/controller/server.ts'
+import { createForward } from '../../src/controller/steps/forward.ts'
+import { createRegister } from '../../src/controller/steps/register.ts'
+import { watchCredentials } from '../../src/platform/credentials.ts'
+import { createLogger } from '../../src/platform/logger.ts'
+import { createPeerVerifier } from '../../src/platform/peer.ts'
+import { createPinnedConnector } from '../../src/platform/tls.ts'
+import { reportReady } from './child.ts'
+import { allowAll, allowedAlready, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
+
+const config = loadControllerConfig({ env: process.env })
+const { workerHosts, heartbeatIntervalMs } = config
+const now = Date.now
+const monotonic = performance.now.bind(performance)
+const credentials = await watchCredentials(config.tls, { now, log: createLogger({ level: 'warn', service: 'bench' }) })
+const verifier = createPeerVerifier({ now })
+const pools = createWorkerPools({
+  connectorFor: (expected) => createPinnedConnector({ source: credentials, verifier, expected }),
+})
+const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
+
+const app = await createServer({
+  route: createPipeline({
+    judge: () => allowedAlready,
+    recordVerdict: resolvedNothing,
+    forward: createForward({
+      providers: registry.providers.bind(registry),
+      isKnown: () => true,
+      poolOf: pools.poolOf,
+      tracer: noTracer,
+      monotonic,
+      random: Math.random,
+    }),
+    recordOutcome: nothing,
+  }),
+  register: createRegister({
+    judge: allowAll,
+    record: resolvedNothing,
+    probe: pools.probe,
+    registry,
+    workerHosts,
+    heartbeatIntervalMs,
+    now,
+  }),
+  heartbeat: () => ({ status: 'acknowledged', timestamp: '' }),
+  deregister: () => ({ status: 'deregistered' }),
+  workers: () => ({ workers: [] }),
+  capabilities: () => ({ capabilities: [] }),
+  tracer: noTracer,
+  metrics: noMetrics,
+  isDraining: () => false,
+  credentials: credentials.current(),
+  gate: { source: credentials, verifier, now },
+  tlsRefuseUnverified: config.tlsRefuseUnverified,
+  bodyLimitBytes: config.bodyLimitBytes,
+  maxConnections: config.maxConnections,
+  now,
+  fastifyOtel: undefined,
+  onRefused: nothing,
+  onClientError: nothing,
+})
+await app.listen({ host: '127.0.0.1', port: 0 })
+reportReady({ port: (app.server.address() as AddressInfo).port })

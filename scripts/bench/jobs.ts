@@ -1,0 +1,45 @@
+// What the bench and its processes say to each other.
+import Type from 'typebox'
+import type { Pids } from './cpu.ts'
+import type { Latency } from './statistics.ts'
+
+/** Certificate, key and bundle of a process of the bench. */
+export const FileEnv = Type.Object({
+  CRANK_TLS_CERT: Type.String(),
+  CRANK_TLS_KEY: Type.String(),
+  CRANK_TLS_BUNDLE: Type.String(),
+})
+
+/**
+ * One load on one server. `ramp` requests come first and are not measured: they open the connections. Without `rate` the
+ * loop is closed: each connection asks again as soon as it is answered. With it (requests per second) requests leave by
+ * the clock whether or not the server keeps up, and wait from the moment they should have left (coordinated omission).
+ */
+export type LoadJob = {
+  readonly port: number
+  readonly connections: number
+  readonly ramp: number
+  readonly requests: number
+  readonly rate?: number
+  /** Whose CPU time is measured. */
+  readonly pids: Pids
+}
+
+/** `cpuUs`: CPU microseconds per request of each process; `seconds`: the measured part. */
+export type LoadResult = {
+  readonly requests: number
+  readonly seconds: number
+  readonly cpuUs: Readonly<Record<string, number>>
+  readonly latencyMs: Latency
+}
+
+/** Decisions of one engine, `concurrency` at a time. `opaUrl` undefined: the embedded engine. */
+export type PolicyJob = {
+  readonly policyDir: string
+  readonly opaUrl?: string
+  readonly decisions: number
+  readonly concurrency: number
+  readonly pids: Pids
+}
+
+export type PolicyResult = Omit<LoadResult, 'requests'> & { readonly decisions: number }

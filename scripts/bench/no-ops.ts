@@ -1,0 +1,61 @@
+// The steps of the pipeline that the forward-only server leaves out, as things that do nothing at all.
+import { trace, TraceFlags, type Tracer } from '@opentelemetry/api'
+import type { Verdict } from '../../src/controller/call.ts'
+import type { Metrics } from '../../src/controller/metrics.ts'
+import type { Judge } from '../../src/controller/steps/judge.ts'
+import type { PolicyInput } from '../../src/core/decision.ts'
+
+export const nothing = (): void => undefined
+const resolved = Promise.resolve()
+export const resolvedNothing = (): Promise<void> => resolved
+
+const span = trace.wrapSpanContext({
+  traceId: '1'.repeat(32),
+  spanId: '2'.repeat(16),
+  traceFlags: TraceFlags.SAMPLED,
+})
+
+/** Every span is the same one. */
+export const noTracer: Tracer = {
+  startSpan: () => span,
+  startActiveSpan: () => {
+    throw new Error('the controller starts no active spans')
+  },
+}
+
+export const noMetrics: Metrics = {
+  answered: nothing,
+  decided: nothing,
+  routed: nothing,
+  registrationDecided: nothing,
+  identityRefused: nothing,
+  audited: nothing,
+  credentialsReloaded: nothing,
+  policyLoaded: nothing,
+  observe: nothing,
+  setKnownCapabilities: nothing,
+  capabilityLabel: (capability) => capability,
+}
+
+/** Everybody may do everything. */
+export const allowAll: Judge = (_question, _asked, input) => Promise.resolve(allowed(input))
+
+/** The one verdict of every call: nobody reads its input. */
+export const allowedAlready: Promise<Verdict> = Promise.resolve(allowed({} as PolicyInput))
+
+function allowed<Input extends PolicyInput>(input: Input): Verdict<Input> {
+  return {
+    input,
+    engine: 'none',
+    revision: '0',
+    evaluationMs: 0,
+    decision: {
+      decision: 'allow',
+      mode: 'enforce',
+      grounds: ['bench'],
+      reasons: [],
+      exception: null,
+      policyVersion: '0',
+    },
+  }
+}

@@ -1,0 +1,109 @@
+// What `npm run bench -- …` takes.
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { POLICY, ROWS } from './rows.ts'
+
+/** How much is asked of every row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
+export type Amounts = {
+  readonly warmUp: number
+  readonly ramp: number
+  readonly closed: number
+  readonly open: number
+  /** Requests per second of the open loop. */
+  readonly rate: number
+  readonly decisions: { readonly embedded: number; readonly sidecar: number }
+}
+
+export type Options = {
+  readonly json: boolean
+  readonly rounds: number
+  /** Names of rows, or `policy`. Empty: all. */
+  readonly only: readonly string[]
+  readonly amounts: Amounts
+  readonly quick: boolean
+  /** Where each controller leaves a CPU profile when it ends. */
+  readonly cpuProf: string | undefined
+}
+
+/** Keep-alive connections of the load generator. */
+export const CONNECTIONS = 32
+
+const WHOLE: Amounts = {
+  warmUp: 100_000,
+  ramp: 2000,
+  closed: 20_000,
+  open: 4000,
+  rate: 1000,
+  decisions: { embedded: 20_000, sidecar: 5000 },
+}
+const QUICK: Amounts = {
+  warmUp: 200,
+  ramp: 64,
+  closed: 200,
+  open: 100,
+  rate: 200,
+  decisions: { embedded: 200, sidecar: 100 },
+}
+const ROUNDS = 5
+
+const NAMES = [POLICY, ...ROWS.map(({ name }) => name)]
+
+export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
+
+  --rounds <n>        interleaved rounds (default ${ROUNDS})
+  --only <row>        one of ${NAMES.join(', ')}; may be given several times. Ratios need forward
+  --rate <n>          requests per second of the open loop (default ${WHOLE.rate})
+  --quick             tiny counts and one round: shows that the bench works, its figures mean nothing
+  --json              one JSON object on stdout instead of the tables
+  --cpu-prof <folder> each server writes a V8 CPU profile there when it ends
+`
+
+/** Wrong usage; the process exits with 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** @throws {UsageError} */
+export function parseOptions(args: readonly string[]): Options | 'help' {
+  const values = parse(args)
+  if (values.help) return 'help'
+  const only = values.only.flatMap((names) => names.split(','))
+  const unknown = only.find((name) => !NAMES.includes(name))
+  if (unknown !== undefined) throw new UsageError(`--only "${unknown}": must be one of ${NAMES.join(', ')}`)
+  const amounts = values.quick ? QUICK : WHOLE
+  return {
+    json: values.json,
+    rounds: values.rounds === undefined ? (values.quick ? 1 : ROUNDS) : positive('--rounds', values.rounds),
+    only,
+    quick: values.quick,
+    amounts: values.rate === undefined ? amounts : { ...amounts, rate: positive('--rate', values.rate) },
+    cpuProf: values['cpu-prof'] === undefined ? undefined : resolve(values['cpu-prof']),
+  }
+}
+
+function parse(args: readonly string[]) {
+  const flag = { type: 'boolean', default: false } as const
+  const text = { type: 'string' } as const
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        rounds: text,
+        only: { type: 'string', multiple: true, default: [] },
+        rate: text,
+        quick: flag,
+        json: flag,
+        'cpu-prof': text,
+        help: { ...flag, short: 'h' },
+      },
+    })
+    return values
+  } catch (cause: unknown) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause))
+  }
+}
+
+function positive(name: string, text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
+  throw new UsageError(`${name} "${text}": must be a whole number from 1 to 999999`)
+}

@@ -1,0 +1,122 @@
+// The processes of a run. Scripts of the bench are forked and end when our channel to them does; programs (crank, OPA) run
+// under a guard that does the same for them. Nothing outlives us, not even a SIGKILL.
+import { fork, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+export type Program = {
+  readonly name: string
+  readonly file: string
+  readonly args: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+}
+export type Script<Ready> = {
+  readonly pid: number
+  readonly ready: Ready
+  /** Sends one job and waits for its result. @throws {Error} the script's own failure */
+  readonly ask: <Result>(job: object) => Promise<Result>
+}
+export type Processes = {
+  /** Starts a program; its output goes to `<dir>/<name>.log`. */
+  start(program: Program): { readonly pid: number }
+  /** Starts a script of this folder and waits until it has reported. */
+  run<Ready>(script: string, env: NodeJS.ProcessEnv, nodeArgs?: readonly string[]): Promise<Script<Ready>>
+  /** Rejects as soon as one ends that nobody stopped; otherwise never settles. */
+  readonly broken: Promise<never>
+  /** Stops all, the last started first. Never rejects. */
+  stop(): Promise<void>
+}
+
+type Message = { readonly ready?: object; readonly result?: unknown; readonly failure?: string }
+
+const STOP_MS = 15_000
+const LAST_LINES = 8
+// Fd 3 is a pipe from us: when it ends, we are gone, and the program is told to stop.
+const GUARD = '(read -r _ <&3; kill "$$") 2>/dev/null & exec 3<&-; exec "$0" "$@"'
+
+/** @param dir a folder for logs */
+export function createProcesses(dir: string): Processes {
+  const running: ChildProcess[] = []
+  const { promise: broken, reject } = Promise.withResolvers<never>()
+  broken.catch(() => undefined)
+  let stopping = false
+
+  const keep = (child: ChildProcess, name: string, logFile: string): number => {
+    running.push(child)
+    child.once('error', reject)
+    child.once('exit', (code, signal) => {
+      if (!stopping)
+        reject(new Error(`${name} ended (${signal ?? `exit code ${code ?? '?'}`}):\n${lastLines(logFile)}`))
+    })
+    return child.pid ?? 0
+  }
+  return {
+    start({ name, file, args, env }) {
+      const logFile = join(dir, `${name}.log`)
+      const log = openSync(logFile, 'w', 0o600)
+      const child = spawn('/bin/sh', ['-c', GUARD, file, ...args], {
+        stdio: ['ignore', log, log, 'pipe'],
+        detached: true,
+        env,
+      })
+      closeSync(log)
+      return { pid: keep(child, name, logFile) }
+    },
+    async run<Ready>(script: string, env: NodeJS.ProcessEnv, nodeArgs: readonly string[] = []) {
+      const logFile = join(dir, `${script}-${running.length}.log`)
+      const log = openSync(logFile, 'w', 0o600)
+      const child = fork(join(import.meta.dirname, script), [], {
+        stdio: ['ignore', log, log, 'ipc'],
+        env,
+        execArgv: [...nodeArgs],
+      })
+      closeSync(log)
+      const pid = keep(child, script, logFile)
+      const { ready } = await nextMessage(child, broken)
+      return { pid, ready: ready as Ready, ask: <Result>(job: object) => ask<Result>(child, job, broken) }
+    },
+    broken,
+    async stop() {
+      stopping = true
+      for (const child of running.toReversed()) await stopOne(child)
+    },
+  }
+}
+
+async function ask<Result>(child: ChildProcess, job: object, broken: Promise<never>): Promise<Result> {
+  child.send(job)
+  const { result, failure } = await nextMessage(child, broken)
+  if (failure !== undefined) throw new Error(failure)
+  return result as Result
+}
+
+async function nextMessage(child: ChildProcess, broken: Promise<never>): Promise<Message> {
+  const [message] = (await Promise.race([once(child, 'message'), broken])) as [Message]
+  return message
+}
+
+async function stopOne(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined) return
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, 'exit')
+    child.kill('SIGTERM')
+    await Promise.race([exited, delay(STOP_MS, undefined, { ref: false })])
+  }
+  // A program leads a group of its own, which still holds its guard; a script does not.
+  if (child.spawnfile === '/bin/sh') killGroup(child.pid)
+  else child.kill('SIGKILL')
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nothing is left.
+  }
+}
+
+function lastLines(file: string): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-LAST_LINES).join('\n')
+}

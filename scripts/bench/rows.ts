@@ -1,0 +1,34 @@
+// The rows of the bench: one server process each, all alive at once, so that each round can go through all of them.
+
+export type RowName = 'forward' | 'full' | 'traced' | 'write' | 'write-traced' | 'sidecar' | 'quiet'
+
+export type Row = {
+  readonly name: RowName
+  readonly what: string
+  /** What it needs beside the worker. */
+  readonly needs: { readonly opa?: true; readonly collector?: true }
+  /** Variables in which its controller differs from the defaults; undefined: not a controller. */
+  readonly env: NodeJS.ProcessEnv | undefined
+}
+
+export const POLICY = 'policy'
+
+export const ROWS: readonly Row[] = [
+  { name: 'forward', what: 'the same server, only forwarding', needs: {}, env: undefined },
+  {
+    name: 'full',
+    what: 'the whole pipeline as it is by default: embedded engine, fsync, no export',
+    needs: {},
+    env: {},
+  },
+  { name: 'traced', what: 'full, spans exported by OTLP/gRPC', needs: { collector: true }, env: {} },
+  { name: 'write', what: 'full, audit without fsync', needs: {}, env: { CRANK_AUDIT_SYNC: 'write' } },
+  {
+    name: 'write-traced',
+    what: 'full, audit without fsync, spans exported',
+    needs: { collector: true },
+    env: { CRANK_AUDIT_SYNC: 'write' },
+  },
+  { name: 'sidecar', what: 'full, decided by a real OPA over TCP', needs: { opa: true }, env: {} },
+  { name: 'quiet', what: 'full, without a log line per decision', needs: {}, env: { LOG_LEVEL: 'warn' } },
+]

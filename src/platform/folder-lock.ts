@@ -1,0 +1,32 @@
+// One process at a time in a folder. For set-up that two commands may start at once; not for long-lived ownership.
+import { mkdir, rmdir } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const LOCK = '.lock'
+const RETRY_MS = 20
+/** A holder that has not finished after 10 s was killed: its lock is taken over. */
+const MAX_TRIES = 500
+
+/** Makes `folder` (0700) where it is missing, and runs `work` while no other process is in here. */
+export async function withFolderLock<T>(folder: string, work: () => Promise<T>, maxTries = MAX_TRIES): Promise<T> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const lock = path.join(folder, LOCK)
+  for (let tries = 1; tries < maxTries && !(await tryMakeFolder(lock)); tries++) await delay(RETRY_MS)
+  try {
+    return await work()
+  } finally {
+    await rmdir(lock).catch(() => undefined)
+  }
+}
+
+/** Making a folder is atomic on every file system, network ones too. */
+async function tryMakeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder)
+    return true
+  } catch (cause: unknown) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw cause
+  }
+}

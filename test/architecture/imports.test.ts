@@ -1,0 +1,106 @@
+// The tree keeps its shape: imports point one way, no cycle, no default export, and the checks themselves find what is wrong.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { findCycles, scanFolder, scanText } from './import-scan.ts'
+import { foreignPackages, groupOf, wrongImports } from './ranks.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const files = await scanFolder(join(ROOT, 'src'))
+const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+  dependencies: Record<string, string>
+}
+
+describe('the source tree', () => {
+  test('has files to look at, and imports in them', () => {
+    expect(files.length).toBeGreaterThan(50)
+    expect(files.flatMap(({ imports }) => imports).length).toBeGreaterThan(200)
+  })
+
+  test('imports point from the request towards the words of the domain, never back', () => {
+    expect(wrongImports(files)).toEqual([])
+  })
+
+  test('has no import cycle', () => {
+    expect(findCycles(files)).toEqual([])
+  })
+
+  test('has no default export', () => {
+    expect(files.filter(({ hasDefaultExport }) => hasDefaultExport).map(({ path }) => path)).toEqual([])
+  })
+
+  test('imports only packages that an installed copy has', () => {
+    const installed = (name: string): boolean => name.startsWith('node:') || name in manifest.dependencies
+    expect(foreignPackages(files, installed)).toEqual([])
+  })
+
+  test('keeps the words of the domain free of everything but schemas and random numbers', () => {
+    const core = files.filter(({ path }) => groupOf(path) === 'core')
+    expect(core).not.toEqual([])
+    expect(foreignPackages(core, (name) => ['typebox', 'node:crypto'].includes(name))).toEqual([])
+  })
+
+  test('keeps the request path free of any framework', () => {
+    const pipeline = files.filter(({ path }) => path === 'controller/pipeline.ts')
+    expect(pipeline).toHaveLength(1)
+    expect(foreignPackages(pipeline, () => false)).toEqual([])
+  })
+
+  test('reads process.env in platform/env.ts and in the command line only', () => {
+    const readers = files.filter(({ text }) => /\bprocess\.env\b/.test(text.replaceAll(/^\s*(\/\/|\*|\/\*).*$/gm, '')))
+    expect(readers.map(({ path }) => path).filter((path) => groupOf(path) !== 'cli')).toEqual(['platform/env.ts'])
+  })
+})
+
+describe('the check', () => {
+  const planted: readonly [what: string, path: string, text: string][] = [
+    ['core that imports platform', 'core/a.ts', "import { x } from '../platform/env.ts'"],
+    ['platform that imports the controller', 'platform/a.ts', "import { x } from '../controller/call.ts'"],
+    ['policy that imports audit', 'controller/policy/a.ts', "import type { X } from '../audit/event.ts'"],
+    ['identity that imports routing', 'controller/identity/a.ts', "import { x } from '../routing/select.ts'"],
+    ['a step that imports the pipeline', 'controller/steps/a.ts', "export { x } from '../pipeline.ts'"],
+    ['the pipeline that imports a route', 'controller/pipeline.ts', "const x = await import('./routes/route.ts')"],
+    ['a route that imports the server', 'controller/routes/a.ts', "type X = import('../server.ts').ServerOptions"],
+    ['the server that imports main', 'controller/server.ts', "import { x } from './main.ts'"],
+    ['the controller that imports the worker runtime', 'controller/main.ts', "import { x } from '../worker/sse.ts'"],
+    ['the worker runtime that imports the controller', 'worker/a.ts', "import { x } from '../controller/call.ts'"],
+    ['a worker that imports platform', 'workers/a.ts', "import { x } from '../platform/env.ts'"],
+    ['the controller that imports a worker', 'controller/main.ts', "import { x } from '../workers/registry.ts'"],
+    ['the worker runtime that imports the command line', 'worker/a.ts', "import { x } from '../cli/exit.ts'"],
+    ['a file of the controller that nobody gave a rank', 'controller/new.ts', ''],
+    ['a folder that nobody gave a rank', 'helpers/a.ts', ''],
+  ]
+  for (const [what, path, text] of planted) {
+    test(`finds ${what}`, () => {
+      expect(wrongImports([scanText(path, text)])).toHaveLength(1)
+    })
+  }
+
+  test('names file, line and both sides', () => {
+    const file = scanText('core/a.ts', "// why\nimport { x } from '../platform/env.ts'")
+    expect(wrongImports([file])).toEqual(['core/a.ts:2 imports platform/env.ts: core may not import platform'])
+  })
+
+  test('finds a cycle of three, and none among types', () => {
+    const a = scanText('core/a.ts', "import { b } from './b.ts'")
+    const b = scanText('core/b.ts', "import { c } from './c.ts'")
+    const back = scanText('core/c.ts', "import { a } from './a.ts'")
+    const typesBack = scanText('core/c.ts', "import type { A } from './a.ts'\nexport type { B } from './a.ts'")
+    expect(findCycles([a, b, back])).toEqual([['core/a.ts', 'core/b.ts', 'core/c.ts', 'core/a.ts']])
+    expect(findCycles([a, b, typesBack])).toEqual([])
+  })
+
+  for (const text of ['export default 1', 'const x = 1\nexport { x as default }', 'export default function f() {}']) {
+    test(`finds the default export in ${JSON.stringify(text)}`, () => {
+      expect(scanText('core/a.ts', text).hasDefaultExport).toBe(true)
+    })
+  }
+
+  test('finds a package that only the tests have', () => {
+    const file = scanText('platform/a.ts', "import { parse } from 'yaml'\nimport '@grpc/grpc-js/x'\nimport './b.ts'")
+    expect(foreignPackages([file], () => false)).toEqual([
+      'platform/a.ts:1 imports yaml',
+      'platform/a.ts:2 imports @grpc/grpc-js',
+    ])
+  })
+})

@@ -1,0 +1,80 @@
+// The order of the steps is the promise: nothing happens before its record is durable.
+import { describe, expect, test } from 'vitest'
+import { AppError } from '../../src/core/errors.ts'
+import type { RouteCall, RouteOutcome, Verdict } from '../../src/controller/call.ts'
+import { createPipeline, type Steps } from '../../src/controller/pipeline.ts'
+
+const call = {} as RouteCall
+const common = { mode: 'enforce', grounds: [], exception: null, policyVersion: '1' } as const
+const allow = { decision: { ...common, decision: 'allow', reasons: [] } } as unknown as Verdict
+const deny = {
+  decision: { ...common, decision: 'deny', reasons: [{ code: 'capability_not_declared', message: 'no' }] },
+} as unknown as Verdict
+const trouble = { decision: undefined, error: new AppError('policy_engine_unavailable') } as unknown as Verdict
+const completed = { outcome: 'completed', status: 200, error: undefined } as RouteOutcome
+
+function setup(steps: Partial<Steps> = {}) {
+  const done: string[] = []
+  const note =
+    <T>(name: string, value: T) =>
+    () => {
+      done.push(name)
+      return value
+    }
+  const route = createPipeline({
+    judge: note('judge', Promise.resolve(allow)),
+    recordVerdict: note('recordVerdict', Promise.resolve()),
+    forward: note('forward', Promise.resolve(completed)),
+    recordOutcome: note('recordOutcome', undefined),
+    ...steps,
+  })
+  return { route, done }
+}
+
+describe('the pipeline', () => {
+  test('decides, records, forwards, records again', async () => {
+    const { route, done } = setup()
+    await route(call)
+    expect(done).toEqual(['judge', 'recordVerdict', 'forward', 'recordOutcome'])
+  })
+
+  test('waits for the record before it forwards', async () => {
+    let durable: () => void = () => undefined
+    const { route, done } = setup({ recordVerdict: () => new Promise((resolve) => (durable = resolve)) })
+    const routed = route(call)
+    await new Promise(setImmediate)
+    expect(done).toEqual(['judge'])
+    durable()
+    await routed
+    expect(done).toEqual(['judge', 'forward', 'recordOutcome'])
+  })
+
+  test('does not forward without a record, whatever the policy said', async () => {
+    const { route, done } = setup({ recordVerdict: () => Promise.reject(new AppError('audit_unavailable')) })
+    await expect(route(call)).rejects.toMatchObject({ code: 'audit_unavailable' })
+    expect(done).toEqual(['judge'])
+  })
+
+  test('records a denial and ends with the sentence and code of the policy', async () => {
+    const { route, done } = setup({ judge: () => Promise.resolve(deny) })
+    await expect(route(call)).rejects.toMatchObject({
+      code: 'capability_access_denied',
+      message: 'no',
+      reasonCode: 'capability_not_declared',
+    })
+    expect(done).toEqual(['recordVerdict'])
+  })
+
+  test('records trouble and ends with it', async () => {
+    const { route, done } = setup({ judge: () => Promise.resolve(trouble) })
+    await expect(route(call)).rejects.toMatchObject({ code: 'policy_engine_unavailable' })
+    expect(done).toEqual(['recordVerdict'])
+  })
+
+  test('records the outcome before it tells the caller of a failure', async () => {
+    const error = new AppError('worker_timeout')
+    const { route, done } = setup({ forward: () => Promise.resolve({ ...completed, outcome: 'timeout', error }) })
+    await expect(route(call)).rejects.toBe(error)
+    expect(done).toEqual(['judge', 'recordVerdict', 'recordOutcome'])
+  })
+})

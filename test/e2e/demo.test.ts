@@ -1,0 +1,161 @@
+// `npm run demo` end to end, as scripts/bootstrap.js starts it; what .ci/run relies on.
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { describe, expect, test } from 'vitest'
+import { opaArguments } from '../../scripts/demo/opa.ts'
+import { until } from '../fixtures/until.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const LIMIT_MS = 90_000
+
+function start(...args: string[]): ChildProcess {
+  return spawn(process.execPath, ['scripts/demo.ts', ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+async function run(...args: string[]) {
+  const child = start(...args)
+  const [stdout, stderr] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')])
+  return { code: child.exitCode, stdout, stderr }
+}
+
+/** The demo, up and with its calls made. */
+async function startAndWait() {
+  const child = start('--port', '0')
+  const seen = { out: '', err: '' }
+  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (seen.out += chunk))
+  child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (seen.err += chunk))
+  const closed = once(child, 'close')
+  await until('the demo is up', () => child.exitCode !== null || seen.out.includes('Ctrl-C stops'), LIMIT_MS)
+  return { child, seen, closed, processes: descendants(child.pid!) }
+}
+
+type Process = { readonly pid: number; readonly command: string }
+
+function descendants(pid: number): Process[] {
+  const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n')
+  const all = rows.map((row) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(row) ?? [])
+  const below = (parent: number): Process[] =>
+    all
+      .filter(([, , ppid]) => Number(ppid) === parent)
+      .flatMap(([, id, , command = '']) => [{ pid: Number(id), command }, ...below(Number(id))])
+  return below(pid)
+}
+
+const areGone = (processes: readonly Process[]) => processes.every(({ pid }) => !existsSync(`/proc/${pid}`))
+const stateDirOf = (out: string) => join(ROOT, /Logs are in (\S+)\/logs/.exec(out)?.[1] ?? 'missing')
+
+describe('npm run demo -- --once --json --port 0', () => {
+  test.each([
+    { flags: [], engine: 'opa-wasm' },
+    { flags: ['--opa'], engine: 'opa-http' },
+  ])(
+    'prints one JSON object: one call allowed, one denied, one streamed, all recorded and counted ($engine)',
+    async ({ flags, engine }) => {
+      const { code, stdout, stderr } = await run('--once', '--json', '--port', '0', ...flags)
+      expect({ code, stderr }).toMatchObject({ code: 0 })
+      const id = expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/)
+      const trace = expect.stringMatching(/^[0-9a-f]{32}$/)
+      expect(JSON.parse(stdout)).toEqual({
+        allowed: {
+          status: 200,
+          body: expect.objectContaining({ greeting: 'Hello, mesh!' }),
+          decision_id: id,
+          trace_id: trace,
+        },
+        denied: {
+          status: 403,
+          body: expect.objectContaining({
+            error: 'capability_access_denied',
+            reason: expect.stringContaining('not authorized'),
+          }),
+          decision_id: id,
+          trace_id: trace,
+        },
+        streamed: { status: 200, events: 4, first_event_ms: expect.any(Number), decision_id: id, trace_id: trace },
+        audit: { file: expect.stringContaining('audit.jsonl'), records: expect.any(Number), verified: true },
+        metrics: { allow: 2, deny: 1 },
+        engine,
+      })
+    },
+    LIMIT_MS,
+  )
+})
+
+describe('npm run demo', () => {
+  test(
+    'shows the calls and the commands to go on with, and a signal drains everything and exits 0',
+    async () => {
+      const { child, seen, closed, processes } = await startAndWait()
+      expect(processes.filter(({ command }) => command.includes('crank.js'))).not.toEqual([])
+      for (const part of ['Hello, mesh!', 'not authorized', 'event 4', 'hash chain whole', 'curl --cacert', '403']) {
+        expect(seen.out).toContain(part)
+      }
+      expect(seen.out).toMatch(/npm run crank -- invoke convert document_to_pdf --as streaming --controller-url https:/)
+      expect(seen.out).toContain('npm run crank -- audit tail -f --deny')
+      child.kill('SIGINT')
+      await closed
+      expect(child.exitCode).toBe(0)
+      expect(areGone(processes)).toBe(true)
+      expect(existsSync(stateDirOf(seen.out))).toBe(false)
+    },
+    LIMIT_MS,
+  )
+
+  test(
+    'takes its processes with it when it is killed without warning',
+    async () => {
+      const { child, seen, closed, processes } = await startAndWait()
+      child.kill('SIGKILL')
+      await closed
+      await until('all processes are gone', () => areGone(processes))
+      execFileSync('rm', ['-r', stateDirOf(seen.out)])
+    },
+    LIMIT_MS,
+  )
+
+  test(
+    'says which process died, shows the end of its log, and stops the others',
+    async () => {
+      const { child, seen, closed, processes } = await startAndWait()
+      const victim = processes.find(({ command }) => /crank\.js worker streaming$/.test(command))!
+      process.kill(victim.pid, 'SIGKILL')
+      await closed
+      expect(child.exitCode).toBe(1)
+      expect(seen.err).toContain('worker-streaming ended unexpectedly (SIGKILL)')
+      expect(seen.err).toContain('"event":"worker_ready"')
+      expect(areGone(processes)).toBe(true)
+    },
+    LIMIT_MS,
+  )
+
+  test('names a port that is taken, and the way out', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    const { code, stdout, stderr } = await run('--once', '--port', String(port))
+    server.close()
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(new RegExp(`^Port ${port} is taken, .*npm run demo -- --port 0\\n$`))
+  })
+
+  test('answers an unknown option with 2 and what there is', async () => {
+    const { code, stderr } = await run('--jsno')
+    expect(code).toBe(2)
+    expect(stderr).toContain('[--once] [--json] [--opa] [--port <n>]')
+  })
+})
+
+test('the sidecar of the demo gets the arguments of the compose file, with folders and addresses of this machine', () => {
+  const compose = readFileSync(join(ROOT, 'docker-compose.policy.yml'), 'utf8')
+  const args = opaArguments(compose, { policyDir: '/p', url: 'unix:///s', diagnosticUrl: 'unix:///d' })
+  expect(args.slice(0, 2)).toEqual(['run', '--server'])
+  expect(args).toContain('--addr=unix:///s')
+  expect(args).toContain('--authorization=basic')
+  expect(args).toContain('/p/capability_access.rego')
+  expect(args).toContain('exceptions:/p/data/exceptions.json')
+  expect(args.join(' ')).not.toMatch(/\/policies|0\.0\.0\.0/)
+})

@@ -1,0 +1,113 @@
+// What a controller refuses to start with: exit code 2 and a sentence that says what to do, never a half-started process.
+import { appendFile, readFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { verifyAudit } from '../../src/controller/audit/verify.ts'
+import { runController, startControllerProcess } from '../fixtures/controller-process.ts'
+import { createParties, readAuditLines, type Parties } from '../fixtures/parties.ts'
+import { copyPolicies, POLICY_DIR } from '../fixtures/policy-dir.ts'
+
+let parties: Parties
+let env: NodeJS.ProcessEnv
+beforeAll(async () => {
+  parties = await createParties()
+  env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir }
+})
+afterAll(() => parties.close())
+
+describe('a controller refuses to start', () => {
+  const switches: [NodeJS.ProcessEnv, string][] = [
+    [{ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, 'NODE_TLS_REJECT_UNAUTHORIZED=0: would accept any certificate'],
+    [{ SSLKEYLOGFILE: '/dev/null' }, 'SSLKEYLOGFILE: would write the session keys to a file'],
+    [{ NODE_OPTIONS: '--tls-min-v1.0' }, '--tls-min-v1.0 in NODE_OPTIONS: would allow TLS 1.0'],
+    [{ NODE_OPTIONS: '--insecure-http-parser' }, '--insecure-http-parser in NODE_OPTIONS: would accept malformed HTTP'],
+  ]
+  for (const [weakening, sentence] of switches) {
+    test(`with ${Object.entries(weakening).flat().join('=')}`, async () => {
+      const { code, stdout, stderr } = await runController({ ...env, ...weakening })
+      expect(stderr).toContain(sentence)
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    })
+  }
+
+  test('with a bad configuration, naming all its faults at once', async () => {
+    const faulty = { CRANK_PORT: 'abc', OPA_TIMEOUT_MS: '0', HTTPS_ONLY: 'false', CRANK_AUDIT_SYNC: 'sometimes' }
+    const { code, stderr } = await runController({ ...faulty, OPA_URL: 'ftp://opa' })
+    expect(code).toBe(2)
+    for (const [name, value] of Object.entries(faulty)) expect(stderr).toContain(`${name}="${value}": must be`)
+    for (const name of ['CRANK_TLS_CERT', 'CRANK_TLS_KEY', 'CRANK_TLS_BUNDLE']) {
+      expect(stderr).toContain(`${name} is not set`)
+    }
+    expect(stderr).toContain('OPA_URL="ftp://opa"')
+    expect(stderr).not.toMatch(/\n\s+at /)
+  })
+
+  for (const name of ['CRANK_PORT', 'CRANK_ADMIN_PORT']) {
+    test(`on a port that is taken, saying how to choose another with ${name}`, async () => {
+      const other = createServer().listen(0, '127.0.0.1')
+      await once(other, 'listening')
+      const { port } = other.address() as AddressInfo
+      const { code, stderr } = await runController({ ...env, [name]: String(port) })
+      expect(stderr).toContain(`${name}="${port}": port ${port} on 127.0.0.1 is in use`)
+      expect(stderr).toContain(`choose another with ${name}`)
+      expect(code).toBe(2)
+      other.close()
+    })
+  }
+
+  test('with a policy.wasm that was not built from the Rego beside it, naming the command that builds it', async () => {
+    const rego = await readFile(join(POLICY_DIR, 'common.rego'), 'utf8')
+    await using policies = await copyPolicies({ 'common.rego': `${rego}\n# changed\n` })
+    const { code, stderr } = await runController({ ...env, CRANK_POLICY_DIR: policies.dir })
+    expect(stderr).toContain('was not built from the Rego beside it')
+    expect(stderr).toContain('npm run build:policy')
+    expect(code).toBe(2)
+  })
+
+  test("with another identity than the controller's", async () => {
+    const { code, stderr } = await runController({ ...env, ...(await parties.tlsEnv('worker/streaming')) })
+    expect(stderr).toContain('CRANK_TLS_CERT holds spiffe://crank.local/worker/streaming')
+    expect(code).toBe(2)
+  })
+
+  test('on an audit file that another controller writes, naming the file; the other one goes on', async () => {
+    const file = join(parties.dir, 'shared.jsonl')
+    const first = await startControllerProcess({ ...env, CRANK_AUDIT_FILE: file })
+    const { code, stderr } = await runController({ ...env, CRANK_AUDIT_FILE: file })
+    expect(stderr).toContain(`audit file ${file} is in use: another controller writes it`)
+    expect(code).toBe(2)
+    expect((await fetch(`${first.adminOrigin}/readyz`)).status).toBe(200)
+    expect(await first.stop('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(await verifyAudit(file)).toMatchObject({ ok: true, tornTailBytes: 0 })
+  })
+
+  test('on an audit file whose last record was changed', async () => {
+    const file = join(parties.dir, 'changed.jsonl')
+    await appendFile(file, '{"not":"a record"}\n')
+    const { code, stderr } = await runController({ ...env, CRANK_AUDIT_FILE: file })
+    expect(stderr).toContain(file)
+    expect(stderr).not.toMatch(/\n\s+at /)
+    expect(code).toBe(2)
+  })
+})
+
+test('a torn last line, as a crash leaves it, is cut off at the start, logged and recorded', async () => {
+  const file = join(parties.dir, 'torn.jsonl')
+  const first = await startControllerProcess({ ...env, CRANK_AUDIT_FILE: file })
+  await first.stop('SIGKILL')
+  const torn = '{"v":1,"seq":2,"prev":"'
+  await appendFile(file, torn)
+  expect(await verifyAudit(file)).toMatchObject({ tornTailBytes: torn.length })
+  const second = await startControllerProcess({ ...env, CRANK_AUDIT_FILE: file })
+  expect(await second.stop('SIGTERM')).toEqual({ code: 0, signal: null })
+  expect(second.log).toContainEqual(expect.objectContaining({ event: 'audit_repaired', bytes_removed: torn.length }))
+  expect((await readAuditLines(file)).map(({ event }) => event)).toEqual([
+    'controller_started',
+    'audit_repaired',
+    'controller_started',
+    'controller_stopped',
+  ])
+  expect(await verifyAudit(file)).toMatchObject({ ok: true, tornTailBytes: 0 })
+})

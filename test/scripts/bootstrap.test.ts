@@ -1,0 +1,159 @@
+// The bootstrap on a small project of its own: the real scripts, a stand-in for npm, no network.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fitNode, isNodeFit, projectNode } from '../../bin/node-24.js'
+import { areDependenciesCurrent, planFor, stampDependencies } from '../../scripts/bootstrap.js'
+import { until } from '../fixtures/until.ts'
+
+const REPOSITORY = join(import.meta.dirname, '../..')
+/** Notes how it was called; makes node_modules, or fails where the lock file says so. */
+const FAKE_NPM = `
+  const { appendFileSync, mkdirSync, readFileSync } = require('node:fs')
+  appendFileSync('npm-calls', process.argv.slice(2).join(' ') + '\\n')
+  console.log('npm talks on stdout')
+  if (readFileSync('package-lock.json', 'utf8') === 'broken') process.exit(1)
+  mkdirSync('node_modules', { recursive: true })`
+const FAKE_DEMO = `
+  process.on('SIGTERM', () => { console.log('drained'); process.exit(7) })
+  console.log(JSON.stringify(process.argv.slice(2)))
+  if (process.argv[2] === 'wait') setInterval(() => {}, 1000)
+  else process.exitCode = 5`
+
+let root = ''
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'crank-bootstrap-'))
+  await mkdir(join(root, 'scripts'))
+  await cp(join(REPOSITORY, 'bin'), join(root, 'bin'), { recursive: true })
+  await cp(join(REPOSITORY, 'scripts/bootstrap.js'), join(root, 'scripts/bootstrap.js'))
+  await writeFile(join(root, 'package.json'), '{"type":"module"}')
+  await writeFile(join(root, 'package-lock.json'), 'one')
+  await writeFile(join(root, 'npm.cjs'), FAKE_NPM)
+  await writeFile(join(root, 'npm-cli.js'), "import './npm.cjs'")
+  await writeFile(join(root, 'scripts/demo.ts'), FAKE_DEMO)
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+function start(...args: string[]): ChildProcess {
+  return spawn(process.execPath, ['scripts/bootstrap.js', ...args], {
+    cwd: root,
+    env: { PATH: process.env['PATH'], npm_execpath: join(root, 'npm-cli.js') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+async function run(...args: string[]) {
+  const child = start(...args)
+  const [stdout, stderr] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')])
+  return { code: child.exitCode, stdout, stderr }
+}
+
+const npmCalls = async () => (await readFile(join(root, 'npm-calls'), 'utf8')).trim().split('\n')
+
+describe('dependencies', () => {
+  test('are missing without node_modules', () => {
+    expect(areDependenciesCurrent(root)).toBe(false)
+  })
+
+  test('are current while the stamp holds the hash of the lock file', async () => {
+    await mkdir(join(root, 'node_modules'))
+    stampDependencies(root)
+    expect(areDependenciesCurrent(root)).toBe(true)
+    await writeFile(join(root, 'package-lock.json'), 'two')
+    expect(areDependenciesCurrent(root)).toBe(false)
+  })
+
+  test('that npm ci brought in by hand count until the lock file is newer', async () => {
+    await mkdir(join(root, 'node_modules'))
+    await writeFile(join(root, 'node_modules/.package-lock.json'), '{}')
+    await utimes(join(root, 'package-lock.json'), 1000, 1000)
+    expect(areDependenciesCurrent(root)).toBe(true)
+    await utimes(join(root, 'node_modules/.package-lock.json'), 999, 999)
+    expect(areDependenciesCurrent(root)).toBe(false)
+  })
+
+  test('are installed once, and again when the lock file has changed', async () => {
+    await run('demo')
+    await run('demo')
+    expect(await npmCalls()).toHaveLength(1)
+    await writeFile(join(root, 'package-lock.json'), 'two')
+    await run('demo')
+    expect(await npmCalls()).toEqual(Array(2).fill('ci --loglevel=error --ignore-scripts --no-audit --no-fund'))
+  })
+
+  test('that cannot be installed end in a sentence with the way out, and are tried again', async () => {
+    await writeFile(join(root, 'package-lock.json'), 'broken')
+    const { code, stdout, stderr } = await run('demo')
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('npm ci failed')
+    expect(stderr).toContain('Without a network, copy node_modules/')
+    await run('demo')
+    expect(await npmCalls()).toHaveLength(2)
+  })
+})
+
+describe('the program', () => {
+  test('gets its arguments, has stdout to itself, and its exit code is passed on', async () => {
+    const { code, stdout, stderr } = await run('demo', '--once', '--json')
+    expect({ code, stdout }).toEqual({ code: 5, stdout: '["--once","--json"]\n' })
+    expect(stderr).toContain('Installing the dependencies')
+  })
+
+  test('gets the signals, and the bootstrap waits for it', async () => {
+    const child = start('demo', 'wait')
+    let out = ''
+    child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+    await until('the program runs', () => out.includes('wait'))
+    child.kill('SIGTERM')
+    await once(child, 'close')
+    expect(child.exitCode).toBe(7)
+    expect(out).toContain('drained')
+  })
+
+  test('that does not exist is answered with what there is', async () => {
+    const { code, stderr } = await run('demos')
+    expect(code).toBe(2)
+    expect(stderr).toContain('setup|test|demo|bench|crank')
+  })
+
+  test('is the script of that name; test and setup also see to the native tools', () => {
+    expect(planFor('demo', ['--once'])).toEqual({ tools: [], run: ['scripts/demo.ts', '--once'] })
+    expect(planFor('bench', [])?.run).toEqual(['scripts/bench.ts'])
+    expect(planFor('crank', ['check'])?.run).toEqual(['bin/crank.js', 'check'])
+    expect(planFor('setup', [])).toEqual({ tools: ['opa', 'regal'], run: undefined })
+    expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal'] })
+    expect(planFor('test', ['test/core'])?.npm).toEqual(['run', 'check', '--loglevel=notice', '--', 'test/core'])
+  })
+})
+
+describe('the Node to go on with', () => {
+  test.each([
+    ['20.20.2', false],
+    ['24.10.0', false],
+    ['24.11.0', true],
+    ['24.21.0', true],
+    ['26.0.0', true],
+  ])('%s fits: %s', (version, fits) => {
+    expect(isNodeFit(version)).toBe(fits)
+  })
+
+  test('is the running one where it fits', () => {
+    expect(fitNode(join(root, 'package.json'))).toBe(process.execPath)
+  })
+
+  test('is else the one that came with the dependencies', async () => {
+    const manifest = join(root, `node_modules/node-${process.platform}-${process.arch}/package.json`)
+    const binary = join(manifest, '../bin/node')
+    await mkdir(join(binary, '..'), { recursive: true })
+    await writeFile(manifest, '{"version":"24.21.0"}')
+    expect(projectNode(join(root, 'package.json'))).toBeUndefined()
+    await writeFile(binary, '')
+    expect(projectNode(join(root, 'package.json'))).toBe(binary)
+    await writeFile(manifest, '{"version":"24.10.0"}')
+    expect(projectNode(join(root, 'package.json'))).toBeUndefined()
+  })
+})
