@@ -5,7 +5,7 @@ import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'
 import { measurePolicy, measureRoutes } from './bench/measure.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
-import { machine, tables, type Report } from './bench/report.ts'
+import { failedRows, machine, tables, type Report } from './bench/report.ts'
 import { POLICY, ROWS } from './bench/rows.ts'
 import { isStop, say } from './demo/errors.ts'
 
@@ -21,7 +21,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (process.platform !== 'linux') throw new UsageError('the bench reads CPU times from /proc: it runs on Linux only')
   const report = await run(options, stopOnSignal())
   process.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : tables(report))
-  return 0
+  return failedRows(report.routes).length === 0 ? 0 : 1
 }
 
 async function run({ only, rounds, amounts, quick, cpuProf }: Options, stop: AbortSignal): Promise<Report> {

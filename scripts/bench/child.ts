@@ -1,14 +1,14 @@
 // The side of a process that the bench has started: it reports once, answers jobs, and ends with the bench.
 
-/** Tells the bench that this process is up. From then on it ends as soon as the bench does, however that came about. */
-export function reportReady(facts: object): void {
+/** Tells the bench that this process is up, and the port if it listens. From then on it ends as soon as the bench does, however that came about. */
+export function reportReady(port = 0): void {
   process.on('disconnect', () => process.exit())
   process.on('SIGINT', () => undefined) // Ctrl-C reaches the whole group; the bench stops us in order.
-  process.send?.({ ready: facts })
+  process.send?.({ port })
 }
 
 /** Does one job after the other; a failure is told to the bench, not fatal here. */
-export function answerJobs<Job, Result>(work: (job: Job) => Promise<Result>): void {
+export function answerJobs<Job>(work: (job: Job) => Promise<object>): void {
   process.on('message', (job: Job) => {
     work(job).then(
       (result) => process.send?.({ result }),

@@ -3,9 +3,10 @@
 import { once } from 'node:events'
 import { connect, type ConnectionOptions } from 'node:tls'
 
+type OnAnswer = (isOk: boolean) => void
 export type Connection = {
-  /** One request at a time; `onAnswer` is called when its answer is whole. */
-  readonly send: (request: Buffer, onAnswer: () => void) => void
+  /** One request at a time; `onAnswer` is called when its answer is whole, and told whether it was a 200. */
+  readonly send: (request: Buffer, onAnswer: OnAnswer) => void
   readonly close: () => void
 }
 
@@ -13,12 +14,13 @@ const END_OF_HEADERS = '\r\n\r\n'
 const OK = 'HTTP/1.1 200 '
 const LENGTH = /\r\ncontent-length: *(\d+)/i
 
-/** Opens a connection to loopback. `onFault` is told of everything that is not a 200 with a length. */
+/** Opens a connection to loopback. `onFault` is told when it cannot go on: it broke, or an answer has no length. */
 export async function openConnection(options: ConnectionOptions, onFault: (error: Error) => void): Promise<Connection> {
   const socket = connect({ ...options, host: '127.0.0.1', minVersion: 'TLSv1.3', checkServerIdentity: () => undefined })
   socket.setNoDelay(true)
   await once(socket, 'secureConnect')
-  let waiting: (() => void) | undefined
+  let waiting: OnAnswer | undefined
+  let isOk = false
   let head = ''
   let bodyLeft = -1
 
@@ -26,14 +28,15 @@ export async function openConnection(options: ConnectionOptions, onFault: (error
     const answered = waiting
     waiting = undefined
     bodyLeft = -1
-    answered?.()
+    answered?.(isOk)
   }
   const readHead = (chunk: Buffer): void => {
     head += chunk.toString('latin1')
     const end = head.indexOf(END_OF_HEADERS)
     if (end === -1) return
     const length = LENGTH.exec(head.slice(0, end))?.[1]
-    if (!head.startsWith(OK) || length === undefined) onFault(new Error(`unexpected answer: ${head.slice(0, 2000)}`))
+    if (length === undefined) onFault(new Error(`an answer without a length: ${head.slice(0, 1000)}`))
+    isOk = head.startsWith(OK)
     bodyLeft = Number(length) - (head.length - end - END_OF_HEADERS.length)
     head = ''
   }

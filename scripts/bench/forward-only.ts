@@ -68,4 +68,4 @@ const app = await createServer({
   onClientError: nothing,
 })
 await app.listen({ host: '127.0.0.1', port: 0 })
-reportReady({ port: (app.server.address() as AddressInfo).port })
+reportReady((app.server.address() as AddressInfo).port)

@@ -22,7 +22,7 @@ const identity = {
   ca: readFileSync(config.CRANK_TLS_BUNDLE),
 }
 
-reportReady({})
+reportReady()
 answerJobs(run)
 
 async function run(job: LoadJob): Promise<LoadResult> {

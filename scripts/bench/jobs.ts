@@ -25,9 +25,13 @@ export type LoadJob = {
   readonly pids: Pids
 }
 
-/** `cpuUs`: CPU microseconds per request of each process; `seconds`: the measured part. */
+/**
+ * `cpuUs`: CPU microseconds per request of each process; `seconds`: the measured part; `failed`: answers other than 200,
+ * which must be none for a figure to count.
+ */
 export type LoadResult = {
   readonly requests: number
+  readonly failed: number
   readonly seconds: number
   readonly cpuUs: Readonly<Record<string, number>>
   readonly latencyMs: Latency
@@ -42,4 +46,4 @@ export type PolicyJob = {
   readonly pids: Pids
 }
 
-export type PolicyResult = Omit<LoadResult, 'requests'> & { readonly decisions: number }
+export type PolicyResult = Omit<LoadResult, 'requests' | 'failed'> & { readonly decisions: number }

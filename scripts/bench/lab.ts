@@ -17,8 +17,8 @@ export type Target = { readonly row: Row; readonly port: number; readonly pids: 
 
 export type Lab = AsyncDisposable & {
   readonly targets: readonly Target[]
-  readonly generator: Script<object>
-  readonly policy: Script<object>
+  readonly generator: Script
+  readonly policy: Script
   readonly policyDir: string
   readonly opa: { readonly url: string; readonly pid: number } | undefined
   /** Settles as `work` does, or rejects as soon as a process dies. */
@@ -26,7 +26,6 @@ export type Lab = AsyncDisposable & {
 }
 
 type Needs = { readonly rows: readonly Row[]; readonly opa: boolean; readonly cpuProf: string | undefined }
-type Ready = { readonly port: number }
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const POLICY_DIR = join(ROOT, 'policies')
@@ -57,13 +56,11 @@ export async function openLab(needs: Needs): Promise<Lab> {
 
 async function startParts({ rows, opa: needsOpa, cpuProf }: Needs, dir: string, processes: Processes) {
   const identities = await mintIdentities(join(dir, 'pki'))
-  const worker = await processes.run<Ready>('worker.ts', identities['worker-hello-world'])
-  const generator = await processes.run<object>('generator.ts', identities['worker-streaming'])
-  const policy = await processes.run<object>('policy.ts', {})
+  const worker = await processes.run('worker.ts', identities['worker-hello-world'])
+  const generator = await processes.run('generator.ts', identities['worker-streaming'])
+  const policy = await processes.run('policy.ts', {})
   const opa = needsOpa ? await startOpa(processes) : undefined
-  const collector = rows.some(({ needs }) => needs.collector)
-    ? await processes.run<Ready>('otlp-sink.ts', {})
-    : undefined
+  const collector = rows.some(({ needs }) => needs.collector) ? await processes.run('otlp-sink.ts', {}) : undefined
   const targets: Target[] = []
   for (const row of rows) {
     const profile = cpuProf === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(cpuProf, row.name)}`]
@@ -71,10 +68,11 @@ async function startParts({ rows, opa: needsOpa, cpuProf }: Needs, dir: string, 
       ...identities.controller,
       CRANK_POLICY_DIR: POLICY_DIR,
       CRANK_STATE_DIR: join(dir, row.name),
+      OPA_TIMEOUT_MS: '60000',
       CRANK_HEARTBEAT_INTERVAL_MS: String(HEARTBEAT_INTERVAL_MS),
       ...row.env,
       ...(row.needs.opa && { OPA_URL: opa?.url }),
-      ...(row.needs.collector && { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector?.ready.port ?? 0}` }),
+      ...(row.needs.collector && { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector?.port ?? 0}` }),
     }
     const server =
       row.env === undefined
@@ -82,7 +80,7 @@ async function startParts({ rows, opa: needsOpa, cpuProf }: Needs, dir: string, 
         : await startController(processes, row, env, profile)
     await registerWorker({
       port: server.port,
-      workerPort: worker.ready.port,
+      workerPort: worker.port,
       identity: identities['worker-hello-world'],
     })
     targets.push({
@@ -121,8 +119,7 @@ async function startOpa(processes: Processes): Promise<{ url: string; pid: numbe
 }
 
 async function startForwarding(processes: Processes, env: NodeJS.ProcessEnv, nodeArgs: readonly string[]) {
-  const { pid, ready } = await processes.run<Ready>('forward-only.ts', env, nodeArgs)
-  return { pid, port: ready.port }
+  return processes.run('forward-only.ts', env, nodeArgs)
 }
 
 async function startController(

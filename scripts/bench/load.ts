@@ -21,9 +21,9 @@ export function closedLoop(
   const ask = (connection: Connection): void => {
     if (sent === total) return
     const started = performance.now()
-    connection.send(requestAt(sent++), () => {
+    connection.send(requestAt(sent++), (isOk) => {
       if (answered === job.ramp) meter = startMeter(job)
-      if (answered >= job.ramp) meter.answered(performance.now() - started)
+      if (answered >= job.ramp) meter.answered(performance.now() - started, isOk)
       answered += 1
       if (answered === total) resolve(meter.stop())
       else ask(connection)
@@ -54,8 +54,8 @@ export async function openLoop(
       const connection = idle.pop()
       if (connection === undefined) return
       const dueMs = startedMs + ((sent + 1) * 1000) / job.rate
-      connection.send(requestAt(sent++), () => {
-        meter.answered(performance.now() - dueMs)
+      connection.send(requestAt(sent++), (isOk) => {
+        meter.answered(performance.now() - dueMs, isOk)
         answered += 1
         idle.push(connection)
         if (answered === job.requests) resolve(meter.stop())
@@ -71,17 +71,22 @@ export async function openLoop(
   }
 }
 
-type Meter = { readonly answered: (latencyMs: number) => void; readonly stop: () => LoadResult }
+type Meter = { readonly answered: (latencyMs: number, isOk: boolean) => void; readonly stop: () => LoadResult }
 
 function startMeter({ requests, pids }: LoadJob): Meter {
   const latencies = new Float64Array(requests)
   let count = 0
+  let failed = 0
   const cpu = cpuTimes(pids)
   const startedMs = performance.now()
   return {
-    answered: (latencyMs) => (latencies[count++] = latencyMs),
+    answered: (latencyMs, isOk) => {
+      latencies[count++] = latencyMs
+      if (!isOk) failed += 1
+    },
     stop: () => ({
       requests,
+      failed,
       seconds: (performance.now() - startedMs) / 1000,
       cpuUs: cpuPerRequest(pids, cpu, requests),
       latencyMs: latencyOf(latencies),

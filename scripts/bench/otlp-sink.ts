@@ -23,5 +23,5 @@ server.addService(service, {
 })
 server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error
-  reportReady({ port })
+  reportReady(port)
 })

@@ -14,7 +14,7 @@ const TIMEOUT_MS = 5000
 const CALLER = parseSpiffeId('spiffe://crank.local/worker/streaming')
 const engines = new Map<string, Promise<PolicyEngine>>()
 
-reportReady({})
+reportReady()
 answerJobs(run)
 
 async function run({ decisions, concurrency, pids, ...which }: PolicyJob): Promise<PolicyResult> {

@@ -12,9 +12,10 @@ export type Program = {
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv
 }
-export type Script<Ready> = {
+export type Script = {
   readonly pid: number
-  readonly ready: Ready
+  /** Where it listens; 0 when it does not. */
+  readonly port: number
   /** Sends one job and waits for its result. @throws {Error} the script's own failure */
   readonly ask: <Result>(job: object) => Promise<Result>
 }
@@ -22,14 +23,14 @@ export type Processes = {
   /** Starts a program; its output goes to `<dir>/<name>.log`. */
   start(program: Program): { readonly pid: number }
   /** Starts a script of this folder and waits until it has reported. */
-  run<Ready>(script: string, env: NodeJS.ProcessEnv, nodeArgs?: readonly string[]): Promise<Script<Ready>>
+  run(script: string, env: NodeJS.ProcessEnv, nodeArgs?: readonly string[]): Promise<Script>
   /** Rejects as soon as one ends that nobody stopped; otherwise never settles. */
   readonly broken: Promise<never>
   /** Stops all, the last started first. Never rejects. */
   stop(): Promise<void>
 }
 
-type Message = { readonly ready?: object; readonly result?: unknown; readonly failure?: string }
+type Message = { readonly port?: number; readonly result?: unknown; readonly failure?: string }
 
 const STOP_MS = 15_000
 const LAST_LINES = 8
@@ -64,7 +65,7 @@ export function createProcesses(dir: string): Processes {
       closeSync(log)
       return { pid: keep(child, name, logFile) }
     },
-    async run<Ready>(script: string, env: NodeJS.ProcessEnv, nodeArgs: readonly string[] = []) {
+    async run(script: string, env: NodeJS.ProcessEnv, nodeArgs: readonly string[] = []) {
       const logFile = join(dir, `${script}-${running.length}.log`)
       const log = openSync(logFile, 'w', 0o600)
       const child = fork(join(import.meta.dirname, script), [], {
@@ -74,8 +75,8 @@ export function createProcesses(dir: string): Processes {
       })
       closeSync(log)
       const pid = keep(child, script, logFile)
-      const { ready } = await nextMessage(child, broken)
-      return { pid, ready: ready as Ready, ask: <Result>(job: object) => ask<Result>(child, job, broken) }
+      const { port = 0 } = await nextMessage(child, broken)
+      return { pid, port, ask: <Result>(job: object) => ask<Result>(child, job, broken) }
     },
     broken,
     async stop() {

@@ -32,6 +32,7 @@ export function tables(report: Report): string {
     ...policyTable(report.policy),
     ...routeTables(report.routes, { rate, connections }),
     ...budgetTable(report.budgets),
+    ...failures(report.routes),
     '',
   ].join('\n')
 }
@@ -99,6 +100,17 @@ function budgetTable(budgets: readonly Budget[]): string[] {
     rounds.map((round) => fixed(round, digits(unit))).join(' '),
   ])
   return ['Budgets (design section 8)', ...table(['what', 'budget', 'measured', '', 'every round'], cells)]
+}
+
+function failures(rows: readonly RouteRow[]): string[] {
+  return failedRows(rows).map((name) => `NOT VALID: the row ${name} had answers other than 200`)
+}
+
+/** Rows whose figures do not count. */
+export function failedRows(rows: readonly RouteRow[]): string[] {
+  const hasFailed = ({ rounds }: RouteRow): boolean =>
+    rounds.some(({ closed, open }) => closed.failed + open.failed > 0)
+  return rows.filter(hasFailed).map(({ name }) => name)
 }
 
 function digits(unit: Budget['unit']): number {

@@ -24,7 +24,7 @@ const server = createServer(
 )
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
-reportReady({ port: (server.address() as AddressInfo).port })
+reportReady((server.address() as AddressInfo).port)
 
 function echo(request: IncomingMessage, response: ServerResponse): void {
   const chunks: Buffer[] = []

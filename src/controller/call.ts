@@ -26,6 +26,7 @@ export type RouteCall = Asked & {
   readonly idempotencyKey: string | undefined
   readonly timeoutMs: number
   readonly tracestate: string | undefined
+  readonly lastEventId: string | undefined
   readonly contentType: string
   readonly body: Buffer | AsyncIterable<Uint8Array>
   readonly contentLength: number | undefined

@@ -61,6 +61,7 @@ describe('an allowed call', () => {
         'x-forwarded-client-cert': 'By=spiffe://evil',
         baggage: 'k=v',
         cookie: 'a=b',
+        'last-event-id': '41',
       },
       body,
     })
@@ -72,6 +73,8 @@ describe('an allowed call', () => {
       'x-crank-capability': 'invoke:hello_world',
       'x-crank-decision-id': answer.headers['x-decision-id'],
       'idempotency-key': 'k-1',
+      'x-crank-priority': 'normal',
+      'last-event-id': '41',
       'content-type': 'application/json',
       tracestate: 'a=1',
     })
@@ -95,7 +98,12 @@ describe('an allowed call', () => {
     expect(answer.status).toBe(200)
     expect(worker.seen.at(-1)).toMatchObject({
       body: 'a;b\n1;2\n',
-      headers: { 'content-type': 'text/csv', 'idempotency-key': 'raw-1', 'content-length': '8' },
+      headers: {
+        'content-type': 'text/csv',
+        'idempotency-key': 'raw-1',
+        'content-length': '8',
+        'x-crank-priority': 'high',
+      },
     })
   })
 

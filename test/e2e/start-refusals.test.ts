@@ -3,11 +3,14 @@ import { appendFile, readFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { verifyAudit } from '../../src/controller/audit/verify.ts'
 import { runController, startControllerProcess } from '../fixtures/controller-process.ts'
 import { createParties, readAuditLines, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies, POLICY_DIR } from '../fixtures/policy-dir.ts'
+
+// Starting a process takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 90_000 })
 
 let parties: Parties
 let env: NodeJS.ProcessEnv

@@ -114,6 +114,20 @@ describe('the program', () => {
     expect(out).toContain('drained')
   })
 
+  test('is stopped when npm, which started us, is killed without warning', async () => {
+    const npm = spawn('/bin/sh', ['-c', '"$0" scripts/bootstrap.js demo wait; true', process.execPath], {
+      cwd: root,
+      env: { PATH: process.env['PATH'], npm_execpath: join(root, 'npm-cli.js'), npm_lifecycle_event: 'demo' },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    let out = ''
+    npm.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+    await until('the program runs', () => out.includes('wait'))
+    npm.kill('SIGKILL')
+    await once(npm, 'close')
+    expect(out).toContain('drained')
+  })
+
   test('that does not exist is answered with what there is', async () => {
     const { code, stderr } = await run('demos')
     expect(code).toBe(2)

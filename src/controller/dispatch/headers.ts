@@ -1,5 +1,6 @@
 // What crosses the controller, by allow list: headers are built new for each hop, never copied (design section 4).
 import type { Capability } from '../../core/capability.ts'
+import type { Priority } from '../../core/decision.ts'
 import { HEADERS } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
@@ -12,6 +13,8 @@ export type RequestFacts = {
   readonly tracestate: string | undefined
   readonly contentType: string
   readonly idempotencyKey: string | undefined
+  readonly lastEventId: string | undefined
+  readonly priority: Priority
   readonly timeoutMs: number
 }
 
@@ -26,6 +29,8 @@ export function requestHeaders(facts: RequestFacts): string[] {
     facts.decisionId,
     HEADERS.deadlineMs,
     String(facts.timeoutMs),
+    HEADERS.priority,
+    facts.priority,
     HEADERS.traceparent,
     facts.traceparent,
     'content-type',
@@ -34,6 +39,7 @@ export function requestHeaders(facts: RequestFacts): string[] {
     'identity',
   ]
   if (facts.tracestate !== undefined) headers.push(HEADERS.tracestate, facts.tracestate)
+  if (facts.lastEventId !== undefined) headers.push(HEADERS.lastEventId, facts.lastEventId)
   if (facts.idempotencyKey !== undefined) headers.push(HEADERS.idempotencyKey, facts.idempotencyKey)
   return headers
 }

@@ -17,6 +17,7 @@ export type RouteRoutesOptions = { readonly route: RouteCapability; readonly bod
 
 const NULL_PAYLOAD = Buffer.from('null')
 const EMPTY = Buffer.alloc(0)
+const EVENT_ID = /^[\x20-\x7e]{1,256}$/
 
 const word = Type.String({ pattern: CAPABILITY_WORD })
 const RawParams = Type.Object({ verb: word, capability: word }, { additionalProperties: false })
@@ -96,8 +97,15 @@ function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: s
     name: named.capability,
     capability,
     tracestate: typeof tracestate === 'string' ? validTracestate(tracestate) : undefined,
+    lastEventId: lastEventId(request),
     sink: createAnswerSink(reply, { decisionId, traceId: arrival.trace.traceId }),
   }
+}
+
+/** Where a broken event stream goes on: any printable text, of another server's making; anything else is left out. */
+function lastEventId({ headers }: FastifyRequest): string | undefined {
+  const id = headers[HEADERS.lastEventId]
+  return typeof id === 'string' && EVENT_ID.test(id) ? id : undefined
 }
 
 function rawSettings(headers: Static<typeof RawHeaders>): Pick<RouteCall, 'priority' | 'idempotencyKey' | 'timeoutMs'> {

@@ -1,0 +1,37 @@
+# The image crank-controller: controller, workers and `crank cert` are one program. No secret is ever copied in: keys,
+# certificates and the audit log come by volume. Works with a read-only root file system.
+
+FROM node:24-slim AS build
+WORKDIR /build
+COPY package.json package-lock.json ./
+# The optional packages hold a Node of their own (docs/decisions/0030); the image has one.
+RUN npm ci --omit=optional --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+# Declarations are for importers; there are none, and inferring them takes the compiler minutes.
+RUN npm run build -- --declaration false
+RUN npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+
+FROM node:24-slim
+# The state is written, the certificates may be (`crank cert dev-ca`): both belong to the user, so that a new volume does too.
+RUN install -d -o node -g node -m 0700 /var/lib/crank /pki
+WORKDIR /app
+COPY package.json ./
+COPY bin ./bin
+COPY policies ./policies
+COPY --from=build /build/node_modules ./node_modules
+COPY --from=build /build/dist ./dist
+
+ENV NODE_ENV=production \
+    CRANK_HOST=0.0.0.0 \
+    CRANK_STATE_DIR=/var/lib/crank
+VOLUME /var/lib/crank
+# The admin listener (9001) stays on loopback unless CRANK_ADMIN_HOST says otherwise.
+EXPOSE 9000
+# By number, so that Kubernetes can see that it is not root.
+USER 1000:1000
+
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:9001/livez').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "bin/crank.js"]
+CMD ["controller"]
