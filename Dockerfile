@@ -8,18 +8,22 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=optional --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
-# Declarations are for importers; there are none, and inferring them takes the compiler minutes.
+# Declarations are for importers, and there are none; inferring them takes the compiler minutes.
 RUN npm run build -- --declaration false
-RUN npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+
+FROM node:24-slim AS dependencies
+WORKDIR /build
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
 
 FROM node:24-slim
-# The state is written, the certificates may be (`crank cert dev-ca`): both belong to the user, so that a new volume does too.
+# State is written, certificates may be (`crank cert dev-ca`). Both belong to the user, so that a new volume there does too.
 RUN install -d -o node -g node -m 0700 /var/lib/crank /pki
 WORKDIR /app
 COPY package.json ./
 COPY bin ./bin
 COPY policies ./policies
-COPY --from=build /build/node_modules ./node_modules
+COPY --from=dependencies /build/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
 
 ENV NODE_ENV=production \

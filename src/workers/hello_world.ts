@@ -66,7 +66,7 @@ export function createHelloWorld(monotonic: () => number = () => performance.now
           options_applied: appliedOf({ uppercase, reverse, exclamations: exclamations !== 1 }),
           character_count: charactersOf(greeting).length,
         },
-        processing_time_ms: Math.max(0, monotonic() - startedMs),
+        processing_time_ms: Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000),
       }
     },
   })

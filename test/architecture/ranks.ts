@@ -29,6 +29,7 @@ const GROUP_OF_FILE: Readonly<Record<string, string>> = {
   'controller/metrics-state.ts': 'controller/metrics',
   'controller/opa-url.ts': 'controller/config',
   'controller/arrival.ts': 'controller/edge',
+  'controller/drain.ts': 'controller/edge',
   'controller/limits.ts': 'controller/edge',
   'controller/problem.ts': 'controller/edge',
   'cli.ts': 'cli',

@@ -116,7 +116,11 @@ describe('what a caller sent stands neither in', () => {
     'the audit file': () => readFile(`${parties.dir}/audit.jsonl`, 'utf8'),
     'the metrics': async () => (await fetch(`${controller.adminOrigin}/metrics`)).text(),
     'error answers': () =>
-      Promise.resolve(Object.values(answers).map(({ text, headers }) => text + JSON.stringify(headers)).join('\n')),
+      Promise.resolve(
+        Object.values(answers)
+          .map(({ text, headers }) => text + JSON.stringify(headers))
+          .join('\n'),
+      ),
   }
   for (const [place, read] of Object.entries(places)) {
     test(`${place}, nor does the private key`, async () => {

@@ -27,19 +27,26 @@ test.each([
   ['nothing', ''],
   ['a tag without a length', '30'],
   ['another type', '0500'],
-  ['a length beyond the end', '3003860141'.slice(0, 8)],
+  ['a length beyond the end', '30038601'],
   ['bytes after the list', '300386014100'],
   ['a name beyond the list', '3003860541'],
   ['an indefinite length', '30808601410000'],
   ['a length that is longer than needed', '308103860141'],
   ['a length with a leading zero byte', '30820003860141'],
   ['a length of four bytes', '308400000003860141'],
-  ['a tag of several bytes', '3004 9f01 0141'.replaceAll(' ', '')],
+  ['a tag of several bytes', '30049f010141'],
 ])('refuses %s', (_name, hex) => {
   expect(() => uriNames(Buffer.from(hex, 'hex'))).toThrow('subjectAltName is not a DER list of names')
 })
 
-test('any bytes are a list of names or an Error', () => {
+test('any bytes are a list of names or an Error, never anything else', () => {
+  const outcomeOf = (value: Uint8Array): string => {
+    try {
+      return uriNames(value).every((uri) => uri.length <= value.length) ? 'a list' : 'a list of more than there is'
+    } catch (error: unknown) {
+      return (error as Error).message
+    }
+  }
   fc.assert(
     fc.property(
       fc.oneof(
@@ -47,11 +54,7 @@ test('any bytes are a list of names or an Error', () => {
         bytes.map((value) => tlv(0x30, value)),
       ),
       (value) => {
-        try {
-          expect(uriNames(value).every((uri) => uri.length <= value.length)).toBe(true)
-        } catch (error: unknown) {
-          expect((error as Error).message).toBe('subjectAltName is not a DER list of names')
-        }
+        expect(['a list', 'subjectAltName is not a DER list of names']).toContain(outcomeOf(value))
       },
     ),
   )

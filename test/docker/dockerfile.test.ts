@@ -1,0 +1,84 @@
+// The Dockerfile against the repository: nobody here can build it, so what it relies on is compared.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ControllerEnv } from '../../src/controller/config.ts'
+import { ROOT } from './compose.ts'
+import { argumentsOf, copiesIn, execForm, finalStage, instructions } from './dockerfile.ts'
+
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+const ignored = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n')
+
+describe('the Dockerfile', () => {
+  test('builds on small images of the Node that the project runs on', () => {
+    const images = argumentsOf('FROM').map((args) => args.split(' ')[0])
+    expect(images.length).toBeGreaterThan(1)
+    expect(new Set(images)).toEqual(new Set(['node:24-slim']))
+  })
+
+  test('ends as a user that is not root, given by number', () => {
+    const users = finalStage().filter(({ name }) => name === 'USER')
+    expect(users.at(-1)?.args).toMatch(/^[1-9]\d*:[1-9]\d*$/)
+  })
+
+  test('copies only files that are there, and that .dockerignore lets through', () => {
+    const sources = copiesIn(instructions).flatMap(({ from, sources }) => (from === undefined ? sources : []))
+    expect(sources).toContain('src')
+    for (const source of sources) {
+      const path = source.replace(/^\.\//, '')
+      expect({ path, there: existsSync(join(ROOT, path)) }).toEqual({ path, there: true })
+      expect(ignored).toContain(`!${path}`)
+    }
+  })
+
+  test('lets nothing into the build that it does not copy', () => {
+    const sources = new Set(copiesIn(instructions).flatMap(({ from, sources }) => (from === undefined ? sources : [])))
+    expect(ignored).toContain('*')
+    const allowed = ignored.filter((line) => line.startsWith('!')).map((line) => line.slice(1))
+    expect(allowed.filter((path) => !sources.has(path))).toEqual([])
+  })
+
+  test('copies between stages only what an earlier stage makes', () => {
+    const stages = argumentsOf('FROM').map((args) => / AS (\w+)$/.exec(args)?.[1])
+    for (const { from, sources } of copiesIn(finalStage()).filter((copy) => copy.from !== undefined)) {
+      expect(stages).toContain(from)
+      expect(['/build/node_modules', '/build/dist']).toContain(sources.join())
+    }
+  })
+
+  test('holds no secret: nothing is added from elsewhere, no variable is one', () => {
+    expect(argumentsOf('ADD')).toEqual([])
+    expect(argumentsOf('ARG')).toEqual([])
+    const text = instructions.map(({ args }) => args).join('\n')
+    expect(text).not.toMatch(/password|secret|token|\.pem|\.key|\.crt|\.crank\b/i)
+  })
+
+  test('sets only variables that the code reads', () => {
+    const names = argumentsOf('ENV').flatMap((args) => args.match(/\b[A-Z_]+(?==)/g) ?? [])
+    expect(names.filter((name) => name !== 'NODE_ENV' && !(name in ControllerEnv.properties))).toEqual([])
+    expect(names).toContain('CRANK_STATE_DIR')
+  })
+
+  test('runs scripts that package.json has, and installs exactly the lock file without running its scripts', () => {
+    const commands = argumentsOf('RUN').filter((args) => args.startsWith('npm '))
+    const scripts = commands.flatMap((args) => /^npm run (\S+)/.exec(args)?.[1] ?? [])
+    expect(scripts).toEqual(['build'])
+    expect(Object.keys(manifest.scripts)).toContain('build')
+    const installs = commands.filter((args) => !args.startsWith('npm run '))
+    expect(installs.filter((args) => !/^npm ci .*--omit=optional .*--ignore-scripts/.test(args))).toEqual([])
+    expect(installs.at(-1)).toContain('--omit=dev')
+  })
+
+  test('starts the crank launcher, as the controller unless told otherwise', () => {
+    const last = (name: string): string[] => execForm(argumentsOf(name).at(-1) ?? '')
+    expect(last('ENTRYPOINT')).toEqual(['node', 'bin/crank.js'])
+    expect(last('CMD')).toEqual(['controller'])
+    const targets = copiesIn(finalStage()).map(({ target }) => target)
+    expect(targets.sort()).toEqual(['./', './bin', './dist', './node_modules', './policies'])
+  })
+
+  test('writes to a volume only', () => {
+    expect(argumentsOf('VOLUME')).toEqual(['/var/lib/crank'])
+    expect(argumentsOf('ENV').join()).toContain('CRANK_STATE_DIR=/var/lib/crank')
+  })
+})
