@@ -44,12 +44,20 @@ default mode := "enforce"
 # METADATA
 # description: |
 #   shadow only if data.enforcement says so: an entry for the caller or the capability goes before the default, and
-#   enforce wins between them. Blocks and malformed input are always enforced; an unknown mode is enforce.
+#   enforce wins between them. Of the caller's entries the longest counts: its own, or a prefix of whole path segments
+#   that ends in a slash. Blocks and malformed input are always enforced, and so is what is not understood.
 # scope: document
 mode := "shadow" if {
+	_mode_entries == {"shadow"}
+	_enforcement_understood
 	_judgeable
-	_shadowed
-	not _enforced_by_entry
+}
+
+mode := "shadow" if {
+	data.enforcement.default == "shadow"
+	_mode_entries == set()
+	_enforcement_understood
+	_judgeable
 }
 
 default exception := null
@@ -109,15 +117,28 @@ default _reasons_given := []
 
 _reasons_given := sort(_reasons) if not allow
 
-_shadowed if data.enforcement.default == "shadow"
+# The shape only: entries are looked at when they count. The controller refuses a file with any fault (enforcement.ts).
+_enforcement_understood if {
+	object.keys(data.enforcement) - {"default", "callers", "capabilities"} == set()
+	object.get(data.enforcement, "default", "enforce") in {"enforce", "shadow"}
+	is_object(object.get(data.enforcement, "callers", {}))
+	is_object(object.get(data.enforcement, "capabilities", {}))
+}
 
-_shadowed if data.enforcement.callers[common.spiffe_id] == "shadow"
+_mode_entries contains _caller_mode
 
-_shadowed if data.enforcement.capabilities[_capability] == "shadow"
+_mode_entries contains data.enforcement.capabilities[_capability]
 
-_enforced_by_entry if data.enforcement.callers[common.spiffe_id] != "shadow"
+_caller_mode := [found | some key in _caller_keys; found := data.enforcement.callers[key]][0]
 
-_enforced_by_entry if data.enforcement.capabilities[_capability] != "shadow"
+# The identity itself, then its path shortened by whole segments, down to the trust domain.
+_caller_keys := array.concat([common.spiffe_id], _caller_prefixes) if count(data.enforcement.callers) > 0
+
+_caller_prefixes := [concat("", [concat("/", array.slice(segments, 0, length)), "/"]) |
+	segments := split(common.spiffe_id, "/")
+	count(segments) > 3
+	some length in numbers.range(count(segments) - 1, 3)
+]
 
 _exception_entry := data.exceptions[common.spiffe_id]
 
@@ -132,20 +153,7 @@ _exception_scope := _capability if {
 }
 
 # Undefined when there is no exception for this call, or no clock to measure it by.
-_exception_state := _expiry_state(_exception_entry) if {
-	_exception_scope
-	common.now_ns
-}
-
-# Rego compares across types and a string is greater than every number: an expiry that is not a number never counts.
-_expiry_state(entry) := "live" if {
-	is_number(entry.expires_after)
-	entry.expires_after > common.now_ns
-	entry.expires_after <= common.now_ns + common.max_exception_lifetime_ns
-} else := "expired" if {
-	is_number(entry.expires_after)
-	entry.expires_after <= common.now_ns
-} else := "invalid"
+_exception_state := common.exception_state(_exception_entry, common.now_ns) if _exception_scope
 
 _reasons contains common.reason("input_malformed", ["Request not authorized: ", fault]) if some fault in _faults
 
@@ -178,7 +186,7 @@ _reasons contains _refusal("exception_expired", ": its exception has expired") i
 	_exception_state == "expired"
 }
 
-_reasons contains _refusal("exception_invalid", ": its exception has no valid expiry") if {
+_reasons contains _refusal("exception_invalid", ": its exception is malformed or lasts too long") if {
 	_groundless
 	_exception_state == "invalid"
 }

@@ -86,9 +86,21 @@ test_compares_whole_ids_and_capabilities[note] if {
 		"id longer": asking("spiffe://crank.local/worker/streaming2", "stream", "text_events"),
 		"id shorter": asking("spiffe://crank.local/worker/stream", "stream", "text_events"),
 		"id below": asking("spiffe://crank.local/worker/streaming/x", "stream", "text_events"),
+		"id above": asking("spiffe://crank.local/worker", "stream", "text_events"),
+		"id with a slash": asking("spiffe://crank.local/worker/streaming/", "stream", "text_events"),
+		"id with two slashes": asking("spiffe://crank.local/worker//streaming", "stream", "text_events"),
+		"id by a detour": asking("spiffe://crank.local/worker/x/../streaming", "stream", "text_events"),
+		"id in upper case": asking("spiffe://crank.local/worker/Streaming", "stream", "text_events"),
+		"id with a query": asking("spiffe://crank.local/worker/streaming?x", "stream", "text_events"),
+		"id with a percent": asking("spiffe://crank.local/worker/%73treaming", "stream", "text_events"),
+		"id with a line end": asking("spiffe://crank.local/worker/streaming\n", "stream", "text_events"),
 		"name longer": asking(streaming, "stream", "text_events2"),
 		"name shorter": asking(streaming, "stream", "text"),
 		"other verb": asking(streaming, "invoke", "text_events"),
+		"verb longer": asking(streaming, "streams", "text_events"),
+		"verb shorter": asking(streaming, "strea", "text_events"),
+		"words swapped": asking(streaming, "text_events", "stream"),
+		"underscore moved": asking(streaming, "stream_text", "events"),
 	}
 	decided(question, {}).allow == false
 }
@@ -132,9 +144,11 @@ test_no_exception_applies_without_a_clock if {
 
 # --- exceptions
 
-all_until(expiry) := {"temporary_allow_all": true, "expires_after": expiry, "reason": "r", "owner": "o"}
+until(expiry) := {"expires_after": expiry, "reason": "r", "owner": "o", "created_at": "2026-11-24T10:00:00Z"}
 
-pdf_until(expiry) := {"capabilities": ["convert:document_to_pdf"], "expires_after": expiry, "reason": "r", "owner": "o"}
+all_until(expiry) := object.union(until(expiry), {"temporary_allow_all": true})
+
+pdf_until(expiry) := object.union(until(expiry), {"capabilities": ["convert:document_to_pdf"]})
 
 test_a_live_exception_for_everything_allows_and_is_named if {
 	decision := decided(to_pdf, {streaming: all_until(now + 1)})
@@ -156,8 +170,14 @@ test_an_exception_covers_only_its_capabilities if {
 	decision.exception == null
 }
 
-test_an_exception_covers_only_its_identity if {
-	codes(decided(to_pdf, {"spiffe://crank.local/worker/stream": all_until(now + 1)})) == ["capability_not_declared"]
+test_an_exception_covers_only_its_identity[id] if {
+	some id in [
+		"spiffe://crank.local/worker/stream", "spiffe://crank.local/worker/streaming2", "spiffe://crank.local/worker/",
+		"spiffe://crank.local/", "spiffe://crank.local/worker/streaming/", "*", "spiffe://crank.local/worker/*", "",
+	]
+	decision := decided(to_pdf, {id: all_until(now + 1)})
+	codes(decision) == ["capability_not_declared"]
+	decision.exception == null
 }
 
 test_an_exception_works_without_a_manifest if {
@@ -198,13 +218,13 @@ test_a_negative_expiry_is_over if {
 
 test_allow_all_must_be_true_itself[note] if {
 	some note, value in {"text": "true", "one": 1, "object": {}, "list": [true], "null": null, "false": false}
-	entry := {"temporary_allow_all": value, "expires_after": now + 1}
+	entry := object.union(until(now + 1), {"temporary_allow_all": value})
 	codes(decided(to_pdf, {streaming: entry})) == ["capability_not_declared"]
 }
 
 test_an_exceptions_capabilities_must_be_a_list[note] if {
 	some note, value in {"text": "convert:document_to_pdf", "object": {"a": "convert:document_to_pdf"}, "star": ["*"]}
-	entry := {"capabilities": value, "expires_after": now + 1}
+	entry := object.union(until(now + 1), {"capabilities": value})
 	decided(to_pdf, {streaming: entry}).allow == false
 }
 
@@ -276,23 +296,56 @@ test_block_lists_of_the_wrong_shape_deny_everything if {
 
 # --- malformed input
 
+long_word := concat("", ["a" | some _ in numbers.range(1, 65)])
+
+clocked(value) := json.patch(text_events, [{"op": "replace", "path": "/context/now_ns", "value": value}])
+
+malformed := {
+	"no identity": json.remove(text_events, ["/identity"]),
+	"no action": json.remove(text_events, ["/action"]),
+	"no verb": json.remove(text_events, ["/action/verb"]),
+	"no capability": json.remove(text_events, ["/action/capability"]),
+	"empty": {}, "null": null, "text": "x", "list": [], "number": 1, "true": true,
+	"joined words": asking(streaming, "stream:text", "events"),
+	"empty verb": asking(streaming, "", "stream:text_events"),
+	"no spiffe_id": json.remove(text_events, ["/identity/spiffe_id"]),
+	"identity a text": object.union(text_events, {"identity": streaming}),
+	"identity null": object.union(text_events, {"identity": null}),
+	"action a text": object.union(text_events, {"action": "stream:text_events"}),
+	"action a list": object.union(text_events, {"action": ["stream", "text_events"]}),
+	"odd characters": asking(streaming, "stream", "text_events\n"),
+	"space around": asking(streaming, " stream", "text_events "),
+	"tab": asking(streaming, "stream", "text\tevents"),
+	"nul": asking(streaming, "stream", "text_events\u0000"),
+	"zero-width space": asking(streaming, "stream", "text_events\u200b"),
+	"full-width letter": asking(streaming, "ｓtream", "text_events"),
+	"Cyrillic letter": asking(streaming, "stream", "tеxt_events"),
+	"Kelvin sign": asking(streaming, "invo\u212ae", "hello_world"),
+	"accent": asking(streaming, "stréam", "text_events"),
+	"emoji": asking(streaming, "stream", "💥"),
+	"right to left": asking(streaming, "stream", "\u202etext_events"),
+	"slash": asking(streaming, "stream", "../text_events"),
+	"percent": asking(streaming, "stream", "text%5fevents"),
+	"quote": asking(streaming, "stream", "text_events\""),
+	"too long": asking(streaming, "stream", long_word),
+	"name empty": asking(streaming, "stream", ""),
+	"verb null": asking(streaming, null, "text_events"),
+	"verb true": asking(streaming, true, "text_events"),
+	"verb an object": asking(streaming, {"stream": 1}, "text_events"),
+	"name a number": asking(streaming, "stream", 7),
+	"clock a number": clocked(now),
+	"clock a date": clocked("2026-11-24T10:00:00Z"),
+	"clock null": clocked(null),
+	"upper case": asking(streaming, "Stream", "text_events"),
+	"star": asking(streaming, "*", "*"),
+	"verb a number": asking(streaming, 1, "text_events"),
+	"capability a list": asking(streaming, "stream", ["text_events"]),
+	"id an object": asking({}, "stream", "text_events"),
+	"other trust domain": asking("spiffe://other.test/worker/streaming", "stream", "text_events"),
+}
+
 test_malformed_input_is_denied_with_a_reason[note] if {
-	some note, question in {
-		"no identity": json.remove(text_events, ["/identity"]),
-		"no action": json.remove(text_events, ["/action"]),
-		"no verb": json.remove(text_events, ["/action/verb"]),
-		"no capability": json.remove(text_events, ["/action/capability"]),
-		"empty": {}, "null": null, "text": "x", "list": [], "number": 1, "true": true,
-		"joined words": asking(streaming, "stream:text", "events"),
-		"empty verb": asking(streaming, "", "stream:text_events"),
-		"odd characters": asking(streaming, "stream", "text_events\n"),
-		"upper case": asking(streaming, "Stream", "text_events"),
-		"star": asking(streaming, "*", "*"),
-		"verb a number": asking(streaming, 1, "text_events"),
-		"capability a list": asking(streaming, "stream", ["text_events"]),
-		"id an object": asking({}, "stream", "text_events"),
-		"other trust domain": asking("spiffe://other.test/worker/streaming", "stream", "text_events"),
-	}
+	some note, question in malformed
 	decision := decided(question, {streaming: all_until(now + 1)})
 	decision.allow == false
 	decision.mode == "enforce"
@@ -341,6 +394,60 @@ test_the_mode_is_chosen[note] if {
 		"no object": {"enforcement": "shadow", "mode": "enforce"},
 	}
 	shadowed(to_pdf, row.enforcement).mode == row.mode
+}
+
+test_the_longest_entry_of_the_caller_counts[note] if {
+	deep := "spiffe://crank.local/worker/team/a"
+	some note, row in {
+		"trust domain": {"callers": {"spiffe://crank.local/": "shadow"}, "mode": "shadow"},
+		"path": {"callers": {"spiffe://crank.local/worker/team/": "shadow"}, "mode": "shadow"},
+		"exact before prefix": {
+			"callers": {deep: "enforce", "spiffe://crank.local/worker/team/": "shadow"},
+			"mode": "enforce",
+		},
+		"prefix before trust domain": {
+			"callers": {"spiffe://crank.local/": "enforce", "spiffe://crank.local/worker/": "shadow"},
+			"mode": "shadow",
+		},
+		"longer enforces": {
+			"callers": {"spiffe://crank.local/": "shadow", "spiffe://crank.local/worker/team/": "enforce"},
+			"mode": "enforce",
+		},
+		"half a segment": {"callers": {"spiffe://crank.local/worker/te": "shadow"}, "mode": "enforce"},
+		"half a segment and a slash": {"callers": {"spiffe://crank.local/worker/te/": "shadow"}, "mode": "enforce"},
+		"no slash": {"callers": {"spiffe://crank.local/worker/team": "shadow"}, "mode": "enforce"},
+		"its own prefix": {"callers": {concat("", [deep, "/"]): "shadow"}, "mode": "enforce"},
+		"other trust domain": {"callers": {"spiffe://crank.local.evil/": "shadow"}, "mode": "enforce"},
+		"scheme only": {"callers": {"spiffe://": "shadow"}, "mode": "enforce"},
+		"enforce by capability": {
+			"callers": {deep: "shadow"},
+			"capabilities": {"convert:document_to_pdf": "enforce"},
+			"mode": "enforce",
+		},
+	}
+	shadowed(asking(deep, "convert", "document_to_pdf"), json.remove(row, ["mode"])).mode == row.mode
+}
+
+test_enforces_when_the_enforcement_data_is_not_understood[note] if {
+	some note, enforcement in {
+		"unknown member": {"default": "shadow", "overrides": {}},
+		"callers a list": {"default": "shadow", "callers": [streaming]},
+		"callers a text": {"default": "shadow", "callers": "all"},
+		"capabilities null": {"default": "shadow", "capabilities": null},
+		"default an object": {"default": {}, "callers": {streaming: "shadow"}},
+		"a list": ["shadow"],
+		"caller null": {"default": "shadow", "callers": {streaming: null}},
+		"caller false": {"default": "shadow", "callers": {streaming: false}},
+		"capability upper case": {"default": "shadow", "capabilities": {"convert:document_to_pdf": "SHADOW"}},
+	}
+	shadowed(to_pdf, enforcement).mode == "enforce"
+}
+
+test_an_id_without_a_path_has_no_prefixes if {
+	bare := asking("spiffe://crank.local", "stream", "text_events")
+	question := json.remove(bare, ["/identity/trust_domain"])
+	enforcement := {"callers": {"spiffe://crank.local/": "shadow", "spiffe:///": "shadow"}}
+	shadowed(question, enforcement).mode == "enforce"
 }
 
 test_malformed_input_is_enforced_in_shadow if shadowed({}, {"default": "shadow"}).mode == "enforce"

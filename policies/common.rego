@@ -22,8 +22,12 @@ reason_codes := {
 	"worker_unknown",
 }
 
-# 90 days. An expiry further ahead than this is a typing error or an exception without an end: it does not count.
-max_exception_lifetime_ns := 7776000000000000
+# METADATA
+# description: |
+#   How long an exception may last: data.exception_limits.max_days, 90 days when nothing is set. Undefined when
+#   something is set that is not a whole number from 1 to 366, and then no exception counts.
+# scope: document
+max_exception_lifetime_ns := _max_exception_days * 86400000000000
 
 # METADATA
 # description: A reason of the closed list
@@ -96,6 +100,24 @@ is_capability(value) if {
 manifest := data.workers[spiffe_id] if is_object(data.workers[spiffe_id])
 
 # METADATA
+# description: |
+#   What an exception is worth at an instant: "live", "expired" or "invalid". Invalid is every entry that is not
+#   exactly what policies/schemas says, or that ends later than the longest lifetime after its creation, or after now:
+#   an exception without an end. A string is greater than every number in Rego, hence is_number.
+# scope: document
+exception_state(entry, at_ns) := "expired" if {
+	is_number(entry.expires_after)
+	entry.expires_after <= at_ns
+} else := "live" if {
+	is_number(entry.expires_after)
+	created_ns := _unix_seconds(entry.created_at) * 1000000000
+	entry.expires_after <= min([at_ns, created_ns]) + max_exception_lifetime_ns
+	floor(entry.expires_after) == entry.expires_after
+	_is_complete(entry)
+	_has_one_scope(entry)
+} else := "invalid"
+
+# METADATA
 # description: The identity is on the block list. Any entry counts, whatever its value is, null and false too
 # scope: document
 identity_blocked if _is_present(data.blocked.identities[spiffe_id])
@@ -113,6 +135,83 @@ data_faults contains "blocked must be an object" if type_name(data.blocked) != "
 data_faults contains concat("", ["blocked.", section, " must be an object"]) if {
 	some section in ["identities", "capabilities"]
 	type_name(data.blocked[section]) != "object"
+}
+
+_exception_members := {"temporary_allow_all", "capabilities", "expires_after", "reason", "owner", "created_at"}
+
+_max_exception_days := 90 if not _has_exception_limits
+
+_max_exception_days := data.exception_limits.max_days if {
+	is_number(data.exception_limits.max_days)
+	data.exception_limits.max_days >= 1
+	data.exception_limits.max_days <= 366
+	floor(data.exception_limits.max_days) == data.exception_limits.max_days
+}
+
+_has_exception_limits if _is_present(data.exception_limits)
+
+_is_complete(entry) if {
+	_has_text(entry.owner)
+	_has_text(entry.reason)
+	every member, _ in entry { member in _exception_members }
+}
+
+_has_text(value) if {
+	is_string(value)
+	value != ""
+}
+
+_has_one_scope(entry) if {
+	entry.temporary_allow_all == true
+	not "capabilities" in object.keys(entry)
+}
+
+_has_one_scope(entry) if {
+	object.get(entry, "temporary_allow_all", false) == false
+	is_array(entry.capabilities)
+	count(entry.capabilities) > 0
+	every capability in entry.capabilities { is_capability(capability) }
+}
+
+# Whole seconds since 1970 of 2026-11-24T10:00:00Z, the fraction left out. OPA's wasm has no builtin for it.
+_unix_seconds(text) := (((hours * 60) + minutes) * 60) + seconds if {
+	is_string(text)
+	endswith(text, "Z")
+	[date, clock] := split(trim_suffix(text, "Z"), "T")
+	[year, month, day] := _digit_fields(date, "-", [4, 2, 2])
+	[hour, minutes, seconds] := _digit_fields(_without_fraction(clock), ":", [2, 2, 2])
+	month >= 1
+	month <= 12
+	day >= 1
+	hour <= 23
+	minutes <= 59
+	seconds <= 59
+	unix_day := _unix_day(year, month, day)
+	unix_day < _unix_day(year + floor(month / 12), (month % 12) + 1, 1)
+	hours := (unix_day * 24) + hour
+}
+
+_without_fraction(clock) := clock if not contains(clock, ".")
+
+_without_fraction(clock) := whole if {
+	[whole, fraction] := split(clock, ".")
+	fraction != ""
+	count(fraction) <= 9
+	_only(fraction, "0123456789")
+}
+
+_digit_fields(text, separator, widths) := [to_number(field) | some field in fields] if {
+	fields := split(text, separator)
+	[count(field) | some field in fields] == widths
+	_only(concat("", fields), "0123456789")
+}
+
+# Days since 1970-01-01 in the Gregorian calendar; the year begins in March, so that a leap day is its last.
+_unix_day(year, month, day) := result if {
+	march_year := year - floor((14 - month) / 12)
+	march_month := (month + 9) % 12
+	leap_days := (floor(march_year / 4) - floor(march_year / 100)) + floor(march_year / 400)
+	result := ((((march_year * 365) + leap_days) + floor(((march_month * 153) + 2) / 5)) + day) - 719469
 }
 
 # A call with an undefined argument is undefined.

@@ -1,8 +1,10 @@
 # METADATA
 # title: What OPA's own API may be asked (opa run --authorization=basic)
 # description: |
-#   Only the decision documents, the plan's two short queries and the health check. No query parameters on a
-#   decision: ?explain would hand out the policy's data. Everything else is refused, writes and /v1/config included.
+#   Only the decision documents, the plan's two short queries, the health check, and three reads by which the
+#   controller sees which policy is loaded: the Rego sources, whether the data is the controller's, and how the bundles
+#   fare. A decision takes ?provenance=true (the bundles' revisions) and no other parameter: ?explain would hand out the
+#   policy's data. Everything else is refused, writes and /v1/config included.
 package system.authz
 
 default allow := false
@@ -14,7 +16,7 @@ default allow := false
 allow if {
 	input.method == "POST"
 	input.path in _questions
-	count(input.params) == 0
+	input.params in [{}, {"provenance": ["true"]}]
 }
 
 allow if {
@@ -22,9 +24,16 @@ allow if {
 	input.path == ["health"]
 }
 
+allow if {
+	input.method == "GET"
+	input.path in [["v1", "policies"], ["v1", "status"]]
+	input.params == {}
+}
+
 _questions := {
 	["v1", "data", "crank", "capability_access", "decision"],
 	["v1", "data", "crank", "capability_access", "allow"],
 	["v1", "data", "crank", "capability_access", "deny"],
 	["v1", "data", "crank", "worker_registration", "decision"],
+	["v1", "data", "crank", "revision", "loaded"],
 }

@@ -12,6 +12,7 @@ test_decisions_may_be_asked[path] if {
 		"v1/data/crank/capability_access/allow",
 		"v1/data/crank/capability_access/deny",
 		"v1/data/crank/worker_registration/decision",
+		"v1/data/crank/revision/loaded",
 	]
 	authz.allow with input as request("POST", path)
 }
@@ -24,13 +25,14 @@ test_health_may_be_asked_with_parameters if {
 
 test_everything_else_is_refused[note] if {
 	some note, row in {
-		"put a policy": ["PUT", "v1/policies/x"], "read policies": ["GET", "v1/policies"],
+		"put a policy": ["PUT", "v1/policies/x"], "read one policy": ["GET", "v1/policies/x"],
 		"delete a policy": ["DELETE", "v1/policies/x"], "config": ["GET", "v1/config"], "all data": ["GET", "v1/data"],
 		"data by post": ["POST", "v1/data"], "workers": ["POST", "v1/data/workers"], "put data": ["PUT", "v1/data/workers"],
 		"patch data": ["PATCH", "v1/data"], "query": ["POST", "v1/query"], "compile": ["POST", "v1/compile"],
 		"default decision": ["POST", ""], "batch": ["POST", "v1/batch/data/crank/capability_access/decision"],
 		"old api": ["POST", "v0/data/crank/capability_access/decision"], "metrics": ["GET", "metrics"],
-		"status": ["GET", "v1/status"], "decision by get": ["GET", "v1/data/crank/capability_access/decision"],
+		"status written": ["POST", "v1/status"], "policies written": ["POST", "v1/policies"],
+		"decision by get": ["GET", "v1/data/crank/capability_access/decision"],
 		"decision replaced": ["PUT", "v1/data/crank/capability_access/decision"],
 		"below a decision": ["POST", "v1/data/crank/capability_access/decision/allow"],
 		"package": ["POST", "v1/data/crank/capability_access"],
@@ -40,7 +42,20 @@ test_everything_else_is_refused[note] if {
 	not authz.allow with input as request(row[0], row[1])
 }
 
-test_a_decision_takes_no_parameters if {
+test_what_is_loaded_may_be_read[path] if {
+	some path in ["v1/policies", "v1/status"]
+	authz.allow with input as request("GET", path)
+	not authz.allow with input as object.union(request("GET", path), {"params": {"pretty": ["true"]}})
+}
+
+test_a_decision_may_be_asked_with_the_revision if {
+	question := request("POST", "v1/data/crank/capability_access/decision")
+	authz.allow with input as object.union(question, {"params": {"provenance": ["true"]}})
+	not authz.allow with input as object.union(question, {"params": {"provenance": ["true"], "explain": ["full"]}})
+	not authz.allow with input as object.union(question, {"params": {"provenance": ["true", "x"]}})
+}
+
+test_a_decision_takes_no_other_parameters if {
 	question := request("POST", "v1/data/crank/capability_access/decision")
 	not authz.allow with input as object.union(question, {"params": {"explain": ["full"]}})
 	not authz.allow with input as json.remove(question, ["/params"])

@@ -53,6 +53,25 @@ test_allows_a_replica[worker_id] if {
 	decided(offering(streaming, worker_id, provided)).allow
 }
 
+test_compares_whole_ids_and_capabilities[note] if {
+	some note, question in {
+		"id longer": offering("spiffe://crank.local/worker/streaming2", "worker-streaming", provided),
+		"id shorter": offering("spiffe://crank.local/worker/stream", "worker-streaming", provided),
+		"id below": offering("spiffe://crank.local/worker/streaming/x", "worker-streaming", provided),
+		"id above": offering("spiffe://crank.local/worker", "worker-streaming", provided),
+		"other trust domain": json.remove(
+			offering("spiffe://crank.local.evil/worker/streaming", "worker-streaming", provided),
+			["/identity/trust_domain"],
+		),
+		"capability longer": offering(streaming, "worker-streaming", ["stream:sse_events2"]),
+		"capability shorter": offering(streaming, "worker-streaming", ["stream:sse"]),
+		"other verb": offering(streaming, "worker-streaming", ["invoke:sse_events"]),
+	}
+	decision := decided(question)
+	decision.allow == false
+	count(decision.reasons) == 1
+}
+
 test_denies_another_worker_id[worker_id] if {
 	some worker_id in [
 		"worker-email", "worker-streaming2", "worker-streaming.", "worker-streaming.a.b", "worker-streaming.a_b",
@@ -153,6 +172,17 @@ test_malformed_input_is_denied_with_a_reason[note] if {
 		"capabilities an object": offering(streaming, "worker-streaming", {"a": "stream:sse_events"}),
 		"a capability a number": offering(streaming, "worker-streaming", ["stream:sse_events", 1]),
 		"a capability without colon": offering(streaming, "worker-streaming", ["stream"]),
+		"a capability in three parts": offering(streaming, "worker-streaming", ["stream:sse:events"]),
+		"a capability as a pattern": offering(streaming, "worker-streaming", ["stream:*"]),
+		"a capability in upper case": offering(streaming, "worker-streaming", ["Stream:sse_events"]),
+		"a capability with a line end": offering(streaming, "worker-streaming", ["stream:sse_events\n"]),
+		"a capability null": offering(streaming, "worker-streaming", [null]),
+		"capabilities null": offering(streaming, "worker-streaming", null),
+		"worker_id null": offering(streaming, null, provided),
+		"worker_url a list": json.patch(usual, [{"op": "replace", "path": "/resource/worker_url", "value": []}]),
+		"resource a text": object.union(usual, {"resource": "worker-streaming"}),
+		"clock a number": json.patch(usual, [{"op": "replace", "path": "/context/now_ns", "value": 1}]),
+		"spiffe_id a number": offering(7, "worker-streaming", provided),
 	}
 	decision := decided(question)
 	decision.allow == false

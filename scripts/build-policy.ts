@@ -2,24 +2,19 @@
 //   node scripts/build-policy.ts           writes both files
 //   node scripts/build-policy.ts --check   builds again and compares byte for byte; exit 1 when they differ
 import { createHash } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { gunzipSync } from 'node:zlib'
+import { compileRego, ENTRYPOINTS } from '../src/controller/policy/compile.ts'
 import { policySourceHash } from '../src/controller/policy/source-hash.ts'
 import { findTool, pinOf } from './tools/native-tools.ts'
-import { run } from './tools/run.ts'
 
 export type BuiltPolicy = { readonly wasm: Buffer; readonly manifest: string }
-
-const ENTRYPOINTS = ['crank/capability_access/decision', 'crank/worker_registration/decision']
-const TAR_BLOCK = 512
 
 /** Compiles the Rego of `dir`; the same sources and the same OPA give the same bytes. */
 export async function buildPolicy(dir: string, opa: string): Promise<BuiltPolicy> {
   const { sha256, files } = await policySourceHash(dir)
-  const wasm = await compile(dir, opa, files)
+  const wasm = await compileRego(dir, files, opa)
   const manifest = {
     source_sha256: sha256,
     opa_version: (await pinOf('opa')).version,
@@ -40,33 +35,6 @@ export async function findStalePolicy(dir: string, opa: string): Promise<string 
   if (!built.wasm.equals(wasm)) return stale(dir, 'policy.wasm is not what OPA makes of the Rego')
   if (built.manifest !== manifest) return stale(dir, 'policy.wasm.json does not describe policy.wasm')
   return undefined
-}
-
-async function compile(dir: string, opa: string, files: readonly string[]): Promise<Buffer> {
-  const work = await mkdtemp(join(tmpdir(), 'crank-policy-'))
-  try {
-    const bundle = join(work, 'bundle.tar.gz')
-    const entrypoints = ENTRYPOINTS.flatMap((name) => ['-e', name])
-    // From within the folder: file names are part of what is compiled, and must not depend on where it lies.
-    const { code, stdout, stderr } = await run(opa, ['build', '-t', 'wasm', ...entrypoints, '-o', bundle, ...files], {
-      cwd: dir,
-    })
-    if (code !== 0) throw new Error(`opa build failed in ${dir}: ${(stdout + stderr).trim()}`)
-    return readFromTar(gunzipSync(await readFile(bundle)), '/policy.wasm')
-  } finally {
-    await rm(work, { recursive: true, force: true })
-  }
-}
-
-/** One file of a tar archive (POSIX ustar: name at 0, size in octal at 124, content padded to 512 bytes). */
-function readFromTar(tar: Buffer, name: string): Buffer {
-  for (let at = 0; at + TAR_BLOCK <= tar.length;) {
-    const size = Number.parseInt(tar.toString('latin1', at + 124, at + 136), 8) || 0
-    const start = at + TAR_BLOCK
-    if (tar.toString('latin1', at, at + 100).replace(/\0.*$/s, '') === name) return tar.subarray(start, start + size)
-    at = start + Math.ceil(size / TAR_BLOCK) * TAR_BLOCK
-  }
-  throw new Error(`opa build made a bundle without ${name}`)
 }
 
 function wasmPath(dir: string): string {

@@ -1,8 +1,12 @@
-// Every check of the policies: format, strict check, tests with full coverage, lint, and that policy.wasm is theirs.
+// Every check of the policies: format, strict check, tests with full coverage, lint, the data against its schemas, and that
+// schemas and policy.wasm are what their sources give.
 // All steps run before it fails, so that one run shows everything that is wrong.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { describeFault } from '../src/controller/policy/data-schema.ts'
+import { loadPolicyFiles } from '../src/controller/policy/policy-files.ts'
 import { findStalePolicy } from './build-policy.ts'
+import { findStaleSchemas } from './generate-policy-schemas.ts'
 import { findTool } from './tools/native-tools.ts'
 import { run } from './tools/run.ts'
 
@@ -55,6 +59,8 @@ async function steps(): Promise<Step[]> {
     { name: 'opa test', check: () => command(opa, ['test', ...rego, ...DATA]) },
     { name: 'opa test --coverage (100 %)', check: () => coverage(opa, [...rego, ...DATA]) },
     { name: 'regal lint', check: () => command(regal, ['lint', '--no-color', 'policies']) },
+    { name: 'policy data', check: policyData },
+    { name: 'generate-policy-schemas --check', check: schemas },
     { name: 'build-policy --check', check: () => wasm(opa) },
   ]
 }
@@ -74,6 +80,21 @@ async function coverage(opa: string, files: readonly string[]): Promise<StepResu
 async function wasm(opa: string): Promise<StepResult> {
   const fault = await findStalePolicy(join(ROOT, 'policies'), opa)
   return { ok: fault === undefined, output: fault ?? '' }
+}
+
+/** The data files as the controller loads them; here an exception without effect is a fault too. */
+async function policyData(): Promise<StepResult> {
+  try {
+    const { dataFaults } = await loadPolicyFiles(join(ROOT, 'policies'), Date.now())
+    return { ok: dataFaults.length === 0, output: dataFaults.map(describeFault).join('\n') }
+  } catch (cause: unknown) {
+    return { ok: false, output: cause instanceof Error ? cause.message : String(cause) }
+  }
+}
+
+async function schemas(): Promise<StepResult> {
+  const stale = await findStaleSchemas()
+  return { ok: stale.length === 0, output: `${stale.join('\n')}\nrun node scripts/generate-policy-schemas.ts` }
 }
 
 if (import.meta.main) {

@@ -5,8 +5,13 @@ import { auditCommand } from './cli/commands/audit.ts'
 import { certCommand } from './cli/commands/cert.ts'
 import { checkCommand } from './cli/commands/check.ts'
 import { controllerCommand } from './cli/commands/controller.ts'
+import { exceptionCommand } from './cli/commands/exception.ts'
 import { capabilitiesCommand, workersCommand } from './cli/commands/inventory.ts'
 import { invokeCommand } from './cli/commands/invoke.ts'
+import { policyCommand } from './cli/commands/policy.ts'
+import { shadowCommand } from './cli/commands/shadow.ts'
+import { replayCommand } from './cli/commands/replay.ts'
+import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cli/commands/policy-ask.ts'
 import { workerCommand } from './cli/commands/worker.ts'
 import { describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
 import { paint, say } from './cli/output.ts'
@@ -44,6 +49,14 @@ function createProgram(): Command {
     .addCommand(checkCommand())
     .addCommand(certCommand())
     .addCommand(auditCommand())
+    .addCommand(canICommand())
+    .addCommand(explainCommand())
+    .addCommand(whoCanCommand())
+    .addCommand(whatCanCommand())
+    .addCommand(replayCommand())
+    .addCommand(shadowCommand())
+    .addCommand(policyCommand())
+    .addCommand(exceptionCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
   prepare(program, 'crank')
   return program

@@ -46,6 +46,7 @@ const app = await createServer({
     record: resolvedNothing,
     probe: pools.probe,
     registry,
+    onRegistered: nothing,
     workerHosts,
     heartbeatIntervalMs,
     now,

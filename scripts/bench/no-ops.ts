@@ -31,6 +31,7 @@ export const noMetrics: Metrics = {
   identityRefused: nothing,
   audited: nothing,
   credentialsReloaded: nothing,
+  policyReloaded: nothing,
   policyLoaded: nothing,
   observe: nothing,
   setKnownCapabilities: nothing,
@@ -49,6 +50,7 @@ function allowed<Input extends PolicyInput>(input: Input): Verdict<Input> {
     engine: 'none',
     revision: '0',
     evaluationMs: 0,
+    ruling: 'allow' as const,
     decision: {
       decision: 'allow',
       mode: 'enforce',

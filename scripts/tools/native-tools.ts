@@ -5,9 +5,9 @@
 //   4. a build into the cache, where `go` is on PATH
 // The version is pinned in one place: the require line of scripts/tools/<tool>/go.mod.
 import { randomUUID } from 'node:crypto'
-import { access, constants, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findInstalledTool, findOnPath, toolCacheDir } from '../../src/platform/installed-tool.ts'
 import { run } from './run.ts'
 
 export type Tool = 'opa' | 'regal'
@@ -31,16 +31,14 @@ const TOOLS = {
 export async function findTool(tool: Tool, options: FindOptions = {}): Promise<string> {
   const { env = process.env, log = logToStderr } = options
   const pin = await pinOf(tool)
-  const named = setting(env, TOOLS[tool].variable)
-  if (named !== undefined) return checkNamed(tool, pin, named)
-  const cached = join(cacheDir(env), `${tool}-${pin.version}`)
-  if (await isExecutable(cached)) return cached
-  const onPath = await findOnPath(tool, env, (path) => hasVersion(path, pin))
-  if (onPath) return onPath
+  const { label, variable } = TOOLS[tool]
+  const query = { name: tool, label, variable, version: pin.version, wayOut: wayOut(tool, pin), env }
+  const installed = await findInstalledTool(query)
+  if (installed !== undefined) return installed
   const go = await findOnPath('go', env)
-  if (!go) throw new Error(`${TOOLS[tool].label} ${pin.version} was not found: ${wayOut(tool, pin)}`)
+  if (!go) throw new Error(`${label} ${pin.version} was not found: ${wayOut(tool, pin)}`)
   log(`building ${tool} ${pin.version}, ${TOOLS[tool].duration}, once`)
-  return build(tool, pin, { go, env, target: cached })
+  return build(tool, pin, { go, env, target: join(toolCacheDir(env), `${tool}-${pin.version}`) })
 }
 
 /** The module and version that go.mod requires. */
@@ -56,58 +54,6 @@ function moduleDir(tool: Tool): string {
   return join(import.meta.dirname, tool)
 }
 
-function cacheDir(env: NodeJS.ProcessEnv): string {
-  const own = setting(env, 'CRANK_CACHE_DIR')
-  if (own !== undefined) return own
-  return join(setting(env, 'XDG_CACHE_HOME') ?? join(setting(env, 'HOME') ?? homedir(), '.cache'), 'crank')
-}
-
-/** An empty variable counts as not set. */
-function setting(env: NodeJS.ProcessEnv, name: string): string | undefined {
-  return env[name] === '' ? undefined : env[name]
-}
-
-async function checkNamed(tool: Tool, pin: Pin, path: string): Promise<string> {
-  const { label, variable } = TOOLS[tool]
-  if (!(await isExecutable(path)))
-    throw new Error(`${variable}=${path} is not an executable file: ${wayOut(tool, pin)}`)
-  const version = await versionOf(path)
-  if (version !== pin.version) {
-    throw new Error(`${variable}=${path} is version ${version ?? 'unknown'}, but ${label} ${pin.version} is needed`)
-  }
-  return path
-}
-
-async function hasVersion(path: string, pin: Pin): Promise<boolean> {
-  return (await versionOf(path)) === pin.version
-}
-
-async function versionOf(path: string): Promise<string | undefined> {
-  const finished = await run(path, ['version']).catch(() => undefined)
-  return finished?.code === 0 ? /^Version:\s*v?(\S+)/m.exec(finished.stdout)?.[1] : undefined
-}
-
-async function findOnPath(
-  name: string,
-  env: NodeJS.ProcessEnv,
-  fits: (path: string) => Promise<boolean> = () => Promise.resolve(true),
-): Promise<string | undefined> {
-  for (const dir of (env['PATH'] ?? '').split(delimiter)) {
-    const path = join(dir, name)
-    if (dir !== '' && (await isExecutable(path)) && (await fits(path))) return path
-  }
-  return undefined
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK)
-    return (await stat(path)).isFile()
-  } catch {
-    return false
-  }
-}
-
 /** Builds under a name of its own, then renames: whoever else builds or reads at the same time sees a whole file. */
 async function build(
   tool: Tool,
@@ -115,8 +61,8 @@ async function build(
   to: { go: string; env: NodeJS.ProcessEnv; target: string },
 ): Promise<string> {
   const temporary = `${to.target}.${randomUUID()}.tmp`
-  await mkdir(cacheDir(to.env), { recursive: true }).catch((cause: unknown) => {
-    throw new Error(`the cache folder ${cacheDir(to.env)} cannot be made: set CRANK_CACHE_DIR to one that can`, {
+  await mkdir(toolCacheDir(to.env), { recursive: true }).catch((cause: unknown) => {
+    throw new Error(`the cache folder ${toolCacheDir(to.env)} cannot be made: set CRANK_CACHE_DIR to one that can`, {
       cause,
     })
   })

@@ -1,18 +1,2 @@
-// Runs a program to its end. Never through a shell: arguments are passed as they are.
-import { spawn } from 'node:child_process'
-import { text } from 'node:stream/consumers'
-
-export type RunOptions = { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv }
-/** `code` is null when a signal ended the program. */
-export type Finished = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
-
-/** Runs `file` and collects its output; rejects only when it cannot be started. */
-export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', (code) => resolve(code))
-  })
-  const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)])
-  return { code, stdout, stderr }
-}
+// The scripts' name for platform/run-program.ts, which the controller uses too.
+export { run, type Finished, type RunOptions } from '../../src/platform/run-program.ts'

@@ -2,7 +2,8 @@
 import type { ChainedRecord } from '../controller/audit/chain.ts'
 import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../controller/audit/reader.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
-import { CliError, EXIT, type ExitCode } from './exit.ts'
+import { EXIT, type ExitCode } from './exit.ts'
+import { parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
 
 type TailOptions = AuditOptions & {
@@ -15,7 +16,6 @@ type TailOptions = AuditOptions & {
 }
 
 const DEFAULT_LINES = 10
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const GOOD = new Set(['allow', 'completed'])
 
 /** Prints the last matching records; with `follow` it goes on until SIGINT or SIGTERM. */
@@ -71,24 +71,8 @@ function toFilter({ deny, who, cap, since }: TailOptions, nowMs: number): AuditF
   }
 }
 
-/** `10m` ago, or a time. @throws {CliError} `usage` */
-function parseSince(when: string, nowMs: number): number {
-  const [, amount, unit = ''] = /^(\d{1,9})([smhd])$/.exec(when) ?? []
-  const unitMs = UNITS_MS[unit]
-  const sinceMs = amount !== undefined && unitMs !== undefined ? nowMs - Number(amount) * unitMs : Date.parse(when)
-  if (Number.isNaN(sinceMs)) {
-    throw new CliError(
-      EXIT.usage,
-      `--since "${when}": must be like 90s, 10m, 2h or 7d, or a time like 2026-11-23T10:00:00Z`,
-    )
-  }
-  return sinceMs
-}
-
 function parseLines(lines: string | undefined): number | undefined {
-  if (lines === undefined) return undefined
-  if (/^\d{1,9}$/.test(lines)) return Number(lines)
-  throw new CliError(EXIT.usage, `--lines "${lines}": must be a number`)
+  return lines === undefined ? undefined : parseCount('--lines', lines)
 }
 
 function untilSignal(): AbortSignal {

@@ -2,6 +2,7 @@
 import Type from 'typebox'
 import { loadConfig } from '../platform/env.ts'
 import { optionalText, timeSetting } from '../platform/settings.ts'
+import { adminUrlSetting } from './admin-url.ts'
 import { auditFileOf } from './audit-config.ts'
 import { checkAudit } from './checks/audit.ts'
 import { checkCertificates } from './checks/certificates.ts'
@@ -17,11 +18,7 @@ import { paint, writeJson, writeLine, type Colour, type Format } from './output.
 type CheckOptions = { adminUrl?: string | undefined; stateDir?: string | undefined; output: Format }
 
 const CheckEnv = Type.Object({
-  CRANK_ADMIN_URL: Type.String({
-    default: 'http://127.0.0.1:9001',
-    pattern: '^https?://[^/]+$',
-    allowed: 'an http URL without a path, such as http://127.0.0.1:9001',
-  }),
+  CRANK_ADMIN_URL: adminUrlSetting(),
   CRANK_POLICY_DIR: Type.String({ default: 'policies' }),
   OPA_URL: optionalText({ description: 'OPA sidecar' }),
   OPA_TIMEOUT_MS: timeSetting(100, { description: 'deadline of one decision' }),

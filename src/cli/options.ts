@@ -23,6 +23,16 @@ export function stateDirOption() {
   return new Option('--state-dir <dir>', 'state folder (CRANK_STATE_DIR, default .crank)')
 }
 
+/** `--audit-file`, or `--audit` for short. */
+export function auditFileOption() {
+  return new Option('--audit, --audit-file <file>', 'audit log (CRANK_AUDIT_FILE, default <state-dir>/audit.jsonl)')
+}
+
+/** `--policy`, for commands that read a policy folder. */
+export function policyDirOption() {
+  return new Option('--policy <dir>', 'policy folder (CRANK_POLICY_DIR, default policies)')
+}
+
 /** The options of a command that calls the controller's mTLS listener. */
 export function withClientOptions<
   A extends unknown[],

@@ -2,7 +2,14 @@
 import { CliError, EXIT } from './exit.ts'
 
 /** Refusals with a sentence for the operator: certificates, policy folder, audit file. */
-const EXPECTED = new Set(['Error', 'AppError', 'PolicyFilesError', 'StalePolicyError', 'AuditFileError'])
+const EXPECTED = new Set([
+  'Error',
+  'AppError',
+  'PolicyFilesError',
+  'StalePolicyError',
+  'PolicyCompileError',
+  'AuditFileError',
+])
 
 /** What to throw instead of `cause`; faults of the program itself are passed through. */
 export function startFailure(who: string, cause: unknown): unknown {

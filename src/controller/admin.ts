@@ -3,17 +3,21 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import { WorkersReply } from '../core/wire.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
 import type { Readiness } from './readiness.ts'
+import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
+import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
 
 export type AdminOptions = {
   readonly readiness: () => Readiness
   readonly workers: () => WorkersReply
-  readonly about: () => { readonly version: string; readonly engine: string; readonly policy_revision: string }
+  readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks'>
+  readonly exceptions: PolicyExceptionsOptions
   /** The mTLS listener's routes as an OpenAPI 3.1 document. */
   readonly openapi: () => object
+  readonly policyAsk: PolicyAskOptions
   readonly registry: MetricsRegistry
   readonly fastifyOtel: FastifyOtelInstrumentation | undefined
 }
@@ -26,21 +30,47 @@ const ReadinessSchema = Type.Object(
   { status: Type.String(), checks: Type.Array(CheckSchema) },
   { additionalProperties: false },
 )
+const Count = Type.Integer({ minimum: 0 })
+/** How many entries of the enforcement data are in shadow. */
+const ShadowSchema = Type.Object(
+  { default: Count, callers: Count, capabilities: Count },
+  { additionalProperties: false },
+)
+const Pair = Type.Object({ allow: Count, deny: Count }, { additionalProperties: false })
+/** The candidate policy: `agreement` by the active decision, then by its own. */
+const CandidateSchema = Type.Object(
+  {
+    state: Type.String(),
+    reason: Type.Union([Type.String(), Type.Null()]),
+    revision: Type.Union([Type.String(), Type.Null()]),
+    agreement: Type.Object({ allow: Pair, deny: Pair }, { additionalProperties: false }),
+    dropped: Count,
+    undecided: Count,
+  },
+  { additionalProperties: false },
+)
 const HealthSchema = Type.Object(
   {
     status: Type.String(),
     version: Type.String(),
     engine: Type.String(),
     policy_revision: Type.String(),
+    shadow: ShadowSchema,
+    candidate: Type.Union([CandidateSchema, Type.Null()]),
     checks: Type.Array(CheckSchema),
   },
   { additionalProperties: false },
 )
+const PATHS = '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions and POST /policy/ask'
 const Live = Type.Object({ status: Type.Literal('live') }, { additionalProperties: false })
 
 /** Builds the admin server; the caller listens on it. */
 export async function createAdmin(options: AdminOptions): Promise<FastifyInstance> {
-  const app = Fastify({ forceCloseConnections: true, exposeHeadRoutes: false }).withTypeProvider<TypeBoxTypeProvider>()
+  const app = Fastify({
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
+  }).withTypeProvider<TypeBoxTypeProvider>()
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
   const quiet = { config: { otel: false } }
   app.get('/livez', { ...quiet, schema: { response: { 200: Live } } }, () => ({ status: 'live' as const }))
@@ -61,8 +91,10 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
   )
   app.get('/workers', { schema: { response: { 200: WorkersReply } } }, options.workers)
   app.get('/openapi.json', quiet, options.openapi)
+  await app.register(policyAsk, options.policyAsk)
+  await app.register(policyExceptions, options.exceptions)
   app.setNotFoundHandler({}, (request, reply) => {
-    const reason = `no route ${request.method} here; there are /livez, /readyz, /health, /metrics, /workers and /openapi.json`
+    const reason = `no route ${request.method} here; there are ${PATHS}`
     void reply.code(404).send({ error: 'not_found', reason })
   })
   return app

@@ -33,13 +33,22 @@ export type RouteCall = Asked & {
   readonly sink: AnswerSink
 }
 
+/**
+ * What becomes of a call (steps/ruling.ts). `allow` and `deny` as the policy said; `would_deny`: denied in shadow mode, so
+ * it passes; `error`: no decision, refused; `unevaluated`: no decision in shadow mode, so it passes.
+ */
+export type Ruling = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
+
 /** What was asked of the policy and what came of it: a decision, or the trouble that kept it from one. */
 export type Verdict<Input extends PolicyInput = PolicyInput> = {
   readonly input: Input
   readonly evaluationMs: number
   readonly engine: string
   readonly revision: string
-} & ({ readonly decision: Decision } | { readonly decision: undefined; readonly error: AppError })
+} & (
+  | { readonly ruling: 'allow' | 'deny' | 'would_deny'; readonly decision: Decision }
+  | { readonly ruling: 'error' | 'unevaluated'; readonly decision: undefined; readonly error: AppError }
+)
 
 export type RegistrationVerdict = Verdict<RegistrationInput>
 

@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
+import { parseDuration } from '../platform/duration.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
 import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
 import {
@@ -46,6 +47,18 @@ export const ControllerEnv = Type.Object({
     default: 'policies',
     allowed: 'the path of a folder',
     description: 'Folder of the Rego sources and of `data/`.',
+  }),
+  CRANK_CANDIDATE_POLICY_DIR: optionalText({
+    description: 'Policy folder that is evaluated beside the one in force, and decides nothing. Unset: none.',
+    allowed: 'the path of a folder',
+  }),
+  CRANK_POLICY_MAX_STALENESS: optionalText({
+    description: 'How long the policy may go unconfirmed (bad files on disk, no bundle to be had). Unset: for ever.',
+    allowed: 'a duration of at least 10s, such as 10m, 1h or 7d',
+  }),
+  CRANK_POLICY_STALENESS_ACTION: Type.Enum(['warn', 'degrade', 'deny'], {
+    default: 'warn',
+    description: '`warn`: log and metric. `degrade`: not ready, but decides. `deny`: every decision is refused.',
   }),
   OPA_URL: optionalText({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
@@ -103,9 +116,13 @@ export type ControllerConfig = {
   readonly tls: TlsFiles
   readonly tlsRefuseUnverified: boolean
   readonly policyDir: string
+  /** Undefined: no candidate. */
+  readonly candidatePolicyDir: string | undefined
   /** Undefined: the embedded engine. */
   readonly opa: OpaAddress | undefined
   readonly policyTimeoutMs: number
+  /** `maxMs` undefined: never stale. */
+  readonly policyStaleness: { readonly maxMs: number | undefined; readonly action: 'warn' | 'degrade' | 'deny' }
   readonly stateDir: string
   readonly auditFile: string
   readonly auditSync: 'fsync' | 'write'
@@ -119,7 +136,13 @@ export type ControllerConfig = {
 
 type Values = Static<typeof ControllerEnv>
 /** What has a parser of its own, once it went through it. */
-type Parsed = { trustDomain: TrustDomain; controllerId: SpiffeId; opa: OpaAddress | undefined; workerHosts: HostRules }
+type Parsed = {
+  trustDomain: TrustDomain
+  controllerId: SpiffeId
+  opa: OpaAddress | undefined
+  maxStalenessMs: number | undefined
+  workerHosts: HostRules
+}
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
 export function loadControllerConfig(source: ConfigSource): ControllerConfig {
@@ -134,6 +157,8 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
   const given = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
   const opa = readSetting('OPA_URL', values.OPA_URL, parseOpaUrl, faults)
+  const staleness = values.CRANK_POLICY_MAX_STALENESS
+  const maxStalenessMs = readSetting('CRANK_POLICY_MAX_STALENESS', staleness, parseStaleness, faults)
   const workerHosts = readSetting('CRANK_WORKER_HOSTS', values.CRANK_WORKER_HOSTS, parseHostRules, faults)
   if (values.HTTPS_ONLY === false) {
     faults.push(
@@ -143,7 +168,15 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   checkOwnDomain(given, trustDomain, faults)
   checkPorts(values, faults)
   if (trustDomain === undefined || workerHosts === undefined) return undefined
-  return { trustDomain, controllerId: given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`), opa, workerHosts }
+  const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
+  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts }
+}
+
+// A sidecar is asked what it has every 5 s: less than twice that would be stale between two looks.
+function parseStaleness(text: string): number {
+  const milliseconds = parseDuration(text)
+  if (milliseconds < 10_000) throw new Error('must be at least 10s')
+  return milliseconds
 }
 
 function checkOwnDomain(id: SpiffeId | undefined, trustDomain: TrustDomain | undefined, faults: string[]): void {
@@ -160,7 +193,8 @@ function checkPorts(
   faults.push(fault('CRANK_ADMIN_PORT', String(CRANK_ADMIN_PORT), 'must differ from CRANK_PORT on the same host'))
 }
 
-function toConfig(values: Values, { trustDomain, controllerId, opa, workerHosts }: Parsed): ControllerConfig {
+function toConfig(values: Values, parsed: Parsed): ControllerConfig {
+  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts } = parsed
   return {
     listen: { host: values.CRANK_HOST, port: values.CRANK_PORT },
     admin: { host: values.CRANK_ADMIN_HOST, port: values.CRANK_ADMIN_PORT },
@@ -169,8 +203,10 @@ function toConfig(values: Values, { trustDomain, controllerId, opa, workerHosts 
     tls: tlsFilesOf(values, trustDomain),
     tlsRefuseUnverified: values.TLS_REFUSE_UNVERIFIED,
     policyDir: resolve(values.CRANK_POLICY_DIR),
+    candidatePolicyDir: values.CRANK_CANDIDATE_POLICY_DIR && resolve(values.CRANK_CANDIDATE_POLICY_DIR),
     opa,
     policyTimeoutMs: values.OPA_TIMEOUT_MS,
+    policyStaleness: { maxMs: maxStalenessMs, action: values.CRANK_POLICY_STALENESS_ACTION },
     stateDir: resolve(values.CRANK_STATE_DIR),
     auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
     auditSync: values.CRANK_AUDIT_SYNC,

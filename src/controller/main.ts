@@ -21,16 +21,22 @@ import { drain } from './drain.ts'
 import { createConnectionKeeper } from '../platform/connection-keeper.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createPipeline } from './pipeline.ts'
-import { createPolicyInForce } from './policy/in-force.ts'
+import { shadowEntries } from './policy/enforcement.ts'
 import { readinessOf } from './readiness.ts'
 import { describeCapabilities, describeWorkers } from './routing/catalog.ts'
 import { Registry } from './routing/registry.ts'
 import { createServer } from './server.ts'
+import { startExceptions } from './start-exceptions.ts'
+import { startCandidate } from './start-candidate.ts'
+import { startPolicy } from './start-policy.ts'
+import { createAsk } from './steps/ask.ts'
 import { createForward } from './steps/forward.ts'
 import { createJudge, policyInput } from './steps/judge.ts'
+import { createReconsider } from './steps/reconsider.ts'
 import { createRecorder } from './steps/record.ts'
 import { createRefusalRecorder } from './steps/record-refusal.ts'
 import { createRegister } from './steps/register.ts'
+import { createOwnKnowledge } from './steps/ruling.ts'
 
 export type RunningController = {
   readonly port: number
@@ -63,9 +69,8 @@ export async function startController({ config, env }: Options): Promise<Running
   const auditLog = await openAuditLog({ file, sync, now, log })
   const append = countedAppend(auditLog, metrics)
   const budget = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
-  const policy = await createPolicyInForce({ ...config, timeoutMs: config.policyTimeoutMs, log, now })
-  metrics.setKnownCapabilities(policy.knownCapabilities)
-  metrics.policyLoaded({ revision: policy.revision(), engine: policy.engine })
+  const policy = await startPolicy({ config, env, append, metrics, log, now, monotonic })
+  const exceptions = startExceptions({ policy, metricsRegistry, log, now })
 
   const pools = createWorkerPools({
     connectorFor: (expected) => createPinnedConnector({ source: credentials, verifier, expected }),
@@ -74,8 +79,13 @@ export async function startController({ config, env }: Options): Promise<Running
   const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
   const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
 
-  const judge = createJudge({ policy, tracer, monotonic })
-  const recorder = createRecorder({ append, log, metrics, now })
+  const reconsider = createReconsider({ ...policy, registry, append, log, now })
+  policy.onChange(() => void reconsider())
+
+  const own = createOwnKnowledge(policy.files)
+  const judge = createJudge({ policy, own, tracer, monotonic })
+  const candidate = startCandidate({ ...config, env, log, monotonic, registry: metricsRegistry })
+  const recorder = createRecorder({ append, log, metrics, now, onExceptionUsed: exceptions.used })
   let draining = false
   const clock = (monotonicMs: number): number => now() - monotonic() + monotonicMs
   const readiness = () =>
@@ -89,11 +99,15 @@ export async function startController({ config, env }: Options): Promise<Running
 
   const app = await createServer({
     route: createPipeline({
-      judge: (call) => judge('capability_access', call, policyInput(call, call, now())),
+      async judge(call) {
+        const verdict = await judge('capability_access', call, policyInput(call, call, now()))
+        candidate?.offer(verdict)
+        return verdict
+      },
       recordVerdict: recorder.recordVerdict,
       forward: createForward({
         providers: registry.providers.bind(registry),
-        isKnown: policy.knownCapabilities.has.bind(policy.knownCapabilities),
+        isKnown: (capability) => policy.files().knownCapabilities.has(capability),
         poolOf: pools.poolOf,
         tracer,
         monotonic,
@@ -106,6 +120,8 @@ export async function startController({ config, env }: Options): Promise<Running
       record: recorder.recordRegistration,
       probe: pools.probe,
       registry,
+      // The policy may have changed while the worker was probed.
+      onRegistered: ({ revision }) => void (revision === policy.revision() || reconsider()),
       workerHosts,
       heartbeatIntervalMs,
       now,
@@ -137,8 +153,16 @@ export async function startController({ config, env }: Options): Promise<Running
   const admin = await createAdmin({
     readiness,
     workers: () => describeWorkers(registry, clock, { withUrls: true }),
-    about: () => ({ version: VERSION, engine: policy.engine, policy_revision: policy.revision() }),
+    about: () => ({
+      version: VERSION,
+      engine: policy.engine,
+      policy_revision: policy.revision(),
+      shadow: shadowEntries(policy.files().enforcement),
+      candidate: candidate?.status() ?? null,
+    }),
+    exceptions: { exceptions, dataFaults: policy.dataFaults, now },
     openapi: () => app.swagger(),
+    policyAsk: { ask: createAsk({ policy, own, monotonic, now }), policy, log },
     registry: metricsRegistry,
     fastifyOtel,
   })
@@ -148,14 +172,18 @@ export async function startController({ config, env }: Options): Promise<Running
     audit: auditLog.health.bind(auditLog),
     svidNotAfterMs: () => credentials.current().notAfterMs,
     policyReady: () => policy.ready().ok,
+    policyLastSuccessMs: policy.lastSuccessMs,
+    policyStale: policy.isStale,
+    shadowEntries: () => shadowEntries(policy.files().enforcement),
     openConnections: keeper.count,
   })
 
   const release = async (): Promise<void> => {
     clearInterval(sweeper)
+    exceptions.close()
     keeper.close()
     await budget.close()
-    await Promise.all([auditLog.close(), pools.close(), policy.close(), tracing.shutdown()])
+    await Promise.all([auditLog.close(), pools.close(), policy.close(), candidate?.close(), tracing.shutdown()])
     credentials.close()
     await admin.close()
   }

@@ -11,6 +11,11 @@ export type ControllerState = {
   readonly svidNotAfterMs: () => number
   /** The policy engine answers and its self-check passed. */
   readonly policyReady: () => boolean
+  /** When the policy in force was last seen to be the right one; stale: too long ago. */
+  readonly policyLastSuccessMs: () => number
+  readonly policyStale: () => boolean
+  /** Entries of the enforcement data that let denied calls pass. */
+  readonly shadowEntries: () => Readonly<Record<'default' | 'callers' | 'capabilities', number>>
   readonly openConnections: () => number
 }
 
@@ -54,6 +59,21 @@ function observe(registry: Registry, state: ControllerState, now: () => number):
   })
   read(registry, 'policy_engine_up', '1 while the policy engine answers its self-check.', () =>
     state.policyReady() ? 1 : 0,
+  )
+  read(registry, 'policy_last_success_timestamp_seconds', 'When the policy in force was last confirmed.', () => {
+    return state.policyLastSuccessMs() / 1000
+  })
+  read(registry, 'policy_stale', '1 while the policy is not confirmed for too long.', () =>
+    state.policyStale() ? 1 : 0,
+  )
+  const shadow = gauge(
+    registry,
+    'policy_shadow_entries',
+    'Entries of the enforcement data in shadow.',
+    ['kind'],
+    () => {
+      for (const [kind, count] of Object.entries(state.shadowEntries())) shadow.set({ kind }, count)
+    },
   )
   read(registry, 'open_connections', 'Open connections on the mTLS listener.', state.openConnections)
 }

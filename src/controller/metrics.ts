@@ -30,6 +30,8 @@ export type Metrics = {
   readonly audited: (result: 'written' | 'failed', count?: number) => void
   /** Certificate, key or bundle changed on disk, and were taken over or not. */
   readonly credentialsReloaded: (result: 'ok' | 'failed') => void
+  /** A change of policy came into force, or was refused. */
+  readonly policyReloaded: (result: 'ok' | 'failed') => void
   /** A policy came into force. */
   readonly policyLoaded: (event: { revision: string; engine: string }) => void
   /** Where the gauges come from; each is read at the time of a scrape. Call once. */
@@ -70,6 +72,7 @@ export function createMetrics(registry: Registry, now: () => number = Date.now):
       const exemplar = exemplarOf(trace)
       counters.decisions.inc({ labels: { capability: label, decision }, value: 1, ...exemplar })
       counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
+      if (decision === 'would_deny') counters.wouldDenials.inc({ labels: { capability: label }, value: 1, ...exemplar })
       if (decision === 'deny') counters.denials.inc({ labels: { capability: label }, value: 1, ...exemplar })
     },
     routed({ capability, outcome, seconds, trace, attempts = 0 }) {
@@ -81,6 +84,7 @@ export function createMetrics(registry: Registry, now: () => number = Date.now):
     identityRefused: (reason) => counters.identityRefused.inc({ reason }),
     audited: (result, count = 1) => counters.audit[result].inc(count),
     credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
+    policyReloaded: (result) => counters.policyReloads.inc({ result }),
     policyLoaded: gauges.policyLoaded,
     observe: gauges.observe,
     setKnownCapabilities: (capabilities) => {
@@ -115,12 +119,14 @@ function createCounters(registry: Registry) {
     requestErrors: counter('request_errors', "Error answers of the controller's own, by code.", 'code'),
     decisions: traced('policy_decisions', 'Policy decisions on calls.', 'capability', 'decision'),
     denials: traced('policy_denials', 'Calls that policy denied.', 'capability'),
+    wouldDenials: traced('policy_would_denials', 'Calls that policy denied and shadow mode let pass.', 'capability'),
     evaluation: durations('policy_eval_duration', 'Time of one policy evaluation.', EVALUATION_BUCKETS, 'capability'),
     routeDuration: durations('route_duration', 'Time of a forwarded call.', ROUTE_BUCKETS, 'capability', 'outcome'),
     attempts: counter('worker_attempts', 'Tries at workers, by how the call ended.', 'outcome'),
     registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
     identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
+    policyReloads: counter('policy_reload', 'Changes of policy, taken over or refused.', 'result'),
     audit: {
       written: counter('audit_records', 'Audit records made durable.'),
       failed: counter('audit_failures', 'Audit records that could not be made durable.'),
@@ -131,8 +137,12 @@ function createCounters(registry: Registry) {
 }
 
 // A series that appears with its first event has no rate for it: those of small closed sets are there from the start.
-function startAtZero({ registrations, identityRefused, credentialReloads }: ReturnType<typeof createCounters>): void {
+function startAtZero(counters: ReturnType<typeof createCounters>): void {
+  const { registrations, identityRefused, credentialReloads, policyReloads } = counters
   for (const decision of ['allow', 'deny'] as const) registrations.inc({ decision }, 0)
-  for (const result of ['ok', 'failed']) credentialReloads.inc({ result }, 0)
+  for (const result of ['ok', 'failed']) {
+    credentialReloads.inc({ result }, 0)
+    policyReloads.inc({ result }, 0)
+  }
   for (const [reason, { status }] of Object.entries(ERRORS)) if (status === 401) identityRefused.inc({ reason }, 0)
 }

@@ -1,6 +1,7 @@
 // The way of a call, in one piece: decide, record, then and only then call a worker, record again.
 import type { RouteCall, RouteOutcome, Verdict } from './call.ts'
-import { refuseUnlessAllowed } from './steps/refuse.ts'
+import { refuseUnlessPassed } from './steps/refuse.ts'
+import { markedIfShadowed } from './steps/ruling.ts'
 
 /** The steps; each is made in `steps/` and wired in main.ts. */
 export type Steps = {
@@ -21,8 +22,8 @@ export function createPipeline({ judge, recordVerdict, forward, recordOutcome }:
   return async (call) => {
     const verdict = await judge(call)
     await recordVerdict(call, verdict)
-    refuseUnlessAllowed(verdict, 'capability_access_denied')
-    const outcome = await forward(call)
+    refuseUnlessPassed(verdict, 'capability_access_denied')
+    const outcome = await forward(markedIfShadowed(call, verdict))
     recordOutcome(call, outcome)
     if (outcome.error !== undefined) throw outcome.error
   }

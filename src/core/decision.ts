@@ -35,6 +35,8 @@ type Common = {
   /** Name of the exception that was looked at or applied, else null. */
   readonly exception: string | null
   readonly policyVersion: string
+  /** Of the policy that gave this decision, where that is known of each one. */
+  readonly revision?: string
 }
 /** What the policy said. Trouble (no answer, wrong answer) is never a Decision: it is thrown as an AppError. */
 export type Decision =

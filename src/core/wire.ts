@@ -15,6 +15,8 @@ export const HEADERS = {
   workerId: 'x-worker-id',
   decisionId: 'x-decision-id',
   traceId: 'x-trace-id',
+  /** `would_deny` or `unevaluated` on the answer to a call that only shadow mode let through */
+  shadow: 'x-crank-shadow',
   /** caller -> controller, raw form; idempotency-key also controller -> worker */
   idempotencyKey: 'idempotency-key',
   priority: 'x-crank-priority',

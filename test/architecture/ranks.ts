@@ -26,8 +26,13 @@ const RANKS: readonly (readonly string[])[] = [
 
 /** Files directly in src/controller that are not a group by their own name. */
 const GROUP_OF_FILE: Readonly<Record<string, string>> = {
+  'controller/metrics-candidate.ts': 'controller/metrics',
+  'controller/metrics-exceptions.ts': 'controller/metrics',
   'controller/metrics-state.ts': 'controller/metrics',
   'controller/opa-url.ts': 'controller/config',
+  'controller/start-exceptions.ts': 'controller/main',
+  'controller/start-candidate.ts': 'controller/main',
+  'controller/start-policy.ts': 'controller/main',
   'controller/arrival.ts': 'controller/edge',
   'controller/drain.ts': 'controller/edge',
   'controller/limits.ts': 'controller/edge',

@@ -20,6 +20,9 @@ const LEAVES = [
   ['cert', 'inspect'],
   ['audit', 'tail'],
   ['audit', 'verify'],
+  ['exception', 'list'],
+  ['exception', 'grant'],
+  ['exception', 'revoke'],
 ]
 
 /** Writes the packages that were loaded to stderr when the process ends. */

@@ -20,9 +20,10 @@ const timeoutMs = 20_000
 const LEGACY = 'spiffe://crank.local/worker/legacy-service'
 const PARTNER = 'spiffe://crank.local/worker/partner'
 const EXPIRY_NS = 1795514400000000001n
+const SINCE = '"reason": "r", "owner": "o", "created_at": "2026-11-01T00:00:00Z"'
 const EXCEPTIONS = `{
-  "${LEGACY}": { "temporary_allow_all": true, "expires_after": 1767139200000000000 },
-  "${PARTNER}": { "capabilities": ["convert:document_to_pdf"], "expires_after": ${EXPIRY_NS} }
+  "${LEGACY}": { "temporary_allow_all": true, "expires_after": 1767139200000000000, ${SINCE} },
+  "${PARTNER}": { "capabilities": ["convert:document_to_pdf"], "expires_after": ${EXPIRY_NS}, ${SINCE} }
 }`
 
 let policies: PolicyDir

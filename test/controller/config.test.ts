@@ -35,6 +35,7 @@ describe('loadControllerConfig', () => {
       policyDir: path.resolve('policies'),
       opa: undefined,
       policyTimeoutMs: 100,
+      policyStaleness: { maxMs: undefined, action: 'warn' },
       stateDir: path.resolve('.crank'),
       auditFile: path.resolve('.crank/audit.jsonl'),
       auditSync: 'fsync',
@@ -63,12 +64,14 @@ describe('loadControllerConfig', () => {
   })
 
   test('takes flags before variables, port 0, and HTTPS_ONLY=true', () => {
-    const env = { ...TLS, HTTPS_ONLY: 'true', CRANK_PORT: '1', OPA_URL: 'unix:///run/opa.sock' }
+    const staleness = { CRANK_POLICY_MAX_STALENESS: '1h', CRANK_POLICY_STALENESS_ACTION: 'deny' }
+    const env = { ...TLS, ...staleness, HTTPS_ONLY: 'true', CRANK_PORT: '1', OPA_URL: 'unix:///run/opa.sock' }
     const flags = { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_FILE: '/a/b.jsonl' }
     expect(loadControllerConfig({ env, flags })).toMatchObject({
       listen: { port: 0 },
       admin: { port: 0 },
       opa: { kind: 'unix', path: '/run/opa.sock' },
+      policyStaleness: { maxMs: 3_600_000, action: 'deny' },
       auditFile: '/a/b.jsonl',
     })
   })
@@ -104,6 +107,9 @@ describe('loadControllerConfig', () => {
   test.each([
     ['CRANK_TRUST_DOMAIN', 'Crank.local', /must be a trust domain: /],
     ['CRANK_CONTROLLER_ID', 'spiffe://crank.local', /must be a SPIFFE ID such as .*: path is missing/],
+    ['CRANK_POLICY_MAX_STALENESS', 'soon', /must be a duration such as 30s/],
+    ['CRANK_POLICY_MAX_STALENESS', '9s', /must be at least 10s/],
+    ['CRANK_POLICY_STALENESS_ACTION', 'panic', /must be one of warn, degrade, deny/],
     ['CRANK_BODY_LIMIT_BYTES', '12', /must be an integer from 1024 to 67108864/],
     ['CRANK_MAX_CONNECTIONS', '0', /must be an integer from 1 to 1000000/],
     ['CRANK_HEARTBEAT_INTERVAL_MS', '1', /must be an integer from 50 to 3600000/],

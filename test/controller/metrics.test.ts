@@ -28,6 +28,7 @@ describe('events', () => {
       expect(lines).toContain(`controller_policy_decisions_total{capability="${HELLO}",decision="${decision}"} 1`)
     }
     expect(lines).toContain(`controller_policy_denials_total{capability="${HELLO}"} 1`)
+    expect(lines).toContain(`controller_policy_would_denials_total{capability="${HELLO}"} 1`)
     expect(lines).toContain(`controller_policy_eval_duration_seconds_count{capability="${HELLO}"} 4`)
     expect(lines).toContain(`controller_policy_eval_duration_seconds_bucket{le="0.00025",capability="${HELLO}"} 1`)
   })
@@ -76,6 +77,7 @@ describe('events', () => {
     metrics.identityRefused('spiffe_id_invalid')
     metrics.registrationDecided('deny')
     metrics.credentialsReloaded('failed')
+    metrics.policyReloaded('ok')
     metrics.audited('written', 16)
     metrics.audited('failed')
     expect(await scrape()).toEqual(
@@ -83,6 +85,8 @@ describe('events', () => {
         'controller_identity_refused_total{reason="spiffe_id_invalid"} 1',
         'controller_registrations_total{decision="deny"} 1',
         'controller_credential_reload_total{result="failed"} 1',
+        'controller_policy_reload_total{result="ok"} 1',
+        'controller_policy_reload_total{result="failed"} 0',
         'controller_audit_records_total 16',
         'controller_audit_failures_total 1',
       ]),
@@ -135,6 +139,9 @@ describe('gauges', () => {
     audit: () => ({ ok: false, queued: 7 }),
     svidNotAfterMs: () => 90_000,
     policyReady: () => true,
+    policyLastSuccessMs: () => 60_000,
+    policyStale: () => false,
+    shadowEntries: () => ({ default: 0, callers: 2, capabilities: 1 }),
     openConnections: () => 5,
   }
 
@@ -153,6 +160,10 @@ describe('gauges', () => {
         'controller_audit_unavailable 1',
         'controller_svid_expiry_seconds -10',
         'controller_policy_engine_up 1',
+        'controller_policy_last_success_timestamp_seconds 60',
+        'controller_policy_stale 0',
+        'controller_policy_shadow_entries{kind="default"} 0',
+        'controller_policy_shadow_entries{kind="callers"} 2',
         'controller_open_connections 5',
         'controller_policy_age_seconds 70',
         'controller_policy_revision_info{revision="aaa",engine="opa-wasm"} 1',

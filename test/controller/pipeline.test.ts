@@ -6,11 +6,16 @@ import { createPipeline, type Steps } from '../../src/controller/pipeline.ts'
 
 const call = {} as RouteCall
 const common = { mode: 'enforce', grounds: [], exception: null, policyVersion: '1' } as const
-const allow = { decision: { ...common, decision: 'allow', reasons: [] } } as unknown as Verdict
+const allow = { ruling: 'allow', decision: { ...common, decision: 'allow', reasons: [] } } as unknown as Verdict
 const deny = {
+  ruling: 'deny',
   decision: { ...common, decision: 'deny', reasons: [{ code: 'capability_not_declared', message: 'no' }] },
 } as unknown as Verdict
-const trouble = { decision: undefined, error: new AppError('policy_engine_unavailable') } as unknown as Verdict
+const trouble = {
+  ruling: 'error',
+  decision: undefined,
+  error: new AppError('policy_engine_unavailable'),
+} as unknown as Verdict
 const completed = { outcome: 'completed', status: 200, error: undefined } as RouteOutcome
 
 function setup(steps: Partial<Steps> = {}) {
@@ -63,6 +68,22 @@ describe('the pipeline', () => {
       reasonCode: 'capability_not_declared',
     })
     expect(done).toEqual(['recordVerdict'])
+  })
+
+  test.each(['would_deny', 'unevaluated'] as const)('forwards %s, which shadow mode lets pass', async (ruling) => {
+    const verdict = { ...(ruling === 'would_deny' ? deny : trouble), ruling } as Verdict
+    const { route, done } = setup({ judge: () => Promise.resolve(verdict) })
+    await route(call)
+    expect(done).toEqual(['recordVerdict', 'forward', 'recordOutcome'])
+  })
+
+  test('does not forward what shadow mode lets pass without a record', async () => {
+    const { route, done } = setup({
+      judge: () => Promise.resolve({ ...deny, ruling: 'would_deny' } as Verdict),
+      recordVerdict: () => Promise.reject(new AppError('audit_unavailable')),
+    })
+    await expect(route(call)).rejects.toMatchObject({ code: 'audit_unavailable' })
+    expect(done).toEqual([])
   })
 
   test('records trouble and ends with it', async () => {

@@ -87,10 +87,10 @@ describe('everything else is refused', () => {
   const refused: readonly [method: string, path: string, body?: string][] = [
     ['PUT', '/v1/policies/crank/capability_access', 'package crank.capability_access\nallow := true'],
     ['PUT', '/v1/policies/own', 'package own\nallow := true'],
-    ['GET', '/v1/policies'],
+    ['GET', '/v1/policies/%2Fpolicies%2Fcommon.rego'],
     ['DELETE', '/v1/policies/%2Fpolicies%2Fsystem_authz.rego'],
     ['GET', '/v1/config'],
-    ['GET', '/v1/status'],
+    ['POST', '/v1/status', '{}'],
     ['GET', '/v1/data'],
     ['GET', '/v1/data/workers'],
     ['PUT', '/v1/data/workers', '{}'],

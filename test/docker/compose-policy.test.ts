@@ -139,7 +139,7 @@ describe('the volumes', () => {
 
   test('hold every file that OPA is told to load', () => {
     const files = commandOf(service('opa').command).filter((word) => /^(\w+:)?\/policies\//.test(word))
-    expect(files.length).toBe(8)
+    expect(files.length).toBe(9)
     for (const file of files) {
       const path = file.replace(/^\w+:/, '').replace('/policies', join(ROOT, 'policies'))
       expect({ file, there: existsSync(path) }).toEqual({ file, there: true })

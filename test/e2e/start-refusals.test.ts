@@ -2,7 +2,7 @@
 import { appendFile, readFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { verifyAudit } from '../../src/controller/audit/verify.ts'
 import { runController, startControllerProcess } from '../fixtures/controller-process.ts'
@@ -60,10 +60,11 @@ describe('a controller refuses to start', () => {
     })
   }
 
-  test('with a policy.wasm that was not built from the Rego beside it, naming the command that builds it', async () => {
+  test('with a policy.wasm of other Rego and no OPA to build it, naming the command that does', async () => {
     const rego = await readFile(join(POLICY_DIR, 'common.rego'), 'utf8')
     await using policies = await copyPolicies({ 'common.rego': `${rego}\n# changed\n` })
-    const { code, stderr } = await runController({ ...env, CRANK_POLICY_DIR: policies.dir })
+    const withoutOpa = { CRANK_CACHE_DIR: parties.dir, PATH: dirname(process.execPath) }
+    const { code, stderr } = await runController({ ...env, ...withoutOpa, CRANK_POLICY_DIR: policies.dir })
     expect(stderr).toContain('was not built from the Rego beside it')
     expect(stderr).toContain('npm run build:policy')
     expect(code).toBe(2)

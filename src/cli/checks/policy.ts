@@ -1,5 +1,7 @@
 // The policy folder and the engine that decides with it, asked the same questions as at the controller's start.
 import { parseOpaUrl } from '../../controller/opa-url.ts'
+import { describeFault } from '../../controller/policy/data-schema.ts'
+import { loadWasm } from '../../controller/policy/compile.ts'
 import { createOpaHttp } from '../../controller/policy/opa-http.ts'
 import { createOpaWasm } from '../../controller/policy/opa-wasm.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../controller/policy/policy-files.ts'
@@ -13,6 +15,7 @@ export type PolicySettings = {
 }
 
 const BUILD_HINT = 'policy.wasm must be built from the Rego beside it: npm run build:policy'
+const COMPILED_HINT = 'OPA compiles the Rego at every start; without OPA the controller would not start'
 
 /** `revision` is that of the folder, undefined when it cannot be read. */
 export async function checkPolicy(
@@ -21,7 +24,9 @@ export async function checkPolicy(
 ): Promise<{ findings: Finding[]; revision: string | undefined }> {
   try {
     const files = await loadPolicyFiles(settings.policyDir, now())
-    const data = files.faults.map((fault) => warn('policy data', fault, 'the entry has no effect: mend or remove it'))
+    const data = files.dataFaults.map((fault) =>
+      warn('policy data', describeFault(fault), 'the entry has no effect: mend or remove it'),
+    )
     return { findings: [...data, await checkEngine(settings, files, now)], revision: files.revision }
   } catch (cause: unknown) {
     const hint = 'the folder of the Rego sources is set by CRANK_POLICY_DIR'
@@ -33,12 +38,15 @@ async function checkEngine(settings: PolicySettings, files: PolicyFiles, now: ()
   const { opaUrl, timeoutMs } = settings
   const hint = opaUrl === undefined ? BUILD_HINT : `OPA_URL=${opaUrl}: is OPA running there, with this policy loaded?`
   try {
+    let compiled: string | undefined
+    const wasm = () => loadWasm(files, { env: process.env, onCompile: (reason) => (compiled = reason) })
     const engine =
       opaUrl === undefined
-        ? await createOpaWasm({ files, timeoutMs })
+        ? await createOpaWasm({ files, wasm: await wasm(), timeoutMs })
         : createOpaHttp({ target: parseOpaUrl(opaUrl), timeoutMs })
     try {
       const fault = await createSelfCheck({ engine, files, now })()
+      if (fault === undefined && compiled !== undefined) return warn('policy', compiled, COMPILED_HINT)
       if (fault === undefined) return ok('policy', `${engine.name} decides, revision ${files.revision}`)
       return fail('policy', [fault.reason, fault.detail].filter((part) => part !== undefined).join(': '), hint)
     } finally {

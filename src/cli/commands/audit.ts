@@ -1,6 +1,6 @@
 // `crank audit`: read the audit log, and prove that it is whole.
-import { Command, Option } from '@commander-js/extra-typings'
-import { outputOption, stateDirOption } from '../options.ts'
+import { Command } from '@commander-js/extra-typings'
+import { auditFileOption, outputOption, stateDirOption } from '../options.ts'
 
 /** `crank audit` */
 export function auditCommand() {
@@ -43,8 +43,4 @@ function verifyCommand() {
       const { verifyAuditFile } = await import('../audit-verify.ts')
       process.exitCode = await verifyAuditFile(options)
     })
-}
-
-function auditFileOption() {
-  return new Option('--audit-file <file>', 'audit log (CRANK_AUDIT_FILE, default <state-dir>/audit.jsonl)')
 }

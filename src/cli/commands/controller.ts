@@ -13,6 +13,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_TLS_KEY', '--tls-key <file>', 'its key, PEM'],
   ['CRANK_TLS_BUNDLE', '--tls-bundle <path>', 'trust bundle: a PEM file, or a folder of <trust-domain>.pem'],
   ['CRANK_POLICY_DIR', '--policy-dir <dir>', 'folder of the policies (default policies)'],
+  ['CRANK_CANDIDATE_POLICY_DIR', '--candidate-policy-dir <dir>', 'policy folder to compare with; it decides nothing'],
   ['OPA_URL', '--opa-url <url>', 'OPA sidecar, http://… or unix:///…; unset: embedded engine'],
   ['OPA_TIMEOUT_MS', '--opa-timeout-ms <n>', 'deadline of one decision (default 100)'],
   ['CRANK_STATE_DIR', '--state-dir <dir>', 'state folder (default .crank)'],

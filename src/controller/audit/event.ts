@@ -79,7 +79,22 @@ export type RequestRefusedEvent = {
 
 /** What happens to the controller and to its log. */
 export type LifeEvent = { readonly timestamp: string } & (
-  | { readonly event: 'policy_changed'; readonly old_revision: string | null; readonly new_revision: string }
+  | {
+      readonly event: 'policy_changed'
+      readonly engine: string
+      /** Null where no policy of the sidecar's had a name before. */
+      readonly old_revision: string | null
+      readonly new_revision: string
+      /** Files, and entries by kind: how many were added, removed and changed, and some of their names. */
+      readonly changed: Readonly<Record<string, unknown>>
+    }
+  | {
+      readonly event: 'worker_evicted'
+      readonly requester_spiffe_id: string
+      readonly worker_id: string
+      readonly reasons: readonly Reason[]
+      readonly policy_revision: string
+    }
   | {
       readonly event: 'controller_started'
       readonly version: string

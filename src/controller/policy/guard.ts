@@ -5,12 +5,11 @@
 // a failed self-check does. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar) until
 // a self-check passes: an engine that came back empty, or with a policy that allows everybody, stays out. A check also
 // runs every few seconds, which notices a sidecar that was replaced while nobody asked.
-import type { Capability } from '../../core/capability.ts'
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { AppError, toAppError, type ErrorCode } from '../../core/errors.ts'
 import type { PolicyFiles } from './policy-files.ts'
 import { createRecheck } from './recheck.ts'
-import { createSelfCheck, type SelfCheckFault } from './self-check.ts'
+import type { SelfCheckFault } from './self-check.ts'
 
 /** As much of a pino logger as is used here. */
 export type PolicyLog = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>
@@ -23,30 +22,35 @@ export type PolicyMetrics = {
 
 export type PolicyReadiness = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
-export type Policy = {
-  readonly engine: PolicyEngine['name']
-  readonly decide: Decide
-  readonly ready: () => PolicyReadiness
-  /** 12 hex digits over Rego and data. */
-  readonly revision: () => string
-  readonly knownCapabilities: ReadonlySet<Capability>
-  readonly close: () => Promise<void>
-}
-
-/** `now`: Unix ms. */
-export type PolicyOptions = {
+/** What decides now: an engine, and the files that it decides with. Replaced as one. */
+export type InForce = {
   readonly engine: PolicyEngine
   readonly files: PolicyFiles
+  /** 12 hex digits over Rego and data, or the revision of the sidecar's bundle. */
+  readonly revision: string
+}
+
+export type Guard = {
+  readonly decide: Decide
+  readonly ready: () => PolicyReadiness
+  /** Runs the self-check now: what is in force has changed. */
+  readonly recheck: () => void
+  readonly stop: () => void
+}
+
+/** `check`: the self-check of what is in force; see self-check.ts. `now`: Unix ms. */
+export type GuardOptions = {
+  readonly inForce: () => InForce
+  readonly check: () => Promise<SelfCheckFault | undefined>
   readonly log: PolicyLog
   readonly now: () => number
   readonly metrics?: PolicyMetrics
 }
 
-/** Wraps an engine; the first self-check is started at once and `ready()` is red until it has passed. */
-export function createPolicy(options: PolicyOptions): Policy {
-  const { engine, files, log, metrics } = options
+/** Guards what is in force; the first self-check is started at once and `ready()` is red until it has passed. */
+export function createGuard(options: GuardOptions): Guard {
+  const { inForce, check, log, metrics } = options
   const gate = createGate(options)
-  const check = createSelfCheck(options)
   const recheck = createRecheck(async () => {
     const fault = await check()
     gate.report(fault)
@@ -54,6 +58,8 @@ export function createPolicy(options: PolicyOptions): Policy {
   })
 
   const decide: Decide = async (question, input, trace) => {
+    // A decision ends on the engine it began with.
+    const { engine } = inForce()
     try {
       gate.refuseIfShut()
       const decision = await engine.decide(question, input, trace)
@@ -76,17 +82,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     }
   }
 
-  return {
-    engine: engine.name,
-    decide,
-    ready: () => readiness(gate.fault()),
-    revision: () => files.revision,
-    knownCapabilities: files.knownCapabilities,
-    close: () => {
-      recheck.stop()
-      return engine.close()
-    },
-  }
+  return { decide, ready: () => readiness(gate.fault()), recheck: () => recheck.soon(), stop: () => recheck.stop() }
 }
 
 // An engine's own words are for the log, and not without end.
@@ -100,7 +96,7 @@ type Gate = {
   refuseIfShut(): void
 }
 
-function createGate({ engine, files, log, now, metrics }: PolicyOptions): Gate {
+function createGate({ inForce, log, now, metrics }: GuardOptions): Gate {
   let fault: SelfCheckFault | undefined = {
     code: 'policy_not_ready',
     reason: 'the first self-check has not passed yet',
@@ -113,11 +109,9 @@ function createGate({ engine, files, log, now, metrics }: PolicyOptions): Gate {
     fault = undefined
     wasEverOpen = true
     metrics?.onReadyChange?.(true)
+    const { engine, revision } = inForce()
     const waitedMs = now() - shutSinceMs
-    log.info(
-      { event: 'policy_ready', engine: engine.name, revision: files.revision, waited_ms: waitedMs },
-      'policy is ready',
-    )
+    log.info({ event: 'policy_ready', engine: engine.name, revision, waited_ms: waitedMs }, 'policy is ready')
   }
   const shut = ({ code, reason, detail }: SelfCheckFault): void => {
     const isNews = fault?.reason !== reason
@@ -130,7 +124,7 @@ function createGate({ engine, files, log, now, metrics }: PolicyOptions): Gate {
     if (!isNews) return
     const event = code === 'policy_engine_unavailable' ? 'opa_unreachable' : 'policy_self_check_failed'
     log.error(
-      { event, engine: engine.name, reason, detail: detail?.slice(0, MAX_DETAIL) },
+      { event, engine: inForce().engine.name, reason, detail: detail?.slice(0, MAX_DETAIL) },
       'policy is not usable: calls are refused',
     )
   }

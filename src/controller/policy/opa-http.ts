@@ -1,14 +1,13 @@
-// The OPA sidecar: POST /v1/data/crank/<question>/decision over kept-alive connections (TCP or unix socket). One deadline
+// The OPA sidecar: POST /v1/data/crank/<question>/decision?provenance=true over kept-alive connections (TCP or unix socket). One deadline
 // covers queueing, connecting, asking and reading; it is a timer of our own, undici's headersTimeout fires a second late.
 import { errors, Pool, type Dispatcher } from 'undici'
 import type { Decision, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { formatTraceparent, type TraceContext } from '../../core/trace-context.ts'
 import { ForeignAnswerError, parseAnswer, wrongAnswer } from './answer.ts'
+import { isRecord } from './json-object.ts'
 import { inputText } from './input-text.ts'
-
-export type OpaTarget =
-  { readonly kind: 'tcp'; readonly origin: string } | { readonly kind: 'unix'; readonly path: string }
+import { bundleRevision, poolOptions, type OpaTarget } from './opa-target.ts'
 
 /** `now`: a monotonic clock in ms. */
 export type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
@@ -17,7 +16,6 @@ const CONNECTIONS = 64
 // Beyond it a new question would only wait for its deadline: refused at once, so that a hanging OPA cannot fill memory.
 const MAX_IN_FLIGHT = 1024
 const MAX_ANSWER_BYTES = 64 * 1024
-const KEEP_ALIVE_MS = 60_000
 const WRONG_HTTP = [errors.HTTPParserError, errors.ResponseContentLengthMismatchError, errors.HeadersOverflowError]
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i
 
@@ -53,7 +51,7 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
         used.dispatch(
           {
             method: 'POST',
-            path: `/v1/data/crank/${question}/decision`,
+            path: `/v1/data/crank/${question}/decision?provenance=true`,
             headers: requestHeaders(trace),
             body: `{"input":${inputText(input)}}`,
           },
@@ -65,17 +63,8 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
 }
 
 function openPool(target: OpaTarget): Pool {
-  const origin = target.kind === 'tcp' ? target.origin : 'http://localhost'
-  return new Pool(origin, {
-    connections: CONNECTIONS,
-    pipelining: 1,
-    allowH2: false,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connectTimeout: 1000,
-    ...(target.kind === 'unix' ? { socketPath: target.path } : {}),
-  })
+  const { origin, options } = poolOptions(target)
+  return new Pool(origin, { ...options, connections: CONNECTIONS })
 }
 
 function requestHeaders(trace: TraceContext | undefined): string[] {
@@ -150,7 +139,10 @@ class Call implements Dispatcher.DispatchHandler {
     if (now() - this.#startedMs > timeoutMs) throw unavailable(new Error('the answer came after the deadline'))
     const [first, ...more] = this.#chunks
     const text = (more.length === 0 && first !== undefined ? first : Buffer.concat(this.#chunks)).toString('utf8')
-    return parseAnswer(resultOf(JSON.parse(text)), decisionId)
+    const body = bodyOf(JSON.parse(text))
+    const decision = parseAnswer(body['result'], decisionId)
+    const revision = bundleRevision(body)
+    return revision === undefined ? decision : { ...decision, revision }
   }
 
   #onDeadline(): void {
@@ -166,9 +158,9 @@ class Call implements Dispatcher.DispatchHandler {
   }
 }
 
-function resultOf(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Error('not a JSON object')
-  return 'result' in body ? body.result : undefined
+function bodyOf(body: unknown): Readonly<Record<string, unknown>> {
+  if (!isRecord(body)) throw new Error('not a JSON object')
+  return body
 }
 
 /** Something answered, but not in HTTP. */

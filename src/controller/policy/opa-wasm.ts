@@ -1,26 +1,23 @@
 // OPA in process: policies/policy.wasm, compiled by OPA from the Rego beside it. Runs on the main thread and cannot be
 // interrupted, so a late answer fails closed afterwards.
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { loadPolicy, type LoadedPolicy } from '@open-policy-agent/opa-wasm'
 import type { Decision, PolicyEngine, PolicyInput, Question } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { parseAnswer, wrongAnswer } from './answer.ts'
+import { readWasm } from './compile.ts'
 import { inputText } from './input-text.ts'
 import type { PolicyFiles } from './policy-files.ts'
 
-/** `now`: a monotonic clock in ms. `maxPages`: most memory it may take, in pages of 64 KiB; 256 MiB by default. */
+/**
+ * `wasm`: the compiled form of `files`; policy.wasm of the folder if left out. `now`: a monotonic clock in ms. `maxPages`:
+ * most memory it may take, in pages of 64 KiB; 256 MiB by default.
+ */
 export type OpaWasmOptions = {
   readonly files: PolicyFiles
+  readonly wasm?: Uint8Array
   readonly timeoutMs: number
   readonly maxPages?: number
   readonly now?: () => number
-}
-
-/** policy.wasm is missing, or was not built from the Rego beside it. */
-export class StalePolicyError extends Error {
-  override readonly name = 'StalePolicyError'
 }
 
 // TypeScript has this global in its DOM library only.
@@ -35,11 +32,12 @@ const MAX_PAGES = 4096
  */
 export async function createOpaWasm({
   files,
+  wasm,
   timeoutMs,
   now = () => performance.now(),
   maxPages = MAX_PAGES,
 }: OpaWasmOptions): Promise<PolicyEngine> {
-  const module = await WebAssembly.compile(await readWasm(files))
+  const module = await WebAssembly.compile(wasm ?? (await readWasm(files)))
   const data = utf8(files.dataText)
   const load = async (): Promise<LoadedPolicy> => {
     const loaded = await loadPolicy(module, { initial: 5, maximum: maxPages })
@@ -82,31 +80,4 @@ const encoder = new TextEncoder()
 /** The library takes an ArrayBuffer for JSON text as it stands; anything else would go through JavaScript numbers. */
 function utf8(text: string): ArrayBuffer {
   return encoder.encode(text).buffer
-}
-
-async function readWasm({ dir, sourceSha256 }: PolicyFiles): Promise<Buffer> {
-  const path = join(dir, 'policy.wasm')
-  const wayOut = 'run "npm run build:policy", or set OPA_URL'
-  const [bytes, about] = await Promise.all([readFile(path), readFile(`${path}.json`, 'utf8')]).catch(
-    (cause: unknown) => {
-      throw new StalePolicyError(`${path} or ${path}.json cannot be read: ${wayOut}`, { cause })
-    },
-  )
-  const built = parseManifest(about)
-  if (built?.source_sha256 !== sourceSha256) {
-    throw new StalePolicyError(`${path} was not built from the Rego beside it: ${wayOut}`)
-  }
-  if (built.wasm_sha256 !== createHash('sha256').update(bytes).digest('hex')) {
-    throw new StalePolicyError(`${path} is not the file that ${path}.json describes: ${wayOut}`)
-  }
-  return bytes
-}
-
-function parseManifest(text: string): { source_sha256?: unknown; wasm_sha256?: unknown } | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? value : undefined
-  } catch {
-    return undefined
-  }
 }

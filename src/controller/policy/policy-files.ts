@@ -2,11 +2,18 @@
 // The sidecar reads the same folder; the revision is therefore the same in both modes.
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import { parseSpiffeId, parseTrustDomain, trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
-import { entriesOf, findDataFaults, isRecord, type PolicyData } from './data-faults.ts'
+import { parseBlocked, type Blocked } from './blocked.ts'
+import { checkPolicyData, type DataFault } from './data-schema.ts'
+import { homeOf, isDataFile } from './data-shapes.ts'
+import { parseEnforcement, type Enforcement } from './enforcement.ts'
+import { parseExactJson } from './exact-json.ts'
+import { DEFAULT_MAX_DAYS, parseExceptions, type ExceptionEntry, type ExceptionLimits } from './exceptions.ts'
+import { entriesOf, isRecord, type PolicyData } from './json-object.ts'
 import { checkJsonText, JsonTextError } from './json-text.ts'
+import type { PlacedFault } from './schema-faults.ts'
 import { policySourceHash } from './source-hash.ts'
 
 /** Who would ask for what, in a self-check. */
@@ -26,13 +33,30 @@ export type PolicyFiles = {
   readonly sampleAllow: Probe | undefined
   /** A call by an identity that the data does not know. */
   readonly stranger: Probe
-  /** Entries without effect, for the log. */
-  readonly faults: readonly string[]
+  /** Where denials stop calls; the controller's own copy. */
+  readonly enforcement: Enforcement
+  /** Whom no mode lets pass; the controller's own copy. */
+  readonly blocked: Blocked
+  /** Who has a manifest. */
+  readonly knownIdentities: ReadonlySet<string>
+  /** How long an exception may last. */
+  readonly maxExceptionDays: number
+  /** The exceptions that are in order, live or over. */
+  readonly exceptions: readonly ExceptionEntry[]
+  /** What is wrong with the other exceptions: they have no effect. */
+  readonly dataFaults: readonly DataFault[]
 }
 
 /** A policy folder that cannot be used; `message` names the file and, in a file, the place. */
 export class PolicyFilesError extends Error {
   override readonly name = 'PolicyFilesError'
+  /** The faults of a file that has a schema. */
+  readonly faults: readonly DataFault[]
+
+  constructor(message: string, options: ErrorOptions & { readonly faults?: readonly DataFault[] } = {}) {
+    super(message, options)
+    this.faults = options.faults ?? []
+  }
 }
 
 type DataFile = { readonly name: string; readonly text: string; readonly value: Readonly<Record<string, unknown>> }
@@ -44,12 +68,14 @@ const RESERVED = ['crank', 'system']
 /**
  * Reads `<dir>/*.rego` and `<dir>/data/*.json`. A data file's members become members of `data`; `exceptions.json` as a
  * whole becomes `data.exceptions`: the arguments `opa run … data/worker_manifests.json exceptions:data/exceptions.json`.
- * @throws {PolicyFilesError} on JSON that is malformed, no object, or gives the same name twice.
+ * @throws {PolicyFilesError} on JSON that is malformed, no object, gives the same name twice, or does not fit its schema;
+ * of exceptions.json only the entries at fault are left out.
  */
 export async function loadPolicyFiles(dir: string, nowMs: number): Promise<PolicyFiles> {
   const [{ sha256 }, files] = await Promise.all([policySourceHash(dir), readDataFiles(join(dir, 'data'))])
   const data = mergeValues(files)
   const sampleAllow = findSample(data)
+  const maxDays = maxExceptionDays(data)
   return {
     dir,
     sourceSha256: sha256,
@@ -58,7 +84,11 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
     knownCapabilities: knownCapabilities(data),
     sampleAllow,
     stranger: makeStranger(data, sampleAllow),
-    faults: findDataFaults(data, nowMs),
+    enforcement: read('enforcement', parseEnforcement, data),
+    blocked: read('blocked', parseBlocked, data),
+    knownIdentities: new Set(entriesOf(data['workers']).map(([id]) => id)),
+    maxExceptionDays: maxDays,
+    ...readExceptions(data, { nowMs, maxDays }),
   }
 }
 
@@ -72,12 +102,20 @@ async function parseDataFile(path: string, name: string): Promise<DataFile> {
   try {
     checkJsonText(text)
   } catch (cause: unknown) {
-    if (cause instanceof JsonTextError) throw new PolicyFilesError(`${path}: ${cause.message}`, { cause })
+    if (cause instanceof JsonTextError) throw refused(path, name, [{ path: '', reason: cause.message }], { cause })
     throw cause
   }
-  const value: unknown = JSON.parse(text)
-  if (!isRecord(value)) throw new PolicyFilesError(`${path}: must hold a JSON object`)
+  const value = parseExactJson(text)
+  if (!isRecord(value)) throw refused(path, name, [{ path: '', reason: 'must hold a JSON object' }])
+  const faults = isDataFile(name) && name !== EXCEPTIONS ? checkPolicyData(name, value) : []
+  if (faults.length > 0) throw refused(path, name, faults)
   return { name, text: text.trim(), value }
+}
+
+function refused(file: string, name: string, found: readonly PlacedFault[], options?: ErrorOptions): PolicyFilesError {
+  const lines = found.map(({ path, reason }) => `${file}: ${path === '' ? '' : `${path} `}${reason}`)
+  const faults = isDataFile(name) ? found.map(({ path, reason }) => ({ file: name, path, reason })) : []
+  return new PolicyFilesError(lines.join('\n'), { ...options, faults })
 }
 
 async function readUtf8(path: string): Promise<string> {
@@ -85,7 +123,7 @@ async function readUtf8(path: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (cause: unknown) {
-    throw new PolicyFilesError(`${path}: not valid UTF-8`, { cause })
+    throw refused(path, basename(path), [{ path: '', reason: 'not valid UTF-8' }], { cause })
   }
 }
 
@@ -94,6 +132,8 @@ function mergeValues(files: readonly DataFile[]): PolicyData {
   for (const { name, value } of files) {
     for (const [key, member] of name === EXCEPTIONS ? [['exceptions', value] as const] : Object.entries(value)) {
       if (RESERVED.includes(key)) throw new PolicyFilesError(`data/${name}: the name "${key}" belongs to the policy`)
+      const home = homeOf(key) ?? name
+      if (home !== name) throw new PolicyFilesError(`data/${name}: "${key}" belongs in ${home}`)
       if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already gives "${key}"`)
       data.set(key, member)
     }
@@ -105,6 +145,27 @@ function mergeValues(files: readonly DataFile[]): PolicyData {
 function mergeTexts(files: readonly DataFile[]): string {
   const members = files.map(({ name, text }) => (name === EXCEPTIONS ? `"exceptions":${text}` : text.slice(1, -1)))
   return `{${members.filter((text) => text.trim() !== '').join(',')}}`
+}
+
+function readExceptions(data: PolicyData, limits: ExceptionLimits): Pick<PolicyFiles, 'exceptions' | 'dataFaults'> {
+  const { entries, faults } = parseExceptions(data['exceptions'] ?? {}, limits)
+  return { exceptions: entries, dataFaults: faults.map((fault) => ({ file: EXCEPTIONS, ...fault })) }
+}
+
+function maxExceptionDays(data: PolicyData): number {
+  const limits = data['exception_limits']
+  const days = isRecord(limits) ? limits['max_days'] : undefined
+  return typeof days === 'number' ? days : DEFAULT_MAX_DAYS
+}
+
+/** A member of `data` that is refused as a whole if anything in it is wrong. */
+function read<T>(name: string, parse: (value: unknown) => T, data: PolicyData): T {
+  try {
+    return parse(data[name])
+  } catch (cause: unknown) {
+    const what = cause instanceof Error ? cause.message : String(cause)
+    throw new PolicyFilesError(`data/${name}.json: ${what}`, { cause })
+  }
 }
 
 function revisionOf(sourceSha256: string, files: readonly DataFile[]): string {

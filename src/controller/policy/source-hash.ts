@@ -6,21 +6,25 @@ import { join } from 'node:path'
 /** `files`: names within the folder, sorted; `sha256` in lower-case hex. */
 export type PolicySourceHash = { readonly sha256: string; readonly files: readonly string[] }
 
-// OPA's own API authorisation: it protects the sidecar and is no part of a decision.
-const NOT_COMPILED = 'system_authz.rego'
+// What only the sidecar has: the authorisation of OPA's own API, and what it says of its data. No part of a decision.
+const NOT_COMPILED = ['system_authz.rego', 'opa_revision.rego']
 
-/** SHA-256 over name, NUL, content, NUL of every Rego file of `dir` that is compiled into policy.wasm. */
+/** The hash of every Rego file of `dir` that is compiled into policy.wasm. */
 export async function policySourceHash(dir: string): Promise<PolicySourceHash> {
   const files = (await readdir(dir)).filter(isCompiled).sort()
-  const hash = createHash('sha256')
-  for (const file of files)
-    hash
-      .update(`${file}\0`)
-      .update(await readFile(join(dir, file)))
-      .update('\0')
-  return { sha256: hash.digest('hex'), files }
+  const sources = await Promise.all(files.map(async (name) => ({ name, content: await readFile(join(dir, name)) })))
+  return { sha256: hashSources(sources), files }
 }
 
-function isCompiled(name: string): boolean {
-  return name.endsWith('.rego') && !name.endsWith('_test.rego') && name !== NOT_COMPILED
+/** SHA-256 over name, NUL, content, NUL of each source, in the order of their names; hex. */
+export function hashSources(sources: readonly { readonly name: string; readonly content: Buffer | string }[]): string {
+  const hash = createHash('sha256')
+  const sorted = [...sources].sort((one, other) => (one.name < other.name ? -1 : 1))
+  for (const { name, content } of sorted) hash.update(`${name}\0`).update(content).update('\0')
+  return hash.digest('hex')
+}
+
+/** Whether a file of this name belongs to the compiled policy. */
+export function isCompiled(name: string): boolean {
+  return name.endsWith('.rego') && !name.endsWith('_test.rego') && !NOT_COMPILED.includes(name)
 }

@@ -89,6 +89,14 @@ export class Registry {
     this.#remove(keyOf(claim), this.#owned(claim))
   }
 
+  /** Takes an instance out, whatever its lease. False when it has left, or was replaced, already. */
+  evict(instance: WorkerInstance): boolean {
+    const key = keyOf(instance)
+    if (this.#instances.get(key) !== instance) return false
+    this.#remove(key, instance)
+    return true
+  }
+
   /** The live instances that provide a capability; the array is the registry's own and must not be changed. */
   providers(capability: Capability): readonly WorkerInstance[] {
     return this.#byCapability.get(capability) ?? []

@@ -4,10 +4,12 @@ import type { Decide, PolicyInput, Priority, Question } from '../../core/decisio
 import { toAppError } from '../../core/errors.ts'
 import { trustDomainOf } from '../../core/spiffe-id.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing.ts'
-import type { Asked, Verdict } from '../call.ts'
+import type { Asked, Ruling, Verdict } from '../call.ts'
+import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 
 export type JudgeDeps = {
   readonly policy: { readonly decide: Decide; readonly engine: string; readonly revision: () => string }
+  readonly own: OwnKnowledge
   readonly tracer: Tracer
   /** Monotonic milliseconds, for durations. */
   readonly monotonic: () => number
@@ -23,7 +25,7 @@ export type Judge = <Input extends PolicyInput>(
   input: Input,
 ) => Promise<Verdict<Input>>
 
-export function createJudge({ policy, tracer, monotonic }: JudgeDeps): Judge {
+export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judge {
   return async (question, asked, input) => {
     const span = startSpan(tracer, 'policy.evaluate', SpanKind.INTERNAL, asked.span)
     const start = monotonic()
@@ -35,18 +37,26 @@ export function createJudge({ policy, tracer, monotonic }: JudgeDeps): Judge {
     })
     try {
       const decision = await policy.decide(question, input, traceContextOf(span))
+      const ruling = rulingOf(question, decision, () => own.isBlocked(input))
       const reason = decision.reasons[0]?.code
       span.setAttributes({
-        ...attributesOf(decision.decision, asked, policy),
+        ...attributesOf(ruling, asked, policy),
         'policy.mode': decision.mode,
         ...(reason === undefined ? {} : { 'policy.reason': reason }),
       })
-      return { ...facts(), decision }
+      if (ruling === 'would_deny') markShadowed(asked, ruling)
+      return { ...facts(), revision: decision.revision ?? policy.revision(), ruling, decision }
     } catch (cause: unknown) {
       const error = toAppError(cause, 'policy_engine_error')
-      span.setAttributes({ ...attributesOf('error', asked, policy), 'error.type': error.code })
+      const ruling = rulingOnTrouble(question, input, own)
+      span.setAttributes({
+        ...attributesOf(ruling, asked, policy),
+        'policy.mode': ruling === 'unevaluated' ? 'shadow' : 'enforce',
+        'error.type': error.code,
+      })
       span.setStatus({ code: SpanStatusCode.ERROR, message: error.code })
-      return { ...facts(), decision: undefined, error }
+      if (ruling === 'unevaluated') markShadowed(asked, ruling)
+      return { ...facts(), ruling, decision: undefined, error }
     } finally {
       span.end()
     }
@@ -54,7 +64,11 @@ export function createJudge({ policy, tracer, monotonic }: JudgeDeps): Judge {
 }
 
 /** The question about one call or registration, at one instant of the wall clock. */
-export function policyInput({ caller, decisionId }: Asked, action: Action, nowMs: number): PolicyInput {
+export function policyInput(
+  { caller, decisionId }: Pick<Asked, 'caller' | 'decisionId'>,
+  action: Action,
+  nowMs: number,
+): PolicyInput {
   return {
     identity: { spiffe_id: caller, trust_domain: trustDomainOf(caller) },
     action: { verb: action.verb, capability: action.name },
@@ -68,7 +82,12 @@ export function policyInput({ caller, decisionId }: Asked, action: Action, nowMs
   }
 }
 
-function attributesOf(decision: string, { decisionId }: Asked, policy: JudgeDeps['policy']): Attributes {
+/** On the request's own span: a call that only shadow mode let through looks like any other there. */
+function markShadowed({ span }: Asked, ruling: 'would_deny' | 'unevaluated'): void {
+  span.setAttributes({ 'policy.decision': ruling, 'policy.mode': 'shadow' })
+}
+
+function attributesOf(decision: Ruling, { decisionId }: Asked, policy: JudgeDeps['policy']): Attributes {
   return {
     'policy.decision': decision,
     'policy.engine': policy.engine,

@@ -1,5 +1,4 @@
 // Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from one place.
-import { toAppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../audit/event.ts'
 import type { AuditEvent } from '../audit/event.ts'
@@ -11,6 +10,8 @@ export type RecorderDeps = {
   readonly log: Logger
   readonly metrics: Metrics
   readonly now: () => number
+  /** With the name of the exception that let a call pass. */
+  readonly onExceptionUsed?: (name: string) => void
 }
 
 export type Recorder = {
@@ -23,7 +24,7 @@ export type Recorder = {
 
 const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
 
-export function createRecorder({ append, log, metrics, now }: RecorderDeps): Recorder {
+export function createRecorder({ append, log, metrics, now, onExceptionUsed }: RecorderDeps): Recorder {
   return {
     async recordVerdict(call, verdict) {
       const event = audit.policyDecision(
@@ -42,6 +43,8 @@ export function createRecorder({ append, log, metrics, now }: RecorderDeps): Rec
         trace: call.trace,
       })
       await append(event)
+      const exception = verdict.ruling === 'allow' ? verdict.decision.exception : null
+      if (exception !== null) onExceptionUsed?.(exception)
       logVerdict(log, call, verdict)
     },
     recordOutcome(call, outcome) {
@@ -87,13 +90,17 @@ function evaluationOf({ trace }: Asked, verdict: Verdict): audit.Evaluation {
 }
 
 function auditedVerdict(verdict: Verdict): audit.Verdict {
-  return (
-    verdict.decision ?? {
-      decision: 'error',
-      mode: 'enforce',
-      error: toAppError(verdict.error, 'policy_engine_error').code,
-    }
-  )
+  switch (verdict.ruling) {
+    case 'allow':
+    case 'deny':
+      return verdict.decision
+    case 'would_deny':
+      return { ...verdict.decision, decision: 'would_deny' }
+    case 'error':
+      return { decision: 'error', mode: 'enforce', error: verdict.error.code }
+    case 'unevaluated':
+      return { decision: 'unevaluated', mode: 'shadow', error: verdict.error.code }
+  }
 }
 
 function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
@@ -104,14 +111,33 @@ function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
     trace_id: call.trace.traceId,
     decision_id: call.decisionId,
   }
-  if (verdict.decision?.decision === 'allow') {
-    log.info({ event: 'capability_access_allowed', ...fields }, 'capability access allowed')
-  } else if (verdict.decision === undefined) {
-    log.error({ event: 'policy_trouble', ...fields, error: verdict.error.code }, 'no decision, refused')
-  } else log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
+  switch (verdict.ruling) {
+    case 'allow': {
+      log.info({ event: 'capability_access_allowed', ...fields }, 'capability access allowed')
+      return
+    }
+    case 'deny': {
+      log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
+      return
+    }
+    case 'would_deny': {
+      log.warn({ event: 'capability_access_would_deny', ...fields }, 'denied by policy, passed by shadow mode')
+      return
+    }
+    case 'error': {
+      log.error({ event: 'policy_trouble', ...fields, error: verdict.error.code }, 'no decision, refused')
+      return
+    }
+    case 'unevaluated': {
+      const event = 'capability_access_unevaluated'
+      log.error({ event, ...fields, error: verdict.error.code }, 'no decision, passed by shadow mode')
+      return
+    }
+  }
 }
 
-function reasonOf({ decision, ...rest }: Verdict): string {
-  if (decision === undefined) return 'error' in rest ? rest.error.message : ''
-  return decision.reasons[0]?.message ?? decision.grounds.join(', ')
+function reasonOf(verdict: Verdict): string {
+  if (verdict.decision === undefined) return verdict.error.message
+  const { reasons, grounds } = verdict.decision
+  return reasons[0]?.message ?? grounds.join(', ')
 }

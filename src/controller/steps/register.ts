@@ -9,13 +9,15 @@ import type { Target } from '../dispatch/worker-pools.ts'
 import type { Registry } from '../routing/registry.ts'
 import { parseWorkerUrl } from '../routing/worker-url.ts'
 import { policyInput, type Judge } from './judge.ts'
-import { refuseUnlessAllowed } from './refuse.ts'
+import { refuseUnlessPassed } from './refuse.ts'
 
 export type RegisterDeps = {
   readonly judge: Judge
   readonly record: (asked: Asked, verdict: RegistrationVerdict) => Promise<void>
   readonly probe: (target: Target) => Promise<void>
   readonly registry: Registry
+  /** The worker is routable from now on; `verdict` let it in. */
+  readonly onRegistered: (verdict: RegistrationVerdict) => void
   readonly workerHosts: HostRules
   readonly heartbeatIntervalMs: number
   readonly now: () => number
@@ -32,9 +34,10 @@ export function createRegister(deps: RegisterDeps): (asked: Asked, body: Registe
       registrationInput(asked, body, capabilities, deps.now()),
     )
     await deps.record(asked, verdict)
-    refuseUnlessAllowed(verdict, 'registration_denied')
+    refuseUnlessPassed(verdict, 'registration_denied')
     await deps.probe({ spiffeId: asked.caller, origin })
     const { lease } = deps.registry.register({ spiffeId: asked.caller, workerId: body.worker_id, origin, capabilities })
+    deps.onRegistered(verdict)
     return {
       status: 'registered',
       worker_id: body.worker_id,

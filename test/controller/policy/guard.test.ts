@@ -1,7 +1,8 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { createPolicy, type Policy } from '../../../src/controller/policy/guard.ts'
+import { createGuard, type Guard } from '../../../src/controller/policy/guard.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
-import type { Decide, Decision } from '../../../src/core/decision.ts'
+import { createSelfCheck } from '../../../src/controller/policy/self-check.ts'
+import type { Decide, Decision, PolicyEngine } from '../../../src/core/decision.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { POLICY_DIR } from '../../fixtures/policy-dir.ts'
 import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
@@ -24,7 +25,7 @@ beforeAll(async () => {
 
 /** An engine that the test switches from one behaviour to another. */
 function setUp(decide: Decide): {
-  policy: Policy
+  policy: Guard
   become: (next: Decide) => void
   events: Event[]
   troubles: string[]
@@ -35,9 +36,14 @@ function setUp(decide: Decide): {
   const troubles: string[] = []
   const changes: boolean[] = []
   const record = (fields: object): void => void events.push(fields as Event)
-  const policy = createPolicy({
-    engine: { name: 'opa-http', decide: (...question) => current(...question), close: () => Promise.resolve() },
-    files,
+  const engine: PolicyEngine = {
+    name: 'opa-http',
+    decide: (...question) => current(...question),
+    close: () => Promise.resolve(),
+  }
+  const policy = createGuard({
+    inForce: () => ({ engine, files, revision: files.revision }),
+    check: createSelfCheck({ engine, files, now: Date.now }),
     log: { info: record, warn: record, error: record },
     now: Date.now,
     metrics: { onTrouble: (code) => troubles.push(code), onReadyChange: (ready) => changes.push(ready) },
@@ -49,16 +55,18 @@ function setUp(decide: Decide): {
 // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the wasm library throws strings
 const rejectWith = (cause: unknown): Promise<never> => Promise.reject(cause)
 
-const policies: Policy[] = []
-afterEach(() => Promise.all(policies.splice(0).map((policy) => policy.close())))
+const policies: Guard[] = []
+afterEach(() => {
+  for (const policy of policies.splice(0)) policy.stop()
+})
 
 const sane: Decide = (_question, { identity }) =>
   Promise.resolve(identity.spiffe_id.includes('stranger') ? DENY : ALLOW)
 const silent: Decide = () => Promise.reject(new AppError('policy_engine_unavailable'))
 const empty: Decide = () => Promise.reject(new AppError('policy_engine_error'))
-const ask = ({ decide }: Policy): Promise<Decision> =>
+const ask = ({ decide }: Guard): Promise<Decision> =>
   decide('capability_access', policyInput(STREAMING, 'stream:text_events'))
-const untilReady = (policy: Policy, ok = true): Promise<void> =>
+const untilReady = (policy: Guard, ok = true): Promise<void> =>
   vi.waitFor(() => expect(policy.ready().ok).toBe(ok), { timeout: 10_000, interval: 10 })
 
 describe('at start', () => {

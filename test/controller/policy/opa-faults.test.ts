@@ -1,8 +1,9 @@
 // A real OPA that dies, hangs, lies and comes back, under a controller's policy that is never restarted.
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { createPolicy, type Policy } from '../../../src/controller/policy/guard.ts'
+import { createGuard, type Guard } from '../../../src/controller/policy/guard.ts'
 import { createOpaHttp } from '../../../src/controller/policy/opa-http.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
+import { createSelfCheck } from '../../../src/controller/policy/self-check.ts'
 import type { Decision, PolicyEngine } from '../../../src/core/decision.ts'
 import { startOpa, type OpaOptions, type OpaServer } from '../../fixtures/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
@@ -32,25 +33,39 @@ async function start(options: OpaOptions): Promise<OpaServer> {
 async function readyPolicy(
   opa: OpaServer,
   timeoutMs = TIMEOUT_MS,
-): Promise<{ policy: Policy; engine: PolicyEngine; events: string[] }> {
+): Promise<{ policy: Guard; engine: PolicyEngine; events: string[] }> {
   const events: string[] = []
   const record = (fields: object): void => void events.push((fields as { event: string }).event)
   const engine = createOpaHttp({ target: opa.target, timeoutMs })
-  const policy = createPolicy({ engine, files, log: { info: record, warn: record, error: record }, now: Date.now })
-  cleanUps.push(() => policy.close())
+  const policy = guarded(engine, files, record)
+  cleanUps.push(() => stopped(policy, engine))
   await untilReady(policy)
   return { policy, engine, events }
 }
 
-const untilReady = (policy: Policy, ok = true): Promise<void> =>
+function guarded(engine: PolicyEngine, own: PolicyFiles, note: (fields: object) => void): Guard {
+  return createGuard({
+    inForce: () => ({ engine, files: own, revision: own.revision }),
+    check: createSelfCheck({ engine, files: own, now: Date.now }),
+    log: { info: note, warn: note, error: note },
+    now: Date.now,
+  })
+}
+
+function stopped(policy: Guard, engine: PolicyEngine): Promise<void> {
+  policy.stop()
+  return engine.close()
+}
+
+const untilReady = (policy: Guard, ok = true): Promise<void> =>
   vi.waitFor(() => expect(policy.ready().ok).toBe(ok), { timeout: 15_000, interval: 20 })
-const ask = ({ decide }: Policy): Promise<Decision> =>
+const ask = ({ decide }: Guard): Promise<Decision> =>
   decide('capability_access', policyInput(STREAMING, 'stream:text_events'))
-const untilAllowed = (policy: Policy): Promise<void> =>
+const untilAllowed = (policy: Guard): Promise<void> =>
   vi.waitFor(async () => expect((await ask(policy)).decision).toBe('allow'), { timeout: 15_000, interval: 20 })
 
 /** Asks until the door is shut, and a few times more; nothing but typed trouble may come out. */
-async function codesOf(policy: Policy): Promise<Set<unknown>> {
+async function codesOf(policy: Guard): Promise<Set<unknown>> {
   const codes = new Set<unknown>()
   const tryOnce = async (): Promise<void> => {
     codes.add(
@@ -137,8 +152,8 @@ describe('OPA', () => {
     await opa.kill()
     const engine = createOpaHttp({ target: opa.target, timeoutMs: TIMEOUT_MS })
     const quiet = (): void => undefined
-    const policy = createPolicy({ engine, files, log: { info: quiet, warn: quiet, error: quiet }, now: Date.now })
-    cleanUps.push(() => policy.close())
+    const policy = guarded(engine, files, quiet)
+    cleanUps.push(() => stopped(policy, engine))
     await vi.waitFor(() => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy engine does not answer' }))
     await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_not_ready' })
     await start({ policyDir: POLICY_DIR, port: opa.port })

@@ -35,7 +35,7 @@ describe('the question', () => {
     const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), sampled: true }
     await withEngine(5000, (engine) => engine.decide('worker_registration', question, trace))
     const seen = pdp.requests.at(-1)!
-    expect(seen.path).toBe('/v1/data/crank/worker_registration/decision')
+    expect(seen.path).toBe('/v1/data/crank/worker_registration/decision?provenance=true')
     expect(seen.body).toEqual({ input: question })
     expect(seen.headers).toMatchObject({
       'content-type': 'application/json',

@@ -2,7 +2,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadPolicy } from '@open-policy-agent/opa-wasm'
 import { describe, expect, test } from 'vitest'
-import { createOpaWasm, StalePolicyError } from '../../../src/controller/policy/opa-wasm.ts'
+import { StalePolicyError } from '../../../src/controller/policy/compile.ts'
+import { createOpaWasm } from '../../../src/controller/policy/opa-wasm.ts'
 import { loadPolicyFiles } from '../../../src/controller/policy/policy-files.ts'
 import type { PolicyEngine, PolicyInput } from '../../../src/core/decision.ts'
 import { compilePolicies, copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
@@ -66,7 +67,8 @@ describe('policy.wasm', () => {
   })
 
   test('compares 19 digits to the last one', async () => {
-    const exceptions = `{"${STREAMING}": {"temporary_allow_all": true, "expires_after": 1795514400000000001}}`
+    const since = '"reason": "r", "owner": "o", "created_at": "2026-11-01T00:00:00Z"'
+    const exceptions = `{"${STREAMING}": {"temporary_allow_all": true, "expires_after": 1795514400000000001, ${since}}}`
     await using policies = await copyPolicies({ 'data/exceptions.json': exceptions })
     const engine = await engineFor(policies.dir)
     const at = async (nowNs: bigint) => (await ask(engine, policyInput(STREAMING, 'store:zettel', nowNs))).decision

@@ -20,7 +20,8 @@ async function load(files: Record<string, unknown>): Promise<PolicyFiles> {
 describe('the policy folder', () => {
   test('of this repository is in order: every entry has its effect', async () => {
     const files = await loadPolicyFiles(POLICY_DIR, NOW_MS)
-    expect(files.faults).toEqual([])
+    expect(files.dataFaults).toEqual([])
+    expect(files.exceptions.map(({ name }) => name)).toEqual(['spiffe://crank.local/worker/legacy-service#*'])
     expect(files.knownCapabilities).toContain('stream:text_events')
     expect(files.revision).toMatch(/^[0-9a-f]{12}$/)
   })
@@ -43,7 +44,7 @@ describe('the policy folder', () => {
 
   test('gives a call to try, and a stranger who is in no file', async () => {
     const files = await load({
-      'data/worker_manifests.json': { workers: { 'not an id': MANIFEST, [A]: MANIFEST } },
+      'data/worker_manifests.json': { workers: { [A]: MANIFEST } },
       'data/exceptions.json': { 'spiffe://crank.local/self-check/stranger': { temporary_allow_all: true } },
     })
     expect(files.sampleAllow).toEqual({ spiffeId: A, capability: 'a:b' })
@@ -94,16 +95,16 @@ describe('a policy folder is refused, with the file and the place, when', () => 
     ],
     ['a file holds a list', 'data/exceptions.json', '[]', /data\/exceptions\.json: must hold a JSON object$/],
     [
-      'two files give the same name',
+      'a file gives another file’s member',
       'data/more.json',
       '{"workers": {}}',
-      /data\/worker_manifests\.json: another file already gives "workers"$/,
+      /data\/more\.json: "workers" belongs in worker_manifests\.json$/,
     ],
     [
       'a file gives the exceptions’ name',
       'data/more.json',
       '{"exceptions": {}}',
-      /data\/more\.json: another file already gives "exceptions"$/,
+      /data\/more\.json: "exceptions" belongs in exceptions\.json$/,
     ],
     [
       'a file writes into the policy',
@@ -128,37 +129,59 @@ describe('a policy folder is refused, with the file and the place, when', () => 
   })
 })
 
-describe('entries without effect are named:', () => {
+describe('a data file that does not fit its schema is refused, with every place and reason:', () => {
   test.each([
-    ['a worker that is no SPIFFE ID', { workers: { a: MANIFEST } }, {}, 'worker "a": not a SPIFFE ID'],
-    ['a worker that is no object', { workers: { [A]: [] } }, {}, `worker "${A}": not an object`],
     [
-      'a manifest with a pattern for a capability',
-      { workers: { [A]: { ...MANIFEST, required_capabilities: ['stream:*'] } } },
-      {},
-      `worker "${A}": required_capabilities is not a list of verb:name`,
+      'a manifest',
+      'data/worker_manifests.json',
+      { workers: { [A]: { ...MANIFEST, required_capabilities: ['stream:*'], ownr: 'x' } } },
+      [`workers["${A}"].ownr is not known here`, `workers["${A}"].required_capabilities[0] must be verb:name, `],
     ],
-    ['an exception for no SPIFFE ID', {}, { '*': {} }, 'exception "*": not a SPIFFE ID'],
-    [
-      'an exception for nothing',
-      {},
-      { [A]: { expires_after: 1 } },
-      `exception "${A}": neither temporary_allow_all nor a list of capabilities`,
-    ],
-    [
-      'an expiry as a date',
-      {},
-      { [A]: { temporary_allow_all: true, expires_after: '2099-01-01' } },
-      `exception "${A}": expires_after is not a number of nanoseconds`,
-    ],
-    [
-      'an expiry out of sight',
-      {},
-      { [A]: { temporary_allow_all: true, expires_after: (NOW_MS + 91 * 86_400_000) * 1e6 } },
-      `exception "${A}": expires more than 90 days ahead`,
-    ],
-  ])('%s', async (_what, workers, exceptions, fault) => {
-    const files = await load({ 'data/worker_manifests.json': workers, 'data/exceptions.json': exceptions })
-    expect(files.faults).toEqual([fault])
+    ['a mode', 'data/enforcement.json', { enforcement: { default: 'off' } }, ['enforcement.default must be one of ']],
+    ['a block', 'data/blocked.json', { blocked: { identities: [A] } }, ['blocked.identities must be an object']],
+    ['a limit', 'data/enforcement.json', { exception_limits: { max_days: 0 } }, ['exception_limits.max_days must be ']],
+  ])('%s', async (_what, file, value, places) => {
+    const failure = await load({ [file]: value }).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(PolicyFilesError)
+    const { message, faults } = failure as PolicyFilesError
+    for (const place of places) expect(message).toContain(`${file}: ${place}`)
+    expect(faults).toHaveLength(places.length)
+  })
+
+  test('the plan’s own manifest, without provided_capabilities, fits', async () => {
+    const { provided_capabilities: _, ...plan } = { ...MANIFEST, owner: 'o', deployed_at: '2025-11-16T00:00:00Z' }
+    const files = await load({ 'data/worker_manifests.json': { workers: { [A]: plan } } })
+    expect([...files.knownCapabilities].sort()).toEqual(['a:b', 'c:d'])
+  })
+})
+
+describe('exceptions', () => {
+  const since = '"reason": "r", "owner": "o", "created_at": "2026-11-20T00:00:00Z"'
+  const good = `{"capabilities": ["x:y", "a:b"], "expires_after": 1796169600000000001, ${since}}`
+
+  test('that are in order hold beside a bad one, which is named', async () => {
+    const files = await load({
+      'data/exceptions.json': `{"${A}": ${good}, "${A}2": {"temporary_allow_all": true, "expires_after": "x", ${since}}}`,
+    })
+    expect(files.exceptions.map(({ name, expiresAfterNs }) => [name, expiresAfterNs])).toEqual([
+      [`${A}#x:y`, 1796169600000000001n],
+      [`${A}#a:b`, 1796169600000000001n],
+    ])
+    expect(files.dataFaults).toEqual([
+      {
+        file: 'exceptions.json',
+        path: `["${A}2"].expires_after`,
+        reason: 'must be Unix nanoseconds, a whole number without quotes',
+      },
+    ])
+  })
+
+  test('may last as long as exception_limits says', async () => {
+    const files = await load({
+      'data/exceptions.json': `{"${A}": ${good}}`,
+      'data/enforcement.json': { exception_limits: { max_days: 7 } },
+    })
+    expect(files.exceptions).toEqual([])
+    expect(files.dataFaults.map(({ reason }) => reason)).toEqual(['must be at most 7 days after created_at'])
   })
 })

@@ -56,6 +56,18 @@ describe('the registry', () => {
     expect(registry.counts()).toEqual({ live: 1, stale: 0 })
   })
 
+  test('takes an evicted instance out at once, whatever its lease, and only that one', () => {
+    const { registry, gone } = setup()
+    const { spiffeId } = registration('worker-a')
+    const old = registry.register(registration('worker-a'))
+    expect([registry.evict(old), registry.evict(old), gone]).toEqual([true, false, [old]])
+    expect(registry.providers(greet)).toEqual([])
+    expect(() => registry.heartbeat({ spiffeId, workerId: 'worker-a', lease: old.lease }, 0)).toThrow(AppError)
+    const fresh = registry.register(registration('worker-a'))
+    expect(registry.evict(old)).toBe(false)
+    expect(registry.providers(greet)).toEqual([fresh])
+  })
+
   test('makes the old lease void when an instance registers again', () => {
     const { registry, gone } = setup()
     const { spiffeId } = registration('worker-a')

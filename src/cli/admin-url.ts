@@ -1,0 +1,11 @@
+// Where the controller's admin listener is, for the commands that ask it.
+import Type from 'typebox'
+
+/** The schema of CRANK_ADMIN_URL. */
+export function adminUrlSetting() {
+  return Type.String({
+    default: 'http://127.0.0.1:9001',
+    pattern: '^https?://[^/]+$',
+    allowed: 'an http URL without a path, such as http://127.0.0.1:9001',
+  })
+}

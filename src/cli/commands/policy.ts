@@ -1,0 +1,55 @@
+// `crank policy`: work on the policy folder.
+import { Command } from '@commander-js/extra-typings'
+import { auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
+
+/** `crank policy` */
+export function policyCommand() {
+  return new Command('policy')
+    .description('work on the policy folder')
+    .addCommand(unusedCommand())
+    .addCommand(buildCommand())
+    .addCommand(verifyBundleCommand())
+}
+
+function unusedCommand() {
+  return new Command('unused')
+    .description('declared but not used, used but not declared; exit 1 if there is something to do')
+    .option('--since <when>', 'used means called from then on: 12h, 30d ago, or an ISO 8601 time', '30d')
+    .addOption(policyDirOption())
+    .addOption(auditFileOption())
+    .addOption(stateDirOption())
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank policy unused --since 90d')
+    .action(async (options) => {
+      const { listUnused } = await import('../policy-unused.ts')
+      process.exitCode = await listUnused(options)
+    })
+}
+
+function buildCommand() {
+  return new Command('build')
+    .description('check the policy folder and make an OPA bundle of it')
+    .addOption(policyDirOption())
+    .option('--out <file>', 'where to put it', 'bundle.tar.gz')
+    .option('--revision <text>', "the bundle's revision (default: the hash of Rego and data that the controller shows)")
+    .option('--signing-key <file>', 'private key to sign it with, PEM: RSA, or EC on P-256, P-384 or P-521')
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank policy build --signing-key bundle.key --out /srv/bundles/crank.tar.gz')
+    .action(async (options) => {
+      const { buildPolicyBundle } = await import('../policy-bundle.ts')
+      process.exitCode = await buildPolicyBundle(options)
+    })
+}
+
+function verifyBundleCommand() {
+  return new Command('verify-bundle')
+    .description("check a bundle's signature as OPA does; exit 1 when it does not hold")
+    .argument('<file>', 'the bundle')
+    .requiredOption('--verification-key <file>', 'public key, PEM')
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank policy verify-bundle bundle.tar.gz --verification-key bundle.pub')
+    .action(async (file, options) => {
+      const { verifyPolicyBundle } = await import('../policy-bundle.ts')
+      process.exitCode = await verifyPolicyBundle(file, options)
+    })
+}

@@ -1,0 +1,96 @@
+// policies/data/exceptions.json in the work tree: read with all that a change is checked against, and written in one step.
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import Type from 'typebox'
+import { checkPolicyData } from '../../controller/policy/data-schema.ts'
+import { parseExactJson } from '../../controller/policy/exact-json.ts'
+import { isRecord } from '../../controller/policy/json-object.ts'
+import { checkJsonText } from '../../controller/policy/json-text.ts'
+import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../controller/policy/policy-files.ts'
+import { loadConfig } from '../../platform/env.ts'
+import { rootMessage } from '../controller-client.ts'
+import { CliError, EXIT } from '../exit.ts'
+import { paint, say, writeLine, type Colour, type Format } from '../output.ts'
+import { lineDiff } from './line-diff.ts'
+
+export type ExceptionsFile = {
+  readonly path: string
+  readonly text: string
+  /** By SPIFFE ID; 19-digit numbers are BigInts. */
+  readonly entries: Readonly<Record<string, unknown>>
+  readonly policy: PolicyFiles
+}
+
+export type EditOptions = { policy?: string | undefined; dryRun?: true | undefined; output: Format }
+
+const PolicyDirEnv = Type.Object({ CRANK_POLICY_DIR: Type.String({ default: 'policies' }) })
+
+/** Reads the policy folder. @throws {CliError} `usage` when it cannot be used. A missing exceptions file is an empty one. */
+export async function readExceptions(options: { policy?: string | undefined }): Promise<ExceptionsFile> {
+  const flags = { CRANK_POLICY_DIR: options.policy }
+  const { CRANK_POLICY_DIR: dir } = loadConfig(PolicyDirEnv, { env: process.env, flags })
+  const path = join(dir, 'data', 'exceptions.json')
+  try {
+    const policy = await loadPolicyFiles(dir, Date.now())
+    const text = await readFile(path, 'utf8').catch(emptyIfMissing)
+    return { path, text, entries: parse(text), policy }
+  } catch (cause: unknown) {
+    const hint = 'the policy folder is set by --policy or CRANK_POLICY_DIR'
+    throw new CliError(EXIT.usage, rootMessage(cause), { cause, ...(isFolderFault(cause) ? { hint } : {}) })
+  }
+}
+
+/**
+ * Shows what changes, and writes it unless it is a dry run. `spiffeId`: whose entry was edited.
+ * @throws {CliError} `internal` if the new text is not what it should be: then nothing is written.
+ */
+export async function writeExceptions(file: ExceptionsFile, text: string, options: EditOptions): Promise<void> {
+  checkEdit(file, text)
+  showDiff(lineDiff(file.text, text), options.output)
+  if (options.dryRun === true) {
+    say('dry run: nothing was written')
+    return
+  }
+  // Not *.json: the controller watches this folder.
+  const temporary = join(file.path, '..', `.exceptions.${process.pid}.tmp`)
+  try {
+    await writeFile(temporary, text)
+    await rename(temporary, file.path)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+  say(`${file.path} is written: commit it. A controller that reads this folder follows within a second`)
+}
+
+function checkEdit(file: ExceptionsFile, text: string): void {
+  checkJsonText(text)
+  const maxDays = file.policy.maxExceptionDays
+  const before = new Set(checkPolicyData('exceptions.json', file.entries, { maxDays }).map(({ path }) => path))
+  const fresh = checkPolicyData('exceptions.json', parse(text), { maxDays }).filter(({ path }) => !before.has(path))
+  const [fault] = fresh
+  if (fault !== undefined) throw new CliError(EXIT.usage, `${fault.path} ${fault.reason}: nothing was written`)
+}
+
+function showDiff(lines: readonly string[], output: Format): void {
+  const colours: Readonly<Record<string, Colour>> = { '-': 'red', '+': 'green' }
+  // With -o json stdout is for the answer.
+  const print = output === 'json' ? say : writeLine
+  for (const line of lines) {
+    const colour = colours[line[0] ?? '']
+    print(colour === undefined ? line : paint(colour, line, output === 'json' ? process.stderr : process.stdout))
+  }
+}
+
+function parse(text: string): Readonly<Record<string, unknown>> {
+  const value = parseExactJson(text)
+  return isRecord(value) ? value : {}
+}
+
+function emptyIfMissing(cause: unknown): string {
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return '{}\n'
+  throw cause
+}
+
+function isFolderFault(cause: unknown): boolean {
+  return !(cause instanceof PolicyFilesError)
+}

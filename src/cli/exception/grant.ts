@@ -1,0 +1,132 @@
+// `crank exception grant`: one more entry, or another in the place of one that is over.
+import Type from 'typebox'
+import { CapabilityError, parseCapability, type Capability } from '../../core/capability.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { exceptionFaults, exceptionId, NS_PER_MS } from '../../controller/policy/exceptions.ts'
+import { parseDuration } from '../../platform/duration.ts'
+import { loadConfig } from '../../platform/env.ts'
+import { readTrustDomain, tlsSettings } from '../../platform/settings.ts'
+import { CliError, EXIT, type ExitCode } from '../exit.ts'
+import { paint, say, writeJson } from '../output.ts'
+import { parseWho } from '../policy-ask/question.ts'
+import { readExceptions, writeExceptions, type EditOptions, type ExceptionsFile } from './exceptions-file.ts'
+import { formatEntry, setMember } from './json-edit.ts'
+
+type GrantOptions = EditOptions & {
+  who: string
+  cap?: string[] | undefined
+  all?: true | undefined
+  for: string
+  reason: string
+  owner: string
+  replace?: true | undefined
+}
+
+type Entry = Readonly<Record<string, unknown>> & { readonly expires_after: bigint; readonly created_at: string }
+
+const DAY_MS = 86_400_000
+const TrustDomainEnv = Type.Object({ CRANK_TRUST_DOMAIN: tlsSettings.CRANK_TRUST_DOMAIN })
+
+/** Checks and writes; nothing is written when something is wrong. */
+export async function grantException(options: GrantOptions): Promise<ExitCode> {
+  const who = readWho(options.who)
+  const capabilities = readCapabilities(options)
+  const file = await readExceptions(options)
+  const entry = makeEntry(options, capabilities, file, Date.now())
+  refuseOverLive(who, file, options)
+  warn(who, capabilities, file)
+  await writeExceptions(file, setMember(file.text, who, formatEntry(entry)), options)
+  const names = (capabilities ?? ['*']).map((scope) => `${who}#${scope}`)
+  const expiresAt = new Date(Number(entry.expires_after / NS_PER_MS)).toISOString()
+  if (options.output === 'json') {
+    const exceptions = names.map((name) => ({ id: exceptionId(name), name, expires_at: expiresAt }))
+    writeJson({ file: file.path, written: options.dryRun !== true, exceptions })
+  } else say(`${paint('green', '√', process.stderr)} ${names.join(', ')} until ${expiresAt}`)
+  return EXIT.ok
+}
+
+/** `--who` as a SPIFFE ID of CRANK_TRUST_DOMAIN, or as it is. @throws {CliError | ConfigError} */
+export function readWho(who: string): SpiffeId {
+  const { CRANK_TRUST_DOMAIN: domain } = loadConfig(TrustDomainEnv, { env: process.env })
+  return parseWho(who, readTrustDomain(domain))
+}
+
+/** `--cap`, once each, in the order of the alphabet. @throws {CliError} `usage` */
+export function parseCaps(caps: readonly string[]): Capability[] {
+  const parsed = caps.map((cap) => {
+    try {
+      return parseCapability(cap)
+    } catch (cause: unknown) {
+      if (!(cause instanceof CapabilityError)) throw cause
+      throw new CliError(EXIT.usage, `--cap "${cap}": ${cause.message}`, { cause, hint: 'such as: store:zettel' })
+    }
+  })
+  return [...new Set(parsed)].sort()
+}
+
+/** Undefined: everything. */
+function readCapabilities({ all, cap }: GrantOptions): Capability[] | undefined {
+  if ((all === true) === (cap !== undefined)) {
+    throw new CliError(EXIT.usage, 'say what is allowed: --cap verb:name, once or several times, or --all')
+  }
+  return cap && parseCaps(cap)
+}
+
+// From a whole second on, as created_at has it: the longest lifetime is counted from there.
+function makeEntry(
+  options: GrantOptions,
+  capabilities: Capability[] | undefined,
+  file: ExceptionsFile,
+  nowMs: number,
+): Entry {
+  const startMs = Math.trunc(nowMs / 1000) * 1000
+  const lastingMs = readDuration(options.for, file.policy.maxExceptionDays)
+  const scope = capabilities === undefined ? { temporary_allow_all: true } : { capabilities }
+  const entry = {
+    ...scope,
+    expires_after: BigInt(startMs + lastingMs) * NS_PER_MS,
+    reason: options.reason,
+    owner: options.owner,
+    created_at: new Date(startMs).toISOString().replace('.000Z', 'Z'),
+  }
+  const [fault] = exceptionFaults(entry, { maxDays: file.policy.maxExceptionDays })
+  if (fault === undefined) return entry
+  throw new CliError(EXIT.usage, `--${fault.path.replace(/\W.*/, '')}: ${fault.reason}`)
+}
+
+function readDuration(text: string, maxDays: number): number {
+  let ms: number
+  try {
+    ms = parseDuration(text)
+  } catch (cause: unknown) {
+    throw new CliError(EXIT.usage, `--for "${text}": ${cause instanceof Error ? cause.message : ''}`, { cause })
+  }
+  if (ms < 1000) throw new CliError(EXIT.usage, `--for "${text}": must be at least 1s`)
+  if (ms <= maxDays * DAY_MS) return ms
+  const hint = 'the longest lifetime is exception_limits.max_days of data/enforcement.json'
+  throw new CliError(EXIT.usage, `--for "${text}": an exception may last ${maxDays} days at most`, { hint })
+}
+
+function refuseOverLive(who: SpiffeId, { policy, entries }: ExceptionsFile, { replace }: GrantOptions): void {
+  if (!Object.hasOwn(entries, who) || replace === true) return
+  const nowNs = BigInt(Date.now()) * NS_PER_MS
+  const live = policy.exceptions.filter((entry) => entry.spiffeId === who && entry.expiresAfterNs > nowNs)
+  const isKnown = policy.exceptions.some(({ spiffeId }) => spiffeId === who)
+  // One that is over is out of the way; a malformed one may be somebody's mistake, to be looked at.
+  if (isKnown && live.length === 0) return
+  const what = isKnown
+    ? `a live exception (${live.map(({ name }) => name).join(', ')})`
+    : 'an exception that is malformed'
+  throw new CliError(EXIT.negative, `${who} has ${what} already`, {
+    hint: 'an identity has one entry, with one end: --replace puts this in its place',
+  })
+}
+
+function warn(who: SpiffeId, capabilities: readonly Capability[] | undefined, { policy }: ExceptionsFile): void {
+  const mark = paint('yellow', '‼', process.stderr)
+  if (capabilities === undefined) say(`${mark} --all allows every call, of capabilities too that do not exist yet`)
+  for (const capability of capabilities ?? []) {
+    if (!policy.knownCapabilities.has(capability)) say(`${mark} no manifest knows ${capability}`)
+  }
+  if (!policy.knownIdentities.has(who)) say(`${mark} ${who} has no manifest`)
+}

@@ -1,0 +1,108 @@
+// `crank exception list`: the exceptions of the policy folder, with the uses that a running controller has counted.
+import Type from 'typebox'
+import { request } from 'undici'
+import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../controller/policy/exceptions.ts'
+import type { ExceptionsReply } from '../../controller/routes/policy-exceptions.ts'
+import type { PlacedFault } from '../../controller/policy/schema-faults.ts'
+import { loadConfig } from '../../platform/env.ts'
+import { adminUrlSetting } from '../admin-url.ts'
+import { formatLeft } from '../checks/certificates.ts'
+import { EXIT, type ExitCode } from '../exit.ts'
+import { formatTable, paint, say, writeJson, writeLine, type Column, type Format } from '../output.ts'
+import { readExceptions, type ExceptionsFile } from './exceptions-file.ts'
+
+type ListOptions = { adminUrl?: string | undefined; policy?: string | undefined; output: Format }
+
+/** `uses`: null when no controller told. */
+type Row = {
+  readonly id: string | null
+  readonly spiffe_id: string
+  readonly capability: string | null
+  readonly state: 'live' | 'expired' | 'invalid'
+  readonly expires_at: string | null
+  readonly days_left: number | null
+  readonly owner: string | null
+  readonly reason: string
+  readonly uses: number | null
+  readonly last_used_at: string | null
+}
+
+const AdminEnv = Type.Object({ CRANK_ADMIN_URL: adminUrlSetting() })
+const TIMEOUT_MS = 2000
+const DAY_MS = 86_400_000
+const COLOURS = { live: 'green', expired: 'dim', invalid: 'red' } as const
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: 'STATE', cell: ({ state }) => paint(COLOURS[state], state) },
+  { title: 'WHO', cell: ({ spiffe_id }) => spiffe_id },
+  { title: 'CAPABILITY', cell: ({ capability, state }) => (state === 'invalid' ? '-' : (capability ?? '*')) },
+  {
+    title: 'LEFT',
+    cell: ({ days_left }) => (days_left !== null && days_left > 0 ? formatLeft(days_left * DAY_MS) : '-'),
+  },
+  { title: 'USES', cell: ({ uses }) => (uses === null ? '-' : uses === 0 ? 'unused' : String(uses)) },
+  { title: 'LAST USED', cell: ({ last_used_at }) => last_used_at ?? '-' },
+  { title: 'OWNER', cell: ({ owner }) => owner ?? '-' },
+  { title: 'ID', cell: ({ id }) => id ?? '-' },
+  { title: 'REASON', cell: ({ reason }) => reason },
+]
+
+/** Prints them; `negative` if one is malformed, and so without effect. */
+export async function listExceptions(options: ListOptions): Promise<ExitCode> {
+  const file = await readExceptions(options)
+  const url = loadConfig(AdminEnv, { env: process.env, flags: { CRANK_ADMIN_URL: options.adminUrl } }).CRANK_ADMIN_URL
+  const reply = await askController(url)
+  const rows = rowsOf(file, reply, Date.now())
+  if (options.output === 'json') {
+    writeJson({ file: file.path, uses_counted_since: reply?.counted_since ?? null, exceptions: rows })
+  } else {
+    say(reply === undefined ? `no controller at ${url}: uses are not known` : `uses since ${reply.counted_since}`)
+    if (rows.length === 0) say('there is no exception')
+    else writeLine(formatTable(COLUMNS, rows))
+  }
+  return rows.some(({ state }) => state === 'invalid') ? EXIT.negative : EXIT.ok
+}
+
+function rowsOf({ entries, policy }: ExceptionsFile, reply: ExceptionsReply | undefined, nowMs: number): Row[] {
+  const limits = { nowMs, maxDays: policy.maxExceptionDays }
+  return Object.entries(entries).flatMap(([id, entry]) => {
+    const found = parseExceptions({ [id]: entry }, limits)
+    if (found.faults.length > 0) return [invalidRow(id, found.faults)]
+    return found.entries.map((exception) => row(exception, reply, nowMs))
+  })
+}
+
+function row(entry: ExceptionEntry, reply: ExceptionsReply | undefined, nowMs: number): Row {
+  const leftMs = Number(entry.expiresAfterNs / NS_PER_MS) - nowMs
+  const use = reply?.exceptions.find(({ name }) => name === entry.name)
+  return {
+    id: entry.id,
+    spiffe_id: entry.spiffeId,
+    capability: entry.capabilities[0] ?? null,
+    state: leftMs > 0 ? 'live' : 'expired',
+    expires_at: new Date(nowMs + leftMs).toISOString(),
+    days_left: Math.max(0, Math.floor((leftMs / DAY_MS) * 10) / 10),
+    owner: entry.owner,
+    reason: entry.reason,
+    uses: use?.uses ?? null,
+    last_used_at: use?.last_used_at ?? null,
+  }
+}
+
+function invalidRow(spiffeId: string, faults: readonly PlacedFault[]): Row {
+  const nothing = { id: null, capability: null, expires_at: null, days_left: null, owner: null, uses: null }
+  const reason = faults.map(({ path, reason: why }) => `${path.split('"].')[1] ?? ''} ${why}`.trim()).join('; ')
+  return { ...nothing, spiffe_id: spiffeId, state: 'invalid', reason, last_used_at: null }
+}
+
+/** Undefined when there is no answer: the list is of use without it. */
+async function askController(url: string): Promise<ExceptionsReply | undefined> {
+  try {
+    const path = `${url}/policy/exceptions`
+    const { statusCode, body } = await request(path, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
+    const text = await body.text()
+    return statusCode === 200 ? (JSON.parse(text) as ExceptionsReply) : undefined
+  } catch {
+    return undefined
+  }
+}

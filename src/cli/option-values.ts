@@ -1,0 +1,29 @@
+// Texts of options as values; what they may be stands in the message.
+import { CliError, EXIT } from './exit.ts'
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `10m` ago, or a time, as Unix ms. `option` is named in the error. @throws {CliError} `usage` */
+export function parseSince(when: string, nowMs: number, option = '--since'): number {
+  const [, amount, unit = ''] = /^(\d{1,9})([smhd])$/.exec(when) ?? []
+  const unitMs = UNITS_MS[unit]
+  const sinceMs = amount !== undefined && unitMs !== undefined ? nowMs - Number(amount) * unitMs : parseTime(when)
+  if (Number.isNaN(sinceMs)) {
+    throw new CliError(
+      EXIT.usage,
+      `${option} "${when}": must be like 90s, 10m, 2h or 7d, or a time like 2026-11-23T10:00:00Z`,
+    )
+  }
+  return sinceMs
+}
+
+/** A whole number from 0. `option` with its dashes. @throws {CliError} `usage` */
+export function parseCount(option: string, text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new CliError(EXIT.usage, `${option} "${text}": must be a number`)
+}
+
+// Date.parse takes `7` for a month of 2001.
+function parseTime(text: string): number {
+  return /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
+}

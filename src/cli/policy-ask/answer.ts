@@ -1,0 +1,42 @@
+// An answer of the policy in a sentence, and as yes or no.
+import type { AskPolicy, PolicyQuestion } from '../../controller/steps/ask.ts'
+import type { AskAnswer } from '../../core/policy-ask.ts'
+import { CliError, EXIT } from '../exit.ts'
+import type { Colour } from '../output.ts'
+
+export const COLOURS: Readonly<Record<AskAnswer['ruling'], Colour>> = {
+  allow: 'green',
+  deny: 'red',
+  would_deny: 'yellow',
+  error: 'red',
+  unevaluated: 'yellow',
+}
+
+/**
+ * Asks, and once more what got no decision: a busy machine misses a deadline now and then.
+ * @throws {CliError} `unreachable` where the policy still gives none: that is neither yes nor no
+ */
+export async function askDecided(ask: AskPolicy, questions: readonly PolicyQuestion[]): Promise<readonly AskAnswer[]> {
+  const first = await ask(questions)
+  const open = questions.filter((_, at) => first[at]?.error !== null)
+  const again = open.length === 0 ? [] : await ask(open)
+  const trouble = again.find(({ error }) => error !== null)
+  if (trouble === undefined) return first.map((answer) => (answer.error === null ? answer : (again.shift() ?? answer)))
+  const now = trouble.ruling === 'unevaluated' ? 'calls pass unevaluated, in shadow mode' : 'calls are refused'
+  throw new CliError(EXIT.unreachable, `the policy gives no decision (${String(trouble.error)}); ${now}`, {
+    hint: 'see: crank check',
+  })
+}
+
+/** Whether the call goes through. `enforced`: as if shadow mode were off. */
+export function may({ ruling }: AskAnswer, enforced = false): boolean {
+  return ruling === 'allow' || (ruling === 'would_deny' && !enforced)
+}
+
+/** Why: the ground of an allow, the sentences of a denial. */
+export function why({ decision, grounds, exception, reasons }: AskAnswer): string {
+  if (decision !== 'allow') return reasons.map(({ message }) => message).join('; ')
+  return grounds
+    .map((ground) => (ground === 'exception' && exception !== null ? `exception ${exception}` : ground))
+    .join(', ')
+}

@@ -1,0 +1,54 @@
+// `crank can-i`: yes or no, as sentence and as exit code.
+import type { PolicyQuestion } from '../../controller/steps/ask.ts'
+import type { AskAnswer } from '../../core/policy-ask.ts'
+import { readStateConfig } from '../client-config.ts'
+import { CliError, EXIT, type ExitCode } from '../exit.ts'
+import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
+import { askDecided, may, why } from './answer.ts'
+import { parseAt, parseTarget, parseWho } from './question.ts'
+import { openSource, type PolicySource, type SourceOptions } from './source.ts'
+
+export type AskOptions = SourceOptions & { at?: string | undefined; output: Format }
+export type Typed = { readonly who: string; readonly verb: string; readonly capability: string }
+
+/** `negative` when the call would be refused; with `enforced` also when only shadow mode lets it pass. */
+export async function canI(typed: Typed, options: AskOptions & { enforced?: true | undefined }): Promise<ExitCode> {
+  const question = readQuestion(typed, options, process.env)
+  const answer = await askOne(await openSource(options, process.env), question)
+  const enforced = options.enforced === true
+  const yes = may(answer, enforced)
+  if (options.output === 'json') writeJson({ may: yes, ...answer })
+  else {
+    writeLine(`${yes ? paint('green', 'yes') : paint('red', 'no')}: ${sentence(answer, enforced)}`)
+    if (answer.decision === 'deny') say(`why, and what would change it: ${explainCommand(typed, options)}`)
+  }
+  return yes ? EXIT.ok : EXIT.negative
+}
+
+/** What was typed. @throws {CliError} `usage` for nonsense, before anybody is asked */
+export function readQuestion(
+  { who, verb, capability }: Typed,
+  { at }: { at?: string | undefined },
+  env: NodeJS.ProcessEnv,
+): PolicyQuestion {
+  const { trustDomain } = readStateConfig({}, env)
+  return { spiffeId: parseWho(who, trustDomain), capability: parseTarget(verb, capability), atNs: parseAt(at) }
+}
+
+/** One question, one decision. */
+export async function askOne({ ask }: PolicySource, question: PolicyQuestion): Promise<AskAnswer> {
+  const [answer] = await askDecided(ask, [question])
+  if (answer === undefined) throw new CliError(EXIT.internal, 'the controller answered without an answer')
+  return answer
+}
+
+function sentence(answer: AskAnswer, enforced: boolean): string {
+  if (answer.ruling === 'would_deny') return `${enforced ? 'not once enforced' : 'in shadow mode only'}: ${why(answer)}`
+  if (answer.decision !== 'allow') return why(answer)
+  return `${answer.spiffe_id} may use ${answer.capability} (${why(answer)})`
+}
+
+function explainCommand({ who, verb, capability }: Typed, { adminUrl, policy }: SourceOptions): string {
+  const from = policy === undefined ? adminUrl && ` --admin ${adminUrl}` : ` --policy ${policy}`
+  return `crank explain ${who} ${verb} ${capability}${from ?? ''}`
+}

@@ -1,0 +1,67 @@
+// What would change an answer: which file, where in it, and the command that does it.
+import type { DataFileName } from '../../controller/policy/data-shapes.ts'
+import { placeOf } from '../../controller/policy/schema-faults.ts'
+
+/** `file`: in the folder `data` of the policies. */
+export type Change = {
+  readonly what: string
+  readonly file: DataFileName | null
+  readonly path: string | null
+  readonly command: string | null
+}
+
+/** `worker`: whether it has a manifest. */
+export function declare(spiffeId: string, capability: string, worker: 'known' | 'new'): Change {
+  const manifest = placeOf('workers', spiffeId)
+  return {
+    what:
+      worker === 'known'
+        ? `declare ${capability} in the worker's code, then in its manifest`
+        : `give the worker a manifest that requires ${capability}`,
+    file: 'worker_manifests.json',
+    path: worker === 'known' ? `${manifest}.required_capabilities` : manifest,
+    command: 'crank manifest generate',
+  }
+}
+
+/** The identity is given in full: a worker's name alone may mean another trust domain. */
+export function grant(spiffeId: string, capability: string): Change {
+  return {
+    what: 'let it pass for a limited time',
+    file: 'exceptions.json',
+    path: placeOf('', spiffeId),
+    command: `crank exception grant --who ${spiffeId} --cap ${capability} --for 14d --reason <why> --owner <who>`,
+  }
+}
+
+export function takeOut(section: 'identities' | 'capabilities', name: string): Change {
+  return {
+    what: 'take it off the block list, once the reason is gone',
+    file: 'blocked.json',
+    path: placeOf(`blocked.${section}`, name),
+    command: null,
+  }
+}
+
+/** Nothing in the data needs to change. */
+export function namedInstead(what: string): Change {
+  return { what, file: null, path: null, command: null }
+}
+
+/** What would let a refused registration through, by the reason code. */
+export function registrationChanges(spiffeId: string, codes: readonly string[]): Change[] {
+  const manifest = placeOf('workers', spiffeId)
+  const edit = (what: string, path: string): Change => {
+    return { what, file: 'worker_manifests.json', path, command: 'crank manifest generate' }
+  }
+  const byCode: Readonly<Record<string, Change>> = {
+    worker_unknown: edit('give the worker a manifest', manifest),
+    worker_id_mismatch: edit('register under the worker_id of the manifest, or change it', `${manifest}.worker_id`),
+    provided_capabilities_missing: edit('say what the worker may offer', `${manifest}.provided_capabilities`),
+    capability_not_provided: edit('add what the worker offers', `${manifest}.provided_capabilities`),
+    identity_blocked: takeOut('identities', spiffeId),
+  }
+  return codes
+    .flatMap((code) => (Object.hasOwn(byCode, code) ? [byCode[code]] : []))
+    .filter((change) => change !== undefined)
+}

@@ -1,0 +1,136 @@
+// `crank explain`: a recorded decision, or a question; the nearest miss, and what would change the answer.
+import type { ChainedRecord } from '../../controller/audit/chain.ts'
+import type { AskAnswer } from '../../core/policy-ask.ts'
+import { auditFileOf, unreadable } from '../audit-config.ts'
+import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'
+import { say, writeJson } from '../output.ts'
+import { why } from './answer.ts'
+import { askOne, readQuestion, type AskOptions, type Typed } from './can-i.ts'
+import { registrationChanges } from './change.ts'
+import type { Knowledge } from './knowledge.ts'
+import { nearestMiss, type Asked, type Nearest, type Said } from './nearest-miss.ts'
+import { parseAt } from './question.ts'
+import { callOf, codesOf, factsOf, isDecisionId, outcomeOf, recordsOf } from './record.ts'
+import { writeFacts, writeNearest } from './render.ts'
+import { openSource } from './source.ts'
+
+/** What the policy itself had said, by the recorded ruling. */
+const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny: 'deny', would_deny: 'deny' }
+
+export type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
+
+/** One argument is a decision id, three are a question. @throws {CliError} `usage` for anything else */
+export async function explain(words: readonly (string | undefined)[], options: ExplainOptions): Promise<ExitCode> {
+  const [first = '', verb, capability] = words
+  if (verb === undefined && isDecisionId(first)) return explainRecord(first, options)
+  if (verb !== undefined && capability !== undefined) {
+    return explainQuestion({ who: first, verb, capability }, options)
+  }
+  throw new CliError(EXIT.usage, verb === undefined ? `"${first}" is no decision id` : 'the capability is missing', {
+    hint: 'crank explain <decision-id>, or crank explain <who> <verb> <capability>',
+  })
+}
+
+async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<ExitCode> {
+  const question = readQuestion(typed, options, process.env)
+  const source = await openSource(options, process.env)
+  const answer = await askOne(source, question)
+  const knowledge = await source.knowledge()
+  const nearest = nearestMiss(question, answer, knowledge)
+  if (options.output === 'json') {
+    writeJson({ answer, nearest_misses: nearest.misses, changes: nearest.changes, policy_dir: knowledge.policyDir })
+  } else {
+    writeFacts(answer.ruling, `${answer.spiffe_id}  ${answer.capability}`, factsOfAnswer(answer))
+    writeNearest(nearest, knowledge.policyDir)
+  }
+  return EXIT.ok
+}
+
+/** `negative` when the log has no such decision. Without a policy to ask, what was recorded is shown all the same. */
+async function explainRecord(decisionId: string, options: ExplainOptions): Promise<ExitCode> {
+  const file = auditFileOf(options, process.env)
+  const records = await recordsOf(file, decisionId).catch((cause: unknown) => {
+    throw unreadable(file, cause)
+  })
+  const record = records.find(({ event }) => event !== 'route_outcome') ?? records[0]
+  if (record === undefined) {
+    say(`no record of decision ${decisionId} in ${file}`)
+    return EXIT.negative
+  }
+  const outcome = records.find(({ event }) => event === 'route_outcome')
+  const view = await lookAgain(record, options)
+  if (options.output === 'json') writeJson(asJson(records, view))
+  else print(record, outcome, view)
+  return EXIT.ok
+}
+
+/** What the policy says of a recorded call today, and what is near. */
+type View = {
+  readonly today: AskAnswer | undefined
+  readonly nearest: Nearest
+  readonly knowledge: Knowledge | undefined
+}
+
+async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promise<View> {
+  const atNs = parseAt(options.at)
+  const asked = callOf(record)
+  try {
+    const source = await openSource(options, process.env)
+    const knowledge = await source.knowledge()
+    if (asked === undefined) return { today: undefined, nearest: nearestToRegistration(record), knowledge }
+    const today = await askOne(source, { ...asked, atNs })
+    return { today, nearest: nearestToRecord(asked, record, knowledge), knowledge }
+  } catch (cause: unknown) {
+    if (!(cause instanceof CliError)) throw cause
+    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text}`)
+    return { today: undefined, nearest: { misses: [], changes: [] }, knowledge: undefined }
+  }
+}
+
+function nearestToRecord(asked: Asked, record: ChainedRecord, knowledge: Knowledge): Nearest {
+  const { decision, grounds, exception } = record as unknown as Pick<Said, 'grounds' | 'exception'> & {
+    decision: string
+  }
+  const reasons = codesOf(record).map((code) => ({ code }))
+  return nearestMiss(asked, { decision: SAID[decision] ?? null, grounds, exception, reasons }, knowledge)
+}
+
+function nearestToRegistration(record: ChainedRecord): Nearest {
+  const who = record['requester_spiffe_id']
+  return { misses: [], changes: typeof who === 'string' ? registrationChanges(who, codesOf(record)) : [] }
+}
+
+function asJson(records: readonly ChainedRecord[], { today, nearest, knowledge }: View): object {
+  return {
+    records,
+    today: today ?? null,
+    nearest_misses: nearest.misses,
+    changes: nearest.changes,
+    policy_dir: knowledge?.policyDir ?? null,
+  }
+}
+
+function print(record: ChainedRecord, outcome: ChainedRecord | undefined, { today, nearest, knowledge }: View): void {
+  const facts = factsOf(record)
+  if (outcome !== undefined && outcome !== record) facts.push(['outcome', outcomeOf(outcome)])
+  if (today !== undefined) facts.push(['today', `${today.ruling}, revision ${today.policy_revision}: ${why(today)}`])
+  const ruling = record['decision']
+  writeFacts(typeof ruling === 'string' ? ruling : record.event, decisionTitle(record), facts)
+  if (knowledge !== undefined) writeNearest(nearest, knowledge.policyDir)
+}
+
+function decisionTitle(record: ChainedRecord): string {
+  return [record['requester_spiffe_id'], record['capability']].filter((part) => typeof part === 'string').join('  ')
+}
+
+function factsOfAnswer(answer: AskAnswer): [name: string, value: string][] {
+  const reasons = answer.reasons.map(({ code, message }): [string, string] => ['reason', `${code}: ${message}`])
+  const grounds: [string, string][] = answer.decision === 'allow' ? [['grounds', why(answer)]] : []
+  return [
+    ['at', answer.at],
+    ['mode', answer.mode],
+    ...reasons,
+    ...grounds,
+    ['policy', `revision ${answer.policy_revision}, version ${answer.policy_version ?? '-'}, ${answer.engine}`],
+  ]
+}

@@ -1,0 +1,86 @@
+// What the policy data says, for what is listed and explained of it. Nothing is decided with it: that is asked.
+import { parseEnforcement, type Enforcement } from '../../controller/policy/enforcement.ts'
+import { parseExactJson } from '../../controller/policy/exact-json.ts'
+import { parseExceptions, type ExceptionEntry } from '../../controller/policy/exceptions.ts'
+import { entriesOf, isRecord } from '../../controller/policy/json-object.ts'
+import type { PlacedFault } from '../../controller/policy/schema-faults.ts'
+import type { Capability } from '../../core/capability.ts'
+import { parseSpiffeId, SpiffeIdError, type SpiffeId } from '../../core/spiffe-id.ts'
+import { manifestsIn, type Manifest } from '../shadow/manifests.ts'
+
+export type Knowledge = {
+  readonly policyDir: string
+  readonly revision: string
+  readonly manifests: readonly Manifest[]
+  /** Those in order, live or over. */
+  readonly exceptions: readonly ExceptionEntry[]
+  /** Of the others; paths begin with the identity. */
+  readonly exceptionFaults: readonly PlacedFault[]
+  /** Every identity that exceptions.json names, in order or not. */
+  readonly exceptionIds: readonly SpiffeId[]
+  /** The value says why, if its author wrote it. */
+  readonly blocked: {
+    readonly identities: ReadonlyMap<string, unknown>
+    readonly capabilities: ReadonlyMap<string, unknown>
+  }
+  readonly enforcement: Enforcement
+}
+
+/** `dataText`: the whole data document, numbers as they were written. */
+export function parseKnowledge({
+  policyDir,
+  revision,
+  dataText,
+}: Readonly<Record<'policyDir' | 'revision' | 'dataText', string>>): Knowledge {
+  const data = parseExactJson(dataText) as Readonly<Record<string, unknown>>
+  const { entries, faults } = parseExceptions(data['exceptions'] ?? {}, maxDays(data))
+  const blocked = isRecord(data['blocked']) ? data['blocked'] : {}
+  return {
+    policyDir,
+    revision,
+    manifests: manifestsIn({ dataText }),
+    exceptions: entries,
+    exceptionFaults: faults,
+    exceptionIds: entriesOf(data['exceptions']).flatMap(([id]) => spiffeIdOf(id)),
+    blocked: {
+      identities: new Map(entriesOf(blocked['identities'])),
+      capabilities: new Map(entriesOf(blocked['capabilities'])),
+    },
+    enforcement: parseEnforcement(data['enforcement']),
+  }
+}
+
+/** Every identity that the data names, sorted. */
+export function knownIdentities({ manifests, exceptionIds }: Knowledge): SpiffeId[] {
+  return [...new Set([...manifests.map(({ spiffeId }) => spiffeId), ...exceptionIds])].sort()
+}
+
+/** Every capability that the data names, sorted. */
+export function knownCapabilities({ manifests, exceptions }: Knowledge): Capability[] {
+  const declared = manifests.flatMap(({ required, provided }) => [...required, ...provided])
+  return [...new Set([...declared, ...exceptions.flatMap(({ capabilities }) => capabilities)])].sort()
+}
+
+/** The workers whose manifests have the capability in that list. */
+export function workersWith(
+  { manifests }: Pick<Knowledge, 'manifests'>,
+  list: 'required' | 'provided',
+  capability: Capability,
+): string[] {
+  return manifests.filter((manifest) => manifest[list].includes(capability)).map(({ workerId }) => workerId)
+}
+
+function maxDays(data: Readonly<Record<string, unknown>>): { maxDays?: number } {
+  const limits = data['exception_limits']
+  const days = isRecord(limits) ? limits['max_days'] : undefined
+  return typeof days === 'number' ? { maxDays: days } : {}
+}
+
+function spiffeIdOf(text: string): SpiffeId[] {
+  try {
+    return [parseSpiffeId(text)]
+  } catch (cause: unknown) {
+    if (!(cause instanceof SpiffeIdError)) throw cause
+    return []
+  }
+}

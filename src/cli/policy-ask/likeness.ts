@@ -1,0 +1,71 @@
+// Names that were probably meant.
+
+export type Likeness = { readonly name: string; readonly how: string }
+
+const OFF = ['', 'one letter off', 'two letters off']
+
+/** The one of `names` that differs from `name` by a letter or two, swapped neighbours counting as one. */
+export function alike(
+  name: string,
+  names: Iterable<string>,
+  longest = Math.floor(name.length / 4),
+): Likeness | undefined {
+  const most = Math.min(OFF.length - 1, longest)
+  const near = [...new Set(names)]
+    .filter((other) => other !== name && Math.abs(other.length - name.length) <= most)
+    .map((other) => ({ name: other, distance: editDistance(name, other) }))
+    .filter(({ distance }) => distance <= most)
+    .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
+  const [first] = near
+  return first && { name: first.name, how: OFF[first.distance] ?? '' }
+}
+
+/** The identity that was probably meant: another trust domain, case or folder, or a slip in the name. */
+export function alikeIdentity(id: string, ids: readonly string[]): Likeness | undefined {
+  const find = (how: string, matches: (other: string) => boolean): Likeness | undefined => {
+    const name = ids.find((other) => other !== id && matches(other))
+    return name === undefined ? undefined : { name, how }
+  }
+  return (
+    find('upper and lower case differ', (other) => other.toLowerCase() === id.toLowerCase()) ??
+    find('same path, other trust domain', (other) => pathOf(other) === pathOf(id)) ??
+    alike(id, ids, Math.floor(lastSegment(id).length / 3)) ??
+    find('same name, other path', (other) => lastSegment(other) === lastSegment(id))
+  )
+}
+
+/** Optimal string alignment: letters put in, taken out, exchanged, and neighbours swapped. */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (let row = 1; row <= a.length; row++) {
+    const next = [row]
+    for (let column = 1; column <= b.length; column++) {
+      const isSame = a[row - 1] === b[column - 1]
+      const isSwap = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]
+      next.push(
+        Math.min(
+          at(last, column) + 1,
+          at(next, column - 1) + 1,
+          at(last, column - 1) + (isSame ? 0 : 1),
+          isSwap ? at(beforeLast, column - 2) + 1 : Number.POSITIVE_INFINITY,
+        ),
+      )
+    }
+    beforeLast = last
+    last = next
+  }
+  return at(last, b.length)
+}
+
+function at(distances: readonly number[], column: number): number {
+  return distances[column] ?? Number.POSITIVE_INFINITY
+}
+
+function pathOf(id: string): string {
+  return id.split('/').slice(3).join('/')
+}
+
+function lastSegment(id: string): string {
+  return id.slice(id.lastIndexOf('/') + 1)
+}

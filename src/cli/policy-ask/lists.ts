@@ -1,0 +1,70 @@
+// `crank who-can` and `crank what-can`: the policy asked about everybody, or everything, that its data names.
+import type { PolicyQuestion } from '../../controller/steps/ask.ts'
+import type { AskAnswer } from '../../core/policy-ask.ts'
+import { parseCapability } from '../../core/capability.ts'
+import { readStateConfig } from '../client-config.ts'
+import { EXIT, type ExitCode } from '../exit.ts'
+import { formatTable, paint, say, writeJson, writeLine, type Column } from '../output.ts'
+import { askDecided, COLOURS, may, why } from './answer.ts'
+import type { AskOptions } from './can-i.ts'
+import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from './knowledge.ts'
+import { parseAt, parseTarget, parseWho } from './question.ts'
+import { openSource } from './source.ts'
+
+/** `all`: also those that the answer is no for. */
+export type ListOptions = AskOptions & { all?: true | undefined; enforced?: true | undefined }
+
+const RULING: Column<AskAnswer> = { title: 'RULING', cell: ({ ruling }) => paint(COLOURS[ruling], ruling) }
+const WHY: Column<AskAnswer> = {
+  title: 'WHY',
+  cell: (answer) => (answer.decision === 'allow' ? why(answer) : answer.reasons.map(({ code }) => code).join(', ')),
+}
+
+/** Lists the identities that may use a capability; `negative` when nobody may. */
+export async function whoCan(typed: { verb: string; capability: string }, options: ListOptions): Promise<ExitCode> {
+  const capability = parseTarget(typed.verb, typed.capability)
+  const atNs = parseAt(options.at)
+  const questions = (known: Knowledge) => knownIdentities(known).map((spiffeId) => ({ spiffeId, capability, atNs }))
+  const columns = (): Column<AskAnswer>[] => [{ title: 'WHO', cell: ({ spiffe_id }) => spiffe_id }, RULING, WHY]
+  return list({ questions, columns, subject: `nobody may use ${capability}` }, options)
+}
+
+/** Lists the capabilities that an identity may use; `negative` when it may use none. */
+export async function whatCan(who: string, options: ListOptions): Promise<ExitCode> {
+  const spiffeId = parseWho(who, readStateConfig({}, process.env).trustDomain)
+  const atNs = parseAt(options.at)
+  const questions = (known: Knowledge) => knownCapabilities(known).map((capability) => ({ spiffeId, capability, atNs }))
+  const columns = (known: Knowledge): Column<AskAnswer>[] => [
+    { title: 'CAPABILITY', cell: ({ capability }) => capability },
+    RULING,
+    {
+      title: 'PROVIDED BY',
+      cell: ({ capability }) => workersWith(known, 'provided', parseCapability(capability)).join(' ') || '-',
+    },
+    WHY,
+  ]
+  return list({ questions, columns, subject: `${spiffeId} may use nothing` }, options)
+}
+
+type Listing = {
+  readonly questions: (known: Knowledge) => PolicyQuestion[]
+  readonly columns: (known: Knowledge) => Column<AskAnswer>[]
+  /** What is so when the answer is no to every question. */
+  readonly subject: string
+}
+
+async function list({ questions, columns, subject }: Listing, options: ListOptions): Promise<ExitCode> {
+  const source = await openSource(options, process.env)
+  const known = await source.knowledge()
+  const asked = questions(known)
+  const answers = asked.length === 0 ? [] : await askDecided(source.ask, asked)
+  const passing = answers.filter((answer) => may(answer, options.enforced))
+  const shown = options.all === true ? answers : passing
+  if (options.output === 'json') writeJson({ policy_revision: known.revision, asked: answers.length, answers: shown })
+  else if (shown.length > 0) writeLine(formatTable(columns(known), shown))
+  if (passing.length === 0) say(`${subject}: ${answers.length} asked, as many as the policy data names`)
+  if (known.enforcement.default === 'shadow') {
+    say('the default mode is shadow: an identity that the data does not name passes too (enforcement.json)')
+  }
+  return passing.length > 0 ? EXIT.ok : EXIT.negative
+}

@@ -1,0 +1,42 @@
+// What was typed, as a question to the policy. Nonsense ends here, with exit code 2.
+import { CapabilityError, makeCapability, type Capability } from '../../core/capability.ts'
+import { INSTANT_RULE, parseInstant } from '../../core/policy-ask.ts'
+import { parseSpiffeId, SpiffeIdError, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
+import { CliError, EXIT } from '../exit.ts'
+
+const SCHEME = 'spiffe://'
+const SINCE_DAY = /^\d{4}-\d\d-\d\d(T|$)/
+
+/** A SPIFFE ID, or the name of a worker: `hello_world`, `hello-world` and `worker-hello-world` are one. */
+export function parseWho(who: string, trustDomain: TrustDomain): SpiffeId {
+  const name = who.replaceAll('_', '-').replace(/^worker-(?=.)/, '')
+  try {
+    return parseSpiffeId(who.includes('/') ? who : `${SCHEME}${trustDomain}/worker/${name}`)
+  } catch (cause: unknown) {
+    if (!(cause instanceof SpiffeIdError)) throw cause
+    const hint = `such as: streaming, or ${SCHEME}${trustDomain}/worker/streaming`
+    throw new CliError(EXIT.usage, `"${who}" is neither a worker nor a SPIFFE ID: ${cause.message}`, { cause, hint })
+  }
+}
+
+/** @throws {CliError} `usage` for words that no capability has */
+export function parseTarget(verb: string, capability: string): Capability {
+  try {
+    return makeCapability(verb, capability)
+  } catch (cause: unknown) {
+    if (!(cause instanceof CapabilityError)) throw cause
+    throw new CliError(EXIT.usage, `"${verb} ${capability}": ${cause.message}`, {
+      cause,
+      hint: 'such as: convert document_to_pdf',
+    })
+  }
+}
+
+/** `--at` as Unix nanoseconds: a time in UTC, one with an offset, or a day. @throws {CliError} `usage` */
+export function parseAt(at: string | undefined): bigint | undefined {
+  if (at === undefined) return undefined
+  const ms = SINCE_DAY.test(at) ? Date.parse(at) : Number.NaN
+  const ns = parseInstant(at) ?? (Number.isNaN(ms) ? undefined : parseInstant(new Date(ms).toISOString()))
+  if (ns === undefined) throw new CliError(EXIT.usage, `--at "${at}": ${INSTANT_RULE}`)
+  return ns
+}

@@ -1,0 +1,89 @@
+// The records of one request in the audit log, and what they say.
+import { openRecord, type ChainedRecord } from '../../controller/audit/chain.ts'
+import { readLines } from '../../controller/audit/lines.ts'
+import { parseCapability } from '../../core/capability.ts'
+import { parseSpiffeId } from '../../core/spiffe-id.ts'
+import type { Asked } from './nearest-miss.ts'
+
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
+
+/** Whether a text can be a decision id. */
+export function isDecisionId(text: string): boolean {
+  return UUID.test(text)
+}
+
+/** All of them, in order. Lines are searched as text first: a log has millions. Rejects with the file system's error. */
+export async function recordsOf(file: string, decisionId: string): Promise<ChainedRecord[]> {
+  const id = decisionId.toLowerCase()
+  const found: ChainedRecord[] = []
+  for await (const { text } of readLines(file)) {
+    if (!text.includes(id)) continue
+    const record = openRecord(text)
+    if (typeof record === 'object' && record['decision_id'] === id) found.push(record)
+  }
+  return found
+}
+
+/** The call that a decision was about; undefined for a registration and for a request that was refused before. */
+export function callOf(record: ChainedRecord): Asked | undefined {
+  if (record.event !== 'policy_decision') return undefined
+  return {
+    spiffeId: parseSpiffeId(textOf(record, 'requester_spiffe_id')),
+    capability: parseCapability(textOf(record, 'capability')),
+  }
+}
+
+/** The codes of the reasons. */
+export function codesOf(record: ChainedRecord): string[] {
+  return reasonsOf(record).map(({ code }) => code)
+}
+
+/** What the record says, line by line. */
+export function factsOf(record: ChainedRecord): [name: string, value: string][] {
+  const text = (name: string): string => textOf(record, name)
+  const reasons = reasonsOf(record).map(({ code, message }): [string, string] => ['reason', `${code}: ${message}`])
+  const facts: [string, string][] = [
+    ['when', record.timestamp],
+    ['who', text('requester_spiffe_id') || text('remote_address')],
+    ['what', text('capability') || listed(record['capabilities'])],
+    ['worker', text('worker_id')],
+    ['decision', [text('decision'), text('mode') && `(${text('mode')})`].filter(Boolean).join(' ')],
+    ...reasons,
+    ['error', text('error')],
+    ['refused', record.event.endsWith('_refused') ? text('reason') || 'before the policy was asked' : ''],
+    ['grounds', listed(record['grounds'])],
+    ['exception', text('exception')],
+    [
+      'policy',
+      text('policy_revision') && `revision ${text('policy_revision')}, version ${text('policy_version') || '-'}`,
+    ],
+    ['engine', text('engine') && `${text('engine')}, ${text('evaluation_time_ms')} ms`],
+    ['route', text('route')],
+    ['trace', text('trace_id')],
+    ['decision id', text('decision_id')],
+  ]
+  return facts.filter(([, value]) => value !== '')
+}
+
+/** How the call ended. */
+export function outcomeOf(record: ChainedRecord): string {
+  const text = (name: string): string => textOf(record, name)
+  const status = text('status') === '' ? 'no answer' : `status ${text('status')}`
+  const by = text('worker_id') === '' ? 'no worker' : text('worker_id')
+  const error = text('error') === '' ? '' : `, ${text('error')}`
+  return `${text('outcome')}: ${status}, ${by}, ${text('duration_ms')} ms, attempts ${text('attempts')}${error}`
+}
+
+function reasonsOf(record: ChainedRecord): readonly { code: string; message: string }[] {
+  const reasons = record['reasons']
+  return Array.isArray(reasons) ? (reasons as { code: string; message: string }[]) : []
+}
+
+function listed(value: unknown): string {
+  return Array.isArray(value) ? value.join(', ') : ''
+}
+
+function textOf(record: ChainedRecord, name: string): string {
+  const value = record[name]
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+}

@@ -1,0 +1,102 @@
+// Where a command asks: a running controller (default), or a policy folder. Both judge as /route does.
+import { resolve } from 'node:path'
+import Type from 'typebox'
+import { request } from 'undici'
+import { createOfflineEngine } from '../../controller/policy/evaluate-files.ts'
+import { parseExactJson } from '../../controller/policy/exact-json.ts'
+import { createAsk, type AskPolicy, type PolicyQuestion } from '../../controller/steps/ask.ts'
+import { createOwnKnowledge } from '../../controller/steps/ruling.ts'
+import { splitCapability } from '../../core/capability.ts'
+import { formatInstant, MAX_QUESTIONS, type AskAnswer, type AskQuestion } from '../../core/policy-ask.ts'
+import { loadConfig } from '../../platform/env.ts'
+import { adminUrlSetting } from '../admin-url.ts'
+import { rootMessage } from '../controller-client.ts'
+import { CliError, EXIT } from '../exit.ts'
+import { say } from '../output.ts'
+import { parseKnowledge, type Knowledge } from './knowledge.ts'
+
+export type SourceOptions = { adminUrl?: string | undefined; policy?: string | undefined }
+
+export type PolicySource = {
+  readonly ask: AskPolicy
+  readonly knowledge: () => Promise<Knowledge>
+}
+
+const SourceEnv = Type.Object({ CRANK_ADMIN_URL: adminUrlSetting() })
+const TIMEOUT_MS = 10_000
+
+/** @throws {CliError} `usage` for a folder that cannot be used; a controller is not called before it is asked. */
+export async function openSource({ adminUrl, policy }: SourceOptions, env: NodeJS.ProcessEnv): Promise<PolicySource> {
+  if (policy !== undefined) return folderSource(resolve(policy), env)
+  return adminSource(loadConfig(SourceEnv, { env, flags: { CRANK_ADMIN_URL: adminUrl } }).CRANK_ADMIN_URL)
+}
+
+async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<PolicySource> {
+  const now = Date.now
+  const onCompile = (reason: string): void => {
+    say(`${reason}: compiled anew`)
+  }
+  const { name, decide, files } = await createOfflineEngine(policyDir, { env, now, onCompile }).catch(
+    (cause: unknown) => {
+      throw new CliError(EXIT.usage, `--policy ${policyDir}: ${rootMessage(cause)}`, { cause })
+    },
+  )
+  const { revision, dataText } = files
+  return {
+    ask: createAsk({
+      policy: { decide, engine: name, revision: () => revision },
+      own: createOwnKnowledge(() => files),
+      monotonic: performance.now.bind(performance),
+      now,
+    }),
+    knowledge: () => Promise.resolve(parseKnowledge({ policyDir, revision, dataText })),
+  }
+}
+
+function adminSource(url: string): PolicySource {
+  return {
+    async ask(questions) {
+      const answers: AskAnswer[] = []
+      for (let at = 0; at < questions.length; at += MAX_QUESTIONS) {
+        const body = { questions: questions.slice(at, at + MAX_QUESTIONS).map(toWire) }
+        const reply = JSON.parse(await call(url, '/policy/ask', body)) as { answers: AskAnswer[] }
+        answers.push(...reply.answers)
+      }
+      return answers
+    },
+    async knowledge() {
+      const text = await call(url, '/policy/data')
+      const { policy_dir: policyDir, policy_revision: revision } = parseExactJson(text) as Record<string, string>
+      const dataText = text.slice(text.indexOf('"data":') + '"data":'.length, -1)
+      return parseKnowledge({ policyDir: policyDir ?? '', revision: revision ?? '', dataText })
+    },
+  }
+}
+
+function toWire({ spiffeId, capability, atNs }: PolicyQuestion): AskQuestion {
+  const { verb, name } = splitCapability(capability)
+  const at = atNs === undefined ? {} : { at: formatInstant(atNs) }
+  return { spiffe_id: spiffeId, verb, capability: name, ...at }
+}
+
+async function call(url: string, path: string, body?: object): Promise<string> {
+  const sent =
+    body === undefined
+      ? ({ method: 'GET' } as const)
+      : ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) } as const)
+  const limits = { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS }
+  const { statusCode, text } = await request(url + path, { ...sent, ...limits })
+    .then(async (answer) => ({ statusCode: answer.statusCode, text: await answer.body.text() }))
+    .catch((cause: unknown) => {
+      const hint = 'is it running (crank check)? Ask the files instead: --policy <dir>'
+      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${rootMessage(cause)}`, {
+        cause,
+        hint,
+      })
+    })
+  if (statusCode === 200) return text
+  const exit = statusCode === 400 ? EXIT.usage : EXIT.unreachable
+  throw new CliError(exit, `${url}${path} answers ${statusCode}: ${text.slice(0, 500)}`, {
+    hint: 'is this the admin listener of a controller? See: crank check',
+  })
+}

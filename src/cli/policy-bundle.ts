@@ -1,0 +1,59 @@
+// `crank policy build` and `crank policy verify-bundle`: the policy folder as a signed OPA bundle.
+import { resolve } from 'node:path'
+import { BundleError, buildBundle, verifyBundle } from '../controller/policy/bundle.ts'
+import { findOpa, OPA_VERSION, PolicyCompileError } from '../controller/policy/compile.ts'
+import { PolicyFilesError } from '../controller/policy/policy-files.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
+import { say, writeJson, writeLine, type Format } from './output.ts'
+
+export type BuildOptions = {
+  policy?: string | undefined
+  out: string
+  revision?: string | undefined
+  signingKey?: string | undefined
+  output: Format
+}
+
+/** Writes the bundle. @throws {CliError} `usage` when the folder, the key or OPA cannot be used */
+export async function buildPolicyBundle(options: BuildOptions): Promise<ExitCode> {
+  const { out, revision, signingKey, output } = options
+  const dir = resolve(options.policy ?? process.env['CRANK_POLICY_DIR'] ?? 'policies')
+  const opa = await needOpa()
+  const built = await buildBundle({ dir, out, revision, signingKey, opa, now: Date.now }).catch(explained)
+  if (output === 'json') writeJson(built)
+  else writeLine(`${built.file}: revision ${built.revision}, roots ${built.roots.join(', ')}`)
+  if (built.algorithm === null) say('not signed: whoever can write to its server can change the policy (--signing-key)')
+  else if (output !== 'json') writeLine(`signed, ${built.algorithm}: OPA needs keys.<id>.algorithm: ${built.algorithm}`)
+  return EXIT.ok
+}
+
+export type VerifyOptions = { verificationKey: string; output: Format }
+
+/** `negative` when the signature does not hold. @throws {CliError} when the key or OPA cannot be used */
+export async function verifyPolicyBundle(file: string, { verificationKey, output }: VerifyOptions): Promise<ExitCode> {
+  const opa = await needOpa()
+  const fault = await verifyBundle({ file, verificationKey, opa }).catch(explained)
+  if (output === 'json')
+    writeJson({ file, valid: fault === undefined, ...(fault === undefined ? {} : { reason: fault }) })
+  else if (fault === undefined) writeLine(`${file}: the signature holds`)
+  else say(`${file}: ${fault}`)
+  return fault === undefined ? EXIT.ok : EXIT.negative
+}
+
+async function needOpa(): Promise<string> {
+  const opa = await findOpa(process.env).catch(explained)
+  if (opa !== undefined) return opa
+  const hint = `install OPA ${OPA_VERSION} and set OPA_BIN to its path`
+  throw new CliError(EXIT.usage, `OPA ${OPA_VERSION} was not found`, { hint })
+}
+
+const FILE_FAULTS = ['ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR']
+
+/** Faults of what the user gave become sentences; those of the program stay what they are. */
+function explained(cause: unknown): never {
+  const isUsers = [PolicyFilesError, PolicyCompileError, BundleError].some((kind) => cause instanceof kind)
+  const { code, message } = cause as NodeJS.ErrnoException
+  const isPlain = cause instanceof Error && cause.name === 'Error' && (code === undefined || FILE_FAULTS.includes(code))
+  if (isUsers || isPlain) throw new CliError(EXIT.usage, message, { cause })
+  throw cause
+}

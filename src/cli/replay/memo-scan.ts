@@ -1,0 +1,84 @@
+// Whether a policy answers equal questions equally, read from its Rego. It does if common.rego is the one that this version
+// knows, and no other file can reach the clock or the ids of a question but in the two statements that are known too.
+// The scan is made so that what it does not understand counts as a reader: then every decision is evaluated.
+import { createHash } from 'node:crypto'
+
+export type RegoSource = { readonly name: string; readonly content: string }
+
+/**
+ * SHA-256 of common.rego without comments and with single spaces. Whoever changes the file changes this, after making sure
+ * that it still reads nothing of `input.context` but `decision_id`, to echo it, and `now_ns`, of which `exception_state`
+ * knows only whether it is at or after `expires_after`, and after `expires_after` less the longest lifetime.
+ */
+export const KNOWN_COMMON = '34b98699a61403d81a2b2b58f4bae6dc560ce9beb0df8049bb50b55b59947e38'
+
+const COMMON = 'common.rego'
+const KNOWN_STATEMENTS = new Set([
+  'import data.crank.common',
+  'decision := {',
+  '_exception_entry := data.exceptions[common.spiffe_id]',
+  '_exception_state := common.exception_state(_exception_entry, common.now_ns) if _exception_scope',
+])
+const ECHO = '"": common.decision_id,'
+/** A member of the answer, before the echo of the id: what is between would be another object. */
+const ANSWER_MEMBER = /^"": (?:""|[\w.]+),$/
+/** Each must match nowhere outside the statements above. */
+const READERS: readonly { readonly what: string; readonly pattern: RegExp }[] = [
+  {
+    what: 'reads more of input than identity, action and resource',
+    pattern: /\binput\b(?!\.(?:identity|action|resource)\b)/,
+  },
+  { what: 'reads the clock or the ids of a question', pattern: /\b(?:now_ns|decision_id|exception_state)\b/ },
+  { what: 'reads its own answer, which holds an id', pattern: /\bdecision\b/ },
+  { what: 'uses the exception in another way', pattern: /\b_exception_entry\b(?!\.)/ },
+  { what: 'reads data as a whole', pattern: /\bdata\b(?!\.[a-z_]+\b)/ },
+  { what: 'reads the policy as data', pattern: /\bdata\.(?:crank|system)\b/ },
+  { what: 'uses common as a whole', pattern: /\bcommon\b(?!\.[a-z_]+\b)/ },
+  { what: 'replaces input or data', pattern: /\bwith\b/ },
+  { what: 'uses a builtin that may answer differently each time', pattern: /\b(?:time|rand|uuid|http|net|io|opa)\./ },
+]
+
+/** Why equal questions may get other answers, in a sentence; undefined when they cannot. */
+export function findReaderOfTime(sources: readonly RegoSource[]): string | undefined {
+  const common = sources.find(({ name }) => name === COMMON)
+  if (common === undefined || hashOf(common.content) !== KNOWN_COMMON) return `${COMMON} is not the one of this version`
+  for (const { name, content } of sources) {
+    const found = name === COMMON ? undefined : findReader(content)
+    if (found !== undefined) return `${name}:${found}`
+  }
+  return undefined
+}
+
+/** The hash that KNOWN_COMMON holds. */
+export function hashOf(rego: string): string {
+  return createHash('sha256')
+    .update(blank(rego, { strings: false }).replace(/\s+/g, ' ').trim())
+    .digest('hex')
+}
+
+function findReader(rego: string): string | undefined {
+  const text = blank(rego, { strings: true })
+  // A string with code inside: rare, and not worth a parser.
+  if (text.includes('$""')) return ' it has a template string'
+  const lines = text.split('\n')
+  let inAnswer = false
+  for (const [index, line] of lines.entries()) {
+    const statement = line.trim()
+    const isEcho = inAnswer && statement === ECHO
+    inAnswer = statement === 'decision := {' || (inAnswer && ANSWER_MEMBER.test(statement))
+    if (isEcho) continue
+    if (/^package\s+crank\s*\.\s*common\b/.test(statement)) return `${index + 1} it adds to the package crank.common`
+    if (KNOWN_STATEMENTS.has(statement) || statement.startsWith('package ')) continue
+    const reader = READERS.find(({ pattern }) => pattern.test(statement))
+    if (reader !== undefined) return `${index + 1} it ${reader.what}`
+  }
+  return undefined
+}
+
+/** Without comments, and if told so with empty strings; lines keep their numbers. */
+function blank(rego: string, { strings }: { strings: boolean }): string {
+  return rego.replace(/("(?:[^"\\\n]|\\.)*"|`[^`]*`)|#[^\n]*/g, (whole, text: string | undefined) => {
+    if (text === undefined) return ''
+    return strings ? `""${'\n'.repeat(text.split('\n').length - 1)}` : whole
+  })
+}

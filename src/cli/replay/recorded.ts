@@ -1,0 +1,164 @@
+// One line of an audit log as what replay needs of it: the question exactly as it was asked, and what became of it. The
+// chain is not checked here (`--verify` does that before); a line that is no whole record is counted, never guessed at.
+import { parseCapability, splitCapability } from '../../core/capability.ts'
+import type { PolicyInput, Question, RegistrationInput } from '../../core/decision.ts'
+import { parseSpiffeId, trustDomainOf } from '../../core/spiffe-id.ts'
+
+/** What became of a question: three rulings of the policy, and two where there was no decision. */
+export type Ruling = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
+export type RecordedRuling = Extract<Ruling, 'allow' | 'deny' | 'would_deny'>
+
+export type Recorded = {
+  readonly question: Question
+  readonly input: PolicyInput | RegistrationInput
+  /** `verb:name`; of a registration `register <worker id>`. */
+  readonly subject: string
+  readonly was: RecordedRuling
+  /** Reason codes of a denial, grounds of an allow. */
+  readonly why: string
+  readonly revision: string
+}
+
+/**
+ * A decision; or why the line is none: `other` event, `outside` the window, `trouble` (no decision was made then), `incomplete` (a
+ * decision whose input cannot be rebuilt), `unreadable` (no whole record).
+ */
+export type Line = Recorded | 'other' | 'outside' | 'trouble' | 'incomplete' | 'unreadable'
+
+/** ISO 8601 times as `Date.toISOString` writes them; records at or after `from` and before `until`. */
+export type Window = { readonly from: string | undefined; readonly until: string | undefined }
+
+const QUESTIONS: Readonly<Record<string, Question>> = {
+  policy_decision: 'capability_access',
+  worker_registration: 'worker_registration',
+}
+const RECORDED = new Set(['allow', 'deny', 'would_deny'])
+const TROUBLE = new Set(['error', 'unevaluated'])
+const EVENT = '"event":"'
+/** Where `"event":` can stand: after `v`, `seq`, `prev` and `hash`, before anything that a caller chose. */
+const EVENT_AT_MOST = 256
+const TIMESTAMP = '","timestamp":"'
+const TIMESTAMP_LENGTH = 24
+const MAX_REMEMBERED = 10_000
+
+type Members = Readonly<Record<string, unknown>>
+
+/** Reads one line, without its line feed. */
+export function readRecorded(text: string, window: Window): Line {
+  const skipped = skipUnparsed(text, window)
+  if (skipped !== undefined) return skipped
+  const record = parseObject(text)
+  if (record === undefined || typeof record['event'] !== 'string') return 'unreadable'
+  const question = QUESTIONS[record['event']]
+  if (question === undefined) return 'other'
+  if (typeof record['timestamp'] !== 'string') return 'incomplete'
+  if (isOutside(record['timestamp'], window)) return 'outside'
+  if (TROUBLE.has(String(record['decision']))) return 'trouble'
+  return toRecorded(question, record) ?? 'incomplete'
+}
+
+// Most lines of a log are outcomes, or out of the window: their beginning says so, and parsing them is most of the work.
+function skipUnparsed(text: string, window: Window): 'other' | 'outside' | undefined {
+  const at = text.indexOf(EVENT)
+  if (at === -1 || at > EVENT_AT_MOST || !text.endsWith('}')) return undefined
+  const start = at + EVENT.length
+  const end = text.indexOf('"', start)
+  if (QUESTIONS[text.slice(start, end)] === undefined) return 'other'
+  if (!text.startsWith(TIMESTAMP, end)) return undefined
+  const timestamp = end + TIMESTAMP.length
+  return isOutside(text.slice(timestamp, timestamp + TIMESTAMP_LENGTH), window) ? 'outside' : undefined
+}
+
+// All timestamps have one form, in which the order of the texts is the order of the times.
+function isOutside(timestamp: string, { from, until }: Window): boolean {
+  return (from !== undefined && timestamp < from) || (until !== undefined && timestamp >= until)
+}
+
+function toRecorded(question: Question, record: Members): Recorded | undefined {
+  const was = record['decision']
+  const identity = identityOf(record['requester_spiffe_id'])
+  const context = contextOf(record)
+  if (identity === undefined || context === undefined || typeof was !== 'string' || !RECORDED.has(was)) return undefined
+  const common = {
+    question,
+    was: was as RecordedRuling,
+    why: whyOf(record),
+    revision: String(record['policy_revision']),
+  }
+  if (question === 'worker_registration') {
+    const resource = resourceOf(record)
+    if (resource === undefined) return undefined
+    const action = { verb: 'register', capability: 'worker' }
+    return { ...common, subject: `register ${resource.worker_id}`, input: { identity, action, context, resource } }
+  }
+  const action = actionOf(record['capability'])
+  if (action === undefined) return undefined
+  return { ...common, subject: record['capability'] as string, input: { identity, action, context } }
+}
+
+function whyOf(record: Members): string {
+  if (record['decision'] === 'allow') return textsOf(record['grounds']).join(', ')
+  const reasons = Array.isArray(record['reasons']) ? (record['reasons'] as readonly unknown[]) : []
+  return codesOf(reasons as readonly { code: unknown }[])
+}
+
+/** Reason codes as one text, each once, in their order. */
+export function codesOf(reasons: readonly { readonly code: unknown }[]): string {
+  if (reasons.length === 1) return String(reasons[0]?.code)
+  return [...new Set(reasons.map((reason) => String(reason.code)))].sort().join(', ')
+}
+
+const identityOf = remembered((text): PolicyInput['identity'] => {
+  const spiffeId = parseSpiffeId(text)
+  return { spiffe_id: spiffeId, trust_domain: trustDomainOf(spiffeId) }
+})
+
+const actionOf = remembered((text): PolicyInput['action'] => {
+  const { verb, name } = splitCapability(parseCapability(text))
+  return { verb, capability: name }
+})
+
+function contextOf(record: Members): PolicyInput['context'] | undefined {
+  const { timestamp, now_ns, source, decision_id, priority } = record
+  const context = { timestamp, now_ns, source, decision_id, priority }
+  return Object.values(context).every((value) => typeof value === 'string')
+    ? (context as PolicyInput['context'])
+    : undefined
+}
+
+function resourceOf(record: Members): RegistrationInput['resource'] | undefined {
+  const { worker_id, worker_url, capabilities } = record
+  if (typeof worker_id !== 'string' || typeof worker_url !== 'string' || !Array.isArray(capabilities)) return undefined
+  return { worker_id, worker_url, capabilities: textsOf(capabilities) }
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : []
+}
+
+function parseObject(text: string): Members | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Members) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A log names the same few callers and capabilities over and over. Undefined for what the parser refuses. */
+function remembered<T>(parse: (text: string) => T): (value: unknown) => T | undefined {
+  const known = new Map<string, T>()
+  return (value) => {
+    if (typeof value !== 'string') return undefined
+    const found = known.get(value)
+    if (found !== undefined) return found
+    try {
+      const made = parse(value)
+      if (known.size >= MAX_REMEMBERED) known.clear()
+      known.set(value, made)
+      return made
+    } catch {
+      return undefined
+    }
+  }
+}

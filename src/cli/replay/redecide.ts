@@ -1,0 +1,44 @@
+// A recorded question, decided again by another policy: the same ruling that the controller would give.
+import type { Decide } from '../../core/decision.ts'
+import { toAppError } from '../../core/errors.ts'
+import { rulingOf, rulingOnTrouble, type OwnKnowledge } from '../../controller/steps/ruling.ts'
+import { memoKey, type MemoPlan } from './memo.ts'
+import { codesOf, type Recorded } from './recorded.ts'
+import type { Redecided } from './tally.ts'
+
+export type RedecideOptions = {
+  readonly decide: Decide
+  readonly own: OwnKnowledge
+  /** Undefined: every question is evaluated. */
+  readonly memo: MemoPlan | undefined
+  readonly maxMemoised?: number
+}
+
+export type Redecide = (recorded: Recorded) => Promise<Redecided & { readonly memoised: boolean }>
+
+const MAX_MEMOISED = 100_000
+
+export function createRedecide({ decide, own, memo, maxMemoised = MAX_MEMOISED }: RedecideOptions): Redecide {
+  const known = new Map<string, Redecided & { readonly memoised: true }>()
+  return async (recorded) => {
+    const key = memo === undefined ? undefined : memoKey(memo, recorded)
+    const found = key === undefined ? undefined : known.get(key)
+    if (found !== undefined) return found
+    const answer = await evaluate(decide, own, recorded)
+    if (key !== undefined && answer.ruling !== 'error' && answer.ruling !== 'unevaluated') {
+      if (known.size >= maxMemoised) known.clear()
+      known.set(key, { ...answer, memoised: true })
+    }
+    return { ...answer, memoised: false }
+  }
+}
+
+async function evaluate(decide: Decide, own: OwnKnowledge, { question, input }: Recorded): Promise<Redecided> {
+  try {
+    const decision = await decide(question, input)
+    const ruling = rulingOf(question, decision, () => own.isBlocked(input))
+    return { ruling, why: ruling === 'allow' ? decision.grounds.join(', ') : codesOf(decision.reasons) }
+  } catch (cause: unknown) {
+    return { ruling: rulingOnTrouble(question, input, own), why: toAppError(cause, 'policy_engine_error').code }
+  }
+}

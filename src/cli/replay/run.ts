@@ -1,0 +1,161 @@
+// `crank replay`: every recorded decision, decided again by another policy at its recorded time. Reads the log, a policy
+// folder and nothing else; writes nothing.
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isoTime } from '../../controller/audit/event.ts'
+import { verifyAudit } from '../../controller/audit/verify.ts'
+import { loadWasm } from '../../controller/policy/compile.ts'
+import { loadPolicyFiles, type PolicyFiles } from '../../controller/policy/policy-files.ts'
+import { hashSources, policySourceHash } from '../../controller/policy/source-hash.ts'
+import { auditFileOf, unreadable } from '../audit-config.ts'
+import { describeFault } from '../audit-verify.ts'
+import { CliError, EXIT, type ExitCode } from '../exit.ts'
+import { parseSince } from '../option-values.ts'
+import { say } from '../output.ts'
+import { BLOCK_BYTES, readBlocks } from './blocks.ts'
+import type { FailOn } from './change.ts'
+import { createMemoPlan, type MemoPlan } from './memo.ts'
+import { findReaderOfTime } from './memo-scan.ts'
+import { printReport, type ReplayFormat } from './print.ts'
+import { createProgress } from './progress.ts'
+import type { Window } from './recorded.ts'
+import { counted, createReport, remarksOf, type Report } from './report.ts'
+import { createTally, mergeTally, type Tally } from './tally.ts'
+import { tallyBlocks, threadsFor } from './threads.ts'
+import type { ThreadTask } from './words.ts'
+
+export type ReplayOptions = {
+  readonly policy: string
+  readonly auditFile?: string | undefined
+  readonly stateDir?: string | undefined
+  readonly since?: string | undefined
+  readonly until?: string | undefined
+  readonly failOn: FailOn
+  /** False: `--no-memo`. */
+  readonly memo: boolean
+  readonly verify?: true | undefined
+  readonly output: ReplayFormat
+}
+
+/** Prints what changes; `negative` if something does that `failOn` names. */
+export async function replay(options: ReplayOptions): Promise<ExitCode> {
+  const report = await replayLog(options)
+  printReport(report, options.output)
+  if (options.output !== 'markdown') for (const remark of remarksOf(report)) say(remark)
+  sayHow(report)
+  return report.failed ? EXIT.negative : EXIT.ok
+}
+
+/** What changes. @throws {CliError} */
+export async function replayLog(options: Omit<ReplayOptions, 'output'>): Promise<Report> {
+  const file = auditFileOf(options, process.env)
+  const window = windowOf(options, Date.now())
+  const policy = await loadPolicy(options)
+  return replayFile(file, window, policy, options)
+}
+
+/** The end of 9999: later times are written with more digits, and would not sort. */
+const LAST_MS = 253_402_300_799_999
+
+type LoadedPolicy = {
+  readonly files: PolicyFiles
+  readonly wasm: Uint8Array
+  readonly memo: MemoPlan | undefined
+  readonly memoOff: string | null
+}
+
+async function replayFile(
+  file: string,
+  window: Window,
+  policy: LoadedPolicy,
+  options: Omit<ReplayOptions, 'output'>,
+): Promise<Report> {
+  try {
+    if (options.verify === true) await verify(file)
+    const startMs = performance.now()
+    const tally = await tallyFile(file, { ...taskOf(policy), window })
+    return createReport(tally, {
+      audit: { file, verified: options.verify === true, from: window.from ?? null, until: window.until ?? null },
+      policy: { dir: options.policy, revision: policy.files.revision },
+      memoOff: policy.memoOff,
+      failOn: options.failOn,
+      elapsedMs: Math.round(performance.now() - startMs),
+    })
+  } catch (cause: unknown) {
+    throw unreadable(file, cause)
+  }
+}
+
+async function tallyFile(file: string, task: ThreadTask): Promise<Tally> {
+  const { size } = await stat(file)
+  // A pipe has no size.
+  const threads = threadsFor(size === 0 ? Infinity : Math.ceil(size / BLOCK_BYTES))
+  const progress = createProgress(size, process.stderr, () => performance.now())
+  const whole = createTally()
+  let bytesDone = 0
+  try {
+    const onTally = (tally: Tally, bytes: number): void => {
+      mergeTally(whole, tally)
+      bytesDone += bytes
+      progress.update(bytesDone, whole.counts.replayed)
+    }
+    await tallyBlocks(readBlocks(file), task, onTally, threads)
+  } finally {
+    progress.end()
+  }
+  return whole
+}
+
+function taskOf({ wasm, files, memo }: LoadedPolicy): Omit<ThreadTask, 'window'> {
+  const { dataText, enforcement, blocked } = files
+  return { wasm, files: { dataText, enforcement, blocked }, memo }
+}
+
+/** @throws {CliError} `usage` for a folder that holds no usable policy */
+async function loadPolicy({ policy: dir, memo }: Pick<ReplayOptions, 'policy' | 'memo'>): Promise<LoadedPolicy> {
+  try {
+    const files = await loadPolicyFiles(dir, Date.now())
+    for (const fault of files.dataFaults)
+      say(`${join(dir, 'data', fault.file)}: ${fault.path} ${fault.reason}: no effect`)
+    const wasm = await loadWasm(files, {
+      env: process.env,
+      onCompile: (reason) => say(`compiling with OPA: ${reason}`),
+    })
+    const memoOff = memo ? ((await findReader(files)) ?? null) : '--no-memo'
+    return { files, wasm, memoOff, memo: memoOff === null ? createMemoPlan(files.dataText) : undefined }
+  } catch (cause: unknown) {
+    const what = cause instanceof Error ? cause.message : String(cause)
+    throw new CliError(EXIT.usage, `the policy ${dir} cannot be used: ${what}`, { cause })
+  }
+}
+
+async function findReader({ dir, sourceSha256 }: PolicyFiles): Promise<string | undefined> {
+  const { files } = await policySourceHash(dir)
+  const sources = await Promise.all(
+    files.map(async (name) => ({ name, content: await readFile(join(dir, name), 'utf8') })),
+  )
+  return hashSources(sources) === sourceSha256 ? findReaderOfTime(sources) : 'the folder is being changed'
+}
+
+/** @throws {CliError} `negative` when the chain is broken: what it says was decided is not proven */
+async function verify(file: string): Promise<void> {
+  const fault = describeFault(await verifyAudit(file))
+  if (fault !== undefined) throw new CliError(EXIT.negative, `${file} is not replayed: ${fault}`)
+}
+
+function windowOf({ since, until }: Pick<ReplayOptions, 'since' | 'until'>, nowMs: number): Window {
+  const at = (option: string, when: string | undefined): string | undefined =>
+    when === undefined ? undefined : isoTime(Math.min(Math.max(parseSince(when, nowMs, option), 0), LAST_MS))
+  return { from: at('--since', since), until: at('--until', until) }
+}
+
+function sayHow({ decisions, evaluated, memoised, memoOff, elapsedMs }: Report): void {
+  if (decisions === 0) say('nothing to compare: no decision is recorded in that file and time')
+  const rate = Math.round((decisions / Math.max(1, elapsedMs)) * 1000)
+  const how =
+    memoOff === null ? `${memoised.toLocaleString('en-US')} known from an equal question` : `no memo (${memoOff})`
+  say(
+    `${counted(decisions, 'decision')} in ${(elapsedMs / 1000).toFixed(1)} s, ${rate.toLocaleString('en-US')}/s: ` +
+      `${evaluated.toLocaleString('en-US')} evaluated, ${how}`,
+  )
+}

@@ -1,0 +1,69 @@
+// What the commands about evidence read: an audit log and a policy folder. Whether a denial of then still stands is asked
+// of the policy itself, never worked out here.
+import { resolve } from 'node:path'
+import Type from 'typebox'
+import { createOfflineEngine, type OfflineEngine } from '../../controller/policy/evaluate-files.ts'
+import { splitCapability, type Capability } from '../../core/capability.ts'
+import { uuidv7 } from '../../core/ids.ts'
+import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
+import { loadConfig } from '../../platform/env.ts'
+import { auditFileOf, unreadable } from '../audit-config.ts'
+import { CliError, EXIT } from '../exit.ts'
+import { say } from '../output.ts'
+import { tallyCalls, type Tally } from './tally.ts'
+
+export type EvidenceOptions = {
+  auditFile?: string | undefined
+  stateDir?: string | undefined
+  policy?: string | undefined
+}
+
+export type Evidence = {
+  readonly file: string
+  readonly tally: Tally
+  readonly policyDir: string
+  readonly policy: OfflineEngine
+}
+
+const PolicyEnv = Type.Object({ CRANK_POLICY_DIR: Type.String({ default: 'policies' }) })
+
+/** Reads both. @throws {CliError} `usage` when one of them cannot be read */
+export async function readEvidence(options: EvidenceOptions, sinceMs: number, now: () => number): Promise<Evidence> {
+  const { env } = process
+  const { CRANK_POLICY_DIR } = loadConfig(PolicyEnv, { env, flags: { CRANK_POLICY_DIR: options.policy } })
+  const policyDir = resolve(CRANK_POLICY_DIR)
+  const onCompile = (reason: string): void => {
+    say(`${reason}: compiled anew`)
+  }
+  const policy = await createOfflineEngine(policyDir, { env, now, onCompile }).catch((cause: unknown) => {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new CliError(EXIT.usage, message, { cause, hint: 'name the policy folder: --policy <dir>' })
+  })
+  const file = auditFileOf(options, env)
+  const tally = await tallyCalls(file, sinceMs).catch((cause: unknown) => {
+    throw unreadable(file, cause)
+  })
+  return { file, tally, policyDir, policy }
+}
+
+/** Whether the policy of the folder denies the call now. */
+export async function isDeniedNow(
+  { policy }: Evidence,
+  spiffeId: SpiffeId,
+  capability: Capability,
+  nowMs: number,
+): Promise<boolean> {
+  const { verb, name } = splitCapability(capability)
+  const { decision } = await policy.decide('capability_access', {
+    identity: { spiffe_id: spiffeId, trust_domain: trustDomainOf(spiffeId) },
+    action: { verb, capability: name },
+    context: {
+      timestamp: new Date(nowMs).toISOString(),
+      now_ns: `${nowMs}000000`,
+      source: 'controller',
+      decision_id: uuidv7(nowMs),
+      priority: 'normal',
+    },
+  })
+  return decision === 'deny'
+}

@@ -1,0 +1,89 @@
+// The audit log, added up: who called what, and what the policy said of it.
+import type { ChainedRecord } from '../../controller/audit/chain.ts'
+import type { AuditedDecision } from '../../controller/audit/event.ts'
+import { parseCapability, type Capability } from '../../core/capability.ts'
+import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
+import { readAudit } from '../../controller/audit/reader.ts'
+
+/** The calls of one capability by one caller. Times are ISO 8601 as in the log. */
+export type PairTally = {
+  calls: number
+  readonly decisions: Record<AuditedDecision, number>
+  /** Reason codes of the would-be denials; one denial may have several. */
+  readonly reasons: Map<string, number>
+  /** Exceptions without which the call would not have been allowed. */
+  readonly exceptions: Map<string, number>
+  /** Calendar days (UTC) with a call. */
+  readonly days: Set<string>
+  lastAt: string
+}
+
+/** By capability, then by caller. `firstAt`, `lastAt`: of all calls that were looked at. */
+export type Tally = {
+  readonly pairs: ReadonlyMap<Capability, ReadonlyMap<SpiffeId, PairTally>>
+  readonly calls: number
+  readonly firstAt: string | undefined
+  readonly lastAt: string | undefined
+}
+
+/** Adds up the decisions on calls from `sinceMs` on. Rejects with the file system's error when the log cannot be read. */
+export async function tallyCalls(file: string, sinceMs: number): Promise<Tally> {
+  const pairs: Pairs = new Map()
+  let calls = 0
+  let firstAt: string | undefined
+  let lastAt: string | undefined
+  for await (const { record } of readAudit(file, { since: sinceMs })) {
+    const found = pairOf(pairs, record)
+    if (found === undefined) continue
+    count(found, record)
+    calls += 1
+    firstAt ??= record.timestamp
+    lastAt = record.timestamp
+  }
+  return { pairs, calls, firstAt, lastAt }
+}
+
+type Pairs = Map<Capability, Map<SpiffeId, PairTally>>
+
+/** Undefined for what is no decision on a call, or none of ours. */
+function pairOf(pairs: Pairs, record: ChainedRecord): PairTally | undefined {
+  if (record.event !== 'policy_decision') return undefined
+  try {
+    const capability = parseCapability(String(record['capability']))
+    const caller = parseSpiffeId(String(record['requester_spiffe_id']))
+    const callers = pairs.get(capability) ?? new Map<SpiffeId, PairTally>()
+    pairs.set(capability, callers)
+    const pair = callers.get(caller) ?? emptyPair()
+    callers.set(caller, pair)
+    return pair
+  } catch {
+    return undefined
+  }
+}
+
+function emptyPair(): PairTally {
+  const decisions = { allow: 0, deny: 0, would_deny: 0, error: 0, unevaluated: 0 }
+  return { calls: 0, decisions, reasons: new Map(), exceptions: new Map(), days: new Set(), lastAt: '' }
+}
+
+function count(pair: PairTally, { timestamp, decision, ...rest }: ChainedRecord): void {
+  pair.calls += 1
+  pair.days.add(timestamp.slice(0, 'yyyy-mm-dd'.length))
+  pair.lastAt = timestamp
+  if (isDecision(pair, decision)) pair.decisions[decision] += 1
+  if (decision === 'would_deny') {
+    for (const { code } of rest['reasons'] as readonly { code: string }[]) increment(pair.reasons, code)
+  }
+  const { exception, grounds } = rest
+  const isByException = Array.isArray(grounds) && grounds.includes('exception') && !grounds.includes('declared')
+  if (isByException && typeof exception === 'string') increment(pair.exceptions, exception)
+}
+
+function isDecision({ decisions }: PairTally, value: unknown): value is AuditedDecision {
+  return typeof value === 'string' && Object.hasOwn(decisions, value)
+}
+
+/** Adds `by` to the count of `key`. */
+export function increment(counts: Map<string, number>, key: string, by = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + by)
+}

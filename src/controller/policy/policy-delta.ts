@@ -1,0 +1,96 @@
+// What changed from one policy to the next, small enough for an audit record: files, and entries counted and named.
+import { entriesOf, isRecord } from './json-object.ts'
+import { parseAsWritten } from './raw-json.ts'
+import type { PolicyFolder } from './policy-folder.ts'
+
+/** `names`: at most ten of the entries, each with `+`, `-` or `~` before it. */
+export type EntryDelta = {
+  readonly added: number
+  readonly removed: number
+  readonly changed: number
+  readonly names: readonly string[]
+}
+
+/** Members as they stand in the audit record. `files`: at most 20, by name within the policy folder. */
+export type PolicyDelta = {
+  readonly files: readonly string[]
+  readonly files_changed: number
+  readonly workers: EntryDelta
+  readonly exceptions: EntryDelta
+  readonly blocked_identities: EntryDelta
+  readonly blocked_capabilities: EntryDelta
+  readonly enforcement: EntryDelta
+}
+
+const MAX_FILES = 20
+const MAX_NAMES = 10
+// A longer key is cut: keys come from files, and a record has its size.
+const MAX_NAME = 256
+const NONE: EntryDelta = { added: 0, removed: 0, changed: 0, names: [] }
+
+/** Nothing that the controller could see changed in its own folder. */
+export const NO_DELTA: PolicyDelta = {
+  files: [],
+  files_changed: 0,
+  workers: NONE,
+  exceptions: NONE,
+  blocked_identities: NONE,
+  blocked_capabilities: NONE,
+  enforcement: NONE,
+}
+
+/** Compares two readings of the policy folder. */
+export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta {
+  const files = [...new Set([...previous.hashes.keys(), ...next.hashes.keys()])]
+    .filter((name) => previous.hashes.get(name) !== next.hashes.get(name))
+    .sort()
+  // Two expiries 100 ns apart are the same JavaScript number.
+  const [before, after] = [parseAsWritten(previous.files.dataText), parseAsWritten(next.files.dataText)]
+  const compare = (...path: string[]): EntryDelta => entryDelta(memberOf(before, path), memberOf(after, path))
+  return {
+    files: files.slice(0, MAX_FILES),
+    files_changed: files.length,
+    workers: compare('workers'),
+    exceptions: compare('exceptions'),
+    blocked_identities: compare('blocked', 'identities'),
+    blocked_capabilities: compare('blocked', 'capabilities'),
+    enforcement: entryDelta(modesOf(before), modesOf(after)),
+  }
+}
+
+function entryDelta(before: unknown, after: unknown): EntryDelta {
+  const [old, now] = [new Map(entriesOf(before)), new Map(entriesOf(after))]
+  const added = [...now.keys()].filter((key) => !old.has(key))
+  const removed = [...old.keys()].filter((key) => !now.has(key))
+  const changed = [...now.keys()].filter((key) => old.has(key) && textOf(old.get(key)) !== textOf(now.get(key)))
+  const names = [
+    ...added.map((key) => `+${key}`),
+    ...removed.map((key) => `-${key}`),
+    ...changed.map((key) => `~${key}`),
+  ]
+  return {
+    added: added.length,
+    removed: removed.length,
+    changed: changed.length,
+    names: names.slice(0, MAX_NAMES).map((name) => name.slice(0, MAX_NAME)),
+  }
+}
+
+/** The mode map as one list: `default`, then callers and capabilities by their names. */
+function modesOf(data: unknown): Record<string, unknown> {
+  const enforcement = memberOf(data, ['enforcement'])
+  if (!isRecord(enforcement)) return {}
+  return {
+    default: enforcement['default'] ?? 'enforce',
+    ...Object.fromEntries(entriesOf(enforcement['callers'])),
+    ...Object.fromEntries(entriesOf(enforcement['capabilities'])),
+  }
+}
+
+function memberOf(data: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, name) => (isRecord(value) ? value[name] : undefined), data)
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value)
+}

@@ -1,0 +1,64 @@
+// The policy folder read as one set: its files, a hash of each, and a signature by which the next look sees whether
+// anything was written or replaced.
+import { createHash } from 'node:crypto'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadPolicyFiles, type PolicyFiles } from './policy-files.ts'
+import { isCompiled } from './source-hash.ts'
+
+/** `hashes`: SHA-256 by name within the folder, of the Rego that decides and of the data. */
+export type PolicyFolder = {
+  readonly files: PolicyFiles
+  readonly hashes: ReadonlyMap<string, string>
+  readonly signature: string
+}
+
+/** Files were written while they were read: what came of it may be half of each. */
+export class FolderChangedError extends Error {
+  override readonly name = 'FolderChangedError'
+}
+
+/** Reads the folder. @throws {PolicyFilesError | FolderChangedError | Error} when it cannot be used as it is */
+export async function loadPolicyFolder(dir: string, nowMs: number): Promise<PolicyFolder> {
+  const signature = await signatureOf(dir)
+  const files = await loadPolicyFiles(dir, nowMs)
+  const hashes = await hashFiles(dir)
+  if ((await signatureOf(dir)) !== signature) throw new FolderChangedError(`${dir} was written to while it was read`)
+  return { files, hashes, signature }
+}
+
+/**
+ * Changes whenever a Rego source, policy.wasm or a data file is written, replaced, added or taken away. Links are
+ * followed: Kubernetes swaps a linked folder.
+ */
+export async function signatureOf(dir: string): Promise<string> {
+  const paths = [...(await namesIn(dir, isWatched)), ...(await dataNames(dir))]
+  const stats = await Promise.all(paths.map((path) => stat(join(dir, path), { bigint: true })))
+  return stats
+    .map(({ ino, size, mtimeNs, ctimeNs }, index) => [paths[index], ino, size, mtimeNs, ctimeNs].join(' '))
+    .join()
+}
+
+async function hashFiles(dir: string): Promise<Map<string, string>> {
+  const paths = [...(await namesIn(dir, isCompiled)), ...(await dataNames(dir))]
+  const entries = paths.map(async (path) => [path, sha256(await readFile(join(dir, path)))] as const)
+  return new Map(await Promise.all(entries))
+}
+
+async function dataNames(dir: string): Promise<string[]> {
+  const names = await namesIn(join(dir, 'data'), (name) => name.endsWith('.json'))
+  return names.map((name) => `data/${name}`)
+}
+
+async function namesIn(dir: string, isWanted: (name: string) => boolean): Promise<string[]> {
+  return (await readdir(dir)).filter(isWanted).sort()
+}
+
+// The sources, and what was built from them: a rebuilt policy.wasm saves building it once more.
+function isWatched(name: string): boolean {
+  return isCompiled(name) || name === 'policy.wasm' || name === 'policy.wasm.json'
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

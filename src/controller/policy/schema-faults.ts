@@ -1,0 +1,94 @@
+// The faults of a value by a TypeBox schema, in the words of the schema: `patternErrorMessage` and `errorMessage`, which
+// editors show too.
+import type { TSchema } from 'typebox'
+import { Compile, type Validator } from 'typebox/compile'
+import { isRecord } from './json-object.ts'
+
+/** `path`: place in the value, such as `workers["spiffe://…"].owner`; empty for the whole of it. */
+export type PlacedFault = { readonly path: string; readonly reason: string }
+
+type Issue = {
+  readonly keyword: string
+  readonly schemaPath: string
+  readonly instancePath: string
+  readonly params: object
+  readonly message: string
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  object: 'an object',
+  array: 'a list',
+  string: 'a text',
+  integer: 'a whole number',
+  boolean: 'true or false',
+}
+
+const validators = new Map<TSchema, Validator>()
+
+/** What is wrong with `value`, at most a handful of faults; none if it fits. */
+export function schemaFaults(schema: TSchema, value: unknown): PlacedFault[] {
+  const validator = validators.get(schema) ?? Compile(schema)
+  validators.set(schema, validator)
+  if (validator.Check(value)) return []
+  const faults = (validator.Errors(value) as readonly Issue[]).flatMap((issue) => describe(schema, issue))
+  return [...new Map(faults.map((fault) => [`${fault.path} ${fault.reason}`, fault])).values()]
+}
+
+/** The place of a member or an item below `path`. */
+export function placeOf(path: string, key: string | number): string {
+  if (typeof key === 'number') return `${path}[${key}]`
+  if (!/^[a-z_]\w*$/i.test(key)) return `${path}[${JSON.stringify(key)}]`
+  return path === '' ? key : `${path}.${key}`
+}
+
+function describe(schema: TSchema, { keyword, schemaPath, instancePath, params, message }: Issue): PlacedFault[] {
+  const path = pointerParts(instancePath).reduce<string>((at, part) => {
+    return placeOf(at, /^\d+$/.test(part) ? Number(part) : part)
+  }, '')
+  const node = nodeAt(schema, schemaPath)
+  const said = wordsOf(node)
+  const { requiredProperties = [], additionalProperties = [] } = params as Readonly<Record<string, string[]>>
+  switch (keyword) {
+    // Said once more as additionalProperties.
+    case 'boolean':
+      return []
+    case 'required':
+      return requiredProperties.map((name) => ({ path: placeOf(path, name), reason: 'is missing' }))
+    case 'additionalProperties':
+      return additionalProperties.map((name) => ({ path: placeOf(path, name), reason: said ?? 'is not known here' }))
+    case 'enum':
+      return [{ path, reason: `must be one of ${(params as { allowedValues: string[] }).allowedValues.join(', ')}` }]
+    case 'type':
+      // The words of an object with free keys are about the keys.
+      return [{ path, reason: node['type'] === 'object' ? 'must be an object' : (said ?? kindOf(params, message)) }]
+    case 'minLength':
+    case 'minItems':
+      return [{ path, reason: 'must not be empty' }]
+    default:
+      return [{ path, reason: said ?? message }]
+  }
+}
+
+/** The part of the schema that was not met. */
+function nodeAt(schema: TSchema, schemaPath: string): Readonly<Record<string, unknown>> {
+  const node = pointerParts(schemaPath).reduce<unknown>((at, part) => (isRecord(at) ? at[part] : undefined), schema)
+  return isRecord(node) ? node : {}
+}
+
+function wordsOf(node: Readonly<Record<string, unknown>>): string | undefined {
+  const words = node['patternErrorMessage'] ?? node['errorMessage']
+  return typeof words === 'string' ? words : undefined
+}
+
+function kindOf(params: object, message: string): string {
+  const kind = KINDS[String((params as { type?: unknown }).type)]
+  return kind === undefined ? message : `must be ${kind}`
+}
+
+/** The parts of a JSON pointer (RFC 6901), with or without `#` before it. */
+function pointerParts(pointer: string): string[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+}

@@ -1,0 +1,117 @@
+// Keeps the revision that is reported at what a sidecar really has. Its files or bundles change without asking us, so
+// every self-check looks, and every decision that names a bundle's revision counts.
+import type { Freshness } from './freshness.ts'
+import type { PolicyLog } from './guard.ts'
+import type { LoadedByOpa } from './opa-loaded.ts'
+import { NO_DELTA } from './policy-delta.ts'
+import type { PolicyFiles } from './policy-files.ts'
+import type { PolicyFault, PolicyWatch } from './policy-watch.ts'
+import type { SelfCheckFault } from './self-check.ts'
+import type { Transition } from './transition.ts'
+
+export type SidecarCheckOptions = {
+  readonly loaded: (files: PolicyFiles) => Promise<LoadedByOpa>
+  readonly transition: Transition
+  readonly freshness: Freshness
+  readonly watch: Pick<PolicyWatch, 'poll' | 'isFaulty'>
+  readonly onFault: (fault: PolicyFault) => void
+  readonly timeoutMs: number
+  readonly log: PolicyLog
+  readonly now: () => number
+}
+
+export type SidecarCheck = {
+  /** The self-check, and then a look at what is loaded. Never rejects. */
+  readonly check: (selfCheck: () => Promise<SelfCheckFault | undefined>) => Promise<SelfCheckFault | undefined>
+  /** A decision named this revision: recorded before the decision is given out. @throws {AppError} `audit_unavailable` */
+  readonly noteBundle: (revision: string) => Promise<void>
+}
+
+// An answer that was on its way during a swap names the revision before it.
+const LATE_MS = 1000
+
+export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
+  const { loaded, transition, freshness, watch, timeoutMs, log, now } = options
+  const files = (): PolicyFiles => transition.current().files
+  const tell = createTeller(options)
+  let bundle: string | undefined
+  let before: string | undefined
+
+  const rename = (revision: string, isFirst = false): Promise<void> =>
+    transition.move((current) => {
+      if (current.revision === revision) return undefined
+      return { next: { ...current, revision }, changed: NO_DELTA }
+    }, isFirst)
+
+  const noteBundle = async (revision: string): Promise<void> => {
+    if (revision === bundle && revision === transition.current().revision) return
+    if (revision === before && now() - transition.sinceMs() < timeoutMs + LATE_MS) return
+    await rename(revision, bundle === undefined)
+    if (revision === bundle) return
+    before = bundle
+    bundle = revision
+  }
+
+  let unverified: string | undefined
+  const sayUnverified = (reason: string): void => {
+    if (reason === unverified) return
+    unverified = reason
+    log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
+  }
+
+  const look = async (): Promise<void> => {
+    let seen = await loaded(files())
+    if (seen.kind === 'files' && !seen.isOurs) {
+      // The folder may have changed since our last look at it, and OPA was faster.
+      await watch.poll()
+      seen = await loaded(files())
+    }
+    switch (seen.kind) {
+      case 'bundle':
+        await noteBundle(seen.revision)
+        freshness.confirm(seen.polledAtMs)
+        tell(seen.fault && `OPA has not taken over its bundle: ${seen.fault}`)
+        return
+      case 'files':
+        bundle = undefined
+        if (!seen.isOurs) {
+          await rename(`opa-${seen.name}`)
+          tell(`OPA has other ${seen.difference ?? 'files'} than the policy folder`)
+          return
+        }
+        await rename(files().revision)
+        // It has our last good set; on disk there may be one that neither of us could take.
+        if (!watch.isFaulty()) freshness.confirm()
+        tell(undefined)
+        return
+      case 'unknown':
+        // It decides and passes the self-check; whether with our files cannot be seen.
+        if (!watch.isFaulty()) freshness.confirm()
+        sayUnverified(seen.reason)
+    }
+  }
+
+  return {
+    async check(selfCheck) {
+      let fault = await selfCheck()
+      if (fault?.code === 'policy_not_ready') {
+        // The questions are made of our files: with newer ones the answer may be the right one.
+        await watch.poll()
+        fault = await selfCheck()
+      }
+      // What cannot be recorded is tried again with the next check, and until then it does not count.
+      if (fault === undefined) await look().catch((cause: unknown) => tell(`not recorded: ${String(cause)}`))
+      return fault
+    },
+    noteBundle,
+  }
+}
+
+/** Tells a fault once, and again only after it was gone. */
+function createTeller({ onFault, now }: SidecarCheckOptions): (fault: string | undefined) => void {
+  let told: string | undefined
+  return (fault) => {
+    if (fault !== undefined && fault !== told) onFault({ message: fault, sinceMs: now() })
+    told = fault
+  }
+}

@@ -1,0 +1,88 @@
+// From one policy to the next: recorded first, then swapped in one step, then told. What cannot be recorded does not
+// come into force.
+import type { InForce, PolicyLog } from './guard.ts'
+import type { PolicyDelta } from './policy-delta.ts'
+
+/** A change of what is in force. `previous` is undefined for the first revision that a sidecar's bundle names. */
+export type PolicyChange = {
+  readonly previous: InForce | undefined
+  readonly next: InForce
+  readonly changed: PolicyDelta
+}
+
+type Proposal = (current: InForce) => Omit<PolicyChange, 'previous'> | undefined
+
+export type TransitionOptions = {
+  readonly initial: InForce
+  /** Makes the record durable; rejects when it cannot be written. */
+  readonly record: (change: PolicyChange) => Promise<void>
+  readonly log: PolicyLog
+  readonly now: () => number
+}
+
+export type Transition = {
+  readonly current: () => InForce
+  /** Unix ms since when it has been in force. */
+  readonly sinceMs: () => number
+  /** Records and swaps; one at a time. `next` is made of what is in force when its turn comes; undefined: nothing to do. */
+  readonly move: (next: Proposal, isFirst?: boolean) => Promise<void>
+  readonly onChange: (listener: (change: PolicyChange) => void) => () => void
+}
+
+const MAX_SEEN = 1000
+
+export function createTransition({ initial, record, log, now }: TransitionOptions): Transition {
+  let current = initial
+  let sinceMs = now()
+  let turn: Promise<unknown> = Promise.resolve()
+  // An old bundle is signed as well as a new one: that it came back is for somebody to look at.
+  const seen = new Set([initial.revision])
+  const listeners = new Set<(change: PolicyChange) => void>()
+
+  const tell = (change: PolicyChange): void => {
+    for (const listener of listeners) {
+      try {
+        listener(change)
+      } catch (cause: unknown) {
+        // One that throws must not keep the others from a change that is in force already.
+        log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener to policy changes failed')
+      }
+    }
+  }
+  const step: Transition['move'] = async (propose, isFirst = false) => {
+    const proposed = propose(current)
+    if (proposed === undefined) return
+    const change = { previous: isFirst ? undefined : current, ...proposed }
+    const { next, previous, changed } = change
+    await record(change)
+    current = next
+    sinceMs = now()
+    const isBack = seen.has(next.revision)
+    if (seen.size < MAX_SEEN) seen.add(next.revision)
+    log[isBack ? 'warn' : 'info'](
+      {
+        event: 'policy_changed',
+        seen_before: isBack,
+        old_revision: previous?.revision ?? null,
+        new_revision: next.revision,
+        changed,
+      },
+      'another policy is in force',
+    )
+    tell(change)
+  }
+
+  return {
+    current: () => current,
+    sinceMs: () => sinceMs,
+    move(propose, isFirst) {
+      const mine = turn.then(() => step(propose, isFirst))
+      turn = mine.catch(() => undefined)
+      return mine
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}

@@ -1,0 +1,74 @@
+// GET /policy/exceptions on the admin listener: every exception with its end and its use, and the entries without effect.
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
+import Type, { type Static } from 'typebox'
+import type { DataFault } from '../policy/data-schema.ts'
+import type { ExceptionUse, ExceptionWatch } from '../policy/exception-watch.ts'
+
+export type PolicyExceptionsOptions = {
+  readonly exceptions: Pick<ExceptionWatch, 'list' | 'sinceMs'>
+  readonly dataFaults: () => readonly DataFault[]
+  /** Unix ms. */
+  readonly now: () => number
+}
+
+const Time = Type.String()
+const Exception = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    spiffe_id: Type.String(),
+    capability: Type.Union([Type.String(), Type.Null()]),
+    state: Type.Union([Type.Literal('live'), Type.Literal('expired')]),
+    owner: Type.String(),
+    reason: Type.String(),
+    created_at: Time,
+    expires_at: Time,
+    expires_in_seconds: Type.Number(),
+    uses: Type.Integer(),
+    last_used_at: Type.Union([Time, Type.Null()]),
+  },
+  { additionalProperties: false },
+)
+const Fault = Type.Object(
+  { file: Type.String(), path: Type.String(), reason: Type.String() },
+  { additionalProperties: false },
+)
+/** `counted_since`: uses are those of this process. `capability` null: everything. */
+export const ExceptionsReply = Type.Object(
+  { counted_since: Time, exceptions: Type.Array(Exception), faults: Type.Array(Fault) },
+  { additionalProperties: false },
+)
+export type ExceptionsReply = Static<typeof ExceptionsReply>
+
+export const policyExceptions: FastifyPluginCallbackTypebox<PolicyExceptionsOptions> = (app, options, done) => {
+  const { exceptions, dataFaults, now } = options
+  const config = { otel: false }
+  app.get('/policy/exceptions', { schema: { response: { 200: ExceptionsReply } }, config }, () => ({
+    counted_since: iso(exceptions.sinceMs),
+    exceptions: exceptions.list().map((use) => describe(use, now())),
+    faults: dataFaults().map((fault) => ({ ...fault })),
+  }))
+  done()
+}
+
+function describe({ entry, expiresMs, uses, lastUsedMs }: ExceptionUse, nowMs: number): Static<typeof Exception> {
+  const { id, name, spiffeId, capabilities, owner, reason, createdAt } = entry
+  return {
+    id,
+    name,
+    spiffe_id: spiffeId,
+    capability: capabilities[0] ?? null,
+    state: expiresMs > nowMs ? 'live' : 'expired',
+    owner,
+    reason,
+    created_at: createdAt,
+    expires_at: iso(expiresMs),
+    expires_in_seconds: (expiresMs - nowMs) / 1000,
+    uses,
+    last_used_at: lastUsedMs === undefined ? null : iso(lastUsedMs),
+  }
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,77 @@
+// Questions without a call: what would become of one? Judged as /route judges, recorded nowhere.
+import { SpanKind } from '@opentelemetry/api'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { splitCapability, type Capability } from '../../core/capability.ts'
+import type { PolicyInput } from '../../core/decision.ts'
+import { randomHex, uuidv7 } from '../../core/ids.ts'
+import type { AskAnswer } from '../../core/policy-ask.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { createLightTracer } from '../../platform/light-tracer.ts'
+import { startSpan, traceContextOf } from '../../platform/tracing.ts'
+import type { Asked, Verdict } from '../call.ts'
+import { createJudge, policyInput, type JudgeDeps } from './judge.ts'
+
+/** `atNs`: Unix nanoseconds; now if undefined. */
+export type PolicyQuestion = {
+  readonly spiffeId: SpiffeId
+  readonly capability: Capability
+  readonly atNs: bigint | undefined
+}
+
+/** Answers in the order of the questions. Never rejects: trouble is an answer. */
+export type AskPolicy = (questions: readonly PolicyQuestion[]) => Promise<AskAnswer[]>
+
+/** `now`: Unix ms. */
+export type AskDeps = Omit<JudgeDeps, 'tracer'> & { readonly now: () => number }
+
+/** Questions that are asked at once. The embedded engine holds the thread meanwhile, and calls are waiting for it. */
+const AT_ONCE = 16
+const NS_PER_MS = 1_000_000n
+
+export function createAsk({ now, ...deps }: AskDeps): AskPolicy {
+  // The same judge with spans that nobody records: a thousand questions are no traffic.
+  const tracer = createLightTracer()
+  const judge = createJudge({ ...deps, tracer })
+
+  const ask = async ({ spiffeId, capability, atNs }: PolicyQuestion): Promise<AskAnswer> => {
+    const parent = { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
+    const span = startSpan(tracer, 'policy.ask', SpanKind.INTERNAL, parent)
+    const asked: Asked = { decisionId: uuidv7(now()), caller: spiffeId, span, trace: traceContextOf(span) }
+    const input = policyInput(asked, { ...splitCapability(capability), priority: 'normal' }, now())
+    return toAnswer(await judge('capability_access', asked, atNs === undefined ? input : inputAt(input, atNs)))
+  }
+
+  return async (questions) => {
+    const answers: AskAnswer[] = []
+    for (let at = 0; at < questions.length; at += AT_ONCE) {
+      if (at > 0) await nextTurn()
+      answers.push(...(await Promise.all(questions.slice(at, at + AT_ONCE).map(ask))))
+    }
+    return answers
+  }
+}
+
+function inputAt(input: PolicyInput, atNs: bigint): PolicyInput {
+  const timestamp = new Date(Number(atNs / NS_PER_MS)).toISOString()
+  return { ...input, context: { ...input.context, timestamp, now_ns: String(atNs) } }
+}
+
+function toAnswer(verdict: Verdict): AskAnswer {
+  const { identity, action, context } = verdict.input
+  const { decision, ruling } = verdict
+  return {
+    spiffe_id: identity.spiffe_id,
+    capability: `${action.verb}:${action.capability}`,
+    at: context.timestamp,
+    decision: decision?.decision ?? null,
+    mode: decision?.mode ?? (ruling === 'unevaluated' ? 'shadow' : 'enforce'),
+    ruling,
+    reasons: [...(decision?.reasons ?? [])],
+    grounds: [...(decision?.grounds ?? [])],
+    exception: decision?.exception ?? null,
+    policy_revision: decision?.revision ?? verdict.revision,
+    policy_version: decision?.policyVersion ?? null,
+    engine: verdict.engine,
+    error: verdict.decision === undefined ? verdict.error.code : null,
+  }
+}

@@ -1,0 +1,85 @@
+// The words of `POST /policy/ask` on the admin listener: what the policy would say of a call, without the call.
+import Type, { type Static } from 'typebox'
+
+export const MAX_QUESTIONS = 1000
+
+const closed = { additionalProperties: false }
+
+/** `at`: the instant to decide for, RFC 3339 in UTC with up to nine decimals; now if left out. */
+export const AskQuestion = Type.Object(
+  {
+    spiffe_id: Type.String({ maxLength: 2048 }),
+    verb: Type.String({ maxLength: 64 }),
+    capability: Type.String({ maxLength: 64 }),
+    at: Type.Optional(Type.String({ maxLength: 32 })),
+  },
+  closed,
+)
+export type AskQuestion = Static<typeof AskQuestion>
+
+export const AskBatch = Type.Object(
+  { questions: Type.Array(AskQuestion, { minItems: 1, maxItems: MAX_QUESTIONS }) },
+  closed,
+)
+export type AskBatch = Static<typeof AskBatch>
+
+/** One question, or many. Not a union: its complaints would be those of both branches. */
+export const AskBody = Type.Unsafe<AskQuestion | AskBatch>({
+  type: 'object',
+  if: { required: ['questions'] },
+  then: AskBatch,
+  else: AskQuestion,
+})
+
+const Reason = Type.Object({ code: Type.String(), message: Type.String() }, closed)
+
+/** `decision` and `policy_version` are null where the policy gave none, and `error` says why; `ruling` as in steps/ruling.ts. */
+export const AskAnswer = Type.Object(
+  {
+    spiffe_id: Type.String(),
+    capability: Type.String(),
+    at: Type.String(),
+    decision: Type.Union([Type.Literal('allow'), Type.Literal('deny'), Type.Null()]),
+    mode: Type.Enum(['enforce', 'shadow']),
+    ruling: Type.Enum(['allow', 'deny', 'would_deny', 'error', 'unevaluated']),
+    reasons: Type.Array(Reason),
+    grounds: Type.Array(Type.String()),
+    exception: Type.Union([Type.String(), Type.Null()]),
+    policy_revision: Type.String(),
+    policy_version: Type.Union([Type.String(), Type.Null()]),
+    engine: Type.String(),
+    error: Type.Union([Type.String(), Type.Null()]),
+  },
+  closed,
+)
+export type AskAnswer = Static<typeof AskAnswer>
+
+export const AskReply = Type.Union([AskAnswer, Type.Object({ answers: Type.Array(AskAnswer) }, closed)])
+
+export const AskError = Type.Object({ error: Type.String(), reason: Type.String() }, closed)
+
+const INSTANT = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/
+/** The policy's clock has 19 digits. */
+const LAST_NS = 9_999_999_999_999_999_999n
+
+/** What an instant must look like. */
+export const INSTANT_RULE = 'must be a time in UTC from 1970 to 2286, such as 2026-11-24T10:00:00Z'
+
+/** Unix nanoseconds of an instant; undefined when it is none, or beyond the policy's clock. */
+export function parseInstant(text: string): bigint | undefined {
+  const [, seconds = '', fraction = ''] = INSTANT.exec(text) ?? []
+  const ms = Date.parse(`${seconds}.000Z`)
+  // 30 February is another day to Date.
+  if (Number.isNaN(ms) || ms < 0 || new Date(ms).toISOString() !== `${seconds}.000Z`) return undefined
+  const ns = BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0'))
+  return ns > LAST_NS ? undefined : ns
+}
+
+/** An instant as RFC 3339 in UTC, as many decimals as it needs. */
+export function formatInstant(ns: bigint): string {
+  const seconds = new Date(Number(ns / 1_000_000n)).toISOString().slice(0, 19)
+  const fraction = String(ns % 1_000_000_000n)
+    .padStart(9, '0')
+    .replace(/0+$/, '')
+  return `${seconds}${fraction === '' ? '' : `.${fraction}`}Z`
+}

@@ -1,0 +1,79 @@
+// Finds a native tool in its pinned version, in this order:
+//   1. the variable ($OPA_BIN)                   set but unusable: an error, never a silent next step
+//   2. the cache, <tool>-<version> in $CRANK_CACHE_DIR, $XDG_CACHE_HOME/crank or ~/.cache/crank
+//   3. the tool on PATH, if its version is the pinned one
+// Nothing is built or fetched here; scripts/tools/native-tools.ts adds the build.
+import { access, constants, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { run } from './run-program.ts'
+
+/** `label`: its name in sentences. `wayOut`: how a user gets it, the end of an error's sentence. */
+export type ToolQuery = {
+  readonly name: string
+  readonly label: string
+  readonly variable: string
+  readonly version: string
+  readonly wayOut: string
+  readonly env: NodeJS.ProcessEnv
+}
+
+const VERSION_LIMIT_MS = 10_000
+
+/** Path of the tool, undefined when it is nowhere. @throws {Error} when its variable names something unusable. */
+export async function findInstalledTool(query: ToolQuery): Promise<string | undefined> {
+  const { name, version, env } = query
+  const named = setting(env, query.variable)
+  if (named !== undefined) return checkNamed(query, named)
+  const cached = join(toolCacheDir(env), `${name}-${version}`)
+  if (await isExecutable(cached)) return cached
+  return findOnPath(name, env, async (path) => (await versionOf(path)) === version)
+}
+
+/** Where built tools are kept. */
+export function toolCacheDir(env: NodeJS.ProcessEnv): string {
+  const own = setting(env, 'CRANK_CACHE_DIR')
+  if (own !== undefined) return own
+  return join(setting(env, 'XDG_CACHE_HOME') ?? join(setting(env, 'HOME') ?? homedir(), '.cache'), 'crank')
+}
+
+/** The first program of that name on PATH that `fits`. */
+export async function findOnPath(
+  name: string,
+  env: NodeJS.ProcessEnv,
+  fits: (path: string) => Promise<boolean> = () => Promise.resolve(true),
+): Promise<string | undefined> {
+  for (const dir of (env['PATH'] ?? '').split(delimiter)) {
+    const path = join(dir, name)
+    if (dir !== '' && (await isExecutable(path)) && (await fits(path))) return path
+  }
+  return undefined
+}
+
+async function checkNamed({ label, variable, version, wayOut }: ToolQuery, path: string): Promise<string> {
+  if (!(await isExecutable(path))) throw new Error(`${variable}=${path} is not an executable file: ${wayOut}`)
+  const found = await versionOf(path)
+  if (found !== version) {
+    throw new Error(`${variable}=${path} is version ${found ?? 'unknown'}, but ${label} ${version} is needed`)
+  }
+  return path
+}
+
+async function versionOf(path: string): Promise<string | undefined> {
+  const finished = await run(path, ['version'], { timeoutMs: VERSION_LIMIT_MS }).catch(() => undefined)
+  return finished?.code === 0 ? /^Version:\s*v?(\S+)/m.exec(finished.stdout)?.[1] : undefined
+}
+
+/** An empty variable counts as not set. */
+function setting(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  return env[name] === '' ? undefined : env[name]
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK)
+    return (await stat(path)).isFile()
+  } catch {
+    return false
+  }
+}
