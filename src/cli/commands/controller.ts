@@ -1,5 +1,5 @@
 // `crank controller`: the options mirror the variables of the controller's configuration; a test compares the two.
-import { Command } from '@commander-js/extra-typings'
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { addSettings, flagsOf, type Setting } from '../settings.ts'
 
 export const CONTROLLER_SETTINGS: readonly Setting[] = [
@@ -29,7 +29,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
 ]
 
 /** `crank controller` */
-export function controllerCommand() {
+export function controllerCommand(): CommandUnknownOpts {
   return addSettings(new Command('controller'), CONTROLLER_SETTINGS)
     .description('run the controller (every option is also a variable)')
     .addHelpText(

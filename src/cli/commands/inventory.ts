@@ -1,9 +1,9 @@
 // `crank workers` and `crank capabilities`: what is live, asked on the mTLS listener like any worker would.
-import { Command } from '@commander-js/extra-typings'
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { outputOption, withClientOptions } from '../options.ts'
 
 /** `crank workers` */
-export function workersCommand() {
+export function workersCommand(): CommandUnknownOpts {
   return withClientOptions(new Command('workers'))
     .description('which workers are registered')
     .addOption(outputOption())
@@ -15,7 +15,7 @@ export function workersCommand() {
 }
 
 /** `crank capabilities` */
-export function capabilitiesCommand() {
+export function capabilitiesCommand(): CommandUnknownOpts {
   return withClientOptions(new Command('capabilities'))
     .description('which capabilities are live, and who provides them')
     .addOption(outputOption())

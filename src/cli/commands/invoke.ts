@@ -1,5 +1,5 @@
 // `crank invoke <verb> <capability>`: one call through the controller.
-import { Command, Option } from '@commander-js/extra-typings'
+import { Command, Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { outputOption, withClientOptions } from '../options.ts'
 
 const EXAMPLES = `
@@ -9,7 +9,7 @@ Examples:
   echo '{}' | crank invoke convert document_to_pdf --as streaming --data - -o json`
 
 /** `crank invoke` */
-export function invokeCommand() {
+export function invokeCommand(): CommandUnknownOpts {
   return withClientOptions(new Command('invoke'))
     .argument('<verb>', 'such as convert')
     .argument('<capability>', 'such as document_to_pdf')
