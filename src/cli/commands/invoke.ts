@@ -1,6 +1,6 @@
 // `crank invoke <verb> <capability>`: one call through the controller.
-import { Command, Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
-import { outputOption, withClientOptions } from '../options.ts'
+import { Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import { outputOption, clientCommand } from '../options.ts'
 
 const EXAMPLES = `
 Examples:
@@ -10,7 +10,7 @@ Examples:
 
 /** `crank invoke` */
 export function invokeCommand(): CommandUnknownOpts {
-  return withClientOptions(new Command('invoke'))
+  return clientCommand('invoke')
     .argument('<verb>', 'such as convert')
     .argument('<capability>', 'such as document_to_pdf')
     .description('call a capability: the body on stdout, the rest on stderr; exit 1 if it was refused')
