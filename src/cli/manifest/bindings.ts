@@ -7,6 +7,7 @@ import { describe, type Env, type Lazy, type Value } from './values.ts'
 type Context = {
   /** The value that the whole pattern takes apart. */
   readonly whole: Lazy
+  readonly find: (owner: Value, key: string | number, at: ts.Node) => Lazy | undefined
   readonly evaluate: (node: ts.Expression, env: Env) => Value
   readonly env: Env
 }
@@ -16,23 +17,15 @@ export function bindPattern(element: ts.BindingElement, at: ts.Node, context: Co
   if (element.dotDotDotToken !== undefined) throw new UnresolvedError(at, 'is the rest of a pattern')
   const owner = element.parent.parent
   const whole = ts.isBindingElement(owner) ? bindPattern(owner, at, context) : context.whole()
-  const found = ts.isArrayBindingPattern(element.parent)
-    ? itemOf(whole, element.parent.elements.indexOf(element), at)
-    : memberOf(whole, element, at)
+  const found = context.find(whole, keyOf(element, at), at)
   if (found !== undefined) return found()
   if (element.initializer !== undefined) return context.evaluate(element.initializer, context.env)
-  throw new UnresolvedError(at, `${describe(whole)} has no such member`)
+  throw new UnresolvedError(at, `is taken from ${describe(whole)} that has no such member`)
 }
 
-function itemOf(whole: Value, index: number, at: ts.Node): Lazy | undefined {
-  if (whole.kind !== 'list') throw new UnresolvedError(at, `is taken from ${describe(whole)}, not from an array`)
-  return whole.items[index]
-}
-
-function memberOf(whole: Value, element: ts.BindingElement, at: ts.Node): Lazy | undefined {
+function keyOf(element: ts.BindingElement, at: ts.Node): string | number {
+  if (ts.isArrayBindingPattern(element.parent)) return element.parent.elements.indexOf(element)
   const name = nameText(element.propertyName ?? element.name)
   if (name === undefined) throw new UnresolvedError(at, 'has a computed name')
-  if (whole.kind === 'record') return whole.member(name)
-  if (whole.kind === 'capability' && name === 'capability') return () => ({ kind: 'text', text: whole.capability })
-  throw new UnresolvedError(at, `is taken from ${describe(whole)}, not from an object`)
+  return name
 }

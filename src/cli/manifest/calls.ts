@@ -48,7 +48,10 @@ function definition(
 export function textOf(node: ts.CallExpression, options: Value & { kind: 'record' }, name: string): string {
   const value = options.member(name)?.()
   if (value?.kind === 'text') return value.text
-  throw new UnresolvedError(node, value === undefined ? `has no ${name}` : `${name} is ${describe(value)}, not a string`)
+  throw new UnresolvedError(
+    node,
+    value === undefined ? `has no ${name}` : `${name} is ${describe(value)}, not a string`,
+  )
 }
 
 function callFunction(

@@ -9,8 +9,8 @@ import { isAssignment, isMember, memberName, outermost, strip, walk } from './sy
 export type Changes = {
   /** The calls and assignments that change the value, wherever they stand. */
   changesOf(declaration: ts.Node): readonly ts.Node[]
-  /** The first of them, or a call that is given the value and may change it; undefined when the value stays as it is. */
-  changeOf(declaration: ts.Node): { readonly node: ts.Node; readonly certain: boolean } | undefined
+  /** What changes it inside a function that is given the value, or a call of which that is not known. */
+  mayChange(declaration: ts.Node): ts.Node | undefined
 }
 
 /** A call that is given a value, and as which argument. */
@@ -32,7 +32,7 @@ export function indexChanges(sources: Sources, resolver: Resolver): Changes {
     })
   }
   const changesOf = (declaration: ts.Node): readonly ts.Node[] => changes.get(declaration) ?? []
-  return { changesOf, changeOf: (declaration) => changeOf(declaration, new Set()) }
+  return { changesOf, mayChange: (declaration) => mayChange(declaration, new Set()) }
 
   function note<T>(index: Map<ts.Node, T[]>, name: ts.Identifier, item: T): void {
     const origin = resolver.tryOrigin(name)
@@ -57,17 +57,15 @@ export function indexChanges(sources: Sources, resolver: Resolver): Changes {
     }
   }
 
-  function changeOf(declaration: ts.Node, seen: Set<ts.Node>): ReturnType<Changes['changeOf']> {
+  function mayChange(declaration: ts.Node, seen: Set<ts.Node>): ts.Node | undefined {
     if (seen.has(declaration)) return undefined
     seen.add(declaration)
-    const [change] = changesOf(declaration)
-    if (change !== undefined) return { node: change, certain: true }
     for (const { call, index } of handed.get(declaration) ?? []) {
       const parameter = resolver.functionOf(call.expression)?.parameters[index]
-      if (parameter === undefined) return { node: call, certain: false }
+      if (parameter === undefined) return call
       for (const name of namesIn(parameter)) {
-        const inner = changeOf(name, seen)
-        if (inner !== undefined) return inner
+        const change = changesOf(name)[0] ?? mayChange(name, seen)
+        if (change !== undefined) return change
       }
     }
     return undefined

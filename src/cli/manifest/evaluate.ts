@@ -102,54 +102,67 @@ export function createEvaluate(resolver: Resolver, changes: Changes): Evaluate {
     if (ts.isClassLike(node) || ts.isEnumDeclaration(node)) {
       throw new UnresolvedError(at, 'is a class or an enum: only constants can be read')
     }
+    const value = bound(node, at, env)
+    refuseChange(node, value)
+    return value
+  }
+
+  function bound(
+    node: ts.VariableDeclaration | ts.ParameterDeclaration | ts.BindingElement,
+    at: ts.Node,
+    env: Env,
+  ): Value {
     if (ts.isBindingElement(node)) {
-      return bindPattern(node, at, { whole: () => declared(rootOfBinding(node), at, env), evaluate, env })
+      return bindPattern(node, at, { whole: () => bound(rootOfBinding(node), at, env), find, evaluate, env })
     }
-    return ts.isParameter(node) ? argument(node, at, env) : variable(node, at, env)
-  }
-
-  function argument(node: ts.ParameterDeclaration, at: ts.Node, env: Env): Value {
-    const value = env.get(node)
-    if (value === undefined) throw new UnresolvedError(at, 'is a parameter: its value is not known here')
-    return value()
-  }
-
-  function variable(node: ts.VariableDeclaration, at: ts.Node, env: Env): Value {
+    if (ts.isParameter(node)) {
+      const value = env.get(node)
+      if (value === undefined) throw new UnresolvedError(at, 'is a parameter: its value is not known here')
+      return value()
+    }
     if ((node.parent.flags & ts.NodeFlags.Const) === 0) {
       throw new UnresolvedError(at, 'is no const: it may get another value')
     }
     if (node.initializer === undefined) throw new UnresolvedError(at, 'has another value in every turn of its loop')
-    const value = evaluate(node.initializer, env)
-    if (value.kind === 'list' || value.kind === 'record') refuseChange(node, node.initializer)
-    return value
+    return evaluate(node.initializer, env)
   }
 
-  function refuseChange(node: ts.VariableDeclaration, initializer: ts.Expression): void {
-    const change = changes.changeOf(node)
-    if (change === undefined) return
+  function refuseChange(
+    node: ts.VariableDeclaration | ts.ParameterDeclaration | ts.BindingElement,
+    value: Value,
+  ): void {
     const name = node.name.getText()
-    if (change.certain) throw new UnresolvedError(change.node, `changes ${name} after its declaration`)
-    if (isConstant(strip(initializer))) return
-    throw new UnresolvedError(change.node, `is given ${name} and may change it: declare that \`as const\``)
+    const [change] = changes.changesOf(node)
+    if (change !== undefined) throw new UnresolvedError(change, `changes ${name} after its declaration`)
+    if (value.kind !== 'list' && value.kind !== 'record') return
+    if (node.initializer !== undefined && isConstant(strip(node.initializer))) return
+    const call = changes.mayChange(node)
+    if (call !== undefined) throw new UnresolvedError(call, `may change ${name}: declare that \`as const\``)
   }
 
   function member(node: ts.PropertyAccessExpression | ts.ElementAccessExpression, env: Env): Value {
     const owner = evaluate(node.expression, env)
     const key = keyOf(node, env)
+    const found = find(owner, key, node)
+    if (found === undefined) throw new UnresolvedError(node, `${describe(owner)} without a known member "${key}"`)
+    return found()
+  }
+
+  function find(owner: Value, key: string | number, at: ts.Node): Lazy | undefined {
     switch (owner.kind) {
       case 'record':
-        return (owner.member(String(key)) ?? noMember(node, owner, key))()
+        return owner.member(String(key))
       case 'list':
-        return ((typeof key === 'number' ? owner.items[key] : undefined) ?? noMember(node, owner, key))()
+        return typeof key === 'number' ? owner.items[key] : undefined
       case 'capability':
         // Of a definition, only its name is needed: `requires: [other.capability]`.
-        return key === 'capability' ? { kind: 'text', text: owner.capability } : noMember(node, owner, key)
+        return key === 'capability' ? () => ({ kind: 'text', text: owner.capability }) : undefined
       case 'module':
-        return valueOfOrigin(resolver.exported(owner.file, String(key), node), node, NO_ENV)
+        return () => valueOfOrigin(resolver.exported(owner.file, String(key), at), at, NO_ENV)
       case 'foreign-module':
-        return foreign({ ...owner, kind: 'foreign', name: String(key) }, node)
+        return () => foreign({ ...owner, kind: 'foreign', name: String(key) }, at)
       default:
-        return noMember(node, owner, key)
+        return undefined
     }
   }
 
@@ -205,10 +218,6 @@ export function createEvaluate(resolver: Resolver, changes: Changes): Evaluate {
     }
     return valueOfOrigin(resolver.imported(specifier, '*'), node, NO_ENV)
   }
-}
-
-function noMember(node: ts.Node, owner: Value, key: string | number): never {
-  throw new UnresolvedError(node, `${describe(owner)} without a known member "${key}"`)
 }
 
 function reasonFor(node: ts.Expression | FunctionNode): string {

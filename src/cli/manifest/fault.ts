@@ -53,8 +53,7 @@ export function attempt<T>(site: ts.Node, faults: Fault[], work: () => T): T | u
 export function sortFaults(faults: readonly Fault[]): Fault[] {
   const byText = new Map(faults.map((fault) => [`${fault.file}:${fault.line}:${fault.column}:${fault.reason}`, fault]))
   return [...byText.values()].sort(
-    (a, b) =>
-      compareText(a.file, b.file) || a.line - b.line || a.column - b.column || compareText(a.reason, b.reason),
+    (a, b) => compareText(a.file, b.file) || a.line - b.line || a.column - b.column || compareText(a.reason, b.reason),
   )
 }
 

@@ -51,33 +51,43 @@ function membersOf(bytes: Buffer): Map<string, Buffer> {
 
 function readBody(stream: IncomingMessage, limitBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const tooLarge = new AppError('payload_too_large', `the body is larger than ${limitBytes} bytes`)
     if (Number(stream.headers['content-length'] ?? 0) > limitBytes) {
-      reject(tooLarge)
+      reject(tooLarge(limitBytes))
       return
     }
     const chunks: Buffer[] = []
     let size = 0
-    const fail = (error: AppError): void => {
+    const timer = setTimeout(onTimeout, BODY_TIMEOUT_MS)
+    stream.on('data', onData).once('end', onEnd).once('close', onClose)
+
+    function settle(): void {
       clearTimeout(timer)
-      stream.off('data', onData)
+      stream.off('data', onData).off('end', onEnd).off('close', onClose)
+    }
+    function fail(error: AppError): void {
+      settle()
       stream.resume()
       reject(error)
     }
-    const timer = setTimeout(
-      () => fail(new AppError('request_timeout', 'the body did not arrive within 10 s')),
-      BODY_TIMEOUT_MS,
-    )
-    const onData = (chunk: Buffer): void => {
+    function onData(chunk: Buffer): void {
       size += chunk.length
-      if (size > limitBytes) fail(tooLarge)
+      if (size > limitBytes) fail(tooLarge(limitBytes))
       else chunks.push(chunk)
     }
-    stream.on('data', onData)
-    stream.once('end', () => {
-      clearTimeout(timer)
+    function onEnd(): void {
+      settle()
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
-    })
-    stream.once('close', () => fail(new AppError('request_invalid', 'the body was not sent whole')))
+    }
+    function onClose(): void {
+      fail(new AppError('request_invalid', 'the body was not sent whole'))
+    }
+    function onTimeout(): void {
+      fail(new AppError('request_timeout', 'the body did not arrive within 10 s'))
+    }
   })
+}
+
+/** Made only when it is thrown: an error costs its stack trace, several times what reading a body does. */
+function tooLarge(limitBytes: number): AppError {
+  return new AppError('payload_too_large', `the body is larger than ${limitBytes} bytes`)
 }
