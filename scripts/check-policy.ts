@@ -1,4 +1,5 @@
-// Every check of the policies: format, strict check, tests with full coverage, lint, and that policy.wasm is theirs.
+// Every check of the policies: format, strict check, tests with full coverage, lint, that policy.wasm is theirs, and that
+// the manifests are what the workers' code says.
 // All steps run before it fails, so that one run shows everything that is wrong.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -56,6 +57,7 @@ async function steps(): Promise<Step[]> {
     { name: 'opa test --coverage (100 %)', check: () => coverage(opa, [...rego, ...DATA]) },
     { name: 'regal lint', check: () => command(regal, ['lint', '--no-color', 'policies']) },
     { name: 'build-policy --check', check: () => wasm(opa) },
+    { name: 'crank manifest verify', check: manifests },
   ]
 }
 
@@ -74,6 +76,12 @@ async function coverage(opa: string, files: readonly string[]): Promise<StepResu
 async function wasm(opa: string): Promise<StepResult> {
   const fault = await findStalePolicy(join(ROOT, 'policies'), opa)
   return { ok: fault === undefined, output: fault ?? '' }
+}
+
+// Loaded here: the TypeScript compiler that it needs is large.
+async function manifests(): Promise<StepResult> {
+  const { verificationOf } = await import('../src/cli/manifest/run.ts')
+  return verificationOf({ workers: 'src/workers', manifest: 'policies/data/worker_manifests.json' })
 }
 
 if (import.meta.main) {

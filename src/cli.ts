@@ -7,6 +7,7 @@ import { checkCommand } from './cli/commands/check.ts'
 import { controllerCommand } from './cli/commands/controller.ts'
 import { capabilitiesCommand, workersCommand } from './cli/commands/inventory.ts'
 import { invokeCommand } from './cli/commands/invoke.ts'
+import { manifestCommand } from './cli/commands/manifest.ts'
 import { workerCommand } from './cli/commands/worker.ts'
 import { describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
 import { paint, say } from './cli/output.ts'
@@ -44,6 +45,7 @@ function createProgram(): Command {
     .addCommand(checkCommand())
     .addCommand(certCommand())
     .addCommand(auditCommand())
+    .addCommand(manifestCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
   prepare(program, 'crank')
   return program

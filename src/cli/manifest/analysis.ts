@@ -1,8 +1,8 @@
 // From source files to what each worker provides and needs, or to faults: where the text does not tell, nothing is guessed.
 import ts from 'typescript'
-import { CapabilityError, makeCapability, parseCapability, type Capability } from '../../core/capability.ts'
-import { textOf } from './calls.ts'
+import { CapabilityError, makeCapability, type Capability } from '../../core/capability.ts'
 import { indexChanges } from './changes.ts'
+import { readDefinition, type Definition } from './definition.ts'
 import { createEvaluate, type Evaluate } from './evaluate.ts'
 import { attempt, compareText, faultAt, placeOf, sortFaults, UnresolvedError, type Fault } from './fault.ts'
 import { createInvokeNames, type InvokeNames } from './invoke-names.ts'
@@ -11,7 +11,7 @@ import { findReachable } from './reach.ts'
 import { createSight, type Sight } from './sight.ts'
 import type { Sources } from './sources.ts'
 import { walk } from './syntax.ts'
-import { describe, type Value } from './values.ts'
+import { describe } from './values.ts'
 
 /** `place`: file:line:column of its defineWorker. `provided` and `required` are sorted. */
 export type CodeWorker = {
@@ -29,13 +29,6 @@ type Findings = {
   readonly definitions: ReadonlyMap<ts.CallExpression, 'defineCapability' | 'defineWorker'>
   readonly invocations: readonly ts.CallExpression[]
   readonly losses: readonly { readonly node: ts.Node; readonly reason: string }[]
-}
-/** `made`: the calls of defineCapability that gave the worker its capabilities. */
-type Definition = {
-  readonly id: string | undefined
-  readonly provided: readonly Capability[]
-  readonly made: ReadonlySet<ts.CallExpression>
-  readonly requires: readonly Capability[]
 }
 type Reached = {
   readonly site: ts.CallExpression
@@ -59,7 +52,8 @@ export function analyse(sources: Sources): Analysis {
   const reached = sitesOf(definitions, 'defineWorker').map((site): Reached => {
     const definition = readDefinition(site, evaluate, faults)
     const enters = (call: ts.CallExpression) => !definitions.has(call) || definition.made.has(call)
-    return { site, definition, nodes: findReachable(site, enters, { resolver, changes }) }
+    const nodes = attempt(site, faults, () => findReachable(site, enters, { resolver, changes }))
+    return { site, definition, nodes: nodes ?? new Set() }
   })
   // Files outside the folder may serve others too: only what a worker comes to counts.
   const counts = (node: ts.Node) => sources.isOwn(node.getSourceFile()) || reached.some(({ nodes }) => nodes.has(node))
@@ -107,50 +101,6 @@ function runtimeName({ expression }: ts.CallExpression, evaluate: Evaluate) {
     if (cause instanceof UnresolvedError) return undefined
     throw cause
   }
-}
-
-function readDefinition(site: ts.CallExpression, evaluate: Evaluate, faults: Fault[]): Definition {
-  const options = attempt(site, faults, () => evaluate(site))
-  if (options?.kind !== 'record') return { id: undefined, provided: [], made: new Set(), requires: [] }
-  const id = attempt(site, faults, () => readId(site, options))
-  const capabilities = readList(site, options, 'capabilities', faults).flatMap((value) =>
-    value.kind === 'capability' ? [value] : unfit(site, `capabilities has ${describe(value)}`, faults),
-  )
-  const requires = readList(site, options, 'requires', faults).flatMap((value) => readName(site, value, faults))
-  return {
-    id,
-    provided: capabilities.map(({ capability }) => capability),
-    made: new Set(capabilities.map((value) => value.site)),
-    requires,
-  }
-}
-
-function readId(site: ts.CallExpression, options: Value & { kind: 'record' }): string {
-  const id = textOf(site, options, 'id')
-  if (/^[A-Za-z0-9_-]{1,64}$/.test(id)) return id
-  throw new UnresolvedError(site, `the id "${id}" must match [A-Za-z0-9_-]{1,64}`)
-}
-
-function readList(site: ts.CallExpression, options: Value & { kind: 'record' }, name: string, faults: Fault[]) {
-  const list = attempt(site, faults, () => options.member(name)?.() ?? { kind: 'list' as const, items: [] })
-  if (list === undefined) return []
-  if (list.kind !== 'list') return unfit(site, `${name} is ${describe(list)}, not an array`, faults)
-  return list.items.flatMap((item) => attempt(site, faults, item) ?? [])
-}
-
-function readName(site: ts.CallExpression, value: Value, faults: Fault[]): Capability[] {
-  if (value.kind !== 'text') return unfit(site, `requires has ${describe(value)}`, faults)
-  try {
-    return [parseCapability(value.text)]
-  } catch (cause: unknown) {
-    if (cause instanceof CapabilityError) return unfit(site, `requires has "${value.text}": ${cause.message}`, faults)
-    throw cause
-  }
-}
-
-function unfit(site: ts.Node, reason: string, faults: Fault[]): never[] {
-  faults.push(faultAt(site, reason))
-  return []
 }
 
 function invokedBy(call: ts.CallExpression, evaluate: Evaluate): Capability {

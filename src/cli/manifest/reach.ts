@@ -37,11 +37,11 @@ export function findReachable(
 
   function follow(name: ts.Identifier): void {
     const origin = resolver.tryOrigin(name)
-    if (origin?.kind === 'module' && isMember(name.parent) && name.parent.expression === name) {
-      const member = memberName(name.parent)
-      if (member !== undefined) return enqueue(resolver.exported(origin.file, member, name.parent))
-    }
-    enqueue(origin)
+    const { parent } = name
+    const member = isMember(parent) && parent.expression === name ? memberName(parent) : undefined
+    // Of `module.name` only that export; of the module itself, all that it has.
+    const isPart = origin?.kind === 'module' && member !== undefined
+    enqueue(isPart ? resolver.exported(origin.file, member, parent) : origin)
   }
 
   function followModule(specifier: ts.Expression | undefined): void {

@@ -20,7 +20,7 @@ const scopes = new WeakMap<ts.Node, Scope>()
 
 /** The declaration in the same file; undefined for a global. */
 export function findDeclaration(name: ts.Identifier): Declaration | undefined {
-  for (let at: ts.Node | undefined = name.parent as ts.Node | undefined; at !== undefined; at = parentOf(at)) {
+  for (let at: ts.Node | undefined = name.parent; at !== undefined; at = parentOf(at)) {
     const found = scopeOf(at).get(name.text)
     if (found !== undefined) return found
   }
@@ -55,7 +55,7 @@ export function namesIn<T extends ts.VariableDeclaration | ts.ParameterDeclarati
 }
 
 function parentOf(node: ts.Node): ts.Node | undefined {
-  return node.parent as ts.Node | undefined
+  return node.parent
 }
 
 function scopeOf(node: ts.Node): Scope {

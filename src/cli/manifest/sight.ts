@@ -74,7 +74,9 @@ export function createSight({ sources, resolver, names }: Dependencies): Sight {
     if (isMember(parent) || isHarmless(parent) || keepsName(parent, node)) return undefined
     if (ts.isVariableDeclaration(parent)) return keepsEvents(parent) ? undefined : INVOKE_LOST
     if (!ts.isCallExpression(parent) && !ts.isNewExpression(parent)) return INVOKE_LOST
-    return parent.expression === node || isTaken(parent, node, names.takesInvoke) ? undefined : INVOKE_LOST
+    return parent.expression === node || isTaken(parent, node, (parameter) => names.takesInvoke(parameter))
+      ? undefined
+      : INVOKE_LOST
   }
 
   function lostContext(node: ts.Node): string | undefined {
@@ -85,7 +87,9 @@ export function createSight({ sources, resolver, names }: Dependencies): Sight {
     }
     if (isPartOfForeignArgument(parent)) return CONTEXT_LOST
     if (!ts.isCallExpression(parent) && !ts.isNewExpression(parent)) return undefined
-    return parent.expression === node || isTaken(parent, node, names.takesContext) ? undefined : CONTEXT_LOST
+    return parent.expression === node || isTaken(parent, node, (parameter) => names.takesContext(parameter))
+      ? undefined
+      : CONTEXT_LOST
   }
 
   // `run({ invoke })`, where run is not in the sources.
