@@ -29,8 +29,10 @@ describe('the source tree', () => {
     expect(files.filter(({ hasDefaultExport }) => hasDefaultExport).map(({ path }) => path)).toEqual([])
   })
 
-  test('imports only packages that an installed copy has', () => {
-    const installed = (name: string): boolean => name.startsWith('node:') || name in manifest.dependencies
+  test('imports only packages that an installed copy has, or that one command asks for by name', () => {
+    const { dependencies, peerDependencies } = manifest
+    const installed = (name: string): boolean =>
+      name.startsWith('node:') || name in dependencies || name in peerDependencies
     expect(foreignPackages(files, installed)).toEqual([])
   })
 

@@ -20,6 +20,9 @@ const LEAVES = [
   ['cert', 'inspect'],
   ['audit', 'tail'],
   ['audit', 'verify'],
+  ['manifest', 'generate'],
+  ['manifest', 'verify'],
+  ['manifest', 'diff'],
 ]
 
 /** Writes the packages that were loaded to stderr when the process ends. */

@@ -2,7 +2,7 @@
 // objects with which lists of names are made.
 import ts from 'typescript'
 import { CapabilityError, makeCapability } from '../../core/capability.ts'
-import { UnresolvedError } from './fault.ts'
+import { ForeignError, UnresolvedError } from './fault.ts'
 import type { FunctionNode } from './scope.ts'
 import { isMember, memberName, strip } from './syntax.ts'
 import { describe, type Env, type Lazy, type Value } from './values.ts'
@@ -35,12 +35,37 @@ function definition(
   if (options.kind !== 'record') throw new UnresolvedError(argument, `is ${describe(options)}, not an object`)
   // A worker's definition has the members of its options.
   if (name === 'defineWorker') return options
+  requireOwnHandler(options.member('handler'), env, context)
   const [verb, word] = [textOf(node, options, 'verb'), textOf(node, options, 'name')]
   try {
     return { kind: 'capability', capability: makeCapability(verb, word), site: node }
   } catch (cause: unknown) {
     if (cause instanceof CapabilityError) throw new UnresolvedError(node, cause.message)
     throw cause
+  }
+}
+
+// Calls are found in the text of the handler: it must not be foreign, unless foreign code only wraps a function of ours.
+function requireOwnHandler(handler: Lazy | undefined, env: Env, { evaluate }: Context): void {
+  try {
+    handler?.()
+  } catch (cause: unknown) {
+    if (!(cause instanceof UnresolvedError)) throw cause
+    if (cause instanceof ForeignError && !wrapsFunction(cause.node)) throw cause
+  }
+
+  function wrapsFunction({ parent }: ts.Node): boolean {
+    const call = isMember(parent) ? parent.parent : parent
+    return ts.isCallExpression(call) && call.arguments.some(isFunction)
+  }
+
+  function isFunction(argument: ts.Expression): boolean {
+    try {
+      return evaluate(argument, env).kind === 'function'
+    } catch (cause: unknown) {
+      if (cause instanceof UnresolvedError) return false
+      throw cause
+    }
   }
 }
 

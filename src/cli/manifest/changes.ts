@@ -19,6 +19,7 @@ type Handing = { readonly call: ts.CallExpression | ts.NewExpression; readonly i
 const CHANGING_METHODS = new Set(
   'push unshift pop shift splice sort reverse fill copyWithin set add delete clear'.split(' '),
 )
+const READING_METHODS = new Set(['concat', 'includes', 'indexOf'])
 const CHANGING_GLOBALS = new Set('assign defineProperty defineProperties setPrototypeOf set'.split(' '))
 
 export function indexChanges(sources: Sources, resolver: Resolver): Changes {
@@ -50,7 +51,7 @@ export function indexChanges(sources: Sources, resolver: Resolver): Changes {
     const root = rootOf(call.expression)
     const origin = root && resolver.tryOrigin(root)
     const isGlobal = root !== undefined && origin === undefined
-    if (isGlobal || isRuntimeCall(call.expression, origin)) return
+    if (isGlobal || isRuntimeCall(call.expression, origin) || READING_METHODS.has(methodOf(call) ?? '')) return
     for (const [index, argument] of (call.arguments ?? []).entries()) {
       const value = strip(argument)
       if (ts.isIdentifier(value)) note(handed, value, { call, index })
@@ -79,6 +80,12 @@ function isRuntimeCall(callee: ts.Expression, origin: Origin | undefined): boole
   return name === 'defineCapability' || name === 'defineWorker'
 }
 
+/** The name of the method in `owner.method(…)`. */
+function methodOf(call: ts.CallExpression | ts.NewExpression): string | undefined {
+  const callee = strip(call.expression)
+  return isMember(callee) ? memberName(callee) : undefined
+}
+
 function changedBy(node: ts.Node): ts.Identifier[] {
   if (isAssignment(node)) return rootsOf(node.left)
   if (ts.isDeleteExpression(node)) return rootsOf(node.expression)
@@ -87,8 +94,7 @@ function changedBy(node: ts.Node): ts.Identifier[] {
     return changing ? rootsOf(node.operand) : []
   }
   if (!ts.isCallExpression(node)) return []
-  const callee = strip(node.expression)
-  const method = isMember(callee) ? memberName(callee) : undefined
+  const [callee, method] = [strip(node.expression), methodOf(node)]
   if (!isMember(callee) || method === undefined) return []
   const owner = strip(callee.expression)
   if (ts.isIdentifier(owner) && (owner.text === 'Object' || owner.text === 'Reflect')) {

@@ -4,7 +4,7 @@ import ts from 'typescript'
 import { bindPattern } from './bindings.ts'
 import { callValue } from './calls.ts'
 import { isConstant, type Changes } from './changes.ts'
-import { UnresolvedError } from './fault.ts'
+import { ForeignError, UnresolvedError } from './fault.ts'
 import { runtimeFunction, type Origin, type Resolver } from './modules.ts'
 import { isFunctionNode, rootOfBinding, type FunctionNode } from './scope.ts'
 import { isDynamicImport, isMember, strip } from './syntax.ts'
@@ -94,7 +94,7 @@ export function createEvaluate(resolver: Resolver, changes: Changes): Evaluate {
     const name = runtimeFunction(origin)
     if (name !== undefined) return { kind: 'runtime', name }
     if (origin.name === '*') return { ...origin, kind: 'foreign-module' }
-    throw new UnresolvedError(at, `comes from ${origin.specifier}, which is not read`)
+    throw new ForeignError(at, `comes from ${origin.specifier}, which is not read`)
   }
 
   function declared(node: (Origin & { kind: 'declaration' })['node'], at: ts.Node, env: Env): Value {

@@ -13,13 +13,18 @@ export type Fault = {
 
 /** An expression whose value the source text alone does not tell. */
 export class UnresolvedError extends Error {
-  override readonly name = 'UnresolvedError'
+  override readonly name: string = 'UnresolvedError'
   readonly node: ts.Node
 
   constructor(node: ts.Node, reason: string) {
     super(reason)
     this.node = node
   }
+}
+
+/** A value of code that is not read. */
+export class ForeignError extends UnresolvedError {
+  override readonly name = 'ForeignError'
 }
 
 const MAX_TEXT = 100

@@ -8,13 +8,27 @@ import { isMember, memberName, nameText, strip } from './syntax.ts'
 export type InvokeNames = {
   isInvoke(node: ts.Expression): boolean
   isContext(node: ts.Expression): boolean
+  /** Whether it is a variable with an object that has one of the two in it: `const tools = { invoke }`. */
+  isCarrier(node: ts.Expression): boolean
   /** Whether what a caller hands to this parameter stays in sight as `invoke`, or as the context. */
   takesInvoke(parameter: ts.ParameterDeclaration): boolean
   takesContext(parameter: ts.ParameterDeclaration): boolean
 }
 
 export function createInvokeNames(resolver: Resolver): InvokeNames {
-  return { isInvoke, isContext, takesInvoke, takesContext }
+  // The declarations that are just being looked at: broken code may refer to itself.
+  const open = new Set<ts.Node>()
+  return { isInvoke, isContext, isCarrier, takesInvoke, takesContext }
+
+  function through(node: ts.VariableDeclaration, is: (value: ts.Expression) => boolean): boolean {
+    if (node.initializer === undefined || open.has(node)) return false
+    open.add(node)
+    try {
+      return is(node.initializer)
+    } finally {
+      open.delete(node)
+    }
+  }
 
   function isInvoke(expression: ts.Expression): boolean {
     const node = strip(expression)
@@ -33,7 +47,7 @@ export function createInvokeNames(resolver: Resolver): InvokeNames {
     if (ts.isBindingElement(node)) return bindsInvoke(node)
     if (!ts.isVariableDeclaration(node)) return false
     const { initializer } = node
-    if (isInvokeType(node.type) || (initializer !== undefined && isInvoke(initializer))) return true
+    if (isInvokeType(node.type) || through(node, isInvoke)) return true
     return nameText(node.name) === 'invoke' && (initializer === undefined || !isOwnValue(strip(initializer)))
   }
 
@@ -47,8 +61,8 @@ export function createInvokeNames(resolver: Resolver): InvokeNames {
     if (name !== 'events') return false
     const owner = element.parent.parent
     if (ts.isBindingElement(owner)) return bindsInvoke(owner)
-    const { initializer } = rootOfBinding(element)
-    return isInvokeType(owner.type) || (initializer !== undefined && isInvoke(initializer))
+    const root = rootOfBinding(element)
+    return isInvokeType(root.type) || (ts.isVariableDeclaration(root) && through(root, isInvoke))
   }
 
   function isContext(expression: ts.Expression): boolean {
@@ -57,8 +71,20 @@ export function createInvokeNames(resolver: Resolver): InvokeNames {
     const origin = resolver.tryOrigin(node)
     if (origin?.kind !== 'declaration') return false
     if (ts.isParameter(origin.node)) return takesContext(origin.node)
-    const value = ts.isVariableDeclaration(origin.node) ? origin.node.initializer : undefined
-    return value !== undefined && isContext(value)
+    return ts.isVariableDeclaration(origin.node) && through(origin.node, isContext)
+  }
+
+  function isCarrier(expression: ts.Expression): boolean {
+    const node = strip(expression)
+    if (ts.isObjectLiteralExpression(node)) return node.properties.some(carries)
+    const origin = ts.isIdentifier(node) ? resolver.tryOrigin(node) : undefined
+    if (origin?.kind !== 'declaration' || !ts.isVariableDeclaration(origin.node)) return false
+    return through(origin.node, isCarrier)
+  }
+
+  function carries(property: ts.ObjectLiteralElementLike): boolean {
+    const value = valueIn(property)
+    return value !== undefined && (isInvoke(value) || isContext(value) || isCarrier(value))
   }
 
   // `(model) => model.invoke(…)` with `const model = new Model()`: of such owners it is known that they are no context.
@@ -72,6 +98,12 @@ export function createInvokeNames(resolver: Resolver): InvokeNames {
     if (!ts.isVariableDeclaration(node)) return !ts.isParameter(node) && !ts.isBindingElement(node)
     return node.initializer !== undefined && isOwnValue(strip(node.initializer))
   }
+}
+
+function valueIn(property: ts.ObjectLiteralElementLike): ts.Expression | undefined {
+  if (ts.isPropertyAssignment(property)) return property.initializer
+  if (ts.isSpreadAssignment(property)) return property.expression
+  return ts.isShorthandPropertyAssignment(property) ? property.name : undefined
 }
 
 function takesContext(parameter: ts.ParameterDeclaration): boolean {

@@ -53,7 +53,7 @@ export async function verifyManifest(options: ManifestOptions): Promise<ExitCode
   const { faults, differences, comparison } = inspection
   const ok = faults.length === 0 && differences.length === 0
   const exit = report(options, inspection, { ok }, () => {
-    for (const difference of differences) writeLine(formatDifference(difference))
+    for (const line of linesOf(inspection)) writeLine(line)
     for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId}`)
     if (!ok) say('mend the code, or write the manifest anew: crank manifest generate')
     else say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
@@ -75,10 +75,15 @@ function report(options: ManifestOptions, inspection: Inspection, result: object
   if (options.output === 'json') writeJson({ ...result, ...toJson(inspection) })
   else if (faults.length === 0) print()
   else {
-    for (const fault of faults) say(formatFault(fault))
+    for (const line of linesOf(inspection)) say(line)
     say('what the text does not tell is not guessed: write it as a constant')
   }
   return faults.length === 0 ? EXIT.ok : EXIT.negative
+}
+
+/** What is wrong, a line each: the faults, else the differences. */
+export function linesOf({ faults, differences }: Inspection): string[] {
+  return faults.length > 0 ? faults.map(formatFault) : differences.map(formatDifference)
 }
 
 /** @throws {CliError} when sources or manifest cannot be read */

@@ -27,7 +27,9 @@ export function createSight({ sources, resolver, names }: Dependencies): Sight {
     if (runtimeFunction(origin) !== undefined) return lostDefinition(node)
     if (origin?.kind === 'foreign' && origin.runtime && origin.name === '*') return lostModule(outermost(node))
     if (names.isInvoke(node)) return lostInvoke(outermost(node))
-    return ts.isIdentifier(node) && names.isContext(node) ? lostContext(outermost(node)) : undefined
+    if (!ts.isIdentifier(node)) return undefined
+    if (names.isContext(node)) return lostContext(outermost(node))
+    return names.isCarrier(node) && isForeignArgument(outermost(node)) ? CONTEXT_LOST : undefined
   }
 
   function originOf(node: ts.Expression) {
@@ -94,11 +96,17 @@ export function createSight({ sources, resolver, names }: Dependencies): Sight {
 
   // `run({ invoke })`, where run is not in the sources.
   function isPartOfForeignArgument(part: ts.Node): boolean {
-    if (!ts.isObjectLiteralElementLike(part) || !ts.isObjectLiteralExpression(part.parent)) return false
-    const literal = outermost(part.parent)
-    const call = literal.parent
+    return (
+      ts.isObjectLiteralElementLike(part) &&
+      ts.isObjectLiteralExpression(part.parent) &&
+      isForeignArgument(outermost(part.parent))
+    )
+  }
+
+  function isForeignArgument(node: ts.Node): boolean {
+    const call = node.parent
     if (!ts.isCallExpression(call) && !ts.isNewExpression(call)) return false
-    return call.expression !== literal && resolver.functionOf(call.expression) === undefined
+    return call.expression !== node && resolver.functionOf(call.expression) === undefined
   }
 
   function isTaken(

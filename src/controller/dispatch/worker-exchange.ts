@@ -32,6 +32,7 @@ const FAULT_BODY_BYTES = 16 * 1024
 
 export class WorkerExchange implements Dispatcher.DispatchHandler {
   readonly #sink: AnswerSink
+  readonly #workerId: string
   readonly #limits: ExchangeLimits
   readonly #declaredErrors: ReadonlySet<string>
   readonly #settle: (result: ExchangeResult) => void
@@ -47,11 +48,13 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   constructor(
     sink: AnswerSink,
+    workerId: string,
     limits: ExchangeLimits,
     declaredErrors: ReadonlySet<string>,
     settle: (result: ExchangeResult) => void,
   ) {
     this.#sink = sink
+    this.#workerId = workerId
     this.#limits = limits
     this.#declaredErrors = declaredErrors
     this.#settle = settle
@@ -79,7 +82,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
     else {
       this.#started = true
-      this.#sink.start(status, answerHeaders(headers))
+      this.#sink.start(status, answerHeaders(headers, this.#workerId))
     }
   }
 

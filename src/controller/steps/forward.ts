@@ -69,21 +69,14 @@ async function callWorker(
   const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
   worker.inFlight += 1
   const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - start)))
-  const headers = requestHeaders({
-    ...call,
-    timeoutMs: firstByteMs,
-    traceparent: formatTraceparent(traceContextOf(span)),
-  })
+  const traceparent = formatTraceparent(traceContextOf(span))
+  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent })
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = declaredErrors(worker, call.capability)
   try {
     const result = await new Promise<ExchangeResult>((settle) => {
-      const exchange = new WorkerExchange(
-        answerThrough(call, worker),
-        { firstByteMs, idleMs: ANSWER_IDLE_MS },
-        declared,
-        settle,
-      )
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS }
+      const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settle)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
     })
     span.setAttributes({ 'crank.worker_id': worker.workerId, 'http.response.status_code': result.status })
@@ -92,17 +85,6 @@ async function callWorker(
   } finally {
     worker.inFlight -= 1
     span.end()
-  }
-}
-
-/** The caller's sink, with the worker named in the answer. */
-function answerThrough({ sink }: RouteCall, worker: WorkerInstance): RouteCall['sink'] {
-  return {
-    ...sink,
-    start: (status, headers) => {
-      headers.push('x-worker-id', worker.workerId)
-      sink.start(status, headers)
-    },
   }
 }
 

@@ -2,6 +2,7 @@
 import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api'
 import type { Decide, PolicyInput, Priority, Question } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
+import { isoTime } from '../../core/iso-time.ts'
 import { trustDomainOf } from '../../core/spiffe-id.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing.ts'
 import type { Asked, Verdict } from '../call.ts'
@@ -35,12 +36,7 @@ export function createJudge({ policy, tracer, monotonic }: JudgeDeps): Judge {
     })
     try {
       const decision = await policy.decide(question, input, traceContextOf(span))
-      const reason = decision.reasons[0]?.code
-      span.setAttributes({
-        ...attributesOf(decision.decision, asked, policy),
-        'policy.mode': decision.mode,
-        ...(reason === undefined ? {} : { 'policy.reason': reason }),
-      })
+      if (span.isRecording()) span.setAttributes(decidedAttributes(decision, asked, policy))
       return { ...facts(), decision }
     } catch (cause: unknown) {
       const error = toAppError(cause, 'policy_engine_error')
@@ -59,12 +55,21 @@ export function policyInput({ caller, decisionId }: Asked, action: Action, nowMs
     identity: { spiffe_id: caller, trust_domain: trustDomainOf(caller) },
     action: { verb: action.verb, capability: action.name },
     context: {
-      timestamp: new Date(nowMs).toISOString(),
+      timestamp: isoTime(nowMs),
       now_ns: `${nowMs}000000`,
       source: 'controller',
       decision_id: decisionId,
       priority: action.priority,
     },
+  }
+}
+
+function decidedAttributes(decision: Decision, asked: Asked, policy: JudgeDeps['policy']): Attributes {
+  const reason = decision.reasons[0]?.code
+  return {
+    ...attributesOf(decision.decision, asked, policy),
+    'policy.mode': decision.mode,
+    ...(reason === undefined ? {} : { 'policy.reason': reason }),
   }
 }
 
