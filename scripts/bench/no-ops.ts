@@ -31,6 +31,7 @@ export const noMetrics: Metrics = {
   routed: nothing,
   registrationDecided: nothing,
   identityRefused: nothing,
+  connectionRefused: nothing,
   audited: nothing,
   credentialsReloaded: nothing,
   policyLoaded: nothing,

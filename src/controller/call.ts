@@ -14,6 +14,8 @@ export type Asked = {
   readonly caller: SpiffeId
   readonly span: Span
   readonly trace: TraceContext
+  /** Called when the verdict is recorded: from then on a refusal is no news to the audit log. */
+  readonly onRecorded: () => void
 }
 
 /** A request to use a capability, checked against its schema. `timeoutMs` bounds the first byte of the answer. */

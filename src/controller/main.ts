@@ -62,7 +62,8 @@ export async function startController({ config, env }: Options): Promise<Running
   const { auditFile: file, auditSync: sync } = config
   const auditLog = await openAuditLog({ file, sync, now, log })
   const append = countedAppend(auditLog, metrics)
-  const budget = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
+  const strangers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
+  const peers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
   const policy = await createPolicyInForce({ ...config, timeoutMs: config.policyTimeoutMs, log, now })
   metrics.setKnownCapabilities(policy.knownCapabilities)
   metrics.policyLoaded({ revision: policy.revision(), engine: policy.engine })
@@ -130,8 +131,8 @@ export async function startController({ config, env }: Options): Promise<Running
     maxConnections: config.maxConnections,
     now,
     fastifyOtel,
-    onRefused: createRefusalRecorder({ budget, metrics, log, now }),
-    onClientError: (code) => log.debug({ event: 'client_error', code }, 'bytes that are no request'),
+    onRefused: createRefusalRecorder({ strangers, peers, metrics, log, now }),
+    onConnectionRefused: metrics.connectionRefused,
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
@@ -154,7 +155,7 @@ export async function startController({ config, env }: Options): Promise<Running
   const release = async (): Promise<void> => {
     clearInterval(sweeper)
     keeper.close()
-    await budget.close()
+    await Promise.all([strangers.close(), peers.close()])
     await Promise.all([auditLog.close(), pools.close(), policy.close(), tracing.shutdown()])
     credentials.close()
     await admin.close()

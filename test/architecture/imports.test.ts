@@ -9,6 +9,7 @@ const ROOT = join(import.meta.dirname, '../..')
 const files = await scanFolder(join(ROOT, 'src'))
 const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>
+  peerDependencies: Record<string, string>
 }
 
 describe('the source tree', () => {

@@ -4,7 +4,7 @@ import { isoTime } from '../../src/core/iso-time.ts'
 
 test('writes every time as Date does, in any order', () => {
   const anyMs = fc.integer({ min: -62_167_219_200_000, max: 253_402_300_799_999 })
-  fc.assert(fc.property(anyMs, (atMs) => expect(isoTime(atMs)).toBe(new Date(atMs).toISOString())))
+  fc.assert(fc.property(anyMs, (atMs) => isoTime(atMs) === new Date(atMs).toISOString()))
 })
 
 test('writes times within one second, and across its end', () => {

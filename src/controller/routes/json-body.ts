@@ -1,4 +1,4 @@
-// The one body parser of the JSON routes: bounded in bytes, time and depth; strict UTF-8; no name twice; bytes kept.
+// The one body parser of the JSON routes: bounded in bytes, time and depth; strict UTF-8; no name twice at the top; bytes kept.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
@@ -7,6 +7,8 @@ import { jsonMembers, JsonShapeError } from '../../core/json-members.ts'
 
 export const MAX_JSON_DEPTH = 32
 const BODY_TIMEOUT_MS = 10_000
+/** JSON.parse of Fastify drops it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 const sources = new WeakMap<object, Map<string, Buffer>>()
 
@@ -21,6 +23,9 @@ export function acceptJsonOnly(app: FastifyInstance, limitBytes: number): void {
         throw new AppError('unsupported_media_type', 'compressed bodies are not accepted')
       }
       const bytes = await readBody(payload, limitBytes)
+      if (bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) {
+        throw new AppError('request_invalid', 'the body starts with a byte order mark')
+      }
       if (!isUtf8(bytes)) throw new AppError('request_invalid', 'the body is not valid UTF-8')
       const body = await new Promise<unknown>((resolve, reject) => {
         void parse(request as never, bytes.toString('utf8'), (error, parsed) => {

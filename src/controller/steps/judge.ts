@@ -1,6 +1,6 @@
 // Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a decision.
 import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api'
-import type { Decide, PolicyInput, Priority, Question } from '../../core/decision.ts'
+import type { Decide, Decision, PolicyInput, Priority, Question } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import { trustDomainOf } from '../../core/spiffe-id.ts'

@@ -35,13 +35,14 @@ export function createRecorder({ append, log, metrics, now }: RecorderDeps): Rec
         },
         auditedVerdict(verdict),
       )
+      await append(event)
+      call.onRecorded()
       metrics.decided({
         capability: call.capability,
         decision: event.decision,
         seconds: verdict.evaluationMs / 1000,
         trace: call.trace,
       })
-      await append(event)
       logVerdict(log, call, verdict)
     },
     recordOutcome(call, outcome) {
@@ -70,8 +71,9 @@ export function createRecorder({ append, log, metrics, now }: RecorderDeps): Rec
         { ...evaluationOf(asked, verdict), input: verdict.input },
         auditedVerdict(verdict),
       )
-      metrics.registrationDecided(event.decision)
       await append(event)
+      asked.onRecorded()
+      metrics.registrationDecided(event.decision)
       const { worker_id } = event
       const fields = { requester: asked.caller, worker_id, reason: reasonOf(verdict), decision_id: asked.decisionId }
       if (event.decision === 'allow')
@@ -107,7 +109,7 @@ function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
   if (verdict.decision?.decision === 'allow') {
     log.info({ event: 'capability_access_allowed', ...fields }, 'capability access allowed')
   } else if (verdict.decision === undefined) {
-    log.error({ event: 'policy_trouble', ...fields, error: verdict.error.code }, 'no decision, refused')
+    log.error({ event: 'capability_access_undecided', ...fields, error: verdict.error.code }, 'no decision, refused')
   } else log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
 }
 
