@@ -9,7 +9,7 @@ RUN npm ci --omit=optional --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 # Declarations are for importers, and there are none; inferring them takes the compiler minutes.
-RUN npm run build -- --declaration false
+RUN npm run build
 
 FROM node:24-slim AS dependencies
 WORKDIR /build

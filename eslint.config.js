@@ -1,7 +1,8 @@
 // Lint rules that carry weight: types are checked strictly, no default export, files stay short.
+import { defineConfig } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
-export default tseslint.config(
+export default defineConfig(
   { ignores: ['node_modules', 'dist', 'coverage', '.crank'] },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,

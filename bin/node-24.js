@@ -46,7 +46,7 @@ export function fitNode(fromFile) {
 }
 
 /** What to say where no Node fits. */
-export const NO_NODE = `crank needs Node >= ${OLDEST.major}.${OLDEST.minor}; this is ${process.versions.node}, and no Node 24 package exists for ${process.platform}-${process.arch}: install Node 24 from https://nodejs.org and try again.`
+export const NO_NODE = `crank needs Node >= ${OLDEST.major}.${OLDEST.minor}; this is ${process.versions.node}, and none came with the dependencies for ${process.platform}-${process.arch}: install Node 24 from https://nodejs.org and try again.`
 
 const PARENT_POLL_MS = 500
 

@@ -29,8 +29,8 @@ async function run({ only, rounds, amounts, quick, cpuProf }: Options, stop: Abo
   const rows = ROWS.filter(({ name }) => wants(name))
   const opa = wants(POLICY) || rows.some(({ needs }) => needs.opa)
   say(`starting ${rows.length} servers …`)
-  await using lab = await openLab({ rows, opa, cpuProf })
-  const measure = { rounds, amounts, connections: CONNECTIONS, stop, say }
+  await using lab = await openLab({ rows, opa, cpuProf, stop })
+  const measure = { rounds, amounts, connections: CONNECTIONS, say }
   const policy = wants(POLICY) ? await measurePolicy(lab, measure) : []
   const routes = await measureRoutes(lab, measure)
   return {

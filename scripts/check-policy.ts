@@ -1,5 +1,5 @@
-// Every check of the policies: format, strict check, tests with full coverage, lint, the data against its schemas, and that
-// schemas and policy.wasm are what their sources give.
+// Every check of the policies: format, strict check, tests with full coverage, lint, the data against its schemas, that
+// schemas and policy.wasm are what their sources give, and that the manifests are what the workers' code says.
 // All steps run before it fails, so that one run shows everything that is wrong.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -62,6 +62,7 @@ async function steps(): Promise<Step[]> {
     { name: 'policy data', check: policyData },
     { name: 'generate-policy-schemas --check', check: schemas },
     { name: 'build-policy --check', check: () => wasm(opa) },
+    { name: 'crank manifest verify', check: manifests },
   ]
 }
 
@@ -95,6 +96,14 @@ async function policyData(): Promise<StepResult> {
 async function schemas(): Promise<StepResult> {
   const stale = await findStaleSchemas()
   return { ok: stale.length === 0, output: `${stale.join('\n')}\nrun node scripts/generate-policy-schemas.ts` }
+}
+
+// Loaded here, because of the TypeScript compiler behind it.
+async function manifests(): Promise<StepResult> {
+  const { inspect, linesOf } = await import('../src/cli/manifest/run.ts')
+  const manifest = join(ROOT, 'policies/data/worker_manifests.json')
+  const lines = linesOf(await inspect({ workers: join(ROOT, 'src/workers'), manifest }))
+  return { ok: lines.length === 0, output: lines.join('\n') }
 }
 
 if (import.meta.main) {

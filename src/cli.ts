@@ -12,6 +12,7 @@ import { policyCommand } from './cli/commands/policy.ts'
 import { shadowCommand } from './cli/commands/shadow.ts'
 import { replayCommand } from './cli/commands/replay.ts'
 import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cli/commands/policy-ask.ts'
+import { manifestCommand } from './cli/commands/manifest.ts'
 import { workerCommand } from './cli/commands/worker.ts'
 import { describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
 import { paint, say } from './cli/output.ts'
@@ -57,6 +58,7 @@ function createProgram(): Command {
     .addCommand(shadowCommand())
     .addCommand(policyCommand())
     .addCommand(exceptionCommand())
+    .addCommand(manifestCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
   prepare(program, 'crank')
   return program

@@ -21,11 +21,16 @@ export type Lab = AsyncDisposable & {
   readonly policy: Script
   readonly policyDir: string
   readonly opa: { readonly url: string; readonly pid: number } | undefined
-  /** Settles as `work` does, or rejects as soon as a process dies. */
+  /** Settles as `work` does, or rejects as soon as a process dies or the run is stopped. */
   readonly unlessBroken: <T>(work: Promise<T>) => Promise<T>
 }
 
-type Needs = { readonly rows: readonly Row[]; readonly opa: boolean; readonly cpuProf: string | undefined }
+type Needs = {
+  readonly rows: readonly Row[]
+  readonly opa: boolean
+  readonly cpuProf: string | undefined
+  readonly stop: AbortSignal
+}
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const POLICY_DIR = join(ROOT, 'policies')
@@ -40,7 +45,8 @@ export async function openLab(needs: Needs): Promise<Lab> {
   await mkdir(crank, { recursive: true, mode: 0o700 })
   const dir = await mkdtemp(join(crank, 'bench-'))
   const processes = createProcesses(dir)
-  const unlessBroken = <T>(work: Promise<T>): Promise<T> => Promise.race([work, processes.broken])
+  const stopped = whenStopped(needs.stop)
+  const unlessBroken = <T>(work: Promise<T>): Promise<T> => Promise.race([work, processes.broken, stopped])
   const dispose = async (): Promise<void> => {
     await processes.stop()
     await rm(dir, { recursive: true, force: true })
@@ -52,6 +58,14 @@ export async function openLab(needs: Needs): Promise<Lab> {
     await dispose()
     throw cause
   }
+}
+
+/** Rejects with the signal's reason. */
+function whenStopped(stop: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  promise.catch(() => undefined)
+  stop.addEventListener('abort', () => reject(stop.reason as Error), { once: true })
+  return promise
 }
 
 async function startParts({ rows, opa: needsOpa, cpuProf }: Needs, dir: string, processes: Processes) {

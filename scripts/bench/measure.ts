@@ -17,16 +17,14 @@ export type MeasureOptions = {
   readonly rounds: number
   readonly amounts: Amounts
   readonly connections: number
-  readonly stop: AbortSignal
   /** Progress, one line. */
   readonly say: (line: string) => void
 }
 
-/** Loads every target of the lab. @throws the abort reason between two loads when stopped */
+/** Loads every target of the lab. @throws the abort reason when stopped */
 export async function measureRoutes(lab: Lab, options: MeasureOptions): Promise<RouteRow[]> {
-  const { amounts, rounds, connections, stop, say } = options
+  const { amounts, rounds, connections, say } = options
   const load = (target: Target, job: Pick<LoadJob, 'ramp' | 'requests' | 'rate'>): Promise<LoadResult> => {
-    stop.throwIfAborted()
     return lab.unlessBroken(lab.generator.ask({ port: target.port, pids: target.pids, connections, ...job }))
   }
   for (const target of lab.targets) {
@@ -49,12 +47,11 @@ const POLICY_CONCURRENCY = { embedded: [1], sidecar: [1, 8] } as const
 
 /** Decisions of both engines without a server around them. */
 export async function measurePolicy(lab: Lab, options: MeasureOptions): Promise<PolicyRow[]> {
-  const { amounts, rounds, stop, say } = options
+  const { amounts, rounds, say } = options
   const rows = (['embedded', 'sidecar'] as const).flatMap((engine) =>
     POLICY_CONCURRENCY[engine].map((concurrency) => ({ engine, concurrency, rounds: [] as PolicyResult[] })),
   )
   const decide = ({ engine, concurrency }: (typeof rows)[number]): Promise<PolicyResult> => {
-    stop.throwIfAborted()
     const sidecar = engine === 'sidecar' && lab.opa !== undefined ? lab.opa : undefined
     const job: PolicyJob = {
       policyDir: lab.policyDir,

@@ -1,9 +1,10 @@
 // The steps of the pipeline that the forward-only server leaves out, as things that do nothing at all.
-import { trace, TraceFlags, type Tracer } from '@opentelemetry/api'
+import { trace, TraceFlags } from '@opentelemetry/api'
 import type { Verdict } from '../../src/controller/call.ts'
 import type { Metrics } from '../../src/controller/metrics.ts'
 import type { Judge } from '../../src/controller/steps/judge.ts'
 import type { PolicyInput } from '../../src/core/decision.ts'
+import type { LightTracer } from '../../src/platform/light-tracer.ts'
 
 export const nothing = (): void => undefined
 const resolved = Promise.resolve()
@@ -16,7 +17,8 @@ const span = trace.wrapSpanContext({
 })
 
 /** Every span is the same one. */
-export const noTracer: Tracer = {
+export const noTracer: LightTracer = {
+  spanBelow: () => span,
   startSpan: () => span,
   startActiveSpan: () => {
     throw new Error('the controller starts no active spans')
@@ -29,6 +31,7 @@ export const noMetrics: Metrics = {
   routed: nothing,
   registrationDecided: nothing,
   identityRefused: nothing,
+  connectionRefused: nothing,
   audited: nothing,
   credentialsReloaded: nothing,
   policyReloaded: nothing,

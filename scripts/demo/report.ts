@@ -24,7 +24,7 @@ export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Re
   }
 }
 
-/** The three calls, the audit log and the counts. */
+/** The three calls, the audit log, the counts, and where the traces are. */
 export function printResults({ caller, allowed, denied, streamed, audit, metrics, engine }: Results): void {
   print(`\nThree calls as ${bold(caller)}, decided by ${engine}:`)
   printCall('allowed', 'green', allowed, [['body', JSON.stringify(allowed.body)]])
@@ -36,9 +36,10 @@ export function printResults({ caller, allowed, denied, streamed, audit, metrics
   const chain = audit.verified ? 'hash chain whole' : 'HASH CHAIN BROKEN'
   print(`\nAudit log ${bold(audit.file)}: ${audit.records} records, ${chain}`)
   print(`Counted: ${metrics.allow} allowed, ${metrics.deny} denied (controller_policy_decisions_total)`)
+  printTracesAt(allowed.traceId)
 }
 
-/** Commands to go on with, and where the traces are. */
+/** Commands to go on with. */
 export function printWaysOn(mesh: Mesh, { denied, allowed }: Results): void {
   const { certFile, keyFile, bundlePath } = mesh.caller.files
   const place = mesh.stateDir === '.crank' ? '' : ` --state-dir ${mesh.stateDir}`
@@ -55,14 +56,16 @@ Go on in another terminal, in this folder:
   npm run crank -- check${adminAt}${place}
   curl ${mesh.admin.url}/metrics
 
-Logs are in ${mesh.stateDir}/logs.${tracesAt(allowed.traceId)} Ctrl-C stops everything.`)
+Logs are in ${mesh.stateDir}/logs. Ctrl-C stops everything.`)
 }
 
-function tracesAt(traceId: string): string {
+function printTracesAt(traceId: string): void {
   const { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces, OTEL_EXPORTER_OTLP_ENDPOINT: all } = process.env
   const endpoint = traces ?? all
-  if (endpoint === undefined || endpoint === '') return ''
-  return ` Traces go to ${endpoint}: look for the service crank-controller, or in Jaeger at http://localhost:16686/trace/${traceId}.`
+  if (endpoint === undefined || endpoint === '') return
+  print(
+    `Traces went to ${endpoint}: look for the service crank-controller, in Jaeger http://localhost:16686/trace/${traceId}`,
+  )
 }
 
 function answered({ status, body, decisionId, traceId }: Answered) {

@@ -5,7 +5,7 @@ import { refuseWeakening } from '../platform/env.ts'
 import { createPeerVerifier } from '../platform/peer.ts'
 import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
 import type { ClientConfig } from './client-config.ts'
-import { CliError, EXIT } from './exit.ts'
+import { CliError, EXIT, messageOf } from './exit.ts'
 
 /**
  * Runs `use` with a client and closes it afterwards.
@@ -49,8 +49,7 @@ async function readCredentials(config: ClientConfig, now: () => number): Promise
   try {
     return await loadCredentials(config.files, now)
   } catch (cause: unknown) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new CliError(EXIT.usage, message, { cause, hint: 'for development certificates: crank cert dev-ca' })
+    throw new CliError(EXIT.usage, messageOf(cause), { cause, hint: 'for development certificates: crank cert dev-ca' })
   }
 }
 
@@ -61,14 +60,8 @@ export function fixedSource(credentials: Credentials): CredentialSource {
 }
 
 function unreachable(url: string, cause: unknown): CliError {
-  return new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${rootMessage(cause)}`, {
+  return new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
     cause,
     hint: 'is it running? See: crank check',
   })
-}
-
-/** Of connection errors to several addresses (AggregateError without a message) the first one. */
-export function rootMessage(cause: unknown): string {
-  if (cause instanceof AggregateError && cause.message === '') return rootMessage(cause.errors[0])
-  return cause instanceof Error ? cause.message : String(cause)
 }

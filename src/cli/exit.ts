@@ -34,3 +34,9 @@ export function describeFailure(cause: unknown): { exit: ExitCode; text: string 
   const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
   return { exit: EXIT.internal, text: `internal error: ${text}` }
 }
+
+/** The message of anything thrown; of connection errors to several addresses (an AggregateError without one) the first. */
+export function messageOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === '') return messageOf(cause.errors[0])
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,5 +1,5 @@
 // Options that several commands share. Loaded for `--help`, so nothing heavy may be imported here.
-import { Option, type Command } from '@commander-js/extra-typings'
+import { Command, Option } from '@commander-js/extra-typings'
 import type { Format } from './output.ts'
 
 /** Who calls, and where the controller is. Everything but `as` overrides a variable; `as` names a development certificate. */
@@ -33,13 +33,9 @@ export function policyDirOption() {
   return new Option('--policy <dir>', 'policy folder (CRANK_POLICY_DIR, default policies)')
 }
 
-/** The options of a command that calls the controller's mTLS listener. */
-export function withClientOptions<
-  A extends unknown[],
-  O extends Record<string, unknown>,
-  G extends Record<string, unknown>,
->(command: Command<A, O, G>) {
-  return command
+/** A command that calls the controller's mTLS listener, with the options for it. */
+export function clientCommand(name: string): Command<[], ClientOptions> {
+  return new Command(name)
     .option('--controller-url <url>', 'the controller (CONTROLLER_URL, default https://127.0.0.1:9000)')
     .option('--as <worker>', 'call as this worker, with its development certificate of <state-dir>/pki')
     .option('--cert <file>', 'certificate to call with (CRANK_TLS_CERT)')

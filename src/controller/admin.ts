@@ -61,7 +61,8 @@ const HealthSchema = Type.Object(
   },
   { additionalProperties: false },
 )
-const PATHS = '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions and POST /policy/ask'
+const PATHS =
+  '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions and POST /policy/ask'
 const Live = Type.Object({ status: Type.Literal('live') }, { additionalProperties: false })
 
 /** Builds the admin server; the caller listens on it. */

@@ -72,12 +72,12 @@ function parentHeader(request: FastifyRequest): string | undefined {
 
 function leave(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
   const { span, error } = request.arrival
-  const status = reply.raw.statusCode
+  const status = reply.raw.headersSent ? reply.raw.statusCode : undefined
   metrics.answered({ route: request.routeOptions.url, status, code: error })
   // The span of @fastify/otel has ended with the answer.
   if (!span.isRecording()) return
-  span.setAttribute('http.response.status_code', status)
-  if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+  if (status !== undefined) span.setAttribute('http.response.status_code', status)
+  if (status === undefined || status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
   span.end()
 }
 

@@ -8,12 +8,18 @@ import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { AnswerSink } from './dispatch/worker-exchange.ts'
 
-/** Who asks, under which decision id, in which trace: true of every request that reaches a decision. */
-export type Asked = {
+/** Who asks, under which decision id, in which trace: true of every question to the policy. */
+export type Asker = {
   readonly decisionId: string
   readonly caller: SpiffeId
   readonly span: Span
   readonly trace: TraceContext
+}
+
+/** A request that asks, and will be told what comes of it. */
+export type Asked = Asker & {
+  /** Called when the verdict is recorded: from then on a refusal is no news to the audit log. */
+  readonly onRecorded: () => void
 }
 
 /** A request to use a capability, checked against its schema. `timeoutMs` bounds the first byte of the answer. */

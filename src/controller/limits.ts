@@ -34,6 +34,10 @@ export function isReadablePath(path: string): boolean {
 
 function faultOf(request: FastifyRequest): AppError | undefined {
   const { raw } = request
+  if (raw.headers.host === undefined) return new AppError('request_invalid', 'the header host is missing')
+  if (raw.headers.expect !== undefined && raw.headers.expect.toLowerCase() !== '100-continue') {
+    return new AppError('request_invalid', 'the header expect asks for something that is not done here')
+  }
   if (raw.httpVersion !== '1.1') return new AppError('request_invalid', 'only HTTP/1.1 is spoken here')
   if (!isReadablePath(request.originalUrl)) return new AppError('request_invalid', 'the target must be a readable path')
   const seen = new Set<string>()

@@ -68,7 +68,8 @@ export async function startController({ config, env }: Options): Promise<Running
   const { auditFile: file, auditSync: sync } = config
   const auditLog = await openAuditLog({ file, sync, now, log })
   const append = countedAppend(auditLog, metrics)
-  const budget = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
+  const strangers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
+  const peers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
   const policy = await startPolicy({ config, env, append, metrics, log, now, monotonic })
   const exceptions = startExceptions({ policy, metricsRegistry, log, now })
 
@@ -146,8 +147,8 @@ export async function startController({ config, env }: Options): Promise<Running
     maxConnections: config.maxConnections,
     now,
     fastifyOtel,
-    onRefused: createRefusalRecorder({ budget, metrics, log, now }),
-    onClientError: (code) => log.debug({ event: 'client_error', code }, 'bytes that are no request'),
+    onRefused: createRefusalRecorder({ strangers, peers, metrics, log, now }),
+    onConnectionRefused: metrics.connectionRefused,
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
@@ -182,7 +183,7 @@ export async function startController({ config, env }: Options): Promise<Running
     clearInterval(sweeper)
     exceptions.close()
     keeper.close()
-    await budget.close()
+    await Promise.all([strangers.close(), peers.close()])
     await Promise.all([auditLog.close(), pools.close(), policy.close(), candidate?.close(), tracing.shutdown()])
     credentials.close()
     await admin.close()

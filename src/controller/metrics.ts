@@ -11,12 +11,20 @@ import { createStateGauges, type ControllerState } from './metrics-state.ts'
 /** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
 export type DecisionLabel = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
 
+/** Over the limit of connections; no TLS, or none in time; headers too slow; not HTTP; ended by the peer. */
+export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number]
+const CONNECTION_REFUSALS = ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'] as const
+
 type Traced = { readonly trace?: TraceContext | undefined }
 
 /** The controller's metrics by event. `capability` may be anything; one that no manifest names is counted as `other`. */
 export type Metrics = {
-  /** A request ended. `route`: its pattern as registered; `code` when the answer was an error of the controller's own. */
-  readonly answered: (event: { route: string | undefined; status: number; code?: ErrorCode | undefined }) => void
+  /** A request ended. `route`: its pattern as registered; `status` undefined: the caller left without an answer. `code` when it was an error of our own. */
+  readonly answered: (event: {
+    route: string | undefined
+    status: number | undefined
+    code?: ErrorCode | undefined
+  }) => void
   /** The policy answered, or failed to, after `seconds`. */
   readonly decided: (event: { capability: string; decision: DecisionLabel; seconds: number } & Traced) => void
   /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
@@ -26,6 +34,8 @@ export type Metrics = {
   readonly registrationDecided: (decision: DecisionLabel) => void
   /** The gate refused a peer. */
   readonly identityRefused: (reason: IdentityErrorCode) => void
+  /** A connection on the mTLS listener ended without bringing a request. */
+  readonly connectionRefused: (reason: ConnectionRefusal) => void
   /** Audit records became durable, or could not be made so. */
   readonly audited: (result: 'written' | 'failed', count?: number) => void
   /** Certificate, key or bundle changed on disk, and were taken over or not. */
@@ -64,7 +74,10 @@ export function createMetrics(registry: Registry, now: () => number = Date.now):
   return {
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
-      counters.requests.inc({ route: label, status_class: `${Math.floor(status / 100)}xx` })
+      counters.requests.inc({
+        route: label,
+        status_class: status === undefined ? 'none' : `${Math.floor(status / 100)}xx`,
+      })
       if (code !== undefined) counters.requestErrors.inc({ code })
     },
     decided({ capability, decision, seconds, trace }) {
@@ -82,6 +95,7 @@ export function createMetrics(registry: Registry, now: () => number = Date.now):
     },
     registrationDecided: (decision) => counters.registrations.inc({ decision }),
     identityRefused: (reason) => counters.identityRefused.inc({ reason }),
+    connectionRefused: (reason) => counters.connectionsRefused.inc({ reason }),
     audited: (result, count = 1) => counters.audit[result].inc(count),
     credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
     policyReloaded: (result) => counters.policyReloads.inc({ result }),
@@ -125,6 +139,7 @@ function createCounters(registry: Registry) {
     attempts: counter('worker_attempts', 'Tries at workers, by how the call ended.', 'outcome'),
     registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
     identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
+    connectionsRefused: counter('connections_refused', 'Connections that brought no request.', 'reason'),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
     policyReloads: counter('policy_reload', 'Changes of policy, taken over or refused.', 'result'),
     audit: {
@@ -138,8 +153,9 @@ function createCounters(registry: Registry) {
 
 // A series that appears with its first event has no rate for it: those of small closed sets are there from the start.
 function startAtZero(counters: ReturnType<typeof createCounters>): void {
-  const { registrations, identityRefused, credentialReloads, policyReloads } = counters
+  const { registrations, identityRefused, connectionsRefused, credentialReloads, policyReloads } = counters
   for (const decision of ['allow', 'deny'] as const) registrations.inc({ decision }, 0)
+  for (const reason of CONNECTION_REFUSALS) connectionsRefused.inc({ reason }, 0)
   for (const result of ['ok', 'failed']) {
     credentialReloads.inc({ result }, 0)
     policyReloads.inc({ result }, 0)

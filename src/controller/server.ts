@@ -12,6 +12,7 @@ import { VERSION } from '../platform/version.ts'
 import { arrival, type ArrivalOptions } from './arrival.ts'
 import { identityGate, peerOf, type IdentityGateOptions } from './identity/gate.ts'
 import { isReadablePath, limits, type LimitsOptions } from './limits.ts'
+import type { ConnectionRefusal } from './metrics.ts'
 import { appErrorOf, problemOf } from './problem.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
 import { registrationRoutes, type RegistrationRoutesOptions } from './routes/registration.ts'
@@ -30,8 +31,8 @@ export type ServerOptions = ArrivalOptions &
     readonly fastifyOtel: FastifyOtelInstrumentation | undefined
     /** Told of every refusal that no step of the pipeline has recorded, and of every internal error. */
     readonly onRefused: (request: FastifyRequest, error: AppError) => void
-    /** A connection whose bytes were not HTTP, or came too slowly; `code` is Node's. */
-    readonly onClientError: (code: string) => void
+    /** A connection that never brought a request: too many, no TLS, too slow, or not HTTP. */
+    readonly onConnectionRefused: (reason: ConnectionRefusal) => void
   }
 
 const HEADERS_TIMEOUT_MS = 5000
@@ -43,11 +44,15 @@ export type MtlsServer = FastifyInstance<Server>
 
 /** Builds the server; the caller listens on it. */
 export async function createServer(options: ServerOptions): Promise<MtlsServer> {
+  /** Connections with a request that is not answered yet. */
+  const answering = new WeakSet<Socket>()
   const app = Fastify({
     https: {
       ...serverTlsOptions(options.credentials, { refuseUnverified: options.tlsRefuseUnverified }),
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
       insecureHTTPParser: false,
+      // Checked in `limits`, behind the gate; Node would answer before it.
+      requireHostHeader: false,
       maxHeaderSize: 16 * 1024,
     },
     genReqId: () => uuidv7(options.now()),
@@ -60,14 +65,23 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
     exposeHeadRoutes: false,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
     clientErrorHandler: (error, socket) => {
-      options.onClientError(error.code)
-      answerClientError(error, socket)
+      options.onConnectionRefused(refusalOf(error.code))
+      answerClientError(error, socket, answering.has(socket))
     },
     // An unreadable path would be answered before any hook; this way the gate sees it first, then `limits` refuses it.
     rewriteUrl: ({ url = '' }) => (isReadablePath(url) ? url : '/'),
   })
   app.server.headersTimeout = HEADERS_TIMEOUT_MS
   app.server.maxConnections = options.maxConnections
+  app.server.on('drop', () => {
+    options.onConnectionRefused('over_limit')
+  })
+  // Node would answer an `Expect` that it does not know by itself, in front of the gate.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  app.server.on('request', (request, response) => {
+    answering.add(request.socket)
+    response.once('close', () => answering.delete(request.socket))
+  })
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
   setErrorHandler(app, options.onRefused)
   await app.register(arrival, options)
@@ -110,9 +124,16 @@ const CLIENT_ERRORS: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
+function refusalOf(code: string): ConnectionRefusal {
+  if (/^ERR_(TLS|SSL)_/.test(code)) return 'tls'
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'too_slow'
+  return code === 'ECONNRESET' ? 'reset' : 'malformed'
+}
+
 /** Bytes that are not a request: a short answer without ids, then the connection ends; none where TLS never came about. */
-function answerClientError({ code }: ClientError, socket: Socket): void {
-  if (!socket.writable || code === 'ECONNRESET' || /^ERR_(TLS|SSL)_/.test(code)) {
+function answerClientError({ code }: ClientError, socket: Socket, isAnswering: boolean): void {
+  // In the middle of an answer these bytes would be read as its body.
+  if (isAnswering || !socket.writable || code === 'ECONNRESET' || /^ERR_(TLS|SSL)_/.test(code)) {
     socket.destroy()
     return
   }

@@ -57,7 +57,7 @@ export type Decide = (
   trace?: TraceContext,
 ) => Promise<Decision>
 
-/** An engine with a life. `revision()` is the short hash or bundle revision of the policy in force. */
+/** An engine with a life. */
 export type PolicyEngine = {
   readonly name: 'opa-http' | 'opa-wasm'
   readonly decide: Decide

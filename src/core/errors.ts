@@ -23,7 +23,7 @@ export const ERRORS = {
   payload_too_large: { status: 413, title: 'the body is larger than allowed' },
   unsupported_media_type: { status: 415, title: 'this content type is not accepted here' },
   request_timeout: { status: 408, title: 'the request did not arrive in time' },
-  internal_error: { status: 500, title: 'an internal error; nothing was forwarded' },
+  internal_error: { status: 500, title: 'an internal error' },
   worker_failed: { status: 502, title: 'the worker did not give a valid answer' },
   policy_engine_unavailable: { status: 503, title: 'the policy engine did not answer', retryAfterS: 1 },
   policy_engine_error: { status: 503, title: 'the policy engine gave no valid decision', retryAfterS: 1 },

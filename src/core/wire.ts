@@ -172,6 +172,8 @@ export const WorkerEntry = closed({
   state: WorkerState,
   capabilities: Type.Array(closed({ capability: capabilityName, version: semver })),
   in_flight: count,
+  /** As the worker's last heartbeat told it. */
+  load: Type.Optional(count),
   registered_at: Type.String(),
   last_heartbeat_at: Type.String(),
   worker_url: Type.Optional(Type.String()),

@@ -6,11 +6,18 @@ import { randomHex } from '../core/ids.ts'
 const TRACE_ID_BYTES = 16
 const SPAN_ID_BYTES = 8
 
+/** `spanBelow` is for the hot path: a span by its parent's ids alone, without a context that would have to be made. */
+export type LightTracer = Tracer & { readonly spanBelow: (parent: SpanContext | undefined) => Span }
+
+export function isLightTracer(tracer: Tracer): tracer is LightTracer {
+  return 'spanBelow' in tracer
+}
+
 /** Spans keep the parent's trace id and sampled flag; a root is sampled, so that those behind us may record. */
-export function createLightTracer(): Tracer {
+export function createLightTracer(): LightTracer {
   const startSpan = (_name: string, options?: SpanOptions, parent: Context = context.active()): Span => {
     const above = options?.root === true ? undefined : trace.getSpanContext(parent)
-    return trace.wrapSpanContext(above === undefined || !isSpanContextValid(above) ? root() : childOf(above))
+    return spanBelow(above !== undefined && isSpanContextValid(above) ? above : undefined)
   }
   // The overloads of startActiveSpan put the function last, after optional options and context.
   const startActiveSpan = (name: string, ...rest: unknown[]): unknown => {
@@ -19,7 +26,11 @@ export function createLightTracer(): Tracer {
     const span = startSpan(name, options, parent)
     return context.with(trace.setSpan(parent, span), run, undefined, span)
   }
-  return { startSpan, startActiveSpan: startActiveSpan }
+  return { startSpan, startActiveSpan, spanBelow }
+}
+
+function spanBelow(parent: SpanContext | undefined): Span {
+  return trace.wrapSpanContext(parent === undefined ? root() : childOf(parent))
 }
 
 function root(): SpanContext {

@@ -1,8 +1,9 @@
 // Application log: JSON lines on stdout, readable on a terminal, each line carrying the ids of the active span.
 import { createRequire } from 'node:module'
 import { isSpanContextValid, trace } from '@opentelemetry/api'
-import { pino, stdTimeFunctions } from 'pino'
+import { pino } from 'pino'
 import type * as pinoPretty from 'pino-pretty'
+import { isoTime } from '../core/iso-time.ts'
 
 export type Logger = pino.Logger
 
@@ -24,7 +25,7 @@ export function createLogger({ level, service, destination, pretty }: LoggerOpti
   const options: pino.LoggerOptions = {
     level,
     base: { service },
-    timestamp: stdTimeFunctions.isoTime,
+    timestamp: () => `,"time":"${isoTime(Date.now())}"`,
     formatters: { level: (label) => ({ level: label }), log: (fields) => redact(fields, MAX_DEPTH) },
     mixin: activeSpanIds,
   }

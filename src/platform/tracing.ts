@@ -3,7 +3,7 @@ import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import { ROOT_CONTEXT, trace, TraceFlags } from '@opentelemetry/api'
 import type { Attributes, Span, SpanContext, SpanKind, Tracer } from '@opentelemetry/api'
 import type { TraceContext } from '../core/trace-context.ts'
-import { createLightTracer } from './light-tracer.ts'
+import { createLightTracer, isLightTracer } from './light-tracer.ts'
 import type { Logger } from './logger.ts'
 import { useAsyncContext } from './span-context.ts'
 
@@ -44,6 +44,7 @@ export function startSpan(
   parent: Span | TraceContext | undefined,
   attributes?: Attributes,
 ): Span {
+  if (isLightTracer(tracer)) return tracer.spanBelow(parent === undefined ? undefined : spanContextOf(parent))
   const options = attributes === undefined ? { kind } : { kind, attributes }
   return tracer.startSpan(name, options, parent === undefined ? ROOT_CONTEXT : contextOf(parent))
 }
@@ -58,6 +59,10 @@ function contextOf(parent: Span | TraceContext): typeof ROOT_CONTEXT {
   return 'spanContext' in parent
     ? trace.setSpan(ROOT_CONTEXT, parent)
     : trace.setSpanContext(ROOT_CONTEXT, remoteContext(parent))
+}
+
+function spanContextOf(parent: Span | TraceContext): SpanContext {
+  return 'spanContext' in parent ? parent.spanContext() : remoteContext(parent)
 }
 
 function remoteContext({ traceId, spanId, sampled }: TraceContext): SpanContext {

@@ -9,6 +9,7 @@ const ROOT = join(import.meta.dirname, '../..')
 const files = await scanFolder(join(ROOT, 'src'))
 const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>
+  peerDependencies: Record<string, string>
 }
 
 describe('the source tree', () => {
@@ -29,8 +30,10 @@ describe('the source tree', () => {
     expect(files.filter(({ hasDefaultExport }) => hasDefaultExport).map(({ path }) => path)).toEqual([])
   })
 
-  test('imports only packages that an installed copy has', () => {
-    const installed = (name: string): boolean => name.startsWith('node:') || name in manifest.dependencies
+  test('imports only packages that an installed copy has, or that one command asks for by name', () => {
+    const { dependencies, peerDependencies } = manifest
+    const installed = (name: string): boolean =>
+      name.startsWith('node:') || name in dependencies || name in peerDependencies
     expect(foreignPackages(files, installed)).toEqual([])
   })
 

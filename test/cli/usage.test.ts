@@ -23,6 +23,9 @@ const LEAVES = [
   ['exception', 'list'],
   ['exception', 'grant'],
   ['exception', 'revoke'],
+  ['manifest', 'generate'],
+  ['manifest', 'verify'],
+  ['manifest', 'diff'],
 ]
 
 /** Writes the packages that were loaded to stderr when the process ends. */

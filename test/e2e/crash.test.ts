@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 test(`survives ${KILLS} kills: what was answered or executed is recorded`, async () => {
-  const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir }
+  const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir, OPA_TIMEOUT_MS: '10000' }
   const auditFile = `${parties.dir}/audit.jsonl`
   const answered = new Map<string, number>()
   for (let round = 0; round < KILLS; round++) {
@@ -34,6 +34,7 @@ test(`survives ${KILLS} kills: what was answered or executed is recorded`, async
     expect((await worker.register()).status).toBe(200)
     const target = answered.size + ANSWERS_BEFORE_KILL
     const callers = Array.from({ length: CALLERS }, (_, i) => callUntilItDies(controller.origin, i, answered))
+    for (const caller of callers) caller.catch(() => undefined)
     await until('enough calls are answered', () => answered.size >= target)
     expect(await controller.stop('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' })
     await Promise.all(callers)
@@ -64,9 +65,10 @@ async function callUntilItDies(origin: string, seed: number, answered: Map<strin
         ? { verb: 'convert', capability: 'document_to_pdf' }
         : { verb: 'invoke', capability: 'hello_world' }
     try {
+      // A 503 is a refusal of a machine that is too busy: no answer, and the checks below hold it to that.
       const { status, headers } = await parties.request(origin, STREAMING, postJson('/route', { ...call, payload: {} }))
-      expect([200, 403]).toContain(status)
-      answered.set(headers['x-decision-id'] as string, status)
+      expect([200, 403, 503]).toContain(status)
+      if (status !== 503) answered.set(headers['x-decision-id'] as string, status)
     } catch (cause: unknown) {
       if (cause instanceof Error && cause.name === 'AssertionError') throw cause
       return

@@ -12,19 +12,23 @@ import { until } from '../fixtures/until.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const LIMIT_MS = 90_000
 
-function start(...args: string[]): ChildProcess {
-  return spawn(process.execPath, ['scripts/demo.ts', ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+function start(args: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  return spawn(process.execPath, ['scripts/demo.ts', ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
 }
 
-async function run(...args: string[]) {
-  const child = start(...args)
+async function run(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = start(args, env)
   const [stdout, stderr] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')])
   return { code: child.exitCode, stdout, stderr }
 }
 
 /** The demo, up and with its calls made. */
 async function startAndWait() {
-  const child = start('--port', '0')
+  const child = start(['--port', '0'])
   const seen = { out: '', err: '' }
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (seen.out += chunk))
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (seen.err += chunk))
@@ -64,7 +68,7 @@ describe('npm run demo -- --once --json --port 0', () => {
   ])(
     'prints one JSON object: one call allowed, one denied, one streamed, all recorded and counted ($engine)',
     async ({ flags, engine }) => {
-      const { code, stdout, stderr } = await run('--once', '--json', '--port', '0', ...flags)
+      const { code, stdout, stderr } = await run(['--once', '--json', '--port', '0', ...flags])
       expect({ code, stderr }).toMatchObject({ code: 0 })
       const id = expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/)
       const trace = expect.stringMatching(/^[0-9a-f]{32}$/)
@@ -141,18 +145,29 @@ describe('npm run demo', () => {
     LIMIT_MS,
   )
 
+  test(
+    'says where the traces are, and does its work while nobody takes them',
+    async () => {
+      const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }
+      const { code, stdout } = await run(['--once', '--port', '0'], env)
+      expect(code).toBe(0)
+      expect(stdout).toContain('Traces went to http://127.0.0.1:1')
+    },
+    LIMIT_MS,
+  )
+
   test('names a port that is taken, and the way out', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as { port: number }
-    const { code, stdout, stderr } = await run('--once', '--port', String(port))
+    const { code, stdout, stderr } = await run(['--once', '--port', String(port)])
     server.close()
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(new RegExp(`^Port ${port} is taken, .*npm run demo -- --port 0\\n$`))
   })
 
   test('answers an unknown option with 2 and what there is', async () => {
-    const { code, stderr } = await run('--jsno')
+    const { code, stderr } = await run(['--jsno'])
     expect(code).toBe(2)
     expect(stderr).toContain('[--once] [--json] [--opa] [--port <n>]')
   })

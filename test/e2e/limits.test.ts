@@ -37,6 +37,7 @@ describe('the JSON form refuses', () => {
     'a timeout over the maximum': ['{"verb":"a","capability":"b","timeout_ms":300001}', 'timeout_ms'],
     'a doubled member': ['{"verb":"a","verb":"b","capability":"c"}', 'stands twice'],
     'more than 32 levels': [`{"verb":"a","capability":"b","payload":${nested}}`, 'nested deeper'],
+    'a byte order mark': ['\ufeff{"verb":"a","capability":"b","payload":1}', 'byte order mark'],
     __proto__: ['{"verb":"a","capability":"b","payload":{"__proto__":1}}', 'not valid JSON'],
     'invalid UTF-8': [Buffer.from('{"verb":"a","capability":"\xff"}', 'latin1'), 'UTF-8'],
     'a bad idempotency key': ['{"verb":"a","capability":"b","idempotency_key":"a b"}', 'idempotency_key'],
@@ -118,6 +119,11 @@ describe('HTTP itself', () => {
       'the header idempotency-key stands twice',
     ],
     'HTTP/1.0': [`POST /route HTTP/1.0\r\nHost: a\r\n${json}\r\n${HELLO_CALL}`, 'only HTTP/1.1'],
+    'no Host header': [`${line}${json}\r\n${HELLO_CALL}`, 'the header host is missing'],
+    'an expectation that nobody knows': [
+      `${line}Host: a\r\nExpect: foo\r\n${json}\r\n${HELLO_CALL}`,
+      'the header expect',
+    ],
     'an absolute target': [`POST https://a/route HTTP/1.1\r\nHost: a\r\n${json}\r\n${HELLO_CALL}`, 'readable path'],
     'an unreadable path': [`GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, 'readable path'],
   }
@@ -134,7 +140,6 @@ describe('HTTP itself', () => {
     'two lengths': `${line}Host: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello`,
     'a bare line feed': 'GET /workers HTTP/1.1\nHost: a\n\n',
     'a folded header': 'GET /workers HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n',
-    'no Host': 'GET /workers HTTP/1.1\r\n\r\n',
     garbage: '\x00\x01\x02\r\n\r\n',
   }
   for (const [name, text] of Object.entries(smuggled)) {

@@ -83,7 +83,10 @@ describe('registering', () => {
   const badUrls = ['http://127.0.0.1:1', 'https://user@127.0.0.1:1', 'https://169.254.169.254', 'https://127.0.0.1:1/x']
   for (const url of badUrls) {
     test(`with worker_url ${url} is refused as malformed`, async () => {
-      expect(await worker.register({ url })).toMatchObject({ status: 400, body: { error: 'request_invalid' } })
+      const answer = await worker.register({ url })
+      expect(answer).toMatchObject({ status: 400, body: { error: 'request_invalid' } })
+      const record = await mesh.auditedAs((line) => line['decision_id'] === answer.headers['x-decision-id'])
+      expect(record).toMatchObject({ event: 'request_refused', error: 'request_invalid' })
     })
   }
 

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { greets, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
 import { HELLO, postJson, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
@@ -138,6 +139,27 @@ describe('a worker', () => {
     for (const answer of answers) {
       expect(answer).toMatchObject({ status: 200, headers: { 'x-worker-id': 'worker-hello-world.here' } })
     }
+    const outcomes = await Promise.all(answers.map(outcomeOf))
+    expect(outcomes.map(({ attempts }) => attempts as number)).toContain(2)
+  })
+
+  test('that is gone costs a streamed upload nothing: the next worker gets all of it', async () => {
+    const gone = await worker(greets, { workerId: 'worker-hello-world.gone' })
+    started.splice(started.indexOf(gone), 1)
+    await gone.close()
+    await worker((_request, response, body) => response.end(body), { workerId: 'worker-hello-world.here' })
+    const upload = 'x'.repeat(200_000)
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        mesh.request(STREAMING, {
+          path: '/route/invoke/hello_world',
+          method: 'POST',
+          headers: { 'content-type': 'text/plain' },
+          body: Readable.from([upload.slice(0, 1000), upload.slice(1000)]),
+        }),
+      ),
+    )
+    for (const answer of answers) expect(answer).toMatchObject({ status: 200, text: upload })
     const outcomes = await Promise.all(answers.map(outcomeOf))
     expect(outcomes.map(({ attempts }) => attempts as number)).toContain(2)
   })

@@ -2,7 +2,8 @@
 import { access, constants, stat } from 'node:fs/promises'
 import { verifyAudit } from '../../controller/audit/verify.ts'
 import { describeFault } from '../audit-verify.ts'
-import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+import { messageOf } from '../exit.ts'
+import { fail, ok, warn, type Finding } from './finding.ts'
 
 const OTHERS = 0o077
 

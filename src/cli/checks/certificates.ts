@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { TrustDomain } from '../../core/spiffe-id.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from '../../platform/credentials.ts'
 import { devFiles, PKI_FOLDER } from '../client-config.ts'
-import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+import { messageOf } from '../exit.ts'
+import { fail, ok, warn, type Finding } from './finding.ts'
 
 type State = { readonly stateDir: string; readonly trustDomain: TrustDomain }
 export type CertificateChecks = {

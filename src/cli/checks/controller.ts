@@ -1,7 +1,8 @@
 // The running controller, asked on its admin listener.
 import { request } from 'undici'
 import type { WorkerEntry, WorkersReply } from '../../core/wire.ts'
-import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+import { messageOf } from '../exit.ts'
+import { fail, ok, warn, type Finding } from './finding.ts'
 
 type Health = {
   readonly version: string

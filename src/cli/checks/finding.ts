@@ -20,9 +20,3 @@ export function warn(name: string, message: string, hint: string): Finding {
 export function fail(name: string, message: string, hint: string): Finding {
   return { name, status: 'fail', message, hint }
 }
-
-/** The message of anything thrown. */
-export function messageOf(cause: unknown): string {
-  if (cause instanceof AggregateError && cause.message === '') return messageOf(cause.errors[0])
-  return cause instanceof Error ? cause.message : String(cause)
-}

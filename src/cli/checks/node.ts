@@ -1,6 +1,7 @@
 // Which Node runs, and whether its environment weakens TLS.
 import { refuseWeakening } from '../../platform/env.ts'
-import { fail, messageOf, ok, type Finding } from './finding.ts'
+import { messageOf } from '../exit.ts'
+import { fail, ok, type Finding } from './finding.ts'
 
 /** As in bin/node-24.js, which is not part of the compiled source. */
 const OLDEST = { major: 24, minor: 11 }

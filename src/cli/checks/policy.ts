@@ -6,7 +6,8 @@ import { createOpaHttp } from '../../controller/policy/opa-http.ts'
 import { createOpaWasm } from '../../controller/policy/opa-wasm.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../controller/policy/policy-files.ts'
 import { createSelfCheck } from '../../controller/policy/self-check.ts'
-import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+import { messageOf } from '../exit.ts'
+import { fail, ok, warn, type Finding } from './finding.ts'
 
 export type PolicySettings = {
   readonly policyDir: string

@@ -6,7 +6,8 @@ import type { Credentials } from '../../platform/credentials.ts'
 import { createPeerVerifier, type PeerVerifier } from '../../platform/peer.ts'
 import { createPinnedConnector } from '../../platform/tls.ts'
 import { fixedSource } from '../controller-client.ts'
-import { fail, messageOf, ok, warn, type Finding } from './finding.ts'
+import { messageOf } from '../exit.ts'
+import { fail, ok, warn, type Finding } from './finding.ts'
 
 const TIMEOUT_MS = 3000
 const MOST = 100

@@ -1,16 +1,16 @@
 // `crank audit`: read the audit log, and prove that it is whole.
-import { Command } from '@commander-js/extra-typings'
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { auditFileOption, outputOption, stateDirOption } from '../options.ts'
 
 /** `crank audit` */
-export function auditCommand() {
+export function auditCommand(): CommandUnknownOpts {
   return new Command('audit')
     .description('read the audit log, and prove that it is whole')
     .addCommand(tailCommand())
     .addCommand(verifyCommand())
 }
 
-function tailCommand() {
+function tailCommand(): CommandUnknownOpts {
   return new Command('tail')
     .description('the last records; with -f also those to come')
     .option('-f, --follow', 'stay and print records as they are written')
@@ -32,7 +32,7 @@ function tailCommand() {
     })
 }
 
-function verifyCommand() {
+function verifyCommand(): CommandUnknownOpts {
   return new Command('verify')
     .description('check the hash chain; exit 1 at the first bad record, a gap or a torn last line')
     .addOption(auditFileOption())

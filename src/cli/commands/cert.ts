@@ -1,9 +1,9 @@
 // `crank cert`: development certificates, and what a certificate says.
-import { Command, Option } from '@commander-js/extra-typings'
+import { Command, Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { outputOption, stateDirOption } from '../options.ts'
 
 /** `crank cert` */
-export function certCommand() {
+export function certCommand(): CommandUnknownOpts {
   return new Command('cert')
     .description('development certificates, and what a certificate says')
     .addCommand(devCaCommand())
@@ -11,7 +11,7 @@ export function certCommand() {
     .addCommand(inspectCommand())
 }
 
-function devCaCommand() {
+function devCaCommand(): CommandUnknownOpts {
   return new Command('dev-ca')
     .description('make a development CA, with certificates for the controller and the bundled workers')
     .addOption(stateDirOption())
@@ -24,7 +24,7 @@ function devCaCommand() {
     })
 }
 
-function issueCommand() {
+function issueCommand(): CommandUnknownOpts {
   return new Command('issue')
     .argument('<name>', 'controller, or worker-<name>')
     .description('issue a development certificate of that name')
@@ -38,7 +38,7 @@ function issueCommand() {
     })
 }
 
-function inspectCommand() {
+function inspectCommand(): CommandUnknownOpts {
   return new Command('inspect')
     .argument('<file>', 'certificate, PEM')
     .description('identity, validity and faults of a certificate; exit 1 if it is no usable X.509-SVID')

@@ -1,5 +1,5 @@
 // `crank controller`: the options mirror the variables of the controller's configuration; a test compares the two.
-import { Command } from '@commander-js/extra-typings'
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { addSettings, flagsOf, type Setting } from '../settings.ts'
 
 export const CONTROLLER_SETTINGS: readonly Setting[] = [
@@ -14,6 +14,16 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_TLS_BUNDLE', '--tls-bundle <path>', 'trust bundle: a PEM file, or a folder of <trust-domain>.pem'],
   ['CRANK_POLICY_DIR', '--policy-dir <dir>', 'folder of the policies (default policies)'],
   ['CRANK_CANDIDATE_POLICY_DIR', '--candidate-policy-dir <dir>', 'policy folder to compare with; it decides nothing'],
+  [
+    'CRANK_POLICY_MAX_STALENESS',
+    '--policy-max-staleness <time>',
+    'oldest policy that may decide, such as 1h (default: any)',
+  ],
+  [
+    'CRANK_POLICY_STALENESS_ACTION',
+    '--policy-staleness-action <how>',
+    'warn, degrade or deny when it is older (default warn)',
+  ],
   ['OPA_URL', '--opa-url <url>', 'OPA sidecar, http://… or unix:///…; unset: embedded engine'],
   ['OPA_TIMEOUT_MS', '--opa-timeout-ms <n>', 'deadline of one decision (default 100)'],
   ['CRANK_STATE_DIR', '--state-dir <dir>', 'state folder (default .crank)'],
@@ -30,7 +40,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
 ]
 
 /** `crank controller` */
-export function controllerCommand() {
+export function controllerCommand(): CommandUnknownOpts {
   return addSettings(new Command('controller'), CONTROLLER_SETTINGS)
     .description('run the controller (every option is also a variable)')
     .addHelpText(

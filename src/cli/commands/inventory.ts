@@ -1,10 +1,10 @@
 // `crank workers` and `crank capabilities`: what is live, asked on the mTLS listener like any worker would.
-import { Command } from '@commander-js/extra-typings'
-import { outputOption, withClientOptions } from '../options.ts'
+import type { CommandUnknownOpts } from '@commander-js/extra-typings'
+import { outputOption, clientCommand } from '../options.ts'
 
 /** `crank workers` */
-export function workersCommand() {
-  return withClientOptions(new Command('workers'))
+export function workersCommand(): CommandUnknownOpts {
+  return clientCommand('workers')
     .description('which workers are registered')
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank workers --as streaming')
@@ -15,8 +15,8 @@ export function workersCommand() {
 }
 
 /** `crank capabilities` */
-export function capabilitiesCommand() {
-  return withClientOptions(new Command('capabilities'))
+export function capabilitiesCommand(): CommandUnknownOpts {
+  return clientCommand('capabilities')
     .description('which capabilities are live, and who provides them')
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank capabilities --as streaming -o json')

@@ -1,6 +1,6 @@
 // `crank invoke <verb> <capability>`: one call through the controller.
-import { Command, Option } from '@commander-js/extra-typings'
-import { outputOption, withClientOptions } from '../options.ts'
+import { Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import { outputOption, clientCommand } from '../options.ts'
 
 const EXAMPLES = `
 Examples:
@@ -9,8 +9,8 @@ Examples:
   echo '{}' | crank invoke convert document_to_pdf --as streaming --data - -o json`
 
 /** `crank invoke` */
-export function invokeCommand() {
-  return withClientOptions(new Command('invoke'))
+export function invokeCommand(): CommandUnknownOpts {
+  return clientCommand('invoke')
     .argument('<verb>', 'such as convert')
     .argument('<capability>', 'such as document_to_pdf')
     .description('call a capability: the body on stdout, the rest on stderr; exit 1 if it was refused')

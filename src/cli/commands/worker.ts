@@ -1,5 +1,5 @@
 // `crank worker <name>`: one of the bundled workers, as a process of its own.
-import { Command } from '@commander-js/extra-typings'
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { addSettings, flagsOf, type Setting } from '../settings.ts'
 
 export const WORKER_SETTINGS: readonly Setting[] = [
@@ -17,7 +17,7 @@ export const WORKER_SETTINGS: readonly Setting[] = [
 ]
 
 /** `crank worker <name>` */
-export function workerCommand() {
+export function workerCommand(): CommandUnknownOpts {
   return addSettings(new Command('worker'), WORKER_SETTINGS)
     .argument('<name>', 'which worker: hello_world, streaming')
     .description('run one of the bundled workers (every option is also a variable)')

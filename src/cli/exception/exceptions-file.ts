@@ -8,8 +8,7 @@ import { isRecord } from '../../controller/policy/json-object.ts'
 import { checkJsonText } from '../../controller/policy/json-text.ts'
 import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../controller/policy/policy-files.ts'
 import { loadConfig } from '../../platform/env.ts'
-import { rootMessage } from '../controller-client.ts'
-import { CliError, EXIT } from '../exit.ts'
+import { CliError, EXIT, messageOf } from '../exit.ts'
 import { paint, say, writeLine, type Colour, type Format } from '../output.ts'
 import { lineDiff } from './line-diff.ts'
 
@@ -36,7 +35,7 @@ export async function readExceptions(options: { policy?: string | undefined }): 
     return { path, text, entries: parse(text), policy }
   } catch (cause: unknown) {
     const hint = 'the policy folder is set by --policy or CRANK_POLICY_DIR'
-    throw new CliError(EXIT.usage, rootMessage(cause), { cause, ...(isFolderFault(cause) ? { hint } : {}) })
+    throw new CliError(EXIT.usage, messageOf(cause), { cause, ...(isFolderFault(cause) ? { hint } : {}) })
   }
 }
 

@@ -10,8 +10,7 @@ import { splitCapability } from '../../core/capability.ts'
 import { formatInstant, MAX_QUESTIONS, type AskAnswer, type AskQuestion } from '../../core/policy-ask.ts'
 import { loadConfig } from '../../platform/env.ts'
 import { adminUrlSetting } from '../admin-url.ts'
-import { rootMessage } from '../controller-client.ts'
-import { CliError, EXIT } from '../exit.ts'
+import { CliError, EXIT, messageOf } from '../exit.ts'
 import { say } from '../output.ts'
 import { parseKnowledge, type Knowledge } from './knowledge.ts'
 
@@ -38,7 +37,7 @@ async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<
   }
   const { name, decide, files } = await createOfflineEngine(policyDir, { env, now, onCompile }).catch(
     (cause: unknown) => {
-      throw new CliError(EXIT.usage, `--policy ${policyDir}: ${rootMessage(cause)}`, { cause })
+      throw new CliError(EXIT.usage, `--policy ${policyDir}: ${messageOf(cause)}`, { cause })
     },
   )
   const { revision, dataText } = files
@@ -89,7 +88,7 @@ async function call(url: string, path: string, body?: object): Promise<string> {
     .then(async (answer) => ({ statusCode: answer.statusCode, text: await answer.body.text() }))
     .catch((cause: unknown) => {
       const hint = 'is it running (crank check)? Ask the files instead: --policy <dir>'
-      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${rootMessage(cause)}`, {
+      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
         cause,
         hint,
       })

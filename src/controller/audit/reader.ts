@@ -50,7 +50,7 @@ export async function* followAudit(
     const found = toRecord(step.number, step.text, filter)
     if (found === undefined) continue
     if (history === undefined) yield found
-    else history = [...history, found].slice(-last)
+    else if (last > 0) history = [...history, found].slice(-last)
   }
 }
 

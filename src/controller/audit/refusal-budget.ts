@@ -3,8 +3,11 @@
 import { isoTime, type RefusalEvent } from './event.ts'
 
 export type RefusalBudget = {
-  /** Records a refusal, or counts it. Never throws and never waits: the peer is refused whatever becomes of the record. */
-  record(event: RefusalEvent): void
+  /**
+   * Records a refusal, or counts it. Never throws and never waits: the peer is refused whatever becomes of the record.
+   * @returns whether it is within the budget; what is not must not cost a log line either.
+   */
+  record(event: RefusalEvent): boolean
   /** Writes what is still only counted. */
   close(): Promise<void>
 }
@@ -28,14 +31,16 @@ export function createRefusalBudget(opts: {
   let used = 0
   let timer: NodeJS.Timeout | undefined
 
-  function record(event: RefusalEvent): void {
+  function record(event: RefusalEvent): boolean {
     const current = Math.floor(opts.now() / WINDOW_MS)
     if (current !== window) {
       window = current
       used = 0
     }
-    if (used++ < opts.perSecond) void write(event)
+    const within = used++ < opts.perSecond
+    if (within) void write(event)
     else count(event)
+    return within
   }
 
   function count(event: RefusalEvent): void {

@@ -4,22 +4,23 @@ import type { Priority } from '../../core/decision.ts'
 import { HEADERS } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
-/** What the worker is told beside the body. */
+/** What the worker is told of the call beside its body. */
 export type RequestFacts = {
   readonly capability: Capability
   readonly caller: SpiffeId
   readonly decisionId: string
-  readonly traceparent: string
   readonly tracestate: string | undefined
   readonly contentType: string
   readonly idempotencyKey: string | undefined
   readonly lastEventId: string | undefined
   readonly priority: Priority
-  readonly timeoutMs: number
 }
 
+/** What is true of this hop only: the time that is left, and the span that the worker's own belongs to. */
+export type HopFacts = { readonly timeoutMs: number; readonly traceparent: string }
+
 /** Headers of `POST /execute` as the flat list that undici takes. */
-export function requestHeaders(facts: RequestFacts): string[] {
+export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
   const headers = [
     HEADERS.capability,
     facts.capability,
@@ -28,11 +29,11 @@ export function requestHeaders(facts: RequestFacts): string[] {
     HEADERS.crankDecisionId,
     facts.decisionId,
     HEADERS.deadlineMs,
-    String(facts.timeoutMs),
+    String(hop.timeoutMs),
     HEADERS.priority,
     facts.priority,
     HEADERS.traceparent,
-    facts.traceparent,
+    hop.traceparent,
     'content-type',
     facts.contentType,
     'accept-encoding',
@@ -55,9 +56,15 @@ const PASSED_ON = new Set([
   'retry-after',
 ])
 
-/** A worker's answer headers that a caller may see, as a flat list; repeated ones are dropped but for the first. */
-export function answerHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): string[] {
-  const passed: string[] = []
+/**
+ * A worker's answer headers that a caller may see, as a flat list that begins with the worker's id; repeated ones are
+ * dropped but for the first.
+ */
+export function answerHeaders(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  workerId: string,
+): string[] {
+  const passed: string[] = [HEADERS.workerId, workerId]
   for (const name in headers) {
     if (!PASSED_ON.has(name)) continue
     const value = headers[name]

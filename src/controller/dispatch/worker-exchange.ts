@@ -5,14 +5,17 @@ import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { answerHeaders, isEncoded } from './headers.ts'
 
-/** Where the answer goes. `write` answers false when the caller is slow; `onDrain` and `onLeave` are set once, before. */
+/** Where the answer goes. `write` answers false when the caller is slow. */
 export type AnswerSink = {
   start: (status: number, headers: string[]) => void
   write: (chunk: Buffer) => boolean
   end: () => void
   /** Breaks the connection, so that a short body never looks whole. */
   abort: () => void
+  /** Each attempt listens anew; ended attempts ignore what they hear. */
   watch: (onDrain: () => void, onLeave: () => void) => void
+  /** The caller is gone already: nothing may be done for it any more. */
+  hasLeft: () => boolean
 }
 
 /**
@@ -32,6 +35,7 @@ const FAULT_BODY_BYTES = 16 * 1024
 
 export class WorkerExchange implements Dispatcher.DispatchHandler {
   readonly #sink: AnswerSink
+  readonly #workerId: string
   readonly #limits: ExchangeLimits
   readonly #declaredErrors: ReadonlySet<string>
   readonly #settle: (result: ExchangeResult) => void
@@ -41,17 +45,21 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   #sent = false
   #started = false
   #settled = false
+  /** The caller does not read as fast as the worker sends. */
+  #held = false
   /** Body of a 3xx or 5xx answer, read only for the worker's own error code. */
   #fault: Buffer[] | undefined
   #faultBytes = 0
 
   constructor(
     sink: AnswerSink,
+    workerId: string,
     limits: ExchangeLimits,
     declaredErrors: ReadonlySet<string>,
     settle: (result: ExchangeResult) => void,
   ) {
     this.#sink = sink
+    this.#workerId = workerId
     this.#limits = limits
     this.#declaredErrors = declaredErrors
     this.#settle = settle
@@ -72,25 +80,31 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (status < 200 || this.#settled) return
-    clearTimeout(this.#timer)
     this.#status = status
-    this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
     if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
     else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
     else {
+      // Until here the first-byte deadline holds: a fault's body is no byte for the caller.
+      clearTimeout(this.#timer)
+      this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
       this.#started = true
-      this.#sink.start(status, answerHeaders(headers))
+      this.#sink.start(status, answerHeaders(headers, this.#workerId))
     }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#settled) return
-    this.#timer.refresh()
     if (this.#fault !== undefined) {
       this.#faultBytes += chunk.length
       if (this.#faultBytes <= FAULT_BODY_BYTES) this.#fault.push(chunk)
       else this.#fail('worker_failed', `the worker answered ${this.#status}`)
-    } else if (!this.#sink.write(chunk)) controller.pause()
+      return
+    }
+    this.#timer.refresh()
+    if (!this.#sink.write(chunk)) {
+      this.#held = true
+      controller.pause()
+    }
   }
 
   onResponseEnd(): void {
@@ -113,6 +127,11 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: unknown, cause: Error): void {
     if (this.#settled) return
+    // The caller's own body ended the attempt: not the worker's fault.
+    if (cause instanceof AppError && cause.code === 'request_timeout') {
+      this.#fail('caller_left', cause.message, cause)
+      return
+    }
     // Broken after the request left and before an answer: nobody knows whether the work was done.
     const unknown = this.#sent && this.#status === 0
     const reason = this.#sent ? 'the connection to the worker broke' : 'the worker could not be reached'
@@ -120,11 +139,13 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   }
 
   readonly #onTimeout = (): void => {
-    this.#fail('timeout', this.#started ? 'the worker stopped sending' : 'the worker did not answer in time')
+    if (this.#held) this.#fail('caller_left', 'the caller stopped reading')
+    else this.#fail('timeout', this.#started ? 'the worker stopped sending' : 'the worker did not answer in time')
   }
 
   readonly #onDrain = (): void => {
     if (this.#settled) return
+    this.#held = false
     this.#timer.refresh()
     this.#controller?.resume()
   }
@@ -135,7 +156,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   #fail(outcome: Outcome, reason: string, cause?: Error): void {
     if (this.#settled) return
-    const error = new AppError(outcome === 'timeout' ? 'worker_timeout' : 'worker_failed', reason, { cause })
+    const error = errorOf(outcome, reason, cause)
     const status = this.#started ? this.#status : error.kind.status
     this.#finish({ outcome, status, sent: this.#sent, error: this.#started ? undefined : error })
     this.#controller?.abort(error)
@@ -147,6 +168,11 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     this.#settle(result)
   }
+}
+
+function errorOf(outcome: Outcome, reason: string, cause: Error | undefined): AppError {
+  if (cause instanceof AppError && cause.code === 'request_timeout') return cause
+  return new AppError(outcome === 'timeout' ? 'worker_timeout' : 'worker_failed', reason, { cause })
 }
 
 /** The worker's own error code, if its body names one that the capability declared. */

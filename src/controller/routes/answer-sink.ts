@@ -10,6 +10,8 @@ export function createAnswerSink(reply: FastifyReply, ids: { decisionId: string;
   return {
     start(status, headers) {
       reply.hijack()
+      // The rest of an unread upload would stand in the way of the next request.
+      if (!reply.request.raw.complete) raw.shouldKeepAlive = false
       headers.push(HEADERS.decisionId, ids.decisionId, HEADERS.traceId, ids.traceId)
       raw.writeHead(status, headers)
       // A body that is there already goes out with the headers; a stream that has yet to begin must not hold them back.
@@ -26,6 +28,7 @@ export function createAnswerSink(reply: FastifyReply, ids: { decisionId: string;
       raw.end()
     },
     abort: () => raw.destroy(),
+    hasLeft: () => raw.destroyed || raw.closed,
     watch(onDrain, onLeave) {
       raw.on('drain', onDrain)
       raw.once('close', () => {

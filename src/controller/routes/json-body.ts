@@ -1,4 +1,4 @@
-// The one body parser of the JSON routes: bounded in bytes, time and depth; strict UTF-8; no name twice; bytes kept.
+// The one body parser of the JSON routes: bounded in bytes, time and depth; strict UTF-8; no name twice at the top; bytes kept.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
@@ -7,6 +7,8 @@ import { jsonMembers, JsonShapeError } from '../../core/json-members.ts'
 
 export const MAX_JSON_DEPTH = 32
 const BODY_TIMEOUT_MS = 10_000
+/** JSON.parse of Fastify drops it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 const sources = new WeakMap<object, Map<string, Buffer>>()
 
@@ -21,6 +23,9 @@ export function acceptJsonOnly(app: FastifyInstance, limitBytes: number): void {
         throw new AppError('unsupported_media_type', 'compressed bodies are not accepted')
       }
       const bytes = await readBody(payload, limitBytes)
+      if (bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) {
+        throw new AppError('request_invalid', 'the body starts with a byte order mark')
+      }
       if (!isUtf8(bytes)) throw new AppError('request_invalid', 'the body is not valid UTF-8')
       const body = await new Promise<unknown>((resolve, reject) => {
         void parse(request as never, bytes.toString('utf8'), (error, parsed) => {
@@ -51,33 +56,43 @@ function membersOf(bytes: Buffer): Map<string, Buffer> {
 
 function readBody(stream: IncomingMessage, limitBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const tooLarge = new AppError('payload_too_large', `the body is larger than ${limitBytes} bytes`)
     if (Number(stream.headers['content-length'] ?? 0) > limitBytes) {
-      reject(tooLarge)
+      reject(tooLarge(limitBytes))
       return
     }
     const chunks: Buffer[] = []
     let size = 0
-    const fail = (error: AppError): void => {
+    const timer = setTimeout(onTimeout, BODY_TIMEOUT_MS)
+    stream.on('data', onData).once('end', onEnd).once('close', onClose)
+
+    function settle(): void {
       clearTimeout(timer)
-      stream.off('data', onData)
+      stream.off('data', onData).off('end', onEnd).off('close', onClose)
+    }
+    function fail(error: AppError): void {
+      settle()
       stream.resume()
       reject(error)
     }
-    const timer = setTimeout(
-      () => fail(new AppError('request_timeout', 'the body did not arrive within 10 s')),
-      BODY_TIMEOUT_MS,
-    )
-    const onData = (chunk: Buffer): void => {
+    function onData(chunk: Buffer): void {
       size += chunk.length
-      if (size > limitBytes) fail(tooLarge)
+      if (size > limitBytes) fail(tooLarge(limitBytes))
       else chunks.push(chunk)
     }
-    stream.on('data', onData)
-    stream.once('end', () => {
-      clearTimeout(timer)
+    function onEnd(): void {
+      settle()
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
-    })
-    stream.once('close', () => fail(new AppError('request_invalid', 'the body was not sent whole')))
+    }
+    function onClose(): void {
+      fail(new AppError('request_invalid', 'the body was not sent whole'))
+    }
+    function onTimeout(): void {
+      fail(new AppError('request_timeout', 'the body did not arrive within 10 s'))
+    }
   })
+}
+
+/** Made only when it is thrown: an error costs its stack trace, several times what reading a body does. */
+function tooLarge(limitBytes: number): AppError {
+  return new AppError('payload_too_large', `the body is larger than ${limitBytes} bytes`)
 }

@@ -6,20 +6,25 @@ const BODY_IDLE_MS = 30_000
 
 /**
  * The caller's body as an iterable that undici can send. An iterable and not the stream itself: undici destroys a stream
- * when an attempt fails, and with it the connection that the caller waits on.
- * @throws {AppError} `request_timeout` (into the sending) when nothing arrives for 30 s.
+ * when an attempt fails, and with it the connection that the caller waits on. Only the caller is timed: while the worker
+ * is slow to take a part, nothing is asked of the stream.
+ * @throws {AppError} `request_timeout`, which ends the attempt, when the caller sends nothing for `idleMs`.
  */
-export async function* rawBody(stream: IncomingMessage): AsyncGenerator<Uint8Array> {
-  const idle = setTimeout(() => {
-    stream.destroy(new AppError('request_timeout', 'the body stopped arriving'))
-  }, BODY_IDLE_MS)
+export async function* rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): AsyncGenerator<Uint8Array> {
+  const parts = stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Uint8Array>
+  for (;;) {
+    const part = await withinIdle(parts.next(), idleMs)
+    if (part.done === true) return
+    yield part.value
+  }
+}
+
+async function withinIdle<T>(next: Promise<T>, idleMs: number): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new AppError('request_timeout', 'the body stopped arriving')), idleMs)
   try {
-    for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-      idle.refresh()
-      yield chunk
-      idle.refresh()
-    }
+    return await Promise.race([next, late])
   } finally {
-    clearTimeout(idle)
+    clearTimeout(timer)
   }
 }

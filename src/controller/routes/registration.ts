@@ -45,9 +45,14 @@ export const registrationRoutes: FastifyPluginCallbackTypebox<RegistrationRoutes
 
 function askedBy(request: FastifyRequest): Asked {
   const { arrival, peer, id: decisionId } = request
-  arrival.decided = true
   arrival.span.setAttribute('crank.requester', peer.spiffeId)
-  return { decisionId, caller: peer.spiffeId, span: arrival.span, trace: arrival.trace }
+  return {
+    decisionId,
+    caller: peer.spiffeId,
+    span: arrival.span,
+    trace: arrival.trace,
+    onRecorded: () => (arrival.decided = true),
+  }
 }
 
 /** The lease belongs to (SPIFFE ID, worker_id): the first comes from the certificate, never from the body. */

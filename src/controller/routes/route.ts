@@ -85,7 +85,6 @@ function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: s
   const { arrival, id: decisionId, peer } = request
   const capability = makeCapability(named.verb, named.capability)
   arrival.capability = capability
-  arrival.decided = true
   arrival.span.setAttributes({ 'crank.requester': peer.spiffeId, 'crank.capability': capability })
   const tracestate = request.headers[HEADERS.tracestate]
   return {
@@ -93,6 +92,7 @@ function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: s
     caller: peer.spiffeId,
     span: arrival.span,
     trace: arrival.trace,
+    onRecorded: () => (arrival.decided = true),
     verb: named.verb,
     name: named.capability,
     capability,

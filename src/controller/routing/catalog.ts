@@ -15,6 +15,7 @@ export function describeWorkers(
     state: worker.state,
     capabilities: [...worker.capabilities].map(([capability, { version }]) => ({ capability, version })),
     in_flight: worker.inFlight,
+    ...(worker.load === undefined ? {} : { load: worker.load }),
     registered_at: worker.registeredAt,
     last_heartbeat_at: new Date(clock(worker.lastSeenMs)).toISOString(),
     ...(options.withUrls ? { worker_url: worker.origin } : {}),

@@ -8,7 +8,7 @@ import type { AskAnswer } from '../../core/policy-ask.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { createLightTracer } from '../../platform/light-tracer.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing.ts'
-import type { Asked, Verdict } from '../call.ts'
+import type { Asker, Verdict } from '../call.ts'
 import { createJudge, policyInput, type JudgeDeps } from './judge.ts'
 
 /** `atNs`: Unix nanoseconds; now if undefined. */
@@ -36,7 +36,7 @@ export function createAsk({ now, ...deps }: AskDeps): AskPolicy {
   const ask = async ({ spiffeId, capability, atNs }: PolicyQuestion): Promise<AskAnswer> => {
     const parent = { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
     const span = startSpan(tracer, 'policy.ask', SpanKind.INTERNAL, parent)
-    const asked: Asked = { decisionId: uuidv7(now()), caller: spiffeId, span, trace: traceContextOf(span) }
+    const asked: Asker = { decisionId: uuidv7(now()), caller: spiffeId, span, trace: traceContextOf(span) }
     const input = policyInput(asked, { ...splitCapability(capability), priority: 'normal' }, now())
     return toAnswer(await judge('capability_access', asked, atNs === undefined ? input : inputAt(input, atNs)))
   }

@@ -3,6 +3,7 @@ import { SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api'
 import type { Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
+import type { Outcome } from '../../core/outcome.ts'
 import { formatTraceparent } from '../../core/trace-context.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
@@ -22,6 +23,7 @@ export type ForwardDeps = {
 }
 
 const MAX_ATTEMPTS = 3
+const MAX_IN_FLIGHT_PER_WORKER = 512
 const ANSWER_IDLE_MS = 60_000
 const NO_ERRORS: ReadonlySet<string> = new Set()
 
@@ -32,7 +34,7 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
     const tried = new Set<WorkerInstance>()
     let last: ExchangeResult | undefined
     let worker: WorkerInstance | undefined
-    while (tried.size < MAX_ATTEMPTS) {
+    while (tried.size < MAX_ATTEMPTS && !call.sink.hasLeft()) {
       const next = selectWorker(deps, call, tried)
       if (next === undefined) break
       worker = next
@@ -40,7 +42,7 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
       last = await callWorker(deps, call, worker, start)
       if (last.sent || last.outcome !== 'worker_failed') break
     }
-    const { outcome, status, error } = last ?? nobody(deps.isKnown(call.capability))
+    const { outcome, status, error } = last ?? notSent(deps, call)
     const durationMs = deps.monotonic() - start
     return { outcome, status, error, workerId: worker?.workerId ?? null, attempts: tried.size, durationMs }
   }
@@ -53,7 +55,9 @@ function selectWorker(
 ): WorkerInstance | undefined {
   const span = startSpan(tracer, 'worker.select', SpanKind.INTERNAL, call.span)
   const candidates = providers(call.capability)
-  const worker = pickProvider(candidates, random, tried)
+  const picked = pickProvider(candidates, random, tried)
+  // The less busy of two is at its limit: waiting in line would only hold the caller's body in memory.
+  const worker = picked !== undefined && picked.inFlight < MAX_IN_FLIGHT_PER_WORKER ? picked : undefined
   span.setAttribute('crank.candidates', candidates.length)
   if (worker !== undefined) span.setAttribute('crank.worker_id', worker.workerId)
   span.end()
@@ -69,21 +73,14 @@ async function callWorker(
   const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
   worker.inFlight += 1
   const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - start)))
-  const headers = requestHeaders({
-    ...call,
-    timeoutMs: firstByteMs,
-    traceparent: formatTraceparent(traceContextOf(span)),
-  })
+  const traceparent = formatTraceparent(traceContextOf(span))
+  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent })
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = declaredErrors(worker, call.capability)
   try {
     const result = await new Promise<ExchangeResult>((settle) => {
-      const exchange = new WorkerExchange(
-        answerThrough(call, worker),
-        { firstByteMs, idleMs: ANSWER_IDLE_MS },
-        declared,
-        settle,
-      )
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS }
+      const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settle)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
     })
     span.setAttributes({ 'crank.worker_id': worker.workerId, 'http.response.status_code': result.status })
@@ -95,22 +92,19 @@ async function callWorker(
   }
 }
 
-/** The caller's sink, with the worker named in the answer. */
-function answerThrough({ sink }: RouteCall, worker: WorkerInstance): RouteCall['sink'] {
-  return {
-    ...sink,
-    start: (status, headers) => {
-      headers.push('x-worker-id', worker.workerId)
-      sink.start(status, headers)
-    },
-  }
-}
-
 function declaredErrors(worker: WorkerInstance, capability: Capability): ReadonlySet<string> {
   return worker.declaredErrors.get(capability) ?? NO_ERRORS
 }
 
-function nobody(known: boolean): Pick<RouteOutcome, 'outcome' | 'status' | 'error'> {
-  const error = new AppError(known ? 'no_worker_available' : 'capability_unknown')
-  return { outcome: 'worker_failed', status: error.kind.status, error }
+type NotSent = Pick<RouteOutcome, 'outcome' | 'status' | 'error'>
+
+/** Why no worker was called: the caller had left, all are at their limit, or there is none. */
+function notSent({ isKnown, providers }: ForwardDeps, { sink, capability }: RouteCall): NotSent {
+  if (sink.hasLeft()) return ended('caller_left', new AppError('worker_failed', 'the caller left'))
+  if (providers(capability).length > 0) return ended('worker_failed', new AppError('overloaded'))
+  return ended('worker_failed', new AppError(isKnown(capability) ? 'no_worker_available' : 'capability_unknown'))
+}
+
+function ended(outcome: Outcome, error: AppError): NotSent {
+  return { outcome, status: error.kind.status, error }
 }

@@ -1,10 +1,11 @@
 // Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a decision.
 import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api'
-import type { Decide, PolicyInput, Priority, Question } from '../../core/decision.ts'
+import type { Decide, Decision, PolicyInput, Priority, Question } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
+import { isoTime } from '../../core/iso-time.ts'
 import { trustDomainOf } from '../../core/spiffe-id.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing.ts'
-import type { Asked, Ruling, Verdict } from '../call.ts'
+import type { Asker, Ruling, Verdict } from '../call.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 
 export type JudgeDeps = {
@@ -21,7 +22,7 @@ export type Action = { readonly verb: string; readonly name: string; readonly pr
 /** Asks one question of the policy for one request. Never rejects. */
 export type Judge = <Input extends PolicyInput>(
   question: Question,
-  asked: Asked,
+  asked: Asker,
   input: Input,
 ) => Promise<Verdict<Input>>
 
@@ -38,12 +39,7 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
     try {
       const decision = await policy.decide(question, input, traceContextOf(span))
       const ruling = rulingOf(question, decision, () => own.isBlocked(input))
-      const reason = decision.reasons[0]?.code
-      span.setAttributes({
-        ...attributesOf(ruling, asked, policy),
-        'policy.mode': decision.mode,
-        ...(reason === undefined ? {} : { 'policy.reason': reason }),
-      })
+      if (span.isRecording()) span.setAttributes(decidedAttributes(ruling, decision, asked, policy))
       if (ruling === 'would_deny') markShadowed(asked, ruling)
       return { ...facts(), revision: decision.revision ?? policy.revision(), ruling, decision }
     } catch (cause: unknown) {
@@ -65,7 +61,7 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
 
 /** The question about one call or registration, at one instant of the wall clock. */
 export function policyInput(
-  { caller, decisionId }: Pick<Asked, 'caller' | 'decisionId'>,
+  { caller, decisionId }: Pick<Asker, 'caller' | 'decisionId'>,
   action: Action,
   nowMs: number,
 ): PolicyInput {
@@ -73,7 +69,7 @@ export function policyInput(
     identity: { spiffe_id: caller, trust_domain: trustDomainOf(caller) },
     action: { verb: action.verb, capability: action.name },
     context: {
-      timestamp: new Date(nowMs).toISOString(),
+      timestamp: isoTime(nowMs),
       now_ns: `${nowMs}000000`,
       source: 'controller',
       decision_id: decisionId,
@@ -83,11 +79,20 @@ export function policyInput(
 }
 
 /** On the request's own span: a call that only shadow mode let through looks like any other there. */
-function markShadowed({ span }: Asked, ruling: 'would_deny' | 'unevaluated'): void {
+function markShadowed({ span }: Asker, ruling: 'would_deny' | 'unevaluated'): void {
   span.setAttributes({ 'policy.decision': ruling, 'policy.mode': 'shadow' })
 }
 
-function attributesOf(decision: Ruling, { decisionId }: Asked, policy: JudgeDeps['policy']): Attributes {
+function decidedAttributes(ruling: Ruling, decision: Decision, asked: Asker, policy: JudgeDeps['policy']): Attributes {
+  const reason = decision.reasons[0]?.code
+  return {
+    ...attributesOf(ruling, asked, policy),
+    'policy.mode': decision.mode,
+    ...(reason === undefined ? {} : { 'policy.reason': reason }),
+  }
+}
+
+function attributesOf(decision: Ruling, { decisionId }: Asker, policy: JudgeDeps['policy']): Attributes {
   return {
     'policy.decision': decision,
     'policy.engine': policy.engine,

@@ -1,4 +1,5 @@
-// Refusals before a decision: strangers and malformed requests. Counted, and recorded within a budget of their own.
+// Refusals before a decision: strangers and malformed requests. Counted, and recorded within budgets of their own: one for
+// strangers, who cost nothing to make, and one for verified peers.
 import type { FastifyRequest } from 'fastify'
 import { isIdentityError, type AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -8,29 +9,32 @@ import { peerOf } from '../identity/gate.ts'
 import type { Metrics } from '../metrics.ts'
 
 export type RefusalDeps = {
-  readonly budget: RefusalBudget
+  readonly strangers: RefusalBudget
+  readonly peers: RefusalBudget
   readonly metrics: Metrics
   readonly log: Logger
   readonly now: () => number
 }
 
 /** Records a refusal that no step of the pipeline has recorded. Never rejects: the peer is refused whatever comes of it. */
-export function createRefusalRecorder({ budget, metrics, log, now }: RefusalDeps) {
+export function createRefusalRecorder({ strangers, peers, metrics, log, now }: RefusalDeps) {
   return (request: FastifyRequest, error: AppError): void => {
-    const ids = { atMs: now(), decisionId: request.id, traceId: request.arrival.trace.traceId }
-    if (error.code === 'internal_error') {
-      log.error({ event: 'internal_error', decision_id: request.id, err: error.cause ?? error }, 'internal error')
+    const { code, message: reason } = error
+    const traceId = request.arrival.trace.traceId
+    const ids = { atMs: now(), decisionId: request.id, traceId }
+    const fields = { error: code, decision_id: request.id, trace_id: traceId }
+    if (code === 'internal_error') {
+      log.error({ event: 'internal_error', ...fields, err: error.cause ?? error }, 'internal error')
     }
-    if (isIdentityError(error.code)) {
-      metrics.identityRefused(error.code)
-      budget.record(identityRefused({ ...ids, error: error.code, remoteAddress: request.ip }))
-      log.warn(
-        { event: 'identity_refused', code: error.code, remote_address: request.ip, decision_id: request.id },
-        'identity refused',
-      )
+    if (isIdentityError(code)) {
+      metrics.identityRefused(code)
+      const remoteAddress = request.ip
+      if (!strangers.record(identityRefused({ ...ids, error: code, remoteAddress }))) return
+      log.warn({ event: 'identity_refused', ...fields, remote_address: remoteAddress }, 'identity refused')
     } else {
       const requester = peerOf(request)?.spiffeId ?? null
-      budget.record(requestRefused({ ...ids, requester, error: error.code, reason: error.message }))
+      if (!peers.record(requestRefused({ ...ids, requester, error: code, reason }))) return
+      log.info({ event: 'request_refused', ...fields, requester, reason }, 'request refused')
     }
   }
 }

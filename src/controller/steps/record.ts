@@ -36,13 +36,14 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         },
         auditedVerdict(verdict),
       )
+      await append(event)
+      call.onRecorded()
       metrics.decided({
         capability: call.capability,
         decision: event.decision,
         seconds: verdict.evaluationMs / 1000,
         trace: call.trace,
       })
-      await append(event)
       const exception = verdict.ruling === 'allow' ? verdict.decision.exception : null
       if (exception !== null) onExceptionUsed?.(exception)
       logVerdict(log, call, verdict)
@@ -73,8 +74,9 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         { ...evaluationOf(asked, verdict), input: verdict.input },
         auditedVerdict(verdict),
       )
-      metrics.registrationDecided(event.decision)
       await append(event)
+      asked.onRecorded()
+      metrics.registrationDecided(event.decision)
       const { worker_id } = event
       const fields = { requester: asked.caller, worker_id, reason: reasonOf(verdict), decision_id: asked.decisionId }
       if (event.decision === 'allow')
@@ -125,7 +127,7 @@ function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
       return
     }
     case 'error': {
-      log.error({ event: 'policy_trouble', ...fields, error: verdict.error.code }, 'no decision, refused')
+      log.error({ event: 'capability_access_undecided', ...fields, error: verdict.error.code }, 'no decision, refused')
       return
     }
     case 'unevaluated': {

@@ -71,6 +71,18 @@ function follow(file: string, filter: AuditFilter = {}, last?: number): AuditRec
   return seen
 }
 
+test('following from zero gives only the new ones', async () => {
+  const file = await written(outcome('d-1'), outcome('d-2'))
+  const seen = follow(file, {}, 0)
+  const audit = await openLog(file)
+  onTestFinished(() => audit.close())
+  await until(async () => {
+    await audit.append(outcome('d-new'))
+    return seen.length > 0
+  })
+  expect(new Set(marks(seen))).toEqual(new Set(['d-new']))
+})
+
 test('following gives the last records and then the new ones', async () => {
   const file = await written(outcome('d-1'), outcome('d-2'), outcome('d-3'))
   const seen = follow(file, {}, 2)

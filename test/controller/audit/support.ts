@@ -9,6 +9,7 @@ import { identityRefused, routeOutcome, type RouteOutcomeEvent } from '../../../
 import { openAuditLog, type AuditLogOptions } from '../../../src/controller/audit/writer.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import { until as waitUntil } from '../../fixtures/until.ts'
 
 export const SILENT = pino({ level: 'silent' })
 
@@ -56,12 +57,8 @@ export function recordsOf(file: string): Record<string, unknown>[] {
 }
 
 /** Fails after ten seconds: the condition is expected long before. */
-export async function until(condition: () => boolean): Promise<void> {
-  const end = performance.now() + 10_000
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`never came true: ${condition.toString()}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
+export function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  return waitUntil(condition.toString(), condition)
 }
 
 export type Child = { process: ChildProcess; pid: number; lines: string[]; exited: Promise<void> }

@@ -1,0 +1,148 @@
+// `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes what follows. Import it only after
+// requireTypescript().
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
+import { CliError, EXIT, type ExitCode } from '../exit.ts'
+import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
+import { analyse } from './analysis.ts'
+import { compare, differencesOf, formatDifference, update, type Comparison, type Difference } from './compare.ts'
+import { EMPTY_MANIFEST, formatManifest, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
+import { formatFault, type Fault } from './fault.ts'
+import { diffLines, toJson } from './report.ts'
+import { loadSources, type Sources } from './sources.ts'
+
+export type ManifestOptions = {
+  /** Folder (or file) of the sources. */
+  workers: string
+  /** Default: data/worker_manifests.json of CRANK_POLICY_DIR. */
+  manifest?: string | undefined
+  trustDomain?: string | undefined
+  output: Format
+}
+export type GenerateOptions = ManifestOptions & { owner: string; dryRun?: true | undefined }
+
+/** What a look at code and manifest gives. With faults, nothing can be said about differences. */
+export type Inspection = {
+  readonly path: string
+  readonly file: ManifestFile
+  readonly comparison: Comparison
+  readonly differences: readonly Difference[]
+  readonly faults: readonly Fault[]
+}
+
+/** Writes the manifest; with faults, or with --dry-run, nothing. Exit 1 for faults. */
+export async function generateManifest(options: GenerateOptions, now: () => number): Promise<ExitCode> {
+  const inspection = await inspect(options)
+  const { path, file, comparison, faults } = inspection
+  const deployedAt = `${new Date(now()).toISOString().slice(0, 19)}Z`
+  const text = formatManifest(file, update(comparison, { owner: options.owner, deployedAt }))
+  const changed = faults.length === 0 && text !== file.text
+  const written = changed && options.dryRun !== true
+  if (written) await replaceFile(path, text)
+  return report(options, inspection, { changed, written }, () => {
+    printDiff(inspection)
+    const wrote = written ? 'written' : 'not written (--dry-run)'
+    say(changed ? `${path}: ${wrote}` : `${path} is up to date`)
+  })
+}
+
+/** Names each difference between code and manifest. Exit 1 for any, and for faults. */
+export async function verifyManifest(options: ManifestOptions): Promise<ExitCode> {
+  const inspection = await inspect(options)
+  const { faults, differences, comparison } = inspection
+  const ok = faults.length === 0 && differences.length === 0
+  const exit = report(options, inspection, { ok }, () => {
+    for (const line of linesOf(inspection)) writeLine(line)
+    for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId}`)
+    if (!ok) say('mend the code, or write the manifest anew: crank manifest generate')
+    else say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
+  })
+  return ok ? exit : EXIT.negative
+}
+
+/** Shows what `generate` would change, as lines with + and -. Exit 1 for faults only. */
+export async function diffManifest(options: ManifestOptions): Promise<ExitCode> {
+  const inspection = await inspect(options)
+  return report(options, inspection, {}, () => {
+    printDiff(inspection)
+    if (inspection.differences.length === 0) say('code and manifest agree')
+  })
+}
+
+function report(options: ManifestOptions, inspection: Inspection, result: object, print: () => void): ExitCode {
+  const { faults } = inspection
+  if (options.output === 'json') writeJson({ ...result, ...toJson(inspection) })
+  else if (faults.length === 0) print()
+  else {
+    for (const line of linesOf(inspection)) say(line)
+    say('what the text does not tell is not guessed: write it as a constant')
+  }
+  return faults.length === 0 ? EXIT.ok : EXIT.negative
+}
+
+/** What is wrong, a line each: the faults, else the differences. */
+export function linesOf({ faults, differences }: Inspection): string[] {
+  return faults.length > 0 ? faults.map(formatFault) : differences.map(formatDifference)
+}
+
+/** @throws {CliError} when sources or manifest cannot be read */
+export async function inspect(options: Omit<ManifestOptions, 'output'>): Promise<Inspection> {
+  const path = options.manifest ?? join(process.env['CRANK_POLICY_DIR'] ?? 'policies', 'data/worker_manifests.json')
+  const trustDomain = readTrustDomain(options.trustDomain ?? process.env['CRANK_TRUST_DOMAIN'] ?? 'crank.local')
+  const { workers, faults } = analyse(await readSources(options.workers))
+  if (workers.length === 0 && faults.length === 0) {
+    throw new CliError(EXIT.usage, `${options.workers}: no source calls defineWorker`)
+  }
+  try {
+    const file = parseManifest(await readManifest(path))
+    // With faults the workers are not whole, so there is nothing to compare.
+    const comparison = faults.length === 0 ? compare(file, workers, trustDomain) : { pairs: [], codeElsewhere: [] }
+    return { path, file, comparison, faults, differences: comparison.pairs.flatMap(differencesOf) }
+  } catch (cause: unknown) {
+    if (cause instanceof ManifestError) throw new CliError(EXIT.usage, `${path}: ${cause.message}`, { cause })
+    throw cause
+  }
+}
+
+function readTrustDomain(text: string): TrustDomain {
+  try {
+    return parseTrustDomain(text)
+  } catch (cause: unknown) {
+    if (cause instanceof SpiffeIdError) throw new CliError(EXIT.usage, `trust domain "${text}": ${cause.message}`)
+    throw cause
+  }
+}
+
+async function readSources(path: string): Promise<Sources> {
+  return loadSources(path).catch((cause: unknown) => {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new CliError(EXIT.usage, `the sources of the workers cannot be read: ${message}`, { cause })
+  })
+}
+
+// No file yet is a manifest without workers: `generate` makes it.
+async function readManifest(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_MANIFEST
+    throw new CliError(EXIT.usage, `the manifest cannot be read: ${String(cause)}`, { cause })
+  })
+}
+
+// In one step: a controller that watches the file must never see half of it.
+async function replaceFile(path: string, text: string): Promise<void> {
+  const draft = `${path}.${process.pid}.tmp`
+  try {
+    await writeFile(draft, text)
+    await rename(draft, path)
+  } catch (cause: unknown) {
+    throw new CliError(EXIT.usage, `the manifest cannot be written: ${String(cause)}`, { cause })
+  }
+}
+
+function printDiff(inspection: Inspection): void {
+  for (const line of diffLines(inspection.comparison)) {
+    const colour = line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'bold'
+    writeLine(paint(colour, line))
+  }
+}

@@ -1,0 +1,48 @@
+// The commands of a document: its fenced blocks marked `sh`, by heading, split into single commands.
+import { execFile } from 'node:child_process'
+
+/** `back`: the block undoes what the one before it did. */
+export type Block = { readonly heading: string; readonly back: boolean; readonly commands: readonly Command[] }
+/** `exit`: the code that the document says it ends with. */
+export type Command = { readonly text: string; readonly exit: number }
+export type Ran = { readonly text: string; readonly exit: number; readonly stdout: string; readonly stderr: string }
+
+const HEADING_OR_BLOCK = /^#{2,} (?<heading>.+)$|^```(?<info>[^\n]*)\n(?<code>[\s\S]*?)^```$/gm
+const HEREDOC = /<<'(\w+)'$/
+const EXIT = /# exit (\d)$/
+
+/** Every block marked `sh` or `sh back`, in the order of the document. */
+export function guideBlocks(markdown: string): Block[] {
+  const blocks: Block[] = []
+  let heading = ''
+  for (const { groups = {} } of markdown.matchAll(HEADING_OR_BLOCK)) {
+    if (groups['heading'] !== undefined) heading = groups['heading']
+    const info = groups['info']
+    if (info === 'sh' || info === 'sh back') {
+      blocks.push({ heading, back: info === 'sh back', commands: commandsOf(groups['code'] ?? '') })
+    }
+  }
+  return blocks
+}
+
+/** Runs one command in `cwd` with nothing in its environment but `env`. */
+export function runCommand({ text }: Command, cwd: string, env: NodeJS.ProcessEnv): Promise<Ran> {
+  return new Promise((resolve) => {
+    const child = execFile('/bin/sh', ['-c', text], { cwd, env }, (_error, stdout, stderr) => {
+      resolve({ text, exit: child.exitCode ?? -1, stdout, stderr })
+    })
+  })
+}
+
+/** A command is a line, with its here-document and without an empty line or a comment. */
+function commandsOf(code: string): Command[] {
+  const commands: Command[] = []
+  const lines = code.split('\n')
+  for (let line = lines.shift(); line !== undefined; line = lines.shift()) {
+    const end = HEREDOC.exec(line)?.[1]
+    const document = end === undefined ? [] : lines.splice(0, lines.indexOf(end) + 1)
+    const text = [line, ...document].join('\n')
+    if (line !== '' && !line.startsWith('#')) commands.push({ text, exit: Number(EXIT.exec(line)?.[1] ?? 0) })
+  }
+  return commands
+}

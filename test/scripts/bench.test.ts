@@ -1,0 +1,118 @@
+// The bench works, from certificates to JSON. Nothing here looks at a time: what is fast is for people to read.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { holdAgainstBudgets } from '../../scripts/bench/budgets.ts'
+import type { LoadResult } from '../../scripts/bench/jobs.ts'
+import type { RouteRow } from '../../scripts/bench/measure.ts'
+import { parseOptions } from '../../scripts/bench/options.ts'
+import { tables, type Report } from '../../scripts/bench/report.ts'
+import type { RowName } from '../../scripts/bench/rows.ts'
+import { latencyOf, median } from '../../scripts/bench/statistics.ts'
+import { until } from '../fixtures/until.ts'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+const LIMIT_MS = 240_000
+
+/** Starts `bench` and gives its output as it grows; its folders are those below `.crank` that were not there before. */
+function startBench(...args: string[]) {
+  const folders = () => readdirSync(join(ROOT, '.crank')).filter((name) => name.startsWith('bench-'))
+  const child = spawn(process.execPath, [join(ROOT, 'scripts/bench.ts'), ...args], { cwd: ROOT, stdio: 'pipe' })
+  const out = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (out.stderr += text))
+  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  return { child, out, ended, folders }
+}
+
+test(
+  'a quick run loads every row asked for and prints one JSON object',
+  async () => {
+    const { out, ended } = startBench('--quick', '--json', '--only', 'policy,forward,traced,sidecar')
+    expect(await ended, out.stderr).toEqual([0, null])
+    const report = JSON.parse(out.stdout) as Report
+    expect(report).toMatchObject({ quick: true, rounds: 1, machine: { node: process.version } })
+    expect(report.policy.map(({ engine, concurrency }) => [engine, concurrency])).toEqual([
+      ['embedded', 1],
+      ['sidecar', 1],
+      ['sidecar', 8],
+    ])
+    expect(report.routes.map(({ name }) => name)).toEqual(['forward', 'traced', 'sidecar'])
+    for (const { rounds } of report.routes) {
+      expect(rounds).toEqual([
+        { closed: expect.objectContaining({ failed: 0 }), open: expect.objectContaining({ failed: 0 }) },
+      ])
+    }
+    const cpuOf = (name: RowName) =>
+      Object.keys(report.routes.find((row) => row.name === name)!.rounds[0]!.closed.cpuUs)
+    expect(cpuOf('traced')).toEqual(['controller', 'worker', 'generator', 'collector'])
+    expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
+    expect(
+      report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
+    ).toHaveLength(6)
+    expect(tables(report)).toContain('Budgets (design section 8)')
+  },
+  LIMIT_MS,
+)
+
+test(
+  'Ctrl-C ends a run with everything it has started',
+  async () => {
+    const before = startBench('--help')
+    await before.ended
+    const there = before.folders()
+    const { child, out, ended, folders } = startBench('--only', 'forward')
+    const own = () => folders().filter((name) => !there.includes(name))
+    await until('the bench has started', () => own().length > 0)
+    child.kill('SIGINT')
+    expect(await ended, out.stderr).toEqual([1, null])
+    expect(own()).toEqual([])
+    expect(out.stdout).toBe('')
+  },
+  LIMIT_MS,
+)
+
+describe('figures', () => {
+  test('percentiles are nearest ranks of the sorted values', () => {
+    const values = Float64Array.from({ length: 100 }, (_, at) => 100 - at)
+    expect(latencyOf(values)).toEqual({ p50: 50, p95: 95, p99: 99 })
+  })
+
+  test('a median is the middle one, or the mean of the middle two', () => {
+    expect(median([3, 1, 2])).toBe(2)
+    expect(median([4, 1, 2, 3])).toBe(2.5)
+    expect(median([])).toBeNaN()
+  })
+
+  test('a ratio is taken within each round, and its median held against the budget', () => {
+    const load = (controller: number): LoadResult => ({
+      requests: 1,
+      failed: 0,
+      seconds: 1,
+      cpuUs: { controller },
+      latencyMs: { p50: 1, p95: 1, p99: 1 },
+    })
+    const row = (name: RowName, cpu: number[]): RouteRow => ({
+      name,
+      what: '',
+      rounds: cpu.map((us) => ({ closed: load(us), open: load(us) })),
+    })
+    const budget = (full: number[]) =>
+      holdAgainstBudgets({ policy: [], routes: [row('forward', [10, 100, 10]), row('full', full)] }).find(
+        ({ what }) => what === 'CPU, whole pipeline over forwarding',
+      )
+    expect(budget([14, 140, 40])).toMatchObject({ mark: 'met', measured: 1.4, rounds: [1.4, 1.4, 4] })
+    expect(budget([14, 160, 40])).toMatchObject({ mark: 'missed', measured: 1.6 })
+  })
+})
+
+test('unknown rows and numbers that are none are refused', () => {
+  expect(() => parseOptions(['--only', 'nginx'])).toThrow('must be one of policy, forward')
+  expect(() => parseOptions(['--rounds', '0'])).toThrow('must be a whole number')
+  expect(parseOptions(['--only', 'full,forward', '--rounds', '3'])).toMatchObject({
+    only: ['full', 'forward'],
+    rounds: 3,
+  })
+})
