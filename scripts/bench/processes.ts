@@ -53,8 +53,13 @@ export function createProcesses(dir: string): Processes {
     })
     return child.pid ?? 0
   }
+  // A start that was under way when the run was stopped must not leave a process that nobody waits for.
+  const refuseIfStopping = (): void => {
+    if (stopping) throw new Error('the run is being stopped')
+  }
   return {
     start({ name, file, args, env }) {
+      refuseIfStopping()
       const logFile = join(dir, `${name}.log`)
       const log = openSync(logFile, 'w', 0o600)
       const child = spawn('/bin/sh', ['-c', GUARD, file, ...args], {
@@ -66,6 +71,7 @@ export function createProcesses(dir: string): Processes {
       return { pid: keep(child, name, logFile) }
     },
     async run(script: string, env: NodeJS.ProcessEnv, nodeArgs: readonly string[] = []) {
+      refuseIfStopping()
       const logFile = join(dir, `${script}-${running.length}.log`)
       const log = openSync(logFile, 'w', 0o600)
       const child = fork(join(import.meta.dirname, script), [], {
