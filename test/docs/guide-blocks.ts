@@ -1,5 +1,8 @@
-// The commands of a document: its fenced blocks marked `sh`, by heading, split into single commands.
+// The commands of a document: its fenced blocks marked `sh`, by heading, split into single commands, and run as they stand.
 import { execFile } from 'node:child_process'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { expect } from 'vitest'
 
 /** `back`: the block undoes what the one before it did. */
 export type Block = { readonly heading: string; readonly back: boolean; readonly commands: readonly Command[] }
@@ -7,6 +10,7 @@ export type Block = { readonly heading: string; readonly back: boolean; readonly
 export type Command = { readonly text: string; readonly exit: number }
 export type Ran = { readonly text: string; readonly exit: number; readonly stdout: string; readonly stderr: string }
 
+const CRANK = join(import.meta.dirname, '../../bin/crank.js')
 const HEADING_OR_BLOCK = /^#{2,} (?<heading>.+)$|^```(?<info>[^\n]*)\n(?<code>[\s\S]*?)^```$/gm
 const HEREDOC = /<<'(\w+)'$/
 const EXIT = /# exit (\d)$/
@@ -25,8 +29,31 @@ export function guideBlocks(markdown: string): Block[] {
   return blocks
 }
 
-/** Runs one command in `cwd` with nothing in its environment but `env`. */
-export function runCommand({ text }: Command, cwd: string, env: NodeJS.ProcessEnv): Promise<Ran> {
+/**
+ * Runs commands one after the other in `cwd`, with `crank` on the path and only `env` besides; each has to end as the
+ * document says.
+ */
+export async function runCommands(commands: readonly Command[], cwd: string, env: NodeJS.ProcessEnv): Promise<Ran[]> {
+  const bin = join(cwd, '.bin')
+  await mkdir(bin, { recursive: true })
+  await writeFile(
+    join(bin, 'crank'),
+    `#!/bin/sh
+exec '${process.execPath}' '${CRANK}' "$@"
+`,
+  )
+  await chmod(join(bin, 'crank'), 0o755)
+  const path = [bin, process.env['PATH']].join(delimiter)
+  const ran: Ran[] = []
+  for (const command of commands) {
+    const result = await runOne(command, cwd, { PATH: path, ...env })
+    expect(result).toEqual({ ...result, exit: command.exit })
+    ran.push(result)
+  }
+  return ran
+}
+
+function runOne({ text }: Command, cwd: string, env: NodeJS.ProcessEnv): Promise<Ran> {
   return new Promise((resolve) => {
     const child = execFile('/bin/sh', ['-c', text], { cwd, env }, (_error, stdout, stderr) => {
       resolve({ text, exit: child.exitCode ?? -1, stdout, stderr })

@@ -1,15 +1,15 @@
 // The migration guide does what it says: its commands, as they stand in it, take a mesh of nine workers from shadow to full
 // enforcement, one worker after the other, and each step can be undone.
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CapabilitySchema } from '../../src/core/wire.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startMesh, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
-import { guideBlocks, runCommand, type Block, type Ran } from './guide-blocks.ts'
+import { guideBlocks, runCommands, type Block, type Ran } from './guide-blocks.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const ADR = 'docs/decisions/0027-controller-policy-enforcement.md'
@@ -56,18 +56,13 @@ afterAll(async () => {
   await rm(checkout, { recursive: true, force: true })
 })
 
-/** A folder that looks as a checkout to the guide's commands, with `crank` on its path. */
+/** A folder that looks as a checkout to the guide's commands. */
 async function makeCheckout(policyDir: string): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'crank-guide-'))
   await symlink(policyDir, join(dir, 'policies'))
+  await symlink(join(ROOT, 'src'), join(dir, 'src'))
   await mkdir(join(dir, 'docs/decisions'), { recursive: true })
   await cp(join(ROOT, ADR), join(dir, ADR))
-  await mkdir(join(dir, 'bin'))
-  await writeFile(
-    join(dir, 'bin/crank'),
-    `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'bin/crank.js')}' "$@"\n`,
-  )
-  await chmod(join(dir, 'bin/crank'), 0o755)
   return dir
 }
 
@@ -77,16 +72,8 @@ function schemaOf(capability: string): CapabilitySchema {
 }
 
 /** Runs a block; each command has to end as the guide says. */
-async function run(block: Block): Promise<Ran[]> {
-  const path = [join(checkout, 'bin'), process.env['PATH']].join(delimiter)
-  const env = { PATH: path, CRANK_ADMIN_URL: mesh.adminOrigin, CRANK_STATE_DIR: mesh.dir }
-  const ran: Ran[] = []
-  for (const command of block.commands) {
-    const result = await runCommand(command, checkout, env)
-    expect({ ...result, exit: command.exit }).toEqual(result)
-    ran.push(result)
-  }
-  return ran
+function run({ commands }: Pick<Block, 'commands'>): Promise<Ran[]> {
+  return runCommands(commands, checkout, { CRANK_ADMIN_URL: mesh.adminOrigin, CRANK_STATE_DIR: mesh.dir })
 }
 
 /** The blocks under the heading that begins so. */
@@ -174,12 +161,16 @@ describe('the migration guide', () => {
       await run(forward[0]!)
       await untilRefused(name, foreign)
       await untilRefused('newcomer', own)
+      // The last one calls what the first step has enforced.
+      for (const later of STEPS.slice(at + 1, -1)) {
+        expect([later.foreign, await isShadowed(later.names[0], later.foreign)]).toEqual([later.foreign, true])
+      }
       expect(await call(names.at(-1)!, own)).toMatchObject({ status: 200, body: { greeting: 'hi' } })
 
       await run(back[0]!)
       await untilShadowed('newcomer', own)
       const edits = forward[0]!.commands.filter(({ text }) => text.startsWith('sed '))
-      await run({ ...forward[0]!, commands: edits })
+      await run({ commands: edits })
       await untilRefused('newcomer', own)
       expect(await isRefused(name, foreign)).toBe(true)
     })
