@@ -51,10 +51,14 @@ export async function openLab(needs: Needs): Promise<Lab> {
     await processes.stop()
     await rm(dir, { recursive: true, force: true })
   }
+  const starting = startParts(needs, dir, processes)
   try {
-    const parts = await unlessBroken(startParts(needs, dir, processes))
+    const parts = await unlessBroken(starting)
     return { ...parts, policyDir: POLICY_DIR, unlessBroken, [Symbol.asyncDispose]: dispose }
   } catch (cause: unknown) {
+    await processes.stop()
+    // What was under way comes to its end first: it may still write into the folder.
+    await Promise.allSettled([starting])
     await dispose()
     throw cause
   }
@@ -64,6 +68,7 @@ export async function openLab(needs: Needs): Promise<Lab> {
 function whenStopped(stop: AbortSignal): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   promise.catch(() => undefined)
+  if (stop.aborted) reject(stop.reason as Error)
   stop.addEventListener('abort', () => reject(stop.reason as Error), { once: true })
   return promise
 }

@@ -24,7 +24,7 @@ export type Processes = {
   start(program: Program): { readonly pid: number }
   /** Starts a script of this folder and waits until it has reported. */
   run(script: string, env: NodeJS.ProcessEnv, nodeArgs?: readonly string[]): Promise<Script>
-  /** Rejects as soon as one ends that nobody stopped; otherwise never settles. */
+  /** Rejects as soon as one ends. */
   readonly broken: Promise<never>
   /** Stops all, the last started first. Never rejects. */
   stop(): Promise<void>
@@ -48,8 +48,8 @@ export function createProcesses(dir: string): Processes {
     running.push(child)
     child.once('error', reject)
     child.once('exit', (code, signal) => {
-      if (!stopping)
-        reject(new Error(`${name} ended (${signal ?? `exit code ${code ?? '?'}`}):\n${lastLines(logFile)}`))
+      // Also while stopping: whoever waits for a message of it must not wait for ever.
+      reject(new Error(`${name} ended (${signal ?? `exit code ${code ?? '?'}`}):\n${lastLines(logFile)}`))
     })
     return child.pid ?? 0
   }
@@ -125,5 +125,9 @@ function killGroup(pid: number): void {
 }
 
 function lastLines(file: string): string {
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-LAST_LINES).join('\n')
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-LAST_LINES).join('\n')
+  } catch {
+    return '' // The run is over and its folder gone.
+  }
 }

@@ -308,7 +308,10 @@ describe('watching', () => {
     expect(w.source.current()).toBe(before)
     await w.replace(pki.td1)
     await expect.poll(() => w.source.current().generation, within).toBe(2)
-    expect(w.faults).toHaveLength(2)
+    // While the three files are replaced one after the other, a slow machine may see one more fault between them.
+    for (const told of ['holds no certificate', 'does not exist']) {
+      expect(w.faults.filter((fault) => fault.includes(told))).toHaveLength(1)
+    }
   })
 
   test('sees a bundle that is added to the folder, and one that is removed', async () => {
