@@ -6,6 +6,7 @@ import { adminUrlSetting } from './admin-url.ts'
 import { auditFileOf } from './audit-config.ts'
 import { checkAudit } from './checks/audit.ts'
 import { checkCertificates } from './checks/certificates.ts'
+import { checkClock } from './checks/clock.ts'
 import { checkController } from './checks/controller.ts'
 import type { Finding, Status } from './checks/finding.ts'
 import { checkNode, checkSwitches } from './checks/node.ts'
@@ -53,6 +54,7 @@ async function gather(options: CheckOptions, env: NodeJS.ProcessEnv): Promise<Fi
     checkNode(process.versions.node),
     checkSwitches(env, process.execArgv),
     ...certificates.findings,
+    checkClock(Date.now(), controller.date),
     ...policy.findings,
     ...audit,
     ...controller.findings,

@@ -13,20 +13,21 @@ type Health = {
 
 const TIMEOUT_MS = 2000
 
-/** `workers` are the registered ones, undefined when the controller does not answer. */
+/** `workers` are the registered ones, `date` is its clock; both undefined when the controller does not answer. */
 export async function checkController(
   adminUrl: string,
   revisionOnDisk: string | undefined,
-): Promise<{ findings: Finding[]; workers: readonly WorkerEntry[] | undefined }> {
+): Promise<{ findings: Finding[]; workers: readonly WorkerEntry[] | undefined; date: string | undefined }> {
   try {
-    const health = (await getJson(`${adminUrl}/health`)) as Health
-    const { workers } = (await getJson(`${adminUrl}/workers`)) as WorkersReply
-    return { findings: judge(adminUrl, health, revisionOnDisk), workers }
+    const { json: health, date } = await getJson<Health>(`${adminUrl}/health`)
+    const { json } = await getJson<WorkersReply>(`${adminUrl}/workers`)
+    return { findings: judge(adminUrl, health, revisionOnDisk), workers: json.workers, date }
   } catch (cause: unknown) {
     const hint = 'start it (crank controller, npm run demo), or say where its admin listener is: --admin-url'
     return {
       findings: [fail('controller', `no answer from ${adminUrl}: ${messageOf(cause)}`, hint)],
       workers: undefined,
+      date: undefined,
     }
   }
 }
@@ -46,9 +47,9 @@ function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefi
   return findings
 }
 
-async function getJson(url: string): Promise<unknown> {
-  const { statusCode, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
+async function getJson<T>(url: string): Promise<{ json: T; date: string | undefined }> {
+  const { statusCode, headers, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
   const content = await body.text()
   if (statusCode !== 200) throw new Error(`status ${statusCode}`)
-  return JSON.parse(content)
+  return { json: JSON.parse(content) as T, date: headers.date === undefined ? undefined : String(headers.date) }
 }
