@@ -51,5 +51,9 @@ async function getJson<T>(url: string): Promise<{ json: T; date: string | undefi
   const { statusCode, headers, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
   const content = await body.text()
   if (statusCode !== 200) throw new Error(`status ${statusCode}`)
-  return { json: JSON.parse(content) as T, date: headers.date === undefined ? undefined : String(headers.date) }
+  return { json: JSON.parse(content) as T, date: firstOf(headers['date']) }
+}
+
+function firstOf(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header
 }
