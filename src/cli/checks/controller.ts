@@ -19,9 +19,9 @@ export async function checkController(
   revisionOnDisk: string | undefined,
 ): Promise<{ findings: Finding[]; workers: readonly WorkerEntry[] | undefined; date: string | undefined }> {
   try {
-    const { json: health, date } = await getJson<Health>(`${adminUrl}/health`)
-    const { json } = await getJson<WorkersReply>(`${adminUrl}/workers`)
-    return { findings: judge(adminUrl, health, revisionOnDisk), workers: json.workers, date }
+    const health = await getJson(`${adminUrl}/health`)
+    const { workers } = (await getJson(`${adminUrl}/workers`)).json as WorkersReply
+    return { findings: judge(adminUrl, health.json as Health, revisionOnDisk), workers, date: health.date }
   } catch (cause: unknown) {
     const hint = 'start it (crank controller, npm run demo), or say where its admin listener is: --admin-url'
     return {
@@ -47,11 +47,11 @@ function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefi
   return findings
 }
 
-async function getJson<T>(url: string): Promise<{ json: T; date: string | undefined }> {
+async function getJson(url: string): Promise<{ json: unknown; date: string | undefined }> {
   const { statusCode, headers, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
   const content = await body.text()
   if (statusCode !== 200) throw new Error(`status ${statusCode}`)
-  return { json: JSON.parse(content) as T, date: firstOf(headers['date']) }
+  return { json: JSON.parse(content) as unknown, date: firstOf(headers['date']) }
 }
 
 function firstOf(header: string | string[] | undefined): string | undefined {
