@@ -147,6 +147,7 @@ test('check finds nothing wrong with a mesh that runs', async () => {
       'node',
       'switches',
       'certificate',
+      'clock',
       'policy',
       'audit chain',
       'controller',
