@@ -1,7 +1,5 @@
 // docker-compose.policy.yml as data, and its commands as they would run: with `$$`, defaults and addresses filled in.
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 
@@ -69,16 +67,6 @@ export function environmentOf({ environment = {} }: Service): Record<string, str
 /** A command as it runs: Compose's own `$$` and `${NAME:-default}` resolved. */
 export function commandOf(words: readonly string[] | undefined): string[] {
   return (words ?? []).map(interpolated)
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function interpolated(text: string): string {

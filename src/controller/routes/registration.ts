@@ -12,6 +12,7 @@ import {
 } from '../../core/wire.ts'
 import type { Asked } from '../call.ts'
 import type { LeaseClaim } from '../routing/registry.ts'
+import { askedBy } from './asked.ts'
 import { acceptJsonOnly } from './json-body.ts'
 
 export type RegistrationRoutesOptions = {
@@ -41,18 +42,6 @@ export const registrationRoutes: FastifyPluginCallbackTypebox<RegistrationRoutes
     async (request) => options.deregister(claimOf(request, request.body)),
   )
   done()
-}
-
-function askedBy(request: FastifyRequest): Asked {
-  const { arrival, peer, id: decisionId } = request
-  arrival.span.setAttribute('crank.requester', peer.spiffeId)
-  return {
-    decisionId,
-    caller: peer.spiffeId,
-    span: arrival.span,
-    trace: arrival.trace,
-    onRecorded: () => (arrival.decided = true),
-  }
 }
 
 /** The lease belongs to (SPIFFE ID, worker_id): the first comes from the certificate, never from the body. */

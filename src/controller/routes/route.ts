@@ -9,6 +9,7 @@ import { DEFAULT_TIMEOUT_MS, HEADERS, IDEMPOTENCY_KEY, MAX_TIMEOUT_MS, Problem, 
 import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { RouteCapability } from '../pipeline.ts'
+import { askedBy } from './asked.ts'
 import { createAnswerSink } from './answer-sink.ts'
 import { acceptJsonOnly, memberBytes } from './json-body.ts'
 import { rawBody } from './raw-body.ts'
@@ -82,23 +83,19 @@ type Common = Omit<
 >
 
 function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: string; capability: string }): Common {
-  const { arrival, id: decisionId, peer } = request
+  const asked = askedBy(request)
   const capability = makeCapability(named.verb, named.capability)
-  arrival.capability = capability
-  arrival.span.setAttributes({ 'crank.requester': peer.spiffeId, 'crank.capability': capability })
+  request.arrival.capability = capability
+  asked.span.setAttribute('crank.capability', capability)
   const tracestate = request.headers[HEADERS.tracestate]
   return {
-    decisionId,
-    caller: peer.spiffeId,
-    span: arrival.span,
-    trace: arrival.trace,
-    onRecorded: () => (arrival.decided = true),
+    ...asked,
     verb: named.verb,
     name: named.capability,
     capability,
     tracestate: typeof tracestate === 'string' ? validTracestate(tracestate) : undefined,
     lastEventId: lastEventId(request),
-    sink: createAnswerSink(reply, { decisionId, traceId: arrival.trace.traceId }),
+    sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId }),
   }
 }
 

@@ -1,0 +1,16 @@
+// What a decision needs to know of the request it is for, taken in one place by every route that asks the policy.
+import type { FastifyRequest } from 'fastify'
+import type { Asked } from '../call.ts'
+
+/** The verified caller, the ids and the span of a request. */
+export function askedBy(request: FastifyRequest): Asked {
+  const { arrival, peer, id: decisionId } = request
+  arrival.span.setAttribute('crank.requester', peer.spiffeId)
+  return {
+    decisionId,
+    caller: peer.spiffeId,
+    span: arrival.span,
+    trace: arrival.trace,
+    onRecorded: () => (arrival.decided = true),
+  }
+}
