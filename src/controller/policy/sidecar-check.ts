@@ -1,7 +1,7 @@
 // Keeps the revision that is reported at what a sidecar really has. Its files or bundles change without asking us, so
 // every self-check looks, and every decision that names a bundle's revision counts.
 import type { Freshness } from './freshness.ts'
-import type { PolicyLog } from './guard.ts'
+import type { InForce, PolicyLog } from './guard.ts'
 import type { LoadedByOpa } from './opa-loaded.ts'
 import { NO_DELTA } from './policy-delta.ts'
 import type { PolicyFiles } from './policy-files.ts'
@@ -37,8 +37,9 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
   let bundle: string | undefined
   let before: string | undefined
 
-  const rename = (revision: string, isFirst = false): Promise<void> =>
+  const rename = (nameOf: (current: InForce) => string, isFirst = false): Promise<void> =>
     transition.move((current) => {
+      const revision = nameOf(current)
       if (current.revision === revision) return undefined
       return { next: { ...current, revision }, changed: NO_DELTA }
     }, isFirst)
@@ -46,7 +47,7 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
   const noteBundle = async (revision: string): Promise<void> => {
     if (revision === bundle && revision === transition.current().revision) return
     if (revision === before && now() - transition.sinceMs() < timeoutMs + LATE_MS) return
-    await rename(revision, bundle === undefined)
+    await rename(() => revision, bundle === undefined)
     if (revision === bundle) return
     before = bundle
     bundle = revision
@@ -60,12 +61,16 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
   }
 
   const look = async (): Promise<void> => {
-    let seen = await loaded(files())
+    let asked = files()
+    let seen = await loaded(asked)
     if (seen.kind === 'files' && !seen.isOurs) {
       // The folder may have changed since our last look at it, and OPA was faster.
       await watch.poll()
-      seen = await loaded(files())
+      asked = files()
+      seen = await loaded(asked)
     }
+    // Another set came into force, or is about to, while OPA answered about this one: the next look is about that.
+    const named = (name: string) => (current: InForce) => (current.files === asked ? name : current.revision)
     switch (seen.kind) {
       case 'bundle':
         await noteBundle(seen.revision)
@@ -75,11 +80,11 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       case 'files':
         bundle = undefined
         if (!seen.isOurs) {
-          await rename(`opa-${seen.name}`)
+          await rename(named(`opa-${seen.name}`))
           tell(`OPA has other ${seen.difference ?? 'files'} than the policy folder`)
           return
         }
-        await rename(files().revision)
+        await rename(named(asked.revision))
         // It has our last good set; on disk there may be one that neither of us could take.
         if (!watch.isFaulty()) freshness.confirm()
         tell(undefined)

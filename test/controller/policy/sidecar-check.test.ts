@@ -1,8 +1,10 @@
 // Which revision is reported, by what a sidecar says it has; the sidecar is a list of answers here.
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { AppError } from '../../../src/core/errors.ts'
 import type { InForce } from '../../../src/controller/policy/guard.ts'
 import type { LoadedByOpa } from '../../../src/controller/policy/opa-loaded.ts'
+import type { PolicyDelta } from '../../../src/controller/policy/policy-delta.ts'
 import type { PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
 import { createSidecarCheck } from '../../../src/controller/policy/sidecar-check.ts'
 import { createTransition } from '../../../src/controller/policy/transition.ts'
@@ -13,23 +15,32 @@ function setUp({ isFaulty = false } = {}) {
   const faults: string[] = []
   const events: string[] = []
   const confirmed: (number | undefined)[] = []
-  const state = { loaded: { kind: 'unknown', reason: 'no answer yet' } as LoadedByOpa, isWritable: true, polls: 0 }
+  const state = {
+    loaded: { kind: 'unknown', reason: 'no answer yet' } as LoadedByOpa,
+    isWritable: true,
+    polls: 0,
+    whileAsking: () => Promise.resolve(),
+  }
   const note = (fields: object): void => void events.push((fields as { event: string }).event)
   const log = { info: note, warn: note, error: note }
   const now = (): number => clock.ms
   const initial = { files: { revision: 'folder' } as PolicyFiles, revision: 'folder' } as InForce
   const transition = createTransition({
     initial,
-    record: ({ previous, next }) => {
-      if (!state.isWritable) return Promise.reject(new AppError('audit_unavailable'))
+    async record({ previous, next }) {
+      if (!state.isWritable) throw new AppError('audit_unavailable')
       recorded.push(`${previous?.revision ?? 'nothing'} > ${next.revision}`)
-      return Promise.resolve()
+      await turnOfTheLoop()
     },
     log,
     now,
   })
   const check = createSidecarCheck({
-    loaded: () => Promise.resolve(state.loaded),
+    async loaded() {
+      const { loaded } = state
+      await state.whileAsking()
+      return loaded
+    },
     transition,
     freshness: {
       confirm: (atMs) => confirmed.push(atMs),
@@ -104,6 +115,24 @@ test('other files than ours are looked up in the folder once more, then named an
   expect(recorded).toEqual(['folder > opa-abc', 'opa-abc > folder'])
   expect(confirmed).toHaveLength(1)
 })
+
+for (const [name, answer] of Object.entries({ 'has our files': ours, 'has others': others })) {
+  test(`an answer that a sidecar ${name} says nothing about a set that came into force meanwhile`, async () => {
+    const { look, transition, state, recorded } = setUp()
+    const changed = { files: [] } as unknown as PolicyDelta
+    let sets = 0
+    state.whileAsking = () => {
+      // Not awaited: its record is still being written when the answer is there.
+      const revision = `set-${++sets}`
+      void transition.move(() => ({ next: { files: { revision }, revision } as InForce, changed }))
+      return Promise.resolve()
+    }
+    await look(answer)
+    await transition.move(() => undefined)
+    expect(transition.current().revision).toBe(`set-${sets}`)
+    expect(recorded.at(-1)).toBe(`${sets === 1 ? 'folder' : 'set-1'} > set-${sets}`)
+  })
+}
 
 test('our last good files are no confirmation while the folder holds others', async () => {
   const { look, confirmed } = setUp({ isFaulty: true })
