@@ -5,9 +5,11 @@ import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fitNode, NO_NODE, runForeground } from '../bin/node-24.js'
+import { withSetupLock } from './setup-lock.js'
 
-const USAGE = 'usage: node scripts/bootstrap.js setup|test|demo|bench|crank [arguments]'
+const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|demo|bench|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
+const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool', 'loki']
 const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, tell npm (npm config set proxy|registry …); then run this again.`
 
 /**
@@ -42,6 +44,11 @@ export function planFor(what, args) {
       return { tools: NATIVE_TOOLS, run: undefined }
     case 'test':
       return { tools: NATIVE_TOOLS, run: undefined, npm: ['run', 'check', '--loglevel=notice', '--', ...args] }
+    case 'test:stack':
+      return {
+        tools: STACK_TOOLS,
+        run: ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.stack.config.ts', ...args],
+      }
     case 'demo':
       return { tools: [], run: ['scripts/demo.ts', ...args] }
     case 'bench':
@@ -62,8 +69,7 @@ export function planFor(what, args) {
 async function bootstrap(root, [what = '', ...args]) {
   const plan = planFor(what, args)
   if (plan === undefined) return say(USAGE, 2)
-  if (!areDependenciesCurrent(root) && (await install(root)) !== 0) return say(NPM_CI_FAILED, 1)
-  stampDependencies(root)
+  if (!(await bringDependencies(root))) return say(NPM_CI_FAILED, 1)
   const node = fitNode(join(root, 'package.json'))
   if (node === undefined) return say(NO_NODE, 2)
 
@@ -82,6 +88,20 @@ async function bootstrap(root, [what = '', ...args]) {
   // Under npm our parent is npm: whoever kills it wants all of it gone.
   const endWithParent = process.env['npm_lifecycle_event'] !== undefined
   return runForeground(node, [join(root, script), ...rest], { env, endWithParent })
+}
+
+/**
+ * @param {string} root
+ * @returns {Promise<boolean>} false: they could not be installed
+ */
+function bringDependencies(root) {
+  const work = async () => {
+    // Whoever was at it before us may have brought them in.
+    if (!areDependenciesCurrent(root) && (await install(root)) !== 0) return false
+    stampDependencies(root)
+    return true
+  }
+  return withSetupLock(root, { work, onWait: () => say('Waiting for another set-up in this folder …', 0) })
 }
 
 /**

@@ -1,57 +1,58 @@
-// Finds OPA and Regal, in this order (ADR 0038):
-//   1. $OPA_BIN, $REGAL_BIN                                   set but unusable: an error, never a silent next step
+// Finds a native tool (OPA, Regal, Jaeger, Prometheus, promtool, Loki), in this order (ADR 0038):
+//   1. its variable ($OPA_BIN, $JAEGER_BIN, …)   set but unusable: an error, never a silent next step
 //   2. the cache, <tool>-<version> in $CRANK_CACHE_DIR, $XDG_CACHE_HOME/crank or ~/.cache/crank
-//   3. opa, regal on PATH, if the version is the pinned one
+//   3. the tool on PATH, if its version is the pinned one
 //   4. a build into the cache, where `go` is on PATH
-// The version is pinned in one place: the require line of scripts/tools/<tool>/go.mod.
+// The version is pinned in one place: the require line of scripts/tools/<module>/go.mod.
 import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findInstalledTool, findOnPath, toolCacheDir } from '../../src/platform/installed-tool.ts'
 import { run } from './run.ts'
+import { isTool, TOOL_NAMES, TOOLS, type Tool } from './tool-table.ts'
 
-export type Tool = 'opa' | 'regal'
-export type Pin = { readonly module: string; readonly version: string }
+export type { Tool } from './tool-table.ts'
+/** `version` as Go has it, `release` as the tool's users know it. */
+export type Pin = { readonly module: string; readonly version: string; readonly release: string }
 /** `log` gets the progress line of a build; the default writes it to stderr. */
 export type FindOptions = { readonly env?: NodeJS.ProcessEnv; readonly log?: (line: string) => void }
 
 const MIN_GO = '1.26'
-// Regal learns its version from its linker; OPA has it in its source.
-const TOOLS = {
-  opa: { label: 'OPA', variable: 'OPA_BIN', duration: 'about two minutes', ldflags: () => [] },
-  regal: {
-    label: 'Regal',
-    variable: 'REGAL_BIN',
-    duration: 'about a minute',
-    ldflags: ({ module, version }: Pin) => ['-ldflags', `-X ${module}/pkg/version.Version=${version}`],
-  },
-} as const
 
 /** Path of the tool in its pinned version. @throws {Error} with one sentence that says what to install. */
 export async function findTool(tool: Tool, options: FindOptions = {}): Promise<string> {
   const { env = process.env, log = logToStderr } = options
   const pin = await pinOf(tool)
-  const { label, variable } = TOOLS[tool]
-  const query = { name: tool, label, variable, version: pin.version, wayOut: wayOut(tool, pin), env }
-  const installed = await findInstalledTool(query)
+  const { label, variable, duration, ask } = TOOLS[tool]
+  const { release } = pin
+  const installed = await findInstalledTool({
+    name: tool,
+    label,
+    variable,
+    version: release,
+    wayOut: wayOut(tool, pin),
+    env,
+    ask,
+  })
   if (installed !== undefined) return installed
   const go = await findOnPath('go', env)
-  if (!go) throw new Error(`${label} ${pin.version} was not found: ${wayOut(tool, pin)}`)
-  log(`building ${tool} ${pin.version}, ${TOOLS[tool].duration}, once`)
-  return build(tool, pin, { go, env, target: join(toolCacheDir(env), `${tool}-${pin.version}`) })
+  if (!go) throw new Error(`${label} ${release} was not found: ${wayOut(tool, pin)}`)
+  log(`building ${tool} ${release}, ${duration}, once`)
+  return build(tool, pin, { go, env, target: join(toolCacheDir(env), `${tool}-${release}`) })
 }
 
 /** The module and version that go.mod requires. */
 export async function pinOf(tool: Tool): Promise<Pin> {
   const file = join(moduleDir(tool), 'go.mod')
-  const match = /^require (\S+) v(\S+)$/m.exec(await readFile(file, 'utf8'))
-  if (match?.[1] === undefined || match[2] === undefined)
+  const [, module, version] = /^require (\S+) v(\S+)$/m.exec(await readFile(file, 'utf8')) ?? []
+  if (module === undefined || version === undefined) {
     throw new Error(`${file} has no line "require <module> v<version>"`)
-  return { module: match[1], version: match[2] }
+  }
+  return { module, version, release: TOOLS[tool].release(version) }
 }
 
 function moduleDir(tool: Tool): string {
-  return join(import.meta.dirname, tool)
+  return join(import.meta.dirname, TOOLS[tool].module)
 }
 
 /** Builds under a name of its own, then renames: whoever else builds or reads at the same time sees a whole file. */
@@ -61,28 +62,42 @@ async function build(
   to: { go: string; env: NodeJS.ProcessEnv; target: string },
 ): Promise<string> {
   const temporary = `${to.target}.${randomUUID()}.tmp`
+  const folder = `${temporary}.mod`
   await mkdir(toolCacheDir(to.env), { recursive: true }).catch((cause: unknown) => {
     throw new Error(`the cache folder ${toolCacheDir(to.env)} cannot be made: set CRANK_CACHE_DIR to one that can`, {
       cause,
     })
   })
-  const args = ['build', '-mod=readonly', '-trimpath', ...TOOLS[tool].ldflags(pin), '-o', temporary, pin.module]
+  const args = ['build', ...buildFlags(tool, pin), '-o', temporary, `${pin.module}${TOOLS[tool].package}`]
   // GOFLAGS and GOWORK of the user could change what is built.
   const env = { ...to.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' }
   try {
-    const { code, stderr } = await run(to.go, args, { cwd: moduleDir(tool), env })
+    // In a copy: -mod=mod may write to go.mod, and the work tree stays as it is.
+    await cp(moduleDir(tool), folder, { recursive: true })
+    const { code, stderr } = await run(to.go, args, { cwd: folder, env })
     if (code !== 0)
-      throw new Error(`building ${tool} ${pin.version} failed: ${lastLines(stderr)}\n${wayOut(tool, pin)}`)
+      throw new Error(`building ${tool} ${pin.release} failed: ${lastLines(stderr)}\n${wayOut(tool, pin)}`)
     await rename(temporary, to.target)
     return to.target
   } finally {
-    await rm(temporary, { force: true })
+    await Promise.all([temporary, folder].map((path) => rm(path, { recursive: true, force: true })))
   }
 }
 
-function wayOut(tool: Tool, { version }: Pin): string {
+function buildFlags(tool: Tool, { module, release }: Pin): string[] {
+  const { mod, tags, versionSymbol } = TOOLS[tool]
+  const symbol = versionSymbol?.startsWith('/') === true ? module + versionSymbol : versionSymbol
+  return [
+    `-mod=${mod}`,
+    '-trimpath',
+    ...(tags === undefined ? [] : ['-tags', tags]),
+    ...(symbol === undefined ? [] : ['-ldflags', `-X ${symbol}=${release}`]),
+  ]
+}
+
+function wayOut(tool: Tool, { release }: Pin): string {
   const { label, variable } = TOOLS[tool]
-  return `install Go >= ${MIN_GO} (it is then built once), or install ${label} ${version} and set ${variable} to its path`
+  return `install Go >= ${MIN_GO} (it is then built once), or install ${label} ${release} and set ${variable} to its path`
 }
 
 function lastLines(output: string): string {
@@ -95,8 +110,8 @@ function logToStderr(line: string): void {
 
 async function main(args: readonly string[]): Promise<number> {
   const [tool] = args
-  if (args.length !== 1 || (tool !== 'opa' && tool !== 'regal')) {
-    process.stderr.write('usage: node scripts/tools/native-tools.ts opa|regal\n')
+  if (args.length !== 1 || !isTool(tool)) {
+    process.stderr.write(`usage: node scripts/tools/native-tools.ts ${TOOL_NAMES.join('|')}\n`)
     return 2
   }
   try {

@@ -16,18 +16,22 @@ export type ToolQuery = {
   readonly version: string
   readonly wayOut: string
   readonly env: NodeJS.ProcessEnv
+  /** How it is asked for its version; as OPA is if left out. The answer's first group is the version. */
+  readonly ask?: VersionQuestion
 }
+export type VersionQuestion = { readonly args: readonly string[]; readonly answer: RegExp }
 
 const VERSION_LIMIT_MS = 10_000
+const AS_OPA: VersionQuestion = { args: ['version'], answer: /^Version:\s*v?(\S+)/m }
 
 /** Path of the tool, undefined when it is nowhere. @throws {Error} when its variable names something unusable. */
 export async function findInstalledTool(query: ToolQuery): Promise<string | undefined> {
-  const { name, version, env } = query
+  const { name, version, env, ask = AS_OPA } = query
   const named = setting(env, query.variable)
   if (named !== undefined) return checkNamed(query, named)
   const cached = join(toolCacheDir(env), `${name}-${version}`)
   if (await isExecutable(cached)) return cached
-  return findOnPath(name, env, async (path) => (await versionOf(path)) === version)
+  return findOnPath(name, env, async (path) => (await versionOf(path, ask)) === version)
 }
 
 /** Where built tools are kept. */
@@ -50,18 +54,21 @@ export async function findOnPath(
   return undefined
 }
 
-async function checkNamed({ label, variable, version, wayOut }: ToolQuery, path: string): Promise<string> {
+async function checkNamed(
+  { label, variable, version, wayOut, ask = AS_OPA }: ToolQuery,
+  path: string,
+): Promise<string> {
   if (!(await isExecutable(path))) throw new Error(`${variable}=${path} is not an executable file: ${wayOut}`)
-  const found = await versionOf(path)
+  const found = await versionOf(path, ask)
   if (found !== version) {
     throw new Error(`${variable}=${path} is version ${found ?? 'unknown'}, but ${label} ${version} is needed`)
   }
   return path
 }
 
-async function versionOf(path: string): Promise<string | undefined> {
-  const finished = await run(path, ['version'], { timeoutMs: VERSION_LIMIT_MS }).catch(() => undefined)
-  return finished?.code === 0 ? /^Version:\s*v?(\S+)/m.exec(finished.stdout)?.[1] : undefined
+async function versionOf(path: string, { args, answer }: VersionQuestion): Promise<string | undefined> {
+  const finished = await run(path, args, { timeoutMs: VERSION_LIMIT_MS }).catch(() => undefined)
+  return finished?.code === 0 ? answer.exec(finished.stdout)?.[1] : undefined
 }
 
 /** An empty variable counts as not set. */

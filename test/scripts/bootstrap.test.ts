@@ -1,6 +1,7 @@
 // The bootstrap on a small project of its own: the real scripts, a stand-in for npm, no network.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +17,10 @@ const FAKE_NPM = `
   const { appendFileSync, mkdirSync, readFileSync } = require('node:fs')
   appendFileSync('npm-calls', process.argv.slice(2).join(' ') + '\\n')
   console.log('npm talks on stdout')
-  if (readFileSync('package-lock.json', 'utf8') === 'broken') process.exit(1)
+  const lock = readFileSync('package-lock.json', 'utf8')
+  if (lock === 'broken') process.exit(1)
+  if (lock === 'slow') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
+  if (lock === 'hangs') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000)
   mkdirSync('node_modules', { recursive: true })`
 const FAKE_DEMO = `
   process.on('SIGTERM', () => { console.log('drained'); process.exit(7) })
@@ -29,7 +33,9 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'crank-bootstrap-'))
   await mkdir(join(root, 'scripts'))
   await cp(join(REPOSITORY, 'bin'), join(root, 'bin'), { recursive: true })
-  await cp(join(REPOSITORY, 'scripts/bootstrap.js'), join(root, 'scripts/bootstrap.js'))
+  for (const name of ['bootstrap.js', 'setup-lock.js']) {
+    await cp(join(REPOSITORY, 'scripts', name), join(root, 'scripts', name))
+  }
   await writeFile(join(root, 'package.json'), '{"type":"module"}')
   await writeFile(join(root, 'package-lock.json'), 'one')
   await writeFile(join(root, 'npm.cjs'), FAKE_NPM)
@@ -85,6 +91,24 @@ describe('dependencies', () => {
     expect(await npmCalls()).toEqual(Array(2).fill('ci --loglevel=error --ignore-scripts --no-audit --no-fund'))
   })
 
+  test('are installed once when two start at the same time; the second one waits and says so', async () => {
+    await writeFile(join(root, 'package-lock.json'), 'slow')
+    const both = await Promise.all([run('demo'), run('demo')])
+    expect(await npmCalls()).toHaveLength(1)
+    expect(both.map(({ code }) => code)).toEqual([5, 5])
+    expect(both.map(({ stderr }) => stderr).join()).toContain('Waiting for another set-up in this folder')
+  })
+
+  test('are installed by the next one when a set-up was killed', async () => {
+    await writeFile(join(root, 'package-lock.json'), 'hangs')
+    const child = start('demo')
+    await until('npm runs', () => existsSync(join(root, 'npm-calls')))
+    child.kill('SIGKILL')
+    await once(child, 'close')
+    await writeFile(join(root, 'package-lock.json'), 'one')
+    expect((await run('demo')).code).toBe(5)
+  })
+
   test('that cannot be installed end in a sentence with the way out, and are tried again', async () => {
     await writeFile(join(root, 'package-lock.json'), 'broken')
     const { code, stdout, stderr } = await run('demo')
@@ -131,7 +155,7 @@ describe('the program', () => {
   test('that does not exist is answered with what there is', async () => {
     const { code, stderr } = await run('demos')
     expect(code).toBe(2)
-    expect(stderr).toContain('setup|test|demo|bench|crank')
+    expect(stderr).toContain('setup|test|test:stack|demo|bench|crank')
   })
 
   test('is the script of that name; test and setup also see to the native tools', () => {
@@ -140,6 +164,7 @@ describe('the program', () => {
     expect(planFor('crank', ['check'])?.run).toEqual(['bin/crank.js', 'check'])
     expect(planFor('setup', [])).toEqual({ tools: ['opa', 'regal'], run: undefined })
     expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal'] })
+    expect(planFor('test:stack', [])).toMatchObject({ tools: ['opa', 'jaeger', 'prometheus', 'promtool', 'loki'] })
     expect(planFor('test', ['test/core'])?.npm).toEqual(['run', 'check', '--loglevel=notice', '--', 'test/core'])
   })
 })

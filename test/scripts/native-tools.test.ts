@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { findTool, pinOf, type Tool } from '../../scripts/tools/native-tools.ts'
 import { run } from '../../scripts/tools/run.ts'
+import { TOOLS } from '../../scripts/tools/tool-table.ts'
 
 const CLI = join(import.meta.dirname, '../../scripts/tools/native-tools.ts')
 const { version } = await pinOf('opa')
@@ -49,8 +50,29 @@ const find = (env: NodeJS.ProcessEnv = {}, name: Tool = 'opa') =>
 
 describe('the pinned version', () => {
   test('is read from the go.mod of the tool', async () => {
-    expect(await pinOf('opa')).toEqual({ module: 'github.com/open-policy-agent/opa', version: '1.22.2' })
-    expect(await pinOf('regal')).toEqual({ module: 'github.com/open-policy-agent/regal', version: '0.42.0' })
+    expect(await pinOf('opa')).toMatchObject({ module: 'github.com/open-policy-agent/opa', version: '1.22.2' })
+    expect(await pinOf('regal')).toMatchObject({ module: 'github.com/open-policy-agent/regal', version: '0.42.0' })
+  })
+})
+
+describe('the version that users know', () => {
+  test.each([
+    ['opa', '1.22.2', '1.22.2'],
+    ['jaeger', '1.76.0', '2.13.0'],
+    ['prometheus', '0.316.0', '3.16.0'],
+    ['promtool', '0.305.1', '3.5.1'],
+    ['loki', '3.7.6', '3.7.6'],
+  ] as const)('of %s v%s is %s', (name, version, release) => {
+    expect(TOOLS[name].release(version)).toBe(release)
+  })
+
+  test.each([
+    ['jaeger', '{"gitCommit":"","gitVersion":"v2.13.0","buildDate":""}', '2.13.0'],
+    ['prometheus', 'prometheus, version 3.16.0 (branch: HEAD, revision: x)', '3.16.0'],
+    ['promtool', 'promtool, version 3.16.0 (branch: , revision: unknown)', '3.16.0'],
+    ['loki', 'loki, version 3.7.6 (branch: , revision: )', '3.7.6'],
+  ] as const)('is read from what %s says', (name, says, version) => {
+    expect(TOOLS[name].ask.answer.exec(says)?.[1]).toBe(version)
   })
 })
 
@@ -150,6 +172,16 @@ describe('fourth, a build', () => {
     expect(log).toMatch(/^0 -buildvcs=false off build -mod=readonly .* github\.com\/open-policy-agent\/opa\n$/)
   })
 
+  test('of a tool that is one package of its module has its tags and its version for the linker', async () => {
+    await fakeGo()
+    await find({}, 'promtool')
+    const log = await readFile(join(home, 'go.log'), 'utf8')
+    const symbol = 'github.com/prometheus/common/version.Version=3.16.0'
+    expect(log).toContain(`build -mod=mod -trimpath -tags remove_all_sd -ldflags -X ${symbol} -o`)
+    expect(log).toContain('github.com/prometheus/prometheus/cmd/promtool\n')
+    expect(await readdir(cache)).toEqual(['promtool-3.16.0'])
+  })
+
   test('by two at once gives both a whole file and leaves nothing else behind', async () => {
     await fakeGo()
     const both = await Promise.all([find(), find()])
@@ -195,6 +227,10 @@ describe('the command line', () => {
   })
 
   test('exits 2 on another name', async () => {
-    expect((await cli(['jaeger'])).code).toBe(2)
+    const { code, stderr } = await cli(['zipkin'])
+    expect([code, stderr]).toEqual([
+      2,
+      'usage: node scripts/tools/native-tools.ts opa|regal|jaeger|prometheus|promtool|loki\n',
+    ])
   })
 })

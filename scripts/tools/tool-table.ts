@@ -1,0 +1,105 @@
+// The native tools, and what differs from one to the next. Each is built from its own Go module in scripts/tools/<module>.
+
+export const TOOL_NAMES = ['opa', 'regal', 'jaeger', 'prometheus', 'promtool', 'loki'] as const
+export type Tool = (typeof TOOL_NAMES)[number]
+
+export type ToolKind = {
+  /** Its name in sentences. */
+  readonly label: string
+  /** The variable that names the program to use. */
+  readonly variable: string
+  /** Folder of its Go module. */
+  readonly module: string
+  /** Below the module that go.mod requires; empty: the module itself. */
+  readonly package: string
+  readonly duration: string
+  readonly tags?: string
+  /** A build without a tidied list of indirect modules; go.sum names every byte all the same. */
+  readonly mod: 'readonly' | 'mod'
+  /** Where the linker writes the version, below the required module or absolute; undefined: it is in the source. */
+  readonly versionSymbol?: string
+  /** The version that the tool goes by, of the module's version. */
+  readonly release: (moduleVersion: string) => string
+  /** How it is asked for its version; its answer's first group is the version. */
+  readonly ask: { readonly args: readonly string[]; readonly answer: RegExp }
+}
+
+const same = (version: string): string => version
+const VERSION_LINE = { args: ['version'], answer: /^Version:\s*v?(\S+)/m }
+
+const PROMETHEUS = {
+  module: 'prometheus',
+  duration: 'about four minutes',
+  // Discovery of targets in a dozen clouds is most of its code; static and file targets stay.
+  tags: 'remove_all_sd',
+  mod: 'mod',
+  versionSymbol: 'github.com/prometheus/common/version.Version',
+  // The module of Prometheus 3.16.0 is v0.316.0.
+  release: (version: string) =>
+    version.replace(/^0\.(\d)(\d\d)\./, (_, major: string, minor: string) => `${major}.${Number(minor)}.`),
+} as const
+
+export const TOOLS: Readonly<Record<Tool, ToolKind>> = {
+  opa: {
+    label: 'OPA',
+    variable: 'OPA_BIN',
+    module: 'opa',
+    package: '',
+    duration: 'about two minutes',
+    mod: 'readonly',
+    release: same,
+    ask: VERSION_LINE,
+  },
+  regal: {
+    label: 'Regal',
+    variable: 'REGAL_BIN',
+    module: 'regal',
+    package: '',
+    duration: 'about a minute',
+    mod: 'readonly',
+    versionSymbol: '/pkg/version.Version',
+    release: same,
+    ask: VERSION_LINE,
+  },
+  jaeger: {
+    label: 'Jaeger',
+    variable: 'JAEGER_BIN',
+    module: 'jaeger',
+    package: '/cmd/jaeger',
+    duration: 'about five minutes',
+    mod: 'mod',
+    versionSymbol: '/internal/version.latestVersion',
+    // v1.76.0 is the tag of Jaeger 2.13.0: both lines were released together, 63 minor versions apart.
+    release: (version) => version.replace(/^1\.(\d+)\./, (_, minor: string) => `2.${Number(minor) - 63}.`),
+    ask: { args: ['version'], answer: /"gitVersion":"v?([^"]+)"/ },
+  },
+  prometheus: {
+    ...PROMETHEUS,
+    label: 'Prometheus',
+    variable: 'PROMETHEUS_BIN',
+    package: '/cmd/prometheus',
+    ask: { args: ['--version'], answer: /^prometheus, version (\S+)/m },
+  },
+  promtool: {
+    ...PROMETHEUS,
+    label: 'promtool',
+    variable: 'PROMTOOL_BIN',
+    package: '/cmd/promtool',
+    ask: { args: ['--version'], answer: /^promtool, version (\S+)/m },
+  },
+  loki: {
+    label: 'Loki',
+    variable: 'LOKI_BIN',
+    module: 'loki',
+    package: '/cmd/loki',
+    duration: 'about five minutes',
+    mod: 'mod',
+    versionSymbol: '/pkg/util/build.Version',
+    release: same,
+    ask: { args: ['-version'], answer: /^loki, version (\S+)/m },
+  },
+}
+
+export function isTool(name: string | undefined): name is Tool {
+  return TOOL_NAMES.some((tool) => tool === name)
+}
