@@ -37,6 +37,10 @@ export const WorkerSettings = Type.Object({
     description: 'Tells replicas apart: the worker id becomes `<id>.<instance>`.',
     allowed: 'at most 64 letters, digits and dashes',
   }),
+  CRANK_STATE_DIR: Type.String({
+    default: '.crank',
+    description: 'Folder for what must outlive a process; workers keep theirs in `workers` below it.',
+  }),
   ...tlsSettings,
   ...logLevelSetting,
 })
@@ -48,6 +52,7 @@ export type WorkerConfig = {
   readonly port: number
   readonly workerUrl: string | undefined
   readonly instance: string | undefined
+  readonly stateDir: string
   readonly tls: TlsFiles
   readonly logLevel: Static<typeof WorkerSettings>['LOG_LEVEL']
 }
@@ -75,6 +80,7 @@ export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
     port: all.CRANK_WORKER_PORT,
     workerUrl,
     instance,
+    stateDir: all.CRANK_STATE_DIR,
     tls: tlsFilesOf(all, trustDomain),
     logLevel: all.LOG_LEVEL,
   }

@@ -43,6 +43,8 @@ export type WorkerDefinition = {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
   readonly requires: readonly Capability[]
+  /** Frees what the worker holds (a database, a thread), when its last call has ended. */
+  readonly close?: () => void | Promise<void>
 }
 
 /** As `input`: the handler gets the request body as a stream, of any content type, unchecked. */
@@ -89,8 +91,9 @@ export function defineWorker(options: {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
   readonly requires?: readonly string[]
+  readonly close?: () => void | Promise<void>
 }): WorkerDefinition {
-  const { id, capabilities, requires = [] } = options
+  const { id, capabilities, requires = [], close } = options
   return attempt(`worker "${id}"`, () => {
     if (!new RegExp(WORKER_ID).test(id) || id.includes('.'))
       throw new DefinitionError('the id must match [A-Za-z0-9_-]{1,64}')
@@ -100,7 +103,8 @@ export function defineWorker(options: {
       if (seen.has(capability)) throw new DefinitionError(`${capability} is defined twice`)
       seen.add(capability)
     }
-    return { id, capabilities: [...capabilities], requires: requires.map(parseCapability) }
+    const definition = { id, capabilities: [...capabilities], requires: requires.map(parseCapability) }
+    return close === undefined ? definition : { ...definition, close }
   })
 }
 

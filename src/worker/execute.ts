@@ -13,7 +13,7 @@ import { openEventStream } from './event-stream.ts'
 import type { StreamEvent } from './handler.ts'
 import { readInput } from './input.ts'
 import type { Invoke, InvokingCall } from './invoke.ts'
-import { activeIn, eventsIn } from './span-scope.ts'
+import { activeIn, createInSpan, eventsIn } from './span-scope.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 import type { Slots } from './slots.ts'
 
@@ -127,6 +127,7 @@ export function createExecute(options: ExecuteOptions): Execute {
         invoke,
         log: run.log,
         span: run.span,
+        inSpan: createInSpan(options.tracing.tracer, run.span),
         decisionId,
         idempotencyKey,
         lastEventId,

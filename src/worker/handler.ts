@@ -7,6 +7,9 @@ import type { Invoke } from './invoke.ts'
 /** One server-sent event; `data` is sent as JSON. `id` comes back as `lastEventId` when a caller resumes. */
 export type StreamEvent<T = unknown> = { readonly data: T; readonly id?: string; readonly event?: string }
 
+/** `name`: a constant such as `pdf.render`. What `run` throws is marked on the span and thrown on. */
+export type InSpan = <T>(name: string, run: () => T | Promise<T>) => Promise<T>
+
 export type HandlerContext<I> = {
   /** Checked against the capability's input schema. */
   readonly input: I
@@ -18,6 +21,8 @@ export type HandlerContext<I> = {
   readonly invoke: Invoke
   readonly log: Logger
   readonly span: Span
+  /** Runs a slow part of the call in a span of its own, below the call's. */
+  readonly inSpan: InSpan
   /** The controller's decision that let this call through; the key of its audit record. */
   readonly decisionId: string
   readonly idempotencyKey: string | undefined

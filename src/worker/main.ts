@@ -1,4 +1,5 @@
 // The process of one worker: configuration, log, traces, credentials, the worker itself, and an orderly end.
+import { resolve } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
 import { watchCredentials } from '../platform/credentials.ts'
@@ -12,31 +13,38 @@ import { runWorker, type RunningWorker } from './run.ts'
 // Deregister 2 s, drain 10 s, close 1 s, flush spans 3 s, and a little.
 const CLOSE_DELAY_MS = 17_000
 
+/** `stateDir`: below it a worker keeps, in a folder of its name, what must outlive it. It need not exist; replicas have one each. */
+export type WorkerPlace = { readonly stateDir: string }
+/** For a worker that needs to know its place before it can be defined. */
+export type MakeWorker = (place: WorkerPlace) => WorkerDefinition | Promise<WorkerDefinition>
+
 /**
  * Runs a worker until SIGTERM or SIGINT. Resolves when it listens; it registers as soon as the controller is there.
  * @throws {ConfigError} with all faults; {Error} when certificates cannot be read or the port is taken.
  */
 export async function startWorkerProcess(
-  definition: WorkerDefinition,
+  worker: WorkerDefinition | MakeWorker,
   { version = VERSION, ...configSource }: ConfigSource & { version?: string },
 ): Promise<RunningWorker> {
   refuseWeakening(configSource.env, process.execArgv)
   const config = loadWorkerConfig(configSource)
+  const place = { stateDir: resolve(config.stateDir, 'workers', config.instance ?? '') }
+  const definition = typeof worker === 'function' ? await worker(place) : worker
   const service = `crank-${definition.id}`
   const log = createLogger({ level: config.logLevel, service })
   const source = await watchCredentials(config.tls, { now: Date.now, log })
   const tracing = await createTracing({ service, version, env: configSource.env, log })
   const options = { config, log, tracing, source, now: Date.now, random: Math.random }
-  const worker = await runWorker(definition, options).catch((error: unknown) => {
+  const running = await runWorker(definition, options).catch((error: unknown) => {
     throw portTaken(error) ? new ConfigError([fault('CRANK_WORKER_PORT', String(config.port), 'is taken')]) : error
   })
   closeWithGrace({ delay: CLOSE_DELAY_MS, logger: false }, async ({ err }) => {
     if (err !== undefined) log.fatal({ event: 'worker_crashed', err }, 'worker stops after an unexpected error')
-    await worker.close()
+    await running.close()
     source.close()
     await tracing.shutdown()
   })
-  return worker
+  return running
 }
 
 function portTaken(error: unknown): boolean {

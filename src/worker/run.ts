@@ -78,7 +78,7 @@ export async function runWorker(definition: WorkerDefinition, options: RunOption
     port,
     url: facts.url,
     registered,
-    close: () => (life.closing ??= shutDown(registration, parts, options)),
+    close: () => (life.closing ??= shutDown(definition, registration, parts, options)),
   }
 }
 
@@ -110,6 +110,7 @@ function build(definition: WorkerDefinition, workerId: string, life: Life, optio
 }
 
 async function shutDown(
+  definition: WorkerDefinition,
   registration: Registration,
   parts: Parts,
   { log, drainMs = DRAIN_MS }: RunOptions,
@@ -121,7 +122,16 @@ async function shutDown(
   stopped.abort()
   await closeServer(app)
   await client.close()
+  await closeDefinition(definition, log)
   log.info({ event: 'worker_stopped' }, 'worker stopped')
+}
+
+async function closeDefinition({ close }: WorkerDefinition, log: Logger): Promise<void> {
+  try {
+    await close?.()
+  } catch (err: unknown) {
+    log.error({ event: 'worker_close_failed', err }, 'the worker could not free what it holds')
+  }
 }
 
 async function listen(app: FastifyInstance, { host, port }: RunOptions['config']): Promise<number> {

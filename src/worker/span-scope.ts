@@ -1,8 +1,25 @@
 // Makes a call's span the active one while its handler runs, so that log lines and spans of the handler hang below it.
-import { context, ROOT_CONTEXT, trace, type Span } from '@opentelemetry/api'
+import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, type Span, type Tracer } from '@opentelemetry/api'
+import { startSpan } from '../platform/tracing.ts'
+import type { InSpan } from './handler.ts'
 
 export function activeIn<T>(span: Span, run: () => T): T {
   return context.with(trace.setSpan(ROOT_CONTEXT, span), run)
+}
+
+/** Spans of a handler's own, below `parent` or below the one that they are made in. */
+export function createInSpan(tracer: Tracer, parent: Span): InSpan {
+  return async (name, run) => {
+    const span = startSpan(tracer, name, SpanKind.INTERNAL, trace.getActiveSpan() ?? parent)
+    try {
+      return await activeIn(span, run)
+    } catch (error: unknown) {
+      span.setStatus({ code: SpanStatusCode.ERROR })
+      throw error
+    } finally {
+      span.end()
+    }
+  }
 }
 
 /** The same for a generator: each of its steps runs in the context of whoever asks for the next value. */

@@ -22,6 +22,7 @@ describe('the configuration of a worker', () => {
       port: 0,
       workerUrl: undefined,
       instance: undefined,
+      stateDir: '.crank',
       tls: { certFile: 'a.crt', keyFile: 'a.key', bundlePath: 'crank.local.pem', trustDomain: 'crank.local' },
       logLevel: 'info',
     })

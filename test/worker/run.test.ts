@@ -45,6 +45,19 @@ async function execute(url: string, payload: unknown, headers: Record<string, st
   return { status: answer.statusCode, body: (await answer.body.json()) as Record<string, unknown> }
 }
 
+test('a worker that stops frees what it holds, and a fault in that is only logged', async () => {
+  const { capabilities } = echoWorker()
+  const closed: string[] = []
+  const close = () => {
+    closed.push('now')
+    throw new Error('locked')
+  }
+  const worker = await site.run(defineWorker({ id: 'worker-echo', capabilities, close }))
+  await worker.close()
+  expect(closed).toEqual(['now'])
+  expect(worker.logged().map(({ event }) => event)).toContain('worker_close_failed')
+})
+
 describe('a worker that starts', () => {
   test('registers its capabilities under its real port, says that it is ready, and sends heartbeats', async () => {
     const worker = await site.run(echoWorker())
