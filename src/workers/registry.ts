@@ -2,7 +2,9 @@
 import type { MakeWorker } from '../worker/main.ts'
 
 const WORKERS: Readonly<Record<string, MakeWorker>> = {
+  document_conversion: async () => (await import('./document_conversion/worker.ts')).createDocumentConversion(),
   hello_world: async () => (await import('./hello_world.ts')).createHelloWorld(),
+  image_classifier: async () => (await import('./image_classifier/worker.ts')).createImageClassifier(),
   streaming: async () => (await import('./streaming.ts')).createStreaming(),
 }
 

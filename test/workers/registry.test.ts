@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -9,8 +9,9 @@ type Manifests = {
   workers: Record<string, { worker_id: string; required_capabilities: string[]; provided_capabilities: string[] }>
 }
 
-test('knows the bundled workers by name', () => {
-  expect(workerNames).toStrictEqual(['hello_world', 'streaming'])
+test('knows every worker that is there, by name', async () => {
+  const names = (await readdir('src/workers')).map((name) => name.replace(/\.ts$/, ''))
+  expect([...workerNames].sort()).toStrictEqual(names.filter((name) => name !== 'registry').sort())
 })
 
 let stateDir: string

@@ -1,5 +1,6 @@
 // `crank worker <name>`: one of the bundled workers, as a process of its own.
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import { workerNames } from '../../workers/registry.ts'
 import { addSettings, flagsOf, type Setting } from '../settings.ts'
 
 export const WORKER_SETTINGS: readonly Setting[] = [
@@ -8,6 +9,7 @@ export const WORKER_SETTINGS: readonly Setting[] = [
   ['CRANK_WORKER_HOST', '--host <address>', 'address to listen on (default 127.0.0.1)'],
   ['CRANK_WORKER_URL', '--url <url>', 'address that the controller is to call'],
   ['CRANK_WORKER_INSTANCE', '--instance <name>', 'tells replicas apart'],
+  ['CRANK_STATE_DIR', '--state-dir <folder>', 'what must outlive the process (default .crank)'],
   ['CRANK_TRUST_DOMAIN', '--trust-domain <name>', 'SPIFFE trust domain (default crank.local)'],
   ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'the only identity that is let in'],
   ['CRANK_TLS_CERT', '--tls-cert <file>', 'certificate, PEM'],
@@ -16,14 +18,37 @@ export const WORKER_SETTINGS: readonly Setting[] = [
   ['LOG_LEVEL', '--log-level <level>', 'trace, debug, info, warn, error, fatal or silent'],
 ]
 
-/** `crank worker <name>` */
+const EXAMPLES = `
+Examples:
+  crank worker hello_world --dev
+  CRANK_TLS_CERT=… CRANK_TLS_KEY=… CRANK_TLS_BUNDLE=… crank worker hello_world
+  crank worker new greeting_cards --capability make:greeting_card`
+
+/** `crank worker <name>`, `crank worker new <name>` */
 export function workerCommand(): CommandUnknownOpts {
   return addSettings(new Command('worker'), WORKER_SETTINGS)
-    .argument('<name>', 'which worker: hello_world, streaming')
-    .description('run one of the bundled workers (every option is also a variable)')
-    .addHelpText('after', '\nExample:\n  CRANK_TLS_CERT=… CRANK_TLS_KEY=… CRANK_TLS_BUNDLE=… crank worker hello_world')
-    .action(async (name, options) => {
+    .argument('<name>', `which worker: ${workerNames.join(', ')}`)
+    .option('--dev', 'use the development certificate of its name, and make it where it is missing')
+    .description('run one of the bundled workers (every option with a value is also a variable)')
+    .addHelpText('after', EXAMPLES)
+    .action(async (name, { dev, ...options }) => {
       const { runNamedWorker } = await import('../run-worker.ts')
-      await runNamedWorker(name, flagsOf(options, WORKER_SETTINGS))
+      await runNamedWorker(name, { flags: flagsOf(options, WORKER_SETTINGS), dev: dev === true })
+    })
+    .addCommand(newCommand())
+}
+
+function newCommand(): CommandUnknownOpts {
+  return new Command('new')
+    .argument('<name>', 'of the worker, such as greeting_cards')
+    .description('in a checkout: write code, test and manifest of a new worker')
+    .option('--capability <verb:name>', 'what it offers (default run:<name>)')
+    .option('--owner <name>', 'owner in its manifest', 'crank')
+    .addHelpText('after', '\nExample:\n  crank worker new greeting_cards --capability make:greeting_card')
+    .action(async (name, options) => {
+      const { requireTypescript } = await import('../manifest/typescript.ts')
+      await requireTypescript()
+      const { newWorker } = await import('../new-worker/run.ts')
+      process.exitCode = await newWorker(name, options, Date.now)
     })
 }

@@ -1,0 +1,83 @@
+// Decodes untrusted images with libvips: four loaders and no other, limits before pixels, the first frame only.
+import type { Metadata, Sharp, SharpOptions } from 'sharp'
+import { capabilityError } from '../../worker/call-error.ts'
+import type { Format, InputImage } from './input-image.ts'
+import { PICTURE_SIDE, type Picture } from './picture.ts'
+
+export const MAX_SIDE = 16_384
+export const MAX_PIXELS = 40_000_000
+export const MAX_DECODE_SECONDS = 15
+
+/** `width` and `height` as a viewer shows it (upright), in pixels; `frames` of an animation, of which only the first was seen. */
+export type Source = {
+  readonly format: Format
+  readonly width: number
+  readonly height: number
+  readonly frames: number
+}
+export type Decoded = { readonly picture: Picture; readonly source: Source }
+export type Decode = (image: InputImage) => Promise<Decoded>
+
+type SharpModule = (input: Buffer, options: SharpOptions) => Sharp
+
+/** libvips is loaded at the first call. The decoding runs in its own threads, not in this one. */
+export function createDecode(): Decode {
+  let sharp: Promise<SharpModule> | undefined
+  return async (image) => {
+    const open = await (sharp ??= loadSharp())
+    const source = await readSource(open, image)
+    return { source, picture: await readPicture(open, image) }
+  }
+}
+
+async function loadSharp(): Promise<SharpModule> {
+  const { default: sharp } = await import('sharp')
+  // One caller's image must not lie about in a cache for the next.
+  sharp.cache(false)
+  sharp.concurrency(1)
+  // SVG and PDF can name files and addresses; AVIF takes 17 bytes of memory a pixel; the rest is not asked for.
+  sharp.block({ operation: ['VipsForeignLoad'] })
+  sharp.unblock({ operation: ['Png', 'Jpeg', 'Webp', 'Nsgif'].map((name) => `VipsForeignLoad${name}`) })
+  return sharp
+}
+
+/** Reads the header only. @throws {HandlerError} INVALID_IMAGE, IMAGE_TOO_LARGE. */
+async function readSource(open: SharpModule, { bytes, format }: InputImage): Promise<Source> {
+  const { autoOrient, pages } = await headerOf(open, bytes).catch((cause: unknown) => {
+    throw capabilityError('INVALID_IMAGE', `the ${format} cannot be read`, { cause })
+  })
+  const { width, height } = autoOrient
+  if (Math.max(width, height) > MAX_SIDE) tooLarge(`a side of ${Math.max(width, height)} pixels`, `${MAX_SIDE}`)
+  if (width * height > MAX_PIXELS) tooLarge(`${width} x ${height} pixels`, `${MAX_PIXELS} in all`)
+  return { format, width, height, frames: pages ?? 1 }
+}
+
+// The limits are ours, so that the answer can name them; libvips has them too when it comes to pixels.
+async function headerOf(open: SharpModule, bytes: Buffer): Promise<Metadata> {
+  return open(bytes, { limitInputPixels: false }).metadata()
+}
+
+/** @throws {HandlerError} INVALID_IMAGE for what breaks off or cannot be decoded, IMAGE_TOO_LARGE for what takes too long. */
+async function readPicture(open: SharpModule, { bytes, format }: InputImage): Promise<Picture> {
+  try {
+    const { data, info } = await open(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error', pages: 1 })
+      .timeout({ seconds: MAX_DECODE_SECONDS })
+      .autoOrient()
+      .resize(PICTURE_SIDE, PICTURE_SIDE, { fit: 'inside' })
+      .toColourspace('srgb')
+      .flatten({ background: '#ffffff' })
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true })
+    if (info.channels !== 3) throw new Error(`${info.channels} channels`)
+    return { pixels: new Uint8Array(data), width: info.width, height: info.height }
+  } catch (cause: unknown) {
+    if (cause instanceof Error && cause.message.includes('timeout')) {
+      tooLarge('more to decode than can be done in time', `${MAX_DECODE_SECONDS} s`)
+    }
+    throw capabilityError('INVALID_IMAGE', `the ${format} is damaged or incomplete`, { cause })
+  }
+}
+
+function tooLarge(what: string, limit: string): never {
+  throw capabilityError('IMAGE_TOO_LARGE', `the image has ${what}, the limit is ${limit}`)
+}

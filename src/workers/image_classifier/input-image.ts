@@ -1,0 +1,36 @@
+// From the caller's base64 to bytes of one of four formats. Which format, the first bytes say: no parser is tried on others.
+import { capabilityError } from '../../worker/call-error.ts'
+
+export const MAX_IMAGE_BYTES = 10_000_000
+export const MAX_BASE64_LENGTH = Math.ceil(MAX_IMAGE_BYTES / 3) * 4
+
+export const FORMATS = ['png', 'jpeg', 'webp', 'gif'] as const
+export type Format = (typeof FORMATS)[number]
+export type InputImage = { readonly bytes: Buffer; readonly format: Format }
+
+/** @throws {HandlerError} INVALID_IMAGE: not base64, or none of FORMATS. */
+export function parseInputImage(base64: string): InputImage {
+  const bytes = parseBase64(base64)
+  const format = formatOf(bytes)
+  if (format === undefined) throw capabilityError('INVALID_IMAGE', `the image is none of ${FORMATS.join(', ')}`)
+  return { bytes, format }
+}
+
+function parseBase64(text: string): Buffer {
+  const bytes = Buffer.from(text, 'base64')
+  // Node skips what is not base64, so that too few bytes come out.
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
+  if (bytes.length !== Math.floor(((text.length - padding) * 3) / 4)) {
+    throw capabilityError('INVALID_IMAGE', 'image_data is not base64: no line breaks, no "data:" before it')
+  }
+  return bytes
+}
+
+function formatOf(bytes: Buffer): Format | undefined {
+  const begins = (text: string, at = 0): boolean => bytes.toString('latin1', at, at + text.length) === text
+  if (begins('\x89PNG\r\n\x1a\n')) return 'png'
+  if (begins('\xff\xd8\xff')) return 'jpeg'
+  if (begins('RIFF') && begins('WEBP', 8)) return 'webp'
+  if (begins('GIF87a') || begins('GIF89a')) return 'gif'
+  return undefined
+}
