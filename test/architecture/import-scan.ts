@@ -3,8 +3,13 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
 import ts from 'typescript'
 
-/** One import, re-export or `import()`. `typeOnly`: gone when it runs. */
-export type Import = { readonly specifier: string; readonly line: number; readonly typeOnly: boolean }
+/** One import, re-export or `import()` (`dynamic`). `typeOnly`: gone when it runs. */
+export type Import = {
+  readonly specifier: string
+  readonly line: number
+  readonly typeOnly: boolean
+  readonly dynamic: boolean
+}
 export type ScannedFile = {
   /** Below the scanned folder, with slashes. */
   readonly path: string
@@ -25,17 +30,17 @@ export function scanText(path: string, text: string): ScannedFile {
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
   const imports: Import[] = []
   let hasDefaultExport = false
-  const add = (node: ts.Node, specifier: ts.Node | undefined, typeOnly: boolean): void => {
+  const add = (node: ts.Node, specifier: ts.Node | undefined, typeOnly: boolean, dynamic = false): void => {
     if (specifier === undefined || !ts.isStringLiteralLike(specifier)) return
     const line = source.getLineAndCharacterOfPosition(node.getStart()).line + 1
-    imports.push({ specifier: specifier.text, line, typeOnly })
+    imports.push({ specifier: specifier.text, line, typeOnly, dynamic })
   }
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) add(node, node.moduleSpecifier, isTypeImport(node))
     if (ts.isExportDeclaration(node)) add(node, node.moduleSpecifier, node.isTypeOnly)
     if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node, node.argument.literal, true)
     if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
-      add(node, node.arguments[0], false)
+      add(node, node.arguments[0], false, true)
     }
     if (isDefaultExport(node)) hasDefaultExport = true
     ts.forEachChild(node, visit)

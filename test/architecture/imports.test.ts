@@ -2,14 +2,32 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { findCycles, scanFolder, scanText } from './import-scan.ts'
+import { findCycles, scanFolder, scanText, targetOf, type ScannedFile } from './import-scan.ts'
 import { foreignPackages, groupOf, wrongImports } from './ranks.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const files = await scanFolder(join(ROOT, 'src'))
-const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
-  dependencies: Record<string, string>
-  peerDependencies: Record<string, string>
+const manifest = await readManifest('.')
+/** Folders of the workers that bring packages of their own, and which. */
+const workspaces = new Map(
+  await Promise.all(
+    manifest.workspaces.map(async (folder) => [folder, (await readManifest(folder)).dependencies] as const),
+  ),
+)
+
+type Manifest = {
+  readonly workspaces: readonly string[]
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+}
+
+async function readManifest(folder: string): Promise<Manifest> {
+  return JSON.parse(await readFile(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest
+}
+
+/** The workspace of a file of src, if it is in one. */
+function workspaceOf(path: string): string | undefined {
+  return [...workspaces.keys()].find((folder) => `src/${path}`.startsWith(`${folder}/`))
 }
 
 describe('the source tree', () => {
@@ -34,7 +52,16 @@ describe('the source tree', () => {
     const { dependencies, peerDependencies } = manifest
     const installed = (name: string): boolean =>
       name.startsWith('node:') || name in dependencies || name in peerDependencies
-    expect(foreignPackages(files, installed)).toEqual([])
+    for (const [folder, own] of [['', {}] as const, ...workspaces]) {
+      const inside = files.filter(({ path }) => (workspaceOf(path) ?? '') === folder)
+      expect(inside).not.toEqual([])
+      expect(foreignPackages(inside, (name) => installed(name) || name in own)).toEqual([])
+    }
+  })
+
+  test('loads a worker only where somebody asks for it by name: heavy packages stay out of the controller', () => {
+    const eager = files.filter(({ path }) => workspaceOf(path) === undefined).flatMap(importsOfWorkspaces)
+    expect(eager).toEqual([])
   })
 
   test('keeps the words of the domain free of everything but schemas and random numbers', () => {
@@ -54,6 +81,15 @@ describe('the source tree', () => {
     expect(readers.map(({ path }) => path).filter((path) => groupOf(path) !== 'cli')).toEqual(['platform/env.ts'])
   })
 })
+
+/** Imports of a workspace's files that run at once; `import()` waits until it is called. */
+function importsOfWorkspaces(file: ScannedFile): string[] {
+  return file.imports.flatMap((one) => {
+    const target = targetOf(file, one)
+    const isEager = !one.typeOnly && !one.dynamic && target !== undefined && workspaceOf(target) !== undefined
+    return isEager ? [`${file.path}:${one.line} imports ${target}`] : []
+  })
+}
 
 describe('the check', () => {
   const planted: readonly [what: string, path: string, text: string][] = [
