@@ -1,0 +1,52 @@
+// Blocks as plain text: paragraphs apart by a blank line, list items with their marks, quotes as in mails.
+import type { Block, Cell, Run } from './blocks.ts'
+
+export function blocksToText(blocks: readonly Block[]): string {
+  let text = ''
+  let previous: Block | undefined
+  for (const block of blocks) {
+    const shown = textOf(block)
+    if (shown === '') continue
+    if (previous !== undefined) text += isListItem(block) && isListItem(previous) ? '\n' : '\n\n'
+    text += setIn(block, shown)
+    previous = block
+  }
+  return text
+}
+
+function isListItem({ indent }: Block): boolean {
+  return indent > 0
+}
+
+function textOf(block: Block): string {
+  switch (block.kind) {
+    case 'paragraph':
+    case 'heading':
+      return plain(block.runs)
+    case 'preformatted':
+      return block.text
+    case 'table':
+      return block.rows.map(rowText).join('\n')
+    case 'picture':
+      return block.alt === '' ? '' : `[${block.alt}]`
+    case 'rule':
+      return '----------'
+  }
+}
+
+function rowText(row: readonly Cell[]): string {
+  return row.map(({ runs }) => plain(runs).replaceAll('\n', ' ')).join(' | ')
+}
+
+function plain(runs: readonly Run[]): string {
+  return runs.map(({ text }) => text).join('')
+}
+
+function setIn({ quote, indent, marker }: Block, text: string): string {
+  const start = '> '.repeat(quote) + '  '.repeat(Math.max(0, indent - 1))
+  const first = marker === undefined ? '' : `${marker} `
+  return text
+    .split('\n')
+    .map((line, index) => start + (index === 0 ? first : ' '.repeat(first.length)) + line)
+    .join('\n')
+}

@@ -1,0 +1,24 @@
+// A document as a flat list of blocks: what every text format becomes before it is drawn or written as text.
+
+/** Flags of a run's style, added up. */
+export const STYLE = { plain: 0, bold: 1, italic: 2, code: 4, underline: 8, strike: 16 } as const
+export type Style = number
+
+/** Text of one style. A line break is `\n`. */
+export type Run = { readonly text: string; readonly style: Style }
+/** `span`: columns it takes. */
+export type Cell = { readonly runs: readonly Run[]; readonly span: number }
+/** How far a block is set in, and the number or bullet before it. */
+export type Place = { readonly indent: number; readonly quote: number; readonly marker?: string }
+export type Picture = { readonly bytes: Uint8Array; readonly width: number; readonly height: number }
+
+export type Block = Place &
+  (
+    | { readonly kind: 'paragraph'; readonly runs: readonly Run[] }
+    | { readonly kind: 'heading'; readonly level: number; readonly runs: readonly Run[] }
+    /** Line breaks and spaces stay; `style` is of all of it. */
+    | { readonly kind: 'preformatted'; readonly text: string; readonly style: Style }
+    | { readonly kind: 'table'; readonly rows: readonly (readonly Cell[])[] }
+    | { readonly kind: 'picture'; readonly picture: Picture; readonly alt: string }
+    | { readonly kind: 'rule' }
+  )

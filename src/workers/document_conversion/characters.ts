@@ -1,0 +1,70 @@
+// Text as a font can show it: characters in their composed form, none that steers or hides, and a mark for what is missing.
+
+export const REPLACEMENT = '\uFFFD'
+
+// White space of other widths, then what has no glyph of its own: controls, joiners, marks of direction, variation selectors.
+const SPACES = /[\u1680\u2000-\u200a\u202f\u205f\u3000]/g
+const INVISIBLE =
+  /[\u0000-\u0008\u000b\u000e-\u001f\u007f-\u009f\u2028\u2029\u{e0001}]|\p{Default_Ignorable_Code_Point}/gu
+const PLAIN = /^[\n\t\u0020-\u007e]*$/
+
+/** Composes, drops what cannot be seen, and makes lone surrogates and odd spaces plain. Lines stay. */
+export function visibleText(text: string): string {
+  if (PLAIN.test(text)) return text
+  const lines = text.toWellFormed().replaceAll(/\r\n?|[\u000b\u000c\u0085\u2028\u2029]/g, '\n')
+  return lines.replaceAll(SPACES, ' ').replaceAll(INVISIBLE, '').normalize('NFC')
+}
+
+/** What many documents draw lines, arrows and marks with, and the font lacks: in ASCII they say the same. */
+const LOOK_ALIKES: Readonly<Record<string, string>> = {
+  '\u2190': '<-',
+  '\u2192': '->',
+  '\u2194': '<->',
+  '\u21d0': '<=',
+  '\u21d2': '=>',
+  '\u25b6': '>',
+  '\u25b8': '>',
+  '\u25ba': '>',
+  '\u25c0': '<',
+  '\u25c4': '<',
+  '\u25aa': '\u2022',
+  '\u25cf': '\u2022',
+  '\u2610': '[ ]',
+  '\u2611': '[x]',
+}
+
+// Unicode's block of box drawing: lines one way, lines the other way, and where they meet.
+function boxDrawing(character: string): string | undefined {
+  if (character < '\u2500' || character > '\u257f') return undefined
+  if (/[\u2500\u2501\u2504\u2505\u2508\u2509\u254c\u254d\u2550\u2574\u2576\u2578\u257a]/.test(character)) return '-'
+  return /[\u2502\u2503\u2506\u2507\u250a\u250b\u254e\u254f\u2551\u2575\u2577\u2579\u257b]/.test(character) ? '|' : '+'
+}
+
+/**
+ * Puts a look-alike, or else REPLACEMENT, in the place of each character that the font does not have. `onMissing` is told
+ * of each that is replaced.
+ */
+export function coveredText(
+  text: string,
+  has: (codePoint: number) => boolean,
+  onMissing: (codePoint: number) => void,
+): string {
+  if (PLAIN.test(text)) return text
+  let covered = ''
+  for (const character of text) {
+    const codePoint = character.codePointAt(0) ?? 0
+    if (codePoint <= 0x7e || has(codePoint)) {
+      covered += character
+      continue
+    }
+    const alike = LOOK_ALIKES[character] ?? boxDrawing(character)
+    if (alike === undefined) onMissing(codePoint)
+    covered += alike ?? REPLACEMENT
+  }
+  return covered
+}
+
+/** As it is written about: U+4E2D. */
+export function codePointName(codePoint: number): string {
+  return `U+${codePoint.toString(16).toUpperCase().padStart(4, '0')}`
+}

@@ -1,0 +1,122 @@
+// Converts documents: text, Markdown, HTML and DOCX to PDF, PDF to text, mails to text. Nothing that they refer to is loaded.
+import { extname } from 'node:path'
+import { capabilityError } from '../../worker/call-error.ts'
+import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
+import type { HandlerContext } from '../../worker/handler.ts'
+import { emailAnswer, pdfAnswer, textAnswer } from './answers.ts'
+import { documentTask, htmlTask, mailTask, pdfTask } from './inputs.ts'
+import { MAX_CONCURRENCY, MEMORY_LIMIT_MB, THREADS, TIME_LIMIT_MS } from './limits.ts'
+import { DocumentInput, EmailInput, EmailOutput, HtmlInput, PdfInput, PdfOutput, TextOutput } from './schemas.ts'
+import { documentErrors, emailErrors } from './schemas.ts'
+import { ConversionFault, type ConvertResult, type ConvertTask } from './task.ts'
+import { createThreadPool, type ThreadPool } from './threads.ts'
+
+// Beside this file, with its ending: .ts in the repository, .js in the package.
+const THREAD = new URL(`./thread-main${extname(import.meta.url)}`, import.meta.url)
+const LIMITS = { threads: THREADS, timeLimitMs: TIME_LIMIT_MS, memoryLimitMb: MEMORY_LIMIT_MB }
+
+type Parts = {
+  /** What does the work; default: threads of the worker's own, none of them before the first call. */
+  readonly pool?: ThreadPool
+  /** Milliseconds, for conversion_time_ms. */
+  readonly monotonic?: () => number
+}
+/** `span`: name of the slow part. `failed`: the code for what is no fault of the input. */
+type Way<I, T extends ConvertTask, O> = {
+  readonly span: string
+  readonly failed: string
+  readonly taskOf: (input: I) => T
+  readonly answerOf: (result: ConvertResult<T>, tookMs: number) => O
+}
+
+export function createDocumentConversion({
+  pool = createThreadPool({ entry: THREAD, ...LIMITS }),
+  monotonic = () => performance.now(),
+}: Parts = {}): WorkerDefinition {
+  const documentToPdf = defineCapability({
+    verb: 'convert',
+    name: 'document_to_pdf',
+    version: '1.0.0',
+    description: 'Makes a PDF of text, Markdown, HTML or DOCX; scripts and references to other places are left out.',
+    input: DocumentInput,
+    output: PdfOutput,
+    errors: documentErrors,
+    max_concurrency: MAX_CONCURRENCY,
+    requires_gpu: false,
+    slo: { p95_ms: 2000 },
+    tags: ['document', 'conversion', 'pdf'],
+    estimated_duration_ms: 100,
+    handler: by({ span: 'pdf.render', failed: 'CONVERSION_FAILED', taskOf: documentTask, answerOf: pdfAnswer }),
+  })
+
+  const htmlToPdf = defineCapability({
+    verb: 'convert',
+    name: 'html_to_pdf',
+    version: '1.0.0',
+    description: 'Makes a PDF of HTML; scripts and references to other places are left out, nothing is fetched.',
+    input: HtmlInput,
+    output: PdfOutput,
+    errors: documentErrors,
+    max_concurrency: MAX_CONCURRENCY,
+    requires_gpu: false,
+    slo: { p95_ms: 2000 },
+    tags: ['document', 'conversion', 'html', 'pdf'],
+    estimated_duration_ms: 100,
+    handler: by({ span: 'pdf.render', failed: 'CONVERSION_FAILED', taskOf: htmlTask, answerOf: pdfAnswer }),
+  })
+
+  const pdfToText = defineCapability({
+    verb: 'convert',
+    name: 'pdf_to_text',
+    version: '1.0.0',
+    description: 'Reads the text of a PDF, page by page; scanned pages have none.',
+    input: PdfInput,
+    output: TextOutput,
+    errors: documentErrors,
+    max_concurrency: MAX_CONCURRENCY,
+    requires_gpu: false,
+    slo: { p95_ms: 2000 },
+    tags: ['document', 'conversion', 'pdf', 'text'],
+    estimated_duration_ms: 100,
+    handler: by({ span: 'pdf.read', failed: 'CONVERSION_FAILED', taskOf: pdfTask, answerOf: textAnswer }),
+  })
+
+  const emailToText = defineCapability({
+    verb: 'convert',
+    name: 'email_to_text',
+    version: '1.0.0',
+    description: 'Reads a mail: decoded headers, its body as text, and what is attached.',
+    input: EmailInput,
+    output: EmailOutput,
+    errors: emailErrors,
+    max_concurrency: MAX_CONCURRENCY,
+    requires_gpu: false,
+    slo: { p95_ms: 2000 },
+    tags: ['email', 'conversion', 'text'],
+    estimated_duration_ms: 20,
+    handler: by({ span: 'email.parse', failed: 'PARSING_FAILED', taskOf: mailTask, answerOf: emailAnswer }),
+  })
+
+  return defineWorker({
+    id: 'worker-document-conversion',
+    capabilities: [documentToPdf, htmlToPdf, pdfToText, emailToText],
+    requires: ['convert:document_to_pdf', 'convert:html_to_pdf', 'convert:pdf_to_text', 'convert:email_to_text'],
+    close: () => pool.close(),
+  })
+
+  function by<I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) {
+    return async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {
+      const startedMs = monotonic()
+      try {
+        const task = taskOf(input)
+        const result = await inSpan(span, () => pool.convert(task, signal))
+        return answerOf(result, Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000))
+      } catch (error: unknown) {
+        if (signal.aborted) throw error
+        if (error instanceof ConversionFault) throw capabilityError(error.code, error.message, { cause: error })
+        log.error({ event: 'conversion_failed', err: error }, 'conversion failed')
+        throw capabilityError(failed, 'the conversion failed')
+      }
+    }
+  }
+}

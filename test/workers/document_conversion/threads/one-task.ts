@@ -1,0 +1,19 @@
+// A process that has one document converted, and then nothing more to do.
+import { createThreadPool } from '../../../../src/workers/document_conversion/threads.ts'
+
+const pool = createThreadPool({
+  entry: new URL('../../../../src/workers/document_conversion/thread-main.ts', import.meta.url),
+  threads: 1,
+  timeLimitMs: 60_000,
+  memoryLimitMb: 64,
+})
+const { pageCount } = await pool.convert(
+  {
+    kind: 'to_pdf',
+    format: 'html',
+    bytes: new Uint8Array(Buffer.from('<p>a')),
+    options: { pageSize: 'a4', title: undefined, createdMs: undefined },
+  },
+  new AbortController().signal,
+)
+process.stdout.write(String(pageCount))
