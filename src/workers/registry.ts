@@ -1,11 +1,19 @@
 // The workers by name, as `crank worker <name>` takes it; each is loaded only when it is asked for.
+import { join } from 'node:path'
 import type { MakeWorker } from '../worker/main.ts'
 
 const WORKERS: Readonly<Record<string, MakeWorker>> = {
   document_conversion: async () => (await import('./document_conversion/worker.ts')).createDocumentConversion(),
+  email_classifier: async () => (await import('./email_classifier/worker.ts')).createEmailClassifier(),
   hello_world: async () => (await import('./hello_world.ts')).createHelloWorld(),
   image_classifier: async () => (await import('./image_classifier/worker.ts')).createImageClassifier(),
+  semantic_search: async ({ stateDir }) =>
+    (await import('./semantic_search/worker.ts')).createSemanticSearch({ dir: join(stateDir, 'semantic_search') }),
   streaming: async () => (await import('./streaming.ts')).createStreaming(),
+  zettel_manager: async ({ stateDir }) =>
+    (await import('./zettel_manager/worker.ts')).createZettelManager({ stateDir }),
+  zettel_repository: async ({ stateDir }) =>
+    (await import('./zettel_repository/worker.ts')).createZettelRepository({ stateDir }),
 }
 
 export const workerNames: readonly string[] = Object.keys(WORKERS)

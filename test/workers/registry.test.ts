@@ -9,8 +9,11 @@ type Manifests = {
   workers: Record<string, { worker_id: string; required_capabilities: string[]; provided_capabilities: string[] }>
 }
 
+// A file of its own, or a folder with worker.ts in it: other folders hold what workers share.
 test('knows every worker that is there, by name', async () => {
-  const names = (await readdir('src/workers')).map((name) => name.replace(/\.ts$/, ''))
+  const entries = await readdir('src/workers', { withFileTypes: true, recursive: true })
+  const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+  const names = paths.flatMap((path) => /^src\/workers\/([^/]+?)(?:\/worker)?\.ts$/.exec(path)?.[1] ?? [])
   expect([...workerNames].sort()).toStrictEqual(names.filter((name) => name !== 'registry').sort())
 })
 
