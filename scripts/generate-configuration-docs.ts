@@ -33,7 +33,14 @@ const TELEMETRY: readonly [name: string, what: string][] = [
     'Default: `host,service`. Not `process`: it exports the command line, payload of `crank invoke --data` included.',
   ],
   ['OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG', 'Default: `parentbased_always_on`.'],
-  ['OTEL_BSP_SCHEDULE_DELAY, _MAX_QUEUE_SIZE, _EXPORT_TIMEOUT', 'Batching; what does not fit the queue is dropped.'],
+  [
+    'OTEL_BSP_SCHEDULE_DELAY',
+    'How long a batch waits at most (ms). Default: 50; what it costs: [performance](performance.md#tracing).',
+  ],
+  [
+    'OTEL_BSP_MAX_QUEUE_SIZE, _EXPORT_TIMEOUT',
+    'Spans that wait for the collector, default 8192 (10 MB); what does not fit is dropped. A stop sends 15,360 at most.',
+  ],
   ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 512.'],
   ['OTEL_TRACES_EXPORTER', '`none` switches the export off.'],
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],

@@ -8,6 +8,11 @@ import type { Tracing, TracingLog, TracingOptions } from './tracing.ts'
 
 const SHUTDOWN_MS = 3000
 const MAX_BATCH = 512
+// The SDK waits 5 s: a trace could be looked at 5 s after its answer. Price and latency of both: docs/performance.md.
+const SCHEDULE_DELAY_MS = 50
+// 10 MB. The SDK's 2048 are full after half a second of a collector that stands still under load. At shutdown the exporter
+// takes 30 batches at once and refuses more, so 15,360 is the most that is not lost then.
+const MAX_QUEUE = 8192
 const MAX_REASON_CHARS = 200
 const MAX_PATH_CHARS = 128
 
@@ -59,6 +64,8 @@ function withDefaults(env: NodeJS.ProcessEnv, service: string, version: string):
     OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
     // Not `process`: it exports the command line, and that of `crank invoke --data …` holds the payload.
     OTEL_NODE_RESOURCE_DETECTORS: 'host,service',
+    OTEL_BSP_SCHEDULE_DELAY: String(SCHEDULE_DELAY_MS),
+    OTEL_BSP_MAX_QUEUE_SIZE: String(MAX_QUEUE),
     ...given,
     OTEL_RESOURCE_ATTRIBUTES: [own, given['OTEL_RESOURCE_ATTRIBUTES'] ?? ''].join(',').replace(/,$/, ''),
     // A larger batch is serialised in one go and triples the slowest answers (facts/performance.md 3.5).

@@ -161,6 +161,14 @@ describe('with an endpoint', () => {
     expect(receiver.batches()).toBe(2)
   })
 
+  test('8192 spans at once lose none, and all leave at shutdown', async () => {
+    const receiver = await receive()
+    const { tracer, tracing } = await tracingWith({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url })
+    for (let made = 0; made < 8192; made += 1) startSpan(tracer, 'a', SpanKind.SERVER, undefined).end()
+    await tracing.shutdown()
+    expect(receiver.spans()).toHaveLength(8192)
+  })
+
   test('no batch is larger than 512, whatever is configured', async () => {
     const receiver = await receive()
     const { tracer, tracing } = await tracingWith({
