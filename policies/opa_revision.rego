@@ -29,3 +29,13 @@ _documents["blocked"] := data.blocked
 default _equal := false
 
 _equal if input.documents == _documents
+
+# METADATA
+# description: |
+#   Asked by OPA before it logs a decision (observability/opa.yaml): the comparison above is none, is made every few
+#   seconds, and its input may be all of the data
+# scope: document
+# entrypoint: true
+default unlogged := false
+
+unlogged if input.path == "crank/revision/loaded"

@@ -48,3 +48,13 @@ test_the_hash_is_that_of_the_data if {
 		with data.blocked as {"identities": {"w": ""}, "capabilities": {}}
 	other != loaded({}).data_sha256
 }
+
+test_the_comparison_is_not_logged if revision.unlogged with input as {"path": "crank/revision/loaded"}
+
+test_decisions_are_logged if {
+	every path in ["crank/capability_access/decision", "crank/worker_registration/decision"] {
+		not revision.unlogged with input as {"path": path}
+	}
+}
+
+test_what_has_no_path_is_logged if not revision.unlogged with input as {}

@@ -1,10 +1,11 @@
 # METADATA
 # title: What OPA's own API may be asked (opa run --authorization=basic)
 # description: |
-#   Only the decision documents, the plan's two short queries, the health check, and three reads by which the
-#   controller sees which policy is loaded: the Rego sources, whether the data is the controller's, and how the bundles
-#   fare. A decision takes ?provenance=true (the bundles' revisions) and no other parameter: ?explain would hand out the
-#   policy's data. Everything else is refused, writes and /v1/config included.
+#   Only the decision documents, the plan's two short queries, the health check, the metrics, and three reads by which
+#   the controller sees which policy is loaded: the Rego sources, whether the data is the controller's, and how the
+#   bundles fare. A decision takes ?provenance=true (the bundles' revisions) and no other parameter: ?explain would hand
+#   out the policy's data. Everything else is refused, writes and /v1/config included. OPA asks this for its diagnostic
+#   listener too, which has health and metrics only.
 package system.authz
 
 default allow := false
@@ -21,7 +22,7 @@ allow if {
 
 allow if {
 	input.method == "GET"
-	input.path == ["health"]
+	input.path in [["health"], ["metrics"]]
 }
 
 allow if {

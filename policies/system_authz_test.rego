@@ -19,6 +19,8 @@ test_decisions_may_be_asked[path] if {
 
 test_health_may_be_asked if authz.allow with input as request("GET", "health")
 
+test_metrics_may_be_scraped if authz.allow with input as request("GET", "metrics")
+
 test_health_may_be_asked_with_parameters if {
 	authz.allow with input as {"method": "GET", "path": ["health"], "params": {"bundles": [""], "plugins": [""]}}
 }
@@ -30,7 +32,7 @@ test_everything_else_is_refused[note] if {
 		"data by post": ["POST", "v1/data"], "workers": ["POST", "v1/data/workers"], "put data": ["PUT", "v1/data/workers"],
 		"patch data": ["PATCH", "v1/data"], "query": ["POST", "v1/query"], "compile": ["POST", "v1/compile"],
 		"default decision": ["POST", ""], "batch": ["POST", "v1/batch/data/crank/capability_access/decision"],
-		"old api": ["POST", "v0/data/crank/capability_access/decision"], "metrics": ["GET", "metrics"],
+		"old api": ["POST", "v0/data/crank/capability_access/decision"], "metrics written": ["POST", "metrics"],
 		"status written": ["POST", "v1/status"], "policies written": ["POST", "v1/policies"],
 		"decision by get": ["GET", "v1/data/crank/capability_access/decision"],
 		"decision replaced": ["PUT", "v1/data/crank/capability_access/decision"],

@@ -3,10 +3,12 @@
 import { inspect } from 'node:util'
 import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'
-import { measurePolicy, measureRoutes } from './bench/measure.ts'
+import { measurePolicy, measureRoutes, type MeasureOptions } from './bench/measure.ts'
+import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
 import { failedRows, machine, tables, type Report } from './bench/report.ts'
-import { POLICY, ROWS } from './bench/rows.ts'
+import { POLICY, ROWS, TRACES } from './bench/rows.ts'
+import { lookForJaeger, openTraceLab } from './bench/trace-lab.ts'
 import { isStop, say } from './demo/errors.ts'
 
 import { stopOnSignal } from './demo/stop.ts'
@@ -21,18 +23,15 @@ async function main(args: readonly string[]): Promise<number> {
   if (process.platform !== 'linux') throw new UsageError('the bench reads CPU times from /proc: it runs on Linux only')
   const report = await run(options, stopOnSignal())
   process.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : tables(report))
-  return failedRows(report.routes).length === 0 ? 0 : 1
+  return failedRows(report).length === 0 ? 0 : 1
 }
 
-async function run({ only, rounds, amounts, quick, cpuProf }: Options, stop: AbortSignal): Promise<Report> {
+async function run(options: Options, stop: AbortSignal): Promise<Report> {
+  const { only, rounds, amounts, quick } = options
   const wants = (name: string): boolean => only.length === 0 || only.includes(name)
-  const rows = ROWS.filter(({ name }) => wants(name))
-  const opa = wants(POLICY) || rows.some(({ needs }) => needs.opa)
-  say(`starting ${rows.length} servers …`)
-  await using lab = await openLab({ rows, opa, cpuProf, stop })
   const measure = { rounds, amounts, connections: CONNECTIONS, say }
-  const policy = wants(POLICY) ? await measurePolicy(lab, measure) : []
-  const routes = await measureRoutes(lab, measure)
+  const { policy, routes } = await runRows(options, wants, measure, stop)
+  const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
   return {
     date: new Date().toISOString(),
     machine: machine(),
@@ -42,8 +41,30 @@ async function run({ only, rounds, amounts, quick, cpuProf }: Options, stop: Abo
     connections: CONNECTIONS,
     policy,
     routes,
-    budgets: holdAgainstBudgets({ policy, routes }),
+    traces,
+    budgets: holdAgainstBudgets({ policy, routes, traces: traces.rows }),
   }
+}
+
+type Wants = (name: string) => boolean
+
+async function runRows({ cpuProf }: Options, wants: Wants, measure: MeasureOptions, stop: AbortSignal) {
+  const rows = ROWS.filter(({ name }) => wants(name))
+  if (rows.length === 0 && !wants(POLICY)) return { policy: [], routes: [] }
+  const opa = wants(POLICY) || rows.some(({ needs }) => needs.opa)
+  say(`starting ${rows.length} servers …`)
+  await using lab = await openLab({ rows, opa, cpuProf, stop })
+  const policy = wants(POLICY) ? await measurePolicy(lab, measure) : []
+  return { policy, routes: await measureRoutes(lab, measure) }
+}
+
+/** After the others: their servers are gone by then. Without a Jaeger there is only the reason. */
+async function runTraces(measure: MeasureOptions, stop: AbortSignal): Promise<TraceMeasurement> {
+  const jaeger = await lookForJaeger()
+  if ('unavailable' in jaeger) return { ...jaeger, rows: [] }
+  say('starting Jaeger, and three controllers with a worker each …')
+  await using lab = await openTraceLab({ ...jaeger, stop })
+  return await measureTraces(lab, measure)
 }
 
 try {

@@ -7,6 +7,7 @@ import { startMesh } from './demo/mesh.ts'
 import { printResults, printWaysOn, toJson } from './demo/report.ts'
 import { isGood, makeCalls } from './demo/results.ts'
 import { stopOnSignal, untilStopped } from './demo/stop.ts'
+import { areFound, findTraces } from './demo/traces.ts'
 
 /** Runs the demo. @returns exit code: 0, 1 when something went wrong, 2 for wrong usage */
 async function main(args: readonly string[]): Promise<number> {
@@ -27,10 +28,12 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function demonstrate(options: Options, stop: AbortSignal): Promise<number> {
   await using mesh = await startMesh(options, stop)
+  const { jaeger } = mesh
   const results = await mesh.unlessBroken(makeCalls(mesh))
-  if (options.json) process.stdout.write(`${JSON.stringify(toJson(results))}\n`)
-  else printResults(results)
-  if (options.once) return isGood(results) ? 0 : 1
+  const traces = jaeger && (await mesh.unlessBroken(findTraces(jaeger, results, stop)))
+  if (options.json) process.stdout.write(`${JSON.stringify(toJson(results, traces))}\n`)
+  else printResults(results, jaeger && traces && { jaeger, traces })
+  if (options.once) return isGood(results) && (traces === undefined || areFound(traces)) ? 0 : 1
   if (!options.json) printWaysOn(mesh, results)
   await mesh.unlessBroken(untilStopped(stop))
   say('Stopping …')

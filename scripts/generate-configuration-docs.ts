@@ -20,13 +20,27 @@ const TELEMETRY: readonly [name: string, what: string][] = [
   ['OTEL_EXPORTER_OTLP_PROTOCOL', '`grpc` (our default), `http/protobuf`, `http/json`.'],
   [
     'OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION',
-    'Metadata, deadline (ms, default 10000) and compression of an export.',
+    'Metadata, deadline (ms, default 10000, for a command 1000) and compression of an export.',
   ],
   ['OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY, _INSECURE', 'TLS to the collector: PEM files.'],
-  ['OTEL_SERVICE_NAME', 'Default: `crank-controller`, `crank-worker-<name>`.'],
+  [
+    'OTEL_SERVICE_NAME',
+    'Name in spans and log lines. Default: `crank-controller`, `crank-worker-<name>`, `crank-cli`.',
+  ],
   ['OTEL_RESOURCE_ATTRIBUTES', '`key=value,…`, added to `service.name` and `service.version`.'],
+  [
+    'OTEL_NODE_RESOURCE_DETECTORS',
+    'Default: `host,service`. Not `process`: it exports the command line, payload of `crank invoke --data` included.',
+  ],
   ['OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG', 'Default: `parentbased_always_on`.'],
-  ['OTEL_BSP_SCHEDULE_DELAY, _MAX_QUEUE_SIZE, _EXPORT_TIMEOUT', 'Batching; what does not fit the queue is dropped.'],
+  [
+    'OTEL_BSP_SCHEDULE_DELAY',
+    'How long a batch waits at most (ms). Default: 50; what it costs: [performance](performance.md#tracing).',
+  ],
+  [
+    'OTEL_BSP_MAX_QUEUE_SIZE, _EXPORT_TIMEOUT',
+    'Spans that wait for the collector, default 8192 (10 MB); what does not fit is dropped. A stop sends 15,360 at most.',
+  ],
   ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 512.'],
   ['OTEL_TRACES_EXPORTER', '`none` switches the export off.'],
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
@@ -51,7 +65,7 @@ ${table(ControllerEnv)}
 
 ${table(WorkerSettings)}
 
-## Traces (both)
+## Traces (controller, workers and the commands that call the controller)
 
 Metrics are scraped from the admin listener and logs go to stdout: only traces are exported.
 

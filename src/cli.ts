@@ -14,6 +14,7 @@ import { replayCommand } from './cli/commands/replay.ts'
 import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cli/commands/policy-ask.ts'
 import { manifestCommand } from './cli/commands/manifest.ts'
 import { workerCommand } from './cli/commands/worker.ts'
+import { endEarly } from './cli/early-end.ts'
 import { describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
 import { paint, say } from './cli/output.ts'
 import { VERSION } from './platform/version.ts'
@@ -28,9 +29,9 @@ const EXAMPLES = `Examples:
 /** Runs `crank` with these arguments and sets the exit code of the process. Never rejects. */
 export async function main(argv: readonly string[]): Promise<void> {
   // A reader that has seen enough (`crank audit tail | head`) is no fault.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
-    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal),
-  )
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    endEarly(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal)
+  })
   try {
     await createProgram().parseAsync(argv, { from: 'user' })
   } catch (cause: unknown) {

@@ -1,6 +1,7 @@
 // The budgets of design section 8, held against what was measured. A ratio or a difference is taken within each round,
 // then the median of the rounds counts.
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
+import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
 import type { RowName } from './rows.ts'
 import { median } from './statistics.ts'
 
@@ -10,21 +11,27 @@ export type Budget = {
   readonly what: string
   readonly limit: string
   readonly measured: number | null
-  readonly unit: 'ms' | 'x'
+  readonly unit: 'ms' | 'x' | 'spans'
   readonly rounds: readonly number[]
   readonly mark: Mark
 }
 
-type Measured = { readonly policy: readonly PolicyRow[]; readonly routes: readonly RouteRow[] }
+type Measured = {
+  readonly policy: readonly PolicyRow[]
+  readonly routes: readonly RouteRow[]
+  readonly traces: readonly TraceRowResult[]
+}
 
 /** Every line of the budget table, in its order. */
-export function holdAgainstBudgets({ policy, routes }: Measured): Budget[] {
+export function holdAgainstBudgets({ policy, routes, traces }: Measured): Budget[] {
   const engine = (name: PolicyRow['engine']): number[] =>
     policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
   const paired = (a: RowName, b: RowName, compare: (x: RouteRound, y: RouteRound) => number): number[] => {
     const [left, right] = [a, b].map((name) => routes.find((row) => row.name === name)?.rounds ?? [])
     return (left ?? []).flatMap((round, at) => (right?.[at] === undefined ? [] : compare(round, right[at])))
   }
+  const shipped = (of: (round: TraceRound) => number): number[] =>
+    traces.find(({ name }) => name === 'shipped')?.rounds.map(of) ?? []
   return [
     below('policy evaluation, p95, embedded', 0.1, 'ms', engine('embedded')),
     below('policy evaluation, p95, sidecar', 3, 'ms', engine('sidecar')),
@@ -33,6 +40,26 @@ export function holdAgainstBudgets({ policy, routes }: Measured): Budget[] {
     below('policy + audit + tracing, p95 added, no fsync', 2, 'ms', paired('write-traced', 'forward', p95Added)),
     below('CPU, whole pipeline over forwarding', 1.5, 'x', paired('full', 'forward', cpuRatio)),
     below('CPU, the same with spans exported', 1.5, 'x', paired('traced', 'forward', cpuRatio)),
+    below(
+      'trace found after the answer, p95, 50 calls/s',
+      100,
+      'ms',
+      shipped(({ steady }) => foundP95(steady)),
+    ),
+    below(
+      'trace found after the answer, p95, full load',
+      1000,
+      'ms',
+      shipped(({ full }) => foundP95(full)),
+    ),
+    none(
+      'spans lost, 50 calls/s',
+      shipped(({ steady }) => lostIn(steady)),
+    ),
+    none(
+      'spans lost, full load',
+      shipped(({ full }) => lostIn(full)),
+    ),
     later('CPU of all over nginx + njs + OPA, embedded', '<= 0.6x'),
     later('CPU of all over nginx + njs + OPA, sidecar', '<= 1.3x'),
     later('cost of a request, 10 -> 10,000 workers', '<= 1.1x'),
@@ -46,6 +73,23 @@ function p95Added(with_: RouteRound, without: RouteRound): number {
 
 function cpuRatio(with_: RouteRound, without: RouteRound): number {
   return (with_.closed.cpuUs['controller'] ?? Number.NaN) / (without.closed.cpuUs['controller'] ?? Number.NaN)
+}
+
+/** One that was never found is worse than any that was. */
+function foundP95({ found }: TraceLoad): number {
+  return found === undefined || found.missing > 0 ? Number.POSITIVE_INFINITY : found.latencyMs.p95
+}
+
+function lostIn({ spans }: TraceLoad): number {
+  return spans?.lost ?? Number.NaN
+}
+
+/** Of what must not happen the worst round counts. */
+function none(what: string, rounds: readonly number[]): Budget {
+  const limit = 'none'
+  if (rounds.length === 0) return { what, limit, measured: null, unit: 'spans', rounds, mark: 'not run' }
+  const measured = Math.max(...rounds)
+  return { what, limit, measured, unit: 'spans', rounds, mark: measured === 0 ? 'met' : 'missed' }
 }
 
 function below(what: string, limit: number, unit: Budget['unit'], rounds: readonly number[]): Budget {

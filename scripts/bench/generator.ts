@@ -6,14 +6,9 @@ import { answerJobs, reportReady } from './child.ts'
 import { openConnection } from './connection.ts'
 import { FileEnv, type LoadJob, type LoadResult } from './jobs.ts'
 import { closedLoop, openLoop, type RequestAt } from './load.ts'
+import { routeRequest, traceIdAt } from './request-bytes.ts'
 
 const VARIANTS = 256
-// About 230 bytes, as in facts/performance.md.
-const BODY = JSON.stringify({
-  verb: 'invoke',
-  capability: 'hello_world',
-  payload: { message: 'x'.repeat(120), n: 1234567, tags: ['bench', 'route'] },
-})
 
 const config = loadConfig(FileEnv, { env: process.env })
 const identity = {
@@ -29,7 +24,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
   const { promise: faulty, reject } = Promise.withResolvers<never>()
   const opening = Array.from({ length: job.connections }, () => openConnection({ ...identity, port: job.port }, reject))
   const connections = await Promise.race([Promise.all(opening), faulty])
-  const requestAt = requestsTo(job.port)
+  const requestAt = job.traces === undefined ? requestsTo(job.port) : tracedRequestsTo(job.port, job.traces)
   const { rate } = job
   const load =
     rate === undefined ? closedLoop(job, connections, requestAt) : openLoop({ ...job, rate }, connections, requestAt)
@@ -40,18 +35,20 @@ async function run(job: LoadJob): Promise<LoadResult> {
   }
 }
 
-/** Each request belongs to a sampled trace of its own, as callers of a traced mesh would send it. */
+/** Each request belongs to a sampled trace, as callers of a traced mesh would send it. */
 function requestsTo(port: number): RequestAt {
-  const variants = Array.from({ length: VARIANTS }, () => {
-    const traceparent = `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`
-    const head = [
-      'POST /route HTTP/1.1',
-      `host: 127.0.0.1:${port}`,
-      'content-type: application/json',
-      `content-length: ${BODY.length}`,
-      `traceparent: ${traceparent}`,
-    ]
-    return Buffer.from(`${head.join('\r\n')}\r\n\r\n${BODY}`)
-  })
+  const variants = Array.from({ length: VARIANTS }, () => routeRequest(port, randomBytes(16).toString('hex')))
   return (n) => variants[n % VARIANTS] ?? Buffer.alloc(0)
+}
+
+/** Each in a trace of its own, so that what became of it can be counted. */
+function tracedRequestsTo(port: number, run: string): RequestAt {
+  const template = routeRequest(port, traceIdAt(run, 0))
+  const at = template.indexOf(traceIdAt(run, 0))
+  let made = 0
+  return () => {
+    const request = Buffer.from(template)
+    request.write(traceIdAt(run, made++), at, 'latin1')
+    return request
+  }
 }

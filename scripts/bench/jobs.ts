@@ -21,6 +21,8 @@ export type LoadJob = {
   readonly ramp: number
   readonly requests: number
   readonly rate?: number
+  /** 16 hex digits: each of the `ramp + requests` requests is in the trace `traceIdAt(traces, n)`. */
+  readonly traces?: string
   /** Whose CPU time is measured. */
   readonly pids: Pids
 }

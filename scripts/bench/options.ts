@@ -1,7 +1,7 @@
 // What `npm run bench -- …` takes.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { POLICY, ROWS } from './rows.ts'
+import { POLICY, ROWS, TRACES } from './rows.ts'
 
 /** How much is asked of every row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -12,12 +12,14 @@ export type Amounts = {
   /** Requests per second of the open loop. */
   readonly rate: number
   readonly decisions: { readonly embedded: number; readonly sidecar: number }
+  /** Calls of the trace rows: at a steady 50 a second, and at saturation. */
+  readonly traces: { readonly warmUp: number; readonly steady: number; readonly full: number }
 }
 
 export type Options = {
   readonly json: boolean
   readonly rounds: number
-  /** Names of rows, or `policy`. Empty: all. */
+  /** Names of rows, `policy` or `traces`. Empty: all. */
   readonly only: readonly string[]
   readonly amounts: Amounts
   readonly quick: boolean
@@ -35,6 +37,7 @@ const WHOLE: Amounts = {
   open: 4000,
   rate: 1000,
   decisions: { embedded: 20_000, sidecar: 5000 },
+  traces: { warmUp: 20_000, steady: 1000, full: 10_000 },
 }
 const QUICK: Amounts = {
   warmUp: 200,
@@ -43,15 +46,17 @@ const QUICK: Amounts = {
   open: 100,
   rate: 200,
   decisions: { embedded: 200, sidecar: 100 },
+  traces: { warmUp: 100, steady: 25, full: 200 },
 }
 const ROUNDS = 5
 
-const NAMES = [POLICY, ...ROWS.map(({ name }) => name)]
+const NAMES = [POLICY, ...ROWS.map(({ name }) => name), TRACES]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
 
   --rounds <n>        interleaved rounds (default ${ROUNDS})
-  --only <row>        one of ${NAMES.join(', ')}; may be given several times. Ratios need forward
+  --only <row>        one of ${NAMES.join(', ')}; may be given several times. Ratios need forward;
+                      ${TRACES} needs Jaeger, which is built once where it is not found (about five minutes)
   --rate <n>          requests per second of the open loop (default ${WHOLE.rate})
   --quick             tiny counts and one round: shows that the bench works, its figures mean nothing
   --json              one JSON object on stdout instead of the tables

@@ -2,8 +2,10 @@
 import { cpus } from 'node:os'
 import type { Budget } from './budgets.ts'
 import type { PolicyRow, RouteRow } from './measure.ts'
-import type { Latency } from './statistics.ts'
+import type { TraceMeasurement } from './measure-traces.ts'
+import { traceTables } from './report-traces.ts'
 import { median } from './statistics.ts'
+import { fixed, latencyCells, table } from './table.ts'
 
 export type Report = {
   readonly date: string
@@ -14,6 +16,7 @@ export type Report = {
   readonly connections: number
   readonly policy: readonly PolicyRow[]
   readonly routes: readonly RouteRow[]
+  readonly traces: TraceMeasurement
   readonly budgets: readonly Budget[]
 }
 
@@ -31,8 +34,9 @@ export function tables(report: Report): string {
     '',
     ...policyTable(report.policy),
     ...routeTables(report.routes, { rate, connections }),
+    ...traceTables(report.traces),
     ...budgetTable(report.budgets),
-    ...failures(report.routes),
+    ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
     '',
   ].join('\n')
 }
@@ -95,45 +99,24 @@ function budgetTable(budgets: readonly Budget[]): string[] {
   const cells = budgets.map(({ what, limit, measured, unit, rounds, mark }) => [
     what,
     limit,
-    measured === null ? '-' : `${fixed(measured, digits(unit))}${unit === 'x' ? 'x' : ' ms'}`,
+    measured === null ? '-' : `${fixed(measured, UNITS[unit].digits)}${UNITS[unit].suffix}`,
     mark,
-    rounds.map((round) => fixed(round, digits(unit))).join(' '),
+    rounds.map((round) => fixed(round, UNITS[unit].digits)).join(' '),
   ])
   return ['Budgets (design section 8)', ...table(['what', 'budget', 'measured', '', 'every round'], cells)]
 }
 
-function failures(rows: readonly RouteRow[]): string[] {
-  return failedRows(rows).map((name) => `NOT VALID: the row ${name} had answers other than 200`)
-}
-
 /** Rows whose figures do not count. */
-export function failedRows(rows: readonly RouteRow[]): string[] {
-  const hasFailed = ({ rounds }: RouteRow): boolean =>
-    rounds.some(({ closed, open }) => closed.failed + open.failed > 0)
-  return rows.filter(hasFailed).map(({ name }) => name)
+export function failedRows({ routes, traces }: Pick<Report, 'routes' | 'traces'>): string[] {
+  const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
+  return [
+    ...routes.filter(({ rounds }) => hasFailed(rounds.flatMap(({ closed, open }) => [closed, open]))),
+    ...traces.rows.filter(({ rounds }) => hasFailed(rounds.flatMap(({ steady, full }) => [steady, full]))),
+  ].map(({ name }) => name)
 }
 
-function digits(unit: Budget['unit']): number {
-  return unit === 'x' ? 2 : 3
-}
-
-function latencyCells(rounds: readonly Latency[]): string[] {
-  return (['p50', 'p95', 'p99'] as const).map((rank) => fixed(median(rounds.map((round) => round[rank])), 3))
-}
-
-function fixed(value: number, decimals: number): string {
-  return Number.isNaN(value) ? '-' : value.toFixed(decimals)
-}
-
-/** Columns as wide as they must be: words to the left, figures to the right. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)))
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, at) =>
-        /^-?[\d.]+( ms|x)?$|^-$/.test(cell) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0),
-      )
-      .join('  ')
-      .trimEnd()
-  return [line(head), ...rows.map(line)]
+const UNITS: Record<Budget['unit'], { readonly suffix: string; readonly digits: number }> = {
+  ms: { suffix: ' ms', digits: 3 },
+  x: { suffix: 'x', digits: 2 },
+  spans: { suffix: '', digits: 0 },
 }

@@ -12,6 +12,8 @@ export type Row = {
 }
 
 export const POLICY = 'policy'
+/** The rows of trace-rows.ts, with a real Jaeger. */
+export const TRACES = 'traces'
 
 export const ROWS: readonly Row[] = [
   { name: 'forward', what: 'the same server, only forwarding', needs: {}, env: undefined },

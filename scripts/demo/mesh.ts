@@ -8,6 +8,7 @@ import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-co
 import { ensureDevPki } from '../../src/platform/dev-pki.ts'
 import { createAdminClient, type AdminClient } from './admin.ts'
 import { DemoError, say } from './errors.ts'
+import { JAEGER_PORT, jaegerCommand, untilJaegerIsUp, type Jaeger } from './jaeger.ts'
 import { opaCommand } from './opa.ts'
 import type { Options } from './options.ts'
 import { createProcesses, type Command, type Processes } from './processes.ts'
@@ -20,6 +21,8 @@ export type Mesh = AsyncDisposable & {
   readonly caller: ClientConfig
   readonly stateDir: string
   readonly auditFile: string
+  /** With --trace. */
+  readonly jaeger: Jaeger | undefined
   /** Settles as `work` does, or rejects as soon as a process of the mesh dies. */
   unlessBroken<T>(work: Promise<T>): Promise<T>
 }
@@ -37,7 +40,8 @@ const OWN_VARIABLES = /^(CRANK_|OPA_|CONTROLLER_URL$|HTTPS_ONLY$|TLS_REFUSE_UNVE
 
 /** Starts everything and waits until both workers are live. @throws {DemoError}; AbortError when stopped meanwhile */
 export async function startMesh(options: Options, stop: AbortSignal): Promise<Mesh> {
-  if (options.port !== 0) await requireFreePorts([options.port, options.port + 1])
+  const { port, trace } = options
+  if (port !== 0) await requireFreePorts([port, port + 1, ...(trace ? [JAEGER_PORT] : [])])
   const folders = await createFolders(options)
   const processes = createProcesses(join(folders.stateDir, 'logs'))
   const dispose = async () => {
@@ -46,8 +50,8 @@ export async function startMesh(options: Options, stop: AbortSignal): Promise<Me
   }
   const unlessBroken = <T>(work: Promise<T>) => Promise.race([work, processes.broken])
   try {
-    const ports = await unlessBroken(startProcesses(options, { ...folders, processes, stop }))
-    return { ...describeMesh(ports, folders.stateDir), unlessBroken, [Symbol.asyncDispose]: dispose }
+    const { ports, jaeger } = await unlessBroken(startProcesses(options, { ...folders, processes, stop }))
+    return { ...describeMesh(ports, folders.stateDir), jaeger, unlessBroken, [Symbol.asyncDispose]: dispose }
   } catch (cause: unknown) {
     await dispose()
     throw cause
@@ -61,16 +65,16 @@ type Start = {
   readonly stop: AbortSignal
 }
 
-async function startProcesses(options: Options, start: Start): Promise<Ports> {
+async function startProcesses(options: Options, start: Start): Promise<{ ports: Ports; jaeger: Jaeger | undefined }> {
   const { stateDir, processes } = start
   const names = ['controller', ...WORKERS.map(certificateOf)]
   await ensureDevPki({ dir: join(stateDir, PKI_FOLDER), trustDomain: TRUST_DOMAIN, names, now: Date.now })
-  const opa = options.opa ? await opaCommand({ root: ROOT, socketDir: start.socketDir }) : undefined
-  if (opa !== undefined) processes.start(opa)
+  const side = await startSideProcesses(options, start)
 
-  say(`Starting the controller${opa === undefined ? '' : ' and an OPA sidecar'} …`)
-  const env = { ...environment(stateDir, 'controller'), ...(opa !== undefined && { OPA_URL: opa.url }) }
-  const log = processes.start(crank('controller', ['controller'], { ...env, ...portSettings(options) }))
+  say(`Starting the controller${options.opa ? ' and an OPA sidecar' : ''} …`)
+  const opaSetting = side.opaUrl === undefined ? {} : { OPA_URL: side.opaUrl }
+  const env = { ...environment(stateDir, 'controller'), ...opaSetting, ...portSettings(options) }
+  const log = processes.start(crank('controller', ['controller'], env))
   const ports = await readyPorts(log, start.stop)
   const admin = createAdminClient(adminUrl(ports))
   await untilReady(admin, start.stop)
@@ -81,10 +85,36 @@ async function startProcesses(options: Options, start: Start): Promise<Ports> {
     processes.start(crank(`worker-${name}`, ['worker', name], workerEnv))
   }
   await untilLive(admin, start.stop)
-  return ports
+  return { ports, jaeger: side.jaeger }
 }
 
-function describeMesh(ports: Ports, stateDir: string): Omit<Mesh, 'unlessBroken' | typeof Symbol.asyncDispose> {
+type Side = { readonly jaeger: Jaeger | undefined; readonly opaUrl: string | undefined }
+
+/** What stands beside the mesh. Both are found before one of them is started. */
+async function startSideProcesses({ opa, trace, port }: Options, start: Start): Promise<Side> {
+  const { stateDir, socketDir, processes, stop } = start
+  const queryPort = port === 0 ? undefined : JAEGER_PORT
+  const jaegerAt = trace ? await jaegerCommand({ stateDir, queryPort }) : undefined
+  const opaAt = opa ? await opaCommand({ root: ROOT, socketDir, otlpAddress: jaegerAt?.plan.otlpAddress }) : undefined
+  if (opaAt !== undefined) processes.start(opaAt)
+  if (jaegerAt === undefined) return { jaeger: undefined, opaUrl: opaAt?.url }
+  say('Starting Jaeger …')
+  processes.start(jaegerAt)
+  sendSpansTo(jaegerAt.plan.otlpUrl)
+  return { jaeger: await untilJaegerIsUp(jaegerAt, stop), opaUrl: opaAt?.url }
+}
+
+/** The caller is this process: its spans belong to the traces too. Another collector or sampler of the shell gives way. */
+function sendSpansTo(otlpUrl: string): void {
+  const names = Object.keys(process.env).filter((name) => name.startsWith('OTEL_'))
+  for (const name of names) Reflect.deleteProperty(process.env, name)
+  process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = otlpUrl
+}
+
+function describeMesh(
+  ports: Ports,
+  stateDir: string,
+): Omit<Mesh, 'jaeger' | 'unlessBroken' | typeof Symbol.asyncDispose> {
   const url = controllerUrl(ports)
   return {
     controllerUrl: url,

@@ -6,17 +6,24 @@ import { findTool } from '../tools/native-tools.ts'
 import { DemoError } from './errors.ts'
 import type { Command } from './processes.ts'
 
+export type OpaPlaces = {
+  readonly root: string
+  readonly socketDir: string
+  /** Where its spans go; undefined: it makes none. */
+  readonly otlpAddress: string | undefined
+}
+
 const COMPOSE_FILE = 'docker-compose.policy.yml'
 
 /**
  * The command that runs OPA on a unix socket in `socketDir`, and the OPA_URL for it.
  * @throws {DemoError} when OPA is not to be had
  */
-export async function opaCommand({ root, socketDir }: { root: string; socketDir: string }): Promise<
-  Command & {
-    readonly url: string
-  }
-> {
+export async function opaCommand({
+  root,
+  socketDir,
+  otlpAddress,
+}: OpaPlaces): Promise<Command & { readonly url: string }> {
   const file = await findTool('opa').catch((cause: unknown) => {
     throw new DemoError(cause instanceof Error ? cause.message : String(cause), { cause })
   })
@@ -27,8 +34,17 @@ export async function opaCommand({ root, socketDir }: { root: string; socketDir:
     name: 'opa',
     file,
     url,
-    args: opaArguments(compose, { policyDir: join(root, 'policies'), url, diagnosticUrl }),
+    args: [
+      ...opaArguments(compose, { policyDir: join(root, 'policies'), url, diagnosticUrl }),
+      ...tracing(root, otlpAddress),
+    ],
   }
+}
+
+/** As docker-compose.observability.yml adds it. */
+function tracing(root: string, otlpAddress: string | undefined): string[] {
+  if (otlpAddress === undefined) return []
+  return [`--config-file=${join(root, 'observability/opa.yaml')}`, `--set=distributed_tracing.address=${otlpAddress}`]
 }
 
 /** The sidecar's command in the compose file, for this machine. */

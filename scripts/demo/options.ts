@@ -8,17 +8,21 @@ export type Options = {
   readonly json: boolean
   /** A real OPA sidecar in place of the embedded engine. */
   readonly opa: boolean
+  /** Jaeger beside the mesh, and a link to the trace of each call. */
+  readonly trace: boolean
   /** mTLS port; the admin listener takes the next one. 0: every port free, and a state folder of its own. */
   readonly port: number
 }
 
 const DEFAULT_PORT = 9000
 
-export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--port <n>]
+export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--trace] [--port <n>]
 
   --once      end after the three calls; exit 1 if one of them went wrong
   --json      print the results as one JSON object on stdout
   --opa       decide with a real OPA sidecar instead of the embedded engine
+  --trace     start Jaeger too (port 16686) and print a link to the trace of each call. Where Jaeger is not found it
+              is built once, which takes Go and about five minutes
   --port <n>  mTLS port (default ${DEFAULT_PORT}), admin on the next one; 0: any free ports and a state folder
               of its own, to run beside another copy
 `
@@ -27,7 +31,8 @@ export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--port <
 export function parseOptions(args: readonly string[]): Options | 'help' {
   const { values } = parse(args)
   if (values.help) return 'help'
-  return { once: values.once, json: values.json, opa: values.opa, port: parsePort(values.port) }
+  const { once, json, opa, trace, port } = values
+  return { once, json, opa, trace, port: parsePort(port) }
 }
 
 function parse(args: readonly string[]) {
@@ -39,6 +44,7 @@ function parse(args: readonly string[]) {
         once: flag,
         json: flag,
         opa: flag,
+        trace: flag,
         help: { ...flag, short: 'h' },
         port: { type: 'string', default: String(DEFAULT_PORT) },
       },

@@ -1,17 +1,21 @@
 // What the demo shows: results for people, or as JSON.
 import { styleText } from 'node:util'
 import { formatRecord } from '../../src/cli/audit-tail.ts'
+import type { Jaeger } from './jaeger.ts'
 import type { Mesh } from './mesh.ts'
 import type { Answered, Results, Streamed } from './results.ts'
+import type { FoundTrace, Traces } from './traces.ts'
 
 type Seen = Answered | Streamed
 
-/** The object that `--json` prints; documented in issue 3, checked by .ci/run. */
-export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Results) {
+/** The object that `--json` prints; documented in issue 3, checked by .ci/run. `trace_url`: with --trace; null: not found. */
+export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Results, traces?: Traces) {
+  const traced = (call: keyof Traces) => (traces === undefined ? {} : { trace_url: traces[call]?.url ?? null })
   return {
-    allowed: answered(allowed),
-    denied: answered(denied),
+    allowed: { ...answered(allowed), ...traced('allowed') },
+    denied: { ...answered(denied), ...traced('denied') },
     streamed: {
+      ...traced('streamed'),
       status: streamed.status,
       events: streamed.events.length,
       first_event_ms: streamed.firstEventMs,
@@ -24,19 +28,24 @@ export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Re
   }
 }
 
+type Found = { readonly jaeger: Jaeger; readonly traces: Traces }
+
 /** The three calls, the audit log, the counts, and where the traces are. */
-export function printResults({ caller, allowed, denied, streamed, audit, metrics, engine }: Results): void {
+export function printResults(results: Results, found?: Found): void {
+  const { caller, allowed, denied, streamed, audit, metrics, engine } = results
+  const traced = (call: keyof Traces): [string, string][] =>
+    found === undefined ? [] : [['jaeger', describeTrace(found.traces[call])]]
   print(`\nThree calls as ${bold(caller)}, decided by ${engine}:`)
-  printCall('allowed', 'green', allowed, [['body', JSON.stringify(allowed.body)]])
-  printCall('denied', 'red', denied, [['body', JSON.stringify(denied.body)]])
-  printCall('streamed', 'green', streamed, [
-    ...streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, data]),
-    ['first', `after ${String(streamed.firstEventMs)} ms`],
-  ])
+  printCall('allowed', 'green', allowed, [['body', JSON.stringify(allowed.body)]], traced('allowed'))
+  printCall('denied', 'red', denied, [['body', JSON.stringify(denied.body)]], traced('denied'))
+  const events = streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, data])
+  const first: [string, string] = ['first', `after ${String(streamed.firstEventMs)} ms`]
+  printCall('streamed', 'green', streamed, [...events, first], traced('streamed'))
   const chain = audit.verified ? 'hash chain whole' : 'HASH CHAIN BROKEN'
   print(`\nAudit log ${bold(audit.file)}: ${audit.records} records, ${chain}`)
   print(`Counted: ${metrics.allow} allowed, ${metrics.deny} denied (controller_policy_decisions_total)`)
-  printTracesAt(allowed.traceId)
+  if (found === undefined) printTracesAt(allowed.traceId)
+  else printJaeger(found.jaeger)
 }
 
 /** Commands to go on with. */
@@ -68,16 +77,35 @@ function printTracesAt(traceId: string): void {
   )
 }
 
+function printJaeger({ url, otlpUrl, hasUi }: Jaeger): void {
+  print(`Jaeger: ${url}, which takes spans at OTEL_EXPORTER_OTLP_ENDPOINT=${otlpUrl}`)
+  if (hasUi) return
+  print(
+    `It was built from its Go module, whose UI is a placeholder page; its query API is complete, and the links are to that. In a Jaeger with a UI: ${url}/trace/<trace>`,
+  )
+}
+
+function describeTrace(trace: FoundTrace | undefined): string {
+  if (trace === undefined) return 'NOT FOUND'
+  return `${trace.url} (${trace.spans} spans of ${trace.services.join(', ')})`
+}
+
 function answered({ status, body, decisionId, traceId }: Answered) {
   return { status, body, decision_id: decisionId, trace_id: traceId }
 }
 
-function printCall(word: string, colour: 'green' | 'red', seen: Seen, details: [string, string][]): void {
+function printCall(
+  word: string,
+  colour: 'green' | 'red',
+  seen: Seen,
+  details: [string, string][],
+  traced: [string, string][],
+): void {
   const { verb, capability } = seen.request
   const record = seen.record === undefined ? 'MISSING' : `#${seen.record.seq}  ${formatRecord(seen.record)}`
   print(`\n${bold(`${verb}:${capability}`)}  ${styleText(colour, word, { stream: process.stdout })}`)
   const lines: [string, string][] = [['status', String(seen.status)], ...details]
-  lines.push(['decision', seen.decisionId], ['trace', seen.traceId], ['audit', record])
+  lines.push(['decision', seen.decisionId], ['trace', seen.traceId], ...traced, ['audit', record])
   for (const [label, value] of lines) print(`  ${label.padEnd(9)} ${value}`)
 }
 

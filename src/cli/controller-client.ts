@@ -5,10 +5,12 @@ import { refuseWeakening } from '../platform/env.ts'
 import { createPeerVerifier } from '../platform/peer.ts'
 import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
 import type { ClientConfig } from './client-config.ts'
+import { openClientSpans } from './client-spans.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
+import { createTracedClient } from './traced-client.ts'
 
 /**
- * Runs `use` with a client and closes it afterwards.
+ * Runs `use` with a client and closes it afterwards. Every request is a trace of its own, sent along as `traceparent`.
  * @param use gets the client and the caller's SPIFFE ID
  * @throws {CliError} `usage` when the certificate cannot be read, `unreachable` when a request got no answer
  */
@@ -19,29 +21,20 @@ export async function withControllerClient<T>(
 ): Promise<T> {
   refuseWeakening(process.env, process.execArgv)
   const credentials = await readCredentials(config, now)
+  const spans = await openClientSpans(process.env)
+  const { spiffeId: caller } = credentials
+  const { controllerUrl: url, controllerId } = config
   const client = createControllerClient({
-    controllerUrl: config.controllerUrl,
-    controllerId: config.controllerId,
+    controllerUrl: url,
+    controllerId,
     source: fixedSource(credentials),
     verifier: createPeerVerifier({ now }),
   })
   try {
-    return await use(failingAsUnreachable(client, config.controllerUrl), credentials.spiffeId)
+    return await use(createTracedClient({ client, spans, url, caller }), caller)
   } finally {
     await client.close()
-  }
-}
-
-function failingAsUnreachable(client: ControllerClient, url: string): ControllerClient {
-  const orUnreachable = <T>(request: Promise<T>): Promise<T> =>
-    request.catch((cause: unknown) => {
-      throw unreachable(url, cause)
-    })
-  return {
-    route: (body, options) => orUnreachable(client.route(body, options)),
-    post: (path, body, options) => orUnreachable(client.post(path, body, options)),
-    get: (path, options) => orUnreachable(client.get(path, options)),
-    close: () => client.close(),
+    await spans.close()
   }
 }
 
@@ -57,11 +50,4 @@ async function readCredentials(config: ClientConfig, now: () => number): Promise
 export function fixedSource(credentials: Credentials): CredentialSource {
   const nothing = () => () => undefined
   return { current: () => credentials, onChange: nothing, onFault: nothing, close: () => undefined }
-}
-
-function unreachable(url: string, cause: unknown): CliError {
-  return new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
-    cause,
-    hint: 'is it running? See: crank check',
-  })
 }

@@ -27,8 +27,10 @@ export async function invoke(target: Target, options: InvokeOptions): Promise<Ex
   const body: RouteBody = { ...target, ...(await readRequest(options)) }
   return withControllerClient(config, Date.now, async (client, caller) => {
     const answer = await client.route(body)
-    if (options.output === 'json') writeJson({ ...summarise(answer), ...(await readBody(answer)) })
-    else await printAnswer(answer, caller)
+    if (options.output === 'json') {
+      say(`trace ${answer.traceId ?? '-'}`)
+      writeJson({ ...summarise(answer), ...(await readBody(answer)) })
+    } else await printAnswer(answer, caller)
     return answer.status < 400 ? EXIT.ok : EXIT.negative
   })
 }

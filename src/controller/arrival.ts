@@ -14,6 +14,8 @@ import { appErrorOf } from './problem.ts'
 export type Arrival = {
   readonly span: Span
   readonly trace: TraceContext
+  /** The caller sent a trace context that is in order: the trace is the caller's, and so is `tracestate`. */
+  readonly continued: boolean
   decided: boolean
   capability?: string
   error?: ErrorCode
@@ -33,9 +35,10 @@ export const arrival = fp<ArrivalOptions>(
   (app, { tracer, metrics }, done) => {
     app.decorateRequest('arrival')
     app.addHook('onRequest', (request, reply, next) => {
-      const span = serverSpan(request, tracer)
+      const parent = parseTraceparent(parentHeader(request))
+      const span = serverSpan(request, tracer, parent)
       const trace = traceContextOf(span)
-      request.arrival = { span, trace, decided: false }
+      request.arrival = { span, trace, continued: parent !== undefined, decided: false }
       void reply.header(HEADERS.decisionId, request.id).header(HEADERS.traceId, trace.traceId)
       reply.raw.once('close', () => {
         leave(request, reply, metrics)
@@ -53,15 +56,15 @@ export const arrival = fp<ArrivalOptions>(
 )
 
 /** The route's own span where @fastify/otel made one (every route but /route, design D12), else one by hand. */
-function serverSpan(request: FastifyRequest, tracer: Tracer): Span {
-  const route = request.routeOptions.url ?? 'unknown'
-  const name = `${request.method} ${route}`
+function serverSpan(request: FastifyRequest, tracer: Tracer, parent: TraceContext | undefined): Span {
   const made = otelSpan(request)
-  if (made !== null) return made.updateName(name)
-  return startSpan(tracer, name, SpanKind.SERVER, parseTraceparent(parentHeader(request)), {
+  if (made !== null) return made.setAttribute('opa.decision_id', request.id)
+  const route = request.routeOptions.url ?? 'unknown'
+  return startSpan(tracer, `${request.method} ${route}`, SpanKind.SERVER, parent, {
     'http.request.method': request.method,
     'http.route': route,
     'url.scheme': 'https',
+    'opa.decision_id': request.id,
   })
 }
 
@@ -77,7 +80,10 @@ function leave(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): 
   // The span of @fastify/otel has ended with the answer.
   if (!span.isRecording()) return
   if (status !== undefined) span.setAttribute('http.response.status_code', status)
-  if (status === undefined || status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+  if (status === undefined || status >= 500) {
+    if (error !== undefined) span.setAttribute('error.type', error)
+    span.setStatus({ code: SpanStatusCode.ERROR })
+  }
   span.end()
 }
 

@@ -6,6 +6,7 @@ import { watchCredentials } from '../platform/credentials.ts'
 import { ConfigError } from '../platform/env.ts'
 import { createLogger } from '../platform/logger.ts'
 import { createRegistry } from '../platform/metrics.ts'
+import { serviceName } from '../platform/otel-settings.ts'
 import { createPeerVerifier } from '../platform/peer.ts'
 import { createPinnedConnector } from '../platform/tls.ts'
 import { createTracing } from '../platform/tracing.ts'
@@ -47,6 +48,8 @@ export type RunningController = {
 
 type Options = { readonly config: ControllerConfig; readonly env: NodeJS.ProcessEnv }
 
+/** The controller's name in spans and logs, unless OTEL_* gives another. */
+export const SERVICE = 'crank-controller'
 const SWEEP_MS = 500
 const REFUSALS_RECORDED_PER_SECOND = 50
 
@@ -54,8 +57,8 @@ const REFUSALS_RECORDED_PER_SECOND = 50
 export async function startController({ config, env }: Options): Promise<RunningController> {
   const now = Date.now
   const monotonic = performance.now.bind(performance)
-  const log = createLogger({ level: config.logLevel, service: 'crank-controller' })
-  const tracing = await createTracing({ service: 'crank-controller', version: VERSION, env, log })
+  const log = createLogger({ level: config.logLevel, service: serviceName(env, SERVICE) })
+  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log })
   const { tracer, fastifyOtel } = tracing
   const metricsRegistry = createRegistry()
   const metrics = createMetrics(metricsRegistry, now)
@@ -66,7 +69,8 @@ export async function startController({ config, env }: Options): Promise<Running
   credentials.onFault(() => metrics.credentialsReloaded('failed'))
   const verifier = createPeerVerifier({ now })
   const { auditFile: file, auditSync: sync } = config
-  const auditLog = await openAuditLog({ file, sync, now, log })
+  const onDropped = (count: number): void => metrics.audited('dropped', count)
+  const auditLog = await openAuditLog({ file, sync, now, log, onDropped })
   const append = countedAppend(auditLog, metrics)
   const strangers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
   const peers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
@@ -102,7 +106,7 @@ export async function startController({ config, env }: Options): Promise<Running
     route: createPipeline({
       async judge(call) {
         const verdict = await judge('capability_access', call, policyInput(call, call, now()))
-        candidate?.offer(verdict)
+        candidate?.offer({ input: verdict.input, decision: verdict.decision, trace: call.trace })
         return verdict
       },
       recordVerdict: recorder.recordVerdict,
@@ -170,8 +174,9 @@ export async function startController({ config, env }: Options): Promise<Running
   metrics.observe({
     workers: registry.counts.bind(registry),
     capabilities: () => registry.capabilities().size,
+    providers: (capability) => registry.providers(capability).length,
     audit: auditLog.health.bind(auditLog),
-    svidNotAfterMs: () => credentials.current().notAfterMs,
+    svid: credentials.current,
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,
     policyStale: policy.isStale,

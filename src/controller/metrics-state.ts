@@ -1,5 +1,6 @@
 // Gauges: read from the controller's parts at the time of a scrape, so that none can go stale.
 import { Gauge } from 'prom-client'
+import type { Capability } from '../core/capability.ts'
 import { guardCollector, type Registry } from '../platform/metrics.ts'
 
 /** Where the gauges come from. Times in ms since 1970. */
@@ -7,8 +8,11 @@ export type ControllerState = {
   readonly workers: () => { readonly live: number; readonly stale: number }
   /** Capabilities with at least one live worker. */
   readonly capabilities: () => number
-  readonly audit: () => { readonly ok: boolean; readonly queued: number }
-  readonly svidNotAfterMs: () => number
+  /** Live workers that provide a capability. */
+  readonly providers: (capability: Capability) => number
+  readonly audit: () => { readonly ok: boolean; readonly queued: number; readonly oldestMs: number }
+  /** Of the own certificate: `notBeforeMs` to `notAfterMs` is its whole life. */
+  readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
   /** The policy engine answers and its self-check passed. */
   readonly policyReady: () => boolean
   /** When the policy in force was last seen to be the right one; stale: too long ago. */
@@ -24,8 +28,16 @@ type StateGauges = {
   readonly observe: (state: ControllerState) => void
 }
 
+export type StateGaugesOptions = {
+  readonly registry: Registry
+  /** The capabilities that manifests name now. */
+  readonly known: () => Iterable<Capability>
+  readonly now: () => number
+}
+
 /** The gauge of the policy in force exists at once, the others from `observe` on. */
-export function createStateGauges(registry: Registry, now: () => number): StateGauges {
+export function createStateGauges(options: StateGaugesOptions): StateGauges {
+  const { registry, now } = options
   const revisionInfo = gauge(registry, 'policy_revision_info', 'Policy in force; always 1.', ['revision', 'engine'])
   let loadedAtMs: number | undefined
   return {
@@ -38,24 +50,38 @@ export function createStateGauges(registry: Registry, now: () => number): StateG
       }
       loadedAtMs = now()
     },
-    observe: (state) => observe(registry, state, now),
+    observe: (state) => observe(state, options),
   }
   function secondsSince(sinceMs = now()): number {
     return (now() - sinceMs) / 1000
   }
 }
 
-function observe(registry: Registry, state: ControllerState, now: () => number): void {
+function observe(state: ControllerState, { registry, known, now }: StateGaugesOptions): void {
   const workers = gauge(registry, 'registry_workers', 'Registered worker instances.', ['state'], () => {
     const { live, stale } = state.workers()
     workers.set({ state: 'live' }, live)
     workers.set({ state: 'stale' }, stale)
   })
   read(registry, 'registry_capabilities', 'Capabilities with a live worker.', state.capabilities)
+  const providersHelp = 'Live workers per capability that a manifest names.'
+  const providers = gauge(registry, 'capability_providers', providersHelp, ['capability'], () => {
+    // Those of the past would stay.
+    providers.reset()
+    for (const capability of known()) providers.set({ capability }, state.providers(capability))
+  })
   read(registry, 'audit_queue_length', 'Audit records that wait for the disk.', () => state.audit().queued)
+  read(registry, 'audit_oldest_seconds', 'Age of the oldest audit record that waits for the disk; 0: none.', () => {
+    return state.audit().oldestMs / 1000
+  })
   read(registry, 'audit_unavailable', '1 while the audit log cannot be written.', () => (state.audit().ok ? 0 : 1))
   read(registry, 'svid_expiry_seconds', 'Time until the own certificate expires; negative when it has.', () => {
-    return (state.svidNotAfterMs() - now()) / 1000
+    return (state.svid().notAfterMs - now()) / 1000
+  })
+  // Certificates live for an hour here and a week there: what is left says nothing without it.
+  read(registry, 'svid_lifetime_seconds', 'Whole life of the own certificate.', () => {
+    const { notBeforeMs, notAfterMs } = state.svid()
+    return (notAfterMs - notBeforeMs) / 1000
   })
   read(registry, 'policy_engine_up', '1 while the policy engine answers its self-check.', () =>
     state.policyReady() ? 1 : 0,

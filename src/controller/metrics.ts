@@ -36,8 +36,8 @@ export type Metrics = {
   readonly identityRefused: (reason: IdentityErrorCode) => void
   /** A connection on the mTLS listener ended without bringing a request. */
   readonly connectionRefused: (reason: ConnectionRefusal) => void
-  /** Audit records became durable, or could not be made so. */
-  readonly audited: (result: 'written' | 'failed', count?: number) => void
+  /** Audit records became durable, or could not be made so; `dropped`: of the latter those that were given up before the disk. */
+  readonly audited: (result: 'written' | 'failed' | 'dropped', count?: number) => void
   /** Certificate, key or bundle changed on disk, and were taken over or not. */
   readonly credentialsReloaded: (result: 'ok' | 'failed') => void
   /** A change of policy came into force, or was refused. */
@@ -53,24 +53,18 @@ export type Metrics = {
 }
 
 const OTHER = 'other'
-const ROUTES = new Set([
-  '/route',
-  '/route/:verb/:capability',
-  '/register',
-  '/heartbeat',
-  '/deregister',
-  '/capabilities',
-  '/workers',
-])
+const CALL_ROUTES = ['/route', '/route/:verb/:capability']
+const ROUTES = new Set([...CALL_ROUTES, '/register', '/heartbeat', '/deregister', '/capabilities', '/workers'])
 const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 /** Registers the metrics of design section 7. `now` in ms. */
 export function createMetrics(registry: Registry, now: () => number = Date.now): Metrics {
   const counters = createCounters(registry)
-  const gauges = createStateGauges(registry, now)
-  let known: ReadonlySet<string> = new Set()
-  const capabilityLabel = (capability: string): string => (known.has(capability) ? capability : OTHER)
+  let known: ReadonlySet<Capability> = new Set()
+  const gauges = createStateGauges({ registry, known: () => known, now })
+  const capabilityLabel = (capability: string): string =>
+    (known as ReadonlySet<string>).has(capability) ? capability : OTHER
   return {
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
@@ -103,6 +97,7 @@ export function createMetrics(registry: Registry, now: () => number = Date.now):
     observe: gauges.observe,
     setKnownCapabilities: (capabilities) => {
       known = new Set(capabilities)
+      startDecisionsAtZero(counters, known)
     },
     capabilityLabel,
   }
@@ -145,15 +140,28 @@ function createCounters(registry: Registry) {
     audit: {
       written: counter('audit_records', 'Audit records made durable.'),
       failed: counter('audit_failures', 'Audit records that could not be made durable.'),
+      // Counted as failures too.
+      dropped: counter('audit_dropped', 'Audit records given up before the disk: queue full, or waited too long.'),
     },
   }
   startAtZero(counters)
   return counters
 }
 
+// So that the first denial of a capability is an increase, and not a new series: the alerts count on it.
+function startDecisionsAtZero(counters: ReturnType<typeof createCounters>, known: ReadonlySet<string>): void {
+  for (const capability of [...known, OTHER]) {
+    counters.denials.inc({ labels: { capability }, value: 0 })
+    for (const decision of ['allow', 'deny']) counters.decisions.inc({ labels: { capability, decision }, value: 0 })
+  }
+}
+
 // A series that appears with its first event has no rate for it: those of small closed sets are there from the start.
 function startAtZero(counters: ReturnType<typeof createCounters>): void {
-  const { registrations, identityRefused, connectionsRefused, credentialReloads, policyReloads } = counters
+  const { requests, registrations, identityRefused, connectionsRefused, credentialReloads, policyReloads } = counters
+  for (const route of CALL_ROUTES) {
+    for (const status_class of ['2xx', '4xx', '5xx']) requests.inc({ route, status_class }, 0)
+  }
   for (const decision of ['allow', 'deny'] as const) registrations.inc({ decision }, 0)
   for (const reason of CONNECTION_REFUSALS) connectionsRefused.inc({ reason }, 0)
   for (const result of ['ok', 'failed']) {

@@ -82,14 +82,15 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
     answering.add(request.socket)
     response.once('close', () => answering.delete(request.socket))
   })
+  // In front of @fastify/otel, which would make a span of an error out of this answer; the hooks below come before it.
+  app.setNotFoundHandler((request) => {
+    throw new AppError('not_found', `no route ${request.method} ${request.url.split('?')[0]?.slice(0, 128) ?? ''}`)
+  })
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
   setErrorHandler(app, options.onRefused)
   await app.register(arrival, options)
   await app.register(identityGate, options.gate)
   await app.register(limits, options)
-  app.setNotFoundHandler((request) => {
-    throw new AppError('not_found', `no route ${request.method} ${request.url.split('?')[0]?.slice(0, 128) ?? ''}`)
-  })
   // Collects the routes' schemas; the document is served by the admin listener.
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
   await app.register(routeJson, options)

@@ -1,19 +1,30 @@
 // W3C Trace Context, level 1: https://www.w3.org/TR/trace-context/. Only what a router needs: parse, make, validate.
 
+import { randomHex } from './ids.ts'
+
 /** Ids in lower-case hex; `sampled` is the one flag that is defined. */
 export type TraceContext = { readonly traceId: string; readonly spanId: string; readonly sampled: boolean }
 
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
+const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 const TRACESTATE_MEMBER =
   /^[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/
 const MAX_TRACESTATE_CHARS = 512
 const MAX_TRACESTATE_MEMBERS = 32
 
-/** The caller's context, or undefined when the header is absent, doubled or malformed: then a new trace begins (3.2.2.3). */
+/**
+ * The caller's context, or undefined when the header is absent, doubled or malformed: then a new trace begins (3.2.2.3). Of a
+ * version that is yet to come the parts of version 00 are read, and what follows them is left alone (3.2.4).
+ */
 export function parseTraceparent(header: string | undefined): TraceContext | undefined {
   const match = header === undefined ? null : TRACEPARENT.exec(header)
-  if (match?.[1] === undefined || match[2] === undefined || match[3] === undefined) return undefined
-  return { traceId: match[1], spanId: match[2], sampled: (Number.parseInt(match[3], 16) & 1) === 1 }
+  if (match?.[2] === undefined || match[3] === undefined || match[4] === undefined) return undefined
+  if (match[1] === '00' && match[5] !== undefined) return undefined
+  return { traceId: match[2], spanId: match[3], sampled: (Number.parseInt(match[4], 16) & 1) === 1 }
+}
+
+/** Of what is no request of anybody's, a self-check above all: whoever gets it is told to record nothing. */
+export function unrecordedTrace(): TraceContext {
+  return { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
 }
 
 /** The header for the next hop. */
@@ -27,4 +38,9 @@ export function validTracestate(header: string | undefined): string | undefined 
   const members = header.split(',').map((member) => member.trim())
   if (members.length > MAX_TRACESTATE_MEMBERS) return undefined
   return members.every((member) => TRACESTATE_MEMBER.test(member)) ? header : undefined
+}
+
+/** The ids as a log line carries them. */
+export function traceFields({ traceId, spanId }: TraceContext): { trace_id: string; span_id: string } {
+  return { trace_id: traceId, span_id: spanId }
 }

@@ -9,7 +9,7 @@ import { parseSvid, type Svid } from './x509-svid.ts'
 
 /**
  * One snapshot. `certPem`: leaf first, then its intermediates. `caPem`: the anchors of all bundles. `generation` counts the
- * snapshots of one process, from 1. `notAfterMs` is the leaf's, in Unix milliseconds.
+ * snapshots of one process, from 1. `notBeforeMs` and `notAfterMs` are the leaf's, in Unix milliseconds.
  */
 export type Credentials = {
   readonly generation: number
@@ -18,6 +18,7 @@ export type Credentials = {
   readonly caPem: readonly string[]
   readonly bundles: TrustBundles
   readonly spiffeId: SpiffeId
+  readonly notBeforeMs: number
   readonly notAfterMs: number
 }
 
@@ -50,8 +51,8 @@ export async function loadCredentials(files: CredentialFiles, now: () => number)
   checkValidity(svid, now(), certFile)
   checkChain({ leaf, intermediates, anchors: bundles.get(trustDomain) ?? [], nowMs: now() }, files)
   const caPem = [...bundles.values()].flat().map((anchor) => anchor.toString())
-  const { spiffeId, notAfterMs } = svid
-  return { generation: 1, certPem: blocks.join(''), keyPem, caPem, bundles, spiffeId, notAfterMs }
+  const { spiffeId, notBeforeMs, notAfterMs } = svid
+  return { generation: 1, certPem: blocks.join(''), keyPem, caPem, bundles, spiffeId, notBeforeMs, notAfterMs }
 }
 
 async function readText(file: string): Promise<string> {

@@ -4,10 +4,10 @@ import { ROOT_CONTEXT, trace, TraceFlags } from '@opentelemetry/api'
 import type { Attributes, Span, SpanContext, SpanKind, Tracer } from '@opentelemetry/api'
 import type { TraceContext } from '../core/trace-context.ts'
 import { createLightTracer, isLightTracer } from './light-tracer.ts'
-import type { Logger } from './logger.ts'
+import { otlpEndpoint } from './otel-settings.ts'
 import { useAsyncContext } from './span-context.ts'
 
-/** `shutdown` sends what is waiting, takes at most 3 s and never rejects. `fastifyOtel` is there only while exporting. */
+/** `shutdown` sends what is waiting, takes no longer than it may and never rejects. `fastifyOtel` is there only while exporting. */
 export type Tracing = {
   readonly tracer: Tracer
   readonly exporting: boolean
@@ -16,8 +16,17 @@ export type Tracing = {
   shutdown(): Promise<void>
 }
 
-/** `service` is the service name unless OTEL_SERVICE_NAME gives another. */
-export type TracingOptions = { service: string; version: string; env: NodeJS.ProcessEnv; log: Logger }
+/** As much of a pino logger as is used here. */
+export type TracingLog = Record<'debug' | 'warn' | 'error', (fields: object, message: string) => void>
+
+/** `service` is the service name unless OTEL_SERVICE_NAME gives another; `shutdownMs`: the longest wait at the end, 3 s if left out. */
+export type TracingOptions = {
+  service: string
+  version: string
+  env: NodeJS.ProcessEnv
+  log: TracingLog
+  shutdownMs?: number
+}
 
 /**
  * Sets tracing up from the OTEL_* variables. Never throws: a setting that the SDK cannot use is logged and leaves the
@@ -25,7 +34,7 @@ export type TracingOptions = { service: string; version: string; env: NodeJS.Pro
  */
 export async function createTracing(options: TracingOptions): Promise<Tracing> {
   useAsyncContext()
-  const endpoint = exportEndpoint(options.env)
+  const endpoint = otlpEndpoint(options.env)
   if (endpoint === undefined) return withoutExport()
   try {
     const { createExportingTracing } = await import('./tracing-export.ts')
@@ -71,11 +80,4 @@ function remoteContext({ traceId, spanId, sampled }: TraceContext): SpanContext 
 
 function withoutExport(): Tracing {
   return { tracer: createLightTracer(), exporting: false, endpoint: undefined, shutdown: () => Promise.resolve() }
-}
-
-// OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none switch the export off, as the specification says.
-function exportEndpoint(env: NodeJS.ProcessEnv): string | undefined {
-  const value = (name: string): string => env[name]?.trim() ?? ''
-  if (value('OTEL_SDK_DISABLED').toLowerCase() === 'true' || value('OTEL_TRACES_EXPORTER') === 'none') return undefined
-  return [value('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'), value('OTEL_EXPORTER_OTLP_ENDPOINT')].find((url) => url !== '')
 }

@@ -18,6 +18,8 @@ export type CallHeaders = {
   readonly tracestate: string | undefined
 }
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 /** @throws {RuntimeError} `CALL_MALFORMED` naming the header. Only a faulty controller sends such a call. */
 export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
   const trace = parseTraceparent(optional(headers, HEADERS.traceparent))
@@ -32,6 +34,16 @@ export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
     trace,
     // Worth nothing without its parent (Trace Context 3.3.1.1).
     tracestate: trace === undefined ? undefined : validTracestate(optional(headers, HEADERS.tracestate)),
+  }
+}
+
+/** What is known of a request that is refused, in the log's words: its ids as far as they can be read. */
+export function idsIn(headers: IncomingHttpHeaders): { trace_id?: string; span_id?: string; decision_id?: string } {
+  const trace = parseTraceparent(optional(headers, HEADERS.traceparent))
+  const decisionId = optional(headers, HEADERS.crankDecisionId)
+  return {
+    ...(trace !== undefined && { trace_id: trace.traceId, span_id: trace.spanId }),
+    ...(decisionId !== undefined && UUID.test(decisionId) && { decision_id: decisionId }),
   }
 }
 

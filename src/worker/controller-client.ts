@@ -92,6 +92,16 @@ function request(
   return { method, path, headers, body: body === undefined ? null : JSON.stringify(body), signal: signal ?? null }
 }
 
+/** What the CLIENT span of a call says of its answer. */
+export function answerAttributes(answer: Pick<RouteAnswer, 'status' | 'decisionId' | 'workerId'>) {
+  const { status, decisionId, workerId } = answer
+  return {
+    'http.response.status_code': status,
+    ...(decisionId !== undefined && { 'opa.decision_id': decisionId }),
+    ...(workerId !== undefined && { 'crank.worker_id': workerId }),
+  }
+}
+
 function toRouteAnswer({ statusCode: status, headers, body }: Dispatcher.ResponseData): RouteAnswer {
   const one = (name: string): string | undefined => [headers[name]].flat()[0]
   const [decisionId, traceId, workerId] = [HEADERS.decisionId, HEADERS.traceId, HEADERS.workerId].map(one)

@@ -6,7 +6,7 @@ import type { Logger } from '../platform/logger.ts'
 import { startSpan, type Tracing } from '../platform/tracing.ts'
 import { failureAnswer, jsonAnswer, toFailure, type Answer, type Failure } from './answer.ts'
 import { RuntimeError } from './call-error.ts'
-import { parseCallHeaders, type CallHeaders } from './call-headers.ts'
+import { idsIn, parseCallHeaders, type CallHeaders } from './call-headers.ts'
 import { createCallScope, type CallScope } from './call-scope.ts'
 import { ByteOutput, type ByteAnswer, type CapabilityDefinition, type WorkerDefinition } from './define.ts'
 import { openEventStream } from './event-stream.ts'
@@ -77,15 +77,21 @@ export function createExecute(options: ExecuteOptions): Execute {
       return await answer(begin(entry, headers, call, release))
     } catch (error: unknown) {
       const failure = toFailure(error, entry?.definition)
-      log.warn({ event: 'call_refused', error: failure.body.error, err: failure.cause }, 'call refused')
+      const ids = idsIn(call.headers)
+      log.warn({ event: 'call_refused', ...ids, error: failure.body.error, err: failure.cause }, 'call refused')
       return failureAnswer(failure)
     }
   }
 
   function begin(entry: Entry, headers: CallHeaders, call: Call, release: () => void): Run {
     const { capability } = entry.definition
-    const attributes = { worker_id: workerId, 'crank.capability': capability, 'crank.decision_id': headers.decisionId }
-    const span = startSpan(options.tracing.tracer, 'worker_execute', SpanKind.SERVER, headers.trace, attributes)
+    const span = startSpan(options.tracing.tracer, 'worker_execute', SpanKind.SERVER, headers.trace, {
+      worker_id: workerId,
+      'crank.worker_id': workerId,
+      'crank.capability': capability,
+      'crank.requester': headers.caller,
+      'opa.decision_id': headers.decisionId,
+    })
     const scope = createCallScope({ ...call, deadlineMs: headers.deadlineMs, stopped: options.stopped })
     const fields = { capability, caller: headers.caller, decision_id: headers.decisionId }
     return { entry, headers, span, scope, log: log.child(fields), body: call.body, release }
@@ -193,7 +199,7 @@ function byteAnswer({ scope }: Run, { contentType, body, status = 200 }: ByteAns
 }
 
 function end(run: Run, failure?: Failure): void {
-  if (failure === undefined) run.log.debug({ event: 'call_completed' }, 'call completed')
+  if (failure === undefined) activeIn(run.span, () => run.log.debug({ event: 'call_completed' }, 'call completed'))
   else report(run, failure)
   run.span.end()
   run.scope.close()
@@ -204,5 +210,5 @@ function report({ span, log }: Run, { status, body, cause }: Failure): void {
   span.setAttribute('error.type', body.error)
   if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR, message: body.error })
   const level = cause === undefined ? 'info' : 'error'
-  log[level]({ event: 'call_failed', status, error: body.error, err: cause }, 'call failed')
+  activeIn(span, () => log[level]({ event: 'call_failed', status, error: body.error, err: cause }, 'call failed'))
 }

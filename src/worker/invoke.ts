@@ -2,7 +2,7 @@
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
 import type { RouteBody } from '../core/wire.ts'
 import { startSpan, traceContextOf, type Tracing } from '../platform/tracing.ts'
-import { readText, type ControllerClient, type RouteAnswer } from './controller-client.ts'
+import { answerAttributes, readText, type ControllerClient, type RouteAnswer } from './controller-client.ts'
 import { parseEvents } from './sse.ts'
 import type { StreamEvent } from './handler.ts'
 
@@ -88,10 +88,13 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
     const span = startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, { 'crank.capability': name })
     try {
       const answer = await send(target, span)
+      span.setAttributes(answerAttributes(answer))
       if (answer.status >= 200 && answer.status < 300) return await read(answer)
       throw toError(name, answer, await readProblem(answer))
     } catch (error: unknown) {
-      span.setStatus({ code: SpanStatusCode.ERROR })
+      // A refusal is an answer like any other, in every span of a trace.
+      if (error instanceof InvokeError) span.setAttribute('error.type', error.code)
+      if (!(error instanceof InvokeError) || error.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
       throw error
     } finally {
       span.end()

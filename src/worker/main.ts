@@ -3,10 +3,11 @@ import { resolve } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
 import { watchCredentials } from '../platform/credentials.ts'
-import { createLogger } from '../platform/logger.ts'
+import { createLogger, type Logger } from '../platform/logger.ts'
+import { serviceName } from '../platform/otel-settings.ts'
 import { createTracing } from '../platform/tracing.ts'
 import { VERSION } from '../platform/version.ts'
-import { loadWorkerConfig } from './config.ts'
+import { loadWorkerConfig, type WorkerConfig } from './config.ts'
 import type { WorkerDefinition } from './define.ts'
 import { runWorker, type RunningWorker } from './run.ts'
 
@@ -31,9 +32,24 @@ export async function startWorkerProcess(
   const place = { stateDir: resolve(config.stateDir, 'workers', config.instance ?? '') }
   const definition = typeof worker === 'function' ? await worker(place) : worker
   const service = `crank-${definition.id}`
-  const log = createLogger({ level: config.logLevel, service })
+  const log = createLogger({ level: config.logLevel, service: serviceName(configSource.env, service) })
+  try {
+    return await start(definition, { config, log, env: configSource.env, service, version })
+  } catch (err: unknown) {
+    // A person reads why on stderr; where lines are collected, it is one of them.
+    if (!process.stdout.isTTY) log.fatal({ event: 'worker_start_failed', err }, 'worker cannot start')
+    throw err
+  }
+}
+
+type Process = { config: WorkerConfig; log: Logger; env: NodeJS.ProcessEnv; service: string; version: string }
+
+async function start(
+  definition: WorkerDefinition,
+  { config, log, env, service, version }: Process,
+): Promise<RunningWorker> {
   const source = await watchCredentials(config.tls, { now: Date.now, log })
-  const tracing = await createTracing({ service, version, env: configSource.env, log })
+  const tracing = await createTracing({ service, version, env, log })
   const options = { config, log, tracing, source, now: Date.now, random: Math.random }
   const running = await runWorker(definition, options).catch((error: unknown) => {
     throw portTaken(error) ? new ConfigError([fault('CRANK_WORKER_PORT', String(config.port), 'is taken')]) : error

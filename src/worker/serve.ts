@@ -11,6 +11,7 @@ import type { PeerVerifier } from '../platform/peer.ts'
 import { serverTlsOptions } from '../platform/tls.ts'
 import { failureAnswer, jsonAnswer, toFailure, type Answer } from './answer.ts'
 import { RuntimeError } from './call-error.ts'
+import { idsIn } from './call-headers.ts'
 import type { Execute } from './execute.ts'
 
 /** GET /health */
@@ -77,13 +78,19 @@ function createGate(options: ServerOptions) {
   const { controllerId, log } = options
   const identify = createConnectionIdentity(options)
   return (request: FastifyRequest, reply: FastifyReply): RuntimeError | undefined => {
+    const refused = (why: object): void => {
+      log.warn(
+        { event: 'peer_refused', ...idsIn(request.headers), ...why },
+        'a peer that is not the controller was refused',
+      )
+    }
     try {
       const { peer, retire } = identify(request.raw.socket as unknown as TLSSocket)
       if (retire) void reply.header('connection', 'close')
       if (peer.spiffeId === controllerId) return undefined
-      log.warn({ event: 'peer_refused', peer: peer.spiffeId }, 'a peer that is not the controller was refused')
+      refused({ peer: peer.spiffeId })
     } catch (error: unknown) {
-      log.warn({ event: 'peer_refused', error: toAppError(error, 'internal_error').code }, 'a peer was refused')
+      refused({ error: toAppError(error, 'internal_error').code })
     }
     return new RuntimeError('NOT_CONTROLLER', 'only the controller may call a worker')
   }

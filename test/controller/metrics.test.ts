@@ -47,6 +47,23 @@ describe('events', () => {
     ])
   })
 
+  test('every capability that a manifest names has its denials and decisions from zero on, and so have all others', async () => {
+    const { metrics, scrape } = setUp()
+    const byCapability = (lines: string[]): string[] =>
+      lines.filter((line) => /^controller_policy_(denials|decisions)_total/.test(line))
+    const zeros = (capability: string): string[] => [
+      `controller_policy_decisions_total{capability="${capability}",decision="allow"} 0`,
+      `controller_policy_decisions_total{capability="${capability}",decision="deny"} 0`,
+      `controller_policy_denials_total{capability="${capability}"} 0`,
+    ]
+    expect(byCapability(await scrape()).sort()).toEqual([HELLO, 'other'].flatMap(zeros).sort())
+    metrics.decided({ capability: HELLO, decision: 'deny', seconds: 0.2 })
+    metrics.setKnownCapabilities([HELLO, makeCapability('stream', 'text_events')])
+    const lines = byCapability(await scrape())
+    expect(lines).toEqual(expect.arrayContaining(zeros('stream:text_events')))
+    expect(lines).toContain(`controller_policy_denials_total{capability="${HELLO}"} 1`)
+  })
+
   test('a request counts by its route and status class, an error also by its code', async () => {
     const { metrics, scrape } = setUp()
     metrics.answered({ route: '/route', status: 200 })
@@ -54,7 +71,8 @@ describe('events', () => {
     metrics.answered({ route: undefined, status: 404, code: 'not_found' })
     metrics.answered({ route: '/secret-path', status: 404 })
     const lines = await scrape()
-    expect(lines.filter((line) => line.startsWith('controller_requests_total'))).toEqual([
+    expect(lines).toContain('controller_requests_total{route="/route",status_class="5xx"} 0')
+    expect(lines.filter((line) => /^controller_requests_total.* [1-9]/.test(line))).toEqual([
       'controller_requests_total{route="/route",status_class="2xx"} 1',
       'controller_requests_total{route="/route/:verb/:capability",status_class="5xx"} 1',
       'controller_requests_total{route="other",status_class="4xx"} 2',
@@ -72,6 +90,7 @@ describe('events', () => {
         'controller_credential_reload_total{result="failed"} 0',
         'controller_audit_records_total 0',
         'controller_audit_failures_total 0',
+        'controller_audit_dropped_total 0',
       ]),
     )
     metrics.identityRefused('spiffe_id_invalid')
@@ -80,6 +99,7 @@ describe('events', () => {
     metrics.policyReloaded('ok')
     metrics.audited('written', 16)
     metrics.audited('failed')
+    metrics.audited('dropped', 3)
     expect(await scrape()).toEqual(
       expect.arrayContaining([
         'controller_identity_refused_total{reason="spiffe_id_invalid"} 1',
@@ -89,6 +109,7 @@ describe('events', () => {
         'controller_policy_reload_total{result="failed"} 0',
         'controller_audit_records_total 16',
         'controller_audit_failures_total 1',
+        'controller_audit_dropped_total 3',
       ]),
     )
   })
@@ -136,8 +157,9 @@ describe('gauges', () => {
   const state: ControllerState = {
     workers: () => ({ live: 3, stale: 1 }),
     capabilities: () => 2,
-    audit: () => ({ ok: false, queued: 7 }),
-    svidNotAfterMs: () => 90_000,
+    providers: (capability) => (capability === HELLO ? 2 : 0),
+    audit: () => ({ ok: false, queued: 7, oldestMs: 250 }),
+    svid: () => ({ notBeforeMs: 30_000, notAfterMs: 90_000 }),
     policyReady: () => true,
     policyLastSuccessMs: () => 60_000,
     policyStale: () => false,
@@ -157,8 +179,10 @@ describe('gauges', () => {
         'controller_registry_workers{state="stale"} 1',
         'controller_registry_capabilities 2',
         'controller_audit_queue_length 7',
+        'controller_audit_oldest_seconds 0.25',
         'controller_audit_unavailable 1',
         'controller_svid_expiry_seconds -10',
+        'controller_svid_lifetime_seconds 60',
         'controller_policy_engine_up 1',
         'controller_policy_last_success_timestamp_seconds 60',
         'controller_policy_stale 0',
@@ -184,12 +208,26 @@ describe('gauges', () => {
     expect(lines).toContain('controller_policy_age_seconds 0')
   })
 
+  test('every capability that a manifest names has its providers counted, from none on, and no other', async () => {
+    const { metrics, scrape } = setUp()
+    const nobody = makeCapability('convert', 'document_to_pdf')
+    metrics.setKnownCapabilities([HELLO, nobody])
+    metrics.observe(state)
+    const counted = async () => (await scrape()).filter((line) => line.startsWith('controller_capability_providers'))
+    expect(await counted()).toEqual([
+      `controller_capability_providers{capability="${HELLO}"} 2`,
+      `controller_capability_providers{capability="${nobody}"} 0`,
+    ])
+    metrics.setKnownCapabilities([nobody])
+    expect(await counted()).toEqual([`controller_capability_providers{capability="${nobody}"} 0`])
+  })
+
   test('a source that throws does not fail the scrape', async () => {
     const { metrics, scrape } = setUp()
     const broken = (): never => {
       throw new Error('gone')
     }
-    metrics.observe({ ...state, svidNotAfterMs: broken, workers: broken })
+    metrics.observe({ ...state, svid: broken, workers: broken })
     expect(await scrape()).toContain('controller_open_connections 5')
   })
 })

@@ -12,13 +12,21 @@ describe('traceparent', () => {
     }
   })
 
+  test('of a version to come is read as far as it is known', () => {
+    for (const header of [`01-${traceId}-${spanId}-01`, `cc-${traceId}-${spanId}-01-what-the-future-brings`]) {
+      expect(parseTraceparent(header)).toEqual({ traceId, spanId, sampled: true })
+    }
+  })
+
   const bad = {
     'an absent header': undefined,
     'two headers joined': `00-${traceId}-${spanId}-01, 00-${traceId}-${spanId}-01`,
     'upper case': `00-${traceId.toUpperCase()}-${spanId}-01`,
     'a zero trace id': `00-${'0'.repeat(32)}-${spanId}-01`,
     'a zero span id': `00-${traceId}-${'0'.repeat(16)}-01`,
-    'a future version': `01-${traceId}-${spanId}-01`,
+    'the version that is none': `ff-${traceId}-${spanId}-01`,
+    'more than version 00 has': `00-${traceId}-${spanId}-01-02`,
+    'a future version with something glued on': `01-${traceId}-${spanId}-01.02`,
     'a line feed at the end': `00-${traceId}-${spanId}-01\n`,
     'a short id': `00-${traceId.slice(1)}-${spanId}-01`,
   }

@@ -1,35 +1,18 @@
 // A real OPA, started with exactly the arguments of docker-compose.policy.yml: only paths and addresses are mapped.
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findTool } from '../../scripts/tools/native-tools.ts'
-import { run } from '../../scripts/tools/run.ts'
 import { opaArguments } from '../fixtures/opa-server.ts'
 import { policyInput, registrationInput } from '../fixtures/policy-input.ts'
-import { until } from '../fixtures/until.ts'
-import { freePort } from '../fixtures/free-port.ts'
-import { commandOf, ROOT, service } from './compose.ts'
+import { startComposeOpa, type ComposeOpa } from './compose-opa.ts'
+import { commandOf, compose, service } from './compose.ts'
 
 const STREAMING = 'spiffe://crank.local/worker/streaming'
 const PACKAGE = '/v1/data/crank/capability_access'
-const UNDER_LOAD_MS = 60_000
 
-const opa = await findTool('opa')
-const [apiPort, diagnosticPort] = [await freePort(), await freePort()]
-let child: ChildProcess
-
+let opa: ComposeOpa
 beforeAll(async () => {
-  child = spawn(opa, commandOf(service('opa').command).map(mapped), { stdio: ['ignore', 'ignore', 'pipe'] })
-  let errors = ''
-  child.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()))
-  const isUp = async (): Promise<boolean> => {
-    if (child.exitCode !== null) throw new Error(`opa ended: ${errors}`)
-    return (await checkHealth()) === 0
-  }
-  await until('OPA is healthy', isUp, UNDER_LOAD_MS)
-}, UNDER_LOAD_MS)
-afterAll(stop)
+  opa = await startComposeOpa(compose)
+})
+afterAll(() => opa.stop())
 
 describe('the OPA of the compose file', () => {
   test('allows what a manifest declares', async () => {
@@ -98,53 +81,47 @@ describe('everything else is refused', () => {
     ['PATCH', '/v1/data/enforcement', '[{"op":"replace","path":"/default","value":"shadow"}]'],
     ['POST', `${PACKAGE}/decision?explain=full`, '{"input":{}}'],
     ['POST', '/v1/query', '{"query":"data.workers"}'],
-    ['GET', '/metrics'],
+    ['POST', '/metrics'],
   ]
   for (const [method, path, body] of refused) {
     test(`${method} ${path}`, async () => {
-      const response = await fetch(`${origin()}${path}`, { method, ...(body === undefined ? {} : { body }) })
+      const response = await fetch(`${opa.origin}${path}`, { method, ...(body === undefined ? {} : { body }) })
       expect(response.status).toBe(401)
       expect(await response.json()).toMatchObject({ code: 'unauthorized' })
     })
   }
 })
 
-describe('the health check', () => {
-  test('passes while OPA is up and fails once it is down', async () => {
-    expect(await checkHealth()).toBe(0)
-    await stop()
-    expect(await checkHealth()).toBe(1)
+describe('the diagnostic listener', () => {
+  test('gives metrics and health, and nothing else', async () => {
+    expect(await (await fetch(`${opa.diagnostic}/metrics`)).text()).toContain('http_request_duration_seconds_bucket')
+    expect((await fetch(`${opa.diagnostic}/health`)).status).toBe(200)
+    for (const path of ['/v1/data', '/v1/policies', '/v1/config'])
+      expect((await fetch(`${opa.diagnostic}${path}`)).ok).toBe(false)
+  })
+
+  test('listens on every address of the container, for Prometheus to scrape', () => {
+    expect(commandOf(service('opa').command)).toContain('--diagnostic-addr=http://0.0.0.0:8282')
   })
 })
 
-/** A word of the compose file with its paths and addresses as they are here. */
-function mapped(word: string): string {
-  return word
-    .replace('/policies/', `${join(ROOT, 'policies')}/`)
-    .replace('0.0.0.0:8181', `127.0.0.1:${apiPort}`)
-    .replace('127.0.0.1:8282', `127.0.0.1:${diagnosticPort}`)
-}
+describe('the log', () => {
+  test('holds no decision', () => {
+    expect(opa.lines().filter((line) => line.includes('Decision Log'))).toEqual([])
+  })
+})
 
-async function checkHealth(): Promise<number | null> {
-  const [form, program, ...args] = commandOf(service('opa').healthcheck.test)
-  expect([form, program]).toEqual(['CMD', '/opa'])
-  return (await run(opa, args.map(mapped))).code
-}
+describe('the health check', () => {
+  test('passes while OPA is up and fails once it is down', async () => {
+    expect(await opa.checkHealth()).toBe(0)
+    await opa.stop()
+    expect(await opa.checkHealth()).toBe(1)
+  })
+})
 
 async function ask(path: string, input: unknown): Promise<{ result?: unknown }> {
   const body = JSON.stringify({ input })
-  const response = await fetch(`${origin()}${path}`, { method: 'POST', body })
+  const response = await fetch(`${opa.origin}${path}`, { method: 'POST', body })
   expect(response.status).toBe(200)
   return (await response.json()) as { result?: unknown }
-}
-
-function origin(): string {
-  return `http://127.0.0.1:${apiPort}`
-}
-
-async function stop(): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = once(child, 'exit')
-  child.kill('SIGTERM')
-  await gone
 }

@@ -1,4 +1,4 @@
-// docker-compose.policy.yml as data, and its commands as they would run: with `$$`, defaults and addresses filled in.
+// The compose files as data, alone and merged, and their commands as they would run: with `$$` and defaults filled in.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
@@ -10,6 +10,7 @@ export type Mount = {
   readonly subpath?: string | undefined
   readonly readOnly: boolean
 }
+export type HealthCheck = { readonly test?: readonly string[]; readonly disable?: boolean }
 export type Service = {
   readonly image: string
   readonly build?: string
@@ -21,40 +22,54 @@ export type Service = {
   readonly networks?: readonly string[]
   readonly network_mode?: string
   readonly depends_on?: Readonly<Record<string, { condition: string }>>
-  readonly healthcheck: { readonly test?: readonly string[]; readonly disable?: boolean }
+  readonly healthcheck: HealthCheck
+  readonly user?: string
+  readonly restart?: string
+  readonly mem_limit?: string
+  readonly tmpfs?: readonly string[]
   readonly read_only?: boolean
+  readonly cap_add?: readonly string[]
   readonly cap_drop?: readonly string[]
   readonly security_opt?: readonly string[]
   readonly stop_grace_period?: string
 }
 export type Compose = {
+  readonly name: string
   readonly services: Readonly<Record<string, Service>>
   readonly networks: Readonly<Record<string, { name: string; internal?: boolean }>>
   readonly volumes: Readonly<Record<string, unknown>>
 }
+/** A compose file that completes another: what it adds to a service of the other need not be a whole one. */
+export type Overlay = Omit<Compose, 'services'> & { readonly services: Readonly<Record<string, Partial<Service>>> }
 type LongMount = { type: 'volume'; source: string; target: string; read_only?: boolean; volume?: { subpath: string } }
 
 export const ROOT = join(import.meta.dirname, '../..')
 
-/** The compose file with its merge keys resolved. */
-export const compose = parse(readFileSync(join(ROOT, 'docker-compose.policy.yml'), 'utf8'), { merge: true }) as Compose
+/** docker-compose.policy.yml with its merge keys resolved. */
+export const compose = read('docker-compose.policy.yml') as Compose
+
+/** docker-compose.observability.yml, likewise. */
+export const observability = read('docker-compose.observability.yml') as Overlay
+
+/** Both files, as `docker compose -f docker-compose.policy.yml -f docker-compose.observability.yml` merges them. */
+export const together = merged(compose, observability)
 
 /** A service that must be there. */
-export function service(name: string): Service {
-  const found = compose.services[name]
+export function service(name: string, { services }: Compose = compose): Service {
+  const found = services[name]
   if (found === undefined) throw new Error(`the compose file has no service ${name}`)
   return found
 }
 
 /** The mounts of a service, short and long form alike. */
-export function mountsOf({ volumes = [] }: Service): Mount[] {
+export function mountsOf({ volumes = [] }: Pick<Service, 'volumes'>): Mount[] {
   return volumes.map((entry) => {
     if (typeof entry !== 'string') {
       const { type, source, target, read_only: readOnly = false, volume } = entry
       return { type, source, target, readOnly, subpath: volume?.subpath }
     }
     const [source = '', target = '', mode] = entry.split(':')
-    return { type: source.startsWith('.') ? 'bind' : 'volume', source, target, readOnly: mode === 'ro' }
+    return { type: /^[./]/.test(source) ? 'bind' : 'volume', source, target, readOnly: mode === 'ro' }
   })
 }
 
@@ -73,4 +88,25 @@ function interpolated(text: string): string {
   return text.replaceAll(/\$\$|\$\{\w+:-([^}]*)\}/g, (match, fallback: string | undefined) =>
     match === '$$' ? '$' : (fallback ?? ''),
   )
+}
+
+function read(file: string): unknown {
+  return parse(readFileSync(join(ROOT, file), 'utf8'), { merge: true })
+}
+
+// Of the rules of the Compose specification (13-merge.md) those that are needed here: mappings are merged, volumes are
+// appended, everything else of the overlay replaces. @throws for what would need another rule.
+function merged(base: Compose, over: Overlay): Compose {
+  const services: Record<string, Service> = { ...base.services }
+  for (const [name, { environment, volumes, ...rest }] of Object.entries(over.services)) {
+    const known = base.services[name]
+    if (known !== undefined && Object.keys(rest).length > 0) throw new Error(`merging ${Object.keys(rest).join()}`)
+    services[name] = {
+      ...(known ?? (rest as Service)),
+      environment: { ...known?.environment, ...environment },
+      volumes: [...(known?.volumes ?? []), ...(volumes ?? [])],
+    }
+  }
+  const networks = { ...base.networks, ...over.networks }
+  return { name: over.name, services, networks, volumes: { ...base.volumes, ...over.volumes } }
 }

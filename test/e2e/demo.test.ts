@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { opaArguments } from '../../scripts/demo/opa.ts'
+import { planJaeger } from '../../scripts/tools/jaeger-plan.ts'
+import { observabilityFile, variablesOf } from '../fixtures/stack/config-variables.ts'
 import { until } from '../fixtures/until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -166,11 +168,27 @@ describe('npm run demo', () => {
     expect(stderr).toMatch(new RegExp(`^Port ${port} is taken, .*npm run demo -- --port 0\\n$`))
   })
 
+  test('with --trace and no Jaeger says how to get one, and starts nothing', async () => {
+    const { code, stdout, stderr } = await run(['--trace', '--once', '--port', '0'], { JAEGER_BIN: '/nowhere' })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(
+      /^--trace: JAEGER_BIN=\/nowhere is not an executable file: install Go .* set JAEGER_BIN .*\n$/,
+    )
+  })
+
   test('answers an unknown option with 2 and what there is', async () => {
     const { code, stderr } = await run(['--jsno'])
     expect(code).toBe(2)
-    expect(stderr).toContain('[--once] [--json] [--opa] [--port <n>]')
+    expect(stderr).toContain('[--once] [--json] [--opa] [--trace] [--port <n>]')
   })
+})
+
+test('Jaeger is started with its file, and with every variable that stands in it', async () => {
+  const { args, env, queryUrl } = await planJaeger({ dir: '/d', tempo: '127.0.0.1:1', queryPort: 16686 })
+  expect(args).toEqual(['--config', observabilityFile('jaeger.yaml')])
+  await expect(variablesOf(observabilityFile('jaeger.yaml'), env)).resolves.toBe(env)
+  expect(env.JAEGER_BADGER_DIR).toBe('/d')
+  expect(queryUrl).toBe('http://127.0.0.1:16686')
 })
 
 test('the sidecar of the demo gets the arguments of the compose file, with folders and addresses of this machine', () => {

@@ -1,98 +1,190 @@
-// What a controller process says, and what it never says: decisions with their ids, and nothing of anybody's secrets.
+// What processes say, in one form, and what they never say: decisions with their ids, and nothing of anybody's secrets.
 import { readFile } from 'node:fs/promises'
+import Type from 'typebox'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
+import { createLogger } from '../../src/platform/logger.ts'
+import { capabilityError } from '../../src/worker/call-error.ts'
+import { defineCapability, defineWorker } from '../../src/worker/define.ts'
+import type { RunningWorker } from '../../src/worker/run.ts'
 import { startControllerProcess, type ControllerProcess, type LogLine } from '../fixtures/controller-process.ts'
-import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
+import { startOtlpReceiver, type OtlpReceiver } from '../fixtures/otlp-receiver.ts'
+import { createParties, HELLO, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
+import { startRealWorker } from '../fixtures/real-worker.ts'
 import { until } from '../fixtures/until.ts'
 
 vi.setConfig({ hookTimeout: 90_000 })
 
 const CANARY = 'canary-7f3a'
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c'
+const KEY = `-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI${CANARY}\n-----END PRIVATE KEY-----\n`
 const SECRETS = {
   'content-type': 'application/json',
   authorization: `Bearer ${CANARY}-authorization`,
   cookie: `session=${CANARY}-cookie`,
   'x-api-key': `${CANARY}-header`,
   baggage: `secret=${CANARY}-baggage`,
-  tracestate: `vendor=${CANARY}-tracestate`,
+  // Part of the trace by its definition: in spans it may stand.
+  tracestate: 'vendor=canary-tracestate',
   traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01`,
 }
 
+/** Under the name of the reference worker: fails as the payload says. */
+const moody = defineWorker({
+  id: 'worker-hello-world',
+  requires: [],
+  capabilities: [
+    defineCapability({
+      verb: 'invoke',
+      name: 'hello_world',
+      version: '1.0.0',
+      input: Type.Object({ mood: Type.String(), password: Type.String(), key: Type.String() }),
+      output: Type.Object({ mood: Type.Literal('good') }),
+      errors: { SAD: { description: 'Sad.', retryable: false } },
+      handler({ input, log }) {
+        log.info({ event: 'mood_seen', mood: input.mood }, 'looked at the mood')
+        if (input.mood === 'sad') throw capabilityError('SAD', 'so sad')
+        if (input.mood === 'broken') throw new TypeError('out of order')
+        return { mood: input.mood === 'good' ? 'good' : (input.password as 'good') }
+      },
+    }),
+  ],
+})
+
 let parties: Parties
+let receiver: OtlpReceiver
 let controller: ControllerProcess
-let worker: FakeWorker
+let worker: RunningWorker
+const workerLog: LogLine[] = []
 const answers: Record<string, Answer> = {}
 beforeAll(async () => {
   parties = await createParties()
-  const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir, LOG_LEVEL: 'trace' }
+  receiver = await startOtlpReceiver()
+  const otel = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+    OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer ${CANARY}-otlp`,
+    OTEL_BSP_SCHEDULE_DELAY: '50',
+  }
+  const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir, LOG_LEVEL: 'trace', ...otel }
   controller = await startControllerProcess(env)
-  const client = { ...parties, request: parties.request.bind(undefined, controller.origin) }
-  worker = await startFakeWorker(client, greets)
-  await worker.register()
-  const body = (verb: string, capability: string): object => ({
+  const log = createLogger({
+    level: 'trace',
+    service: 'crank-worker-hello-world',
+    destination: { write: (line) => void workerLog.push(JSON.parse(line) as LogLine) },
+  })
+  worker = await startRealWorker(parties, controller.origin, moody, { env: otel, log })
+  const body = (verb: string, capability: string, mood = 'good'): object => ({
     verb,
     capability,
-    payload: { password: `${CANARY}-payload` },
+    payload: { mood, password: `${CANARY}-payload`, key: KEY },
     idempotency_key: `${CANARY}-key`,
   })
-  const post = (options: object): Promise<Answer> =>
-    parties.request(controller.origin, STREAMING, { ...options, method: 'POST', headers: SECRETS } as never)
-  answers['allowed'] = await post(postJson('/route', body('invoke', 'hello_world')))
+  const post = (options: object, as = STREAMING): Promise<Answer> =>
+    parties.request(controller.origin, as, { ...options, method: 'POST', headers: SECRETS } as never)
+  const moods = async (mood: string): Promise<Answer> => post(postJson('/route', body('invoke', 'hello_world', mood)))
+  answers['allowed'] = await moods('good')
   answers['denied'] = await post(postJson('/route', body('convert', 'document_to_pdf')))
   answers['unserved'] = await post(postJson('/route', body('stream', 'text_events')))
+  answers['declared failure'] = await moods('sad')
+  answers['undeclared failure'] = await moods('broken')
+  answers['wrong output'] = await moods('lying')
+  answers['wrong input'] = await post(
+    postJson('/route', { ...body('invoke', 'hello_world'), payload: `${CANARY}-text` }),
+  )
+  answers['broken input'] = await post({ path: '/route/invoke/hello_world', body: `{"password":"${CANARY}-broken` })
   answers['malformed'] = await post({ path: '/route', body: `{"verb":"${CANARY}-verb","password":` })
   answers['invalid'] = await post(postJson('/route', { ...body('invoke', 'hello_world'), priority: `${CANARY}-value` }))
   answers['unknown route'] = await post(postJson(`/nowhere?token=${CANARY}-query`, {}))
+  const url = `https://user:${CANARY}-url@127.0.0.1:1`
+  answers['registration'] = await post(
+    postJson('/register', { worker_id: 'worker-hello-world', worker_url: url, capabilities: [] }),
+    HELLO,
+  )
   answers['raw'] = await post({ path: '/route/convert/document_to_pdf', body: `${CANARY}-raw` })
   await until('the last call is logged', () => logged('capability_access_denied').length === 2)
+  const last = answers['raw'].headers['x-decision-id']
+  await receiver.waitFor((spans) => spans.some(({ attributes }) => attributes['opa.decision_id'] === last))
 })
 afterAll(async () => {
   controller.child.kill('SIGKILL')
   await worker.close()
+  await receiver.close()
   await parties.close()
 })
 
 const logged = (event: string): LogLine[] => controller.log.filter((line) => line.event === event)
+const decisionOf = (name: string): unknown => answers[name]!.headers['x-decision-id']
 
 describe('the application log', () => {
-  test('is JSON, line for line, with time, level and service', () => {
-    for (const line of controller.log) {
-      expect(line).toMatchObject({
-        time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
-        level: expect.stringMatching(/^[a-z]+$/),
-        service: 'crank-controller',
-      })
-    }
-    expect(controller.log.length).toBeGreaterThan(5)
+  const logs: Record<string, () => readonly LogLine[]> = {
+    'crank-controller': () => controller.log,
+    'crank-worker-hello-world': () => workerLog,
+  }
+  for (const [service, lines] of Object.entries(logs)) {
+    test(`of ${service} is JSON, line for line, with time, level, service, event and message`, () => {
+      for (const line of lines()) {
+        expect(line).toMatchObject({
+          time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+          level: expect.stringMatching(/^[a-z]+$/),
+          service,
+          event: expect.stringMatching(/^[a-z]+(_[a-z]+)+$/),
+          msg: expect.stringMatching(/\w/),
+        })
+      }
+      expect(lines().length).toBeGreaterThan(5)
+    })
+
+    test(`of ${service} has trace, span and decision on every line about a request`, () => {
+      const ofRequests = lines().filter((line) => 'requester' in line || 'caller' in line || 'decision_id' in line)
+      for (const line of ofRequests) {
+        expect(line).toMatchObject({
+          trace_id: expect.stringMatching(/^[0-9a-f]{32}$/),
+          span_id: expect.stringMatching(/^[0-9a-f]{16}$/),
+          decision_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        })
+      }
+      expect(ofRequests.length).toBeGreaterThan(5)
+    })
+  }
+
+  test('has no field twice on a line', () => {
+    for (const line of controller.lines)
+      expect([...line.matchAll(/"(trace_id|decision_id|event)":/g)].map(([field]) => field)).toSatisfy(
+        (fields: string[]) => new Set(fields).size === fields.length,
+      )
   })
 
   test('tells an allowed call with requester, capability, reason, trace and decision', () => {
-    expect(logged('capability_access_allowed')).toMatchObject([
+    expect(logged('capability_access_allowed').slice(0, 2)).toMatchObject([
       {
         level: 'info',
         requester: 'spiffe://crank.local/worker/streaming',
         capability: 'invoke:hello_world',
         reason: 'declared',
         trace_id: TRACE_ID,
-        decision_id: answers['allowed']!.headers['x-decision-id'],
+        decision_id: decisionOf('allowed'),
       },
       { capability: 'stream:text_events' },
     ])
   })
 
   test('tells a denied call with the reason that the caller got', () => {
-    const { body, headers } = answers['denied']!
+    const { body } = answers['denied']!
     expect(logged('capability_access_denied')[0]).toMatchObject({
       level: 'warn',
       requester: 'spiffe://crank.local/worker/streaming',
       capability: 'convert:document_to_pdf',
       reason: body.reason as string,
       trace_id: TRACE_ID,
-      decision_id: headers['x-decision-id'],
+      decision_id: decisionOf('denied'),
     })
     expect(body.reason).toContain('not authorized')
+  })
+
+  test('of a worker tells each call with the decision that let it in, and what its handler says too', () => {
+    const of = (name: string) => workerLog.filter(({ decision_id }) => decision_id === decisionOf(name))
+    expect(of('allowed')).toMatchObject([{ event: 'mood_seen', trace_id: TRACE_ID }, { event: 'call_completed' }])
+    expect(of('undeclared failure').at(-1)).toMatchObject({ event: 'call_failed', level: 'error', error: 'INTERNAL' })
+    expect(of('wrong output').at(-1)).toMatchObject({ event: 'call_failed', error: 'OUTPUT_INVALID' })
   })
 })
 
@@ -102,18 +194,25 @@ test('the calls were what they were meant to be', () => {
     allowed: 200,
     denied: 403,
     unserved: 503,
+    'declared failure': 422,
+    'undeclared failure': 502,
+    'wrong output': 502,
+    'wrong input': 400,
+    'broken input': 400,
     malformed: 400,
     invalid: 400,
     'unknown route': 404,
+    registration: 400,
     raw: 403,
   })
-  expect(worker.seen.at(-1)!.body).toContain(`${CANARY}-payload`)
 })
 
 describe('what a caller sent stands neither in', () => {
   const places: Record<string, () => Promise<string>> = {
-    'the log': () => Promise.resolve(JSON.stringify(controller.log)),
+    'the log of the controller': () => Promise.resolve(JSON.stringify(controller.log)),
+    'the log of the worker': () => Promise.resolve(JSON.stringify(workerLog)),
     'the audit file': () => readFile(`${parties.dir}/audit.jsonl`, 'utf8'),
+    'the exported spans': () => Promise.resolve(receiver.bytes().toString('utf8')),
     'the metrics': async () => (await fetch(`${controller.adminOrigin}/metrics`)).text(),
     'error answers': () =>
       Promise.resolve(
@@ -123,15 +222,22 @@ describe('what a caller sent stands neither in', () => {
       ),
   }
   for (const [place, read] of Object.entries(places)) {
-    test(`${place}, nor does the private key`, async () => {
+    test(`${place}, nor does a private key`, async () => {
       const text = await read()
       expect(text.length).toBeGreaterThan(100)
       expect(text).not.toContain(CANARY)
       expect(text).not.toContain('PRIVATE KEY')
-      const key = await readFile((await parties.filesOf('controller')).keyFile, 'utf8')
-      const [, secret = ''] = key.split('\n')
-      expect(secret).toMatch(/^[A-Za-z0-9+/=]{40,}$/)
-      expect(text).not.toContain(secret)
+      for (const path of ['controller', HELLO]) {
+        const key = await readFile((await parties.filesOf(path)).keyFile, 'utf8')
+        const [, secret = ''] = key.split('\n')
+        expect(secret).toMatch(/^[A-Za-z0-9+/=]{40,}$/)
+        expect(text).not.toContain(secret)
+      }
     })
   }
+
+  test('what is read there is where it would stand: the worker’s own words do', () => {
+    expect(JSON.stringify(workerLog)).toContain('out of order')
+    expect(receiver.bytes().toString('utf8')).toContain('spiffe://crank.local/worker/streaming')
+  })
 })

@@ -108,9 +108,13 @@ describe('an allowed call', () => {
   })
 
   test('starts a new trace when the traceparent is malformed', async () => {
-    const answer = await mesh.route(STREAMING, hello(), { traceparent: 'nonsense' })
+    const answer = await mesh.route(STREAMING, hello(), { traceparent: 'nonsense', tracestate: 'a=1' })
     expect(answer.status).toBe(200)
     expect(answer.headers['x-trace-id']).toMatch(/^(?!0{32})[0-9a-f]{32}$/)
+    const { traceparent, tracestate } = worker.seen.at(-1)!.headers
+    expect(traceparent).toContain(answer.headers['x-trace-id'])
+    // It belongs to a trace that is not this one.
+    expect(tracestate).toBeUndefined()
   })
 })
 

@@ -71,9 +71,17 @@ describe('a controller refuses to start', () => {
   })
 
   test("with another identity than the controller's", async () => {
-    const { code, stderr } = await runController({ ...env, ...(await parties.tlsEnv('worker/streaming')) })
+    const { code, stdout, stderr } = await runController({ ...env, ...(await parties.tlsEnv('worker/streaming')) })
     expect(stderr).toContain('CRANK_TLS_CERT holds spiffe://crank.local/worker/streaming')
     expect(code).toBe(2)
+    // And where lines are collected, one of them says so.
+    const lines = stdout.trimEnd().split('\n')
+    expect(JSON.parse(lines.at(-1)!)).toMatchObject({
+      level: 'fatal',
+      service: 'crank-controller',
+      event: 'controller_start_failed',
+      err: { message: expect.stringContaining('CRANK_TLS_CERT holds') },
+    })
   })
 
   test('on an audit file that another controller writes, naming the file; the other one goes on', async () => {

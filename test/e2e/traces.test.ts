@@ -1,18 +1,17 @@
 // One unbroken trace from a caller through the controller, a worker, the controller again, to a second worker.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import Type from 'typebox'
-import { defineCapability, defineWorker } from '../../src/worker/define.ts'
 import type { RunningWorker } from '../../src/worker/run.ts'
 import { createHelloWorld } from '../../src/workers/hello_world.ts'
 import { pdpAnswer, startFakePdp } from '../fakes/pdp.ts'
 import { HELLO_SCHEMA } from '../fakes/worker.ts'
+import { greeter } from '../fixtures/greeter.ts'
 import { HELLO, postJson } from '../fixtures/mesh.ts'
-import { startOpa } from '../fixtures/opa-server.ts'
+import { startOpa, type OpaServer } from '../fixtures/opa-server.ts'
 import { startOtlpReceiver, type Span } from '../fixtures/otlp-receiver.ts'
 import { POLICY_DIR } from '../fixtures/policy-dir.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
 import { treesOf } from '../fixtures/span-tree.ts'
-import { startTracedMesh, type TracedMesh } from '../fixtures/traced-mesh.ts'
+import { startTracedMesh, type TracedAnswer, type TracedMesh } from '../fixtures/traced-mesh.ts'
 import { honestPdp } from '../fixtures/pdp-honest.ts'
 
 let traced: TracedMesh
@@ -28,26 +27,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.close()))
   await traced.close()
-})
-
-/** Under the name of the streaming worker, which may call hello_world: its one event is the greeting. */
-const greeter = defineWorker({
-  id: 'worker-streaming',
-  requires: ['invoke:hello_world'],
-  capabilities: [
-    defineCapability({
-      verb: 'stream',
-      name: 'text_events',
-      version: '1.0.0',
-      input: Type.Object({ content: Type.String() }),
-      output: Type.Object({ greeting: Type.String() }),
-      streaming: true,
-      handler: async function* ({ input, invoke }) {
-        const { greeting } = (await invoke('invoke', 'hello_world', { message: input.content })) as { greeting: string }
-        yield { data: { greeting } }
-      },
-    }),
-  ],
 })
 
 const named = (spans: Span[], name: string): Span => spans.find((span) => span.name === name)!
@@ -79,18 +58,27 @@ describe('the spans', () => {
     const spans = await traced.spansOf(traceId, 'POST /route', 'worker_execute', 'policy.evaluate', 'POST /execute')
     const decisionId = answer.headers['x-decision-id']
     expect(answer.headers['x-trace-id']).toBe(traceId)
-    expect(named(spans, 'POST /route').attributes).toMatchObject({
-      'crank.requester': 'spiffe://crank.local/worker/streaming',
-      'crank.capability': 'invoke:hello_world',
-      'http.route': '/route',
-      'http.response.status_code': 200,
-    })
-    expect(named(spans, 'policy.evaluate').attributes).toEqual({
+    const decision = {
       'policy.decision': 'allow',
       'policy.mode': 'enforce',
+      'policy.reason': 'declared',
+      'opa.decision_id': decisionId,
+    }
+    // All that an operator searches for is on the request's own span.
+    expect(named(spans, 'POST /route').attributes).toEqual({
+      ...decision,
+      'crank.requester': 'spiffe://crank.local/worker/streaming',
+      'crank.capability': 'invoke:hello_world',
+      'crank.worker_id': 'worker-hello-world',
+      'http.request.method': 'POST',
+      'http.route': '/route',
+      'http.response.status_code': 200,
+      'url.scheme': 'https',
+    })
+    expect(named(spans, 'policy.evaluate').attributes).toEqual({
+      ...decision,
       'policy.engine': 'opa-wasm',
       'policy.revision': expect.stringMatching(/^[0-9a-f]{12}$/),
-      'opa.decision_id': decisionId,
     })
     expect(named(spans, 'worker.select').attributes).toEqual({
       'crank.candidates': 1,
@@ -100,10 +88,12 @@ describe('the spans', () => {
       'crank.worker_id': 'worker-hello-world',
       'http.response.status_code': 200,
     })
-    expect(named(spans, 'worker_execute').attributes).toMatchObject({
+    expect(named(spans, 'worker_execute').attributes).toEqual({
       worker_id: 'worker-hello-world',
+      'crank.worker_id': 'worker-hello-world',
+      'crank.requester': 'spiffe://crank.local/worker/streaming',
       'crank.capability': 'invoke:hello_world',
-      'crank.decision_id': decisionId,
+      'opa.decision_id': decisionId,
     })
     expect(spans.filter(({ status }) => status.code !== 'UNSET')).toEqual([])
     const records = (await traced.mesh.audit()).filter((line) => line['decision_id'] === decisionId)
@@ -114,11 +104,14 @@ describe('the spans', () => {
     const { answer, traceId } = await traced.call('convert', 'document_to_pdf')
     expect(answer.status).toBe(403)
     const spans = await traced.spansOf(traceId, 'call', 'POST /route', 'policy.evaluate')
-    expect(named(spans, 'policy.evaluate').attributes).toMatchObject({
-      'policy.decision': 'deny',
-      'policy.reason': 'capability_not_declared',
+    const denial = { 'policy.decision': 'deny', 'policy.reason': 'capability_not_declared' }
+    expect(named(spans, 'policy.evaluate').attributes).toMatchObject(denial)
+    expect(named(spans, 'POST /route').attributes).toMatchObject({
+      ...denial,
+      'opa.decision_id': answer.headers['x-decision-id'],
+      'http.response.status_code': 403,
     })
-    expect(named(spans, 'POST /route').attributes).toMatchObject({ 'http.response.status_code': 403 })
+    expect(named(spans, 'POST /route').attributes).not.toHaveProperty('crank.worker_id')
     expect(spans.filter(({ status }) => status.code === 'ERROR')).toEqual([])
     expect(spans).toHaveLength(3)
   })
@@ -127,8 +120,23 @@ describe('the spans', () => {
     const { answer, traceId } = await traced.call('stream', 'sse_events')
     expect(answer.status).toBe(503)
     const spans = await traced.spansOf(traceId, 'POST /route', 'policy.evaluate', 'worker.select')
-    expect(named(spans, 'POST /route').status.code).toBe('ERROR')
+    expect(named(spans, 'POST /route')).toMatchObject({
+      status: { code: 'ERROR' },
+      attributes: { 'error.type': 'no_worker_available' },
+    })
     expect(named(spans, 'policy.evaluate').status.code).toBe('UNSET')
+  })
+
+  test('of a request that is refused before a decision have its decision id and no query', async () => {
+    const { status, headers } = await traced.mesh.request(HELLO, postJson('/nowhere?token=abc', {}))
+    expect(status).toBe(404)
+    const spans = await traced.spansOf(headers['x-trace-id'] as string, 'POST unknown')
+    expect(spans).toMatchObject([
+      {
+        parentSpanId: undefined,
+        attributes: { 'url.path': '/nowhere', 'opa.decision_id': headers['x-decision-id'] },
+      },
+    ])
   })
 
   test('of a registration are named after its route, and a denied one is no error', async () => {
@@ -142,6 +150,8 @@ describe('the spans', () => {
       kind: 'SERVER',
       attributes: {
         'crank.requester': 'spiffe://crank.local/worker/hello-world',
+        'policy.decision': 'deny',
+        'opa.decision_id': answer.headers['x-decision-id'],
         'http.response.status_code': 403,
       },
     })
@@ -160,6 +170,7 @@ test('trouble with the policy is an error of its span and of the request', async
     status: { code: 'ERROR', message: 'policy_engine_error' },
     attributes: {
       'policy.decision': 'error',
+      'policy.reason': 'policy_engine_error',
       'policy.engine': 'opa-http',
       'policy.revision': expect.stringMatching(/^[0-9a-f]{12}$/),
       'opa.decision_id': answer.headers['x-decision-id'],
@@ -171,30 +182,86 @@ test('trouble with the policy is an error of its span and of the request', async
   await pdp.close()
 })
 
-test("OPA's own span stands below policy.evaluate in the same trace, and health checks make none", async () => {
+/** Where OPA sends its spans: to a receiver of ours, as soon as it has any. */
+const opaTracing = (port: number, samplePercentage: string): Record<string, string> => ({
+  'distributed_tracing.type': 'grpc',
+  'distributed_tracing.address': `127.0.0.1:${port}`,
+  'distributed_tracing.service_name': 'opa',
+  'distributed_tracing.sample_percentage': samplePercentage,
+  'distributed_tracing.batch_span_processor_options.batch_timeout_ms': '50',
+})
+
+test('questions that no request asks make no spans even of an OPA that samples all: only its health checks do', async () => {
   const receiver = await startOtlpReceiver()
-  const opa = await startOpa({
-    policyDir: POLICY_DIR,
-    settings: {
-      'distributed_tracing.type': 'grpc',
-      'distributed_tracing.address': `127.0.0.1:${receiver.port}`,
-      'distributed_tracing.service_name': 'opa',
-      'distributed_tracing.sample_percentage': '0',
-      'distributed_tracing.batch_span_processor_options.batch_timeout_ms': '50',
-    },
-  })
+  const opa = await startOpa({ policyDir: POLICY_DIR, settings: opaTracing(receiver.port, '100') })
   const own = await startTracedMesh({ receiver, env: { OPA_URL: opa.url, OPA_TIMEOUT_MS: '5000' } })
-  const { answer, traceId } = await own.call('convert', 'document_to_pdf')
-  expect(answer.status).toBe(403)
-  await receiver.waitFor((all) => all.some((span) => span.traceId === traceId && span.service === 'opa'))
-  const spans = await own.spansOf(traceId, 'call', 'POST /route', 'policy.evaluate')
-  const below = spans.filter(({ service }) => service === 'opa')
-  // OPA makes two of them for one request: of its server, and of the route in it. Both are children of the caller's.
-  for (const { kind, parentSpanId } of below) {
-    expect({ kind, parentSpanId }).toEqual({ kind: 'SERVER', parentSpanId: named(spans, 'policy.evaluate').spanId })
-  }
-  expect(treesOf(spans)).toHaveLength(1)
-  expect(receiver.spans().filter((span) => span.service === 'opa' && span.traceId !== traceId)).toEqual([])
+  const { traceId } = await own.call('convert', 'document_to_pdf')
+  const spans = await receiver.waitFor((all) => all.some((span) => span.traceId === traceId && span.service === 'opa'))
+  const others = spans.filter((span) => span.service === 'opa' && span.traceId !== traceId)
+  expect(new Set(others.map(({ name }) => name))).toEqual(new Set(['GET /health']))
   await own.close()
   await opa.stop()
+})
+
+describe("OPA's own spans", () => {
+  const UNSAMPLED = '4bf92f3577b34da6a3ce929d0e0e4736'
+  let opa: OpaServer
+  let own: TracedMesh
+  let seen: TracedAnswer
+  beforeAll(async () => {
+    const receiver = await startOtlpReceiver()
+    opa = await startOpa({
+      policyDir: POLICY_DIR,
+      settings: {
+        ...opaTracing(receiver.port, '0'),
+        'decision_logs.console': 'true',
+      },
+      more: ['--log-format=json'],
+    })
+    own = await startTracedMesh({ receiver, env: { OPA_URL: opa.url, OPA_TIMEOUT_MS: '5000' } })
+    const body = { verb: 'convert', capability: 'document_to_pdf' }
+    await own.mesh.route(HELLO, body, { traceparent: `00-${UNSAMPLED}-00f067aa0ba902b7-00` })
+    seen = await own.call('convert', 'document_to_pdf')
+    await receiver.waitFor((all) => all.some(({ traceId, service }) => traceId === seen.traceId && service === 'opa'))
+  })
+  afterAll(async () => {
+    await own.close()
+    await opa.stop()
+  })
+
+  test('stand directly below policy.evaluate, in one tree with it', async () => {
+    expect(seen.answer.status).toBe(403)
+    const spans = await own.spansOf(seen.traceId, 'call', 'POST /route', 'policy.evaluate')
+    // OPA makes two of them for one request: of its server, and of the route in it. Both are children of the caller's.
+    for (const { kind, parentSpanId } of spans.filter(({ service }) => service === 'opa')) {
+      expect({ kind, parentSpanId }).toEqual({ kind: 'SERVER', parentSpanId: named(spans, 'policy.evaluate').spanId })
+    }
+    expect(treesOf(spans)).toHaveLength(1)
+  })
+
+  test('are made of sampled calls only: of no other, no health check and no self-check', () => {
+    const others = own.receiver.spans().filter((span) => span.service === 'opa' && span.traceId !== seen.traceId)
+    expect(others).toEqual([])
+  })
+
+  test("carry OPA's own decision id, whose log line holds ours and the ids of the trace", async () => {
+    const spans = await own.spansOf(seen.traceId, 'policy.evaluate')
+    const ours = seen.answer.headers['x-decision-id']
+    expect(named(spans, 'policy.evaluate').attributes['opa.decision_id']).toBe(ours)
+    const opaSpan = spans.find(({ service, attributes }) => service === 'opa' && 'opa.decision_id' in attributes)!
+    const lines = opa
+      .output()
+      .split('\n')
+      .filter((line) => line.includes(String(ours)))
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      {
+        msg: 'Decision Log',
+        decision_id: opaSpan.attributes['opa.decision_id'],
+        trace_id: seen.traceId,
+        span_id: opaSpan.spanId,
+        input: { context: { decision_id: ours } },
+      },
+    ])
+    expect(opaSpan.attributes['opa.decision_id']).not.toBe(ours)
+  })
 })

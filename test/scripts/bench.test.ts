@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { holdAgainstBudgets } from '../../scripts/bench/budgets.ts'
 import type { LoadResult } from '../../scripts/bench/jobs.ts'
 import type { RouteRow } from '../../scripts/bench/measure.ts'
+import type { TraceLoad, TraceRound } from '../../scripts/bench/measure-traces.ts'
 import { parseOptions } from '../../scripts/bench/options.ts'
 import { tables, type Report } from '../../scripts/bench/report.ts'
 import type { RowName } from '../../scripts/bench/rows.ts'
@@ -17,9 +18,10 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const LIMIT_MS = 240_000
 
 /** Starts `bench` and gives its output as it grows; its folders are those below `.crank` that were not there before. */
-function startBench(...args: string[]) {
+function startBench(args: string[], env: NodeJS.ProcessEnv = {}) {
   const folders = () => readdirSync(join(ROOT, '.crank')).filter((name) => name.startsWith('bench-'))
-  const child = spawn(process.execPath, [join(ROOT, 'scripts/bench.ts'), ...args], { cwd: ROOT, stdio: 'pipe' })
+  const options = { cwd: ROOT, stdio: 'pipe', env: { ...process.env, ...env } } as const
+  const child = spawn(process.execPath, [join(ROOT, 'scripts/bench.ts'), ...args], options)
   const out = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out.stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (out.stderr += text))
@@ -30,7 +32,7 @@ function startBench(...args: string[]) {
 test(
   'a quick run loads every row asked for and prints one JSON object',
   async () => {
-    const { out, ended } = startBench('--quick', '--json', '--only', 'policy,forward,traced,sidecar')
+    const { out, ended } = startBench(['--quick', '--json', '--only', 'policy,forward,traced,sidecar'])
     expect(await ended, out.stderr).toEqual([0, null])
     const report = JSON.parse(out.stdout) as Report
     expect(report).toMatchObject({ quick: true, rounds: 1, machine: { node: process.version } })
@@ -51,8 +53,23 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(6)
+    ).toHaveLength(10)
     expect(tables(report)).toContain('Budgets (design section 8)')
+  },
+  LIMIT_MS,
+)
+
+test(
+  'without a Jaeger the trace rows say why they are missing, and the run goes on',
+  async () => {
+    const { out, ended } = startBench(['--quick', '--json', '--only', 'traces'], { JAEGER_BIN: '/nowhere' })
+    expect(await ended, out.stderr).toEqual([0, null])
+    const report = JSON.parse(out.stdout) as Report
+    const reason = expect.stringContaining('JAEGER_BIN=/nowhere is not an executable file') as string
+    expect(report.traces).toEqual({ unavailable: reason, rows: [] })
+    expect(tables(report)).toContain('Traces: not measured, Jaeger is not to be had: JAEGER_BIN=/nowhere')
+    const marks = report.budgets.filter(({ what }) => /trace|spans/.test(what)).map(({ mark }) => mark)
+    expect(new Set(marks)).toEqual(new Set(['not run']))
   },
   LIMIT_MS,
 )
@@ -60,10 +77,10 @@ test(
 test(
   'Ctrl-C ends a run with everything it has started',
   async () => {
-    const before = startBench('--help')
+    const before = startBench(['--help'])
     await before.ended
     const there = before.folders()
-    const { child, out, ended, folders } = startBench('--only', 'forward')
+    const { child, out, ended, folders } = startBench(['--only', 'forward'])
     const own = () => folders().filter((name) => !there.includes(name))
     await until('the bench has started', () => own().length > 0)
     child.kill('SIGINT')
@@ -100,11 +117,39 @@ describe('figures', () => {
       rounds: cpu.map((us) => ({ closed: load(us), open: load(us) })),
     })
     const budget = (full: number[]) =>
-      holdAgainstBudgets({ policy: [], routes: [row('forward', [10, 100, 10]), row('full', full)] }).find(
+      holdAgainstBudgets({ policy: [], traces: [], routes: [row('forward', [10, 100, 10]), row('full', full)] }).find(
         ({ what }) => what === 'CPU, whole pipeline over forwarding',
       )
     expect(budget([14, 140, 40])).toMatchObject({ mark: 'met', measured: 1.4, rounds: [1.4, 1.4, 4] })
     expect(budget([14, 160, 40])).toMatchObject({ mark: 'missed', measured: 1.6 })
+  })
+})
+
+describe('budgets of the traces', () => {
+  const round = (foundP95: number, lost: number, missing = 0): TraceRound => {
+    const load: TraceLoad = {
+      requests: 1,
+      failed: 0,
+      seconds: 1,
+      cpuUs: {},
+      latencyMs: { p50: 1, p95: 1, p99: 1 },
+      found: { latencyMs: { p50: 1, p95: foundP95, p99: 99 }, probes: 10, asks: 20, missing },
+      spans: { expected: 50, lost },
+    }
+    return { steady: load, full: load }
+  }
+  const marksOf = (rounds: TraceRound[]) =>
+    holdAgainstBudgets({ policy: [], routes: [], traces: [{ name: 'shipped', what: '', rounds }] })
+      .filter(({ what }) => /^trace found|^spans/.test(what))
+      .map(({ mark }) => mark)
+
+  test('the median of the rounds counts for the time, the worst round for what is lost', () => {
+    expect(marksOf([round(80, 0), round(120, 0), round(90, 0)])).toEqual(['met', 'met', 'met', 'met'])
+    expect(marksOf([round(110, 0), round(120, 1), round(90, 0)])).toEqual(['missed', 'met', 'missed', 'missed'])
+  })
+
+  test('a trace that was never found misses its budget, however soon the others were', () => {
+    expect(marksOf([round(10, 0, 1)])).toEqual(['missed', 'missed', 'met', 'met'])
   })
 })
 

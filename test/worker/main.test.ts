@@ -60,6 +60,11 @@ test('a taken port is one clear fault', async () => {
   const { child, output } = await startProcess({ CRANK_WORKER_PORT: port })
   expect(await once(child, 'exit')).toStrictEqual([2, null])
   expect(output.err).toContain(`CRANK_WORKER_PORT="${port}": is taken`)
+  expect(JSON.parse(output.out)).toMatchObject({
+    level: 'fatal',
+    service: 'crank-worker-hello-world',
+    event: 'worker_start_failed',
+  })
 })
 
 test('refuses to start where TLS is weakened', async () => {

@@ -27,6 +27,8 @@ export type GroupCommitOptions = {
   readonly log: Logger
   readonly maxQueued: number
   readonly maxWaitMs: number
+  /** See AuditLogOptions. */
+  readonly onDropped?: ((count: number) => void) | undefined
   readonly unlock: () => void
 }
 
@@ -52,7 +54,8 @@ export class GroupCommit implements AuditLog {
     this.#head = opts.head
     this.#outages = createOutageTracker(now)
     const onExpired = (count: number): void => this.#fail(`no record became durable for ${maxWaitMs} ms`, count)
-    this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, onExpired })
+    const onDropped = (count: number): void => opts.onDropped?.(count)
+    this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, now, onExpired, onDropped })
   }
 
   append(event: AuditEvent): Promise<void> {
@@ -68,6 +71,7 @@ export class GroupCommit implements AuditLog {
       ok: reason === undefined,
       ...(reason !== undefined && { reason }),
       queued: this.#queue.length(),
+      oldestMs: this.#queue.oldestMs(),
       ...(this.#lastDurableMs !== undefined && { lastDurableMs: this.#lastDurableMs }),
       head: this.#head,
     }

@@ -1,11 +1,15 @@
 // Whether the audit log can be relied on, and who wants to know. An outage ends only when a record of it is durable.
 import type { Head } from './chain.ts'
 
-/** `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it) only when not ok. */
+/**
+ * `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it) only when not ok. `oldestMs`: how long the
+ * oldest record has waited for the disk, 0 when none waits.
+ */
 export type AuditHealth = {
   readonly ok: boolean
   readonly reason?: string
   readonly queued: number
+  readonly oldestMs: number
   readonly lastDurableMs?: number
   readonly head: Head
 }

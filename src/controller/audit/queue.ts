@@ -1,9 +1,10 @@
 // What waits to become durable: first in, first out, bounded in number and in time.
 import { AppError } from '../../core/errors.ts'
 
-/** One append that has not been answered. `age`: ticks of the queue's timer since it came. */
+/** One append that has not been answered. `age`: ticks of the queue's timer since it came at `sinceMs`. */
 export type Waiting = {
   readonly members: string
+  readonly sinceMs: number
   readonly resolve: () => void
   readonly reject: (error: AppError) => void
   age: number
@@ -11,6 +12,8 @@ export type Waiting = {
 
 export type WaitingQueue = {
   readonly length: () => number
+  /** How long the oldest that is not durable has waited, taken ones included; 0 when there is none. */
+  readonly oldestMs: () => number
   /** Resolves when the record is durable. Rejects with `audit_unavailable` when the queue is full, or after the longest wait. */
   push(members: string): Promise<void>
   /** Takes out the oldest, at most `count`; they are still answered by the timer when their time is over. */
@@ -25,13 +28,16 @@ export type WaitingQueue = {
 const TICKS_PER_WAIT = 10
 
 /**
- * `onExpired` is told how many records waited for `maxWaitMs`. Time is counted in ticks of one shared timer: that costs
- * nothing per record, and a process that was stopped for a minute does not find all its records too old.
+ * `onExpired` is told how many records waited for `maxWaitMs`, `onDropped` of these and of those that found the queue full.
+ * The wait is counted in ticks of one shared timer: a process that was stopped for a minute does not find all its records
+ * too old.
  */
 export function createWaitingQueue(opts: {
   maxQueued: number
   maxWaitMs: number
+  now: () => number
   onExpired: (count: number) => void
+  onDropped: (count: number) => void
 }): WaitingQueue {
   let waiting: Waiting[] = []
   let taken: readonly Waiting[] = []
@@ -48,6 +54,7 @@ export function createWaitingQueue(opts: {
       const error = unavailable('the audit log did not take the record in time')
       for (const record of expired) record.reject(error)
       opts.onExpired(expired.length)
+      opts.onDropped(expired.length)
     }
     if (waiting.length + taken.length === 0) stop()
   }
@@ -58,12 +65,21 @@ export function createWaitingQueue(opts: {
   }
 
   function push(members: string): Promise<void> {
-    if (waiting.length >= opts.maxQueued) return Promise.reject(unavailable('the queue of the audit log is full'))
+    if (waiting.length >= opts.maxQueued) {
+      opts.onDropped(1)
+      return Promise.reject(unavailable('the queue of the audit log is full'))
+    }
+    const sinceMs = opts.now()
     timer ??= setInterval(tick, opts.maxWaitMs / TICKS_PER_WAIT).unref()
-    return new Promise((resolve, reject) => waiting.push({ members, resolve, reject, age: 0 }))
+    return new Promise((resolve, reject) => waiting.push({ members, sinceMs, resolve, reject, age: 0 }))
   }
   return {
     length: () => waiting.length,
+    oldestMs() {
+      const oldest = taken[0] ?? waiting[0]
+      // The wall clock may be set back.
+      return oldest === undefined ? 0 : Math.max(0, opts.now() - oldest.sinceMs)
+    },
     push,
     take: (count) => (taken = waiting.splice(0, count)),
     done: () => void (taken = []),

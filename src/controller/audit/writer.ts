@@ -18,6 +18,8 @@ export type AuditLogOptions = {
   readonly maxQueued?: number
   /** Longest wait of one record. Default 1,000. */
   readonly maxWaitMs?: number
+  /** Told of records that were given up before they were written: the queue was full, or they waited too long. */
+  readonly onDropped?: (count: number) => void
 }
 
 const DEFAULT_MAX_QUEUED = 10_000
@@ -33,8 +35,8 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
   try {
     const file = await openDurableFile(path, opts.sync)
     const { head, tornBytes } = await repairTail(file, path)
-    const { now, log, maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS } = opts
-    const audit = new GroupCommit({ file, head, now, log, maxQueued, maxWaitMs, unlock })
+    const { now, log, maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS, onDropped } = opts
+    const audit = new GroupCommit({ file, head, now, log, maxQueued, maxWaitMs, onDropped, unlock })
     if (tornBytes > 0) await reportRepair(opts, audit, tornBytes)
     return audit
   } catch (cause: unknown) {
@@ -66,5 +68,5 @@ async function reportRepair({ log, file, now }: AuditLogOptions, audit: AuditLog
   log.warn({ event: 'audit_repaired', file, bytes_removed: tornBytes }, 'cut off a torn last line of the audit file')
   await audit
     .append({ event: 'audit_repaired', timestamp: isoTime(now()), bytes_removed: tornBytes })
-    .catch((err: unknown) => log.error({ err }, 'the repair of the audit file could not be recorded'))
+    .catch((err: unknown) => log.error({ event: 'audit_repair_lost', err }, 'the repair could not be recorded'))
 }

@@ -3,11 +3,17 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Decision, PolicyInput } from '../../core/decision.ts'
+import type { TraceContext } from '../../core/trace-context.ts'
 import type { CandidateAnswer, CandidateNews, CandidateTask } from './candidate-words.ts'
 import type { PolicyLog } from './guard.ts'
 
 /** A question that the active policy has answered, or could not (`decision` undefined): the candidate is not asked then. */
-export type Decided = { readonly input: PolicyInput; readonly decision: Decision | undefined }
+export type Decided = {
+  readonly input: PolicyInput
+  readonly decision: Decision | undefined
+  /** Of the request that it was asked for. */
+  readonly trace?: TraceContext
+}
 
 /** How often each pair of decisions came up: `agreement.allow.deny`, the active one allowed, the candidate denied. */
 export type Agreement = Record<'allow' | 'deny', Record<'allow' | 'deny', number>>
@@ -32,6 +38,7 @@ export type Candidate = {
 
 export type Comparison = {
   readonly input: PolicyInput
+  readonly trace: TraceContext | undefined
   readonly active: Decision
   readonly candidate: Extract<CandidateAnswer, { decision: 'allow' | 'deny' }>
 }
@@ -58,7 +65,7 @@ const HEAP_MIB = 128
 // Beside this file, with its ending: .ts in the repository, .js in the package.
 const THREAD = new URL(`./candidate-main${extname(import.meta.url)}`, import.meta.url)
 
-type Waiting = { readonly input: PolicyInput; readonly decision: Decision }
+type Waiting = { readonly input: PolicyInput; readonly decision: Decision; readonly trace: TraceContext | undefined }
 
 /** Starts the candidate's thread. A folder that cannot be used shows in `status()` and in the log, nowhere else. */
 export function createCandidate(options: CandidateOptions): Candidate {
@@ -88,11 +95,11 @@ class Comparer implements Candidate {
     this.#start()
   }
 
-  readonly offer = ({ input, decision }: Decided): void => {
+  readonly offer = ({ input, decision, trace }: Decided): void => {
     if (decision === undefined || this.#closed) return
     if (this.#thread === undefined || this.#queue.length >= this.#limits.queued) this.#drop(1)
     else {
-      this.#queue.push({ input, decision })
+      this.#queue.push({ input, decision, trace })
       this.#gather()
     }
   }
@@ -170,18 +177,18 @@ class Comparer implements Candidate {
     clearTimeout(this.#answerTimer)
     const asked = this.#asked
     this.#asked = []
-    for (const [at, { input, decision: active }] of asked.entries()) this.#compare(input, active, answers[at])
+    for (const [at, waiting] of asked.entries()) this.#compare(waiting, answers[at])
     this.#gather()
   }
 
-  #compare(input: PolicyInput, active: Decision, candidate: CandidateAnswer | undefined): void {
+  #compare({ input, decision: active, trace }: Waiting, candidate: CandidateAnswer | undefined): void {
     if (candidate === undefined || candidate.decision === 'error') {
       this.#undecided += 1
       this.#options.onSkipped('undecided', 1)
       return
     }
     this.#agreement[active.decision][candidate.decision] += 1
-    this.#options.onCompared({ input, active, candidate })
+    this.#options.onCompared({ input, trace, active, candidate })
   }
 
   /** The thread is of no use any more: it is ended, and another one tried later. */

@@ -1,4 +1,5 @@
 // Where the candidate policy would decide otherwise: into the log, so many a second and no more, the rest as a number.
+import { traceFields } from '../../core/trace-context.ts'
 import type { Comparison } from './candidate.ts'
 import type { PolicyLog } from './guard.ts'
 
@@ -14,7 +15,7 @@ export function createDisagreementLog({ log, perSecond, monotonic }: Disagreemen
   let secondFromMs = -Infinity
   let logged = 0
   let suppressed = 0
-  return ({ input, active, candidate }) => {
+  return ({ input, trace, active, candidate }) => {
     if (active.decision === candidate.decision) return
     const atMs = monotonic()
     if (atMs - secondFromMs >= 1000) {
@@ -34,6 +35,7 @@ export function createDisagreementLog({ log, perSecond, monotonic }: Disagreemen
       candidate: candidate.decision,
       active_reasons: active.reasons.map(({ code }) => code),
       candidate_reasons: candidate.reasons.map(({ code }) => code),
+      ...(trace && traceFields(trace)),
       decision_id: context.decision_id,
       suppressed,
     }

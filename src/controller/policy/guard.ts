@@ -7,6 +7,7 @@
 // runs every few seconds, which notices a sidecar that was replaced while nobody asked.
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { AppError, toAppError, type ErrorCode } from '../../core/errors.ts'
+import { traceFields } from '../../core/trace-context.ts'
 import type { PolicyFiles } from './policy-files.ts'
 import { createRecheck } from './recheck.ts'
 import type { SelfCheckFault } from './self-check.ts'
@@ -72,8 +73,9 @@ export function createGuard(options: GuardOptions): Guard {
       metrics?.onTrouble?.(error.code)
       if (gate.fault() === undefined) {
         const detail = String(error.cause).slice(0, MAX_DETAIL)
+        const ids = { ...(trace && traceFields(trace)), decision_id: input.context.decision_id }
         log.warn(
-          { event: 'policy_trouble', engine: engine.name, code: error.code, detail },
+          { event: 'policy_trouble', ...ids, engine: engine.name, code: error.code, detail },
           'no decision could be made',
         )
         recheck.soon()

@@ -3,7 +3,7 @@
 import { errors, Pool, type Dispatcher } from 'undici'
 import type { Decision, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
-import { formatTraceparent, type TraceContext } from '../../core/trace-context.ts'
+import { formatTraceparent, unrecordedTrace } from '../../core/trace-context.ts'
 import { ForeignAnswerError, parseAnswer, wrongAnswer } from './answer.ts'
 import { isRecord } from './json-object.ts'
 import { inputText } from './input-text.ts'
@@ -52,7 +52,8 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
           {
             method: 'POST',
             path: `/v1/data/crank/${question}/decision?provenance=true`,
-            headers: requestHeaders(trace),
+            // OPA makes a span of a question that no request asked, unless it is told not to.
+            headers: ['content-type', 'application/json', 'traceparent', formatTraceparent(trace ?? unrecordedTrace())],
             body: `{"input":${inputText(input)}}`,
           },
           new Call({ decisionId, timeoutMs, now, settle, onForeignAnswer: () => distrust(used) }),
@@ -65,12 +66,6 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
 function openPool(target: OpaTarget): Pool {
   const { origin, options } = poolOptions(target)
   return new Pool(origin, { ...options, connections: CONNECTIONS })
-}
-
-function requestHeaders(trace: TraceContext | undefined): string[] {
-  const headers = ['content-type', 'application/json']
-  if (trace !== undefined) headers.push('traceparent', formatTraceparent(trace))
-  return headers
 }
 
 function unavailable(cause: unknown): AppError {

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { Pool } from 'undici'
+import { formatTraceparent, unrecordedTrace } from '../../core/trace-context.ts'
 import { isRecord } from './json-object.ts'
 import { membersAsText } from './raw-json.ts'
 import { bundleRevision, poolOptions, type OpaTarget } from './opa-target.ts'
@@ -51,7 +52,7 @@ export function createOpaReader(target: OpaTarget): OpaReader {
   let known: { readonly dataText: string; readonly dataSha256: string } | undefined
 
   const ask = async (method: 'GET' | 'POST', path: string, body?: string): Promise<Record<string, unknown>> => {
-    const headers = { 'content-type': 'application/json' }
+    const headers = { 'content-type': 'application/json', traceparent: formatTraceparent(unrecordedTrace()) }
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS)
     const answer = await pool.request({ method, path, headers, signal, ...(body === undefined ? {} : { body }) })
     const text = await answer.body.text()

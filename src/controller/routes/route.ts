@@ -87,16 +87,21 @@ function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: s
   const capability = makeCapability(named.verb, named.capability)
   request.arrival.capability = capability
   asked.span.setAttribute('crank.capability', capability)
-  const tracestate = request.headers[HEADERS.tracestate]
   return {
     ...asked,
     verb: named.verb,
     name: named.capability,
     capability,
-    tracestate: typeof tracestate === 'string' ? validTracestate(tracestate) : undefined,
+    tracestate: tracestateOf(request),
     lastEventId: lastEventId(request),
     sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId }),
   }
+}
+
+/** Worth nothing without its parent (Trace Context 3.3.1.1). */
+function tracestateOf({ headers, arrival }: FastifyRequest): string | undefined {
+  const tracestate = headers[HEADERS.tracestate]
+  return arrival.continued && typeof tracestate === 'string' ? validTracestate(tracestate) : undefined
 }
 
 /** Where a broken event stream goes on: any printable text, of another server's making; anything else is left out. */

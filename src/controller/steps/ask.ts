@@ -3,9 +3,10 @@ import { SpanKind } from '@opentelemetry/api'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { splitCapability, type Capability } from '../../core/capability.ts'
 import type { PolicyInput } from '../../core/decision.ts'
-import { randomHex, uuidv7 } from '../../core/ids.ts'
+import { uuidv7 } from '../../core/ids.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { unrecordedTrace } from '../../core/trace-context.ts'
 import { createLightTracer } from '../../platform/light-tracer.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing.ts'
 import type { Asker, Verdict } from '../call.ts'
@@ -34,8 +35,7 @@ export function createAsk({ now, ...deps }: AskDeps): AskPolicy {
   const judge = createJudge({ ...deps, tracer })
 
   const ask = async ({ spiffeId, capability, atNs }: PolicyQuestion): Promise<AskAnswer> => {
-    const parent = { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
-    const span = startSpan(tracer, 'policy.ask', SpanKind.INTERNAL, parent)
+    const span = startSpan(tracer, 'policy.ask', SpanKind.INTERNAL, unrecordedTrace())
     const asked: Asker = { decisionId: uuidv7(now()), caller: spiffeId, span, trace: traceContextOf(span) }
     const input = policyInput(asked, { ...splitCapability(capability), priority: 'normal' }, now())
     return toAnswer(await judge('capability_access', asked, atNs === undefined ? input : inputAt(input, atNs)))

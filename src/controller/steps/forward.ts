@@ -39,6 +39,8 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
       if (next === undefined) break
       worker = next
       tried.add(worker)
+      // Before the call: a caller that leaves during it ends the span. The last one tried counts.
+      call.span.setAttribute('crank.worker_id', worker.workerId)
       last = await callWorker(deps, call, worker, start)
       if (last.sent || last.outcome !== 'worker_failed') break
     }

@@ -1,6 +1,6 @@
 // Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a decision.
-import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api'
-import type { Decide, Decision, PolicyInput, Priority, Question } from '../../core/decision.ts'
+import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
+import type { Decide, Mode, PolicyInput, Priority, Question } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import { trustDomainOf } from '../../core/spiffe-id.ts'
@@ -39,19 +39,17 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
     try {
       const decision = await policy.decide(question, input, traceContextOf(span))
       const ruling = rulingOf(question, decision, () => own.isBlocked(input))
-      if (span.isRecording()) span.setAttributes(decidedAttributes(ruling, decision, asked, policy))
-      if (ruling === 'would_deny') markShadowed(asked, ruling)
-      return { ...facts(), revision: decision.revision ?? policy.revision(), ruling, decision }
+      const revision = decision.revision ?? policy.revision()
+      const reason = decision.reasons[0]?.code ?? decision.grounds[0]
+      annotate(span, asked, { ruling, mode: decision.mode, reason, engine: policy.engine, revision })
+      return { ...facts(), revision, ruling, decision }
     } catch (cause: unknown) {
       const error = toAppError(cause, 'policy_engine_error')
       const ruling = rulingOnTrouble(question, input, own)
-      span.setAttributes({
-        ...attributesOf(ruling, asked, policy),
-        'policy.mode': ruling === 'unevaluated' ? 'shadow' : 'enforce',
-        'error.type': error.code,
-      })
+      const mode = ruling === 'unevaluated' ? 'shadow' : 'enforce'
+      annotate(span, asked, { ruling, mode, reason: error.code, engine: policy.engine, revision: policy.revision() })
+      span.setAttribute('error.type', error.code)
       span.setStatus({ code: SpanStatusCode.ERROR, message: error.code })
-      if (ruling === 'unevaluated') markShadowed(asked, ruling)
       return { ...facts(), ruling, decision: undefined, error }
     } finally {
       span.end()
@@ -78,25 +76,30 @@ export function policyInput(
   }
 }
 
-/** On the request's own span: a call that only shadow mode let through looks like any other there. */
-function markShadowed({ span }: Asker, ruling: 'would_deny' | 'unevaluated'): void {
-  span.setAttributes({ 'policy.decision': ruling, 'policy.mode': 'shadow' })
+type Told = {
+  readonly ruling: Ruling
+  readonly mode: Mode
+  readonly reason: string | undefined
+  readonly engine: string
+  readonly revision: string
 }
 
-function decidedAttributes(ruling: Ruling, decision: Decision, asked: Asker, policy: JudgeDeps['policy']): Attributes {
-  const reason = decision.reasons[0]?.code
-  return {
-    ...attributesOf(ruling, asked, policy),
-    'policy.mode': decision.mode,
-    ...(reason === undefined ? {} : { 'policy.reason': reason }),
-  }
-}
-
-function attributesOf(decision: Ruling, { decisionId }: Asker, policy: JudgeDeps['policy']): Attributes {
-  return {
-    'policy.decision': decision,
-    'policy.engine': policy.engine,
-    'policy.revision': policy.revision(),
-    'opa.decision_id': decisionId,
-  }
+/**
+ * What came of the question, on its own span, and what an operator searches for on the request's too. `policy.reason` is a
+ * code: of the first reason against the call, else of the ground it was allowed on, else of the trouble. `opa.decision_id` is
+ * the controller's id, the one of audit, logs and the answer; OPA is given it as `input.context.decision_id`. An OPA that logs
+ * its decisions makes an id of its own for each and puts it on its own span under the same name: its REST API takes none.
+ * Costs nothing where no span records.
+ */
+function annotate(span: Span, asked: Asker, { ruling, mode, reason = '', engine, revision }: Told): void {
+  if (!span.isRecording()) return
+  const decision = { 'policy.decision': ruling, 'policy.mode': mode, 'policy.reason': reason }
+  span.setAttributes({
+    ...decision,
+    'policy.engine': engine,
+    'policy.revision': revision,
+    'opa.decision_id': asked.decisionId,
+  })
+  // The caller may have left while the policy was asked: then its span has ended.
+  if (asked.span.isRecording()) asked.span.setAttributes(decision)
 }

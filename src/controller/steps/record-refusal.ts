@@ -2,6 +2,7 @@
 // strangers, who cost nothing to make, and one for verified peers.
 import type { FastifyRequest } from 'fastify'
 import { isIdentityError, type AppError } from '../../core/errors.ts'
+import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { identityRefused, requestRefused } from '../audit/event.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
@@ -20,9 +21,9 @@ export type RefusalDeps = {
 export function createRefusalRecorder({ strangers, peers, metrics, log, now }: RefusalDeps) {
   return (request: FastifyRequest, error: AppError): void => {
     const { code, message: reason } = error
-    const traceId = request.arrival.trace.traceId
-    const ids = { atMs: now(), decisionId: request.id, traceId }
-    const fields = { error: code, decision_id: request.id, trace_id: traceId }
+    const { trace } = request.arrival
+    const ids = { atMs: now(), decisionId: request.id, traceId: trace.traceId }
+    const fields = { error: code, ...traceFields(trace), decision_id: request.id }
     if (code === 'internal_error') {
       log.error({ event: 'internal_error', ...fields, err: error.cause ?? error }, 'internal error')
     }

@@ -1,4 +1,5 @@
 // Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from one place.
+import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../audit/event.ts'
 import type { AuditEvent } from '../audit/event.ts'
@@ -66,7 +67,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         },
       )
       append(event).catch((cause: unknown) => {
-        log.error({ event: 'audit_outcome_lost', decision_id: call.decisionId, err: cause }, 'outcome not recorded')
+        log.error({ event: 'audit_outcome_lost', ...idsOf(call), err: cause }, 'outcome not recorded')
       })
     },
     async recordRegistration(asked, verdict) {
@@ -78,12 +79,17 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
       asked.onRecorded()
       metrics.registrationDecided(event.decision)
       const { worker_id } = event
-      const fields = { requester: asked.caller, worker_id, reason: reasonOf(verdict), decision_id: asked.decisionId }
+      const fields = { requester: asked.caller, worker_id, reason: reasonOf(verdict), ...idsOf(asked) }
       if (event.decision === 'allow')
         log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
       else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
     },
   }
+}
+
+/** By these a log line is found from a trace, an audit record or an answer. */
+function idsOf({ trace, decisionId }: Asked): { trace_id: string; span_id: string; decision_id: string } {
+  return { ...traceFields(trace), decision_id: decisionId }
 }
 
 function evaluationOf({ trace }: Asked, verdict: Verdict): audit.Evaluation {
@@ -111,6 +117,7 @@ function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
     capability: call.capability,
     reason: reasonOf(verdict),
     trace_id: call.trace.traceId,
+    span_id: call.trace.spanId,
     decision_id: call.decisionId,
   }
   switch (verdict.ruling) {

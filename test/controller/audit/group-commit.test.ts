@@ -109,6 +109,58 @@ test('without an append the log probes by itself until it recovers', async () =>
   expect(audit.health().head.seq).toBe(1)
 })
 
+test('health tells how long the oldest record has waited, from its append until it is durable', async () => {
+  const { file, writes } = slowFile()
+  let nowMs = 0
+  const audit = commitTo(file, { now: () => nowMs })
+  expect(audit.health().oldestMs).toBe(0)
+  const first = audit.append(outcome('1'))
+  await until(() => writes.length === 1)
+  nowMs = 300
+  const second = audit.append(outcome('2'))
+  nowMs = 400
+  expect(audit.health()).toMatchObject({ queued: 1, oldestMs: 400 })
+  writes[0]!.succeed()
+  await first
+  expect(audit.health().oldestMs).toBe(100)
+  await until(() => writes.length === 2)
+  writes[1]!.succeed()
+  await second
+  expect(audit.health().oldestMs).toBe(0)
+  // A wall clock that is set back makes no negative age.
+  const third = audit.append(outcome('3'))
+  nowMs = 0
+  expect(audit.health().oldestMs).toBe(0)
+  await until(() => writes.length === 3)
+  writes[2]!.succeed()
+  await third
+})
+
+test('records that are given up before the disk are told of: those that waited too long, and those that found no room', async () => {
+  const { file, writes } = slowFile()
+  const dropped: number[] = []
+  const audit = commitTo(file, { maxQueued: 2, maxWaitMs: 100, onDropped: (count) => dropped.push(count) })
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  const waiting = [codeOf(audit.append(outcome('2'))), codeOf(audit.append(outcome('3')))]
+  expect(await codeOf(audit.append(outcome('4')))).toBe('audit_unavailable')
+  expect(dropped).toEqual([1])
+  expect(await Promise.all([first, ...waiting])).toEqual(new Array(3).fill('audit_unavailable'))
+  expect(dropped.reduce((sum, count) => sum + count)).toBe(4)
+  writes[0]!.succeed()
+})
+
+test('a record whose write failed is no dropped one', async () => {
+  const { file, writes } = slowFile()
+  const dropped: number[] = []
+  const audit = commitTo(file, { onDropped: (count) => dropped.push(count) })
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  writes[0]!.fail(new Error('no'))
+  expect(await first).toBe('audit_unavailable')
+  expect(dropped).toEqual([])
+})
+
 test('nobody waits longer than the longest wait, and what was not yet in a write is not written', async () => {
   const { file, writes } = slowFile()
   const audit = commitTo(file, { maxWaitMs: 100 })

@@ -10,6 +10,7 @@ function comparison(active: Word, candidate: Word): Comparison {
   const common = { mode: 'enforce', grounds: [], exception: null, policyVersion: '1' } as const
   return {
     input: policyInput(STREAMING, 'a:b'),
+    trace: { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', sampled: true },
     active: { ...common, decision: active, reasons: reasons(active) },
     candidate: { decision: candidate, mode: 'enforce', reasons: reasons(candidate) },
   }
@@ -23,7 +24,7 @@ function setUp() {
   return { lines, at, record: createDisagreementLog({ log, perSecond: 2, monotonic: () => at.ms }) }
 }
 
-test('a disagreement is logged with both decisions and their reasons, agreement is not', () => {
+test('a disagreement is logged with both decisions, their reasons and the ids of the call, agreement is not', () => {
   const { lines, record } = setUp()
   record(comparison('allow', 'allow'))
   const differs = comparison('allow', 'deny')
@@ -37,6 +38,8 @@ test('a disagreement is logged with both decisions and their reasons, agreement 
       candidate: 'deny',
       active_reasons: [],
       candidate_reasons: ['capability_not_declared'],
+      trace_id: '0af7651916cd43dd8448eb211c80319c',
+      span_id: 'b7ad6b7169203331',
       decision_id: differs.input.context.decision_id,
       suppressed: 0,
     },

@@ -162,6 +162,23 @@ describe('in service', () => {
     expect(changes).toEqual([true, false, true])
   })
 
+  test('trouble with a call is logged with the ids that the call is found by', async () => {
+    const { policy, become, events } = setUp(sane)
+    await untilReady(policy)
+    become(silent)
+    const input = policyInput(STREAMING, 'stream:text_events')
+    const trace = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', sampled: true }
+    await policy.decide('capability_access', input, trace).catch(() => undefined)
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        event: 'policy_trouble',
+        trace_id: trace.traceId,
+        span_id: trace.spanId,
+        decision_id: input.context.decision_id,
+      }),
+    )
+  })
+
   test('an engine that comes back empty stays out, under another name', async () => {
     const { policy, become, events } = setUp(sane)
     await untilReady(policy)

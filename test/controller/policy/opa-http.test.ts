@@ -43,9 +43,9 @@ describe('the question', () => {
     })
   })
 
-  test('carries no traceparent when there is no trace', async () => {
+  test('of no request, such as a self-check, tells OPA to record nothing of it', async () => {
     await withEngine(5000, ask)
-    expect(pdp.requests.at(-1)!.headers).not.toHaveProperty('traceparent')
+    expect(pdp.requests.at(-1)!.headers['traceparent']).toMatch(/^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-00$/)
   })
 
   // Two, because undici rests a connection for one turn of the event loop after an answer.

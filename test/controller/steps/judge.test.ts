@@ -9,16 +9,23 @@ import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
 
 class NotedSpan {
   readonly attributes: Attributes = {}
+  readonly recording: boolean
   status: SpanStatus | undefined
   ended = false
+  constructor(recording: boolean) {
+    this.recording = recording
+  }
   setAttributes(attributes: Attributes): void {
     Object.assign(this.attributes, attributes)
+  }
+  setAttribute(name: string, value: string): void {
+    this.attributes[name] = value
   }
   setStatus(status: SpanStatus): void {
     this.status = status
   }
   isRecording() {
-    return true
+    return this.recording
   }
   spanContext() {
     return { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }
@@ -32,11 +39,21 @@ const denial = (mode: Mode): Decision => {
   const reasons = [{ code: 'capability_not_declared', message: 'no' }]
   return { decision: 'deny', mode, reasons, grounds: [], exception: null, policyVersion: '1' }
 }
+const allowance: Decision = {
+  decision: 'allow',
+  mode: 'enforce',
+  reasons: [],
+  grounds: ['declared'],
+  exception: null,
+  policyVersion: '1',
+  revision: 'newer',
+}
 const trouble: Decide = () => Promise.reject(new AppError('policy_engine_unavailable'))
 
-async function judged(decide: Decide, ownMode: Mode) {
-  const server = new NotedSpan()
-  const evaluation = new NotedSpan()
+/** `recording`: whether the span of the evaluation is sampled, and whether that of the request has not ended. */
+async function judged(decide: Decide, ownMode: Mode, recording = { evaluation: true, server: true }) {
+  const server = new NotedSpan(recording.server)
+  const evaluation = new NotedSpan(recording.evaluation)
   const judge = createJudge({
     policy: { decide, engine: 'opa-wasm', revision: () => 'abc' },
     own: { modeOf: () => ownMode, isBlocked: () => false },
@@ -47,38 +64,62 @@ async function judged(decide: Decide, ownMode: Mode) {
   const asked = { decisionId: input.context.decision_id, span: server as unknown as Span } as Asked
   const { ruling } = await judge('capability_access', asked, input)
   expect(evaluation.ended).toBe(true)
-  return { ruling, evaluation, server }
+  return { ruling, evaluation, server, decisionId: asked.decisionId }
 }
 
-test('a would-be denial is marked on the span of its evaluation and on the request’s own', async () => {
-  const { ruling, evaluation, server } = await judged(() => Promise.resolve(denial('shadow')), 'shadow')
-  expect(ruling).toBe('would_deny')
-  expect(evaluation.attributes).toMatchObject({
-    'policy.decision': 'would_deny',
-    'policy.mode': 'shadow',
-    'policy.reason': 'capability_not_declared',
+test('a decision is told on the span of its evaluation and, where an operator searches, on the request’s own', async () => {
+  const { evaluation, server, decisionId } = await judged(() => Promise.resolve(allowance), 'shadow')
+  const decision = { 'policy.decision': 'allow', 'policy.mode': 'enforce', 'policy.reason': 'declared' }
+  expect(evaluation.attributes).toEqual({
+    ...decision,
+    'policy.engine': 'opa-wasm',
+    // Of the policy that decided, not of the one in force by now.
+    'policy.revision': 'newer',
+    'opa.decision_id': decisionId,
   })
+  // Its decision id it has from the beginning.
+  expect(server.attributes).toEqual(decision)
   expect(evaluation.status).toBeUndefined()
-  expect(server.attributes).toEqual({ 'policy.decision': 'would_deny', 'policy.mode': 'shadow' })
 })
 
-test('a denial is not marked on the request’s own span', async () => {
+test('a would-be denial does not look like an allow on either', async () => {
+  const { ruling, evaluation, server } = await judged(() => Promise.resolve(denial('shadow')), 'shadow')
+  expect(ruling).toBe('would_deny')
+  for (const { attributes } of [evaluation, server]) {
+    expect(attributes).toMatchObject({
+      'policy.decision': 'would_deny',
+      'policy.mode': 'shadow',
+      'policy.reason': 'capability_not_declared',
+    })
+  }
+})
+
+test('a denial is told with its reason, and is no error', async () => {
   const { evaluation, server } = await judged(() => Promise.resolve(denial('enforce')), 'shadow')
-  expect(evaluation.attributes).toMatchObject({ 'policy.decision': 'deny', 'policy.mode': 'enforce' })
-  expect(server.attributes).toEqual({})
+  const told = { 'policy.decision': 'deny', 'policy.mode': 'enforce', 'policy.reason': 'capability_not_declared' }
+  expect(evaluation.attributes).toMatchObject(told)
+  expect(server.attributes).toMatchObject(told)
+  expect(evaluation.status).toBeUndefined()
 })
 
 test.each([
-  ['shadow', 'unevaluated', { 'policy.decision': 'unevaluated', 'policy.mode': 'shadow' }],
-  ['enforce', 'error', {}],
-] as const)('no decision in mode %s is %s, and an error of the evaluation', async (mode, ruling, onServer) => {
-  const found = await judged(trouble, mode)
+  ['shadow', 'unevaluated'],
+  ['enforce', 'error'],
+] as const)('no decision in mode %s is %s, and an error of the evaluation', async (mode, ruling) => {
+  const { evaluation, server, ...found } = await judged(trouble, mode)
   expect(found.ruling).toBe(ruling)
-  expect(found.evaluation.attributes).toMatchObject({
-    'policy.decision': ruling,
-    'policy.mode': mode,
-    'error.type': 'policy_engine_unavailable',
-  })
-  expect(found.evaluation.status).toEqual({ code: SpanStatusCode.ERROR, message: 'policy_engine_unavailable' })
-  expect(found.server.attributes).toEqual(onServer)
+  const told = { 'policy.decision': ruling, 'policy.mode': mode, 'policy.reason': 'policy_engine_unavailable' }
+  expect(evaluation.attributes).toMatchObject({ ...told, 'error.type': 'policy_engine_unavailable' })
+  expect(evaluation.status).toEqual({ code: SpanStatusCode.ERROR, message: 'policy_engine_unavailable' })
+  expect(server.attributes).toMatchObject(told)
+  expect(server.status).toBeUndefined()
+})
+
+test('nothing is told where nothing is recorded, or to a span that has ended', async () => {
+  const decide: Decide = () => Promise.resolve(allowance)
+  const unsampled = await judged(decide, 'enforce', { evaluation: false, server: false })
+  expect([unsampled.evaluation.attributes, unsampled.server.attributes]).toEqual([{}, {}])
+  const left = await judged(decide, 'enforce', { evaluation: true, server: false })
+  expect(left.evaluation.attributes).toMatchObject({ 'policy.decision': 'allow' })
+  expect(left.server.attributes).toEqual({})
 })

@@ -1,0 +1,45 @@
+// The certificates of a run, and the processes of Crank itself.
+import { join } from 'node:path'
+import { parseTrustDomain } from '../../src/core/spiffe-id.ts'
+import { ensureDevPki } from '../../src/platform/dev-pki.ts'
+import { freePort } from '../../test/fixtures/free-port.ts'
+import { isAnswering, until } from './loopback.ts'
+import type { Processes } from './processes.ts'
+import { ROOT } from './stage.ts'
+
+export const POLICY_DIR = join(ROOT, 'policies')
+const TRUST_DOMAIN = parseTrustDomain('crank.local')
+const PARTIES = ['controller', 'worker-streaming', 'worker-hello-world'] as const
+
+/** The variables that give a process its identity, by name. */
+export type Identities = Record<(typeof PARTIES)[number], NodeJS.ProcessEnv>
+
+export async function mintIdentities(dir: string): Promise<Identities> {
+  const files = await ensureDevPki({ dir, trustDomain: TRUST_DOMAIN, names: PARTIES, now: Date.now })
+  const env = {} as Identities
+  for (const name of PARTIES) {
+    const { certFile, keyFile, bundlePath } = files[name]
+    env[name] = { CRANK_TLS_CERT: certFile, CRANK_TLS_KEY: keyFile, CRANK_TLS_BUNDLE: bundlePath }
+  }
+  return env
+}
+
+export type ControllerProcess = { readonly pid: number; readonly port: number; readonly adminUrl: string }
+
+/** Starts a controller and waits until it is ready. `nodeArgs` go before its program. */
+export async function startController(
+  processes: Processes,
+  { name, env, nodeArgs = [] }: { name: string; env: NodeJS.ProcessEnv; nodeArgs?: readonly string[] },
+): Promise<ControllerProcess> {
+  // Chosen here and not by the system: a controller that logs nothing cannot say which ports it got.
+  const [port, adminPort] = [await freePort(), await freePort()]
+  const { pid } = processes.start({
+    name: `controller-${name}`,
+    file: process.execPath,
+    args: [...nodeArgs, join(ROOT, 'bin/crank.js'), 'controller'],
+    env: { ...env, CRANK_PORT: String(port), CRANK_ADMIN_PORT: String(adminPort) },
+  })
+  const adminUrl = `http://127.0.0.1:${adminPort}`
+  await until(`the controller of row ${name} is ready`, () => isAnswering(`${adminUrl}/readyz`))
+  return { pid, port, adminUrl }
+}

@@ -1,0 +1,24 @@
+// Figures as text, in columns.
+import { median, type Latency } from './statistics.ts'
+
+/** p50, p95 and p99, the median of the rounds each. */
+export function latencyCells(rounds: readonly Latency[]): string[] {
+  return (['p50', 'p95', 'p99'] as const).map((rank) => fixed(median(rounds.map((round) => round[rank])), 3))
+}
+
+export function fixed(value: number, decimals: number): string {
+  return Number.isNaN(value) ? '-' : value.toFixed(decimals)
+}
+
+/** Columns as wide as they must be: words to the left, figures to the right. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)))
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, at) =>
+        /^-?[\d.]+( ms|x)?$|^-$/.test(cell) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0),
+      )
+      .join('  ')
+      .trimEnd()
+  return [line(head), ...rows.map(line)]
+}

@@ -1,0 +1,38 @@
+// Whether Jaeger has every span of a load: it is asked for every single trace by its id, once the load is over.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { JaegerQuery } from '../../test/fixtures/stack/jaeger-query.ts'
+import { traceIdAt } from './request-bytes.ts'
+import { missingSpans, WHOLE } from './trace-probe.ts'
+
+export type SpanCount = { readonly expected: number; readonly lost: number }
+
+const AT_ONCE = 8
+/** After the load: longer than any batch waits. What is not there then is lost. */
+const LIMIT_MS = 20_000
+const AGAIN_MS = 500
+
+/** Counts the spans of the traces 0 to `calls - 1` of a run. */
+export async function countSpans(jaeger: JaegerQuery, run: string, calls: number): Promise<SpanCount> {
+  const end = performance.now() + LIMIT_MS
+  const missing = new Map(Array.from({ length: calls }, (_, n) => [traceIdAt(run, n), WHOLE.length]))
+  for (;;) {
+    await lookFor(jaeger, missing)
+    if (missing.size === 0 || performance.now() > end) break
+    await delay(AGAIN_MS)
+  }
+  const lost = [...missing.values()].reduce((sum, spans) => sum + spans, 0)
+  return { expected: calls * WHOLE.length, lost }
+}
+
+/** Takes the traces that are whole out of `missing`, and notes what the others lack. */
+async function lookFor(jaeger: JaegerQuery, missing: Map<string, number>): Promise<void> {
+  const ids = [...missing.keys()]
+  const lookOn = async (): Promise<void> => {
+    for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+      const lacking = missingSpans(await jaeger.trace(id))
+      if (lacking === 0) missing.delete(id)
+      else missing.set(id, lacking)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, lookOn))
+}

@@ -1,0 +1,46 @@
+// What a dashboard asks of its data sources, for the tests.
+
+/** `panel`: its title, or that of the annotation. `expr`: with Grafana's variables still in it. */
+export type Expression = { readonly panel: string; readonly datasource: string; readonly expr: string }
+
+type Target = { datasource?: { uid?: string }; expr?: string; query?: string }
+type Asking = { title?: string; targets?: readonly Target[]; panels?: readonly Asking[] }
+export type AskingDashboard = {
+  panels?: readonly Asking[]
+  annotations?: { list?: readonly { name: string; target?: Target }[] }
+}
+
+/** Every query of a dashboard that has a text: PromQL, LogQL and TraceQL, by the uid of its data source. */
+export function expressionsOf(dashboard: AskingDashboard): Expression[] {
+  const ofAnnotations = (dashboard.annotations?.list ?? []).flatMap(({ name, target = {} }) =>
+    expressions(name, [target]),
+  )
+  return [...(dashboard.panels ?? []).flatMap(ofPanel), ...ofAnnotations]
+}
+
+function ofPanel({ title = '', targets = [], panels = [] }: Asking): Expression[] {
+  return [...expressions(title, targets), ...panels.flatMap(ofPanel)]
+}
+
+function expressions(panel: string, targets: readonly Target[]): Expression[] {
+  return targets.flatMap(({ datasource, expr, query }) => {
+    const text = expr ?? query
+    return text === undefined ? [] : [{ panel, datasource: datasource?.uid ?? '', expr: text }]
+  })
+}
+
+const VALUES: Readonly<Record<string, string>> = {
+  __rate_interval: '1m',
+  __range: '1h',
+  __auto: '1m',
+  capability: '.*',
+}
+
+/** The expression as Grafana would send it with all capabilities shown. @throws {Error} for a variable that is not known here */
+export function withoutVariables(expr: string): string {
+  return expr.replace(/\$(\w+)/g, (_, name: string) => {
+    const value = VALUES[name]
+    if (value === undefined) throw new Error(`no value for $${name} in ${expr}`)
+    return value
+  })
+}

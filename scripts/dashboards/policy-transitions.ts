@@ -1,0 +1,151 @@
+// Rows of the Policy dashboard about what is between two states: shadow mode, exceptions, a candidate policy.
+import type { Row } from './dashboard.ts'
+import { AUDIT, toAudit } from './explore.ts'
+import { graph, stat, table } from './panels.ts'
+import { logqlNow, now, rows, series } from './queries.ts'
+
+const RATE = '[$__rate_interval]'
+const WOULD_DENY = `{${AUDIT}, event="policy_decision"} | json decision="decision", capability="capability", requester="requester_spiffe_id" | decision=\`would_deny\``
+
+export const shadowRow: Row = {
+  title: 'Shadow mode',
+  panels: [
+    graph({
+      title: 'Denied, and passed by shadow mode',
+      description:
+        'Calls a second that policy denied: enforced, or passed because shadow mode held. The second must be flat at 0 before enforcement is switched on; until then the table beside it says who would be hit.',
+      width: 8,
+      queries: [
+        series(ofCapability('controller_policy_denials_total'), 'denied'),
+        series(ofCapability('controller_policy_would_denials_total'), 'passed in shadow', { exemplar: true }),
+      ],
+      unit: 'reqps',
+      min: 0,
+      colours: { denied: 'red', 'passed in shadow': 'orange' },
+    }),
+    graph({
+      title: 'Entries in shadow',
+      description:
+        'Entries of the enforcement data that say shadow, by kind: the default, callers, capabilities. They only go down while a migration goes well; up without an announcement is a weakening: see What changed.',
+      width: 6,
+      queries: [series('sum by (kind) (controller_policy_shadow_entries)', '{{kind}}')],
+      unit: 'none',
+      min: 0,
+    }),
+    table({
+      title: 'Who would be denied',
+      description:
+        'From the audit log: callers and capabilities whose calls only shadow mode let pass, in the time shown. Give each what it needs in its manifest, or tell its owner, before enforcing.',
+      width: 10,
+      queries: [
+        logqlNow(
+          `sum by (requester, capability) (count_over_time(${WOULD_DENY} | capability=~"$capability" [$__range]))`,
+          '{{requester}} {{capability}}',
+        ),
+      ],
+      unit: 'short',
+      decimals: 0,
+      noValue: 'nobody',
+      seriesToRows: true,
+      columns: { Field: 'Caller and capability', 'Last *': 'Calls' },
+      sortBy: { column: 'Calls', descending: true },
+    }),
+  ],
+}
+
+export const exceptionsRow: Row = {
+  title: 'Exceptions',
+  panels: [
+    table({
+      title: 'Exceptions and their end',
+      description:
+        'Time left of each exception (red: less than a day; negative: over) and the calls it let pass in the time shown. Renew it or put the permission into the manifest before it ends; delete one that nobody uses. GET /policy/exceptions on the admin listener says which is which.',
+      width: 12,
+      queries: [
+        rows('min by (exception) (controller_exception_expiry_seconds)'),
+        // 0, and not nothing, for one that was never used.
+        rows(
+          'sum by (exception) (increase(controller_exception_uses_total[$__range])) or 0 * min by (exception) (controller_exception_expiry_seconds)',
+        ),
+      ],
+      unit: 's',
+      decimals: 0,
+      thresholds: ['red', [86_400, 'orange'], [604_800, 'green']],
+      noValue: 'no exception',
+      merged: true,
+      columns: { exception: 'Exception', 'Value #A': 'Time left', 'Value #B': 'Calls' },
+      columnUnits: { Calls: 'short' },
+      sortBy: { column: 'Time left', descending: false },
+      columnColours: ['Time left'],
+    }),
+    graph({
+      title: 'Calls that an exception let pass',
+      description:
+        'Calls a second by exception. One that is used all the time is a permission that belongs into a manifest. Click a line for its audit records.',
+      width: 12,
+      queries: [series(`sum by (exception) (rate(controller_exception_uses_total${RATE}))`, '{{exception}}')],
+      unit: 'reqps',
+      min: 0,
+      noValue: 'no exception',
+      links: [
+        toAudit(
+          'Decisions by exception in the audit log',
+          `{${AUDIT}, event="policy_decision"} | json decision="decision", exception="exception" | decision=\`allow\` | exception!=\`\``,
+        ),
+      ],
+    }),
+  ],
+}
+
+const AGREED = 'controller_candidate_decisions_total'
+const OTHERWISE = `sum(increase(${AGREED}{active="allow",candidate="deny"}[$__range])) + sum(increase(${AGREED}{active="deny",candidate="allow"}[$__range]))`
+
+export const candidateRow: Row = {
+  title: 'Candidate policy (only where one is configured)',
+  collapsed: true,
+  panels: [
+    stat({
+      title: 'Agreement',
+      description:
+        'Share of compared decisions in the time shown on which candidate and active policy agree. Below 100 %: the candidate is not ready; the log event candidate_disagrees says which calls, and what each policy said.',
+      width: 6,
+      height: 8,
+      queries: [now(`1 - (${OTHERWISE}) / (sum(increase(${AGREED}[$__range])) > 0)`, 'agreement')],
+      unit: 'percentunit',
+      decimals: 2,
+      thresholds: ['red', [0.999, 'orange'], [1, 'green']],
+      noValue: 'no candidate configured',
+    }),
+    graph({
+      title: 'Disagreements',
+      description:
+        'Compared decisions a second that differ. allow, then deny: the candidate would take something away. deny, then allow: it would give something. Either must be wanted.',
+      width: 12,
+      queries: [
+        series(disagreement('allow', 'deny'), 'active allow, candidate deny'),
+        series(disagreement('deny', 'allow'), 'active deny, candidate allow'),
+      ],
+      unit: 'reqps',
+      min: 0,
+      noValue: 'no candidate configured',
+    }),
+    graph({
+      title: 'Not compared',
+      description:
+        'Decisions a second that were not compared: dropped (the candidate is behind or down) or undecided (it gave none). Many: the agreement says little.',
+      width: 6,
+      queries: [series(`sum by (reason) (rate(controller_candidate_skipped_total${RATE}))`, '{{reason}}')],
+      unit: 'reqps',
+      min: 0,
+      noValue: 'no candidate configured',
+    }),
+  ],
+}
+
+function ofCapability(metric: string): string {
+  return `sum(rate(${metric}{capability=~"$capability"}${RATE})) or vector(0)`
+}
+
+function disagreement(active: string, candidate: string): string {
+  return `sum(rate(${AGREED}{active="${active}",candidate="${candidate}"}${RATE}))`
+}

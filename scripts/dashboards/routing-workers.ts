@@ -1,0 +1,99 @@
+// Row of the Routing dashboard about the workers: how calls to them end, and who is there.
+import type { Row } from './dashboard.ts'
+import { AUDIT, toAudit } from './explore.ts'
+import { graph, table } from './panels.ts'
+import { rows, series } from './queries.ts'
+
+const RATE = '[$__rate_interval]'
+const CALLS = 'controller_route_duration_seconds_count{capability=~"$capability"}'
+
+export const workersRow: Row = {
+  title: 'Workers',
+  panels: [
+    graph({
+      title: 'Outcomes',
+      description:
+        'How allowed calls ended, a second. worker_failed: none live, or a bad answer. unknown: the connection broke before an answer, nobody knows whether the work was done. caller_left: the callers give up early. Click a line for its audit records.',
+      width: 8,
+      queries: [series(`sum by (outcome) (rate(${CALLS}${RATE}))`, '{{outcome}}')],
+      unit: 'reqps',
+      min: 0,
+      stacked: true,
+      colours: {
+        completed: 'green',
+        caller_left: 'yellow',
+        worker_failed: 'red',
+        timeout: 'orange',
+        unknown: 'purple',
+      },
+      links: [
+        toAudit(
+          'Calls that ended as ${__field.labels.outcome}',
+          `{${AUDIT}, event="route_outcome"} | json outcome="outcome" | outcome=\`\${__field.labels.outcome}\``,
+        ),
+      ],
+    }),
+    graph({
+      title: 'Tries at workers per call',
+      description:
+        'All capabilities. 1 is normal. Above: workers refuse connections and the next one is tried; they are overdue for eviction, see Workers. Below: calls that found no worker at all.',
+      width: 8,
+      queries: [
+        series(
+          `sum(rate(controller_worker_attempts_total${RATE})) / (sum(rate(controller_route_duration_seconds_count${RATE})) > 0)`,
+          'tries per call',
+        ),
+      ],
+      unit: 'none',
+      decimals: 2,
+      min: 0,
+    }),
+    graph({
+      title: 'Calls that found no worker',
+      description:
+        '503 no_worker_available, a second, all capabilities. Any: the table beside it says which capability has nobody; start its worker, or look why it does not register (log event worker_registration_denied).',
+      width: 8,
+      queries: [
+        series(
+          `sum(rate(controller_request_errors_total{code="no_worker_available"}${RATE})) or vector(0)`,
+          'no worker',
+        ),
+      ],
+      unit: 'reqps',
+      min: 0,
+      colours: { 'no worker': 'red' },
+    }),
+    graph({
+      title: 'Worker instances',
+      description:
+        'Registered instances. live: heartbeats arrive. stale: they do not, and no call goes there. Stale for more than a minute: the worker hangs or cannot reach the controller; it is forgotten if it stays away.',
+      width: 8,
+      queries: [series('sum by (state) (controller_registry_workers)', '{{state}}')],
+      unit: 'none',
+      min: 0,
+      colours: { live: 'green', stale: 'red' },
+    }),
+    table({
+      title: 'Capabilities without a live worker',
+      description:
+        'Capabilities that a manifest names and nobody provides now. Calls of them get 503. Expected for workers that are not deployed here; otherwise start them.',
+      width: 8,
+      queries: [rows('max by (capability) (controller_capability_providers) == 0')],
+      unit: 'none',
+      noValue: 'every capability has one',
+      columns: { capability: 'Capability', Value: 'Live workers' },
+      sortBy: { column: 'Capability', descending: false },
+    }),
+    graph({
+      title: 'Live workers by capability',
+      description:
+        'A line that drops: a worker stopped or lost its lease; one that falls to 0 takes its capability away. One worker is no spare.',
+      width: 8,
+      queries: [
+        series('max by (capability) (controller_capability_providers{capability=~"$capability"})', '{{capability}}'),
+      ],
+      unit: 'none',
+      min: 0,
+    }),
+  ],
+}

@@ -1,0 +1,62 @@
+// How Jaeger is started with observability/jaeger.yaml where no container runs: exactly that file, with addresses of this
+// machine and a folder in the variables that it asks for.
+import { join } from 'node:path'
+import { freePorts } from '../../test/fixtures/free-port.ts'
+
+export type JaegerPlan = {
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<JaegerVariable, string>>
+  /** For OTEL_EXPORTER_OTLP_ENDPOINT; OPA takes `otlpAddress`. */
+  readonly otlpUrl: string
+  readonly otlpAddress: string
+  readonly otlpHttpUrl: string
+  /** Query API and UI. */
+  readonly queryUrl: string
+  /** Answers 200 while it runs. */
+  readonly statusUrl: string
+  readonly metricsUrl: string
+}
+export type JaegerVariable =
+  | 'JAEGER_OTLP_GRPC'
+  | 'JAEGER_OTLP_HTTP'
+  | 'JAEGER_QUERY_HTTP'
+  | 'JAEGER_QUERY_GRPC'
+  | 'JAEGER_HEALTH'
+  | 'JAEGER_METRICS_HOST'
+  | 'JAEGER_METRICS_PORT'
+  | 'JAEGER_BADGER_DIR'
+  | 'TEMPO_OTLP_GRPC'
+
+/** `dir` holds the spans; `tempo` is the `host:port` that gets the copies; `queryPort` is a free one if left out. */
+export type JaegerPlaces = { readonly dir: string; readonly tempo: string; readonly queryPort?: number | undefined }
+
+const CONFIG = join(import.meta.dirname, '../../observability/jaeger.yaml')
+const HOST = '127.0.0.1'
+
+/** Chooses the ports; nothing is started. */
+export async function planJaeger({ dir, tempo, queryPort }: JaegerPlaces): Promise<JaegerPlan> {
+  const [metricsPort, ...ports] = (await freePorts(6)) as [number, ...number[]]
+  const addresses = ports.map((port) => `${HOST}:${port}`) as [string, string, string, string, string]
+  const [grpc, http, query, queryGrpc, health] = addresses
+  const queryAddress = queryPort === undefined ? query : `${HOST}:${queryPort}`
+  return {
+    args: ['--config', CONFIG],
+    env: {
+      JAEGER_OTLP_GRPC: grpc,
+      JAEGER_OTLP_HTTP: http,
+      JAEGER_QUERY_HTTP: queryAddress,
+      JAEGER_QUERY_GRPC: queryGrpc,
+      JAEGER_HEALTH: health,
+      JAEGER_METRICS_HOST: HOST,
+      JAEGER_METRICS_PORT: String(metricsPort),
+      JAEGER_BADGER_DIR: dir,
+      TEMPO_OTLP_GRPC: tempo,
+    },
+    otlpUrl: `http://${grpc}`,
+    otlpAddress: grpc,
+    otlpHttpUrl: `http://${http}`,
+    queryUrl: `http://${queryAddress}`,
+    statusUrl: `http://${health}/status`,
+    metricsUrl: `http://${HOST}:${metricsPort}/metrics`,
+  }
+}

@@ -1,0 +1,65 @@
+// A command's spans by OTLP, as the service `crank-cli`. Loaded only where an endpoint is set.
+import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
+import { createTracing, startSpan, traceContextOf, type TracingLog } from '../platform/tracing.ts'
+import { VERSION } from '../platform/version.ts'
+import type { ClientSpan, ClientSpans } from './client-spans.ts'
+import { beforeEarlyEnd } from './early-end.ts'
+import { paint, say } from './output.ts'
+
+/** Somebody is waiting for the prompt. An export that goes on would keep the process, so it has no more time than we have. */
+const SHUTDOWN_MS = 1000
+
+export async function exportClientSpans(env: NodeJS.ProcessEnv): Promise<ClientSpans> {
+  const tracing = await createTracing({
+    service: 'crank-cli',
+    version: VERSION,
+    env: { OTEL_EXPORTER_OTLP_TIMEOUT: String(SHUTDOWN_MS), ...env },
+    log: talk,
+    shutdownMs: SHUTDOWN_MS,
+  })
+  const open = new Set<Span>()
+  const end = (span: Span): void => {
+    if (open.delete(span)) span.end()
+  }
+  const close = async (): Promise<void> => {
+    stay()
+    open.forEach(end)
+    await tracing.shutdown()
+  }
+  const stay = beforeEarlyEnd(close)
+
+  return {
+    exporting: tracing.exporting,
+    start(name, attributes): ClientSpan {
+      const span = startSpan(tracing.tracer, name, SpanKind.CLIENT, undefined, attributes)
+      open.add(span)
+      const fail = (type: string): void => {
+        span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
+      }
+      return {
+        trace: traceContextOf(span),
+        // A refusal is an answer: only trouble is an error.
+        answered(answer) {
+          span.setAttributes(answer)
+          const status = answer['http.response.status_code']
+          if (status >= 500) fail(String(status))
+        },
+        failed: (cause) => fail(cause instanceof Error ? cause.name : 'Error'),
+        end: () => end(span),
+      }
+    },
+    close,
+  }
+}
+
+const talk: TracingLog = {
+  debug: () => undefined,
+  warn: sayTrouble,
+  error: sayTrouble,
+}
+
+function sayTrouble(fields: { reason?: unknown; err?: unknown }, message: string): void {
+  const { reason, err } = fields
+  const why = typeof reason === 'string' ? reason : err instanceof Error ? err.message : ''
+  say(`${paint('yellow', '‼', process.stderr)} ${message}${why === '' ? '' : `: ${why}`}`)
+}

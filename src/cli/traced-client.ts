@@ -1,0 +1,75 @@
+// The workers' client with a span around each request: what the controller makes of it hangs below.
+import { finished } from 'node:stream'
+import type { SpiffeId } from '../core/spiffe-id.ts'
+import type { TraceContext } from '../core/trace-context.ts'
+import { answerAttributes, type ControllerClient, type ControllerReply } from '../worker/controller-client.ts'
+import type { ClientSpan, ClientSpans, SpanAttributes } from './client-spans.ts'
+import { CliError, EXIT, messageOf } from './exit.ts'
+import { say } from './output.ts'
+
+/** `url`: the controller's. */
+export type TracedClientOptions = {
+  readonly client: ControllerClient
+  readonly spans: ClientSpans
+  readonly url: string
+  readonly caller: SpiffeId
+}
+
+/** Every request of it is a trace of its own; without an answer it fails with a CliError `unreachable`. */
+export function createTracedClient({ client, spans, url, caller }: TracedClientOptions): ControllerClient {
+  const { hostname, port } = new URL(url)
+  const common = {
+    'server.address': hostname,
+    'server.port': Number(port === '' ? 443 : port),
+    'crank.requester': caller,
+  }
+
+  return {
+    async route(body, options) {
+      const span = spans.start('invoke', { ...common, 'crank.capability': `${body.verb}:${body.capability}` })
+      const answer = await answered(span, client.route(body, { trace: span.trace, ...options }))
+      span.answered(answerAttributes(answer))
+      finished(answer.body, (cause) => {
+        if (cause) span.failed(cause)
+        span.end()
+      })
+      return answer
+    },
+    post: (path, body, options) => reply('POST', path, (trace) => client.post(path, body, { trace, ...options })),
+    get: (path, options) => reply('GET', path, (trace) => client.get(path, { trace, ...options })),
+    close: () => client.close(),
+  }
+
+  async function reply(
+    method: string,
+    path: string,
+    send: (trace: TraceContext) => Promise<ControllerReply>,
+  ): Promise<ControllerReply> {
+    const attributes: SpanAttributes = { ...common, 'http.request.method': method }
+    const span = spans.start(`${method} ${path}`, attributes)
+    const got = await answered(span, send(span.trace))
+    span.answered({ 'http.response.status_code': got.status })
+    span.end()
+    sayTrace(span)
+    return got
+  }
+
+  async function answered<T>(span: ClientSpan, request: Promise<T>): Promise<T> {
+    try {
+      return await request
+    } catch (cause: unknown) {
+      span.failed(cause)
+      span.end()
+      sayTrace(span)
+      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
+        cause,
+        hint: 'is it running? See: crank check',
+      })
+    }
+  }
+
+  /** Of no use to anybody where the trace is not kept. */
+  function sayTrace({ trace }: ClientSpan): void {
+    if (spans.exporting) say(`trace ${trace.traceId}`)
+  }
+}

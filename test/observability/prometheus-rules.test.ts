@@ -1,0 +1,126 @@
+// Rules and alerts against the code: nothing is asked for that is not exported, and every alert is told, explained and tested.
+import { describe, expect, test } from 'vitest'
+import { exportedLabels } from '../fixtures/exported-metrics.ts'
+import { readText, readYaml } from './files.ts'
+import {
+  filesIn,
+  patternsFor,
+  readAlerts,
+  readRecordings,
+  readRule,
+  readTests,
+  type AlertCase,
+} from './prometheus-files.ts'
+
+const SEVERITIES = ['critical', 'warning']
+/** Prometheus's own, on every series that it scrapes. */
+const TARGET = ['job', 'instance']
+const GUIDE = 'docs/operations/observability-guide.md'
+
+const alerts = await readAlerts()
+const recordings = await readRecordings()
+const suites = await readTests()
+const cases: AlertCase[] = suites.flatMap(({ tests }) => tests.flatMap((one) => one.alert_rule_test ?? []))
+
+/** Every series that an expression may use, with its labels: exported ones, Prometheus's own `up`, and recorded ones. */
+const available = new Map<string, ReadonlySet<string>>([
+  ...[...(await exportedLabels())].map(([name, labels]) => [name, new Set([...labels, ...TARGET])] as const),
+  ['up', new Set(TARGET)],
+  ...recordings.map(({ record, expr }) => [record, new Set(readRule(expr).groupings[0]?.labels)] as const),
+])
+
+describe('files', () => {
+  test('every rule file is one that prometheus.yml reads, and every test reads them all', async () => {
+    const files = [...(await filesIn('rules')), ...(await filesIn('alerts'))]
+    for (const file of files) expect(await patternsFor(file), file).toHaveLength(1)
+    for (const { rule_files } of suites) expect(rule_files.toSorted()).toEqual(files.map((file) => `../${file}`).sort())
+  })
+
+  test('every file of unit tests is found by *.test.yml', async () => {
+    for (const file of await filesIn('tests')) expect(file).toMatch(/\.test\.yml$/)
+  })
+})
+
+const expressions = [
+  ...alerts.map(({ alert, labels, expr }) => [`${alert} (${labels['severity'] ?? ''})`, expr] as const),
+  ...recordings.map(({ record, expr }) => [record, expr] as const),
+]
+describe.for(expressions)('%s', ([, expr]) => {
+  const { selectors, groupings, matched } = readRule(expr)
+
+  test('asks for metrics that are exported or recorded, by labels that they have', () => {
+    expect(selectors).not.toEqual([])
+    for (const { metric, labels } of selectors) {
+      expect([...available.keys()]).toContain(metric)
+      expect([...available.get(metric)!]).toEqual(expect.arrayContaining([...labels]))
+    }
+  })
+
+  test('groups and matches by labels that they have', () => {
+    for (const { labels, metrics } of groupings) {
+      for (const metric of metrics) expect([...available.get(metric)!]).toEqual(expect.arrayContaining([...labels]))
+    }
+    const all = new Set(selectors.flatMap(({ metric }) => [...available.get(metric)!]))
+    expect([...all]).toEqual(expect.arrayContaining(matched))
+  })
+})
+
+test('the names of recordings say crank:<what>:<operation>, and none stands twice', () => {
+  const names = recordings.map(({ record }) => record)
+  for (const name of names) expect(name).toMatch(/^crank:[a-z_]+:[a-z0-9_]+$/)
+  expect(new Set(names).size).toBe(names.length)
+})
+
+test('the burn alerts have a rate for each of their windows', () => {
+  const recorded = recordings.map(({ record }) => record)
+  const windows = ['5m', '30m', '1h', '6h'].map((window) => `crank:route_errors:ratio_rate${window}`)
+  expect(recorded).toEqual(expect.arrayContaining(windows))
+})
+
+test('the alerts are those that the guide promises', () => {
+  expect([...new Set(alerts.map(({ alert }) => alert))].sort()).toEqual([
+    'AuditUnavailable',
+    'ControllerDown',
+    'ErrorBudgetBurnFast',
+    'ErrorBudgetBurnSlow',
+    'NoWorkerForCapability',
+    'PolicyDenialSpike',
+    'PolicyDenialUnderEnforcement',
+    'PolicyEngineDown',
+    'PolicyStale',
+    'SvidExpiring',
+  ])
+})
+
+describe.for(alerts.map((rule) => [`${rule.alert} (${rule.labels['severity'] ?? ''})`, rule] as const))(
+  '%s',
+  ([, { alert, labels, annotations }]) => {
+    test('has a severity of the closed set, and no other label of its own', () => {
+      expect(labels).toEqual({ severity: expect.toBeOneOf(SEVERITIES) as string })
+    })
+
+    test('says what it is, what that means, and where to read on', async () => {
+      expect(Object.keys(annotations)).toEqual(['summary', 'description', 'runbook', 'dashboard'])
+      for (const text of Object.values(annotations)) expect(text).toMatch(/^\S.*\S$/)
+      expect(annotations['runbook']).toBe(`${GUIDE}#${alert.toLowerCase()}`)
+      expect(await dashboardPaths()).toContain(annotations['dashboard'])
+    })
+
+    test('has its section in the guide', async () => {
+      expect(await readText(GUIDE)).toMatch(new RegExp(`^#+ ${alert}$`, 'm'))
+    })
+
+    test('is unit-tested: when it fires with this severity, and a near miss', () => {
+      const own = cases.filter(({ alertname }) => alertname === alert)
+      const fired = own.flatMap(({ exp_alerts = [] }) => exp_alerts.map(({ exp_labels }) => exp_labels['severity']))
+      expect(fired).toContain(labels['severity'])
+      expect(own.filter(({ exp_alerts = [] }) => exp_alerts.length === 0)).not.toEqual([])
+    })
+  },
+)
+
+async function dashboardPaths(): Promise<string[]> {
+  const files = ['policy', 'routing', 'audit-and-identity']
+  const read = files.map((name) => readYaml<{ uid: string }>(`grafana/dashboards/${name}.json`))
+  return (await Promise.all(read)).map(({ uid }) => `/d/${uid}`)
+}

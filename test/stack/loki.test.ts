@@ -1,0 +1,128 @@
+// A real Loki with observability/loki.yaml gets real log lines and audit records, as Alloy with our configuration sends them.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { loadAlloyShipper, type AlloyShipper } from '../fixtures/stack/alloy-shipper.ts'
+import { startLoggingMesh, type Called, type LoggingMesh } from '../fixtures/stack/logging-mesh.ts'
+import { startLoki, type Entry, type Loki } from '../fixtures/stack/loki.ts'
+import { lokiQueriesOfDashboards, lokiQueriesOfLinks } from '../fixtures/stack/loki-queries.ts'
+
+const CONTROLLER = '{service_name="crank-controller"}'
+
+let loki: Loki
+let mesh: LoggingMesh
+let alloy: AlloyShipper
+let allowed: Called
+let denied: Called
+beforeAll(async () => {
+  alloy = await loadAlloyShipper()
+  loki = await startLoki()
+  mesh = await startLoggingMesh()
+  allowed = await mesh.call('invoke', 'hello_world')
+  denied = await mesh.call('convert', 'document_to_pdf')
+  await mesh.logged(2)
+  await loki.push(await mesh.shipped(alloy))
+})
+afterAll(async () => {
+  await mesh.close()
+  await loki.close()
+})
+
+const member = ({ line }: Entry, name: string): unknown => (JSON.parse(line) as Record<string, unknown>)[name]
+const sortedKinds = (entries: Entry[]): string[] =>
+  entries.map((entry) => `${entry.labels['stream']}: ${String(member(entry, 'event'))}`).sort()
+
+const LINES = {
+  allowed: ['audit: policy_decision', 'audit: route_outcome', 'log: capability_access_allowed'],
+  denied: ['audit: policy_decision', 'log: capability_access_denied'],
+}
+
+for (const [name, lines] of Object.entries(LINES)) {
+  describe(`of a call that is ${name}`, () => {
+    const called = (): Called => (name === 'allowed' ? allowed : denied)
+
+    test('log lines and audit records are found by its trace and by its decision, and nothing else is', async () => {
+      const { answer, traceId, decisionId } = called()
+      expect(answer.status).toBe(name === 'allowed' ? 200 : 403)
+      for (const filter of [`trace_id="${traceId}"`, `decision_id="${decisionId}"`]) {
+        const found = await loki.query(`${CONTROLLER} | ${filter}`)
+        expect(sortedKinds(found)).toEqual(lines)
+        expect(found.map((entry) => [member(entry, 'trace_id'), member(entry, 'decision_id')])).toEqual(
+          found.map(() => [traceId, decisionId]),
+        )
+      }
+    })
+
+    test('audit records stand in Loki byte for byte, at their own time', async () => {
+      const found = await loki.query(
+        `{service_name="crank-controller", stream="audit"} | trace_id="${called().traceId}"`,
+      )
+      const inFile = await mesh.auditLines()
+      for (const entry of found) {
+        expect(inFile).toContain(entry.line)
+        expect(Number(entry.timestampNs / 1_000_000n)).toBe(Date.parse(member(entry, 'timestamp') as string))
+      }
+    })
+
+    test("OPA's own record of the decision is found by the controller's ids", async () => {
+      const { traceId, decisionId } = called()
+      for (const filter of [`trace_id="${traceId}"`, `decision_id="${decisionId}"`]) {
+        const found = await loki.query(`{service_name="opa"} | ${filter}`)
+        expect(found.map((entry) => member(entry, 'result'))).toMatchObject([{ allow: name === 'allowed' }])
+      }
+    })
+
+    test('every link in Grafana that leads to logs finds them', async () => {
+      const { traceId, decisionId } = called()
+      const links = await lokiQueriesOfLinks({ traceId, decisionId, service: 'crank-controller' })
+      expect(links.map(({ from }) => from)).toEqual([
+        'a span in tempo',
+        'a trace_id in loki',
+        'a decision_id in loki',
+        'a span in jaeger',
+      ])
+      for (const { expr } of links) expect(sortedKinds(await loki.query(expr))).toEqual(expect.arrayContaining(lines))
+    })
+  })
+}
+
+test('a warning is found by its level, an audit record by its event', async () => {
+  expect(sortedKinds(await loki.query('{service_name="crank-controller", level="warn"}'))).toEqual([
+    'log: capability_access_denied',
+  ])
+  const outcomes = await loki.query('{stream="audit", event="route_outcome"}')
+  expect(outcomes.map(({ metadata }) => metadata['decision_id'])).toEqual([allowed.decisionId])
+})
+
+test('what differs from call to call is no label: after 200 more calls there are no more streams', async () => {
+  const streams = async (): Promise<string[]> =>
+    (await loki.series('{service_name=~".+"}')).map((labels) => JSON.stringify(Object.entries(labels).sort())).sort()
+  const before = await streams()
+  const calls = Array.from({ length: 100 }, (_, index) => [
+    mesh.call('invoke', 'hello_world'),
+    mesh.call('convert', `capability_${index}`),
+  ]).flat()
+  const statuses = (await Promise.all(calls)).map(({ answer }) => answer.status)
+  expect(statuses).toEqual(statuses.map((_, index) => (index % 2 === 0 ? 200 : 403)))
+  await mesh.logged(202)
+  await loki.push(await mesh.shipped(alloy))
+  expect(await loki.query('{stream="audit", event="policy_decision"}')).toHaveLength(202)
+  expect(await streams()).toEqual(before)
+  expect(await loki.labelNames()).toEqual(['event', 'level', 'service_name', 'stream'])
+})
+
+describe('the dashboards', async () => {
+  const queries = await lokiQueriesOfDashboards()
+
+  test.each(queries)('ask Loki what it understands: $from', async ({ expr }) => {
+    const { result } = await loki.ask(expr)
+    // A stage that fails on a line says so in a label of the line, and the answer is 200 all the same.
+    expect(JSON.stringify(result)).not.toContain('__error__')
+  })
+
+  test('show the denied call, with its reason and its requester', async () => {
+    const shown = await Promise.all(queries.map(async ({ expr }) => JSON.stringify((await loki.ask(expr)).result)))
+    expect(shown.filter((text) => text.includes('"code":"capability_not_declared"'))).not.toEqual([])
+    expect(
+      shown.filter((text) => text.includes('spiffe://crank.local/worker/streaming convert:document_to_pdf')),
+    ).not.toEqual([])
+  })
+})
