@@ -1,0 +1,50 @@
+// The examples of docs/workers.md: a block "json verb:name", and the answer in the block "json answer" (or, of an event stream,
+// "text answer") that follows.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export type WorkerExample = {
+  readonly capability: string
+  /** The first words of the input. */
+  readonly title: string
+  readonly input: unknown
+  /** Parsed, or the text of an event stream. */
+  readonly answer: unknown
+}
+
+const PAGE = join(import.meta.dirname, '../../docs/workers.md')
+const BLOCK = /^```(json|text) (\S+)\n([\s\S]*?)\n```$/gm
+const MAX_TITLE = 60
+
+/** @throws {Error} when a call has no answer behind it */
+export async function readExamples(): Promise<WorkerExample[]> {
+  const blocks = [...(await readFile(PAGE, 'utf8')).matchAll(BLOCK)].map(([, kind, info = '', text = '']) => ({
+    kind,
+    info,
+    text,
+  }))
+  return blocks.flatMap(({ info, text }, at) => {
+    if (info === 'answer') return []
+    const next = blocks[at + 1]
+    if (next?.info !== 'answer') throw new Error(`docs/workers.md: the call of ${info} has no answer behind it`)
+    const input: unknown = JSON.parse(text)
+    const answer: unknown = next.kind === 'json' ? JSON.parse(next.text) : next.text
+    return [{ capability: info, title: JSON.stringify(input).slice(0, MAX_TITLE), input, answer }]
+  })
+}
+
+/** What differs with every call: times, ids that are made, counters of the process. */
+const VOLATILE = new Set(['processing_time_ms', 'conversion_time_ms', 'timestamp', 'created_at', 'updated_at', 'zettel_id'])
+
+/** The value with every volatile member replaced by its type. */
+export function withoutVolatile(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+  if (Array.isArray(value)) return value.map(withoutVolatile)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      name,
+      VOLATILE.has(name) ? `<${typeof member}>` : withoutVolatile(member),
+    ]),
+  )
+}
