@@ -6,6 +6,7 @@ import { join, relative } from 'node:path'
 import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
 import { ensureDevPki } from '../../src/platform/dev-pki.ts'
+import { workerNames } from '../../src/workers/registry.ts'
 import { createAdminClient, type AdminClient } from './admin.ts'
 import { DemoError, say } from './errors.ts'
 import { JAEGER_PORT, jaegerCommand, untilJaegerIsUp, type Jaeger } from './jaeger.ts'
@@ -32,13 +33,14 @@ type Ports = { readonly port: number; readonly adminPort: number }
 const ROOT = join(import.meta.dirname, '..', '..')
 const HOST = '127.0.0.1'
 const TRUST_DOMAIN = parseTrustDomain('crank.local')
-const WORKERS = ['hello_world', 'streaming'] as const
+/** Those that the three calls need. */
+const CALLED = ['hello_world', 'streaming']
 /** A cold start on a busy machine; ended at once when a process dies. */
 const READY_MS = 60_000
 /** What the shell may have set for another controller must not reach this one. OTEL_* goes through. */
 const OWN_VARIABLES = /^(CRANK_|OPA_|CONTROLLER_URL$|HTTPS_ONLY$|TLS_REFUSE_UNVERIFIED$|LOG_LEVEL$)/
 
-/** Starts everything and waits until both workers are live. @throws {DemoError}; AbortError when stopped meanwhile */
+/** Starts everything and waits until all workers are live. @throws {DemoError}; AbortError when stopped meanwhile */
 export async function startMesh(options: Options, stop: AbortSignal): Promise<Mesh> {
   const { port, trace } = options
   if (port !== 0) await requireFreePorts([port, port + 1, ...(trace ? [JAEGER_PORT] : [])])
@@ -67,7 +69,8 @@ type Start = {
 
 async function startProcesses(options: Options, start: Start): Promise<{ ports: Ports; jaeger: Jaeger | undefined }> {
   const { stateDir, processes } = start
-  const names = ['controller', ...WORKERS.map(certificateOf)]
+  const workers = options.all ? workerNames : CALLED
+  const names = ['controller', ...workers.map(certificateOf)]
   await ensureDevPki({ dir: join(stateDir, PKI_FOLDER), trustDomain: TRUST_DOMAIN, names, now: Date.now })
   const side = await startSideProcesses(options, start)
 
@@ -79,12 +82,12 @@ async function startProcesses(options: Options, start: Start): Promise<{ ports: 
   const admin = createAdminClient(adminUrl(ports))
   await untilReady(admin, start.stop)
 
-  say(`Starting the workers ${WORKERS.join(' and ')} …`)
-  for (const name of WORKERS) {
+  say(`Starting the workers ${workers.join(', ')} …`)
+  for (const name of workers) {
     const workerEnv = { ...environment(stateDir, certificateOf(name)), CONTROLLER_URL: controllerUrl(ports) }
     processes.start(crank(`worker-${name}`, ['worker', name], workerEnv))
   }
-  await untilLive(admin, start.stop)
+  await untilLive(admin, workers.length, start.stop)
   return { ports, jaeger: side.jaeger }
 }
 
@@ -217,7 +220,7 @@ async function untilReady(admin: AdminClient, stop: AbortSignal): Promise<void> 
   await waitFor(ask, { stop, limitMs: READY_MS, give: () => `The controller does not become ready: ${reasons}` })
 }
 
-async function untilLive(admin: AdminClient, stop: AbortSignal): Promise<void> {
-  const ask = async () => ((await admin.liveWorkers()) >= WORKERS.length ? true : undefined)
+async function untilLive(admin: AdminClient, wanted: number, stop: AbortSignal): Promise<void> {
+  const ask = async () => ((await admin.liveWorkers()) >= wanted ? true : undefined)
   await waitFor(ask, { stop, limitMs: READY_MS, give: () => 'The workers do not register; see their logs' })
 }

@@ -10,19 +10,22 @@ export type Options = {
   readonly opa: boolean
   /** Jaeger beside the mesh, and a link to the trace of each call. */
   readonly trace: boolean
+  /** Every bundled worker, not only the two that the calls need. */
+  readonly all: boolean
   /** mTLS port; the admin listener takes the next one. 0: every port free, and a state folder of its own. */
   readonly port: number
 }
 
 const DEFAULT_PORT = 9000
 
-export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--trace] [--port <n>]
+export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--trace] [--all] [--port <n>]
 
   --once      end after the three calls; exit 1 if one of them went wrong
   --json      print the results as one JSON object on stdout
   --opa       decide with a real OPA sidecar instead of the embedded engine
   --trace     start Jaeger too (port 16686) and print a link to the trace of each call. Where Jaeger is not found it
               is built once, which takes Go and about five minutes
+  --all       start all bundled workers, not only the two that are called (docs/workers.md has a call for each)
   --port <n>  mTLS port (default ${DEFAULT_PORT}), admin on the next one; 0: any free ports and a state folder
               of its own, to run beside another copy
 `
@@ -31,8 +34,8 @@ export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--trace]
 export function parseOptions(args: readonly string[]): Options | 'help' {
   const { values } = parse(args)
   if (values.help) return 'help'
-  const { once, json, opa, trace, port } = values
-  return { once, json, opa, trace, port: parsePort(port) }
+  const { once, json, opa, trace, all, port } = values
+  return { once, json, opa, trace, all, port: parsePort(port) }
 }
 
 function parse(args: readonly string[]) {
@@ -45,6 +48,7 @@ function parse(args: readonly string[]) {
         json: flag,
         opa: flag,
         trace: flag,
+        all: flag,
         help: { ...flag, short: 'h' },
         port: { type: 'string', default: String(DEFAULT_PORT) },
       },

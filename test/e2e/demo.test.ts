@@ -179,7 +179,7 @@ describe('npm run demo', () => {
   test('answers an unknown option with 2 and what there is', async () => {
     const { code, stderr } = await run(['--jsno'])
     expect(code).toBe(2)
-    expect(stderr).toContain('[--once] [--json] [--opa] [--trace] [--port <n>]')
+    expect(stderr).toContain('[--once] [--json] [--opa] [--trace] [--all] [--port <n>]')
   })
 })
 
