@@ -4,10 +4,11 @@ import { inspect } from 'node:util'
 import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'
 import { measurePolicy, measureRoutes, type MeasureOptions } from './bench/measure.ts'
+import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
 import { failedRows, machine, tables, type Report } from './bench/report.ts'
-import { POLICY, ROWS, TRACES } from './bench/rows.ts'
+import { POLICY, ROWS, TRACES, WORKERS } from './bench/rows.ts'
 import { lookForJaeger, openTraceLab } from './bench/trace-lab.ts'
 import { isStop, say } from './demo/errors.ts'
 
@@ -30,6 +31,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const { only, rounds, amounts, quick } = options
   const wants = (name: string): boolean => only.length === 0 || only.includes(name)
   const measure = { rounds, amounts, connections: CONNECTIONS, say }
+  const workers = wants(WORKERS) ? await measureWorkers({ calls: amounts.workers, say, stop }) : []
   const { policy, routes } = await runRows(options, wants, measure, stop)
   const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
   return {
@@ -42,6 +44,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     policy,
     routes,
     traces,
+    workers,
     budgets: holdAgainstBudgets({ policy, routes, traces: traces.rows }),
   }
 }

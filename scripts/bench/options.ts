@@ -1,7 +1,7 @@
 // What `npm run bench -- …` takes.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { POLICY, ROWS, TRACES } from './rows.ts'
+import { POLICY, ROWS, TRACES, WORKERS } from './rows.ts'
 
 /** How much is asked of every row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -14,12 +14,14 @@ export type Amounts = {
   readonly decisions: { readonly embedded: number; readonly sidecar: number }
   /** Calls of the trace rows: at a steady 50 a second, and at saturation. */
   readonly traces: { readonly warmUp: number; readonly steady: number; readonly full: number }
+  /** Calls of each capability of the workers. */
+  readonly workers: number
 }
 
 export type Options = {
   readonly json: boolean
   readonly rounds: number
-  /** Names of rows, `policy` or `traces`. Empty: all. */
+  /** Names of rows, `policy`, `traces` or `workers`. Empty: all. */
   readonly only: readonly string[]
   readonly amounts: Amounts
   readonly quick: boolean
@@ -38,6 +40,7 @@ const WHOLE: Amounts = {
   rate: 1000,
   decisions: { embedded: 20_000, sidecar: 5000 },
   traces: { warmUp: 20_000, steady: 1000, full: 10_000 },
+  workers: 50,
 }
 const QUICK: Amounts = {
   warmUp: 200,
@@ -47,10 +50,11 @@ const QUICK: Amounts = {
   rate: 200,
   decisions: { embedded: 200, sidecar: 100 },
   traces: { warmUp: 100, steady: 25, full: 200 },
+  workers: 2,
 }
 const ROUNDS = 5
 
-const NAMES = [POLICY, ...ROWS.map(({ name }) => name), TRACES]
+const NAMES = [POLICY, ...ROWS.map(({ name }) => name), TRACES, WORKERS]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
 

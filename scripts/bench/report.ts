@@ -5,6 +5,7 @@ import type { PolicyRow, RouteRow } from './measure.ts'
 import type { TraceMeasurement } from './measure-traces.ts'
 import { traceTables } from './report-traces.ts'
 import { median } from './statistics.ts'
+import { workerTable, type WorkerRow } from './measure-workers.ts'
 import { fixed, latencyCells, table } from './table.ts'
 
 export type Report = {
@@ -17,6 +18,7 @@ export type Report = {
   readonly policy: readonly PolicyRow[]
   readonly routes: readonly RouteRow[]
   readonly traces: TraceMeasurement
+  readonly workers: readonly WorkerRow[]
   readonly budgets: readonly Budget[]
 }
 
@@ -35,6 +37,7 @@ export function tables(report: Report): string {
     ...policyTable(report.policy),
     ...routeTables(report.routes, { rate, connections }),
     ...traceTables(report.traces),
+    ...workerTable(report.workers),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
     '',
@@ -107,11 +110,12 @@ function budgetTable(budgets: readonly Budget[]): string[] {
 }
 
 /** Rows whose figures do not count. */
-export function failedRows({ routes, traces }: Pick<Report, 'routes' | 'traces'>): string[] {
+export function failedRows({ routes, traces, workers }: Pick<Report, 'routes' | 'traces' | 'workers'>): string[] {
   const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
   return [
     ...routes.filter(({ rounds }) => hasFailed(rounds.flatMap(({ closed, open }) => [closed, open]))),
     ...traces.rows.filter(({ rounds }) => hasFailed(rounds.flatMap(({ steady, full }) => [steady, full]))),
+    ...workers.filter(({ failed }) => failed > 0).map(({ capability }) => ({ name: capability })),
   ].map(({ name }) => name)
 }
 

@@ -14,6 +14,8 @@ export type Row = {
 export const POLICY = 'policy'
 /** The rows of trace-rows.ts, with a real Jaeger. */
 export const TRACES = 'traces'
+/** A call of each capability of the bundled workers. */
+export const WORKERS = 'workers'
 
 export const ROWS: readonly Row[] = [
   { name: 'forward', what: 'the same server, only forwarding', needs: {}, env: undefined },
