@@ -48,3 +48,16 @@ export function withoutVolatile(value: unknown): unknown {
     ]),
   )
 }
+
+const CUT = '…'
+
+/** The answer with each text cut off where the documented one is, which ends with "…" there. */
+export function cutAs(answer: unknown, documented: unknown): unknown {
+  if (typeof answer === 'string' && typeof documented === 'string' && documented.endsWith(CUT)) {
+    return answer.slice(0, documented.length - 1) + CUT
+  }
+  if (typeof answer !== 'object' || answer === null || typeof documented !== 'object' || documented === null) return answer
+  if (Array.isArray(answer)) return answer.map((item, at) => cutAs(item, (documented as unknown[])[at]))
+  const pattern = documented as Readonly<Record<string, unknown>>
+  return Object.fromEntries(Object.entries(answer).map(([name, member]) => [name, cutAs(member, pattern[name])]))
+}

@@ -1,0 +1,102 @@
+// The open folder and its index: opened at first use, one writer at a time, looked over again now and then.
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Sync } from './durable-file.ts'
+import { openFolder, type Folder } from './folder.ts'
+import { isDamaged, openIndex, type Index } from './index-file.ts'
+import { createQueries, type Queries } from './queries.ts'
+import { scanAll, type Scan } from './scan.ts'
+
+export type OpenPlace = { readonly folder: Folder; readonly index: Index; readonly queries: Queries }
+export type Place = {
+  /** Opened, and not longer ago than `rescanMs` compared with the files. `around` runs the scan if there has to be one. */
+  ready(around: (scan: () => Promise<Scan>) => Promise<void>): Promise<OpenPlace>
+  /** One after the other, scans included. */
+  alone<T>(run: () => Promise<T>): Promise<T>
+  /** After an error: an index that is damaged is dropped, and made anew with the next `ready`. */
+  failed(place: OpenPlace, cause: unknown): Promise<void>
+  close(): Promise<void>
+}
+
+const INDEX_FILE = 'zettels.sqlite'
+const RESCAN_MS = 60_000
+
+/** `root`: absolute; need not exist. `now`: milliseconds. */
+export function createPlace(opts: {
+  readonly root: string
+  readonly now: () => number
+  readonly rescanMs?: number | undefined
+  readonly sync?: Sync | undefined
+}): Place {
+  let opening: Promise<OpenPlace> | undefined
+  let scannedMs: number | undefined
+  let lastWriter: Promise<unknown> = Promise.resolve()
+
+  return { ready, alone, failed, close }
+
+  async function ready(around: (scan: () => Promise<Scan>) => Promise<void>): Promise<OpenPlace> {
+    const place = await opened()
+    if (isFresh()) return place
+    await alone(async () => {
+      if (isFresh()) return
+      const nowMs = opts.now()
+      await around(() => scanAll(place))
+      scannedMs = nowMs
+    })
+    return place
+  }
+
+  // Clocks are set back, too.
+  function isFresh(): boolean {
+    return scannedMs !== undefined && Math.abs(opts.now() - scannedMs) < (opts.rescanMs ?? RESCAN_MS)
+  }
+
+  function opened(): Promise<OpenPlace> {
+    opening ??= open().catch((cause: unknown) => {
+      opening = undefined
+      throw cause
+    })
+    return opening
+  }
+
+  async function open(): Promise<OpenPlace> {
+    const folder = await openFolder(opts.root, opts.sync)
+    const index = openIndex(join(folder.inside, INDEX_FILE))
+    try {
+      // Now that the lock is ours.
+      await folder.clearDrafts()
+      return { folder, index, queries: createQueries(index.database) }
+    } catch (cause: unknown) {
+      index.close()
+      throw cause
+    }
+  }
+
+  function alone<T>(run: () => Promise<T>): Promise<T> {
+    const result = lastWriter.then(run)
+    lastWriter = result.catch(() => undefined)
+    return result
+  }
+
+  async function failed(place: OpenPlace, cause: unknown): Promise<void> {
+    if (!isDamaged(cause)) return
+    await alone(async () => {
+      // Another call may have seen it before.
+      if (!place.index.database.isOpen) return
+      await shut()
+      const file = join(place.folder.inside, INDEX_FILE)
+      for (const suffix of ['', '-wal']) await rm(`${file}${suffix}`, { force: true })
+    })
+  }
+
+  async function shut(): Promise<void> {
+    const place = await opening?.catch(() => undefined)
+    opening = undefined
+    scannedMs = undefined
+    if (place?.index.database.isOpen === true) place.index.close()
+  }
+
+  async function close(): Promise<void> {
+    await alone(shut)
+  }
+}

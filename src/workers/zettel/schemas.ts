@@ -1,0 +1,52 @@
+// The parts of a zettel as both workers take and give them.
+import Type from 'typebox'
+import { ZETTEL_ID } from './names.ts'
+import { MAX_BACKLINKS } from './reading.ts'
+import { DEFAULT_CATEGORY, LIMITS } from './zettel.ts'
+
+// One line of printable text, not blank, without half of a surrogate pair.
+const LINE = '^(?=.*\\S)[^\\p{Cc}\\p{Cs}\\u2028\\u2029]+$'
+const TITLE = 'By which wiki links find it, besides its id.'
+const CATEGORY = 'One for each zettel.'
+const line = (maxLength: number, description: string) =>
+  Type.String({ minLength: 1, maxLength, pattern: LINE, description })
+
+export const zettelId = Type.String({
+  pattern: ZETTEL_ID,
+  description: 'A ULID, or what was given. Case does not count.',
+})
+export const title = line(LIMITS.title, TITLE)
+export const category = line(LIMITS.category, CATEGORY)
+export const sourceAgent = line(LIMITS.sourceAgent, 'Who wrote it, as the caller says; not checked.')
+export const tags = Type.Array(line(LIMITS.tag, 'A tag.'), { maxItems: LIMITS.tags, uniqueItems: true })
+export const time = Type.String({ format: 'date-time' })
+export const query = line(500, 'Words that all have to be there; nothing in it is an operator.')
+
+/** What a caller gives when something is stored. */
+export const draftMembers = {
+  content: Type.String({
+    minLength: 1,
+    maxLength: LIMITS.content,
+    description: `Markdown or plain text, kept as it is, at most ${LIMITS.contentBytes} bytes. [[…]] links to the zettels of that title or id.`,
+  }),
+  title: Type.Optional(line(LIMITS.title, `${TITLE} Default: the first line of the content.`)),
+  category: Type.Optional(line(LIMITS.category, `${CATEGORY} Default: ${DEFAULT_CATEGORY}.`)),
+  tags: Type.Optional(tags),
+  source_agent: Type.Optional(sourceAgent),
+}
+
+/** A link and what it leads to. */
+export const links = Type.Array(
+  Type.Object(
+    {
+      target: Type.String({ description: 'As it is written.' }),
+      zettel_ids: Type.Array(zettelId, { description: 'The zettels of this id or title that the caller may see.' }),
+    },
+    { additionalProperties: false },
+  ),
+  { description: 'The wiki links of the content and the links that were added, in their order.' },
+)
+export const backlinks = Type.Array(zettelId, {
+  maxItems: MAX_BACKLINKS,
+  description: `What links to it, the newest first, at most ${MAX_BACKLINKS}; of what the caller may see.`,
+})
