@@ -7,6 +7,10 @@ const WORKERS: Readonly<Record<string, MakeWorker>> = {
   email_classifier: async () => (await import('./email_classifier/worker.ts')).createEmailClassifier(),
   hello_world: async () => (await import('./hello_world.ts')).createHelloWorld(),
   image_classifier: async () => (await import('./image_classifier/worker.ts')).createImageClassifier(),
+  philosophical_analyzer: async ({ stateDir }) =>
+    (await import('./philosophical_analyzer/worker.ts')).createPhilosophicalAnalyzer({
+      dir: join(stateDir, 'philosophical_analyzer'),
+    }),
   semantic_search: async ({ stateDir }) =>
     (await import('./semantic_search/worker.ts')).createSemanticSearch({ dir: join(stateDir, 'semantic_search') }),
   streaming: async () => (await import('./streaming.ts')).createStreaming(),

@@ -1,0 +1,100 @@
+// Trains naive Bayes models: counts terms, chooses those that tell classes apart, fits how much they weigh by cross-validation.
+import { createBayes, probabilitiesOf, type BayesModel } from '../../src/workers/email_classifier/naive-bayes.ts'
+
+/** `label`: index of its class. */
+export type Example = { readonly label: number; readonly terms: ReadonlySet<string> }
+export type TrainingOptions = {
+  readonly classes: readonly string[]
+  readonly smoothing: number
+  readonly maxTerms: number
+  /** A term in fewer examples is left out. */
+  readonly minExamples: number
+  readonly folds: number
+}
+type Counted = { readonly term: string; readonly counts: readonly number[]; readonly gain: number }
+type Counts = Omit<BayesModel, 'independent_terms'>
+/** What a model that has not seen an example says about it. `texts`: of that model. */
+export type Judged = {
+  readonly example: Example
+  readonly texts: readonly number[]
+  readonly evidence: readonly number[]
+}
+
+const TERMS_PER_LINE = 10
+// A grid from 1 to 100: its result does not hang on how a search ends.
+const INDEPENDENT_TERMS = Array.from({ length: 101 }, (_, step) => round(100 ** (step / 100), 2))
+
+/** The same examples in the same order give the same model. */
+export function trainBayes(examples: readonly Example[], options: TrainingOptions): BayesModel {
+  const judged = crossValidate(examples, options)
+  const losses = INDEPENDENT_TERMS.map((independent_terms) => ({
+    independent_terms,
+    loss: judged.reduce((loss, { example, evidence, texts }) => {
+      const probability = probabilitiesOf({ texts, independent_terms }, evidence)[example.label] ?? 0
+      return loss - Math.log(Math.max(1e-9, probability))
+    }, 0),
+  }))
+  const best = losses.reduce((low, entry) => (entry.loss < low.loss ? entry : low))
+  return { ...countTerms(examples, options), independent_terms: best.independent_terms }
+}
+
+/** Each example judged by a model that was trained without its fold. */
+export function crossValidate(examples: readonly Example[], options: TrainingOptions): Judged[] {
+  return Array.from({ length: options.folds }, (_, fold) => fold).flatMap((fold) => {
+    const seen = countTerms(
+      examples.filter((_, at) => at % options.folds !== fold),
+      options,
+    )
+    const { weigh } = createBayes({ ...seen, independent_terms: 1 })
+    const rest = examples.filter((_, at) => at % options.folds === fold)
+    return rest.map((example) => ({ example, texts: seen.texts, evidence: weigh(example.terms).evidence }))
+  })
+}
+
+function countTerms(examples: readonly Example[], options: TrainingOptions): Counts {
+  const { classes, smoothing, maxTerms, minExamples } = options
+  const texts = classes.map((_, label) => examples.filter((example) => example.label === label).length)
+  const counts = new Map<string, number[]>()
+  for (const { label, terms } of examples) {
+    for (const term of terms) {
+      const found = counts.get(term) ?? classes.map(() => 0)
+      found[label] = (found[label] ?? 0) + 1
+      counts.set(term, found)
+    }
+  }
+  const chosen = [...counts]
+    .filter(([, found]) => sum(found) >= minExamples)
+    .map(([term, found]): Counted => ({ term, counts: found, gain: gainOf(found, texts) }))
+    .sort((one, other) => other.gain - one.gain || (one.term < other.term ? -1 : 1))
+    .slice(0, maxTerms)
+    .sort((one, other) => (one.term < other.term ? -1 : 1))
+  return { classes, texts, smoothing, terms: inLines(chosen) }
+}
+
+// Log-likelihood ratio (G²) of "the term occurs as often in every class" against what was counted.
+function gainOf(counts: readonly number[], texts: readonly number[]): number {
+  const share = sum(counts) / sum(texts)
+  return counts.reduce((gain, count, label) => {
+    const size = texts[label] ?? 0
+    return gain + surprise(count, size * share) + surprise(size - count, size * (1 - share))
+  }, 0)
+}
+
+function surprise(observed: number, expected: number): number {
+  return observed > 0 ? observed * Math.log(observed / expected) : 0
+}
+
+function inLines(chosen: readonly Counted[]): string[] {
+  const entries = chosen.map(({ term, counts }) => `${term} ${counts.join(' ')}`)
+  return Array.from({ length: Math.ceil(entries.length / TERMS_PER_LINE) }, (_, line) =>
+    entries.slice(line * TERMS_PER_LINE, (line + 1) * TERMS_PER_LINE).join(' '),
+  )
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
+}
+
+export function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits))
+}

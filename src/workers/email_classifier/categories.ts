@@ -1,0 +1,14 @@
+// The kinds of mail, in the order of the category model.
+
+export const CATEGORIES = [
+  'work',
+  'personal',
+  'discussion',
+  'newsletter',
+  'promotion',
+  'receipt',
+  'bill',
+  'notification',
+  'travel',
+] as const
+export type Category = (typeof CATEGORIES)[number]

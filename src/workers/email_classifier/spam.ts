@@ -1,0 +1,50 @@
+// Spam or not: the naive Bayes model of spam-model.json, made by scripts/train-spam-model.ts.
+import { abstain, judge, MAX_EVIDENCE, type Judgement } from './judgement.ts'
+import type { MailText } from './mail.ts'
+import { createBayes, highestOf, type BayesModel } from './naive-bayes.ts'
+import { spamTerms } from './spam-features.ts'
+
+export const SPAM_CLASSES = ['not_spam', 'spam'] as const
+/** Below it the model says nothing. Its confidences are true to its hits: the metrics in the model file say how true. */
+export const SPAM_THRESHOLD = 0.9
+/** A mail of which the model knows fewer terms is none that it could judge. */
+const MIN_KNOWN_TERMS = 12
+
+/** `spam`: what the model takes the mail for, however unsure; the model's accuracy is counted by it. */
+export type SpamLook = { readonly spam: boolean; readonly judgement: Judgement }
+export type SpamClassifier = (mail: MailText) => SpamLook
+
+export function createSpamClassifier(model: BayesModel): SpamClassifier {
+  const bayes = createBayes(model)
+  return (mail) => {
+    const terms = spamTerms(mail)
+    const { probabilities, known } = bayes.weigh(terms)
+    const best = highestOf(probabilities)
+    const value = bayes.classes[best] ?? ''
+    const spam = value === 'spam'
+    if (known < MIN_KNOWN_TERMS) return { spam, judgement: abstain('model') }
+    const judgement = judge(value, {
+      confidence: probabilities[best] ?? 0,
+      threshold: SPAM_THRESHOLD,
+      method: 'model',
+      evidence: bayes.speakingFor(best, terms, MAX_EVIDENCE).map(described),
+    })
+    return { spam, judgement }
+  }
+}
+
+const WAYS: Readonly<Record<string, string>> = {
+  '^caps': 'share of words in capitals',
+  '^exclaimed': 'number of exclamation marks',
+  '^links': 'number of links',
+  '^length': 'length',
+  '^quotes': 'whether it quotes',
+  '^subject!': 'exclamation mark in the subject',
+  '^subjectcaps': 'subject in capitals',
+}
+
+function described(term: string): string {
+  if (term.startsWith('^')) return WAYS[term] ?? WAYS[term.replace(/\d+$/, '')] ?? term
+  if (term.startsWith('s:')) return `subject: ${term.slice(2)}`
+  return term.startsWith('u:') ? `link: ${term.slice(2)}` : term
+}

@@ -1,0 +1,84 @@
+// Classifies mails: classify:email_category says what one is, classify:spam_detection whether it is spam. A mail that comes
+// as it was sent is read by convert:email_to_text of another worker, through the controller.
+import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
+import type { HandlerContext } from '../../worker/handler.ts'
+import { createCategoryClassifier } from './category.ts'
+import categoryModel from './category-model.json' with { type: 'json' }
+import { classify } from './classify.ts'
+import { MAX_CONCURRENCY } from './limits.ts'
+import { readMail } from './read-mail.ts'
+import {
+  CategoryInput,
+  CategoryOutput,
+  errors,
+  SpamInput,
+  SpamOutput,
+  type ClassificationType,
+  type Input,
+} from './schemas.ts'
+import { createSpamClassifier } from './spam.ts'
+import spamModel from './spam-model.json' with { type: 'json' }
+
+type Asked<T extends ClassificationType> = Input & { readonly classification_types: readonly T[] }
+
+/** `monotonic`: milliseconds, for processing_time_ms. */
+export function createEmailClassifier({
+  monotonic = () => performance.now(),
+}: { readonly monotonic?: () => number } = {}): WorkerDefinition {
+  const classifiers = {
+    spam: createSpamClassifier(spamModel.model),
+    category: createCategoryClassifier(categoryModel.model),
+  }
+
+  const emailCategory = defineCapability({
+    verb: 'classify',
+    name: 'email_category',
+    version: '1.0.0',
+    description: 'Says what kind of mail it is, whether a bill or a receipt, its tone, priority and language.',
+    input: CategoryInput,
+    output: CategoryOutput,
+    errors,
+    max_concurrency: MAX_CONCURRENCY,
+    requires_gpu: false,
+    slo: { p95_ms: 500 },
+    tags: ['email', 'classification', 'text'],
+    estimated_duration_ms: 10,
+    handler: answer,
+  })
+
+  const spamDetection = defineCapability({
+    verb: 'classify',
+    name: 'spam_detection',
+    version: '1.0.0',
+    description: 'Says whether a mail is spam, or that it cannot say.',
+    input: SpamInput,
+    output: SpamOutput,
+    errors,
+    max_concurrency: MAX_CONCURRENCY,
+    requires_gpu: false,
+    slo: { p95_ms: 500 },
+    tags: ['email', 'classification', 'spam'],
+    estimated_duration_ms: 10,
+    handler: answer,
+  })
+
+  return defineWorker({
+    id: 'worker-email-classifier',
+    capabilities: [emailCategory, spamDetection],
+    requires: ['classify:email_category', 'classify:spam_detection', 'convert:email_to_text'],
+  })
+
+  async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>>) {
+    const startedMs = monotonic()
+    const { input, signal, inSpan } = context
+    const { mail, source, truncated } = await readMail(context)
+    const classifications = await inSpan('email.classify', () =>
+      classify(classifiers, mail, { types: input.classification_types, signal }),
+    )
+    return {
+      classifications,
+      analysis: { source, characters: mail.body.length, truncated },
+      processing_time_ms: Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000),
+    }
+  }
+}
