@@ -30,6 +30,9 @@ export type DashboardSpec = {
 export type DashboardModel = Dashboard
 
 const TAG = 'crank'
+const STARTED = 'changes(process_start_time_seconds{job="controller"}[$__rate_interval]) > 0'
+// The age begins anew with the process, too.
+const POLICY_CHANGED = 'resets(controller_policy_age_seconds{job="controller"}[$__rate_interval]) > 0'
 
 /** The dashboard of these rows, every panel with its place and number. */
 export function dashboard({ uid, title, description, rows }: DashboardSpec): DashboardModel {
@@ -44,12 +47,8 @@ export function dashboard({ uid, title, description, rows }: DashboardSpec): Das
     .tooltip(DashboardCursorSync.Crosshair)
     .withVariable(capabilityVariable())
     .link(toTheOthers())
-    .annotation(
-      annotation('Policy changed', 'orange', 'resets(controller_policy_age_seconds{job="controller"}[1m]) > 0'),
-    )
-    .annotation(
-      annotation('Controller started', 'blue', 'changes(process_start_time_seconds{job="controller"}[1m]) > 0'),
-    )
+    .annotation(annotation('Policy changed', 'orange', `${POLICY_CHANGED} unless ${STARTED}`))
+    .annotation(annotation('Controller started', 'blue', STARTED))
   for (const row of rows) addRow(builder, row)
   return numbered(builder.build())
 }
@@ -63,7 +62,7 @@ function addRow(builder: DashboardBuilder, { title, panels, collapsed = false }:
   if (!collapsed) for (const panel of built) builder.withPanel(panel)
 }
 
-/** All capabilities that a manifest names, and `other`. */
+/** All capabilities that a manifest names, and `other`: explore.ts says what that does to records. */
 function capabilityVariable(): QueryVariableBuilder {
   const query = 'label_values(controller_policy_decisions_total, capability)'
   return new QueryVariableBuilder('capability')

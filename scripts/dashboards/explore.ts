@@ -14,6 +14,14 @@ export function toAudit(title: string, expr: string): Link {
   return { title, url: exploreUrl(LOKI, { expr, queryType: 'range' }, SHOWN_RANGE) }
 }
 
+/**
+ * A filter by capability, for records whose member `capability` has this name. Records have the real name of a capability that
+ * no manifest names and metrics call `other`, so where that is chosen, all pass. `value`: a variable, with one name or several.
+ */
+export function ofCapability(value: string): string {
+  return `label_format chosen="${value}" | capability=~"${value}" or chosen=~"(.*[|(])?other([|)].*)?"`
+}
+
 /** The address of one query in Explore (schema 1 of its state). */
 export function exploreUrl(source: Source, query: object, range: { from: string; to: string }): string {
   const pane = { datasource: source.uid, queries: [{ refId: 'A', datasource: source, ...query }], range }

@@ -36,10 +36,10 @@ const VALUES: Readonly<Record<string, string>> = {
   capability: '.*',
 }
 
-/** The expression as Grafana would send it with all capabilities shown. @throws {Error} for a variable that is not known here */
-export function withoutVariables(expr: string): string {
+/** The expression as Grafana would send it, by itself with all capabilities shown. @throws {Error} for a variable that is not known here */
+export function withoutVariables(expr: string, chosen: Readonly<Record<string, string>> = {}): string {
   return expr.replace(/\$(\w+)/g, (_, name: string) => {
-    const value = VALUES[name]
+    const value = chosen[name] ?? VALUES[name]
     if (value === undefined) throw new Error(`no value for $${name} in ${expr}`)
     return value
   })

@@ -1,6 +1,6 @@
 // Rows of the Policy dashboard about decisions, and about denials: of what, why, and whose.
 import type { Row } from './dashboard.ts'
-import { AUDIT, toAudit } from './explore.ts'
+import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, logs, table } from './panels.ts'
 import { logql, logqlNow, rows, series, spans } from './queries.ts'
 
@@ -12,7 +12,7 @@ const ASKED = 'decision="decision", capability="capability"'
 // the list as a whole is not valid JSON any more where a message has quotes.
 const CODES = [0, 1, 2, 3].map((n) => `code${n}="reasons[${n}].code"`).join(', ')
 const CODE = 'label_format code=`{{.code0}} {{.code1}} {{.code2}} {{.code3}}` | label_format code=`{{trim .code}}`'
-const DENIED = `{${DECISIONS}} | json ${ASKED}, requester="requester_spiffe_id", message="reasons[0].message", ${CODES} | decision=\`deny\` | capability=~"$capability"`
+const DENIED = `{${DECISIONS}} | json ${ASKED}, requester="requester_spiffe_id", message="reasons[0].message", ${CODES} | decision=\`deny\` | ${ofCapability('$capability')}`
 
 export const decisionsRow: Row = {
   title: 'Decisions',
@@ -53,7 +53,7 @@ export const denialsRow: Row = {
     graph({
       title: 'Denials by capability',
       description:
-        'Refused calls a second. A line that starts with a policy change (orange mark): the change took away a permission. Click a line for its audit records, a dot for a trace.',
+        'Refused calls a second. A line that starts with a policy change (orange mark): the change took away a permission. Click a line for its audit records, a dot for a trace. other: a capability in no manifest; the records of all denials open, and have its name.',
       width: 12,
       queries: [
         series(
@@ -70,14 +70,14 @@ export const denialsRow: Row = {
       links: [
         toAudit(
           'Denials of ${__field.labels.capability} in the audit log',
-          `{${DECISIONS}} | json ${ASKED} | decision=\`deny\` | capability=\`\${__field.labels.capability}\``,
+          `{${DECISIONS}} | json ${ASKED} | decision=\`deny\` | ${ofCapability('${__field.labels.capability}')}`,
         ),
       ],
     }),
     table({
       title: 'Most denied capabilities',
       description:
-        'The ten with most denials in the time shown. Open the audit records of one: a caller that should have it is missing in worker_manifests.json, any other should not ask.',
+        'The ten with most denials in the time shown. Open the audit records of one: a caller that should have it is missing in worker_manifests.json, any other should not ask. other: a capability in no manifest; the records of all denials open, and have its name.',
       width: 6,
       queries: [
         rows(
@@ -93,7 +93,7 @@ export const denialsRow: Row = {
         Capability: [
           toAudit(
             'Its denials in the audit log',
-            `{${DECISIONS}} | json ${ASKED} | decision=\`deny\` | capability=\`\${__value.raw}\``,
+            `{${DECISIONS}} | json ${ASKED} | decision=\`deny\` | ${ofCapability('${__value.raw}')}`,
           ),
         ],
       },
@@ -134,9 +134,14 @@ export const denialsRow: Row = {
     table({
       title: 'Traces of denied calls',
       description:
-        'The newest spans of decisions that ended in a denial. Nothing here beside denials above: the callers do not sample, or Jaeger does not forward to Tempo.',
+        'The newest requests that ended in a denial. Nothing here beside denials above: the callers do not sample, or Jaeger does not forward to Tempo.',
       width: 24,
-      queries: [spans('{ resource.service.name = "crank-controller" && span.policy.decision = "deny" }', 20)],
+      queries: [
+        spans(
+          '{ resource.service.name = "crank-controller" && span.policy.decision = "deny" && kind = server } with (most_recent=true)',
+          20,
+        ),
+      ],
     }),
   ],
 }

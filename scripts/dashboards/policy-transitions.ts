@@ -1,6 +1,6 @@
 // Rows of the Policy dashboard about what is between two states: shadow mode, exceptions, a candidate policy.
 import type { Row } from './dashboard.ts'
-import { AUDIT, toAudit } from './explore.ts'
+import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, stat, table } from './panels.ts'
 import { logqlNow, now, rows, series } from './queries.ts'
 
@@ -16,8 +16,8 @@ export const shadowRow: Row = {
         'Calls a second that policy denied: enforced, or passed because shadow mode held. The second must be flat at 0 before enforcement is switched on; until then the table beside it says who would be hit.',
       width: 8,
       queries: [
-        series(ofCapability('controller_policy_denials_total'), 'denied'),
-        series(ofCapability('controller_policy_would_denials_total'), 'passed in shadow', { exemplar: true }),
+        series(rateOf('controller_policy_denials_total'), 'denied'),
+        series(rateOf('controller_policy_would_denials_total'), 'passed in shadow', { exemplar: true }),
       ],
       unit: 'reqps',
       min: 0,
@@ -39,7 +39,7 @@ export const shadowRow: Row = {
       width: 10,
       queries: [
         logqlNow(
-          `sum by (requester, capability) (count_over_time(${WOULD_DENY} | capability=~"$capability" [$__range]))`,
+          `sum by (requester, capability) (count_over_time(${WOULD_DENY} | ${ofCapability('$capability')} [$__range]))`,
           '{{requester}} {{capability}}',
         ),
       ],
@@ -142,7 +142,7 @@ export const candidateRow: Row = {
   ],
 }
 
-function ofCapability(metric: string): string {
+function rateOf(metric: string): string {
   return `sum(rate(${metric}{capability=~"$capability"}${RATE})) or vector(0)`
 }
 

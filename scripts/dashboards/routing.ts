@@ -1,6 +1,6 @@
 // The Routing dashboard: the objective, traffic, latency, workers, and who calls whom.
 import { dashboard } from './dashboard.ts'
-import { AUDIT, toAudit } from './explore.ts'
+import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
 import { now, series, serviceMap, spans } from './queries.ts'
 import { workersRow } from './routing-workers.ts'
@@ -118,7 +118,7 @@ export const routing = dashboard({
         graph({
           title: 'p95 by capability',
           description:
-            'Which capability is slow. One line up: its workers, or what they call in turn. All up together: the controller itself, see Process on the dashboard Audit and identity.',
+            'Which capability is slow. One line up: its workers, or what they call in turn. All up together: the controller itself, see Process on the dashboard Audit and identity. other: a capability that no manifest names.',
           width: 12,
           queries: [series(quantile(0.95, 'le, capability'), '{{capability}}')],
           unit: 's',
@@ -126,7 +126,7 @@ export const routing = dashboard({
           links: [
             toAudit(
               'Outcomes of ${__field.labels.capability} in the audit log',
-              `{${AUDIT}, event="route_outcome"} | json capability="capability" | capability=\`\${__field.labels.capability}\``,
+              `{${AUDIT}, event="route_outcome"} | json capability="capability" | ${ofCapability('${__field.labels.capability}')}`,
             ),
           ],
         }),
@@ -135,7 +135,12 @@ export const routing = dashboard({
           description:
             'The newest calls whose request took more than 250 ms in the controller, from Tempo. Open one and look for the widest bar: policy.evaluate is the engine, POST /execute the worker, a gap before it the audit log. No data: no sampled call took that long.',
           width: 24,
-          queries: [spans('{ resource.service.name = "crank-controller" && kind = server && duration > 250ms }', 20)],
+          queries: [
+            spans(
+              '{ resource.service.name = "crank-controller" && kind = server && duration > 250ms } with (most_recent=true)',
+              20,
+            ),
+          ],
         }),
       ],
     },
@@ -146,7 +151,7 @@ export const routing = dashboard({
         nodeGraph({
           title: 'Service map',
           description:
-            'From sampled traces, by Tempo: services, calls a second and their mean time; the red part of a ring failed. Empty for the first minute after the first call. A service that is missing sends no spans: see Tracing in its log.',
+            'From sampled traces, by Tempo: services, calls a second and their mean time; the red part of a ring failed. Empty for the first minute after the first call. A service that is missing sends no spans: look for the log event span_export_failed or for the log event tracing_unavailable. OPA is never on the map, because the controller asks it inside its own span policy.evaluate; its spans are in the traces.',
           width: 24,
           queries: [serviceMap()],
         }),

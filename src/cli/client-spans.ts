@@ -35,6 +35,8 @@ const nothing = (): void => undefined
 const idsOnly: ClientSpans = {
   exporting: false,
   start() {
+    // Sampled, though nobody exports this span: the controller follows the flag of its caller, and 00 would keep it and its
+    // workers, who may well have an endpoint, from exporting the call.
     const trace = { traceId: randomHex(16), spanId: randomHex(8), sampled: true }
     return { trace, answered: nothing, failed: nothing, end: nothing }
   },

@@ -61,7 +61,7 @@ export async function startController({ config, env }: Options): Promise<Running
   const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log })
   const { tracer, fastifyOtel } = tracing
   const metricsRegistry = createRegistry()
-  const metrics = createMetrics(metricsRegistry, now)
+  const metrics = createMetrics(metricsRegistry, { now, exporting: tracing.exporting })
 
   const credentials = await watchCredentials(config.tls, { now, log })
   checkOwnIdentity(config, credentials.current().spiffeId)

@@ -3,13 +3,14 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Capability } from '../core/capability.ts'
 import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../core/errors.ts'
-import type { Outcome } from '../core/outcome.ts'
+import { OUTCOMES, type Outcome } from '../core/outcome.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Registry } from '../platform/metrics.ts'
 import { createStateGauges, type ControllerState } from './metrics-state.ts'
 
 /** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
-export type DecisionLabel = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
+export type DecisionLabel = (typeof DECISIONS)[number]
+const DECISIONS = ['allow', 'deny', 'would_deny', 'error', 'unevaluated'] as const
 
 /** Over the limit of connections; no TLS, or none in time; headers too slow; not HTTP; ended by the peer. */
 export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number]
@@ -55,16 +56,21 @@ export type Metrics = {
 const OTHER = 'other'
 const CALL_ROUTES = ['/route', '/route/:verb/:capability']
 const ROUTES = new Set([...CALL_ROUTES, '/register', '/heartbeat', '/deregister', '/capabilities', '/workers'])
+const STATUS_CLASSES = ['2xx', '4xx', '5xx', 'none']
 const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-/** Registers the metrics of design section 7. `now` in ms. */
-export function createMetrics(registry: Registry, now: () => number = Date.now): Metrics {
+/** Registers the metrics of design section 7. `now` in ms; `exporting`: spans are exported, so that exemplars lead somewhere. */
+export function createMetrics(
+  registry: Registry,
+  { now = Date.now, exporting = false }: { now?: () => number; exporting?: boolean } = {},
+): Metrics {
   const counters = createCounters(registry)
   let known: ReadonlySet<Capability> = new Set()
   const gauges = createStateGauges({ registry, known: () => known, now })
   const capabilityLabel = (capability: string): string =>
     (known as ReadonlySet<string>).has(capability) ? capability : OTHER
+  const exemplarOf = exporting ? exemplarOfSampled : () => ({})
   return {
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
@@ -103,9 +109,10 @@ export function createMetrics(registry: Registry, now: () => number = Date.now):
   }
 }
 
-// Only a sampled trace can be looked up: an exemplar of another would link to nothing. The library's types want an
-// exemplar's labels to be the metric's own; they are not, so they are handed over without names.
-function exemplarOf(trace: TraceContext | undefined): { exemplarLabels?: object } {
+// Only a sampled trace can be looked up, and that only where spans are exported (the traces of a controller without an
+// endpoint are sampled too, for the sake of what it calls): any other exemplar would link to nothing. The library's types
+// want an exemplar's labels to be the metric's own; they are not, so they are handed over without names.
+function exemplarOfSampled(trace: TraceContext | undefined): { exemplarLabels?: object } {
   return trace?.sampled === true ? { exemplarLabels: { trace_id: trace.traceId, span_id: trace.spanId } } : {}
 }
 
@@ -148,25 +155,30 @@ function createCounters(registry: Registry) {
   return counters
 }
 
-// So that the first denial of a capability is an increase, and not a new series: the alerts count on it.
+// So that the first decision of a kind is an increase, and not a new series: alerts, and panels that say 0, count on it.
 function startDecisionsAtZero(counters: ReturnType<typeof createCounters>, known: ReadonlySet<string>): void {
   for (const capability of [...known, OTHER]) {
     counters.denials.inc({ labels: { capability }, value: 0 })
-    for (const decision of ['allow', 'deny']) counters.decisions.inc({ labels: { capability, decision }, value: 0 })
+    counters.wouldDenials.inc({ labels: { capability }, value: 0 })
+    for (const decision of DECISIONS) counters.decisions.inc({ labels: { capability, decision }, value: 0 })
   }
 }
 
-// A series that appears with its first event has no rate for it: those of small closed sets are there from the start.
+// A series that appears with its first event has no rate for it: those of closed sets are there from the start. Not those of
+// the histograms: each is a dozen lines, of which most would stay empty.
 function startAtZero(counters: ReturnType<typeof createCounters>): void {
-  const { requests, registrations, identityRefused, connectionsRefused, credentialReloads, policyReloads } = counters
-  for (const route of CALL_ROUTES) {
-    for (const status_class of ['2xx', '4xx', '5xx']) requests.inc({ route, status_class }, 0)
+  const { requests, requestErrors, attempts, registrations, connectionsRefused, identityRefused } = counters
+  for (const route of [...ROUTES, OTHER]) {
+    for (const status_class of STATUS_CLASSES) requests.inc({ route, status_class }, 0)
   }
-  for (const decision of ['allow', 'deny'] as const) registrations.inc({ decision }, 0)
+  for (const code of Object.keys(ERRORS)) requestErrors.inc({ code }, 0)
+  for (const outcome of OUTCOMES) attempts.inc({ outcome }, 0)
+  // Shadow mode lets no registration pass.
+  for (const decision of ['allow', 'deny', 'error'] as const) registrations.inc({ decision }, 0)
   for (const reason of CONNECTION_REFUSALS) connectionsRefused.inc({ reason }, 0)
-  for (const result of ['ok', 'failed']) {
-    credentialReloads.inc({ result }, 0)
-    policyReloads.inc({ result }, 0)
-  }
   for (const [reason, { status }] of Object.entries(ERRORS)) if (status === 401) identityRefused.inc({ reason }, 0)
+  for (const result of ['ok', 'failed']) {
+    counters.credentialReloads.inc({ result }, 0)
+    counters.policyReloads.inc({ result }, 0)
+  }
 }

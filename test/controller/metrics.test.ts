@@ -1,15 +1,19 @@
 import { Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
 import { makeCapability } from '../../src/core/capability.ts'
+import { ERRORS, type ErrorCode } from '../../src/core/errors.ts'
 import { createMetrics, type Metrics } from '../../src/controller/metrics.ts'
 import type { ControllerState } from '../../src/controller/metrics-state.ts'
 
 const HELLO = makeCapability('invoke', 'hello_world')
 const TRACE = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', sampled: true }
 
-function setUp(now: () => number = () => 0): { metrics: Metrics; scrape: () => Promise<string[]> } {
+function setUp({ now = () => 0, exporting = true }: { now?: () => number; exporting?: boolean } = {}): {
+  metrics: Metrics
+  scrape: () => Promise<string[]>
+} {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
-  const metrics = createMetrics(registry, now)
+  const metrics = createMetrics(registry, { now, exporting })
   metrics.setKnownCapabilities([HELLO])
   return { metrics, scrape: async () => (await registry.metrics()).split('\n') }
 }
@@ -47,20 +51,19 @@ describe('events', () => {
     ])
   })
 
-  test('every capability that a manifest names has its denials and decisions from zero on, and so have all others', async () => {
+  test('where no span is exported, no trace becomes an exemplar', async () => {
+    const { metrics, scrape } = setUp({ exporting: false })
+    metrics.decided({ capability: HELLO, decision: 'deny', seconds: 0.02, trace: TRACE })
+    metrics.routed({ capability: HELLO, outcome: 'completed', seconds: 0.02, trace: TRACE })
+    expect((await scrape()).filter((line) => line.includes('trace_id'))).toEqual([])
+  })
+
+  test('a capability that a manifest names only since a change begins at zero, and the others go on', async () => {
     const { metrics, scrape } = setUp()
-    const byCapability = (lines: string[]): string[] =>
-      lines.filter((line) => /^controller_policy_(denials|decisions)_total/.test(line))
-    const zeros = (capability: string): string[] => [
-      `controller_policy_decisions_total{capability="${capability}",decision="allow"} 0`,
-      `controller_policy_decisions_total{capability="${capability}",decision="deny"} 0`,
-      `controller_policy_denials_total{capability="${capability}"} 0`,
-    ]
-    expect(byCapability(await scrape()).sort()).toEqual([HELLO, 'other'].flatMap(zeros).sort())
     metrics.decided({ capability: HELLO, decision: 'deny', seconds: 0.2 })
     metrics.setKnownCapabilities([HELLO, makeCapability('stream', 'text_events')])
-    const lines = byCapability(await scrape())
-    expect(lines).toEqual(expect.arrayContaining(zeros('stream:text_events')))
+    const lines = await scrape()
+    expect(lines).toContain('controller_policy_denials_total{capability="stream:text_events"} 0')
     expect(lines).toContain(`controller_policy_denials_total{capability="${HELLO}"} 1`)
   })
 
@@ -127,6 +130,49 @@ describe('events', () => {
   })
 })
 
+describe('before the first event', () => {
+  const times = (...lists: string[][]): string[] =>
+    lists.reduce((made, list) =>
+      made.flatMap((left) => list.map((right) => (left === '' ? right : `${left},${right}`))),
+    )
+  const label = (name: string, values: readonly string[]): string[] => values.map((value) => `${name}="${value}"`)
+  const capabilities = label('capability', [HELLO, 'other'])
+  const decisions = label('decision', ['allow', 'deny', 'would_deny', 'error', 'unevaluated'])
+  const routes = ['/route', '/route/:verb/:capability', '/register', '/heartbeat', '/deregister', '/capabilities']
+  const codes = Object.keys(ERRORS)
+  const refusals = codes.filter((code) => ERRORS[code as ErrorCode].status === 401)
+
+  test.for<[string, string[]]>([
+    ['policy_decisions', times(capabilities, decisions)],
+    ['policy_denials', capabilities],
+    ['policy_would_denials', capabilities],
+    [
+      'requests',
+      times(label('route', [...routes, '/workers', 'other']), label('status_class', ['2xx', '4xx', '5xx', 'none'])),
+    ],
+    ['request_errors', label('code', codes)],
+    ['worker_attempts', label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'unknown'])],
+    ['registrations', label('decision', ['allow', 'deny', 'error'])],
+    ['identity_refused', label('reason', refusals)],
+    ['connections_refused', label('reason', ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'])],
+    ['credential_reload', label('result', ['ok', 'failed'])],
+    ['policy_reload', label('result', ['ok', 'failed'])],
+  ])('every series of controller_%s_total is there, at zero', async ([name, wanted]) => {
+    const { scrape } = setUp()
+    const lines = (await scrape()).filter((line) => line.startsWith(`controller_${name}_total{`))
+    expect(lines.sort()).toEqual(wanted.map((labels) => `controller_${name}_total{${labels}} 0`).sort())
+  })
+
+  test('no counter is left out, and no histogram has a series', async () => {
+    const { scrape } = setUp()
+    const lines = await scrape()
+    const counters = lines.flatMap((line) => /^# TYPE (controller_\w+) counter$/.exec(line)?.[1] ?? [])
+    expect(counters.length).toBeGreaterThan(12)
+    expect(counters.filter((name) => !lines.some((line) => line.startsWith(`${name}_total`)))).toEqual([])
+    expect(lines.filter((line) => line.includes('_bucket'))).toEqual([])
+  })
+})
+
 describe('cardinality', () => {
   test('10,000 capabilities that no manifest names add at most one series for each of the others', async () => {
     const { metrics, scrape } = setUp()
@@ -139,7 +185,6 @@ describe('cardinality', () => {
     const ofOneCapability = seriesOf(await scrape()).length - empty
     for (let n = 0; n < 10_000; n += 1) call(`verb${n}:name_${n}`)
     const lines = seriesOf(await scrape())
-    // Attempts have no capability label, and both counted one series more at the first call.
     expect(lines.length - empty).toBeLessThanOrEqual(2 * ofOneCapability)
     expect(lines).toContainEqual(expect.stringContaining('controller_policy_denials_total{capability="other"} 10000 '))
   })
@@ -169,7 +214,7 @@ describe('gauges', () => {
 
   test('are read at the time of the scrape', async () => {
     let nowMs = 30_000
-    const { metrics, scrape } = setUp(() => nowMs)
+    const { metrics, scrape } = setUp({ now: () => nowMs })
     metrics.policyLoaded({ revision: 'aaa', engine: 'opa-wasm' })
     metrics.observe(state)
     nowMs = 100_000
@@ -197,7 +242,7 @@ describe('gauges', () => {
 
   test('only the revision in force has a series, and its age begins anew', async () => {
     let nowMs = 0
-    const { metrics, scrape } = setUp(() => nowMs)
+    const { metrics, scrape } = setUp({ now: () => nowMs })
     metrics.policyLoaded({ revision: 'aaa', engine: 'opa-wasm' })
     nowMs = 5000
     metrics.policyLoaded({ revision: 'bbb', engine: 'opa-wasm' })

@@ -1,20 +1,19 @@
 // The metrics of a controller at work: their form, their number whatever callers send, and the gauges of its parts.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { exportedFamilies, exportedMetrics } from '../fixtures/exported-metrics.ts'
 import { postJson, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { parseOpenMetrics, seriesOf, type Family, type Sample } from '../fixtures/open-metrics.ts'
+import { startTracedMesh } from '../fixtures/traced-mesh.ts'
 
 const NAMES = 10_000
 const AT_ONCE = 32
-const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
-const HELLO_CALL = { verb: 'invoke', capability: 'hello_world', payload: {} }
 
 let mesh: Mesh
 let worker: FakeWorker
 beforeAll(async () => {
   // Ten thousand decisions are not each to wait for a disk.
-  mesh = await startMesh({ env: { CRANK_AUDIT_SYNC: 'write' } })
+  mesh = await startMesh({ env: { CRANK_AUDIT_SYNC: 'write', OPA_TIMEOUT_MS: '10000' } })
   worker = await startFakeWorker(mesh, greets)
   await worker.register()
 })
@@ -29,10 +28,15 @@ const samplesOf = (families: Family[], name: string): readonly Sample[] =>
 
 describe('a scrape', () => {
   test('is OpenMetrics, every metric with its help and type, and exemplars on counters and buckets only', async () => {
-    await mesh.route(STREAMING, HELLO_CALL, { traceparent: `00-${TRACE_ID}-00f067aa0ba902b7-01` })
-    const families = await scrape()
+    // Exemplars are there only where spans are exported.
+    const traced = await startTracedMesh()
+    onTestFinished(traced.close)
+    const traceIds = new Set<string>()
+    for (const capability of ['hello_world', 'text_events'])
+      traceIds.add((await traced.call('invoke', capability)).traceId)
+    const families = parseOpenMetrics((await traced.mesh.admin('/metrics')).text)
     const exemplars = families.flatMap(({ samples }) => samples.flatMap(({ exemplar }) => exemplar ?? []))
-    expect(new Set(exemplars.map(({ labels }) => labels['trace_id']))).toEqual(new Set([TRACE_ID]))
+    expect(new Set(exemplars.map(({ labels }) => labels['trace_id']))).toEqual(traceIds)
     const histograms = families.filter(({ type, name }) => type === 'histogram' && name.startsWith('controller_'))
     expect(histograms.map(({ name }) => name)).toEqual([
       'controller_policy_eval_duration_seconds',

@@ -46,9 +46,9 @@ describe('what is added to the mesh', () => {
     }
   })
 
-  test('is one project, on the networks of the other file', () => {
+  test('is one project, on the networks of the other file and one of its own', () => {
     expect(observability.name).toBe(compose.name)
-    expect(observability.networks).toEqual(compose.networks)
+    expect(observability.networks).toEqual({ ...compose.networks, observability: { name: 'crank-observability' } })
   })
 })
 
@@ -56,10 +56,13 @@ describe('who reaches whom', () => {
   const on = (network: string): string[] =>
     Object.entries(together.services).flatMap(([name, { networks = [] }]) => (networks.includes(network) ? [name] : []))
 
-  test('is the mesh and the stack on one network', () => {
-    expect(on('crank').sort()).toEqual(
-      [...Object.keys(compose.services), ...SERVERS].filter((name) => name !== 'opa' && name !== 'pki').sort(),
-    )
+  test('is of the stack only Jaeger by the workers', () => {
+    const mesh = Object.keys(compose.services).filter((name) => name !== 'opa' && name !== 'pki')
+    expect(on('crank').sort()).toEqual([...mesh, 'jaeger'].sort())
+  })
+
+  test('is the stack among itself', () => {
+    expect(on('observability').sort()).toEqual([...SERVERS].sort())
     expect(service('jaeger-init', together).network_mode).toBe('none')
   })
 

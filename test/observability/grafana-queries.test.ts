@@ -54,6 +54,13 @@ describe('PromQL', () => {
     expect(named.filter(({ metric, label }) => !labelsOf(metric).includes(label))).toEqual([])
   })
 
+  test('marks a change of policy and a start, each once and as wide as it is scraped', () => {
+    const started = 'changes(process_start_time_seconds{job="controller"}[$__rate_interval]) > 0'
+    const changed = 'resets(controller_policy_age_seconds{job="controller"}[$__rate_interval]) > 0'
+    const marks = expressions.filter(({ panel }) => ['Policy changed', 'Controller started'].includes(panel))
+    expect(marks.map(({ expr }) => expr)).toEqual(dashboards.flatMap(() => [`${changed} unless ${started}`, started]))
+  })
+
   test('of a variable lists a label of a metric that is exported', () => {
     const variables = dashboards.flatMap(({ templating }) => templating.list.map(({ definition }) => definition))
     const read = variables.map((definition) => /^label_values\((\w+), (\w+)\)$/.exec(definition) ?? [])
@@ -101,6 +108,15 @@ describe('LogQL', () => {
     expect(missing).toEqual([])
   })
 
+  // Records have its real name.
+  test('lets all capabilities pass where the one that no manifest names is chosen', () => {
+    const filters = read.flatMap(({ expr }) =>
+      [...expr.matchAll(/\| (capability\b[^|]*)/g)].map(([, filter]) => filter),
+    )
+    expect(filters.length).toBeGreaterThan(4)
+    for (const filter of filters) expect(filter).toMatch(/^capability=~"[^"]+" or chosen=~"/)
+  })
+
   test('uses names that it has made', () => {
     const unmade = read.flatMap(({ expr, members, made, used, stream }) => {
       const known = [...Object.keys(members), ...made, ...Object.keys(stream), 'event']
@@ -123,6 +139,12 @@ test('TraceQL asks for an attribute that our spans have', async () => {
   expect(attributes.map(([, name]) => name)).toEqual(['policy.decision'])
   expect(await readText('src/controller/steps/judge.ts')).toContain("'policy.decision'")
   expect(ofSource('tempo').filter((query) => !query.includes('.service.name = "crank-controller"'))).toEqual([])
+})
+
+test('TraceQL finds requests, one row each, and of many the newest', () => {
+  const queries = ofSource('tempo')
+  expect(queries.length).toBeGreaterThan(1)
+  for (const query of queries) expect(query).toMatch(/&& kind = server\b.*\} with \(most_recent=true\)$/)
 })
 
 describe('what reads the queries', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { findStaleDashboards } from '../../scripts/build-dashboards.ts'
 import { ROOT } from '../docker/compose.ts'
-import { readText, readYaml } from './files.ts'
+import { readText } from './files.ts'
 import {
   isExploreLink,
   panelsOf,
@@ -14,6 +14,7 @@ import {
   textsOf,
   type Panel,
 } from './grafana-model.ts'
+import { GRAFANA, readAlerts } from './prometheus-files.ts'
 
 const UIDS = {
   'policy.json': 'crank-policy',
@@ -115,18 +116,17 @@ describe('every link into Explore', () => {
   })
 })
 
-type Alerts = { groups: { rules: { alert: string; annotations: { dashboard: string } }[] }[] }
-
 test('every alert is listed on the dashboard that it points to, and on no other', async () => {
-  const { groups } = await readYaml<Alerts>('observability/prometheus/alerts/crank.alerts.yml')
-  const rules = groups.flatMap((group) => group.rules)
+  const rules = await readAlerts()
   const listed = dashboards.map((dashboard) => {
     const [, names = ''] = /alertname=~\\"([^"\\]*)/.exec(JSON.stringify(dashboard.panels)) ?? []
-    return { path: `/d/${dashboard.uid}`, names: new RegExp(`^(?:${names})$`) }
+    return { url: `${GRAFANA}/d/${dashboard.uid}`, names: new RegExp(`^(?:${names})$`) }
   })
-  const shownOn = (alert: string): string[] => listed.filter(({ names }) => names.test(alert)).map(({ path }) => path)
+  const shownOn = (alert: string): string[] => listed.filter(({ names }) => names.test(alert)).map(({ url }) => url)
   expect(rules.length).toBeGreaterThan(8)
-  expect(rules.map(({ alert }) => shownOn(alert))).toEqual(rules.map(({ annotations }) => [annotations.dashboard]))
+  expect(rules.map(({ alert }) => shownOn(alert))).toEqual(
+    rules.map(({ annotations }) => [annotations['dashboard_url']?.split('?')[0]]),
+  )
 })
 
 test('burn rates are shares of the budget that the alerts use', async () => {

@@ -48,11 +48,14 @@ export async function patternsFor(file: string): Promise<string[]> {
   return rule_files.filter((pattern) => matchesGlob(file, pattern))
 }
 
+/** Where the addresses in the alerts lead: Grafana, as the compose file publishes it. */
+export const GRAFANA = 'http://127.0.0.1:3000'
+
 /** An expression with comments: what it selects, what it groups by, and the labels of its `on (…)`. */
 export function readRule(expr: string): { selectors: Selector[]; groupings: Grouping[]; matched: string[] } {
   const matched: string[] = []
   const plain = expr.replaceAll(/^\s*#.*$/gm, '').replaceAll(/\bon \(([^)]*)\)/g, (_, labels: string) => {
-    matched.push(...labels.split(',').map((label) => label.trim()))
+    matched.push(...labels.split(',').flatMap((label) => label.trim() || []))
     return ''
   })
   return { ...readPromql(plain), matched }

@@ -118,6 +118,28 @@ describe('the dashboards', async () => {
     expect(JSON.stringify(result)).not.toContain('__error__')
   })
 
+  test.each([
+    ['one capability', 'convert:document_to_pdf', 'convert:document_to_pdf', 'convert:unheard_of'],
+    ['two', 'invoke:hello_world|convert:document_to_pdf', 'convert:document_to_pdf', 'convert:unheard_of'],
+    ['one that no manifest names', 'other', 'convert:unheard_of', undefined],
+    ['such a one among others', 'invoke:hello_world|other', 'convert:unheard_of', undefined],
+  ])(
+    'show denials of %s when it is chosen or clicked',
+    async (_, chosen, wanted, unwanted = 'nothing of that name') => {
+      await mesh.call('convert', 'unheard_of')
+      await loki.push(await mesh.shipped(alloy))
+      const asked = (await lokiQueriesOfDashboards({ capability: chosen, clicked: chosen })).filter(({ from }) =>
+        /^(Recent denials|a link of (Denials by capability|Most denied capabilities)) /.test(from),
+      )
+      expect(asked).toHaveLength(3)
+      for (const { expr } of asked) {
+        const shown = JSON.stringify((await loki.ask(expr)).result)
+        expect(shown).toContain(wanted)
+        expect(shown).not.toContain(unwanted)
+      }
+    },
+  )
+
   test('show the denied call, with its reason and its requester', async () => {
     const shown = await Promise.all(queries.map(async ({ expr }) => JSON.stringify((await loki.ask(expr)).result)))
     expect(shown.filter((text) => text.includes('"code":"capability_not_declared"'))).not.toEqual([])

@@ -13,6 +13,7 @@ import { startControllerProcess, type ControllerProcess } from '../fixtures/cont
 import { freePort } from '../fixtures/free-port.ts'
 import { startMesh, type Mesh } from '../fixtures/mesh.ts'
 import { startOpa, type OpaServer } from '../fixtures/opa-server.ts'
+import { startOtlpReceiver, type OtlpReceiver } from '../fixtures/otlp-receiver.ts'
 import { createParties, postJson, STREAMING, type Parties } from '../fixtures/parties.ts'
 import { startPrometheus, type Alert, type Prometheus } from '../fixtures/stack/prometheus.ts'
 import { filesIn, FOLDER, readAlerts, readRecordings } from '../observability/prometheus-files.ts'
@@ -82,6 +83,7 @@ describe('Prometheus beside controllers at work', () => {
   const DENIED = { verb: 'convert', capability: 'document_to_pdf', payload: {} }
   const UNSERVED = { verb: 'stream', capability: 'text_events', payload: {} }
   let opa: OpaServer
+  let receiver: OtlpReceiver
   let mesh: Mesh
   let worker: FakeWorker
   /** A controller whose disk can be taken away, of a mesh of its own, with the embedded engine. */
@@ -93,7 +95,10 @@ describe('Prometheus beside controllers at work', () => {
   beforeAll(async () => {
     const diagnostic = `127.0.0.1:${await freePort()}`
     opa = await startOpa({ policyDir: join(ROOT, 'policies'), more: [`--diagnostic-addr=http://${diagnostic}`] })
-    mesh = await startMesh({ env: { OPA_URL: opa.url } })
+    // Exemplars are there only where spans are exported.
+    receiver = await startOtlpReceiver()
+    const engine = { OPA_URL: opa.url, OPA_TIMEOUT_MS: '10000' }
+    mesh = await startMesh({ env: { ...engine, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } })
     worker = await startFakeWorker(mesh, greets)
     expect(await worker.register()).toMatchObject({ status: 200 })
     parties = await createParties()
@@ -112,6 +117,7 @@ describe('Prometheus beside controllers at work', () => {
     await parties.close()
     await worker.close()
     await mesh.close()
+    await receiver.close()
     await opa.stop()
   })
 

@@ -49,11 +49,14 @@ beforeAll(async () => {
     const spans = tempo.spans().filter(({ traceId }) => path === `/api/traces/${traceId}`)
     return spans.length > 0 && JSON.stringify(spans.map(({ service, name }) => ({ service, name })))
   })
-  const known = [
-    ...(await readSources()).map(({ uid }) => [`/api/datasources/uid/${uid}/health`, '{"status":"OK"}'] as const),
-    ...(await readDashboards()).map(({ uid }) => [`/api/dashboards/uid/${uid}`, `{"uid":"${uid}"}`] as const),
-  ]
-  const grafanaUrl = await serve((path) => new Map<string, string>(known).get(path) ?? false)
+  const dashboards = (await readDashboards()).map(({ uid }) => `/api/dashboards/uid/${uid}`)
+  const sources = new Set((await readSources()).map(({ uid }) => uid))
+  const behind = { jaeger: jaeger.queryUrl, tempo: tempoUrl, loki: loki.url, prometheus: prometheus.url }
+  const grafanaUrl = await serve(async (path) => {
+    const [, uid = '', rest = ''] = /^\/api\/datasources\/proxy\/uid\/(\w+)(\/.*)$/.exec(path) ?? []
+    if (sources.has(uid)) return (await fetch(behind[uid as keyof typeof behind] + rest)).text()
+    return dashboards.includes(path) && `{"uid":"${path.split('/').at(-1) ?? ''}"}`
+  })
 
   const bin = await mkdtemp(join(tmpdir(), 'crank-smoke-'))
   parts.defer(() => rm(bin, { recursive: true, force: true }))
@@ -89,10 +92,12 @@ async function ship(send: () => Promise<void>, signal: AbortSignal): Promise<voi
   }
 }
 
-async function serve(answer: (path: string) => string | false): Promise<string> {
+type AnswerTo = (path: string) => string | false | Promise<string | false>
+async function serve(answer: AnswerTo): Promise<string> {
   const server = createServer((request, response) => {
-    const body = answer(request.url ?? '')
-    response.writeHead(body === false ? 404 : 200).end(body === false ? '' : body)
+    void Promise.resolve(answer(request.url ?? '')).then((body) => {
+      response.writeHead(body === false ? 404 : 200).end(body === false ? '' : body)
+    })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   parts.defer(() => void server.close())
@@ -105,12 +110,12 @@ const smoke = (more: NodeJS.ProcessEnv = {}, ...args: string[]): Promise<Finishe
 test('finds both calls everywhere', async () => {
   const { code, stdout, stderr } = await smoke()
   expect(stdout.match(/^.*NOT FOUND.*$/gm) ?? [], stderr).toEqual([])
-  expect(stdout.match(/ found /g)).toHaveLength(21)
+  expect(stdout.match(/ found /g)).toHaveLength(25)
   expect(code).toBe(0)
 })
 
 test('says what it does not find, and ends with 1', async () => {
-  const { code, stdout } = await smoke({ TEMPO_URL: 'http://127.0.0.1:9', SMOKE_WAIT: '1' })
+  const { code, stdout } = await smoke({ TEMPO_URL: 'http://127.0.0.1:9', SMOKE_WAIT: '8' })
   expect(stdout).toMatch(/^Tempo: the forwarded copy +NOT FOUND http:\/\/127\.0\.0\.1:9\/api\/traces\/[0-9a-f]{32}$/m)
   expect(code).toBe(1)
 })
