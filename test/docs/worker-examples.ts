@@ -34,7 +34,14 @@ export async function readExamples(): Promise<WorkerExample[]> {
 }
 
 /** What differs with every call: times, ids that are made, counters of the process. */
-const VOLATILE = new Set(['processing_time_ms', 'conversion_time_ms', 'timestamp', 'created_at', 'updated_at', 'zettel_id'])
+const VOLATILE = new Set([
+  'processing_time_ms',
+  'conversion_time_ms',
+  'timestamp',
+  'created_at',
+  'updated_at',
+  'zettel_id',
+])
 
 /** The value with every volatile member replaced by its type. */
 export function withoutVolatile(value: unknown): unknown {
@@ -56,7 +63,8 @@ export function cutAs(answer: unknown, documented: unknown): unknown {
   if (typeof answer === 'string' && typeof documented === 'string' && documented.endsWith(CUT)) {
     return answer.slice(0, documented.length - 1) + CUT
   }
-  if (typeof answer !== 'object' || answer === null || typeof documented !== 'object' || documented === null) return answer
+  if (typeof answer !== 'object' || answer === null || typeof documented !== 'object' || documented === null)
+    return answer
   if (Array.isArray(answer)) return answer.map((item, at) => cutAs(item, (documented as unknown[])[at]))
   const pattern = documented as Readonly<Record<string, unknown>>
   return Object.fromEntries(Object.entries(answer).map(([name, member]) => [name, cutAs(member, pattern[name])]))

@@ -64,7 +64,10 @@ describe.each(examples)('$capability ($title)', ({ capability, input, answer }) 
 test('a stranger gets nothing of any of them', async () => {
   for (const { capability } of examples) {
     const [verb, name] = capability.split(':')
-    const { status, body } = await traced.mesh.request('worker/stranger', postJson('/route', { verb, capability: name }))
+    const { status, body } = await traced.mesh.request(
+      'worker/stranger',
+      postJson('/route', { verb, capability: name }),
+    )
     expect([status, body.error]).toEqual([403, 'capability_access_denied'])
   }
 })
