@@ -5,24 +5,25 @@ import { join } from 'node:path'
 import { ensureDevCa, ensureDevPki, writeDevSvid } from '../platform/dev-pki.ts'
 import type { CredentialFiles } from '../platform/credentials.ts'
 import { parseSvid, type Svid } from '../platform/x509-svid.ts'
+import { workerNames } from '../workers/registry.ts'
 import { formatLeft } from './checks/certificates.ts'
-import { certificateName, PKI_FOLDER, readStateConfig } from './client-config.ts'
+import { certificateName, devFiles, PKI_FOLDER, readStateConfig } from './client-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { formatTable, paint, say, writeJson, writeLine, type Format } from './output.ts'
 
 type MintOptions = { stateDir?: string | undefined; trustDomain?: string | undefined; output: Format }
 
 /** What the controller and the bundled workers are called by. */
-export const BUNDLED_NAMES = ['controller', 'worker-hello-world', 'worker-streaming'] as const
+export const BUNDLED_NAMES = ['controller', ...workerNames.map(certificateName)]
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 
 /** Makes the CA if it is missing, and certificates for the controller and the bundled workers where they are missing or old. */
 export async function makeDevCa(options: MintOptions): Promise<ExitCode> {
   const { stateDir, trustDomain } = readStateConfig(options, process.env)
   const pki = { dir: join(stateDir, PKI_FOLDER), trustDomain, now: Date.now }
-  const files = await ensureDevPki({ ...pki, names: BUNDLED_NAMES })
+  await ensureDevPki({ ...pki, names: BUNDLED_NAMES })
   print(
-    BUNDLED_NAMES.map((name) => ({ name, ...files[name] })),
+    BUNDLED_NAMES.map((name) => ({ name, ...devFiles(stateDir, name, trustDomain) })),
     options,
   )
   return EXIT.ok

@@ -2,6 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { workerNames } from '../../src/workers/registry.ts'
 import { crank } from './crank.ts'
 
 let stateDir = ''
@@ -17,7 +18,10 @@ test('dev-ca makes certificates for controller and workers, keys for nobody else
   expect(code).toBe(0)
   expect(stderr).toBe('')
   const { certificates } = JSON.parse(stdout) as { certificates: { name: string }[] }
-  expect(certificates.map(({ name }) => name)).toEqual(['controller', 'worker-hello-world', 'worker-streaming'])
+  expect(certificates.map(({ name }) => name)).toEqual([
+    'controller',
+    ...workerNames.map((name) => `worker-${name.replaceAll('_', '-')}`),
+  ])
   expect(certificates[0]).toEqual({
     name: 'controller',
     cert: inPki('controller.crt'),
