@@ -1,4 +1,5 @@
 // Spans by OTLP to a collector. Loaded only where an endpoint is set: the SDK costs 300 ms of start time.
+import { hostname } from 'node:os'
 import { FastifyOtelInstrumentation } from '@fastify/otel'
 import { diag, DiagLogLevel, isSpanContextValid, trace } from '@opentelemetry/api'
 import type { DiagLogger, TracerProvider } from '@opentelemetry/api'
@@ -10,9 +11,9 @@ const SHUTDOWN_MS = 3000
 const MAX_BATCH = 512
 // The SDK waits 5 s: a trace could be looked at 5 s after its answer. Price and latency of both: docs/performance.md.
 const SCHEDULE_DELAY_MS = 50
-// 10 MB. The SDK's 2048 are full after half a second of a collector that stands still under load. At shutdown the exporter
-// takes 30 batches at once and refuses more, so 15,360 is the most that is not lost then.
-const MAX_QUEUE = 8192
+// 40 MB at most, while the collector does not keep up: Jaeger on badger falls behind for seconds under load. The SDK's 2048
+// are full after half a second.
+const MAX_QUEUE = 32_768
 const MAX_REASON_CHARS = 200
 const MAX_PATH_CHARS = 128
 
@@ -55,19 +56,21 @@ function startSdk(trouble: TroubleLog): { sdk: Sdk; provider: TracerProvider } {
   return { sdk, provider: trace.getTracerProvider() }
 }
 
-// The name and version go in front of the operator's resource attributes: the last one wins, OTEL_SERVICE_NAME over all.
+// The name, version and host go in front of the operator's resource attributes: the last one wins, OTEL_SERVICE_NAME over all.
 function withDefaults(env: NodeJS.ProcessEnv, service: string, version: string): NodeJS.ProcessEnv {
-  const own = `service.name=${encodeURIComponent(service)},service.version=${encodeURIComponent(version)}`
+  const resource = { 'service.name': service, 'service.version': version, 'host.name': hostname() }
+  const own = Object.entries(resource).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
   const batch = Number(given['OTEL_BSP_MAX_EXPORT_BATCH_SIZE'] ?? MAX_BATCH)
   return {
     OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
-    // Not `process`: it exports the command line, and that of `crank invoke --data …` holds the payload.
-    OTEL_NODE_RESOURCE_DETECTORS: 'host,service',
+    // Not `process`: it exports the command line, and that of `crank invoke --data …` holds the payload. Not `host`: Jaeger
+    // keeps each of its attributes in an index, span for span, which is a fifth of its work.
+    OTEL_NODE_RESOURCE_DETECTORS: 'service',
     OTEL_BSP_SCHEDULE_DELAY: String(SCHEDULE_DELAY_MS),
     OTEL_BSP_MAX_QUEUE_SIZE: String(MAX_QUEUE),
     ...given,
-    OTEL_RESOURCE_ATTRIBUTES: [own, given['OTEL_RESOURCE_ATTRIBUTES'] ?? ''].join(',').replace(/,$/, ''),
+    OTEL_RESOURCE_ATTRIBUTES: [...own, given['OTEL_RESOURCE_ATTRIBUTES'] ?? ''].join(',').replace(/,$/, ''),
     // A larger batch is serialised in one go and triples the slowest answers (facts/performance.md 3.5).
     OTEL_BSP_MAX_EXPORT_BATCH_SIZE: String(Math.min(batch > 0 ? batch : MAX_BATCH, MAX_BATCH)),
   }
