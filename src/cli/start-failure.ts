@@ -11,8 +11,13 @@ const EXPECTED = new Set([
   'AuditFileError',
 ])
 
+// Node's own words, for an import.
+const NO_PACKAGE = 'Cannot find package '
+const NO_PACKAGE_HINT = `its packages are installed by "npm ci" without --workspaces=false, in the image by "docker build --build-arg WORKERS=all"`
+
 /** What to throw instead of `cause`; faults of the program itself are passed through. */
 export function startFailure(who: string, cause: unknown): unknown {
   if (!(cause instanceof Error) || !EXPECTED.has(cause.name)) return cause
-  return new CliError(EXIT.usage, `${who} cannot start: ${cause.message}`, { cause, hint: 'see: crank check' })
+  const hint = cause.message.startsWith(NO_PACKAGE) ? NO_PACKAGE_HINT : 'see: crank check'
+  return new CliError(EXIT.usage, `${who} cannot start: ${cause.message}`, { cause, hint })
 }

@@ -1,43 +1,49 @@
-// The compiled program without its source, laid out as the last stage of the Dockerfile does: what the image runs.
+// The compiled program without its source, laid out as the stages of the Dockerfile do: what the images run.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, type Finished } from '../../scripts/tools/run.ts'
+import { workerNames } from '../../src/workers/registry.ts'
 import { until } from '../fixtures/until.ts'
+import type { Answers } from './call-compiled.ts'
+import { CALLS } from './compiled-calls.ts'
 import { ROOT } from './compose.ts'
-import { argumentsOf, copiesIn, execForm, finalStage } from './dockerfile.ts'
+import { argumentsOf, execForm } from './dockerfile.ts'
+import { createImageMaker } from './image.ts'
+import { workspaces } from './lock-file.ts'
 
 const BUILD_LIMIT_MS = 300_000
-// Types are checked by `npm run types`: here only what comes out counts.
-const EMIT_ONLY = ['--declaration', 'false', '--noCheck']
 const START_LIMIT_MS = 60_000
-const entrypoint = execForm(argumentsOf('ENTRYPOINT').at(-1) ?? '')
+const [, launcher = ''] = execForm(argumentsOf('ENTRYPOINT').at(-1) ?? '')
+const HEAVY = workspaces.map((path) => path.replace('src/workers/', ''))
+const isHeavy = (name: string): boolean => HEAVY.includes(name)
+const isLight = (name: string): boolean => !isHeavy(name)
 
+let root: string
+/** The image as it is by default, and the one with the packages of all workers. */
 let app: string
+let whole: string
 let pki: string
 
 beforeAll(async () => {
-  app = await mkdtemp(join(tmpdir(), 'crank-dist-'))
+  root = await mkdtemp(join(tmpdir(), 'crank-dist-'))
+  const image = createImageMaker(root)
+  app = await image('light')
+  whole = await image('all')
   pki = join(app, 'state/pki')
-  const local = copiesIn(finalStage()).filter(({ from }) => from === undefined)
-  for (const source of local.flatMap(({ sources }) => sources)) {
-    await cp(join(ROOT, source), join(app, source), { recursive: true })
-  }
-  await symlink(join(ROOT, 'node_modules'), join(app, 'node_modules'))
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-  const args = ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(app, 'dist'), ...EMIT_ONLY]
-  const { code, stdout } = await run(process.execPath, [tsc, ...args])
-  expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
 }, BUILD_LIMIT_MS)
-afterAll(() => rm(app, { recursive: true, force: true }))
+afterAll(() => rm(root, { recursive: true, force: true }))
 
 function crank(...args: string[]): Promise<Finished> {
-  const [, launcher = ''] = entrypoint
-  return run(process.execPath, [launcher, ...args], { cwd: app, env: { PATH: process.env['PATH'] } })
+  return run(process.execPath, [launcher, ...args], {
+    cwd: app,
+    env: { PATH: process.env['PATH'] },
+    timeoutMs: START_LIMIT_MS,
+  })
 }
 
 describe('the compiled program', () => {
@@ -51,7 +57,7 @@ describe('the compiled program', () => {
 
   test('mints certificates, runs a controller with them, and ends in order on SIGTERM', async () => {
     expect(await crank('cert', 'dev-ca', '--state-dir', 'state')).toMatchObject({ code: 0 })
-    const child = spawn(process.execPath, [entrypoint[1] ?? '', 'controller'], {
+    const child = spawn(process.execPath, [launcher, 'controller'], {
       cwd: app,
       env: {
         PATH: process.env['PATH'],
@@ -84,4 +90,47 @@ describe('the compiled program', () => {
     const { code, stderr } = await crank('worker', 'streaming')
     expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('CRANK_TLS_CERT is not set') })
   })
+})
+
+describe('what lies beside the code of the workers', () => {
+  test('is there too: data is imported, `with { type: "json" }`, and so compiled along', async () => {
+    const files = await readdir(join(ROOT, 'src/workers'), { recursive: true, withFileTypes: true })
+    const data = files
+      .filter((file) => file.isFile() && !/\.ts$|^package\.json$/.test(file.name))
+      .map(({ parentPath, name }) => join(parentPath, name).replace(join(ROOT, 'src/'), ''))
+    expect(data).toContain('workers/email_classifier/spam-model.json')
+    const compiled = await readdir(join(app, 'dist'), { recursive: true })
+    expect(data.filter((path) => !compiled.includes(path))).toEqual([])
+  })
+})
+
+describe('every worker', () => {
+  const answers: Answers = {}
+  beforeAll(async () => {
+    for (const [folder, isHere] of [[app, isLight] as const, [whole, isHeavy] as const]) {
+      const calls = JSON.stringify(Object.fromEntries(Object.entries(CALLS).filter(([name]) => isHere(name))))
+      const args = [join(import.meta.dirname, 'call-compiled.ts'), folder, join(root, 'kept'), calls]
+      const { code, stdout, stderr } = await run(process.execPath, args, { timeoutMs: START_LIMIT_MS })
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      Object.assign(answers, JSON.parse(stdout))
+    }
+  })
+
+  test('is called', () => {
+    expect(Object.keys(CALLS).sort()).toEqual([...workerNames].sort())
+  })
+
+  for (const [name, { answer }] of Object.entries(CALLS)) {
+    test(`${name} answers, in the ${isHeavy(name) ? 'image with all packages' : 'image as it is by default'}`, () => {
+      expect(answers[name]).toEqual({ status: 200, text: expect.stringContaining(answer) })
+    })
+  }
+
+  for (const name of HEAVY) {
+    test(`${name} does not start without its packages; it is said how to get them`, async () => {
+      const { code, stderr } = await crank('worker', name, '--dev', '--state-dir', 'state')
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('--build-arg WORKERS=all') })
+      expect(stderr).toContain('Cannot find package')
+    })
+  }
 })

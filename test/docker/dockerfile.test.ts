@@ -4,14 +4,18 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ControllerEnv } from '../../src/controller/config.ts'
 import { ROOT } from './compose.ts'
-import { argumentsOf, copiesIn, execForm, finalStage, instructions } from './dockerfile.ts'
+import { argumentsIn, argumentsOf, copiesIn, execForm, finalStage, instructions, stagesFor } from './dockerfile.ts'
+import { packagesFor, workspaces } from './lock-file.ts'
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
 const ignored = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n')
+const allowed = ignored.filter((line) => line.startsWith('!')).map((line) => line.slice(1))
+const npmCommands = argumentsOf('RUN').flatMap((args) => args.split(' && ').filter((one) => one.startsWith('npm ')))
 
 describe('the Dockerfile', () => {
   test('builds on small images of the Node that the project runs on', () => {
-    const images = argumentsOf('FROM').map((args) => args.split(' ')[0])
+    const stages = stagesFor('light')
+    const images = [...stages.values()].map(({ base }) => base).filter((base) => !stages.has(base))
     expect(images.length).toBeGreaterThan(1)
     expect(new Set(images)).toEqual(new Set(['node:24-slim']))
   })
@@ -27,19 +31,18 @@ describe('the Dockerfile', () => {
     for (const source of sources) {
       const path = source.replace(/^\.\//, '')
       expect({ path, there: existsSync(join(ROOT, path)) }).toEqual({ path, there: true })
-      expect(ignored).toContain(`!${path}`)
+      expect(allowed.filter((entry) => path === entry || path.startsWith(`${entry}/`))).not.toEqual([])
     }
   })
 
   test('lets nothing into the build that it does not copy', () => {
     const sources = new Set(copiesIn(instructions).flatMap(({ from, sources }) => (from === undefined ? sources : [])))
     expect(ignored).toContain('*')
-    const allowed = ignored.filter((line) => line.startsWith('!')).map((line) => line.slice(1))
     expect(allowed.filter((path) => !sources.has(path))).toEqual([])
   })
 
   test('copies between stages only what an earlier stage makes', () => {
-    const stages = argumentsOf('FROM').map((args) => / AS (\w+)$/.exec(args)?.[1])
+    const stages = [...stagesFor('light').keys()]
     for (const { from, sources } of copiesIn(finalStage()).filter((copy) => copy.from !== undefined)) {
       expect(stages).toContain(from)
       expect(['/build/node_modules', '/build/dist']).toContain(sources.join())
@@ -48,7 +51,7 @@ describe('the Dockerfile', () => {
 
   test('holds no secret: nothing is added from elsewhere, no variable is one', () => {
     expect(argumentsOf('ADD')).toEqual([])
-    expect(argumentsOf('ARG')).toEqual([])
+    expect(argumentsOf('ARG')).toEqual(['WORKERS=light'])
     const text = instructions.map(({ args }) => args).join('\n')
     expect(text).not.toMatch(/password|secret|token|\.pem|\.key|\.crt|\.crank\b/i)
   })
@@ -60,13 +63,12 @@ describe('the Dockerfile', () => {
   })
 
   test('runs scripts that package.json has, and installs exactly the lock file without running its scripts', () => {
-    const commands = argumentsOf('RUN').filter((args) => args.startsWith('npm '))
-    const scripts = commands.flatMap((args) => /^npm run (\S+)/.exec(args)?.[1] ?? [])
+    const scripts = npmCommands.flatMap((args) => /^npm run (\S+)/.exec(args)?.[1] ?? [])
     expect(scripts).toEqual(['build'])
     expect(Object.keys(manifest.scripts)).toContain('build')
-    const installs = commands.filter((args) => !args.startsWith('npm run '))
-    expect(installs.filter((args) => !/^npm ci .*--omit=optional .*--ignore-scripts/.test(args))).toEqual([])
-    expect(installs.at(-1)).toContain('--omit=dev')
+    const installs = npmCommands.filter((args) => !args.startsWith('npm run '))
+    expect(installs.length).toBeGreaterThan(0)
+    expect(installs.filter((args) => !/^npm ci .*--ignore-scripts/.test(args))).toEqual([])
   })
 
   test('starts the crank launcher, as the controller unless told otherwise', () => {
@@ -77,8 +79,40 @@ describe('the Dockerfile', () => {
     expect(targets.sort()).toEqual(['./', './bin', './dist', './node_modules', './policies'])
   })
 
+  test('knows every folder with packages of its own before it installs any', () => {
+    const sources = copiesIn(stagesFor('light').get('manifests')?.steps ?? []).flatMap((copy) => copy.sources)
+    expect(sources).toEqual(['package.json', 'package-lock.json', ...workspaces.map((path) => `${path}/package.json`)])
+  })
+
+  test('installs what the controller and the light workers need; with WORKERS=all, what the others need too', () => {
+    const flagsOf = (workers: string): string[] => {
+      const [install] = argumentsIn(stagesFor(workers).get(`packages-${workers}`)?.steps ?? [], 'RUN')
+      expect(install).toMatch(/^npm ci --omit=dev /)
+      return install?.split(' ') ?? []
+    }
+    const light = packagesFor(flagsOf('light'))
+    const all = packagesFor(flagsOf('all'))
+    expect(light.isSubsetOf(all)).toBe(true)
+    const binary = 'node_modules/@img/sharp-linux-x64'
+    for (const heavy of [...workspaces.flatMap(ownPackagesOf), binary]) {
+      expect({ heavy, light: light.has(heavy), all: all.has(heavy) }).toEqual({ heavy, light: false, all: true })
+    }
+  })
+
+  test('finds all packages in one folder: beside the workers, where the image has none, npm puts none', () => {
+    expect([...packagesFor([])].filter((path) => !path.startsWith('node_modules/'))).toEqual([])
+  })
+
   test('writes to a volume only', () => {
     expect(argumentsOf('VOLUME')).toEqual(['/var/lib/crank'])
     expect(argumentsOf('ENV').join()).toContain('CRANK_STATE_DIR=/var/lib/crank')
   })
 })
+
+/** Where the lock file has the packages that a worker's own package.json asks for. */
+function ownPackagesOf(workspace: string): string[] {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, workspace, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  return Object.keys(dependencies).map((name) => `node_modules/${name}`)
+}

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { ROOT } from './compose.ts'
 
 export type Instruction = { readonly name: string; readonly args: string }
+/** `base`: an image, or an earlier stage. `name`: of the last one `image`. */
+export type Stage = { readonly name: string; readonly base: string; readonly steps: readonly Instruction[] }
 export type Copy = { readonly from: string | undefined; readonly sources: readonly string[]; readonly target: string }
 
 export const instructions: readonly Instruction[] = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
@@ -16,12 +18,28 @@ export const instructions: readonly Instruction[] = readFileSync(join(ROOT, 'Doc
 
 /** The arguments of every instruction of that name. */
 export function argumentsOf(name: string): string[] {
-  return instructions.filter((instruction) => instruction.name === name).map(({ args }) => args)
+  return argumentsIn(instructions, name)
+}
+
+/** The same, of some instructions. */
+export function argumentsIn(list: readonly Instruction[], name: string): string[] {
+  return list.filter((instruction) => instruction.name === name).map(({ args }) => args)
 }
 
 /** The instructions of the last stage, which is what the image is. */
 export function finalStage(): readonly Instruction[] {
   return instructions.slice(instructions.findLastIndex(({ name }) => name === 'FROM'))
+}
+
+/** The stages by name, for a value of the build argument WORKERS. */
+export function stagesFor(workers: string): Map<string, Stage> {
+  const starts = instructions.flatMap(({ name }, at) => (name === 'FROM' ? [at] : []))
+  const stages = starts.map((start, index): Stage => {
+    const [, base = '', name = 'image'] = /^(\S+)(?: AS (\S+))?$/.exec(instructions[start]?.args ?? '') ?? []
+    const steps = instructions.slice(start + 1, starts[index + 1])
+    return { name, base: base.replace('${WORKERS}', workers), steps }
+  })
+  return new Map(stages.map((stage) => [stage.name, stage]))
 }
 
 /** The COPY instructions of some stages. */

@@ -33,6 +33,9 @@ export function createDocumentConversion({
   pool = createThreadPool({ entry: THREAD, ...LIMITS }),
   monotonic = () => performance.now(),
 }: Parts = {}): WorkerDefinition {
+  // Loaded at the first call: where there is no such package, the worker is not to start either.
+  import.meta.resolve('pdfkit')
+
   const documentToPdf = defineCapability({
     verb: 'convert',
     name: 'document_to_pdf',

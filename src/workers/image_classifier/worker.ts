@@ -22,6 +22,9 @@ export function createImageClassifier({
   monotonic = () => performance.now(),
   models = createModelThread(),
 }: { monotonic?: () => number; models?: ModelThread } = {}): WorkerDefinition {
+  // Loaded at the first call: where there is no such package, the worker is not to start either.
+  import.meta.resolve('sharp')
+
   const classify = createClassify({ decode: createDecode(), models })
   const since = (startedMs: number): number => Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000)
 
