@@ -1,0 +1,19 @@
+// How much of everything there may be. What the schema can say, it says; the rest needs the store to be counted.
+
+/** Of one call. Lengths are in UTF-16 code units. */
+export const MAX_DOCUMENTS_PER_CALL = 100
+export const MAX_TEXT_LENGTH = 100_000
+export const MAX_TEXT_PER_CALL = 2_000_000
+export const MAX_IDS_PER_CALL = 1_000
+export const MAX_ATTRIBUTES = 32
+export const MAX_QUERY_LENGTH = 1_000
+export const MAX_QUERY_WORDS = 64
+export const MAX_K = 50
+
+/** Of what one caller keeps, and of the callers that keep something. */
+export type KeepLimits = {
+  readonly documents: number
+  readonly textLength: number
+  readonly callers: number
+}
+export const KEEP_LIMITS: KeepLimits = { documents: 10_000, textLength: 32_000_000, callers: 256 }

@@ -1,0 +1,30 @@
+// Who may use a store when: any number of readers at a time, or one writer.
+
+export type Turns = {
+  /** Runs when the writers that came before are done. */
+  readonly read: <T>(work: () => Promise<T>) => Promise<T>
+  /** Runs when all that came before are done. */
+  readonly write: <T>(work: () => Promise<T>) => Promise<T>
+}
+
+export function createTurns(): Turns {
+  let lastWriter: Promise<unknown> = Promise.resolve()
+  const readers = new Set<Promise<unknown>>()
+  return {
+    read: (work) => {
+      const result = lastWriter.then(work)
+      const done = settled(result).finally(() => readers.delete(done))
+      readers.add(done)
+      return result
+    },
+    write: (work) => {
+      const result = Promise.all([lastWriter, ...readers]).then(work)
+      lastWriter = settled(result)
+      return result
+    },
+  }
+}
+
+function settled(work: Promise<unknown>): Promise<unknown> {
+  return work.catch(() => undefined)
+}
