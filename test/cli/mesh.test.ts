@@ -11,7 +11,10 @@ const TEXT = { content: 'one two three four', chunk_size: 2 }
 
 let mesh: Mesh
 beforeAll(async () => {
-  mesh = await startMesh({ once: true, json: true, opa: false, trace: false, all: false, port: 0 }, new AbortController().signal)
+  mesh = await startMesh(
+    { once: true, json: true, opa: false, trace: false, all: false, port: 0 },
+    new AbortController().signal,
+  )
 }, 90_000)
 afterAll(() => mesh[Symbol.asyncDispose]())
 

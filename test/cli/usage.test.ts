@@ -79,7 +79,11 @@ test.each([
   { what: 'a bad timeout', args: ['invoke', 'a', 'b', '--timeout-ms', '1s'], allowed: 'from 1 to 300000' },
   { what: 'a bad time', args: ['audit', 'tail', '--since', 'soon'], allowed: '90s, 10m, 2h or 7d' },
   { what: 'a bad number of lines', args: ['audit', 'tail', '-n', 'all'], allowed: 'must be a number' },
-  { what: 'an unknown worker', args: ['worker', 'nobody'], allowed: 'must be one of document_conversion, email_classifier, hello_world' },
+  {
+    what: 'an unknown worker',
+    args: ['worker', 'nobody'],
+    allowed: 'must be one of document_conversion, email_classifier, hello_world',
+  },
 ])('$what exits with 2 and says what is allowed', async ({ args, allowed }) => {
   const { code, stdout, stderr } = await crank(args)
   expect(code).toBe(2)
