@@ -3,7 +3,7 @@ import { STEADY_RATE, type TraceLoad, type TraceMeasurement, type TraceRowResult
 import { median } from './statistics.ts'
 import { fixed, latencyCells, table } from './table.ts'
 
-const PARTS = ['controller', 'worker', 'jaeger'] as const
+const PARTS = ['controller', 'worker', 'jaeger', 'generator'] as const
 const HEAD = [
   'row',
   'req/s',

@@ -7,21 +7,23 @@ import { missingSpans, WHOLE } from './trace-probe.ts'
 export type SpanCount = { readonly expected: number; readonly lost: number }
 
 const AT_ONCE = 8
-/** After the load: longer than any batch waits. What is not there then is lost. */
+/** Longer than any batch waits. What has not come for so long is lost. */
 const LIMIT_MS = 20_000
 const AGAIN_MS = 500
 
 /** Counts the spans of the traces 0 to `calls - 1` of a run. */
 export async function countSpans(jaeger: JaegerQuery, run: string, calls: number): Promise<SpanCount> {
-  const end = performance.now() + LIMIT_MS
   const missing = new Map(Array.from({ length: calls }, (_, n) => [traceIdAt(run, n), WHOLE.length]))
-  for (;;) {
+  const lost = (): number => [...missing.values()].reduce((sum, spans) => sum + spans, 0)
+  let left = Number.POSITIVE_INFINITY
+  let progressMs = performance.now()
+  while (missing.size > 0 && performance.now() - progressMs < LIMIT_MS) {
     await lookFor(jaeger, missing)
-    if (missing.size === 0 || performance.now() > end) break
-    await delay(AGAIN_MS)
+    if (lost() < left) progressMs = performance.now()
+    left = lost()
+    if (left > 0) await delay(AGAIN_MS)
   }
-  const lost = [...missing.values()].reduce((sum, spans) => sum + spans, 0)
-  return { expected: calls * WHOLE.length, lost }
+  return { expected: calls * WHOLE.length, lost: lost() }
 }
 
 /** Takes the traces that are whole out of `missing`, and notes what the others lack. */
