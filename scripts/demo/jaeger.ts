@@ -33,8 +33,9 @@ export async function jaegerCommand(at: { stateDir: string; queryPort: number | 
   const file = await findTool('jaeger').catch((cause: unknown) => {
     throw new DemoError(`--trace: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
   })
-  // Nobody is Tempo here: Jaeger gives the copies for it up, and nothing else changes.
-  const plan = await planJaeger({ dir: join(at.stateDir, 'jaeger'), tempo: '127.0.0.1:1', queryPort: at.queryPort })
+  // Nobody is Tempo here: Jaeger gives the copies for it up, and nothing else changes. Nobody is Grafana either.
+  const places = { dir: join(at.stateDir, 'jaeger'), tempo: '127.0.0.1:1', queryPort: at.queryPort }
+  const plan = await planJaeger({ ...places, links: false })
   return { name: 'jaeger', file, args: plan.args, env: plan.env, plan }
 }
 

@@ -21,31 +21,41 @@ export type JaegerVariable =
   | 'JAEGER_OTLP_HTTP'
   | 'JAEGER_QUERY_HTTP'
   | 'JAEGER_QUERY_GRPC'
+  | 'JAEGER_UI_CONFIG'
   | 'JAEGER_HEALTH'
   | 'JAEGER_METRICS_HOST'
   | 'JAEGER_METRICS_PORT'
   | 'JAEGER_BADGER_DIR'
   | 'TEMPO_OTLP_GRPC'
 
-/** `dir` holds the spans; `tempo` is the `host:port` that gets the copies; `queryPort` is a free one if left out. */
-export type JaegerPlaces = { readonly dir: string; readonly tempo: string; readonly queryPort?: number | undefined }
+export type JaegerPlaces = {
+  /** Holds the spans. */
+  readonly dir: string
+  /** `host:port` that gets the copies. */
+  readonly tempo: string
+  /** A free one if left out. */
+  readonly queryPort?: number | undefined
+  /** Whether its pages link to Grafana, which then has to be there. Left out: as in observability/jaeger.yaml, they do. */
+  readonly links?: boolean
+}
 
-const CONFIG = join(import.meta.dirname, '../../observability/jaeger.yaml')
+const OBSERVABILITY = join(import.meta.dirname, '../../observability')
 const HOST = '127.0.0.1'
 
 /** Chooses the ports; nothing is started. */
-export async function planJaeger({ dir, tempo, queryPort }: JaegerPlaces): Promise<JaegerPlan> {
+export async function planJaeger({ dir, tempo, queryPort, links = true }: JaegerPlaces): Promise<JaegerPlan> {
   const [metricsPort, ...ports] = (await freePorts(6)) as [number, ...number[]]
   const addresses = ports.map((port) => `${HOST}:${port}`) as [string, string, string, string, string]
   const [grpc, http, query, queryGrpc, health] = addresses
   const queryAddress = queryPort === undefined ? query : `${HOST}:${queryPort}`
   return {
-    args: ['--config', CONFIG],
+    args: ['--config', join(OBSERVABILITY, 'jaeger.yaml')],
     env: {
       JAEGER_OTLP_GRPC: grpc,
       JAEGER_OTLP_HTTP: http,
       JAEGER_QUERY_HTTP: queryAddress,
       JAEGER_QUERY_GRPC: queryGrpc,
+      JAEGER_UI_CONFIG: links ? join(OBSERVABILITY, 'jaeger-ui.json') : '',
       JAEGER_HEALTH: health,
       JAEGER_METRICS_HOST: HOST,
       JAEGER_METRICS_PORT: String(metricsPort),

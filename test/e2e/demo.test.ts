@@ -188,6 +188,7 @@ test('Jaeger is started with its file, and with every variable that stands in it
   expect(args).toEqual(['--config', observabilityFile('jaeger.yaml')])
   await expect(variablesOf(observabilityFile('jaeger.yaml'), env)).resolves.toBe(env)
   expect(env.JAEGER_BADGER_DIR).toBe('/d')
+  expect(env.JAEGER_UI_CONFIG).toBe(observabilityFile('jaeger-ui.json'))
   expect(queryUrl).toBe('http://127.0.0.1:16686')
 })
 

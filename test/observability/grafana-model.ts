@@ -74,6 +74,14 @@ export function textsOf(tree: unknown, key = ''): { key: string; text: string }[
   return Object.entries(tree).flatMap(([name, value]) => textsOf(value, Array.isArray(tree) ? key : name))
 }
 
+/** A link of Jaeger's pages into Grafana; `#{traceID}` and `#{<key>}` in `url` are Jaeger's variables. */
+export type JaegerLink = { readonly type: string; readonly key?: string; readonly url: string; readonly text: string }
+
+export async function readJaegerLinks(): Promise<readonly JaegerLink[]> {
+  const file = JSON.parse(await readText('observability/jaeger-ui.json')) as { linkPatterns: readonly JaegerLink[] }
+  return file.linkPatterns
+}
+
 export type ExploreQuery = { readonly datasource: SourceRef; readonly expr?: string; readonly query?: string }
 export type ExploreLink = {
   readonly datasource: string
@@ -81,9 +89,9 @@ export type ExploreLink = {
   readonly range: { from: string; to: string }
 }
 
-/** What a link into Explore opens, with `fill` in the place of every variable. */
+/** What a link into Explore opens, with `fill` in the place of every variable, Grafana's or Jaeger's. */
 export function readExploreLink(url: string, fill: string): ExploreLink {
-  const { pathname, searchParams } = new URL(url.replace(/\$\{.*?\}/g, encodeURIComponent(fill)), 'http://grafana')
+  const { pathname, searchParams } = new URL(url.replace(/[$#]\{.*?\}/g, encodeURIComponent(fill)), 'http://grafana')
   const panes = JSON.parse(searchParams.get('panes') ?? '{}') as Record<
     string,
     { datasource: string; queries: ExploreQuery[]; range: ExploreLink['range'] }

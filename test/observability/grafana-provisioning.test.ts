@@ -36,7 +36,8 @@ type Links = {
 const written = await readSources()
 const sources = JSON.parse(JSON.stringify(written).replaceAll('$$', '$')) as readonly Source[]
 const linksOf = (uid: string): Links => sources.find((source) => source.uid === uid)?.jsonData as unknown as Links
-const day = { from: 'now-24h', to: 'now' }
+/** As long as traces and lines are kept. */
+const kept = { from: 'now-72h', to: 'now' }
 
 describe('the data sources', () => {
   test('have the uids that everything else names', () => {
@@ -78,7 +79,7 @@ describe('an exemplar', () => {
   })
 
   test('leads to its trace in Tempo and in Jaeger', () => {
-    const url = exploreUrl(JAEGER, { query: '${__value.raw}' }, day)
+    const url = exploreUrl(JAEGER, { query: '${__value.raw}' }, kept)
     expect(destinations).toMatchObject([{ datasourceUid: 'tempo' }, { url }])
     // With a queryType, Jaeger's data source would not look the trace up.
     expect(readExploreLink(url, 'abc')).toMatchObject({ datasource: 'jaeger', query: { query: 'abc' } })
@@ -178,7 +179,7 @@ describe('a line', () => {
   test.each(['trace_id', 'decision_id'])('leads to all lines with its %s', (id) => {
     const expr = `{service_name=~".+"} | ${id}=\`\${__value.raw}\``
     const link = derivedFields.find(({ name, datasourceUid }) => name === id && datasourceUid === undefined)
-    expect(link?.url).toBe(exploreUrl(LOKI, { expr, queryType: 'range' }, day))
+    expect(link?.url).toBe(exploreUrl(LOKI, { expr, queryType: 'range' }, kept))
   })
 })
 

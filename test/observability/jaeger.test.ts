@@ -1,7 +1,10 @@
 // observability/jaeger.yaml as the container would read it. A real Jaeger runs with it in test/stack.
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { exploreUrl } from '../../scripts/dashboards/explore.ts'
+import { LOKI, TEMPO } from '../../scripts/dashboards/queries.ts'
 import { commandOf, mountsOf, service, together } from '../docker/compose.ts'
 import { readText, readYamlWithDefaults } from './files.ts'
+import { readJaegerLinks, type JaegerLink } from './grafana-model.ts'
 
 type Component = Readonly<Record<string, unknown>> | null
 type Kinds = 'extensions' | 'receivers' | 'processors' | 'exporters'
@@ -85,6 +88,7 @@ describe('addresses', () => {
       'JAEGER_OTLP_HTTP',
       'JAEGER_QUERY_GRPC',
       'JAEGER_QUERY_HTTP',
+      'JAEGER_UI_CONFIG',
       'TEMPO_OTLP_GRPC',
     ])
   })
@@ -110,5 +114,49 @@ describe('the copy for Tempo', () => {
     }>('tempo.yaml')
     const { endpoint } = distributor.receivers.otlp.protocols.grpc
     expect(tempo.endpoint).toBe(endpoint.replace('0.0.0.0', 'tempo'))
+  })
+})
+
+describe('the links of its pages', () => {
+  let links: readonly JaegerLink[]
+  beforeAll(async () => {
+    links = await readJaegerLinks()
+  })
+
+  const kept = { from: 'now-72h', to: 'now' }
+  /** The address that Jaeger makes of a link when the page shows `value`. */
+  const followed = ({ url }: JaegerLink, value: string): string =>
+    url.replaceAll(/#\{[^}]+\}/g, encodeURIComponent(value))
+  const inGrafana = (path: string): string => `http://127.0.0.1:3000${path}`
+  const lines = (where: string): string =>
+    inGrafana(exploreUrl(LOKI, { expr: `{service_name=~".+"} | ${where}`, queryType: 'range' }, kept))
+
+  test('are read from where the Compose file mounts them', () => {
+    const { ui } = config.extensions['jaeger_query'] as { ui: { config_file: string } }
+    const mount = { type: 'bind', source: './observability/jaeger-ui.json', target: ui.config_file, readOnly: true }
+    expect(mountsOf(jaeger)).toContainEqual(mount)
+  })
+
+  test('lead to the Grafana of the stack', () => {
+    expect(service('grafana', together).ports).toEqual(['127.0.0.1:3000:3000'])
+    expect(links.filter(({ url }) => !url.startsWith(inGrafana('/explore?')))).toEqual([])
+  })
+
+  test('lead from a trace to its lines and to its copy in Tempo', () => {
+    const ofTraces = links.filter(({ type }) => type === 'traces')
+    expect(ofTraces.map(({ url }) => url.match(/#\{.*?\}/g))).toEqual([['#{traceID}'], ['#{traceID}']])
+    expect(ofTraces.map((link) => followed(link, 'abc'))).toEqual([
+      lines('trace_id=`abc`'),
+      inGrafana(exploreUrl(TEMPO, { query: 'abc', queryType: 'traceql' }, kept)),
+    ])
+  })
+
+  // The controller's spans have the controller's id, OPA's span has OPA's own.
+  test('lead from the id of a decision to its lines', async () => {
+    const ofTags = links.filter(({ type }) => type === 'tags')
+    expect(ofTags.map(({ key }) => key)).toEqual(['opa.decision_id'])
+    expect(ofTags.map(({ url }) => new Set(url.match(/#\{.*?\}/g)))).toEqual([new Set(['#{opa.decision_id}'])])
+    expect(ofTags.map((link) => followed(link, 'abc'))).toEqual([lines('decision_id=`abc` or opa_decision_id=`abc`')])
+    expect(await readText('src/controller/steps/judge.ts')).toContain("'opa.decision_id': asked.decisionId")
   })
 })

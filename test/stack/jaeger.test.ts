@@ -5,6 +5,7 @@ import { treesOf, type SpanTree } from '../fixtures/span-tree.ts'
 import { isHealthy } from '../fixtures/stack/native-server.ts'
 import { DECISION, startTracedStack, THROUGH_TWO, type TracedStack } from '../fixtures/stack/traced-stack.ts'
 import type { TracedAnswer } from '../fixtures/traced-mesh.ts'
+import { readJaegerLinks } from '../observability/grafana-model.ts'
 
 const REQUESTER = 'spiffe://crank.local/worker/streaming'
 const DENIED: SpanTree = {
@@ -58,6 +59,13 @@ describe('with everything in place', () => {
     expect(spans.filter(({ parentSpanId }) => parentSpanId === undefined)).toMatchObject([{ spanId: call.spanId }])
     expect(spans.filter(({ parentSpanId }) => parentSpanId !== undefined && !ids.has(parentSpanId))).toEqual([])
     expect(spans.filter(({ traceId, status }) => traceId !== call.traceId || status.code === 'ERROR')).toEqual([])
+  })
+
+  // The page of this build is a placeholder; Jaeger puts the links into it as into its own.
+  test('its pages have the links of observability/jaeger-ui.json', async () => {
+    const page = await (await fetch(stack.jaeger.queryUrl)).text()
+    const [, configuration] = /JAEGER_CONFIG = (\{.*\});$/m.exec(page) ?? expect.fail(page)
+    expect(JSON.parse(configuration ?? '')).toEqual({ linkPatterns: await readJaegerLinks() })
   })
 
   test('API v3 gives the same tree', async () => {

@@ -70,10 +70,12 @@ for (const [name, lines] of Object.entries(LINES)) {
       }
     })
 
-    test('every link in Grafana that leads to logs finds them', async () => {
+    test('every link in Grafana and in Jaeger that leads to logs finds them', async () => {
       const { traceId, decisionId } = called()
       const links = await lokiQueriesOfLinks({ traceId, decisionId, service: 'crank-controller' })
       expect(links.map(({ from }) => from)).toEqual([
+        'a trace in Jaeger',
+        'opa.decision_id in Jaeger',
         'a span in tempo',
         'a trace_id in loki',
         'a decision_id in loki',
