@@ -1,6 +1,6 @@
 // Policy changes on a live controller, embedded and with a real OPA --watch: nothing is restarted, nothing fails, and
 // the audit log tells it.
-import { appendFile, copyFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
@@ -41,9 +41,11 @@ for (const kind of ['embedded', 'sidecar'] as const) {
     let opa: OpaServer | undefined
     let mesh: Mesh
     let worker: FakeWorker
+    let shipped: string
 
     beforeAll(async () => {
       policies = await copyPolicies()
+      shipped = await readFile(join(POLICY_DIR, BLOCKED), 'utf8')
       opa = kind === 'sidecar' ? await startOpa({ policyDir: policies.dir }) : undefined
       const engine = opa === undefined ? {} : { OPA_URL: opa.url, OPA_TIMEOUT_MS: '10000' }
       mesh = await startMesh({ env: { CRANK_POLICY_DIR: policies.dir, ...engine } })
@@ -58,7 +60,7 @@ for (const kind of ['embedded', 'sidecar'] as const) {
     })
 
     const call = (): Promise<Answer> => mesh.route(STREAMING, { verb: 'invoke', capability: 'hello_world' })
-    const restore = (): Promise<void> => copyFile(join(POLICY_DIR, BLOCKED), join(policies.dir, BLOCKED))
+    const restore = (): Promise<void> => replaceFile(policies.dir, BLOCKED, shipped)
     const revision = async (): Promise<unknown> =>
       (JSON.parse((await mesh.admin('/health')).text) as { policy_revision: unknown }).policy_revision
     const changes = async (): Promise<AuditLine[]> =>
@@ -121,6 +123,7 @@ for (const kind of ['embedded', 'sidecar'] as const) {
       pool.on('connect', () => (connections += 1))
       const ask = (path: string, body: object) => mesh.request(HELLO, postJson(path, body))
       const own = { verb: 'invoke', capability: 'hello_world' }
+      const before = await revision()
       const { body: registered } = await worker.register()
       const claim = { worker_id: 'worker-hello-world', lease: registered.lease as string }
       expect([(await ask('/route', own)).status, (await ask('/heartbeat', claim)).status]).toEqual([200, 200])
@@ -140,12 +143,14 @@ for (const kind of ['embedded', 'sidecar'] as const) {
       })
       await restore()
       await until('it may register again', async () => (await worker.register()).status === 200)
+      // A sidecar decides by its new files before the controller has taken note of them.
+      await until('the change back is noted', async () => (await revision()) === before)
       expect((await call()).status).toBe(200)
     })
 
     test('keeps the last good policy on a bad one, stays ready, and counts it', async () => {
       const good = await revision()
-      await writeFile(join(policies.dir, BLOCKED), '{"blocked": {')
+      await replaceFile(policies.dir, BLOCKED, '{"blocked": {')
       const failed = () => metric('controller_policy_reload_total{result="failed"}')
       await until('it is counted', async () => (await failed())?.endsWith(' 1') === true)
       expect([(await call()).status, (await mesh.admin('/readyz')).status, await revision()]).toEqual([200, 200, good])

@@ -1,4 +1,5 @@
-// The strongest directions of a sparse matrix, by randomised subspace iteration (Halko, Martinsson, Tropp 2011).
+// The strongest directions of a sparse matrix: exact for a small one, else by randomised subspace iteration (Halko,
+// Martinsson, Tropp 2011).
 import { eigenOf } from './eigen.ts'
 import type { Pause } from './pause.ts'
 import { addScaled, dot } from './vector.ts'
@@ -9,14 +10,19 @@ export type SparseMatrix = { readonly rows: readonly SparseRow[]; readonly colum
 export type Directions = { readonly basis: readonly Float64Array[]; readonly singular: readonly number[] }
 
 type Basis = readonly Float64Array[]
-type Fit = { readonly matrix: SparseMatrix; readonly width: number; readonly pause: Pause }
+type Fit = {
+  readonly matrix: SparseMatrix
+  readonly width: number
+  readonly pause: Pause
+  readonly random: () => number
+}
 
 const OVERSAMPLING = 8
-/** Below this width all of the space is looked at: small matrices come out exact. */
+/** Up to so many rows or columns all of the space is looked at. */
 const EXACT_WIDTH = 72
 const ITERATIONS = 2
 const STEPS_PER_PAUSE = 64
-/** Below this share of the largest, a direction is rounding error. */
+/** Of a square, so 3e-5 of a length. Below this share, what a row or a column adds to the others is rounding error. */
 const NOISE = 1e-9
 
 /** At most `dims` of them; the matrix may have fewer. `random`: from 0 to 1, with a fixed seed for a model to be repeatable. */
@@ -25,22 +31,33 @@ export async function directionsOf(
   { dims, random, pause }: { dims: number; random: () => number; pause: Pause },
 ): Promise<Directions> {
   const { rows, columnCount } = matrix
-  const fit: Fit = {
-    matrix,
-    width: Math.min(Math.max(dims + OVERSAMPLING, EXACT_WIDTH), columnCount, rows.length),
-    pause,
-  }
-  let basis: Basis = zeros(columnCount, fit.width).map((row) => row.map(() => random() - 0.5))
-  for (let iteration = 0; iteration < ITERATIONS; iteration += 1) {
-    const next = zeros(columnCount, fit.width)
-    await eachImage(fit, basis, (image, row) => addOuter(next, image, row))
-    basis = await orthonormal(fit, next)
-  }
+  const width = Math.min(Math.max(dims + OVERSAMPLING, EXACT_WIDTH), columnCount, rows.length)
+  const fit: Fit = { matrix, width, pause, random }
+  const basis = await spanned(fit)
   const gram = zeros(fit.width, fit.width)
   await eachImage(fit, basis, (image) => addSquare(gram, image))
   const { values, vectors } = eigenOf(gram)
   const kept = values.slice(0, dims).filter((value) => value > NOISE * (values[0] ?? 0))
   return { basis: await turned(fit, basis, vectors.slice(0, kept.length)), singular: kept.map(Math.sqrt) }
+}
+
+/** A basis of all that the rows span where they are few, or short; else of the part in which they are longest. */
+async function spanned(fit: Fit): Promise<Basis> {
+  const { matrix, width, random } = fit
+  const { rows, columnCount } = matrix
+  const basis = zeros(columnCount, width)
+  if (rows.length === width) {
+    for (const [at, row] of rows.entries()) addOuter(basis, new Float64Array(width).with(at, 1), row)
+    return await orthonormal(fit, basis)
+  }
+  if (columnCount === width) return basis.map((row, at) => row.with(at, 1))
+  let found: Basis = basis.map((row) => row.map(() => random() - 0.5))
+  for (let iteration = 0; iteration < ITERATIONS; iteration += 1) {
+    const next = zeros(columnCount, width)
+    await eachImage(fit, found, (image, row) => addOuter(next, image, row))
+    found = await orthonormal(fit, next)
+  }
+  return found
 }
 
 /** Each row times the basis. `image` is the same array every time. */
