@@ -32,29 +32,34 @@ const GLYPHS: Readonly<Record<Status, readonly [string, Colour]>> = {
 
 /** Prints all findings; `negative` if one of them is a failure. */
 export async function check(options: CheckOptions): Promise<ExitCode> {
-  const checks = await gather(options, process.env)
+  const checks = await gatherFindings(options, process.env, Date.now)
   const passed = checks.every(({ status }) => status !== 'fail')
   if (options.output === 'json') writeJson({ ok: passed, checks })
   else for (const finding of checks) print(finding)
   return passed ? EXIT.ok : EXIT.negative
 }
 
-async function gather(options: CheckOptions, env: NodeJS.ProcessEnv): Promise<Finding[]> {
+/** What all checks found, in the order in which it is printed. */
+export async function gatherFindings(
+  options: Omit<CheckOptions, 'output'>,
+  env: NodeJS.ProcessEnv,
+  now: () => number,
+): Promise<Finding[]> {
   const settings = loadConfig(CheckEnv, { env, flags: { CRANK_ADMIN_URL: options.adminUrl } })
   const state = readStateConfig(options, env)
-  const certificates = await checkCertificates(state, env, Date.now)
+  const certificates = await checkCertificates(state, env, now)
   const policy = await checkPolicy(
     { policyDir: settings.CRANK_POLICY_DIR, opaUrl: settings.OPA_URL, timeoutMs: settings.OPA_TIMEOUT_MS },
-    Date.now,
+    now,
   )
   const audit = await checkAudit(auditFileOf(options, env))
-  const controller = await checkController(settings.CRANK_ADMIN_URL, policy.revision)
-  const workers = await checkWorkers(controller.workers, certificates.controller, Date.now)
+  const controller = await checkController(settings.CRANK_ADMIN_URL, policy.revision, now)
+  const workers = await checkWorkers(controller.workers, certificates.controller, now)
   return [
     checkNode(process.versions.node),
     checkSwitches(env, process.execArgv),
     ...certificates.findings,
-    checkClock(Date.now(), controller.date),
+    checkClock(controller.dateAtMs ?? now(), controller.date),
     ...policy.findings,
     ...audit,
     ...controller.findings,

@@ -13,21 +13,32 @@ type Health = {
 
 const TIMEOUT_MS = 2000
 
-/** `workers` are the registered ones, `date` is its clock; both undefined when the controller does not answer. */
+/** Of the controller; all but `findings` are undefined when it does not answer. */
+export type ControllerCheck = {
+  readonly findings: readonly Finding[]
+  /** The registered ones. */
+  readonly workers: readonly WorkerEntry[] | undefined
+  /** Its clock, and what ours said when that came: what follows may take longer than clocks may be apart. */
+  readonly date: string | undefined
+  readonly dateAtMs: number | undefined
+}
+
 export async function checkController(
   adminUrl: string,
   revisionOnDisk: string | undefined,
-): Promise<{ findings: Finding[]; workers: readonly WorkerEntry[] | undefined; date: string | undefined }> {
+  now: () => number,
+): Promise<ControllerCheck> {
   try {
-    const health = await getJson(`${adminUrl}/health`)
-    const { workers } = (await getJson(`${adminUrl}/workers`)).json as WorkersReply
-    return { findings: judge(adminUrl, health.json as Health, revisionOnDisk), workers, date: health.date }
+    const { json, date, dateAtMs } = await getJson(`${adminUrl}/health`, now)
+    const { workers } = (await getJson(`${adminUrl}/workers`, now)).json as WorkersReply
+    return { findings: judge(adminUrl, json as Health, revisionOnDisk), workers, date, dateAtMs }
   } catch (cause: unknown) {
     const hint = 'start it (crank controller, npm run demo), or say where its admin listener is: --admin-url'
     return {
       findings: [fail('controller', `no answer from ${adminUrl}: ${messageOf(cause)}`, hint)],
       workers: undefined,
       date: undefined,
+      dateAtMs: undefined,
     }
   }
 }
@@ -47,11 +58,14 @@ function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefi
   return findings
 }
 
-async function getJson(url: string): Promise<{ json: unknown; date: string | undefined }> {
+type Answer = { readonly json: unknown; readonly date: string | undefined; readonly dateAtMs: number }
+
+async function getJson(url: string, now: () => number): Promise<Answer> {
   const { statusCode, headers, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
+  const dateAtMs = now()
   const content = await body.text()
   if (statusCode !== 200) throw new Error(`status ${statusCode}`)
-  return { json: JSON.parse(content) as unknown, date: firstOf(headers['date']) }
+  return { json: JSON.parse(content) as unknown, date: firstOf(headers['date']), dateAtMs }
 }
 
 function firstOf(header: string | string[] | undefined): string | undefined {

@@ -1,0 +1,29 @@
+// `crank check` as a whole, with a controller that is a list of answers and a clock that is set by hand.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { gatherFindings } from '../../src/cli/check.ts'
+
+const HEALTH = { version: '1', engine: 'opa-wasm', policy_revision: 'x', checks: [] }
+
+test('the clocks are compared as they were when the controller answered, however long the other checks take', async () => {
+  const clock = { ms: Date.UTC(2026, 10, 24, 8) }
+  await using server = createServer(({ url }, response) => {
+    response.setHeader('date', new Date(clock.ms).toUTCString())
+    response.end(JSON.stringify(url === '/health' ? HEALTH : { workers: [] }))
+    // As a handshake with a worker that hangs.
+    if (url === '/workers') clock.ms += 60_000
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const adminUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const stateDir = join(tmpdir(), 'crank-that-is-not-there')
+  const findings = await gatherFindings({ adminUrl, stateDir }, {}, () => clock.ms)
+  expect(clock.ms).toBe(Date.UTC(2026, 10, 24, 8, 1))
+  expect(findings.find(({ name }) => name === 'clock')).toMatchObject({
+    status: 'ok',
+    message: "2026-11-24T08:00:00.000Z, as the controller's",
+  })
+})
