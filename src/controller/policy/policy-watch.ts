@@ -31,7 +31,7 @@ export type WatchLimits = {
 }
 
 export type PolicyWatch = {
-  /** Looks now, and resolves when what was found has been dealt with. */
+  /** Looks now, a set that was refused included, and resolves when what was found has been dealt with. */
   readonly poll: () => Promise<void>
   /** The set on disk could not be used when it was last tried. */
   readonly isFaulty: () => boolean
@@ -50,14 +50,15 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
   let running: Promise<void> | undefined
   let closed = false
 
-  const look = async (): Promise<void> => {
+  // Asked for: there is a reason to think that the same set can be used now.
+  const look = async (isAskedFor: boolean): Promise<void> => {
     try {
       const signature = await signatureOf(dir)
       if (signature === seen && !faults.pending()) {
         onConfirmed()
         return
       }
-      if (signature === tried && !faults.isRetryDue()) return
+      if (signature === tried && !isAskedFor && !faults.isRetryDue()) return
       if (signature !== tried) await settle(signature)
       tried = signature
       const folder = await loadPolicyFolder(dir, now())
@@ -74,8 +75,8 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
     await delay(limits.settleMs)
     if ((await signatureOf(dir)) !== signature) throw new FolderChangedError(`${dir} is being written to`)
   }
-  const poll = (): Promise<void> => {
-    running ??= look().finally(() => {
+  const poll = (isAskedFor: boolean): Promise<void> => {
+    running ??= look(isAskedFor).finally(() => {
       running = undefined
     })
     return running
@@ -83,7 +84,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
 
   let timer = setTimeout(tick, limits.pollMs).unref()
   function tick(): void {
-    void poll().finally(() => {
+    void poll(false).finally(() => {
       if (!closed) timer = setTimeout(tick, limits.pollMs).unref()
     })
   }
@@ -91,7 +92,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
     async poll() {
       // One that is under way may have looked before what the caller knows of.
       await running
-      await poll()
+      await poll(true)
     },
     isFaulty: faults.pending,
     close() {

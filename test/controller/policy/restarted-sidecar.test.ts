@@ -1,0 +1,33 @@
+// A real OPA that does not watch its files comes back with those of the folder, which were refused until then.
+import { afterEach, expect, test } from 'vitest'
+import { blockedJson, observePolicy, replaceFile } from '../../fixtures/live-policy.ts'
+import { startOpa } from '../../fixtures/opa-server.ts'
+import { copyPolicies } from '../../fixtures/policy-dir.ts'
+import { until } from '../../fixtures/until.ts'
+
+const cleanUps: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+test('the self-check brings them into force by their own revision, and finds no fault', async () => {
+  const policies = await copyPolicies()
+  cleanUps.push(() => policies[Symbol.asyncDispose]())
+  const { dir } = policies
+  const opa = await startOpa({ policyDir: dir, watch: false })
+  cleanUps.push(() => opa.kill())
+  // Told soon, and then not tried again by the watch itself.
+  const limits = { faultMs: 200, retryMs: 3_600_000 }
+  const live = await observePolicy({ policyDir: dir, opa: opa.target, limits })
+  cleanUps.push(() => live[Symbol.asyncDispose]())
+  await replaceFile(dir, 'data/blocked.json', blockedJson('spiffe://crank.local/worker/streaming'))
+  await live.untilEvent('policy_change_refused')
+  await opa.kill()
+  const next = await startOpa({ policyDir: dir, watch: false, port: opa.port })
+  cleanUps.push(() => next.kill())
+  await until('a change is in force', () => live.changes.length > 0)
+  expect(live.changes.map((change) => change.next.revision)).toEqual([live.policy.files().revision])
+  expect(live.policy.files().dataText).toContain('blocked by a test')
+  expect(live.faults).toEqual(['OPA has not taken it over: it has other data'])
+  await live.untilEvent('policy_mended')
+})
