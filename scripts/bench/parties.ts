@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { ensureDevPki } from '../../src/platform/dev-pki.ts'
-import { freePort } from '../../test/fixtures/free-port.ts'
+import { freePorts } from '../../test/fixtures/free-port.ts'
 import { isAnswering, until } from './loopback.ts'
 import type { Processes } from './processes.ts'
 import { ROOT } from './stage.ts'
@@ -32,7 +32,7 @@ export async function startController(
   { name, env, nodeArgs = [] }: { name: string; env: NodeJS.ProcessEnv; nodeArgs?: readonly string[] },
 ): Promise<ControllerProcess> {
   // Chosen here and not by the system: a controller that logs nothing cannot say which ports it got.
-  const [port, adminPort] = [await freePort(), await freePort()]
+  const [port, adminPort] = (await freePorts(2)) as [number, number]
   const { pid } = processes.start({
     name: `controller-${name}`,
     file: process.execPath,

@@ -17,7 +17,8 @@ export async function setStage<Parts extends object>(
 ): Promise<Parts & Stage> {
   const crank = join(ROOT, '.crank')
   await mkdir(crank, { recursive: true, mode: 0o700 })
-  const dir = await mkdtemp(join(crank, 'bench-'))
+  // The name says whose it is: two runs may be at work in one checkout.
+  const dir = await mkdtemp(join(crank, `bench-${process.pid}-`))
   const processes = createProcesses(dir)
   const stopped = whenStopped(stop)
   const unlessBroken = <T>(work: Promise<T>): Promise<T> => Promise.race([work, processes.broken, stopped])

@@ -18,8 +18,10 @@ beforeAll(async () => {
   for (const path of [...COPIED, 'test/workers/registry.test.ts']) {
     await cp(join(REPOSITORY, path), join(checkout, path), { recursive: true })
   }
-  // Without the set-up of OPA, which these tests do not need.
-  await writeFile(join(checkout, 'vitest.config.ts'), "export default { test: { include: ['test/**/*.test.ts'] } }\n")
+  // Without the set-up of OPA, which these tests do not need; with the repository's limits, for machines that are busy.
+  const limits = 'testTimeout: 120_000, hookTimeout: 120_000'
+  const config = `export default { test: { include: ['test/**/*.test.ts'], ${limits} } }\n`
+  await writeFile(join(checkout, 'vitest.config.ts'), config)
   await symlink(join(REPOSITORY, 'node_modules'), join(checkout, 'node_modules'))
 })
 afterAll(() => rm(checkout, { recursive: true, force: true }))

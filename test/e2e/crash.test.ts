@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 test(`survives ${KILLS} kills: what was answered or executed is recorded`, async () => {
-  const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir, OPA_TIMEOUT_MS: '10000' }
+  const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir }
   const auditFile = `${parties.dir}/audit.jsonl`
   const answered = new Map<string, number>()
   for (let round = 0; round < KILLS; round++) {

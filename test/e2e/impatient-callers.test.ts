@@ -37,10 +37,12 @@ describe('a caller', () => {
     execute = (_request, response) => response.end('{}')
     const before = worker.seen.length
     let asked = 0
-    pdp.answer((request) => {
+    const decided = Promise.withResolvers<undefined>()
+    pdp.answer(async (request) => {
       if (honestPdp.isProbe(request)) return honestPdp(request)
       asked++
-      return { ...(honestPdp(request) as { body: string }), afterMs: 1000 }
+      await decided.promise
+      return honestPdp(request)
     })
     const leaving = new AbortController()
     const pool = await mesh.client(STREAMING)
@@ -56,6 +58,10 @@ describe('a caller', () => {
     await until('the policy was asked', () => asked === 5)
     leaving.abort()
     await Promise.allSettled(calls)
+    // Only when the controller, too, knows that they left may the policy answer.
+    const unanswered = /^controller_requests_total\{route="\/route",status_class="none"\} 5$/m
+    await until('the controller saw them leave', async () => unanswered.test((await mesh.admin('/metrics')).text))
+    decided.resolve(undefined)
     const left = async () =>
       (await mesh.audit()).filter((line) => line.event === 'route_outcome' && line['outcome'] === 'caller_left')
     await until('each outcome is recorded', async () => (await left()).length === 5)

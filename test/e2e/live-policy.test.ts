@@ -47,7 +47,7 @@ for (const kind of ['embedded', 'sidecar'] as const) {
       policies = await copyPolicies()
       shipped = await readFile(join(POLICY_DIR, BLOCKED), 'utf8')
       opa = kind === 'sidecar' ? await startOpa({ policyDir: policies.dir }) : undefined
-      const engine = opa === undefined ? {} : { OPA_URL: opa.url, OPA_TIMEOUT_MS: '10000' }
+      const engine = opa === undefined ? {} : { OPA_URL: opa.url }
       mesh = await startMesh({ env: { CRANK_POLICY_DIR: policies.dir, ...engine } })
       worker = await startFakeWorker(mesh, greets)
       expect((await worker.register()).status).toBe(200)

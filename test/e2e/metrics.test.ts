@@ -12,8 +12,7 @@ const AT_ONCE = 32
 let mesh: Mesh
 let worker: FakeWorker
 beforeAll(async () => {
-  // Ten thousand decisions are not each to wait for a disk.
-  mesh = await startMesh({ env: { CRANK_AUDIT_SYNC: 'write', OPA_TIMEOUT_MS: '10000' } })
+  mesh = await startMesh()
   worker = await startFakeWorker(mesh, greets)
   await worker.register()
 })

@@ -25,7 +25,7 @@ beforeAll(async () => {
       '{ "enforcement": { "default": "enforce", "capabilities": { "store:zettel": "shadow" } } }',
     'data/blocked.json': `{ "blocked": { "identities": { "${ID}/zettel-manager": "lost" }, "capabilities": {} } }`,
   })
-  mesh = await startMesh({ env: { CRANK_POLICY_DIR: policies.dir, OPA_TIMEOUT_MS: '5000' } })
+  mesh = await startMesh({ env: { CRANK_POLICY_DIR: policies.dir } })
   live = await openSource({ adminUrl: mesh.adminOrigin }, {})
   files = await openSource({ policy: policies.dir }, {})
 }, 60_000)

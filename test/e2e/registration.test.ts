@@ -1,14 +1,14 @@
 // How workers become routable, and what keeps strangers from becoming somebody else's worker.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { CapabilitySchema } from '../../src/core/wire.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
-import { HELLO, postJson, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, postJson, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { until } from '../fixtures/until.ts'
 
 let mesh: Mesh
 let worker: FakeWorker
 beforeAll(async () => {
-  mesh = await startMesh({ env: { CRANK_HEARTBEAT_INTERVAL_MS: '100' } })
+  mesh = await startMesh()
   worker = await startFakeWorker(mesh, greets)
 })
 afterAll(async () => {
@@ -17,10 +17,12 @@ afterAll(async () => {
 })
 
 const post = (identity: string, path: string, body: object) => mesh.request(identity, postJson(path, body))
-const liveWorkers = async (): Promise<string[]> =>
-  ((await mesh.request(HELLO, { path: '/workers' })).body.workers as { worker_id: string; state: string }[])
-    .filter(({ state }) => state === 'live')
-    .map(({ worker_id }) => worker_id)
+type Listed = { worker_id: string; state: string }
+const listed = async ({ request }: Mesh): Promise<Listed[]> =>
+  (await request(HELLO, { path: '/workers' })).body.workers as Listed[]
+const workerIds = async (of: Mesh): Promise<string[]> => (await listed(of)).map(({ worker_id }) => worker_id)
+const liveWorkers = async (of: Mesh): Promise<string[]> =>
+  (await listed(of)).filter(({ state }) => state === 'live').map(({ worker_id }) => worker_id)
 
 describe('registering', () => {
   test('is answered with a lease and recorded', async () => {
@@ -31,7 +33,7 @@ describe('registering', () => {
         status: 'registered',
         worker_id: 'worker-hello-world',
         capabilities_registered: 1,
-        heartbeat_interval_ms: 100,
+        heartbeat_interval_ms: 60_000,
       },
     })
     expect(answer.body.lease).toMatch(/^[0-9a-f-]{36}$/)
@@ -71,12 +73,11 @@ describe('registering', () => {
 
   test('with a worker_url where somebody else lives fails the probe, and nothing becomes routable', async () => {
     const foreign = await startFakeWorker(mesh, greets, { identity: HELLO, shows: STREAMING })
-    const before = await mesh.request(HELLO, { path: '/workers' })
+    const before = await workerIds(mesh)
     const answer = await worker.register({ workerId: 'worker-hello-world.b', url: foreign.url })
     expect(answer).toMatchObject({ status: 502, body: { error: 'worker_failed' } })
     expect(answer.body.reason).toContain('the probe of worker_url failed')
-    const after = await mesh.request(HELLO, { path: '/workers' })
-    expect(after.body.workers).toHaveLength(before.body.workers.length as number)
+    expect(await workerIds(mesh)).toEqual(before)
     await foreign.close()
   })
 
@@ -108,23 +109,34 @@ describe('registering', () => {
   })
 })
 
+/** A worker on a mesh of its own, registered, that is only heard of when the test sends a heartbeat for it. */
+async function startSilentWorker(heartbeatIntervalMs: number): Promise<{ own: Mesh; beat: () => Promise<Answer> }> {
+  const own = await startMesh({ env: { CRANK_HEARTBEAT_INTERVAL_MS: String(heartbeatIntervalMs) } })
+  onTestFinished(own.close)
+  const silent = await startFakeWorker(own, greets)
+  onTestFinished(silent.close)
+  const { lease } = (await silent.register()).body as { lease: string }
+  const beat = postJson('/heartbeat', { worker_id: 'worker-hello-world', lease, load: 2 })
+  return { own, beat: () => own.request(HELLO, beat) }
+}
+
 describe('a lease', () => {
   test('is kept alive by heartbeats, goes stale without them, and comes back', async () => {
-    const { lease } = (await worker.register()).body as { lease: string }
-    const beat = () => post(HELLO, '/heartbeat', { worker_id: 'worker-hello-world', lease, load: 2 })
+    // Stale after 3 s, removed after 12 s: what is done in between has nine seconds.
+    const { own, beat } = await startSilentWorker(1000)
     expect(await beat()).toMatchObject({ status: 200, body: { status: 'acknowledged' } })
-    await until('the silent worker is stale', async () => (await liveWorkers()).length === 0)
-    expect(await mesh.route(STREAMING, { verb: 'invoke', capability: 'hello_world' })).toMatchObject({ status: 503 })
-    expect((await beat()).status).toBe(200)
-    expect(await liveWorkers()).toEqual(['worker-hello-world'])
+    await until('the silent worker is stale', async () => (await liveWorkers(own)).length === 0)
+    expect(await own.route(STREAMING, { verb: 'invoke', capability: 'hello_world' })).toMatchObject({ status: 503 })
+    await until('a heartbeat brings it back', async () => {
+      expect((await beat()).status).toBe(200)
+      return (await liveWorkers(own)).includes('worker-hello-world')
+    })
   })
 
   test('is gone after twelve missed heartbeats: the worker is told to register again', async () => {
-    const { lease } = (await worker.register()).body as { lease: string }
-    const workers = async () => (await mesh.request(HELLO, { path: '/workers' })).body.workers as unknown[]
-    await until('the silent worker is removed', async () => (await workers()).length === 0)
-    const answer = await post(HELLO, '/heartbeat', { worker_id: 'worker-hello-world', lease })
-    expect(answer).toMatchObject({ status: 404, body: { error: 'worker_not_registered' } })
+    const { own, beat } = await startSilentWorker(100)
+    await until('the silent worker is removed', async () => (await workerIds(own)).length === 0)
+    expect(await beat()).toMatchObject({ status: 404, body: { error: 'worker_not_registered' } })
   })
 
   test('does not serve another identity, nor an older instance', async () => {
@@ -142,6 +154,6 @@ describe('a lease', () => {
     }
     const done = await post(HELLO, '/deregister', { worker_id: 'worker-hello-world', lease: second.lease })
     expect(done).toMatchObject({ status: 200, body: { status: 'deregistered' } })
-    expect(await liveWorkers()).toEqual([])
+    expect(await workerIds(mesh)).toEqual([])
   })
 })

@@ -27,11 +27,14 @@ export type PdpAnswer =
   | 'hang'
   | 'reset'
 
+/** A promise holds the answer back until it is resolved. */
+export type PdpRespond = (request: PdpRequest) => PdpAnswer | Promise<PdpAnswer>
+
 export type FakePdp = {
   readonly origin: string
   readonly requests: readonly PdpRequest[]
   /** Replaces how it answers from now on. */
-  answer(next: (request: PdpRequest) => PdpAnswer): void
+  answer(next: PdpRespond): void
   close(): Promise<void>
 }
 
@@ -60,7 +63,7 @@ export function pdpAnswer(result: unknown): PdpAnswer {
 }
 
 /** Starts a fake on a free loopback port. */
-export async function startFakePdp(answer: (request: PdpRequest) => PdpAnswer): Promise<FakePdp> {
+export async function startFakePdp(answer: PdpRespond): Promise<FakePdp> {
   let current = answer
   const requests: PdpRequest[] = []
   const connections = new Map<Socket, number>()
@@ -70,7 +73,7 @@ export async function startFakePdp(answer: (request: PdpRequest) => PdpAnswer): 
       const text = Buffer.concat(await request.toArray()).toString('utf8')
       const seen: PdpRequest = { path: request.url ?? '', headers: request.headers, body: JSON.parse(text), connection }
       requests.push(seen)
-      await give(response, current(seen))
+      await give(response, await current(seen))
     })().catch(() => request.socket.destroy())
   })
   server.on('connection', (socket) => connections.set(socket, connections.size + 1))

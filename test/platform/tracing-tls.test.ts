@@ -39,14 +39,15 @@ const mutual = (files: CredentialFiles, own = files, infix = ''): NodeJS.Process
 })
 
 /** Exports one span to `receiver`. @returns the names that arrived, and the events of the log. */
-async function exportTo(receiver: OtlpReceiver, tls: NodeJS.ProcessEnv) {
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_EXPORTER_OTLP_TIMEOUT: '1000', ...tls }
+async function exportTo(receiver: OtlpReceiver, settings: NodeJS.ProcessEnv) {
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, ...settings }
   // The exporter reads these files at its first export, and only from the variables of the process.
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
   const events: unknown[] = []
   const write = (line: string): void => void events.push((JSON.parse(line) as { event: unknown }).event)
   const log = createLogger({ level: 'warn', service: 'x', destination: { write } })
-  const tracing = await createTracing({ service: 'x', version: '1', env, log })
+  // The first TLS and gRPC of a process take their time on a loaded machine: only the export's own timeout ends the wait.
+  const tracing = await createTracing({ service: 'x', version: '1', env, log, shutdownMs: 20_000 })
   startSpan(tracing.tracer, 'a', SpanKind.SERVER, undefined).end()
   await tracing.shutdown()
   await receiver.close()
@@ -68,7 +69,8 @@ test.each([
 ] as const)(
   'a collector that %s gets nothing; that is one warning and holds nothing up',
   async (_what, clientsToo, tls) => {
-    expect(await exportTo(await listen({ clientsToo }), tls())).toEqual({
+    const settings = { ...tls(), OTEL_EXPORTER_OTLP_TIMEOUT: '1000' }
+    expect(await exportTo(await listen({ clientsToo }), settings)).toEqual({
       arrived: [],
       events: ['span_export_incomplete'],
     })

@@ -12,15 +12,16 @@ import { areDependenciesCurrent, planFor, stampDependencies } from '../../script
 import { until } from '../fixtures/until.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
-/** Notes how it was called; makes node_modules, or fails where the lock file says so. */
+/** Notes how it was called; makes node_modules, or fails where the lock file says so, or waits until it may go on. */
 const FAKE_NPM = `
-  const { appendFileSync, mkdirSync, readFileSync } = require('node:fs')
+  const { appendFileSync, existsSync, mkdirSync, readFileSync } = require('node:fs')
+  const sleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
   appendFileSync('npm-calls', process.argv.slice(2).join(' ') + '\\n')
   console.log('npm talks on stdout')
   const lock = readFileSync('package-lock.json', 'utf8')
   if (lock === 'broken') process.exit(1)
-  if (lock === 'slow') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
-  if (lock === 'hangs') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000)
+  if (lock === 'waits') while (!existsSync('go-on') && existsSync('npm-calls')) sleep(20)
+  if (lock === 'hangs') sleep(10_000)
   mkdirSync('node_modules', { recursive: true })`
 const FAKE_DEMO = `
   process.on('SIGTERM', () => { console.log('drained'); process.exit(7) })
@@ -92,11 +93,15 @@ describe('dependencies', () => {
   })
 
   test('are installed once when two start at the same time; the second one waits and says so', async () => {
-    await writeFile(join(root, 'package-lock.json'), 'slow')
-    const both = await Promise.all([run('demo'), run('demo')])
+    await writeFile(join(root, 'package-lock.json'), 'waits')
+    const both = [start('demo'), start('demo')]
+    let said = ''
+    for (const { stderr } of both) stderr!.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
+    await until('one says that it waits', () => said.includes('Waiting for another set-up in this folder'))
+    await writeFile(join(root, 'go-on'), '')
+    await Promise.all(both.map((child) => once(child, 'close')))
     expect(await npmCalls()).toHaveLength(1)
-    expect(both.map(({ code }) => code)).toEqual([5, 5])
-    expect(both.map(({ stderr }) => stderr).join()).toContain('Waiting for another set-up in this folder')
+    expect(both.map(({ exitCode }) => exitCode)).toEqual([5, 5])
   })
 
   test('are installed by the next one when a set-up was killed', async () => {

@@ -97,8 +97,7 @@ describe('Prometheus beside controllers at work', () => {
     opa = await startOpa({ policyDir: join(ROOT, 'policies'), more: [`--diagnostic-addr=http://${diagnostic}`] })
     // Exemplars are there only where spans are exported.
     receiver = await startOtlpReceiver()
-    const engine = { OPA_URL: opa.url, OPA_TIMEOUT_MS: '10000' }
-    mesh = await startMesh({ env: { ...engine, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } })
+    mesh = await startMesh({ env: { OPA_URL: opa.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } })
     worker = await startFakeWorker(mesh, greets)
     expect(await worker.register()).toMatchObject({ status: 200 })
     parties = await createParties()

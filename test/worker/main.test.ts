@@ -51,14 +51,14 @@ test('says that it is ready, and on SIGTERM deregisters and exits with 0', async
   expect(events.map(({ event }) => event)).toStrictEqual(['worker_listening', 'worker_registered', 'worker_ready'])
   expect(events[2]).toMatchObject({ service: 'crank-worker-hello-world', port: expect.any(Number) })
   child.kill('SIGTERM')
-  expect(await once(child, 'exit')).toStrictEqual([0, null])
+  expect(await once(child, 'close')).toStrictEqual([0, null])
   expect(site.controller.received.at(-1)?.path).toBe('/deregister')
 })
 
 test('a taken port is one clear fault', async () => {
   const port = new URL(site.controller.url).port
   const { child, output } = await startProcess({ CRANK_WORKER_PORT: port })
-  expect(await once(child, 'exit')).toStrictEqual([2, null])
+  expect(await once(child, 'close')).toStrictEqual([2, null])
   expect(output.err).toContain(`CRANK_WORKER_PORT="${port}": is taken`)
   expect(JSON.parse(output.out)).toMatchObject({
     level: 'fatal',
@@ -69,6 +69,6 @@ test('a taken port is one clear fault', async () => {
 
 test('refuses to start where TLS is weakened', async () => {
   const { child, output } = await startProcess({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })
-  expect(await once(child, 'exit')).toStrictEqual([2, null])
+  expect(await once(child, 'close')).toStrictEqual([2, null])
   expect(output.err).toContain('NODE_TLS_REJECT_UNAUTHORIZED')
 })

@@ -19,6 +19,8 @@ const audit = await openAuditLog({
   sync: sync === 'fsync' ? 'fsync' : 'write',
   now: Date.now,
   log: pino({ level: 'silent' }),
+  // A record that the timer refuses may yet be written: here a refused one is one that the file system would not take.
+  maxWaitMs: 60_000,
 })
 audit.onHealthChange(({ ok }) => say(`health ${ok}`))
 say('open')

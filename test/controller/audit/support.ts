@@ -20,9 +20,9 @@ export function temporaryFile(): string {
   return join(folder, 'state', 'audit.jsonl')
 }
 
-/** An audit log that is closed when the test ends. */
+/** An audit log that is closed when the test ends. However slow the disk, it gives up no record. */
 export async function openLog(file: string, opts: Partial<AuditLogOptions> = {}): Promise<AuditLog> {
-  const audit = await openAuditLog({ file, sync: 'write', now: Date.now, log: SILENT, ...opts })
+  const audit = await openAuditLog({ file, sync: 'write', now: Date.now, log: SILENT, maxWaitMs: 60_000, ...opts })
   onTestFinished(() => audit.close())
   return audit
 }

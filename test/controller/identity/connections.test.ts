@@ -28,7 +28,7 @@ async function open(port: number, issued: Issued | undefined): Promise<TLSSocket
   return socket
 }
 
-test('open connections of a removed CA end within a second, in the middle of a request too; others stay', async () => {
+test('open connections of a removed CA end at once, in the middle of a request too; others stay', async () => {
   await using app = await startGatedApp(await credentialsFor(pki.td1, CONTROLLER, pki.td2))
   const removed = await pki.td2.issue({ uri: 'spiffe://td2.test/worker/b' })
   const below = await (await pki.td2.intermediate()).issue({ uri: 'spiffe://td2.test/worker/c' })
@@ -40,7 +40,7 @@ test('open connections of a removed CA end within a second, in the middle of a r
   ]
   await expect.poll(app.keeper.count).toBe(5)
   app.source.set(await credentialsFor(pki.td1, CONTROLLER))
-  await expect.poll(() => leaving.map(({ closed }) => closed), { timeout: 1000 }).toEqual([true, true, true])
+  await expect.poll(() => leaving.map(({ closed }) => closed)).toEqual([true, true, true])
   expect(staying.map(({ closed }) => closed)).toEqual([false, false])
   expect(app.keeper.count()).toBe(2)
   for (const socket of staying) socket.destroy()

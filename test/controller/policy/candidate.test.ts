@@ -11,6 +11,7 @@ import {
 import { createOpaWasm } from '../../../src/controller/policy/opa-wasm.ts'
 import { loadPolicyFiles } from '../../../src/controller/policy/policy-files.ts'
 import type { PolicyEngine } from '../../../src/core/decision.ts'
+import { replaceFile } from '../../fixtures/live-policy.ts'
 import { compilePolicies, copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
 import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
 import { until } from '../../fixtures/until.ts'
@@ -112,14 +113,15 @@ describe('a candidate policy', () => {
     const { candidate, events, isReady } = start(other.dir)
     await isReady()
     const first = candidate.status().revision
-    await writeFile(join(other.dir, 'data/worker_manifests.json'), '{')
+    // In one step: an empty file in between would be another fault.
+    await replaceFile(other.dir, 'data/worker_manifests.json', '{')
     await until('the fault is seen', () => candidate.status().reason !== null)
     expect(candidate.status()).toMatchObject({
       state: 'ready',
       revision: first,
       reason: expect.stringContaining('worker_manifests.json'),
     })
-    await writeFile(join(other.dir, 'data/worker_manifests.json'), WORKERS([]))
+    await replaceFile(other.dir, 'data/worker_manifests.json', WORKERS([]))
     await until('the change is in use', () => candidate.status().revision !== first)
     expect(candidate.status().reason).toBeNull()
     expect(events.map(({ event }) => event)).toEqual(['candidate_ready', 'candidate_failed', 'candidate_ready'])

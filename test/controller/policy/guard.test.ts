@@ -91,13 +91,13 @@ describe('at start', () => {
     ['throws a string', () => rejectWith('boom'), 'the policy engine gives no valid decision'],
   ])('an engine that %s is not asked, and readiness says why', async (_what, decide, reason) => {
     const { policy } = setUp(decide)
-    await vi.waitFor(() => expect(policy.ready()).toEqual({ ok: false, reason }))
+    await vi.waitFor(() => expect(policy.ready()).toEqual({ ok: false, reason }), { timeout: 10_000 })
     await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_not_ready' })
   })
 
   test('it is asked again until it is ready', async () => {
     const { policy, become, events, changes } = setUp(silent)
-    await vi.waitFor(() => expect(events).toHaveLength(1))
+    await vi.waitFor(() => expect(events).toHaveLength(1), { timeout: 10_000 })
     become(sane)
     await untilReady(policy)
     expect(events.map(({ event }) => event)).toEqual(['opa_unreachable', 'policy_ready'])

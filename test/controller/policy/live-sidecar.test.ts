@@ -2,6 +2,7 @@
 import { appendFile, copyFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { WatchLimits } from '../../../src/controller/policy/policy-watch.ts'
 import { blockedJson, observePolicy, replaceFile, type Observed } from '../../fixtures/live-policy.ts'
 import { startOpa, type OpaOptions, type OpaServer } from '../../fixtures/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
@@ -9,6 +10,8 @@ import { until } from '../../fixtures/until.ts'
 
 const STREAMING = 'spiffe://crank.local/worker/streaming'
 const NS = 1795514400000000000n
+/** Where no fault may be told: on a loaded machine OPA needs more than a second to take over what is on disk. */
+const PATIENT = { faultMs: 60_000 }
 
 const cleanUps: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -22,11 +25,14 @@ async function start(options: OpaOptions): Promise<OpaServer> {
 }
 
 /** A folder of its own, OPA on it, and the live policy beside it. */
-async function setUp(options: OpaOptions = {}): Promise<{ dir: string; live: Observed; opa: OpaServer }> {
+async function setUp(
+  options: OpaOptions = {},
+  limits: Partial<WatchLimits> = {},
+): Promise<{ dir: string; live: Observed; opa: OpaServer }> {
   const policies = await copyPolicies()
   cleanUps.push(() => policies[Symbol.asyncDispose]())
   const opa = await start({ policyDir: policies.dir, ...options })
-  const live = await observePolicy({ policyDir: policies.dir, opa: opa.target })
+  const live = await observePolicy({ policyDir: policies.dir, opa: opa.target, limits })
   cleanUps.push(() => live[Symbol.asyncDispose]())
   return { dir: policies.dir, live, opa }
 }
@@ -40,7 +46,7 @@ const untilChanges = (live: Observed, count: number): Promise<void> =>
 
 describe('files with --watch', () => {
   test('a change of data is in force, told and back again; the revision is that of the files', async () => {
-    const { dir, live } = await setUp()
+    const { dir, live } = await setUp({}, PATIENT)
     const first = live.policy.revision()
     await replaceFile(dir, 'data/blocked.json', blockedJson(STREAMING))
     await untilDecides(live, 'deny')
@@ -57,7 +63,7 @@ describe('files with --watch', () => {
   })
 
   test('19 digits are compared to the last one', async () => {
-    const { dir, live } = await setUp()
+    const { dir, live } = await setUp({}, PATIENT)
     const exceptions = (ns: bigint): string => `{
       "${STREAMING}": {"capabilities": ["a:b"], "expires_after": ${ns}, "created_at": "2026-11-01T00:00:00Z",
       "reason": "a test", "owner": "crank"}}`

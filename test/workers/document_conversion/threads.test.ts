@@ -150,7 +150,7 @@ describe('the worker', () => {
     const left = new AbortController()
     const document = { document_data: base64('never ends'), source_format: 'text' }
     const answer = call(worker, 'convert:document_to_pdf', document, { callerLeft: left.signal })
-    await vi.waitFor(() => expect(worker.slots.inFlight()).toBe(1))
+    await vi.waitFor(() => expect(worker.slots.inFlight()).toBe(1), { timeout: 20_000 })
     left.abort()
     expect((await answer).json()).toMatchObject({ error: 'CALLER_LEFT' })
     await worker.slots.idle()

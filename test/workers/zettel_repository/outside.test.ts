@@ -50,8 +50,9 @@ const hostile = fc.oneof(
   }),
   fc.string({ unit: 'binary', maxLength: 300 }),
 )
-const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 1 })
-const input = fc.record({
+// One time in two. With a `freq` of 1 it would never be there.
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
+const members = {
   content: fc.oneof(hostile, fc.lorem()),
   zettel_id: optional(fc.oneof(hostile, fc.constantFrom('a', 'A', 'b-c', 'b'))),
   title: optional(hostile),
@@ -59,10 +60,12 @@ const input = fc.record({
   tags: optional(fc.array(hostile, { maxLength: 3 })),
   source_agent: optional(hostile),
   metadata: optional(fc.oneof(fc.dictionary(hostile, hostile), hostile)),
-})
+}
+const input = fc.record(members)
+type Some = ReturnType<typeof input.generate>['value']
 
 test('no file is made outside, for any input', async () => {
-  const stored = new Map<string, { content: string }>()
+  const stored = new Map<string, Some>()
   await fc.assert(
     fc.asyncProperty(input, async (some) => {
       const { status, body } = await bench.ask(some)
@@ -71,11 +74,16 @@ test('no file is made outside, for any input', async () => {
       if (path !== undefined) stored.set(path, some)
       else expect(body).toMatchObject({ error: 'INVALID_ZETTEL', retryable: false })
     }),
-    { numRuns: 400 },
+    { numRuns: 1000 },
   )
   const files = await bench.tree()
   expect(files.filter((path) => !PATH.test(path) && !INDEX.test(path))).toStrictEqual([])
   expect(files.filter((path) => PATH.test(path))).toStrictEqual([...stored.keys()].sort())
   expect(stored.size).toBeGreaterThan(50)
+  const given = new Set([...stored.values()].flatMap((some) => namesOf(some)))
+  expect([...given].sort()).toStrictEqual(Object.keys(members).sort())
   for (const [path, { content }] of stored) expect(parseZettel(await bench.read(path)).content).toBe(content)
 })
+
+const namesOf = (some: Some): string[] =>
+  Object.entries(some).flatMap(([name, value]) => (value === undefined ? [] : name))
