@@ -1,6 +1,6 @@
 // The trace rows as tables: what a call costs, how soon its trace is found, what is lost.
 import { STEADY_RATE, type TraceLoad, type TraceMeasurement, type TraceRowResult } from './measure-traces.ts'
-import { median } from './statistics.ts'
+import { median, sum } from './statistics.ts'
 import { fixed, latencyCells, table } from './table.ts'
 
 const PARTS = ['controller', 'worker', 'jaeger', 'generator'] as const
@@ -72,8 +72,4 @@ function traceCells(loads: readonly TraceLoad[]): string[] {
       .map(({ latencyMs, missing }) => `${fixed(latencyMs.p95, 0)}${missing > 0 ? ` (${missing} never)` : ''}`)
       .join(' '),
   ]
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((all, value) => all + value, 0)
 }

@@ -10,6 +10,12 @@ export function latencyOf(values: Float64Array): Latency {
   return { p50: rank(0.5), p95: rank(0.95), p99: rank(0.99) }
 }
 
+export function sum(values: Iterable<number>): number {
+  let all = 0
+  for (const value of values) all += value
+  return all
+}
+
 /** The middle one, or the mean of the middle two. NaN when there is none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JaegerQuery } from '../../test/fixtures/stack/jaeger-query.ts'
 import { traceIdAt } from './request-bytes.ts'
+import { sum } from './statistics.ts'
 import { missingSpans, WHOLE } from './trace-probe.ts'
 
 export type SpanCount = { readonly expected: number; readonly lost: number }
@@ -14,16 +15,17 @@ const AGAIN_MS = 500
 /** Counts the spans of the traces 0 to `calls - 1` of a run. */
 export async function countSpans(jaeger: JaegerQuery, run: string, calls: number): Promise<SpanCount> {
   const missing = new Map(Array.from({ length: calls }, (_, n) => [traceIdAt(run, n), WHOLE.length]))
-  const lost = (): number => [...missing.values()].reduce((sum, spans) => sum + spans, 0)
-  let left = Number.POSITIVE_INFINITY
+  const expected = calls * WHOLE.length
+  let lost = expected
   let progressMs = performance.now()
-  while (missing.size > 0 && performance.now() - progressMs < LIMIT_MS) {
+  while (lost > 0 && performance.now() - progressMs < LIMIT_MS) {
     await lookFor(jaeger, missing)
-    if (lost() < left) progressMs = performance.now()
-    left = lost()
-    if (left > 0) await delay(AGAIN_MS)
+    const left = sum(missing.values())
+    if (left < lost) progressMs = performance.now()
+    lost = left
+    if (lost > 0) await delay(AGAIN_MS)
   }
-  return { expected: calls * WHOLE.length, lost: lost() }
+  return { expected, lost }
 }
 
 /** Takes the traces that are whole out of `missing`, and notes what the others lack. */

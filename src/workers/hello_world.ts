@@ -1,6 +1,7 @@
 // The reference worker: invoke:hello_world greets. Every optional member of a capability's description is filled in.
 import Type from 'typebox'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../worker/define.ts'
+import { startStopwatch } from '../worker/stopwatch.ts'
 
 const Input = Type.Object(
   {
@@ -55,7 +56,7 @@ export function createHelloWorld(monotonic: () => number = () => performance.now
     tags: ['example', 'reference'],
     estimated_duration_ms: 1,
     handler: ({ input }) => {
-      const startedMs = monotonic()
+      const elapsedMs = startStopwatch(monotonic)
       const { uppercase = false, reverse = false, exclamations = 1 } = input.options ?? {}
       total += 1
       const greeting = `${shape(`Hello, ${input.message}`, { uppercase, reverse })}${'!'.repeat(exclamations)}`
@@ -66,7 +67,7 @@ export function createHelloWorld(monotonic: () => number = () => performance.now
           options_applied: appliedOf({ uppercase, reverse, exclamations: exclamations !== 1 }),
           character_count: charactersOf(greeting).length,
         },
-        processing_time_ms: Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000),
+        processing_time_ms: elapsedMs(),
       }
     },
   })

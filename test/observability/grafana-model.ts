@@ -74,6 +74,9 @@ export function textsOf(tree: unknown, key = ''): { key: string; text: string }[
   return Object.entries(tree).flatMap(([name, value]) => textsOf(value, Array.isArray(tree) ? key : name))
 }
 
+/** The range of links that do not come from a dashboard: as long as traces and lines are kept. */
+export const KEPT = { from: 'now-72h', to: 'now' }
+
 /** A link of Jaeger's pages into Grafana; `#{traceID}` and `#{<key>}` in `url` are Jaeger's variables. */
 export type JaegerLink = { readonly type: string; readonly key?: string; readonly url: string; readonly text: string }
 

@@ -9,7 +9,7 @@ import { exportedMetrics } from '../fixtures/exported-metrics.ts'
 import { createParties, postJson, STREAMING, type Parties } from '../fixtures/parties.ts'
 import { until } from '../fixtures/until.ts'
 import { readText, readYaml } from './files.ts'
-import { readExploreLink, readSources, textsOf, type Source } from './grafana-model.ts'
+import { KEPT, readExploreLink, readSources, textsOf, type Source } from './grafana-model.ts'
 import { readLogql } from './logql.ts'
 import { readPromql } from './promql.ts'
 
@@ -36,8 +36,6 @@ type Links = {
 const written = await readSources()
 const sources = JSON.parse(JSON.stringify(written).replaceAll('$$', '$')) as readonly Source[]
 const linksOf = (uid: string): Links => sources.find((source) => source.uid === uid)?.jsonData as unknown as Links
-/** As long as traces and lines are kept. */
-const kept = { from: 'now-72h', to: 'now' }
 
 describe('the data sources', () => {
   test('have the uids that everything else names', () => {
@@ -79,7 +77,7 @@ describe('an exemplar', () => {
   })
 
   test('leads to its trace in Tempo and in Jaeger', () => {
-    const url = exploreUrl(JAEGER, { query: '${__value.raw}' }, kept)
+    const url = exploreUrl(JAEGER, { query: '${__value.raw}' }, KEPT)
     expect(destinations).toMatchObject([{ datasourceUid: 'tempo' }, { url }])
     // With a queryType, Jaeger's data source would not look the trace up.
     expect(readExploreLink(url, 'abc')).toMatchObject({ datasource: 'jaeger', query: { query: 'abc' } })
@@ -179,7 +177,7 @@ describe('a line', () => {
   test.each(['trace_id', 'decision_id'])('leads to all lines with its %s', (id) => {
     const expr = `{service_name=~".+"} | ${id}=\`\${__value.raw}\``
     const link = derivedFields.find(({ name, datasourceUid }) => name === id && datasourceUid === undefined)
-    expect(link?.url).toBe(exploreUrl(LOKI, { expr, queryType: 'range' }, kept))
+    expect(link?.url).toBe(exploreUrl(LOKI, { expr, queryType: 'range' }, KEPT))
   })
 })
 

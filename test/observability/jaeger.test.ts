@@ -4,7 +4,7 @@ import { exploreUrl } from '../../scripts/dashboards/explore.ts'
 import { LOKI, TEMPO } from '../../scripts/dashboards/queries.ts'
 import { commandOf, mountsOf, service, together } from '../docker/compose.ts'
 import { readText, readYamlWithDefaults } from './files.ts'
-import { readJaegerLinks, type JaegerLink } from './grafana-model.ts'
+import { KEPT, readJaegerLinks, type JaegerLink } from './grafana-model.ts'
 
 type Component = Readonly<Record<string, unknown>> | null
 type Kinds = 'extensions' | 'receivers' | 'processors' | 'exporters'
@@ -123,13 +123,12 @@ describe('the links of its pages', () => {
     links = await readJaegerLinks()
   })
 
-  const kept = { from: 'now-72h', to: 'now' }
   /** The address that Jaeger makes of a link when the page shows `value`. */
   const followed = ({ url }: JaegerLink, value: string): string =>
     url.replaceAll(/#\{[^}]+\}/g, encodeURIComponent(value))
   const inGrafana = (path: string): string => `http://127.0.0.1:3000${path}`
   const lines = (where: string): string =>
-    inGrafana(exploreUrl(LOKI, { expr: `{service_name=~".+"} | ${where}`, queryType: 'range' }, kept))
+    inGrafana(exploreUrl(LOKI, { expr: `{service_name=~".+"} | ${where}`, queryType: 'range' }, KEPT))
 
   test('are read from where the Compose file mounts them', () => {
     const { ui } = config.extensions['jaeger_query'] as { ui: { config_file: string } }
@@ -147,7 +146,7 @@ describe('the links of its pages', () => {
     expect(ofTraces.map(({ url }) => url.match(/#\{.*?\}/g))).toEqual([['#{traceID}'], ['#{traceID}']])
     expect(ofTraces.map((link) => followed(link, 'abc'))).toEqual([
       lines('trace_id=`abc`'),
-      inGrafana(exploreUrl(TEMPO, { query: 'abc', queryType: 'traceql' }, kept)),
+      inGrafana(exploreUrl(TEMPO, { query: 'abc', queryType: 'traceql' }, KEPT)),
     ])
   })
 

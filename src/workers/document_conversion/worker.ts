@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { capabilityError } from '../../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
+import { startStopwatch } from '../../worker/stopwatch.ts'
 import { emailAnswer, pdfAnswer, textAnswer } from './answers.ts'
 import { documentTask, htmlTask, mailTask, pdfTask } from './inputs.ts'
 import { MAX_CONCURRENCY, MEMORY_LIMIT_MB, THREADS, TIME_LIMIT_MS } from './limits.ts'
@@ -109,11 +110,11 @@ export function createDocumentConversion({
 
   function by<I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) {
     return async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {
-      const startedMs = monotonic()
+      const elapsedMs = startStopwatch(monotonic)
       try {
         const task = taskOf(input)
         const result = await inSpan(span, () => pool.convert(task, signal))
-        return answerOf(result, Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000))
+        return answerOf(result, elapsedMs())
       } catch (error: unknown) {
         if (signal.aborted) throw error
         if (error instanceof ConversionFault) throw capabilityError(error.code, error.message, { cause: error })

@@ -2,6 +2,7 @@
 // as it was sent is read by convert:email_to_text of another worker, through the controller.
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
+import { startStopwatch } from '../../worker/stopwatch.ts'
 import { createCategoryClassifier } from './category.ts'
 import categoryModel from './category-model.json' with { type: 'json' }
 import { classify } from './classify.ts'
@@ -69,7 +70,7 @@ export function createEmailClassifier({
   })
 
   async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>>) {
-    const startedMs = monotonic()
+    const elapsedMs = startStopwatch(monotonic)
     const { input, signal, inSpan } = context
     const { mail, source, truncated } = await readMail(context)
     const classifications = await inSpan('email.classify', () =>
@@ -78,7 +79,7 @@ export function createEmailClassifier({
     return {
       classifications,
       analysis: { source, characters: mail.body.length, truncated },
-      processing_time_ms: Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000),
+      processing_time_ms: elapsedMs(),
     }
   }
 }

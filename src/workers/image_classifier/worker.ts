@@ -1,5 +1,6 @@
 // Looks at images: classify:image_category for the whole, classify:image_objects for what is where. Models from npm packages.
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
+import { startStopwatch } from '../../worker/stopwatch.ts'
 import { createClassify } from './classify.ts'
 import { createDecode, type Source } from './decode.ts'
 import { createModelThread, type ModelThread } from './model-thread.ts'
@@ -26,7 +27,6 @@ export function createImageClassifier({
   import.meta.resolve('sharp')
 
   const classify = createClassify({ decode: createDecode(), models })
-  const since = (startedMs: number): number => Math.max(0, Math.round((monotonic() - startedMs) * 1000) / 1000)
 
   const imageCategory = defineCapability({
     verb: 'classify',
@@ -42,7 +42,7 @@ export function createImageClassifier({
     tags: ['image', 'classification'],
     estimated_duration_ms: 150,
     handler: async ({ input, signal, inSpan, log }) => {
-      const startedMs = monotonic()
+      const elapsedMs = startStopwatch(monotonic)
       const { image, found } = await classify({ input, signal, inSpan, log }, ['scenes', 'nsfw'])
       const classifications = found.flatMap(({ kind, findings }) =>
         first(findings, input).map(({ label, confidence }): Category => ({
@@ -52,7 +52,7 @@ export function createImageClassifier({
           method: kind === 'scenes' ? 'heuristic' : 'model',
         })),
       )
-      return { classifications, image, processing_time_ms: since(startedMs) }
+      return { classifications, image, processing_time_ms: elapsedMs() }
     },
   })
 
@@ -70,7 +70,7 @@ export function createImageClassifier({
     tags: ['image', 'classification', 'detection'],
     estimated_duration_ms: 300,
     handler: async ({ input, signal, inSpan, log }) => {
-      const startedMs = monotonic()
+      const elapsedMs = startStopwatch(monotonic)
       const { image, found } = await classify({ input, signal, inSpan, log }, ['objects', 'faces'])
       const classifications = found.flatMap(({ kind, findings }) =>
         first(findings, input).flatMap(({ label, confidence, box }): Located[] =>
@@ -80,7 +80,7 @@ export function createImageClassifier({
         ),
       )
       const counts = Object.fromEntries(found.map(({ kind, findings }) => [`${kind}_count`, findings.length]))
-      return { classifications, ...counts, image, processing_time_ms: since(startedMs) }
+      return { classifications, ...counts, image, processing_time_ms: elapsedMs() }
     },
   })
 

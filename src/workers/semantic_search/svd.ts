@@ -10,12 +10,7 @@ export type SparseMatrix = { readonly rows: readonly SparseRow[]; readonly colum
 export type Directions = { readonly basis: readonly Float64Array[]; readonly singular: readonly number[] }
 
 type Basis = readonly Float64Array[]
-type Fit = {
-  readonly matrix: SparseMatrix
-  readonly width: number
-  readonly pause: Pause
-  readonly random: () => number
-}
+type Fit = { readonly matrix: SparseMatrix; readonly width: number; readonly pause: Pause }
 
 const OVERSAMPLING = 8
 /** Up to so many rows or columns all of the space is looked at. */
@@ -32,8 +27,8 @@ export async function directionsOf(
 ): Promise<Directions> {
   const { rows, columnCount } = matrix
   const width = Math.min(Math.max(dims + OVERSAMPLING, EXACT_WIDTH), columnCount, rows.length)
-  const fit: Fit = { matrix, width, pause, random }
-  const basis = await spanned(fit)
+  const fit: Fit = { matrix, width, pause }
+  const basis = await spanned(fit, random)
   const gram = zeros(fit.width, fit.width)
   await eachImage(fit, basis, (image) => addSquare(gram, image))
   const { values, vectors } = eigenOf(gram)
@@ -42,8 +37,8 @@ export async function directionsOf(
 }
 
 /** A basis of all that the rows span where they are few, or short; else of the part in which they are longest. */
-async function spanned(fit: Fit): Promise<Basis> {
-  const { matrix, width, random } = fit
+async function spanned(fit: Fit, random: () => number): Promise<Basis> {
+  const { matrix, width } = fit
   const { rows, columnCount } = matrix
   const basis = zeros(columnCount, width)
   if (rows.length === width) {
