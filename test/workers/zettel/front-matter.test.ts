@@ -232,7 +232,7 @@ describe('a zettel', () => {
   const titles: Record<string, string> = {
     '\n \n## On Trust  \nmore': 'On Trust',
     'one\ttwo\u0085three\r\nmore': 'one two three',
-    '###\n---': '---',
+    '###\n---': 'Untitled',
     '#': 'Untitled',
     [`${' '.repeat(1_000_000)}x`]: 'x',
     [`# ${'😀'.repeat(100)}`]: `${'😀'.repeat(80)}…`,
