@@ -66,7 +66,6 @@ const app = await createServer({
   now,
   fastifyOtel: undefined,
   onRefused: nothing,
-  onConnectionRefused: nothing,
 })
 await app.listen({ host: '127.0.0.1', port: 0 })
 reportReady((app.server.address() as AddressInfo).port)

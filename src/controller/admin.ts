@@ -6,6 +6,7 @@ import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import Type, { type Static } from 'typebox'
 import { WorkersReply } from '../core/wire.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
+import { adminErrorOptions, handleAdminErrors } from './admin-errors.ts'
 import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
@@ -69,10 +70,12 @@ const Live = Type.Object({ status: Type.Literal('live') }, { additionalPropertie
 export async function createAdmin(options: AdminOptions): Promise<FastifyInstance> {
   const app = Fastify({
     forceCloseConnections: true,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
+    ...adminErrorOptions,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
   }).withTypeProvider<TypeBoxTypeProvider>()
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
+  await handleAdminErrors(app, PATHS)
   const quiet = { config: { otel: false } }
   app.get('/livez', { ...quiet, schema: { response: { 200: Live } } }, () => ({ status: 'live' as const }))
   app.get(
@@ -94,9 +97,5 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)
-  app.setNotFoundHandler({}, (request, reply) => {
-    const reason = `no route ${request.method} here; there are ${PATHS}`
-    void reply.code(404).send({ error: 'not_found', reason })
-  })
   return app
 }

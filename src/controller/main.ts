@@ -152,7 +152,6 @@ export async function startController({ config, env }: Options): Promise<Running
     now,
     fastifyOtel,
     onRefused: createRefusalRecorder({ strangers, peers, metrics, log, now }),
-    onConnectionRefused: metrics.connectionRefused,
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({

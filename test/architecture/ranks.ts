@@ -33,10 +33,13 @@ const GROUP_OF_FILE: Readonly<Record<string, string>> = {
   'controller/start-exceptions.ts': 'controller/main',
   'controller/start-candidate.ts': 'controller/main',
   'controller/start-policy.ts': 'controller/main',
+  'controller/admin-errors.ts': 'controller/admin',
   'controller/arrival.ts': 'controller/edge',
   'controller/drain.ts': 'controller/edge',
   'controller/limits.ts': 'controller/edge',
   'controller/problem.ts': 'controller/edge',
+  'controller/unparsed.ts': 'controller/edge',
+  'controller/unrouted.ts': 'controller/edge',
   'cli.ts': 'cli',
 }
 

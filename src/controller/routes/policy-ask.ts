@@ -28,7 +28,10 @@ export const policyAsk: FastifyPluginCallbackTypebox<PolicyAskOptions> = (app, {
   acceptJsonOnly(app, BODY_LIMIT_BYTES)
   app.setErrorHandler<FastifyError | AppError>(async (thrown, _request, reply) => {
     const { code, message, kind } = appErrorOf(thrown)
-    return reply.code(kind.status).send({ error: code, reason: plain(message) })
+    return reply
+      .code(kind.status)
+      .type('application/problem+json')
+      .send({ error: code, reason: plain(message) })
   })
   const schema = { body: AskBody, response: { 200: AskReply, ...errors } }
   app.post('/policy/ask', { schema, config: quiet }, async ({ body }) => {
