@@ -6,7 +6,7 @@ import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import { AppError } from '../core/errors.ts'
 import { uuidv7 } from '../core/ids.ts'
 import type { Credentials } from '../platform/credentials.ts'
-import { lingerAfterAnswer, type LingerLimits } from '../platform/lingering-close.ts'
+import { CALLER_LINGER, lingerAfterAnswer, STRANGER_LINGER } from '../platform/lingering-close.ts'
 import { serverTlsOptions } from '../platform/tls.ts'
 import { VERSION } from '../platform/version.ts'
 import { arrival, type ArrivalOptions } from './arrival.ts'
@@ -14,6 +14,7 @@ import { identityGate, peerOf } from './identity/gate.ts'
 import { isReadablePath, limits, type LimitsOptions } from './limits.ts'
 import { appErrorOf, problemOf } from './problem.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
+import { holdContinue } from './routes/expectation.ts'
 import { registrationRoutes, type RegistrationRoutesOptions } from './routes/registration.ts'
 import { routeJson, routeRaw, type RouteRoutesOptions } from './routes/route.ts'
 import { createUnparsed, type Refused, type UnparsedOptions } from './unparsed.ts'
@@ -37,10 +38,6 @@ const MAX_HEADER_BYTES = 16 * 1024
 const HEADERS_TIMEOUT_MS = 5000
 const KEEP_ALIVE_MS = 30_000
 const CHECK_CONNECTIONS_MS = 500
-/** What an upload whose answer is already decided may still send, so that its sender gets to read the answer. */
-const LINGER: LingerLimits = { idleMs: 2000, totalMs: 10_000, bytes: 64 * 1024 * 1024 }
-/** Strangers cost little: a moment to read the 401. */
-const LINGER_STRANGER: LingerLimits = { idleMs: 500, totalMs: 1000, bytes: 64 * 1024 }
 
 export type MtlsServer = FastifyInstance<Server>
 
@@ -81,6 +78,7 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   })
   // Node would answer an `Expect` that it does not know by itself, in front of the gate.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  holdContinue(app.server)
   unparsed.watch(app.server)
   // In front of @fastify/otel, which would make a span of an error out of this answer; the hooks below come before it.
   app.setNotFoundHandler(() => {
@@ -115,7 +113,7 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     // The rest of an unread body would have to be read to keep the connection: refuse it instead.
     if (!request.raw.complete) {
       reply.raw.shouldKeepAlive = false
-      lingerAfterAnswer(request.raw, requester === undefined ? LINGER_STRANGER : LINGER)
+      lingerAfterAnswer(request.raw, requester === undefined ? STRANGER_LINGER : CALLER_LINGER)
     }
     const problem = problemOf(error, {
       decisionId,

@@ -10,7 +10,7 @@ import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import { HEADERS } from '../core/wire.ts'
 import { createConnectionIdentity, type ConnectionIdentityOptions } from '../platform/connection-identity.ts'
-import { lingerAfterAnswer, lingeringClose, type LingerLimits } from '../platform/lingering-close.ts'
+import { lingerAfterAnswer, lingeringClose, STRANGER_LINGER } from '../platform/lingering-close.ts'
 import type { ConnectionRefusal, Metrics } from './metrics.ts'
 import { problemOf } from './problem.ts'
 
@@ -37,9 +37,6 @@ export type Unparsed = {
   /** Call it before the server listens. */
   readonly watch: (server: Server) => void
 }
-
-/** A peer that was told to go away may read that, and is not listened to for long. */
-const LINGER: LingerLimits = { idleMs: 500, totalMs: 1000, bytes: 64 * 1024 }
 
 const FAULTS: Readonly<Partial<Record<string, [ErrorCode, string]>>> = {
   HPE_HEADER_OVERFLOW: ['headers_too_large', 'the headers are longer than 16 KiB'],
@@ -87,7 +84,7 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
         `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
         `${HEADERS.decisionId}: ${decisionId}\r\n${HEADERS.traceId}: ${traceId}\r\n\r\n${body}`,
     )
-    lingeringClose(socket, LINGER)
+    lingeringClose(socket, STRANGER_LINGER)
   }
 
   /** A stranger's fault is that it is one. */
@@ -126,7 +123,7 @@ function answerConnect(server: Server, request: IncomingMessage): void {
   const response = new ServerResponse(request)
   response.shouldKeepAlive = false
   response.assignSocket(socket)
-  lingerAfterAnswer(request, LINGER)
+  lingerAfterAnswer(request, STRANGER_LINGER)
   response.once('finish', () => {
     response.detachSocket(socket)
     socket.destroySoon()

@@ -6,6 +6,11 @@ import type { Socket } from 'node:net'
 /** How long, and for how many bytes, a peer is listened to after its answer. `idleMs`: without a byte from it. */
 export type LingerLimits = { readonly idleMs: number; readonly totalMs: number; readonly bytes: number }
 
+/** What an upload whose answer is already decided may still send, so that its sender gets to read the answer. */
+export const CALLER_LINGER: LingerLimits = { idleMs: 2000, totalMs: 10_000, bytes: 64 * 1024 * 1024 }
+/** Strangers cost little: a moment to read that they were refused. */
+export const STRANGER_LINGER: LingerLimits = { idleMs: 500, totalMs: 1000, bytes: 64 * 1024 }
+
 const CHECK_MS = 50
 const closing = new WeakSet<Socket>()
 

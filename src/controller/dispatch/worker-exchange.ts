@@ -1,9 +1,9 @@
 // One attempt at one worker: the request goes out once, the answer streams through, every end is named.
 // A class because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
-import type { Dispatcher } from 'undici'
+import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
-import { answerHeaders, isEncoded } from './headers.ts'
+import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
 /** Where the answer goes. `write` answers false when the caller is slow. */
 export type AnswerSink = {
@@ -29,8 +29,20 @@ export type ExchangeResult = {
   readonly error: AppError | undefined
 }
 
-export type ExchangeLimits = { readonly firstByteMs: number; readonly idleMs: number }
+/** A body that is still being sent by the caller. `isAwaited`: its next part is asked for, and the caller has not sent it yet. */
+export type Upload = AsyncIterable<Uint8Array> & { readonly isAwaited: () => boolean }
 
+/**
+ * `firstByteMs` counts from the last part of the body that the worker took, `idleMs` from the last byte of either side: the time
+ * of a steady upload is not the worker's. The caller's own pauses have a limit in the body.
+ */
+export type ExchangeLimits = {
+  readonly firstByteMs: number
+  readonly idleMs: number
+  readonly upload?: Upload | undefined
+}
+
+const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
 const FAULT_BODY_BYTES = 16 * 1024
 
 export class WorkerExchange implements Dispatcher.DispatchHandler {
@@ -74,6 +86,11 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     else this.#sent = true
   }
 
+  /** undici's, for each part of the body that it wrote. */
+  onBodySent(): void {
+    if (!this.#settled && !this.#held) this.#timer.refresh()
+  }
+
   onResponseStart(
     _controller: Dispatcher.DispatchController,
     status: number,
@@ -81,14 +98,16 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200 || this.#settled) return
     this.#status = status
+    const fault = framingFault(status, headers)
     if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
     else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
+    else if (fault !== undefined) this.#fail('worker_failed', fault)
     else {
       // Until here the first-byte deadline holds: a fault's body is no byte for the caller.
       clearTimeout(this.#timer)
       this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
       this.#started = true
-      this.#sink.start(status, answerHeaders(headers, this.#workerId))
+      this.#sink.start(status, answerHeaders(status, headers, this.#workerId))
     }
   }
 
@@ -128,8 +147,12 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   onResponseError(_controller: unknown, cause: Error): void {
     if (this.#settled) return
     // The caller's own body ended the attempt: not the worker's fault.
-    if (cause instanceof AppError && cause.code === 'request_timeout') {
+    if (isCallersFault(cause)) {
       this.#fail('caller_left', cause.message, cause)
+      return
+    }
+    if (isNoAnswer(cause)) {
+      this.#fail('worker_failed', 'the worker did not answer in HTTP/1.1', cause)
       return
     }
     // Broken after the request left and before an answer: nobody knows whether the work was done.
@@ -140,6 +163,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   readonly #onTimeout = (): void => {
     if (this.#held) this.#fail('caller_left', 'the caller stopped reading')
+    else if (this.#limits.upload?.isAwaited() === true) this.#timer.refresh()
     else this.#fail('timeout', this.#started ? 'the worker stopped sending' : 'the worker did not answer in time')
   }
 
@@ -171,8 +195,18 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 }
 
 function errorOf(outcome: Outcome, reason: string, cause: Error | undefined): AppError {
-  if (cause instanceof AppError && cause.code === 'request_timeout') return cause
+  if (cause !== undefined && isCallersFault(cause)) return cause
   return new AppError(outcome === 'timeout' ? 'worker_timeout' : 'worker_failed', reason, { cause })
+}
+
+/** What the body throws; the connector's own errors blame the worker. */
+function isCallersFault(cause: Error): cause is AppError {
+  return cause instanceof AppError && cause.code !== 'worker_failed'
+}
+
+/** Bytes came, and they were none of an answer. */
+function isNoAnswer(cause: Error): boolean {
+  return NO_ANSWER.some((kind) => cause instanceof kind)
 }
 
 /** The worker's own error code, if its body names one that the capability declared. */

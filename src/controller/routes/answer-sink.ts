@@ -1,6 +1,7 @@
 // The caller's end of a streamed answer: Fastify is told to step aside only when the worker's answer begins.
 import type { FastifyReply } from 'fastify'
 import { HEADERS } from '../../core/wire.ts'
+import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/lingering-close.ts'
 import type { AnswerSink } from '../dispatch/worker-exchange.ts'
 
 /** Writes a worker's answer to the raw response. `ids` are put into every answer. */
@@ -11,7 +12,10 @@ export function createAnswerSink(reply: FastifyReply, ids: { decisionId: string;
     start(status, headers) {
       reply.hijack()
       // The rest of an unread upload would stand in the way of the next request.
-      if (!reply.request.raw.complete) raw.shouldKeepAlive = false
+      if (!reply.request.raw.complete) {
+        raw.shouldKeepAlive = false
+        lingerAfterAnswer(reply.request.raw, CALLER_LINGER)
+      }
       headers.push(HEADERS.decisionId, ids.decisionId, HEADERS.traceId, ids.traceId)
       raw.writeHead(status, headers)
       // A body that is there already goes out with the headers; a stream that has yet to begin must not hold them back.

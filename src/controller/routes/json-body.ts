@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../core/errors.ts'
 import { jsonMembers, JsonShapeError } from '../../core/json-members.ts'
+import { sayContinue } from './expectation.ts'
 
 export const MAX_JSON_DEPTH = 32
 const BODY_TIMEOUT_MS = 10_000
@@ -20,7 +21,10 @@ export function acceptJsonOnly(app: FastifyInstance, limitBytes: number): void {
     'application/json',
     async (request: { headers: IncomingMessage['headers'] }, payload: IncomingMessage) => {
       if (request.headers['content-encoding'] !== undefined) {
-        throw new AppError('unsupported_media_type', 'compressed bodies are not accepted')
+        throw new AppError(
+          'unsupported_media_type',
+          'compressed bodies are not accepted: send application/json without content-encoding',
+        )
       }
       const bytes = await readBody(payload, limitBytes)
       if (bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) {
@@ -60,6 +64,7 @@ function readBody(stream: IncomingMessage, limitBytes: number): Promise<Buffer> 
       reject(tooLarge(limitBytes))
       return
     }
+    sayContinue(stream)
     const chunks: Buffer[] = []
     let size = 0
     const timer = setTimeout(onTimeout, BODY_TIMEOUT_MS)

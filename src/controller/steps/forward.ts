@@ -81,7 +81,8 @@ async function callWorker(
   const declared = declaredErrors(worker, call.capability)
   try {
     const result = await new Promise<ExchangeResult>((settle) => {
-      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS }
+      const upload = Buffer.isBuffer(call.body) ? undefined : call.body
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settle)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
     })
