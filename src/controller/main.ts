@@ -92,6 +92,7 @@ export async function startController({ config, env }: Options): Promise<Running
   const candidate = startCandidate({ ...config, env, log, monotonic, registry: metricsRegistry })
   const recorder = createRecorder({ append, log, metrics, now, onExceptionUsed: exceptions.used })
   let draining = false
+  let cut = false
   const clock = (monotonicMs: number): number => now() - monotonic() + monotonicMs
   const readiness = () =>
     readinessOf({
@@ -144,6 +145,7 @@ export async function startController({ config, env }: Options): Promise<Running
     tracer,
     metrics,
     isDraining: () => draining,
+    isCut: () => cut,
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },
     tlsRefuseUnverified: config.tlsRefuseUnverified,
@@ -216,7 +218,7 @@ export async function startController({ config, env }: Options): Promise<Running
   const end = async (reason: string): Promise<void> => {
     draining = true
     log.info({ event: 'controller_draining', in_flight: keeper.count() }, 'no new calls; waiting for those in flight')
-    await drain({ server: app.server, close: () => app.close() }, config.drainTimeoutMs)
+    await drain({ server: app.server, close: () => app.close(), onCut: () => (cut = true) }, config.drainTimeoutMs)
     await append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
     await release()
     log.info({ event: 'controller_stopped', reason }, 'controller has stopped')

@@ -25,11 +25,11 @@ function guardHeads(socket: TLSSocket): TLSSocket {
   /** Between a request and the final status line of its answer: the bytes that were held back so far. */
   let held: Buffer | undefined
 
-  socket.write = ((chunk: unknown, ...rest: unknown[]) => {
+  socket.write = (chunk: unknown, ...rest: unknown[]) => {
     // undici writes the head of a request as one text; of a body come only bytes and the sizes of its chunks.
     if (typeof chunk === 'string' && REQUEST_LINE.test(chunk)) held = Buffer.alloc(0)
     return write(chunk, ...rest)
-  }) as typeof socket.write
+  }
   socket.read = (size?: number) => {
     for (;;) {
       const chunk = read(size)

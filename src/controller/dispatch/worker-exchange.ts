@@ -16,6 +16,8 @@ export type AnswerSink = {
   watch: (onDrain: () => void, onLeave: () => void) => void
   /** The caller is gone already: nothing may be done for it any more. */
   hasLeft: () => boolean
+  /** Whose doing it is that the caller is gone: its own, or the controller's, which ended its drain. */
+  goneBy: () => 'caller_left' | 'shutdown'
 }
 
 /**
@@ -43,6 +45,11 @@ export type ExchangeLimits = {
 }
 
 const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
+/** The worker runtime's code for `max_concurrency` reached. */
+const BUSY = 'BUSY'
+/** A worker that cannot be reached may be back, or out of the registry, after some missed heartbeats. */
+const UNREACHED_RETRY_S = 5
+const MAX_RETRY_AFTER_S = 300
 const FAULT_BODY_BYTES = 16 * 1024
 
 export class WorkerExchange implements Dispatcher.DispatchHandler {
@@ -56,6 +63,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   #status = 0
   #sent = false
   #started = false
+  #retryAfterS: number | undefined
   #settled = false
   /** The caller does not read as fast as the worker sends. */
   #held = false
@@ -98,6 +106,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200 || this.#settled) return
     this.#status = status
+    this.#retryAfterS = retryAfterOf(headers)
     const fault = framingFault(status, headers)
     if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
     else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
@@ -133,15 +142,18 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
       this.#sink.end()
       return
     }
-    const code = declaredCode(this.#fault, this.#declaredErrors)
-    const reason = `the worker answered ${this.#status}${code === undefined ? '' : ` (${code})`}`
-    const options = code === undefined ? {} : { reasonCode: code }
-    this.#finish({
-      outcome: 'worker_failed',
-      status: 502,
-      sent: true,
-      error: new AppError('worker_failed', reason, options),
-    })
+    const error = this.#errorOfFault(codeIn(this.#fault))
+    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, error })
+  }
+
+  #errorOfFault(code: string | undefined): AppError {
+    const again = this.#status === 503 ? optional('retryAfterS', this.#retryAfterS) : {}
+    if (this.#status === 503 && code === BUSY) {
+      return new AppError('worker_busy', `the worker ${this.#workerId} is at its limit of calls`, again)
+    }
+    const declared = code !== undefined && this.#declaredErrors.has(code) ? code : undefined
+    const reason = `the worker answered ${this.#status}${declared === undefined ? '' : ` (${declared})`}`
+    return new AppError('worker_failed', reason, { ...optional('reasonCode', declared), ...again })
   }
 
   onResponseError(_controller: unknown, cause: Error): void {
@@ -157,7 +169,8 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     }
     // Broken after the request left and before an answer: nobody knows whether the work was done.
     const unknown = this.#sent && this.#status === 0
-    const reason = this.#sent ? 'the connection to the worker broke' : 'the worker could not be reached'
+    const worker = `the worker ${this.#workerId}`
+    const reason = this.#sent ? `the connection to ${worker} broke` : `${worker} could not be reached`
     this.#fail(unknown ? 'unknown' : 'worker_failed', reason, cause)
   }
 
@@ -175,16 +188,24 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   }
 
   readonly #onLeave = (): void => {
-    this.#fail('caller_left', 'the caller left')
+    const outcome = this.#sink.goneBy()
+    this.#fail(outcome, outcome === 'shutdown' ? 'the controller shut down' : 'the caller left')
   }
 
   #fail(outcome: Outcome, reason: string, cause?: Error): void {
     if (this.#settled) return
-    const error = errorOf(outcome, reason, cause)
+    const error = this.#errorOf(outcome, reason, cause)
     const status = this.#started ? this.#status : error.kind.status
     this.#finish({ outcome, status, sent: this.#sent, error: this.#started ? undefined : error })
     this.#controller?.abort(error)
     if (this.#started) this.#sink.abort()
+  }
+
+  #errorOf(outcome: Outcome, reason: string, cause: Error | undefined): AppError {
+    if (cause !== undefined && isCallersFault(cause)) return cause
+    if (outcome === 'shutdown') return new AppError('shutting_down', reason)
+    if (outcome === 'timeout') return new AppError('worker_timeout', reason, { cause })
+    return new AppError('worker_failed', reason, { cause, ...(this.#sent ? {} : { retryAfterS: UNREACHED_RETRY_S }) })
   }
 
   #finish(result: ExchangeResult): void {
@@ -192,11 +213,6 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     this.#settle(result)
   }
-}
-
-function errorOf(outcome: Outcome, reason: string, cause: Error | undefined): AppError {
-  if (cause !== undefined && isCallersFault(cause)) return cause
-  return new AppError(outcome === 'timeout' ? 'worker_timeout' : 'worker_failed', reason, { cause })
 }
 
 /** What the body throws; the connector's own errors blame the worker. */
@@ -209,14 +225,24 @@ function isNoAnswer(cause: Error): boolean {
   return NO_ANSWER.some((kind) => cause instanceof kind)
 }
 
-/** The worker's own error code, if its body names one that the capability declared. */
-function declaredCode(body: Buffer[], declared: ReadonlySet<string>): string | undefined {
-  if (declared.size === 0) return undefined
+/** The worker's own error code, if its body names one. */
+function codeIn(body: Buffer[]): string | undefined {
   try {
     const parsed: unknown = JSON.parse(Buffer.concat(body).toString('utf8'))
     const code = typeof parsed === 'object' && parsed !== null && 'error' in parsed ? parsed.error : undefined
-    return typeof code === 'string' && declared.has(code) ? code : undefined
+    return typeof code === 'string' ? code : undefined
   } catch {
     return undefined // Not JSON: a fault without a code.
   }
+}
+
+/** Whole seconds within reason; dates and anything else are left out. */
+function retryAfterOf(headers: Readonly<Record<string, string | string[] | undefined>>): number | undefined {
+  const value = headers['retry-after']
+  if (typeof value !== 'string' || !/^[0-9]{1,6}$/.test(value)) return undefined
+  return Math.min(Math.max(Number(value), 1), MAX_RETRY_AFTER_S)
+}
+
+function optional<K extends string, V>(name: K, value: V | undefined): Partial<Record<K, V>> {
+  return value === undefined ? {} : ({ [name]: value } as Record<K, V>)
 }
