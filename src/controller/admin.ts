@@ -7,6 +7,7 @@ import Type, { type Static } from 'typebox'
 import { WorkersReply } from '../core/wire.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
 import { adminErrorOptions, handleAdminErrors } from './admin-errors.ts'
+import { scrapeFor } from './metrics-format.ts'
 import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
@@ -90,9 +91,10 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     const { status, checks } = options.readiness()
     return { status, ...options.about(), checks: [...checks] }
   })
-  app.get('/metrics', quiet, async (_request, reply) =>
-    reply.type(options.registry.contentType).send(await options.registry.metrics()),
-  )
+  app.get('/metrics', quiet, async ({ headers }, reply) => {
+    const scrape = await scrapeFor(options.registry, headers)
+    return reply.headers(scrape.headers).send(scrape.body)
+  })
   app.get('/workers', { schema: { response: { 200: WorkersReply } } }, options.workers)
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(policyAsk, options.policyAsk)
