@@ -144,6 +144,7 @@ export async function startController({ config, env }: Options): Promise<Running
     tracer,
     metrics,
     isDraining: () => draining,
+    isBlocked: (identity) => policy.files().blocked.identities.has(identity),
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },
     tlsRefuseUnverified: config.tlsRefuseUnverified,
@@ -151,7 +152,7 @@ export async function startController({ config, env }: Options): Promise<Running
     maxConnections: config.maxConnections,
     now,
     fastifyOtel,
-    onRefused: createRefusalRecorder({ strangers, peers, metrics, log, now }),
+    onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
     onConnectionRefused: metrics.connectionRefused,
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })

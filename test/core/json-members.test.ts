@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { jsonMembers, JsonShapeError } from '../../src/core/json-members.ts'
 
 const members = (text: string, depth = 32) =>
-  Object.fromEntries([...jsonMembers(Buffer.from(text), depth)].map(([key, value]) => [key, value.toString()]))
+  Object.fromEntries([...jsonMembers(Buffer.from(text), { maxDepth: depth })].map(([key, value]) => [key, value.toString()]))
 
 describe('jsonMembers', () => {
   test('gives each top-level value exactly as it was written', () => {
@@ -39,7 +39,7 @@ describe('jsonMembers', () => {
       fc.property(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 5 })), fc.nat(3), (object, indent) => {
         const text = JSON.stringify(object, null, indent)
         const parsed = Object.fromEntries(
-          [...jsonMembers(Buffer.from(text), 32)].map(([key, value]) => [key, JSON.parse(value.toString()) as unknown]),
+          [...jsonMembers(Buffer.from(text), { maxDepth: 32 })].map(([key, value]) => [key, JSON.parse(value.toString()) as unknown]),
         )
         expect(parsed).toEqual(JSON.parse(text))
       }),
