@@ -5,6 +5,13 @@
 /** Why a text is not accepted. */
 export class JsonShapeError extends Error {
   override readonly name = 'JsonShapeError'
+  /** `not_json`: no text of JSON at all; `unknown_member`: one that `names` does not list; `limit`: any other breach. */
+  readonly kind: 'not_json' | 'unknown_member' | 'limit'
+
+  constructor(message: string, kind: JsonShapeError['kind'] = 'limit') {
+    super(message)
+    this.kind = kind
+  }
 }
 
 export type JsonLimits = {
@@ -59,7 +66,7 @@ export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffe
     if (json[at] !== QUOTE) throw malformed()
     const end = endOfString(json, at)
     const name = nameOf(json, at, end)
-    if (limits.names?.has(name) === false) throw new JsonShapeError(`an unknown member ("${shortened(name)}")`)
+    if (limits.names?.has(name) === false) throw unknownMember(name)
     if (members.has(name)) throw new JsonShapeError(`the member "${shortened(name)}" stands twice`)
     if (members.size === limits.maxMembers) throw new JsonShapeError(`more than ${limits.maxMembers} members`)
     at = skipSpace(json, end + 1)
@@ -180,8 +187,13 @@ function shortened(name: string): string {
   return name.slice(0, MAX_QUOTED)
 }
 
+/** In the words of a schema's complaint about any other level. */
+function unknownMember(name: string): JsonShapeError {
+  return new JsonShapeError(`must NOT have additional properties ("${shortened(name)}")`, 'unknown_member')
+}
+
 function malformed(): JsonShapeError {
-  return new JsonShapeError('it is not valid JSON')
+  return new JsonShapeError('it is not valid JSON', 'not_json')
 }
 
 function skipSpace(json: Buffer, from: number): number {

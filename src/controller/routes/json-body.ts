@@ -14,6 +14,7 @@ const MAX_MEMBERS = 16
 const BODY_TIMEOUT_MS = 10_000
 /** Larger ones are parsed one per turn of the event loop: answers that others wait for are read in between. */
 const LARGE_BYTES = 64 * 1024
+const NOT_JSON = 'the body is not valid JSON'
 /** JSON.parse would drop it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
@@ -65,7 +66,18 @@ function membersOf(bytes: Buffer, limits: JsonLimits): Map<string, Buffer> {
     return jsonMembers(bytes, limits)
   } catch (cause: unknown) {
     if (!(cause instanceof JsonShapeError)) throw cause
-    throw new AppError('request_invalid', `the JSON body is not accepted: ${cause.message}`, { cause })
+    throw new AppError('request_invalid', sentenceOf(cause), { cause })
+  }
+}
+
+function sentenceOf({ kind, message }: JsonShapeError): string {
+  switch (kind) {
+    case 'not_json':
+      return NOT_JSON
+    case 'unknown_member':
+      return `body ${message}`
+    case 'limit':
+      return `the JSON body is not accepted: ${message}`
   }
 }
 
@@ -74,7 +86,7 @@ function parsed(bytes: Buffer): object {
   try {
     return JSON.parse(bytes.toString('utf8')) as object
   } catch (cause: unknown) {
-    throw new AppError('request_invalid', 'the body is not valid JSON', { cause })
+    throw new AppError('request_invalid', NOT_JSON, { cause })
   }
 }
 
