@@ -94,7 +94,10 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
       }
     case 'identity_refused':
     case 'request_refused':
-      return { what: 'refused', detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') }
+      return {
+        what: 'refused',
+        detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') + times(record),
+      }
     default:
       return { what: record.event, detail: '' }
   }
@@ -103,7 +106,15 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
 function reasonsOf(record: ChainedRecord): string {
   const reasons = record['reasons'] as readonly { message: string }[] | undefined
   const error = text(record['error'])
-  return [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ')
+  return (
+    [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ') +
+    times(record)
+  )
+}
+
+/** Beyond their budget refusals are recorded together. */
+function times({ count }: ChainedRecord): string {
+  return typeof count === 'number' && count > 1 ? ` (${count} times in a second)` : ''
 }
 
 function colourOf(record: ChainedRecord): Colour {

@@ -112,7 +112,7 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     const { retryAfterS } = error.kind
     if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
     // The rest of an unread body would have to be read to keep the connection: refuse it instead.
-    if (!request.raw.complete) reply.raw.shouldKeepAlive = false
+    if (hasBody(request) && !request.raw.complete) reply.raw.shouldKeepAlive = false
     const problem = problemOf(error, {
       decisionId: request.id,
       traceId: request.arrival.trace.traceId,
@@ -121,6 +121,11 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     })
     return reply.code(error.kind.status).type('application/problem+json').send(problem)
   })
+}
+
+/** One that has none is complete only after the hooks. */
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 type ClientError = Error & { code: string }
