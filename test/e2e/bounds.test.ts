@@ -1,9 +1,8 @@
 // Work before rights: what a caller without any right may cost is bounded before its body is parsed, and others are served.
-import { once } from 'node:events'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
-import { HELLO, postJson, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { exchange, openTls } from '../fixtures/raw-tls.ts'
 import { until } from '../fixtures/until.ts'
 
