@@ -38,6 +38,8 @@ type Lab = Stage & {
   readonly callers: Readonly<Record<Who, ConnectionOptions>>
 }
 
+/** There are many shapes. */
+const MAX_ROUNDS = 3
 /** As many as one identity may have bodies in flight. */
 const CONNECTIONS = 4
 const BLOCKED_ID = 'spiffe://crank.local/worker/streaming'
@@ -45,7 +47,8 @@ const BLOCKED_ID = 'spiffe://crank.local/worker/streaming'
 export async function measureRefusals({ rounds, amounts, say, stop }: Options): Promise<RefusalRow[]> {
   say('starting a controller and a bare server …')
   await using lab = await openRefusalLab(stop)
-  const requestsOf = ({ body = '' }: Shape): number => (body.length > 10_000 ? amounts.large : amounts.small)
+  const requestsOf = ({ body = '', fresh }: Shape): number =>
+    fresh !== true && body.length < 10_000 ? amounts.small : amounts.large
   const cost = (shape: Shape, server: Server): Promise<number> =>
     lab.unlessBroken(costOf(shape, { server, caller: lab.callers[shape.who], requests: requestsOf(shape) }))
   const rows = [...WITHOUT_BODY, ...WITH_BODY].map((shape) => ({
@@ -57,7 +60,7 @@ export async function measureRefusals({ rounds, amounts, say, stop }: Options): 
     ratios: [] as number[],
   }))
   // Round 0 warms up.
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round <= Math.min(rounds, MAX_ROUNDS); round++) {
     const denied = await cost(DENIED, lab.controller)
     const deniedFresh = await cost(DENIED_FRESH, lab.controller)
     for (const { shape, hasBody, cpuUs, plainUs, ratios } of rows) {
@@ -68,7 +71,7 @@ export async function measureRefusals({ rounds, amounts, say, stop }: Options): 
       plainUs.push(plain)
       ratios.push(refused / ((shape.fresh === true ? deniedFresh : denied) + 2 * plain))
     }
-    say(round === 0 ? 'refusals are warmed up' : `refusals, round ${round} of ${rounds} is over`)
+    say(round === 0 ? 'refusals are warmed up' : `refusals, round ${round} is over`)
   }
   return rows.map(({ name, hasBody, cpuUs, plainUs, ratios }) => ({ name, hasBody, cpuUs, plainUs, ratios }))
 }
@@ -110,21 +113,18 @@ type Load = { readonly server: Server; readonly caller: ConnectionOptions; reado
 async function costOf(shape: Shape, { server, caller, requests }: Load): Promise<number> {
   const request = bytesOf(shape)
   const { promise: faulty, reject } = Promise.withResolvers<never>()
-  const open = (): Promise<Connection> => openConnection({ ...caller, port: server.port }, reject)
-  const kept = shape.fresh === true ? [] : await Promise.all(Array.from({ length: CONNECTIONS }, open))
+  const fail = (cause: Error): void => reject(new Error(`${shape.name}: ${cause.message}`, { cause }))
+  const open = (onFault: (error: Error) => void): Promise<Connection> =>
+    openConnection({ ...caller, port: server.port }, onFault)
+  const kept = shape.fresh === true ? [] : await Promise.all(Array.from({ length: CONNECTIONS }, () => open(fail)))
   const pids = { server: server.pid }
   const before = cpuTimes(pids)
   let sent = 0
   const askOn = async (own: Connection | undefined): Promise<void> => {
     while (sent < requests) {
       sent += 1
-      const connection = own ?? (await open())
-      await new Promise<void>((resolve) => {
-        connection.send(request, () => {
-          resolve()
-        })
-      })
-      if (own === undefined) connection.close()
+      if (own === undefined) await askOnce(open, request)
+      else await answerTo(own, request)
     }
   }
   const all = Promise.all(Array.from({ length: CONNECTIONS }, (_, n) => askOn(kept[n])))
@@ -132,6 +132,24 @@ async function costOf(shape: Shape, { server, caller, requests }: Load): Promise
   const { server: us = Number.NaN } = cpuPerRequest(pids, before, requests)
   for (const connection of kept) connection.close()
   return us
+}
+
+function answerTo(connection: Connection, request: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    connection.send(request, () => {
+      resolve()
+    })
+  })
+}
+
+/** On a connection of its own; it may break while the body is still on its way to a server that does not want it. */
+async function askOnce(open: (onFault: (error: Error) => void) => Promise<Connection>, request: Buffer): Promise<void> {
+  const { promise: broken, resolve } = Promise.withResolvers<undefined>()
+  const connection = await open(() => {
+    resolve(undefined)
+  })
+  await Promise.race([answerTo(connection, request), broken])
+  connection.close()
 }
 
 function bytesOf({ method, path, body }: Shape): Buffer {

@@ -15,7 +15,7 @@ export type Amounts = {
   readonly decisions: { readonly embedded: number; readonly sidecar: number }
   /** Calls of the trace rows: at a steady 50 a second, and at saturation. */
   readonly traces: { readonly warmUp: number; readonly steady: number; readonly full: number }
-  /** Requests of each shape: with a body of a megabyte, and without. */
+  /** Requests of each shape: small ones, and those with a body of a megabyte or a connection of their own. */
   readonly refusals: RefusalAmounts
   /** Calls of each capability of the workers. */
   readonly workers: number
@@ -43,7 +43,7 @@ const WHOLE: Amounts = {
   rate: 1000,
   decisions: { embedded: 20_000, sidecar: 5000 },
   traces: { warmUp: 20_000, steady: 1000, full: 10_000 },
-  refusals: { small: 400, large: 12 },
+  refusals: { small: 200, large: 16 },
   workers: 50,
 }
 const QUICK: Amounts = {

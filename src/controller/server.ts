@@ -113,6 +113,8 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
     // The rest of an unread body would have to be read to keep the connection: refuse it instead.
     if (hasBody(request) && !request.raw.complete) reply.raw.shouldKeepAlive = false
+    // Fastify closes after every body that its parser refuses, read or not; a new handshake costs more than such a refusal.
+    else reply.removeHeader('connection')
     const problem = problemOf(error, {
       decisionId: request.id,
       traceId: request.arrival.trace.traceId,

@@ -23,12 +23,14 @@ export type JsonBodyOptions = {
   readonly bodies: BodiesInFlight
   /** In whose name a body is sent. */
   readonly ownerOf: (request: FastifyRequest) => string
+  /** A member that is checked to be JSON and then `null`: only its bytes count, and its tree must not outlive the parsing. */
+  readonly opaque?: string
 }
 
 const sources = new WeakMap<object, Map<string, Buffer>>()
 
 /** Makes `application/json` the only content type of a scope, parsed as described above. */
-export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, ownerOf }: JsonBodyOptions): void {
+export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, ownerOf, opaque }: JsonBodyOptions): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     if (request.headers['content-encoding'] !== undefined) {
@@ -39,7 +41,7 @@ export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, owner
     using body = await bodies.enter(ownerOf(request), declared)
     const bytes = await readBody(payload, { limitBytes, declared, body })
     if (bytes.length > LARGE_BYTES) await turnForLarge()
-    return parseBody(bytes, limitsOf(request))
+    return parseBody(bytes, limitsOf(request), opaque)
   })
 }
 
@@ -48,7 +50,7 @@ export function memberBytes(body: object, name: string): Buffer | undefined {
   return sources.get(body)?.get(name)
 }
 
-function parseBody(bytes: Buffer, limits: JsonLimits): unknown {
+function parseBody(bytes: Buffer, limits: JsonLimits, opaque: string | undefined): unknown {
   if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)) {
     throw new AppError('request_invalid', 'the body starts with a byte order mark')
   }
@@ -57,6 +59,7 @@ function parseBody(bytes: Buffer, limits: JsonLimits): unknown {
   if (!startsObject(bytes)) throw new AppError('request_invalid', 'body must be object')
   const members = membersOf(bytes, limits)
   const body = parsed(bytes)
+  if (opaque !== undefined && members.has(opaque)) body[opaque] = null
   sources.set(body, members)
   return body
 }
@@ -82,9 +85,9 @@ function sentenceOf({ kind, message }: JsonShapeError): string {
 }
 
 /** An object: `startsObject` holds. */
-function parsed(bytes: Buffer): object {
+function parsed(bytes: Buffer): Record<string, unknown> {
   try {
-    return JSON.parse(bytes.toString('utf8')) as object
+    return JSON.parse(bytes.toString('utf8')) as Record<string, unknown>
   } catch (cause: unknown) {
     throw new AppError('request_invalid', NOT_JSON, { cause })
   }

@@ -39,7 +39,7 @@ const errors = { '4xx': Problem, '5xx': Problem }
 /** The JSON form: the body names the capability and carries the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
   const { route, bodies, bodyLimitBytes: limitBytes } = options
-  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId })
+  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
     { schema: { body: RouteBody, response: errors }, config: { otel: false } },
