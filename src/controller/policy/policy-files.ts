@@ -35,8 +35,10 @@ export type PolicyFiles = {
   readonly stranger: Probe
   /** Where denials stop calls; the controller's own copy. */
   readonly enforcement: Enforcement
-  /** Whom no mode lets pass; the controller's own copy. */
+  /** Whom no mode lets pass; the controller's own copy. May be newer than the rest: see live-policy.ts. */
   readonly blocked: Blocked
+  /** What `dataText` says of it: whom an engine with this data must know to be blocked. */
+  readonly blockedInData: Blocked
   /** Who has a manifest. */
   readonly knownIdentities: ReadonlySet<string>
   /** How long an exception may last. */
@@ -76,6 +78,7 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
   const data = mergeValues(files)
   const sampleAllow = findSample(data)
   const maxDays = maxExceptionDays(data)
+  const blocked = read('blocked', parseBlocked, data)
   return {
     dir,
     sourceSha256: sha256,
@@ -85,7 +88,8 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
     sampleAllow,
     stranger: makeStranger(data, sampleAllow),
     enforcement: read('enforcement', parseEnforcement, data),
-    blocked: read('blocked', parseBlocked, data),
+    blocked,
+    blockedInData: blocked,
     knownIdentities: new Set(entriesOf(data['workers']).map(([id]) => id)),
     maxExceptionDays: maxDays,
     ...readExceptions(data, { nowMs, maxDays }),

@@ -35,6 +35,8 @@ export type PolicyWatch = {
   readonly poll: () => Promise<void>
   /** The set on disk could not be used when it was last tried. */
   readonly isFaulty: () => boolean
+  /** Why not; undefined when it could. */
+  readonly cause: () => unknown
   readonly close: () => void
 }
 
@@ -95,6 +97,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
       await poll(true)
     },
     isFaulty: faults.pending,
+    cause: faults.cause,
     close() {
       closed = true
       clearTimeout(timer)
@@ -104,21 +107,25 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
 
 type Faults = {
   readonly pending: () => boolean
+  readonly cause: () => unknown
   readonly isRetryDue: () => boolean
   readonly note: (cause: unknown) => void
   readonly clear: () => void
 }
 
 function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLimits): Faults {
+  let latest: unknown
   let first: { readonly at: number; readonly sinceMs: number } | undefined
   let last = 0
   let told: string | undefined
   const stands = (): boolean => first !== undefined && performance.now() - first.at >= limits.faultMs
   return {
     pending: () => first !== undefined,
+    cause: () => latest,
     // Compiling costs: what has stood for a second is not tried at every look.
     isRetryDue: () => !stands() || told === undefined || performance.now() - last >= limits.retryMs,
     note(cause) {
+      latest = cause
       last = performance.now()
       first ??= { at: last, sinceMs: now() }
       const message = cause instanceof Error ? cause.message : String(cause)
@@ -129,6 +136,7 @@ function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLim
     clear() {
       const wasTold = told !== undefined
       first = undefined
+      latest = undefined
       told = undefined
       if (wasTold) onMended()
     },

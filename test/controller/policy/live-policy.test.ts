@@ -171,7 +171,8 @@ decision := {
     expect(live.faults).toEqual([expect.stringContaining(reason)])
     expect(live.policy.revision()).toBe(revision)
     expect(await decisionOf(live)).toBe('allow')
-    expect(live.policy.ready()).toEqual({ ok: true })
+    expect(live.policy.ready()).toEqual({ ok: true, reason: expect.stringContaining(reason) })
+    expect(live.policy.notes().map(({ cause }) => cause)).toEqual(['folder'])
     expect(live.changes).toEqual([])
   })
 
@@ -186,6 +187,7 @@ decision := {
     await replaceFile(policies.dir, 'data/blocked.json', blockedJson(STREAMING))
     await untilDecides(live, 'deny')
     await live.untilEvent('policy_mended')
+    expect(live.policy.ready()).toEqual({ ok: true })
   })
 
   test('a file that is written in pieces is taken over once it is whole, and is no fault', async () => {
