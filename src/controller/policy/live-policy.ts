@@ -1,5 +1,6 @@
 // The policy that decides, kept at what is on disk or in the sidecar: watched, checked before it counts, recorded, swapped
 // in one step. A bad set leaves the last good one in force, and says so.
+import { join } from 'node:path'
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Blocked } from './blocked.ts'
@@ -95,6 +96,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   }
   const adopt = async (next: PolicyFolder): Promise<void> => {
     const current = transition.current()
+    refuseIfFilesAreGone(folder, next)
     if (next.files.revision === folder.files.revision) return
     const prepared = await source.prepare(next.files, current).catch((cause: unknown) => {
       // How long it has been behind is measured by the looks at what it has.
@@ -187,6 +189,17 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
       await Promise.all([source.close(), transition.current().engine.close()])
     },
   }
+}
+
+/** @throws {PolicyFilesError} when a file of the set in force is gone: absence is no order. */
+function refuseIfFilesAreGone(before: PolicyFolder, next: PolicyFolder): void {
+  const gone = [...before.hashes.keys()].filter((name) => !next.hashes.has(name))
+  if (gone.length === 0) return
+  const lines = gone.map((name) => {
+    const wayOut = name.endsWith('.json') ? 'leave {} in it' : 'leave its package in it'
+    return `${join(next.files.dir, name)}: it was there and is gone; put it back, ${wayOut}, or restart the controller`
+  })
+  throw new PolicyFilesError(lines.join('\n'))
 }
 
 function logDataFaults(log: PolicyLog, { files }: PolicyFolder): void {

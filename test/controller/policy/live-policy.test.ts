@@ -160,7 +160,7 @@ decision := {
     ],
     ['Rego that does not parse', (dir) => appendFile(join(dir, 'common.rego'), 'broken {'), 'common.rego'],
     ['Rego that allows everybody', (dir) => writeFile(join(dir, 'capability_access.rego'), ALLOWS_ALL), 'a stranger'],
-    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'ENOENT'],
+    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'no such file'],
     ['a folder that is gone', (dir) => rm(dir, { recursive: true }), 'ENOENT'],
   ])('%s', async (_what, spoil, reason) => {
     await using policies = await copyPolicies()
@@ -174,6 +174,22 @@ decision := {
     expect(live.policy.ready()).toEqual({ ok: true, reason: expect.stringContaining(reason) })
     expect(live.policy.notes().map(({ cause }) => cause)).toEqual(['folder'])
     expect(live.changes).toEqual([])
+  })
+
+  test.each<[string, string, string]>([
+    ['data that came later', 'data/regions.json', 'leave {} in it'],
+    ['Rego', 'more_denials.rego', 'leave its package in it'],
+  ])('%s is gone: it was an order, its absence is none', async (_what, name, wayOut) => {
+    await using policies = await copyPolicies()
+    await using live = await observePolicy({ policyDir: policies.dir })
+    const path = join(policies.dir, name)
+    await writeFile(path, name.endsWith('.json') ? '{"regions":{}}' : 'package crank.more_denials\n')
+    await until('it is in force', () => live.changes.length === 1)
+    const revision = live.policy.revision()
+    await rm(path)
+    await live.untilEvent('policy_change_refused')
+    const message = `${path}: it was there and is gone; put it back, ${wayOut}, or restart the controller`
+    expect([live.faults, live.policy.revision()]).toEqual([[message], revision])
   })
 
   test('and only once it has stood for a second; a good one after it comes into force', async () => {

@@ -109,7 +109,7 @@ describe('files with --watch', () => {
       (dir) => appendFile(join(dir, 'common.rego'), 'broken {'),
       'OPA has not taken it over: it has other Rego',
     ],
-    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'ENOENT'],
+    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'no such file'],
   ])('%s leaves the last good one in force, and says so', async (_what, spoil, reason) => {
     const { dir, live } = await setUp()
     const revision = live.policy.revision()
