@@ -92,12 +92,19 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
         what: text(record['outcome']) ?? '-',
         detail: `${String(record['status'])} ${String(record['duration_ms'])} ms`,
       }
+    case 'policy_changed':
+      return { what: record.event, detail: changeOf(record) }
     case 'identity_refused':
     case 'request_refused':
       return { what: 'refused', detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') }
     default:
       return { what: record.event, detail: '' }
   }
+}
+
+function changeOf(record: ChainedRecord): string {
+  const revisions = `${text(record['old_revision']) ?? '-'} -> ${text(record['new_revision']) ?? '-'}`
+  return record['scope'] === 'blocked' ? `block list alone, revision ${text(record['new_revision']) ?? '-'}` : revisions
 }
 
 function reasonsOf(record: ChainedRecord): string {

@@ -3,12 +3,13 @@
 import { join } from 'node:path'
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
+import { createBlockFollow } from './block-follow.ts'
 import type { Blocked } from './blocked.ts'
 import { createBlockProbe } from './block-probe.ts'
 import { withBrake } from './brake.ts'
 import type { DataFault } from './data-schema.ts'
 import { createFreshness, type StalenessAction } from './freshness.ts'
-import { createGuard, type PolicyLog, type PolicyMetrics, type PolicyReadiness } from './guard.ts'
+import { createGuard, type InForce, type PolicyLog, type PolicyMetrics, type PolicyReadiness } from './guard.ts'
 import type { OpaTarget } from './opa-target.ts'
 import { deltaOf } from './policy-delta.ts'
 import { PolicyFilesError, type PolicyFiles } from './policy-files.ts'
@@ -80,6 +81,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   const initial = await source.begin(folder.files)
   log.info({ event: 'policy_engine', engine: source.engine, revision: initial.revision }, 'policy engine chosen')
   const transition = createTransition({ initial, record: options.record, log, now })
+  const blocks = createBlockFollow({ dir: policyDir, transition, log })
   const freshness = createFreshness({ maxStalenessMs: staleness.maxMs, log, now, monotonic })
   const faultListeners = new Set<(fault: PolicyFault) => void>()
 
@@ -97,15 +99,25 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   const adopt = async (next: PolicyFolder): Promise<void> => {
     const current = transition.current()
     refuseIfFilesAreGone(folder, next)
-    if (next.files.revision === folder.files.revision) return
-    const prepared = await source.prepare(next.files, current).catch((cause: unknown) => {
-      // How long it has been behind is measured by the looks at what it has.
-      if (cause instanceof OpaBehindError && watch.cause() === undefined) guard.recheck()
-      throw cause
-    })
+    // Back at what is in force already, but for a block list that came alone meanwhile.
+    if (next.files.revision === folder.files.revision) {
+      await blocks.take(next.files.blocked)
+      return
+    }
+    const prepared = await blocks
+      .during(() => source.prepare(next.files, current))
+      .catch((cause: unknown) => {
+        // How long it has been behind is measured by the looks at what it has.
+        if (cause instanceof OpaBehindError && watch.cause() === undefined) guard.recheck()
+        throw cause
+      })
     const changed = deltaOf(folder, next)
-    await transition.move(({ revision }) => ({
-      next: { ...prepared, revision: prepared.revision ?? revision },
+    await transition.move((inForce) => ({
+      next: {
+        ...prepared,
+        files: withNewerBlocks(prepared.files, current, inForce),
+        revision: prepared.revision ?? inForce.revision,
+      },
       changed,
     }))
     folder = next
@@ -119,6 +131,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     adopt,
     // Of a sidecar only the sidecar can say what it has.
     onConfirmed: () => source.loaded === undefined && freshness.confirm(),
+    onStuck: blocks.takeFromFolder,
     onFault(fault) {
       folderNote = { cause: 'folder', reason: `the policy folder is not in force: ${fault.message}` }
       onFault(fault)
@@ -189,6 +202,11 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
       await Promise.all([source.close(), transition.current().engine.close()])
     },
   }
+}
+
+/** A block list that came while the set was made ready is newer than the set's. */
+function withNewerBlocks(files: PolicyFiles, before: InForce, now: InForce): PolicyFiles {
+  return now.files.blocked === before.files.blocked ? files : { ...files, blocked: now.files.blocked }
 }
 
 /** @throws {PolicyFilesError} when a file of the set in force is gone: absence is no order. */

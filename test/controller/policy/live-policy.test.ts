@@ -1,7 +1,8 @@
 // The policy folder changes under a live policy: real files, real wasm, real OPA where Rego has to be compiled.
-import { appendFile, copyFile, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, copyFile, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { findTool } from '../../../scripts/tools/native-tools.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { blockedJson, observePolicy, replaceFile, type Observed } from '../../fixtures/live-policy.ts'
 import { compilePolicies, copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
@@ -137,6 +138,42 @@ describe('a change of Rego', () => {
     await live.untilEvent('policy_change_refused')
     expect(live.faults[0]).toContain('was not built from the Rego beside it')
     expect(await decisionOf(live)).toBe('allow')
+  })
+})
+
+describe('a block', () => {
+  test('is in force while Rego of the same change is compiled', async () => {
+    await using policies = await copyPolicies()
+    // An OPA that compiles when it is told to.
+    const opa = join(policies.dir, 'opa')
+    const real = await findTool('opa')
+    await writeFile(
+      opa,
+      `#!/bin/sh\n[ "$1" = build ] && while [ ! -e ${opa}.go ]; do sleep 0.05; done\nexec ${real} "$@"\n`,
+    )
+    await chmod(opa, 0o755)
+    await using live = await observePolicy({ policyDir: policies.dir, env: { ...process.env, OPA_BIN: opa } })
+    const revision = live.policy.revision()
+    await appendFile(join(policies.dir, 'common.rego'), '# a change\n')
+    await replaceFile(policies.dir, 'data/blocked.json', blockedJson(STREAMING))
+    await untilDecides(live, 'deny')
+    expect(live.policy.revision()).toBe(revision)
+    expect(live.policy.files().blocked).toBe(live.policy.blocked())
+    expect([...live.policy.blocked().identities]).toEqual([STREAMING])
+    expect(live.changes.map(({ scope }) => scope)).toEqual(['blocked'])
+    await writeFile(`${opa}.go`, '')
+    await until('the whole change is in force', () => live.policy.revision() !== revision)
+    expect(live.changes.map(({ scope }) => scope)).toEqual(['blocked', 'policy'])
+    expect(await decisionOf(live)).toBe('deny')
+  })
+
+  test('that is at fault itself leaves the list in force, and both faults are told', async () => {
+    await using policies = await copyPolicies({ 'data/blocked.json': blockedJson(STREAMING) })
+    await using live = await observePolicy({ policyDir: policies.dir })
+    await replaceFile(policies.dir, 'data/exceptions.json', '{')
+    await replaceFile(policies.dir, 'data/blocked.json', '{"blocked":{"identities":{}')
+    await until('both are told', () => live.faults.some((fault) => /blocked\.json.*\n.*exceptions\.json/.test(fault)))
+    expect(await decisionOf(live)).toBe('deny')
   })
 })
 
