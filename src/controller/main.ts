@@ -23,6 +23,7 @@ import { createConnectionKeeper } from '../platform/connection-keeper.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createPipeline } from './pipeline.ts'
 import { shadowEntries } from './policy/enforcement.ts'
+import { notedCauses } from './policy/policy-notes.ts'
 import { readinessOf } from './readiness.ts'
 import { describeCapabilities, describeWorkers } from './routing/catalog.ts'
 import { Registry } from './routing/registry.ts'
@@ -181,6 +182,7 @@ export async function startController({ config, env }: Options): Promise<Running
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,
     policyStale: policy.isStale,
+    policyNotes: () => notedCauses(policy.notes()),
     shadowEntries: () => shadowEntries(policy.files().enforcement),
     openConnections: keeper.count,
   })
