@@ -131,6 +131,7 @@ describe('the server of a worker', () => {
       worker_id: 'worker-echo',
       capabilities: ['echo:text'],
       in_flight: 0,
+      log_lines_dropped: 0,
       registered: true,
     })
   })
