@@ -22,8 +22,8 @@ export function openFdWriter(fd: 1 | 2): FdWriter {
     if (kind === 'terminal') return threadWriter(fd)
   }
   // Node makes pipes and sockets non-blocking when it makes a stream of them.
-  void (fd === 1 ? process.stdout : process.stderr).writable
-  return unblockedWriter(fd)
+  const { fd: unblocked } = fd === 1 ? process.stdout : process.stderr
+  return unblockedWriter(unblocked)
 }
 
 function kindOf(fd: number): 'file' | 'pipe' | 'socket' | 'terminal' {

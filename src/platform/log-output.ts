@@ -74,9 +74,9 @@ export class LogOutput {
   /** Resolves when all is written, or after half a second. */
   async flush(): Promise<void> {
     if (this.#bytes === 0) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#onIdle = resolve
-    const timer = setTimeout(resolve, END_MS)
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#onIdle = () => resolve(undefined)
+    const timer = setTimeout(this.#onIdle, END_MS)
     await promise
     clearTimeout(timer)
   }

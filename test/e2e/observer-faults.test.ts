@@ -1,8 +1,10 @@
-// Whoever takes the log lines, or does not: the controller serves its callers, and lines are what is lost.
+// Whoever takes log lines and metrics, or does not: the controller serves its callers, and lines are what is lost.
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { StdioOptions } from 'node:child_process'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { CRANK, type LogLine } from '../fixtures/controller-process.ts'
 import {
   createPipe,
@@ -108,16 +110,28 @@ test('serves its callers with stdout and stderr on a pipe whose reader has gone'
   pipe.close()
 })
 
+test('serves its callers and ends in time although nobody ever reads stdout', async () => {
+  const pipe = createPipe(parties.dir)
+  await serves({ stdio: ['ignore', pipe.fd, 'ignore'] }, fill)
+  pipe.close()
+})
+
 test('serves its callers with stdout on a terminal that stands still, as after Ctrl-S', async () => {
   const command = `exec "${process.execPath}" "${CRANK}" controller`
+  let shown = ''
   // The terminal of `script` is read by it alone, and not while it is stopped.
-  const prefix = ['script', '--quiet', '--return', '--command', command, '/dev/null']
-  await serves({ stdio: ['ignore', 'ignore', 'ignore'], command: prefix }, async (controller) => {
+  const options: MutedOptions = {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    command: ['script', '--quiet', '--return', '--command', command, '/dev/null'],
+  }
+  await serves(options, async (controller) => {
+    controller.child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (shown += chunk))
     controller.child.kill('SIGSTOP')
     await fill(controller)
     controller.child.kill('SIGCONT')
-    await until('the terminal is read', async () => (await controller.call(1)).length === 1)
+    await until('the loss is said', () => shown.includes('log lines were dropped'))
   })
+  expect(shown).toContain('controller is listening')
 })
 
 test('serves its callers with stdout and stderr closed', async () => {
@@ -133,4 +147,16 @@ test('writes every line to a file, the last one included', async () => {
   const lines = linesOf(readFileSync(file, 'utf8'))
   expect(lines.filter(({ event }) => event === 'capability_access_allowed')).toHaveLength(CALLS)
   expect(lines.at(-1)).toMatchObject({ event: 'controller_stopped' })
+})
+
+test('serves its callers beside scrapers that ask and do not read', async () => {
+  await serves({ stdio: 'ignore' }, async ({ adminOrigin }) => {
+    const { port } = new URL(adminOrigin)
+    for (let n = 0; n < 100; n += 1) {
+      const scraper = connect(Number(port), '127.0.0.1').on('error', () => undefined)
+      await once(scraper, 'connect')
+      scraper.pause().write('GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(20))
+      onTestFinished(() => void scraper.destroy())
+    }
+  })
 })
