@@ -59,6 +59,7 @@ const app = await createServer({
   metrics: noMetrics,
   isDraining: () => false,
   isCut: () => false,
+  isBlocked: () => false,
   credentials: credentials.current(),
   gate: { source: credentials, verifier, now },
   tlsRefuseUnverified: config.tlsRefuseUnverified,

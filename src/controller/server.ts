@@ -1,6 +1,6 @@
 // The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a request.
 import swagger from '@fastify/swagger'
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import { AppError } from '../core/errors.ts'
@@ -10,9 +10,11 @@ import { CALLER_LINGER, lingerAfterAnswer, STRANGER_LINGER } from '../platform/l
 import { serverTlsOptions } from '../platform/tls.ts'
 import { VERSION } from '../platform/version.ts'
 import { arrival, type ArrivalOptions } from './arrival.ts'
+import { blockedGate, type BlockedGateOptions } from './identity/blocked-gate.ts'
 import { identityGate, peerOf } from './identity/gate.ts'
 import { isReadablePath, limits, type LimitsOptions } from './limits.ts'
 import { appErrorOf, problemOf } from './problem.ts'
+import { createBodiesInFlight, MAX_BODY_BYTES } from './routes/bodies-in-flight.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
 import { holdContinue } from './routes/expectation.ts'
 import { registrationRoutes, type RegistrationRoutesOptions } from './routes/registration.ts'
@@ -23,8 +25,8 @@ import { unrouted } from './unrouted.ts'
 export type ServerOptions = ArrivalOptions &
   LimitsOptions &
   UnparsedOptions &
-  RouteRoutesOptions &
-  RegistrationRoutesOptions &
+  BlockedGateOptions &
+  Omit<RouteRoutesOptions & RegistrationRoutesOptions, 'bodies'> &
   CatalogRoutesOptions & {
     readonly credentials: Credentials
     readonly tlsRefuseUnverified: boolean
@@ -88,13 +90,15 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   setErrorHandler(app, options.onRefused)
   await app.register(arrival, options)
   await app.register(identityGate, options.gate)
+  await app.register(blockedGate, options)
   await app.register(limits, options)
   await app.register(unrouted)
   // Collects the routes' schemas; the document is served by the admin listener.
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
-  await app.register(routeJson, options)
-  await app.register(routeRaw, options)
-  await app.register(registrationRoutes, options)
+  const bodies = createBodiesInFlight({ maxBytes: Math.max(MAX_BODY_BYTES, options.bodyLimitBytes) })
+  await app.register(routeJson, { ...options, bodies })
+  await app.register(routeRaw, { ...options, bodies })
+  await app.register(registrationRoutes, { ...options, bodies })
   await app.register(catalogRoutes, options)
   return app
 }
@@ -106,15 +110,17 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     const { arrival, id: decisionId } = request
     const requester = peerOf(request)?.spiffeId
     if (!arrival.decided || error.code === 'internal_error') {
-      onRefused({ decisionId, trace: arrival.trace, requester, remoteAddress: request.ip }, error)
+      onRefused({ decisionId, trace: arrival.trace, requester, remoteAddress: request.ip, request }, error)
     }
     if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
     if (error.code === 'unsupported_media_type') reply.header('accept', 'application/json')
     // The rest of an unread body would have to be read to keep the connection: refuse it instead.
-    if (!request.raw.complete) {
+    if (hasBody(request) && !request.raw.complete) {
       reply.raw.shouldKeepAlive = false
       lingerAfterAnswer(request.raw, requester === undefined ? STRANGER_LINGER : CALLER_LINGER)
     }
+    // Fastify closes after every body that its parser refuses, read or not; a new handshake costs more than such a refusal.
+    else reply.removeHeader('connection')
     const problem = problemOf(error, {
       decisionId,
       traceId: arrival.trace.traceId,
@@ -123,4 +129,9 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     })
     return reply.code(error.kind.status).type('application/problem+json').send(problem)
   })
+}
+
+/** One that has none is complete only after the hooks. */
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }

@@ -4,6 +4,7 @@ import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import type { FastifyRequest } from 'fastify'
 import { AppError, toAppError, type ErrorCode } from '../core/errors.ts'
 import { randomHex, uuidv7 } from '../core/ids.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
@@ -20,6 +21,8 @@ export type Refused = {
   readonly trace: TraceContext
   readonly requester: SpiffeId | undefined
   readonly remoteAddress: string | undefined
+  /** Where there was one that could be read. */
+  readonly request?: FastifyRequest
 }
 
 export type UnparsedOptions = {

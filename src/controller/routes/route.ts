@@ -10,6 +10,7 @@ import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { RouteCapability } from '../pipeline.ts'
 import { askedBy } from './asked.ts'
+import type { BodiesInFlight } from './bodies-in-flight.ts'
 import { createAnswerSink } from './answer-sink.ts'
 import { acceptJsonOnly, memberBytes } from './json-body.ts'
 import { rawBody } from './raw-body.ts'
@@ -19,6 +20,8 @@ export type RouteRoutesOptions = {
   readonly bodyLimitBytes: number
   /** The drain is over: from now on it is the controller that ends connections. */
   readonly isCut: () => boolean
+  /** Of the JSON form. The raw form streams: nothing of its body is held, and none of it is read before the decision. */
+  readonly bodies: BodiesInFlight
 }
 
 const NULL_PAYLOAD = Buffer.from('null')
@@ -36,8 +39,9 @@ const RawHeaders = Type.Object({
 const errors = { '4xx': Problem, '5xx': Problem }
 
 /** The JSON form: the body names the capability and carries the payload. */
-export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, bodyLimitBytes, isCut }, done) => {
-  acceptJsonOnly(app, bodyLimitBytes)
+export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
+  const { route, bodies, bodyLimitBytes: limitBytes, isCut } = options
+  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
     { schema: { body: RouteBody, response: errors }, config: { otel: false } },
