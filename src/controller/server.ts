@@ -120,7 +120,7 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
       lingerAfterAnswer(request.raw, requester === undefined ? STRANGER_LINGER : CALLER_LINGER)
     }
     // Fastify closes after every body that its parser refuses, read or not; a new handshake costs more than such a refusal.
-    else reply.removeHeader('connection')
+    else if (reply.raw.shouldKeepAlive) reply.removeHeader('connection')
     const problem = problemOf(error, {
       decisionId,
       traceId: arrival.trace.traceId,
