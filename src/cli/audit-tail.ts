@@ -92,6 +92,8 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
         what: text(record['outcome']) ?? '-',
         detail: `${String(record['status'])} ${String(record['duration_ms'])} ms`,
       }
+    case 'policy_changed':
+      return { what: record.event, detail: changeOf(record) }
     case 'identity_refused':
     case 'request_refused':
       return {
@@ -101,6 +103,11 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
     default:
       return { what: record.event, detail: '' }
   }
+}
+
+function changeOf(record: ChainedRecord): string {
+  const revisions = `${text(record['old_revision']) ?? '-'} -> ${text(record['new_revision']) ?? '-'}`
+  return record['scope'] === 'blocked' ? `block list alone, revision ${text(record['new_revision']) ?? '-'}` : revisions
 }
 
 function reasonsOf(record: ChainedRecord): string {

@@ -6,6 +6,7 @@ import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../core/errors.t
 import { OUTCOMES, type Outcome } from '../core/outcome.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Registry } from '../platform/metrics.ts'
+import { asObserver } from '../platform/observer.ts'
 import { createStateGauges, type ControllerState } from './metrics-state.ts'
 
 /** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
@@ -73,7 +74,7 @@ export function createMetrics(
   const capabilityLabel = (capability: string): string =>
     (known as ReadonlySet<string>).has(capability) ? capability : OTHER
   const exemplarOf = exporting ? exemplarOfSampled : () => ({})
-  return {
+  return asObserver<Metrics>({
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
       counters.requests.inc({
@@ -109,7 +110,7 @@ export function createMetrics(
       startDecisionsAtZero(counters, known)
     },
     capabilityLabel,
-  }
+  })
 }
 
 // Only a sampled trace can be looked up, and that only where spans are exported (the traces of a controller without an

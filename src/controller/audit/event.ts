@@ -86,6 +86,8 @@ export type LifeEvent = { readonly timestamp: string } & (
       /** Null where no policy of the sidecar's had a name before. */
       readonly old_revision: string | null
       readonly new_revision: string
+      /** `blocked`: only the controller's own block list, taken from blocked.json alone; the revisions are the same. */
+      readonly scope: 'policy' | 'blocked'
       /** Files, and entries by kind: how many were added, removed and changed, and some of their names. */
       readonly changed: Readonly<Record<string, unknown>>
     }
