@@ -151,7 +151,7 @@ describe('before the first event', () => {
       times(label('route', [...routes, '/workers', 'other']), label('status_class', ['2xx', '4xx', '5xx', 'none'])),
     ],
     ['request_errors', label('code', codes)],
-    ['worker_attempts', label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'unknown'])],
+    ['worker_attempts', label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown'])],
     ['registrations', label('decision', ['allow', 'deny', 'error'])],
     ['identity_refused', label('reason', refusals)],
     ['connections_refused', label('reason', ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'])],

@@ -81,7 +81,8 @@ async function callWorker(
   const declared = declaredErrors(worker, call.capability)
   try {
     const result = await new Promise<ExchangeResult>((settle) => {
-      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS }
+      const upload = Buffer.isBuffer(call.body) ? undefined : call.body
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settle)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
     })
@@ -102,7 +103,11 @@ type NotSent = Pick<RouteOutcome, 'outcome' | 'status' | 'error'>
 
 /** Why no worker was called: the caller had left, all are at their limit, or there is none. */
 function notSent({ isKnown, providers }: ForwardDeps, { sink, capability }: RouteCall): NotSent {
-  if (sink.hasLeft()) return ended('caller_left', new AppError('worker_failed', 'the caller left'))
+  if (sink.hasLeft()) {
+    const isShutdown = sink.goneBy() === 'shutdown'
+    const error = isShutdown ? new AppError('shutting_down') : new AppError('worker_failed', 'the caller left')
+    return ended(sink.goneBy(), error)
+  }
   if (providers(capability).length > 0) return ended('worker_failed', new AppError('overloaded'))
   return ended('worker_failed', new AppError(isKnown(capability) ? 'no_worker_available' : 'capability_unknown'))
 }
