@@ -71,6 +71,7 @@ function prepare(command: Command, path: string): void {
   const flags = command.options.map((option) => option.long ?? option.flags)
   command
     .exitOverride()
+    .configureOutput({ writeErr: sayLines })
     .showHelpAfterError(
       subcommands.length > 0
         ? `commands: ${subcommands.join(', ')} (${path} --help)`
@@ -79,9 +80,14 @@ function prepare(command: Command, path: string): void {
   for (const sub of command.commands) prepare(sub as Command, `${path} ${sub.name()}`)
 }
 
+// Commander quotes what was typed, and what a script has put there.
+function sayLines(text: string): void {
+  for (const line of text.replace(/\n$/, '').split('\n')) say(line)
+}
+
 function reportFailure(cause: unknown): ExitCode {
   if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.ok : EXIT.usage
   const { exit, text } = describeFailure(cause)
-  say(`${paint('red', '×', process.stderr)} ${text}`)
+  for (const line of `${paint('red', '×', process.stderr)} ${text}`.split('\n')) say(line)
   return exit
 }

@@ -9,7 +9,7 @@ import { readClientConfig } from './client-config.ts'
 import { withControllerClient } from './controller-client.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import type { ClientOptions } from './options.ts'
-import { paint, say, writeJson, type Format } from './output.ts'
+import { paint, say, writeBody, writeJson, type Format } from './output.ts'
 
 export type InvokeOptions = ClientOptions & {
   data?: string | undefined
@@ -107,10 +107,5 @@ async function printAnswer(answer: RouteAnswer, caller: string): Promise<void> {
   const { status, decision_id, trace_id, worker_id } = summarise(answer)
   say(`${paint(status < 400 ? 'green' : 'red', String(status), process.stderr)}  as ${caller}`)
   say(`decision ${decision_id ?? '-'}  trace ${trace_id ?? '-'}  worker ${worker_id ?? '-'}`)
-  let last = '\n'
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-    process.stdout.write(chunk)
-    last = chunk.toString('latin1').slice(-1)
-  }
-  if (last !== '\n') process.stdout.write('\n')
+  await writeBody(answer.body as AsyncIterable<Buffer>)
 }

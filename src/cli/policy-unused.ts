@@ -2,7 +2,7 @@
 import type { AuditedDecision } from '../controller/audit/event.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { parseSince } from './option-values.ts'
-import { formatTable, say, writeJson, writeLine, type Column, type Format } from './output.ts'
+import { say, writeJson, writeTable, type Column, type Format } from './output.ts'
 import { manifestsIn, type Manifest } from './shadow/manifests.ts'
 import { readEvidence, type EvidenceOptions } from './shadow/sources.ts'
 import type { PairTally, Tally } from './shadow/tally.ts'
@@ -57,8 +57,8 @@ export async function listUnused(options: UnusedOptions): Promise<ExitCode> {
     writeJson({ audit_file: file, policy_dir: policyDir, since: new Date(sinceMs).toISOString(), unused, undeclared })
   } else {
     say(`${tally.calls} calls in ${file}${tally.firstAt === undefined ? '' : ` since ${tally.firstAt}`}`)
-    if (unused.length > 0) writeLine(formatTable(UNUSED, unused))
-    if (undeclared.length > 0) writeLine(formatTable(UNDECLARED, undeclared))
+    if (unused.length > 0) writeTable(UNUSED, unused)
+    if (undeclared.length > 0) writeTable(UNDECLARED, undeclared)
     if (unused.length + undeclared.length === 0) say('every declared capability is used, and none that is not declared')
   }
   const isDue = undeclared.length > 0 || unused.some(({ own, certain }) => !own && certain)

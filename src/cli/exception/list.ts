@@ -8,7 +8,7 @@ import { loadConfig } from '../../platform/env.ts'
 import { adminUrlSetting } from '../admin-url.ts'
 import { formatLeft } from '../checks/certificates.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
-import { formatTable, paint, say, writeJson, writeLine, type Column, type Format } from '../output.ts'
+import { paint, say, writeJson, writeTable, type Column, type Format } from '../output.ts'
 import { readExceptions, type ExceptionsFile } from './exceptions-file.ts'
 
 type ListOptions = { adminUrl?: string | undefined; policy?: string | undefined; output: Format }
@@ -58,7 +58,7 @@ export async function listExceptions(options: ListOptions): Promise<ExitCode> {
   } else {
     say(reply === undefined ? `no controller at ${url}: uses are not known` : `uses since ${reply.counted_since}`)
     if (rows.length === 0) say('there is no exception')
-    else writeLine(formatTable(COLUMNS, rows))
+    else writeTable(COLUMNS, rows)
   }
   return rows.some(({ state }) => state === 'invalid') ? EXIT.negative : EXIT.ok
 }

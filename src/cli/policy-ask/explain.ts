@@ -82,7 +82,7 @@ async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promis
     return { today, nearest: nearestToRecord(asked, record, knowledge), knowledge }
   } catch (cause: unknown) {
     if (!(cause instanceof CliError)) throw cause
-    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text}`)
+    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text.replace('\n ', ';')}`)
     return { today: undefined, nearest: { misses: [], changes: [] }, knowledge: undefined }
   }
 }

@@ -4,7 +4,7 @@ import type { AskAnswer } from '../../core/policy-ask.ts'
 import { parseCapability } from '../../core/capability.ts'
 import { readStateConfig } from '../client-config.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
-import { formatTable, paint, say, writeJson, writeLine, type Column } from '../output.ts'
+import { paint, say, writeJson, writeTable, type Column } from '../output.ts'
 import { askDecided, COLOURS, may, why } from './answer.ts'
 import type { AskOptions } from './can-i.ts'
 import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from './knowledge.ts'
@@ -61,7 +61,7 @@ async function list({ questions, columns, subject }: Listing, options: ListOptio
   const passing = answers.filter((answer) => may(answer, options.enforced))
   const shown = options.all === true ? answers : passing
   if (options.output === 'json') writeJson({ policy_revision: known.revision, asked: answers.length, answers: shown })
-  else if (shown.length > 0) writeLine(formatTable(columns(known), shown))
+  else if (shown.length > 0) writeTable(columns(known), shown)
   if (passing.length === 0) say(`${subject}: ${answers.length} asked, as many as the policy data names`)
   if (known.enforcement.default === 'shadow') {
     say('the default mode is shadow: an identity that the data does not name passes too (enforcement.json)')
