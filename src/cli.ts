@@ -15,8 +15,9 @@ import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cl
 import { manifestCommand } from './cli/commands/manifest.ts'
 import { workerCommand } from './cli/commands/worker.ts'
 import { endEarly } from './cli/early-end.ts'
-import { describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
+import { CliError, describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
 import { paint, say } from './cli/output.ts'
+import { oddNames } from './platform/setting-names.ts'
 import { VERSION } from './platform/version.ts'
 
 const EXAMPLES = `Examples:
@@ -61,6 +62,7 @@ function createProgram(): Command {
     .addCommand(exceptionCommand())
     .addCommand(manifestCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
+  program.hook('preAction', (_, command) => refuseOddNames(command.name(), process.env))
   prepare(program, 'crank')
   return program
 }
@@ -78,6 +80,14 @@ function prepare(command: Command, path: string): void {
         : `usage: ${path} ${command.usage()}\noptions: ${flags.join(', ')}`,
     )
   for (const sub of command.commands) prepare(sub as Command, `${path} ${sub.name()}`)
+}
+
+/** The controller and workers report these beside the other faults of their configuration, `check` among its findings. */
+function refuseOddNames(command: string, env: NodeJS.ProcessEnv): void {
+  if (['controller', 'worker', 'check'].includes(command)) return
+  const { faults } = oddNames(env)
+  const [first, ...more] = faults
+  if (first !== undefined) throw new CliError(EXIT.usage, first, more.length > 0 ? { hint: more.join('; ') } : {})
 }
 
 // Commander quotes what was typed, and what a script has put there.

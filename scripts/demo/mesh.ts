@@ -2,7 +2,7 @@
 import { mkdtemp, mkdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
 import { ensureDevPki } from '../../src/platform/dev-pki.ts'
@@ -171,7 +171,8 @@ function portSettings({ port }: Options): NodeJS.ProcessEnv {
 
 /** A state folder, and a short path for sockets (a unix socket's may not be longer than 107 bytes). */
 async function createFolders(options: Options) {
-  const base = join(ROOT, '.crank')
+  const { CRANK_STATE_DIR: given = '' } = process.env
+  const base = given === '' ? join(ROOT, '.crank') : resolve(given)
   await mkdir(base, { recursive: true, mode: 0o700 })
   const stateDir = options.port === 0 ? await mkdtemp(join(base, 'demo-')) : base
   const socketDir = options.opa ? await mkdtemp(join(tmpdir(), 'crank-')) : stateDir
@@ -179,7 +180,7 @@ async function createFolders(options: Options) {
   const remove = async () => {
     for (const folder of own) await rm(folder, { recursive: true, force: true })
   }
-  return { stateDir: relative(process.cwd(), stateDir), socketDir, remove }
+  return { stateDir: relative(process.cwd(), stateDir) || '.', socketDir, remove }
 }
 
 async function requireFreePorts(ports: readonly number[]): Promise<void> {

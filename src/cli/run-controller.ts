@@ -3,7 +3,7 @@ import closeWithGrace from 'close-with-grace'
 import { loadControllerConfig } from '../controller/config.ts'
 import { SERVICE, startController } from '../controller/main.ts'
 import { refuseWeakening } from '../platform/env.ts'
-import { createLogger } from '../platform/logger.ts'
+import { createLogger, warnOfUnknown } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { startFailure } from './start-failure.ts'
 
@@ -15,6 +15,7 @@ export async function runController(flags: Record<string, string | undefined>): 
   refuseWeakening(process.env, process.execArgv)
   const config = loadControllerConfig({ env: process.env, flags })
   const log = createLogger({ level: config.logLevel, service: serviceName(process.env, SERVICE) })
+  warnOfUnknown(log, process.env)
   const controller = await startController({ config, env: process.env }).catch((cause: unknown) => {
     // A person reads why on stderr; where lines are collected, it is one of them.
     if (!process.stdout.isTTY) log.fatal({ event: 'controller_start_failed', err: cause }, 'controller cannot start')

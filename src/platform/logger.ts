@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import type * as pinoPretty from 'pino-pretty'
 import { isoTime } from '../core/iso-time.ts'
 import { printableTexts } from '../core/printable.ts'
+import { oddNames } from './setting-names.ts'
 
 export type Logger = pino.Logger
 
@@ -32,6 +33,13 @@ export function createLogger({ level, service, destination, pretty }: LoggerOpti
   }
   const readable = pretty ?? (destination === undefined && process.stdout.isTTY)
   return pino(options, readable ? prettyStream(destination) : (destination ?? stdout()))
+}
+
+/** One line about variables with our prefixes that nothing reads: left over, or meant for another version. */
+export function warnOfUnknown(log: Pick<Logger, 'warn'>, env: NodeJS.ProcessEnv): void {
+  const { unknown } = oddNames(env)
+  if (unknown.length === 0) return
+  log.warn({ event: 'settings_unknown', names: unknown }, 'variables are set that no program of ours reads')
 }
 
 function stdout(): pino.DestinationStream {

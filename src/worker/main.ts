@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
 import { watchCredentials } from '../platform/credentials.ts'
-import { createLogger, type Logger } from '../platform/logger.ts'
+import { createLogger, warnOfUnknown, type Logger } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { createTracing } from '../platform/tracing.ts'
 import { VERSION } from '../platform/version.ts'
@@ -33,6 +33,7 @@ export async function startWorkerProcess(
   const definition = typeof worker === 'function' ? await worker(place) : worker
   const service = `crank-${definition.id}`
   const log = createLogger({ level: config.logLevel, service: serviceName(configSource.env, service) })
+  warnOfUnknown(log, configSource.env)
   try {
     return await start(definition, { config, log, env: configSource.env, service, version })
   } catch (err: unknown) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { editDistance } from '../../../src/cli/policy-ask/likeness.ts'
+import { editDistance } from '../../../src/core/edit-distance.ts'
 import { parseAt, parseTarget, parseWho } from '../../../src/cli/policy-ask/question.ts'
 import { parseTrustDomain } from '../../../src/core/spiffe-id.ts'
 
