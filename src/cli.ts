@@ -22,8 +22,8 @@ import { VERSION } from './platform/version.ts'
 
 const EXAMPLES = `Examples:
   crank cert dev-ca                                  make development certificates under .crank/pki
-  crank check                                        what is wrong with this set-up, and how to mend it
-  crank invoke invoke hello_world --as streaming     call a capability as the streaming worker
+  crank check                                        what is wrong with this set-up, and how to fix it
+  crank invoke stream text_events --as streaming     call a capability as the streaming worker
   crank audit tail -f --deny                         follow the denials
 `
 
@@ -40,7 +40,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-function createProgram(): Command {
+/** All commands; nothing is read or run yet. */
+export function createProgram(): Command {
   const program = new Command('crank')
     .description('Crank controller: zero-trust capability router')
     .version(VERSION, '-V, --version')

@@ -73,7 +73,7 @@ function unusedOf(
   const logFromMs = tally.firstAt === undefined ? nowMs : Date.parse(tally.firstAt)
   const entries = manifests.flatMap((manifest) => manifest.required.map((capability) => ({ manifest, capability })))
   const found = entries.flatMap(({ manifest: { spiffeId, provided, deployedAt }, capability }): Unused[] => {
-    const lastUsed = tally.pairs.get(capability)?.get(spiffeId)?.lastAt
+    const lastUsed = tally.pairs.get(capability)?.get(spiffeId)?.lastPassedAt || undefined
     if (lastUsed !== undefined && Date.parse(lastUsed) >= sinceMs) return []
     const deployedMs = Date.parse(deployedAt ?? '')
     const watchedFromMs = Number.isNaN(deployedMs) ? logFromMs : Math.max(deployedMs, logFromMs)
@@ -97,14 +97,14 @@ function undeclaredOf(manifests: readonly Manifest[], { pairs }: Tally, sinceMs:
   const found = [...pairs].flatMap(([capability, callers]) =>
     [...callers]
       .filter(([caller, pair]) => {
-        return Date.parse(pair.lastAt) >= sinceMs && !declared.has(`${caller} ${capability}`) && usesOf(pair) > 0
+        return Date.parse(pair.lastPassedAt) >= sinceMs && !declared.has(`${caller} ${capability}`) && usesOf(pair) > 0
       })
       .map(([spiffe_id, pair]): Undeclared => ({
         spiffe_id,
         capability,
         would_denials: pair.decisions.would_deny,
         by_exception: total(pair.exceptions.values()),
-        last_used: pair.lastAt,
+        last_used: pair.lastPassedAt,
       })),
   )
   return found.sort((a, b) => b.would_denials - a.would_denials || compare(a, b))

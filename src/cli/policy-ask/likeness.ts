@@ -21,6 +21,12 @@ export function alike(
   return first && { name: first.name, how: OFF[first.distance] ?? '' }
 }
 
+/** The end of a sentence about a name that is not known; '' when none of `names` is like it. */
+export function didYouMean(name: string, names: Iterable<string>): string {
+  const near = alike(name, names)
+  return near === undefined ? '' : `; did you mean ${near.name}?`
+}
+
 /** The identity that was probably meant: another trust domain, case or folder, or a slip in the name. */
 export function alikeIdentity(id: string, ids: readonly string[]): Likeness | undefined {
   const find = (how: string, matches: (other: string) => boolean): Likeness | undefined => {
