@@ -64,7 +64,10 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
       const hint = speaksNoTls(cause)
         ? 'something answers there without TLS: is it the admin listener? Workers and commands call the other one, by default https://127.0.0.1:9000'
         : 'is it running? See: crank check'
-      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, { cause, hint })
+      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
+        cause,
+        hint,
+      })
     }
   }
 
@@ -78,5 +81,7 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
 function speaksNoTls(cause: unknown): boolean {
   if (!(cause instanceof Error)) return false
   const code = 'code' in cause ? cause.code : undefined
-  return code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG' || speaksNoTls(cause.cause)
+  return (
+    code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG' || speaksNoTls(cause.cause)
+  )
 }

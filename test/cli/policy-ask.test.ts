@@ -39,7 +39,9 @@ describe('can-i', () => {
     expect((await files('can-i', 'streaming', 'stream:text_events')).code).toBe(0)
     const no = await files('can-i', 'streaming', 'convert:document_to_pdf')
     expect(no.stderr).toContain(`crank explain streaming convert document_to_pdf --policy ${policies.dir}`)
-    expect((await files('explain', 'streaming', 'stream:text_events')).stdout).toMatch(/^allow {2}.*stream:text_events$/m)
+    expect((await files('explain', 'streaming', 'stream:text_events')).stdout).toMatch(
+      /^allow {2}.*stream:text_events$/m,
+    )
     expect((await files('who-can', 'stream:text_events')).stdout).toMatch(/worker\/streaming +allow/)
   })
 

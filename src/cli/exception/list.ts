@@ -114,7 +114,15 @@ function row(entry: ExceptionEntry, { reply, logged }: Told, nowMs: number): Row
 }
 
 function invalidRow(spiffeId: string, faults: readonly PlacedFault[]): Row {
-  const nothing = { id: null, capability: null, expires_at: null, days_left: null, seconds_left: null, owner: null, uses: null }
+  const nothing = {
+    id: null,
+    capability: null,
+    expires_at: null,
+    days_left: null,
+    seconds_left: null,
+    owner: null,
+    uses: null,
+  }
   const reason = faults.map(({ path, reason: why }) => `${path.split('"].')[1] ?? ''} ${why}`.trim()).join('; ')
   return { ...nothing, spiffe_id: spiffeId, state: 'invalid', reason, last_used_at: null }
 }

@@ -4,7 +4,11 @@ import { readLines } from '../../controller/audit/lines.ts'
 
 export type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
 /** `since`: of the first record; null for an empty log. */
-export type LoggedUses = { readonly file: string; readonly since: string | null; readonly byName: Map<string, LoggedUse> }
+export type LoggedUses = {
+  readonly file: string
+  readonly since: string | null
+  readonly byName: Map<string, LoggedUse>
+}
 
 /**
  * Reads the whole log; undefined when it cannot be read.

@@ -77,7 +77,8 @@ async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promis
   try {
     const source = await openSource(options, process.env)
     const knowledge = await source.knowledge()
-    if (asked === undefined) return { today: undefined, nearest: inAsked(nearestToRegistration(record), options), knowledge }
+    if (asked === undefined)
+      return { today: undefined, nearest: inAsked(nearestToRegistration(record), options), knowledge }
     const today = await askOne(source, { ...asked, atNs })
     return { today, nearest: inAsked(nearestToRecord(asked, record, knowledge), options), knowledge }
   } catch (cause: unknown) {

@@ -67,7 +67,15 @@ function pairOf(pairs: Pairs, record: ChainedRecord): PairTally | undefined {
 
 function emptyPair(): PairTally {
   const decisions = { allow: 0, deny: 0, would_deny: 0, error: 0, unevaluated: 0 }
-  return { calls: 0, decisions, reasons: new Map(), exceptions: new Map(), days: new Set(), lastAt: '', lastPassedAt: '' }
+  return {
+    calls: 0,
+    decisions,
+    reasons: new Map(),
+    exceptions: new Map(),
+    days: new Set(),
+    lastAt: '',
+    lastPassedAt: '',
+  }
 }
 
 function count(pair: PairTally, { timestamp, decision, ...rest }: ChainedRecord): void {
