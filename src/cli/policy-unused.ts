@@ -73,7 +73,8 @@ function unusedOf(
   const logFromMs = tally.firstAt === undefined ? nowMs : Date.parse(tally.firstAt)
   const entries = manifests.flatMap((manifest) => manifest.required.map((capability) => ({ manifest, capability })))
   const found = entries.flatMap(({ manifest: { spiffeId, provided, deployedAt }, capability }): Unused[] => {
-    const lastUsed = tally.pairs.get(capability)?.get(spiffeId)?.lastPassedAt || undefined
+    const passedAt = tally.pairs.get(capability)?.get(spiffeId)?.lastPassedAt
+    const lastUsed = passedAt === '' ? undefined : passedAt
     if (lastUsed !== undefined && Date.parse(lastUsed) >= sinceMs) return []
     const deployedMs = Date.parse(deployedAt ?? '')
     const watchedFromMs = Number.isNaN(deployedMs) ? logFromMs : Math.max(deployedMs, logFromMs)

@@ -28,7 +28,7 @@ const STAY: readonly (readonly [start: string, says: string])[] = [
   ['crank audit tail -f', 'deny'],
 ]
 
-const examples = [...new Set(helpOf(createProgram() as Command).flatMap(examplesIn))]
+const examples = [...new Set(helpOf(createProgram()).flatMap(examplesIn))]
 const stays = (line: string): boolean => STAY.some(([start]) => line.startsWith(start))
 
 let checkout = ''
