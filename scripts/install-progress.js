@@ -2,6 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** @typedef {{ packages?: Record<string, { link?: boolean, optional?: boolean }> }} LockFile */
+
 const LOOK_MS = 500
 const CLEAR_LINE = '\r\u001b[K'
 
@@ -12,8 +14,9 @@ const CLEAR_LINE = '\r\u001b[K'
  */
 export function packagesToInstall(root) {
   try {
-    /** @type {{ packages?: Record<string, { link?: boolean, optional?: boolean }> }} */
-    const { packages = {} } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+    /** @type {unknown} */
+    const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+    const { packages = {} } = /** @type {LockFile} */ (lock)
     return Object.entries(packages)
       .filter(([path, entry]) => path.includes('node_modules/') && entry.link !== true && entry.optional !== true)
       .map(([path]) => path)

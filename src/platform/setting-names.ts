@@ -74,6 +74,13 @@ export function oddNames(env: NodeJS.ProcessEnv, own: readonly string[] = []): O
   return { faults: faults.sort(), unknown: unknown.sort() }
 }
 
+/** One line about variables with our prefixes that nothing reads: left over, or meant for another version. */
+export function warnOfUnknown(log: { warn(fields: object, message: string): void }, env: NodeJS.ProcessEnv): void {
+  const { unknown } = oddNames(env)
+  if (unknown.length === 0) return
+  log.warn({ event: 'settings_unknown', names: unknown }, 'variables are set that no program of ours reads')
+}
+
 /** For a setting whose value Kubernetes has put there for a service of that name: how to be rid of it; else ''. */
 export function kubernetesHint(name: string, value: string): string {
   if (!name.endsWith('_PORT') || !URL_OF_SERVICE.test(value)) return ''
