@@ -46,11 +46,36 @@ const TELEMETRY: readonly [name: string, what: string][] = [
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
 ]
 
+// Read by commands; those that a process above has too mean the same.
+const COMMANDS: readonly [name: string, fallback: string, what: string][] = [
+  [
+    'CRANK_ADMIN_URL',
+    '`http://127.0.0.1:9001`',
+    'Admin listener that `check`, `can-i`, `explain`, `who-can`, `what-can` and `exception list` ask.',
+  ],
+  ['CONTROLLER_URL', '`https://127.0.0.1:9000`', 'Controller that `invoke`, `workers` and `capabilities` call.'],
+  ['CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE', 'unset', 'As whom they call; `--as` takes precedence.'],
+  [
+    'CRANK_CONTROLLER_ID, CRANK_TRUST_DOMAIN',
+    'as above',
+    'Whom they expect to answer, and where `--who streaming` is.',
+  ],
+  [
+    'CRANK_STATE_DIR',
+    '`.crank`',
+    'Where development certificates and the audit log are; the demo keeps everything there.',
+  ],
+  ['CRANK_AUDIT_FILE', '`<CRANK_STATE_DIR>/audit.jsonl`', 'Audit log that is read.'],
+  ['CRANK_POLICY_DIR', '`policies`', 'Policy folder that is read and edited.'],
+  ['OPA_BIN', 'unset', 'OPA that compiles Rego. Unset: the pinned version in the cache, else on PATH.'],
+  ['CRANK_CACHE_DIR', '`~/.cache/crank`', 'Where pinned tools are kept.'],
+]
+
 const text = `# Configuration
 
 <!-- Made by \`npm run docs:configuration\` from src/controller/config.ts and src/worker/config.ts. Do not edit. -->
 
-A flag goes before the environment, the environment before the default; an empty value counts as unset. All faults are
+A flag takes precedence over the environment, the environment over the default; an empty value counts as unset. All faults are
 reported at once, with name, value and what is allowed, and the process exits with 2. Secrets are never values, only paths
 of files. Times are milliseconds; port 0 lets the system choose, and the ready log line says which port it is.
 
@@ -64,6 +89,20 @@ ${table(ControllerEnv)}
 ## Workers
 
 ${table(WorkerSettings)}
+
+## Commands and \`npm run demo\`
+
+| variable | default | what it does |
+| --- | --- | --- |
+${COMMANDS.map(([name, fallback, what]) => `| ${code(name)} | ${cell(fallback)} | ${cell(what)} |`).join('\n')}
+
+## Names that nobody reads
+
+A variable \`CRANK_*\` or \`OPA_*\` that differs from a known one by one or two letters, or by one part (\`CRANK_AUDIT\`), is taken for a mistake: controller, workers and commands refuse to start and name the one that was probably meant.
+The controller also refuses \`CRANK_WORKER_HOST\`, a setting of workers, while \`CRANK_WORKER_HOSTS\` is not set.
+Any other such variable is one warning in the log (\`settings_unknown\`) and a line of \`crank check\`.
+What a program of the project reads is ignored by the others, and so is what Kubernetes sets for a service (\`CRANK_SERVICE_HOST\`, \`OPA_PORT=tcp://…\`).
+For a service named \`crank\` Kubernetes sets \`CRANK_PORT\` itself: set the port in the pod, or \`enableServiceLinks: false\`.
 
 ## Traces (controller, workers and the commands that call the controller)
 

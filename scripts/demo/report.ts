@@ -1,6 +1,7 @@
 // What the demo shows: results for people, or as JSON.
-import { styleText } from 'node:util'
 import { formatRecord } from '../../src/cli/audit-tail.ts'
+import { paint, writeLine } from '../../src/cli/output.ts'
+import { printable } from '../../src/core/printable.ts'
 import type { Jaeger } from './jaeger.ts'
 import type { Mesh } from './mesh.ts'
 import type { Answered, Results, Streamed } from './results.ts'
@@ -38,7 +39,7 @@ export function printResults(results: Results, found?: Found): void {
   print(`\nThree calls as ${bold(caller)}, decided by ${engine}:`)
   printCall('allowed', 'green', allowed, [['body', JSON.stringify(allowed.body)]], traced('allowed'))
   printCall('denied', 'red', denied, [['body', JSON.stringify(denied.body)]], traced('denied'))
-  const events = streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, data])
+  const events = streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, printable(data)])
   const first: [string, string] = ['first', `after ${String(streamed.firstEventMs)} ms`]
   printCall('streamed', 'green', streamed, [...events, first], traced('streamed'))
   const chain = audit.verified ? 'hash chain whole' : 'HASH CHAIN BROKEN'
@@ -102,17 +103,19 @@ function printCall(
   traced: [string, string][],
 ): void {
   const { verb, capability } = seen.request
-  const record = seen.record === undefined ? 'MISSING' : `#${seen.record.seq}  ${formatRecord(seen.record)}`
-  print(`\n${bold(`${verb}:${capability}`)}  ${styleText(colour, word, { stream: process.stdout })}`)
+  const record =
+    seen.record === undefined ? 'MISSING' : `#${seen.record.seq}  ${formatRecord(seen.record).replaceAll('\n', ' ')}`
+  print(`\n${bold(`${verb}:${capability}`)}  ${paint(colour, word)}`)
   const lines: [string, string][] = [['status', String(seen.status)], ...details]
   lines.push(['decision', seen.decisionId], ['trace', seen.traceId], ...traced, ['audit', record])
   for (const [label, value] of lines) print(`  ${label.padEnd(9)} ${value}`)
 }
 
 function bold(text: string): string {
-  return styleText('bold', text, { stream: process.stdout })
+  return paint('bold', text)
 }
 
+/** Our own line feeds; those of others are escaped by JSON.stringify before. */
 function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  for (const part of line.split('\n')) writeLine(part)
 }

@@ -9,7 +9,7 @@ import { checkCertificates } from './checks/certificates.ts'
 import { checkClock } from './checks/clock.ts'
 import { checkController } from './checks/controller.ts'
 import type { Finding, Status } from './checks/finding.ts'
-import { checkNode, checkSwitches } from './checks/node.ts'
+import { checkNames, checkNode, checkSwitches } from './checks/node.ts'
 import { checkPolicy } from './checks/policy.ts'
 import { checkWorkers } from './checks/workers.ts'
 import { readStateConfig } from './client-config.ts'
@@ -58,6 +58,7 @@ export async function gatherFindings(
   return [
     checkNode(process.versions.node),
     checkSwitches(env, process.execArgv),
+    ...checkNames(env),
     ...certificates.findings,
     checkClock(controller.dateAtMs ?? now(), controller.date),
     ...policy.findings,

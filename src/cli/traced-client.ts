@@ -61,9 +61,12 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
       span.failed(cause)
       span.end()
       sayTrace(span)
+      const hint = speaksNoTls(cause)
+        ? 'something answers there without TLS: is it the admin listener? Workers and commands call the other one, by default https://127.0.0.1:9000'
+        : 'is it running? See: crank check'
       throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
         cause,
-        hint: 'is it running? See: crank check',
+        hint,
       })
     }
   }
@@ -72,4 +75,13 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
   function sayTrace({ trace }: ClientSpan): void {
     if (spans.exporting) say(`trace ${trace.traceId}`)
   }
+}
+
+/** OpenSSL's word for an answer that is no TLS record, such as plain HTTP. */
+function speaksNoTls(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  const code = 'code' in cause ? cause.code : undefined
+  return (
+    code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG' || speaksNoTls(cause.cause)
+  )
 }

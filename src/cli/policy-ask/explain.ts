@@ -6,7 +6,7 @@ import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'
 import { say, writeJson } from '../output.ts'
 import { why } from './answer.ts'
 import { askOne, readQuestion, type AskOptions, type Typed } from './can-i.ts'
-import { registrationChanges } from './change.ts'
+import { inFolder, registrationChanges } from './change.ts'
 import type { Knowledge } from './knowledge.ts'
 import { nearestMiss, type Asked, type Nearest, type Said } from './nearest-miss.ts'
 import { parseAt } from './question.ts'
@@ -19,11 +19,11 @@ const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny:
 
 export type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
 
-/** One argument is a decision id, three are a question. @throws {CliError} `usage` for anything else */
+/** One argument is a decision id, two or three are a question. @throws {CliError} `usage` for anything else */
 export async function explain(words: readonly (string | undefined)[], options: ExplainOptions): Promise<ExitCode> {
   const [first = '', verb, capability] = words
   if (verb === undefined && isDecisionId(first)) return explainRecord(first, options)
-  if (verb !== undefined && capability !== undefined) {
+  if (verb !== undefined && (capability !== undefined || verb.includes(':'))) {
     return explainQuestion({ who: first, verb, capability }, options)
   }
   throw new CliError(EXIT.usage, verb === undefined ? `"${first}" is no decision id` : 'the capability is missing', {
@@ -36,7 +36,7 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
   const source = await openSource(options, process.env)
   const answer = await askOne(source, question)
   const knowledge = await source.knowledge()
-  const nearest = nearestMiss(question, answer, knowledge)
+  const nearest = inAsked(nearestMiss(question, answer, knowledge), options)
   if (options.output === 'json') {
     writeJson({ answer, nearest_misses: nearest.misses, changes: nearest.changes, policy_dir: knowledge.policyDir })
   } else {
@@ -77,14 +77,19 @@ async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promis
   try {
     const source = await openSource(options, process.env)
     const knowledge = await source.knowledge()
-    if (asked === undefined) return { today: undefined, nearest: nearestToRegistration(record), knowledge }
+    if (asked === undefined)
+      return { today: undefined, nearest: inAsked(nearestToRegistration(record), options), knowledge }
     const today = await askOne(source, { ...asked, atNs })
-    return { today, nearest: nearestToRecord(asked, record, knowledge), knowledge }
+    return { today, nearest: inAsked(nearestToRecord(asked, record, knowledge), options), knowledge }
   } catch (cause: unknown) {
     if (!(cause instanceof CliError)) throw cause
-    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text}`)
+    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text.replace('\n ', ';')}`)
     return { today: undefined, nearest: { misses: [], changes: [] }, knowledge: undefined }
   }
+}
+
+function inAsked({ misses, changes }: Nearest, { policy }: ExplainOptions): Nearest {
+  return { misses, changes: inFolder(changes, policy) }
 }
 
 function nearestToRecord(asked: Asked, record: ChainedRecord, knowledge: Knowledge): Nearest {
