@@ -24,6 +24,7 @@ import { createMetrics, type Metrics } from './metrics.ts'
 import { createLogMetrics } from './metrics-log.ts'
 import { createPipeline } from './pipeline.ts'
 import { shadowEntries } from './policy/enforcement.ts'
+import { notedCauses } from './policy/policy-notes.ts'
 import { readinessOf } from './readiness.ts'
 import { describeCapabilities, describeWorkers } from './routing/catalog.ts'
 import { Registry } from './routing/registry.ts'
@@ -152,6 +153,7 @@ export async function startController({ config, env, processLog }: Options): Pro
     tracer,
     metrics,
     isDraining: () => draining,
+    isBlocked: (identity) => policy.files().blocked.identities.has(identity),
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },
     tlsRefuseUnverified: config.tlsRefuseUnverified,
@@ -159,7 +161,7 @@ export async function startController({ config, env, processLog }: Options): Pro
     maxConnections: config.maxConnections,
     now,
     fastifyOtel,
-    onRefused: createRefusalRecorder({ strangers, peers, metrics, log, now }),
+    onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
     onConnectionRefused: metrics.connectionRefused,
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
@@ -188,6 +190,7 @@ export async function startController({ config, env, processLog }: Options): Pro
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,
     policyStale: policy.isStale,
+    policyNotes: () => notedCauses(policy.notes()),
     shadowEntries: () => shadowEntries(policy.files().enforcement),
     openConnections: keeper.count,
   })

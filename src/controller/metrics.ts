@@ -27,8 +27,10 @@ export type Metrics = {
     status: number | undefined
     code?: ErrorCode | undefined
   }) => void
-  /** The policy answered, or failed to, after `seconds`. */
-  readonly decided: (event: { capability: string; decision: DecisionLabel; seconds: number } & Traced) => void
+  /** The policy answered, or failed to, after `seconds`; nobody asked it about a blocked identity, of no known capability. */
+  readonly decided: (
+    event: { capability: string | null; decision: DecisionLabel; seconds: number | undefined } & Traced,
+  ) => void
   /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
   readonly routed: (
     event: { capability: string; outcome: Outcome; seconds: number; attempts?: number | undefined } & Traced,
@@ -82,10 +84,11 @@ export function createMetrics(
       if (code !== undefined) counters.requestErrors.inc({ code })
     },
     decided({ capability, decision, seconds, trace }) {
-      const label = capabilityLabel(capability)
+      const label = capability === null ? OTHER : capabilityLabel(capability)
       const exemplar = exemplarOf(trace)
       counters.decisions.inc({ labels: { capability: label, decision }, value: 1, ...exemplar })
-      counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
+      if (seconds !== undefined)
+        counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
       if (decision === 'would_deny') counters.wouldDenials.inc({ labels: { capability: label }, value: 1, ...exemplar })
       if (decision === 'deny') counters.denials.inc({ labels: { capability: label }, value: 1, ...exemplar })
     },
