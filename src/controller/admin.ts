@@ -90,7 +90,7 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
   app.get('/metrics', quiet, async (_request, reply) =>
     reply.type(options.registry.contentType).send(await options.registry.metrics()),
   )
-  app.get('/workers', { schema: { response: { 200: WorkersReply } } }, options.workers)
+  app.get('/workers', { ...quiet, schema: { response: { 200: WorkersReply } } }, options.workers)
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)

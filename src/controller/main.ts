@@ -58,10 +58,11 @@ export async function startController({ config, env }: Options): Promise<Running
   const now = Date.now
   const monotonic = performance.now.bind(performance)
   const log = createLogger({ level: config.logLevel, service: serviceName(env, SERVICE) })
-  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log })
+  const onLost = (count: number): void => metrics.spansLost(count)
+  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
   const { tracer, fastifyOtel } = tracing
   const metricsRegistry = createRegistry()
-  const metrics = createMetrics(metricsRegistry, { now, exporting: tracing.exporting })
+  const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
 
   const credentials = await watchCredentials(config.tls, { now, log })
   checkOwnIdentity(config, credentials.current().spiffeId)
@@ -143,6 +144,7 @@ export async function startController({ config, env }: Options): Promise<Running
     capabilities: () => describeCapabilities(registry),
     tracer,
     metrics,
+    workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
     isDraining: () => draining,
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },

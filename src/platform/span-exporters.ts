@@ -1,0 +1,37 @@
+// The OTLP exporter that OTEL_EXPORTER_OTLP_PROTOCOL names, by gRPC where it names none. Address, headers, TLS, compression
+// and time limit are read from the OTEL_* variables by the exporters themselves.
+import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
+import { OTLPTraceExporter as HttpJsonExporter } from '@opentelemetry/exporter-trace-otlp-http'
+import { OTLPTraceExporter as HttpProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto'
+import type { SpanExporter } from '@opentelemetry/sdk-trace'
+
+/** `agent` names this process to the collector; `concurrencyLimit`: batches under way at once. */
+export type SpanExporterOptions = { readonly agent: string; readonly concurrencyLimit: number }
+
+/**
+ * Makes exporters, to be called while `process.env` holds `env`'s OTEL_* variables; `connection` counts them.
+ * @throws {Error} when the protocol is none of the three, or the exporter not OTLP's
+ */
+export function spanExporters(
+  env: NodeJS.ProcessEnv,
+  { agent, concurrencyLimit }: SpanExporterOptions,
+): (connection: number) => SpanExporter {
+  const kind = env['OTEL_TRACES_EXPORTER']?.trim() ?? 'otlp'
+  if (kind !== 'otlp') throw new Error(`OTEL_TRACES_EXPORTER=${kind}: no such exporter here; set otlp or none`)
+  const named = env['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'] ?? env['OTEL_EXPORTER_OTLP_PROTOCOL']
+  const protocol = named?.trim() ?? 'grpc'
+  switch (protocol) {
+    case 'grpc':
+      // Connections of equal settings share gRPC's wait before it connects again. The name is a setting, and is sent along.
+      return (connection) => {
+        const userAgent = connection === 1 ? agent : `${agent} (connection ${connection})`
+        return new GrpcExporter({ concurrencyLimit, userAgent })
+      }
+    case 'http/protobuf':
+      return () => new HttpProtobufExporter({ concurrencyLimit, userAgent: agent })
+    case 'http/json':
+      return () => new HttpJsonExporter({ concurrencyLimit, userAgent: agent })
+    default:
+      throw new Error(`OTEL_EXPORTER_OTLP_PROTOCOL=${protocol}: no such protocol; set grpc, http/protobuf or http/json`)
+  }
+}
