@@ -4,8 +4,8 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
 import type { ExportHealth } from './export-health.ts'
 
 export type PatientExporterOptions = {
-  /** Opens an exporter; `connection` counts from 1. */
-  readonly open: (connection: number) => SpanExporter
+  /** Opens an exporter with connections of its own. */
+  readonly open: () => SpanExporter
   readonly health: ExportHealth
   /** How long a batch is tried. */
   readonly holdMs: number
@@ -36,8 +36,7 @@ export function createPatientExporter(options: PatientExporterOptions): PatientE
   const hurried = new AbortController()
   const abandoned = Promise.withResolvers<undefined>()
   const running = new Set<Promise<unknown>>()
-  let connection = 1
-  let current = open(connection)
+  let current = open()
 
   async function deliver(spans: ReadableSpan[]): Promise<void> {
     const start = monotonic()
@@ -62,8 +61,7 @@ export function createPatientExporter(options: PatientExporterOptions): PatientE
 
   function renew(used: SpanExporter): void {
     if (current !== used) return
-    connection += 1
-    current = open(connection)
+    current = open()
     used.shutdown().catch(() => undefined)
   }
 

@@ -7,7 +7,7 @@ export type SpanTime = () => number
 export type SpanClockOptions = { readonly wall: () => number; readonly monotonic: () => number }
 
 const VALID_MS = 60_000
-/** Between two looks at the clock; more, and something else ran in between: then another tick is waited for. */
+/** What two looks at the clock may take; more, and something else ran in between: then another tick is waited for. */
 const EXACT_MS = 0.005
 const MAX_TICKS = 10
 /** Of looks at a clock that stands still, as one of a test may: a tick is some ten thousand. */
@@ -37,13 +37,15 @@ function offsetBetween(wall: () => number, monotonic: () => number): number {
 }
 
 function nextTick(wall: () => number, monotonic: () => number): { offset: number; errorMs: number } | undefined {
-  const from = wall()
   let before = monotonic()
+  const from = wall()
   for (let look = 0; look < MAX_LOOKS; look += 1) {
+    const between = monotonic()
     const now = wall()
     const after = monotonic()
+    // The tick came after the look before this one began, and before this one ended.
     if (now !== from) return { offset: now - after, errorMs: after - before }
-    before = after
+    before = between
   }
   return undefined
 }

@@ -9,28 +9,25 @@ import type { SpanExporter } from '@opentelemetry/sdk-trace'
 export type SpanExporterOptions = { readonly agent: string; readonly concurrencyLimit: number }
 
 /**
- * Makes exporters, to be called while `process.env` holds `env`'s OTEL_* variables; `connection` counts them.
+ * Makes exporters, each with connections of its own; to be called while `process.env` holds `env`'s OTEL_* variables.
  * @throws {Error} when the protocol is none of the three, or the exporter not OTLP's
  */
 export function spanExporters(
   env: NodeJS.ProcessEnv,
   { agent, concurrencyLimit }: SpanExporterOptions,
-): (connection: number) => SpanExporter {
+): () => SpanExporter {
   const kind = env['OTEL_TRACES_EXPORTER']?.trim() ?? 'otlp'
   if (kind !== 'otlp') throw new Error(`OTEL_TRACES_EXPORTER=${kind}: no such exporter here; set otlp or none`)
   const named = env['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'] ?? env['OTEL_EXPORTER_OTLP_PROTOCOL']
   const protocol = named?.trim() ?? 'grpc'
+  const settings = { concurrencyLimit, userAgent: agent }
   switch (protocol) {
     case 'grpc':
-      // Connections of equal settings share gRPC's wait before it connects again. The name is a setting, and is sent along.
-      return (connection) => {
-        const userAgent = connection === 1 ? agent : `${agent} (connection ${connection})`
-        return new GrpcExporter({ concurrencyLimit, userAgent })
-      }
+      return () => new GrpcExporter(settings)
     case 'http/protobuf':
-      return () => new HttpProtobufExporter({ concurrencyLimit, userAgent: agent })
+      return () => new HttpProtobufExporter(settings)
     case 'http/json':
-      return () => new HttpJsonExporter({ concurrencyLimit, userAgent: agent })
+      return () => new HttpJsonExporter(settings)
     default:
       throw new Error(`OTEL_EXPORTER_OTLP_PROTOCOL=${protocol}: no such protocol; set grpc, http/protobuf or http/json`)
   }

@@ -37,7 +37,7 @@ export function createExportingTracing(options: TracingOptions & { endpoint: str
   listenToSdk(told)
   const open = spanExporters(otel, { agent: `${service}/${version}`, concurrencyLimit: limits.batches })
   const exporter = createPatientExporter({
-    open: (connection) => withOtelVariables(otel, () => open(connection)),
+    open: () => withOtelVariables(otel, open),
     health,
     holdMs: limits.holdMs,
     pause: async (ms, signal) => void (await delay(ms, undefined, { signal, ref: false }).catch(() => undefined)),
