@@ -23,10 +23,11 @@ export type PatientExporter = SpanExporter & {
 }
 
 type Done = Parameters<SpanExporter['export']>[1]
+type Result = Parameters<Done>[0]
 
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 3000
-const SUCCESS = { code: 0 }
+const SUCCESS: Result = { code: 0 as Result['code'] }
 const MAX_REASON_CHARS = 200
 /** gRPC: CANCELLED, DEADLINE_EXCEEDED, ABORTED, INTERNAL (a broken connection above all), UNAVAILABLE. */
 const PASSING_GRPC = new Set([1, 4, 10, 13, 14])
@@ -76,7 +77,9 @@ export function createPatientExporter(options: PatientExporterOptions): PatientE
     },
     hurry: () => hurried.abort(),
     abandon: () => abandoned.resolve(undefined),
-    forceFlush: async () => void (await Promise.all(running)),
+    async forceFlush() {
+      await Promise.all(running)
+    },
     async shutdown() {
       await Promise.all(running)
       await current.shutdown()

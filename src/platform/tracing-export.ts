@@ -40,7 +40,7 @@ export function createExportingTracing(options: TracingOptions & { endpoint: str
     open: () => withOtelVariables(otel, open),
     health,
     holdMs: limits.holdMs,
-    pause: async (ms, signal) => void (await delay(ms, undefined, { signal, ref: false }).catch(() => undefined)),
+    pause: (ms, signal) => delay(ms, undefined, { signal, ref: false }).catch(() => undefined),
     monotonic: performance.now.bind(performance),
   })
   silenceSdk()

@@ -89,6 +89,7 @@ test('the alerts are those that the guide promises', () => {
     'PolicyDenialUnderEnforcement',
     'PolicyEngineDown',
     'PolicyStale',
+    'SpansLost',
     'SvidExpiring',
   ])
 })
