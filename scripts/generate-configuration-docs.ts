@@ -17,7 +17,10 @@ const TELEMETRY: readonly [name: string, what: string][] = [
     'Collector, e.g. `http://localhost:4317`. Unset: nothing is exported; logs and audit have ids, and a `traceparent` that came in goes on as it is.',
   ],
   ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'The same for traces alone; goes before the general one.'],
-  ['OTEL_EXPORTER_OTLP_PROTOCOL', '`grpc` (our default), `http/protobuf`, `http/json`; another one is refused, and nothing is exported.'],
+  [
+    'OTEL_EXPORTER_OTLP_PROTOCOL',
+    '`grpc` (our default), `http/protobuf`, `http/json`; another one is refused, and nothing is exported.',
+  ],
   [
     'OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION',
     'Metadata, deadline (ms, default 10000, for a command 1000) and compression of an export.',

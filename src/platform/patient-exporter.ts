@@ -27,7 +27,8 @@ type Result = Parameters<Done>[0]
 
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 3000
-const SUCCESS: Result = { code: 0 as Result['code'] }
+// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- ExportResultCode is of a package that is not ours to import
+const SUCCESS: Result = { code: 0 }
 const MAX_REASON_CHARS = 200
 /** gRPC: CANCELLED, DEADLINE_EXCEEDED, ABORTED, INTERNAL (a broken connection above all), UNAVAILABLE. */
 const PASSING_GRPC = new Set([1, 4, 10, 13, 14])
