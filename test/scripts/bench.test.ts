@@ -53,7 +53,7 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(11)
+    ).toHaveLength(13)
     expect(tables(report)).toContain('Budgets (design section 8)')
   },
   LIMIT_MS,
@@ -125,9 +125,12 @@ describe('figures', () => {
       rounds: cpu.map((us) => ({ closed: load(us), open: load(us) })),
     })
     const budget = (full: number[], forward = [10, 100, 10]) =>
-      holdAgainstBudgets({ policy: [], traces: [], routes: [row('forward', forward), row('full', full)] }).find(
-        ({ what }) => what === 'CPU, whole pipeline over forwarding',
-      )
+      holdAgainstBudgets({
+        policy: [],
+        refusals: [],
+        traces: [],
+        routes: [row('forward', forward), row('full', full)],
+      }).find(({ what }) => what === 'CPU, whole pipeline over forwarding')
     expect(budget([14, 140, 40])).toMatchObject({ mark: 'met', measured: 1.4, rounds: [1.4, 1.4, 4] })
     expect(budget([14, 160, 40])).toMatchObject({ mark: 'missed', measured: 1.6 })
     // With rounds enough their noise counts: a budget that lies within it is neither met nor missed.
@@ -152,7 +155,7 @@ describe('budgets of the traces', () => {
     return { steady: load, full: load }
   }
   const marksOf = (rounds: TraceRound[]) =>
-    holdAgainstBudgets({ policy: [], routes: [], traces: [{ name: 'shipped', what: '', rounds }] })
+    holdAgainstBudgets({ policy: [], routes: [], refusals: [], traces: [{ name: 'shipped', what: '', rounds }] })
       .filter(({ what }) => /^trace found|^spans/.test(what))
       .map(({ mark }) => mark)
 
