@@ -32,7 +32,7 @@ export const routing = dashboard({
         }),
         burn('1h', 14.4, 'two days'),
         burn('6h', 6, 'five days'),
-        alerts('ControllerDown|NoWorker.*|ErrorBudget.*|SpansLost', 12),
+        alerts('ControllerDown|NoWorker.*|ErrorBudget.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost', 12),
         graph({
           title: 'Burn rate',
           description:
