@@ -143,6 +143,8 @@ describe('with everything in place', () => {
   test('forty calls at once are forty whole trees', async () => {
     const { jaeger, callThroughTwo } = stack
     const calls = await Promise.all(Array.from({ length: 40 }, callThroughTwo))
+    // Each is a stream whose one event is the answer to the call within.
+    expect(calls.filter(({ answer }) => !answer.text.includes('Hello')).map(({ answer }) => answer.text)).toEqual([])
     for (const { traceId } of calls)
       await expect.poll(async () => treesOf(await jaeger.trace(traceId)), PATIENCE).toEqual([THROUGH_TWO])
   })
