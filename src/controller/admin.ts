@@ -99,7 +99,7 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     const scrape = await scrapeFor(options.registry, headers)
     return reply.headers(scrape.headers).send(scrape.body)
   })
-  app.get('/workers', { schema: { response: { 200: WorkersReply } } }, options.workers)
+  app.get('/workers', { ...quiet, schema: { response: { 200: WorkersReply } } }, options.workers)
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)

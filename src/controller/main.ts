@@ -66,10 +66,11 @@ export async function startController({ config, env, processLog }: Options): Pro
   const monotonic = performance.now.bind(performance)
   const ownLog = processLog ?? createProcessLog({ level: config.logLevel, service: serviceName(env, SERVICE) })
   const { log, droppedLines } = ownLog
-  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log })
+  const onLost = (count: number): void => metrics.spansLost(count)
+  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
   const { tracer, fastifyOtel } = tracing
   const metricsRegistry = createRegistry()
-  const metrics = createMetrics(metricsRegistry, { now, exporting: tracing.exporting })
+  const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
   createLogMetrics(metricsRegistry, droppedLines)
 
   const credentials = await watchCredentials(config.tls, { now, log })
@@ -153,6 +154,7 @@ export async function startController({ config, env, processLog }: Options): Pro
     capabilities: () => describeCapabilities(registry),
     tracer,
     metrics,
+    workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
     isDraining: () => draining,
     isCut: () => cut,
     isBlocked: (identity) => policy.files().blocked.identities.has(identity),

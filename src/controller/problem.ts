@@ -2,6 +2,7 @@
 // and the reasons that AppErrors were made with.
 import type { FastifyError } from 'fastify'
 import { AppError, ERRORS, type ErrorCode } from '../core/errors.ts'
+import { printable, quoted } from '../core/printable.ts'
 import type { Problem } from '../core/wire.ts'
 
 /** What the answer says beside the error. */
@@ -59,8 +60,8 @@ function codeOf(error: Error & { code?: unknown; statusCode?: unknown }): ErrorC
 function validationSentence({ validation, validationContext }: FastifyError): string {
   const complaints = (validation ?? []).map(({ instancePath, message, keyword, params }) => {
     const where = `${validationContext ?? 'request'}${instancePath.replaceAll('/', '.')}`
-    const extra = keyword === 'additionalProperties' ? ` ("${String(params['additionalProperty']).slice(0, 64)}")` : ''
-    return `${where} ${message ?? 'is invalid'}${extra}`
+    const extra = keyword === 'additionalProperties' ? ` (${quoted(String(params['additionalProperty']))})` : ''
+    return `${printable(where)} ${message ?? 'is invalid'}${extra}`
   })
   return complaints.join('; ')
 }

@@ -22,7 +22,9 @@ export async function readInput(opts: {
   if (contentType === undefined || !JSON_MEDIA_TYPE.test(contentType)) {
     throw new RuntimeError('UNSUPPORTED_MEDIA_TYPE', `${opts.definition.capability} takes application/json`)
   }
-  const input = parseJson(await readAll(body, opts.maxBytes))
+  const given = parseJson(await readAll(body, opts.maxBytes))
+  // A caller that sends no payload gives nothing, which is every default where an object is wanted.
+  const input = given === null && opts.check(null) !== undefined ? {} : given
   const fault = opts.check(input)
   if (fault !== undefined) throw new RuntimeError('INVALID_INPUT', fault)
   return input

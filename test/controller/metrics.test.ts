@@ -13,7 +13,7 @@ function setUp({ now = () => 0, exporting = true }: { now?: () => number; export
   scrape: () => Promise<string[]>
 } {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
-  const metrics = createMetrics(registry, { now, exporting })
+  const metrics = createMetrics(registry, { now, isDelivering: () => exporting })
   metrics.setKnownCapabilities([HELLO])
   return { metrics, scrape: async () => (await registry.metrics()).split('\n') }
 }

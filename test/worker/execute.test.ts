@@ -92,7 +92,8 @@ describe('input', () => {
     'has an unknown member': [{ text: 'a', loud: true }, 'input must NOT have additional properties ("loud")'],
     'has a number as text': [{ text: 'a', times: '2' }, 'input/times must be integer'],
     'is out of range': [{ text: 'a', times: 4 }, 'input/times must be <= 3'],
-    'is null': [null, 'input must be object'],
+    'is null lacks a member': [null, "input must have required property 'text'"],
+    'is no object': ['a', 'input must be object'],
   }
   for (const [what, [payload, message]] of Object.entries(wrong)) {
     test(`that ${what} is refused, saying so`, async () => {

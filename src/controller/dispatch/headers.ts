@@ -16,8 +16,8 @@ export type RequestFacts = {
   readonly priority: Priority
 }
 
-/** What is true of this hop only: the time that is left, and the span that the worker's own belongs to. */
-export type HopFacts = { readonly timeoutMs: number; readonly traceparent: string }
+/** What is true of this hop only: the time that is left, and the span that the worker's own belongs to, if any is exported. */
+export type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
 
 /** Headers of `POST /execute` as the flat list that undici takes. */
 export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
@@ -32,13 +32,12 @@ export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
     String(hop.timeoutMs),
     HEADERS.priority,
     facts.priority,
-    HEADERS.traceparent,
-    hop.traceparent,
     'content-type',
     facts.contentType,
     'accept-encoding',
     'identity',
   ]
+  if (hop.traceparent !== undefined) headers.push(HEADERS.traceparent, hop.traceparent)
   if (facts.tracestate !== undefined) headers.push(HEADERS.tracestate, facts.tracestate)
   if (facts.lastEventId !== undefined) headers.push(HEADERS.lastEventId, facts.lastEventId)
   if (facts.idempotencyKey !== undefined) headers.push(HEADERS.idempotencyKey, facts.idempotencyKey)

@@ -1,11 +1,11 @@
 // Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
-import { SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api'
+import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { formatTraceparent } from '../../core/trace-context.ts'
-import { startSpan, traceContextOf } from '../../platform/tracing.ts'
+import { onwardTrace, startSpan } from '../../platform/tracing.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import { requestHeaders } from '../dispatch/headers.ts'
 import { WorkerExchange, type ExchangeResult } from '../dispatch/worker-exchange.ts'
@@ -75,24 +75,33 @@ async function callWorker(
   const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
   worker.inFlight += 1
   const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - start)))
-  const traceparent = formatTraceparent(traceContextOf(span))
+  const trace = onwardTrace(span)
+  const traceparent = trace === undefined ? undefined : formatTraceparent(trace)
   const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent })
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = declaredErrors(worker, call.capability)
   try {
-    const result = await new Promise<ExchangeResult>((settle) => {
+    return await new Promise<ExchangeResult>((settle) => {
       const upload = Buffer.isBuffer(call.body) ? undefined : call.body
       const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
-      const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settle)
+      const settled = (result: ExchangeResult): void => {
+        // Here, and not after the promise: the end of the caller's answer, and with it of the span above, comes next.
+        endExchange(span, worker, result)
+        settle(result)
+      }
+      const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
     })
-    span.setAttributes({ 'crank.worker_id': worker.workerId, 'http.response.status_code': result.status })
-    if (result.outcome !== 'completed') span.setStatus({ code: SpanStatusCode.ERROR, message: result.outcome })
-    return result
   } finally {
     worker.inFlight -= 1
-    span.end()
+    if (span.isRecording()) span.end()
   }
+}
+
+function endExchange(span: Span, { workerId }: WorkerInstance, { status, outcome }: ExchangeResult): void {
+  span.setAttributes({ 'crank.worker_id': workerId, 'http.response.status_code': status })
+  if (outcome !== 'completed') span.setStatus({ code: SpanStatusCode.ERROR, message: outcome })
+  span.end()
 }
 
 function declaredErrors(worker: WorkerInstance, capability: Capability): ReadonlySet<string> {
