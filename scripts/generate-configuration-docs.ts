@@ -14,10 +14,13 @@ const FILE = fileURLToPath(new URL('../docs/configuration.md', import.meta.url))
 const TELEMETRY: readonly [name: string, what: string][] = [
   [
     'OTEL_EXPORTER_OTLP_ENDPOINT',
-    'Collector, e.g. `http://localhost:4317`. Unset: spans have ids but are not exported.',
+    'Collector, e.g. `http://localhost:4317`. Unset: nothing is exported; logs and audit have ids, and a `traceparent` that came in goes on as it is.',
   ],
   ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'The same for traces alone; goes before the general one.'],
-  ['OTEL_EXPORTER_OTLP_PROTOCOL', '`grpc` (our default), `http/protobuf`, `http/json`.'],
+  [
+    'OTEL_EXPORTER_OTLP_PROTOCOL',
+    '`grpc` (our default), `http/protobuf`, `http/json`; another one is refused, and nothing is exported.',
+  ],
   [
     'OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION',
     'Metadata, deadline (ms, default 10000, for a command 1000) and compression of an export.',
@@ -38,11 +41,15 @@ const TELEMETRY: readonly [name: string, what: string][] = [
     'How long a batch waits at most (ms). Default: 50; what it costs: [performance](performance.md#tracing).',
   ],
   [
-    'OTEL_BSP_MAX_QUEUE_SIZE, _EXPORT_TIMEOUT',
-    'Spans that wait for the collector, default 32768 (40 MB when full); what does not fit is dropped. A stop sends 15,360 at most.',
+    'OTEL_BSP_MAX_QUEUE_SIZE',
+    'Spans that wait for the collector, default 32768 (40 MB when full); what does not fit is lost, and counted.',
+  ],
+  [
+    'OTEL_BSP_EXPORT_TIMEOUT',
+    'How long a batch that the collector does not take is tried (ms), default 600000. One attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`.',
   ],
   ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 512.'],
-  ['OTEL_TRACES_EXPORTER', '`none` switches the export off.'],
+  ['OTEL_TRACES_EXPORTER', '`otlp`, or `none`, which switches the export off; another one is refused.'],
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
 ]
 

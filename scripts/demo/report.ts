@@ -54,19 +54,29 @@ export function printWaysOn(mesh: Mesh, { denied, allowed }: Results): void {
   const { certFile, keyFile, bundlePath } = mesh.caller.files
   const place = mesh.stateDir === '.crank' ? '' : ` --state-dir ${mesh.stateDir}`
   const at = `${mesh.controllerUrl === 'https://127.0.0.1:9000' ? '' : ` --controller-url ${mesh.controllerUrl}`}${place}`
+  const spansTo = spansVariable(process.env)
   const adminAt = mesh.admin.url === 'http://127.0.0.1:9001' ? '' : ` --admin-url ${mesh.admin.url}`
   print(`
 Go on in another terminal, in this folder:
   curl --cacert ${bundlePath} --cert ${certFile} --key ${keyFile} \\
        -H 'content-type: application/json' -d '${JSON.stringify(allowed.request)}' \\
        ${mesh.controllerUrl}/route
-  npm run crank -- invoke ${denied.request.verb} ${denied.request.capability} --as streaming${at}
+  ${spansTo}npm run crank -- invoke ${denied.request.verb} ${denied.request.capability} --as streaming${at}
   npm run crank -- audit tail -f --deny${place}
-  npm run crank -- workers --as streaming${at}
+  ${spansTo}npm run crank -- workers --as streaming${at}
   npm run crank -- check${adminAt}${place}
   curl ${mesh.admin.url}/metrics
 
 Logs are in ${mesh.stateDir}/logs. Ctrl-C stops everything.`)
+}
+
+/** In front of a command: its span is the root of the trace that it begins. Empty where the mesh exports none. */
+function spansVariable(env: NodeJS.ProcessEnv): string {
+  const name = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']
+    ? 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
+    : 'OTEL_EXPORTER_OTLP_ENDPOINT'
+  const url = env[name]
+  return url === undefined || url === '' ? '' : `${name}=${url} `
 }
 
 function printTracesAt(traceId: string): void {

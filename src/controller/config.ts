@@ -184,7 +184,8 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
 /** A limit that is not in force because its name was cut short: the whole name is a setting of workers. */
 function cutNames({ CRANK_WORKER_HOST: host = '' }: NodeJS.ProcessEnv, values: Partial<Values>): string[] {
   if (host === '' || values.CRANK_WORKER_HOSTS !== '') return []
-  const sentence = 'is where a worker listens; did you mean CRANK_WORKER_HOSTS, the hosts that worker URLs may name? Unset it'
+  const sentence =
+    'is where a worker listens; did you mean CRANK_WORKER_HOSTS, the hosts that worker URLs may name? Unset it'
   return [fault('CRANK_WORKER_HOST', host, sentence)]
 }
 

@@ -190,13 +190,15 @@ async function expectOnlyShadowedPass(party: Party): Promise<void> {
   for (const [who, capability] of [
     [ENFORCED, 'hello_world'],
     [SHADOWED, 'enforced'],
-    [SHADOWED, 'blocked'],
   ] as const) {
     const answer = await call(party, who, capability)
     expect([who, capability, answer.status]).toEqual([who, capability, 503])
     expect(await recordOf(party, answer)).toMatchObject({ decision: 'error', mode: 'enforce' })
   }
   // The controller knows by itself, without an engine.
+  const ofCapability = await call(party, SHADOWED, 'blocked')
+  expect(ofCapability).toMatchObject({ status: 403, body: { reason_code: 'capability_blocked' } })
+  expect(await recordOf(party, ofCapability)).toMatchObject({ decision: 'deny', capability: 'invoke:blocked' })
   const answer = await call(party, BLOCKED)
   expect(answer).toMatchObject({ status: 403, body: { reason_code: 'identity_blocked' } })
   expect(await recordOf(party, answer)).toMatchObject({ decision: 'deny', capability: null, engine: 'controller' })

@@ -31,7 +31,7 @@ export function canICommand() {
 /** `crank explain` */
 export function explainCommand() {
   return new Command('explain')
-    .argument('<decision-id|who>', `decision id of the audit log; or ${WHO}`)
+    .argument('<id|who>', `decision id or trace id of the audit log; or ${WHO}`)
     .argument('[verb]', VERB)
     .argument('[capability]', 'such as document_to_pdf')
     .description('why a call was decided, or would be, as it is: the nearest miss, and what would change it')

@@ -10,7 +10,7 @@ import { inFolder, registrationChanges } from './change.ts'
 import type { Knowledge } from './knowledge.ts'
 import { nearestMiss, type Asked, type Nearest, type Said } from './nearest-miss.ts'
 import { parseAt } from './question.ts'
-import { callOf, codesOf, factsOf, isDecisionId, outcomeOf, recordsOf } from './record.ts'
+import { callOf, codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf, recordsOf } from './record.ts'
 import { writeFacts, writeNearest } from './render.ts'
 import { openSource } from './source.ts'
 
@@ -19,16 +19,21 @@ const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny:
 
 export type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
 
-/** One argument is a decision id, two or three are a question. @throws {CliError} `usage` for anything else */
+/** One argument is a decision id or a trace id, two or three are a question. @throws {CliError} `usage` for anything else */
 export async function explain(words: readonly (string | undefined)[], options: ExplainOptions): Promise<ExitCode> {
   const [first = '', verb, capability] = words
   if (verb === undefined && isDecisionId(first)) return explainRecord(first, options)
+  if (verb === undefined && isTraceId(first)) return explainTrace(first, options)
   if (verb !== undefined && (capability !== undefined || verb.includes(':'))) {
     return explainQuestion({ who: first, verb, capability }, options)
   }
-  throw new CliError(EXIT.usage, verb === undefined ? `"${first}" is no decision id` : 'the capability is missing', {
-    hint: 'crank explain <decision-id>, or crank explain <who> <verb> <capability>',
-  })
+  throw new CliError(
+    EXIT.usage,
+    verb === undefined ? `"${first}" is neither a decision id nor a trace id` : 'the capability is missing',
+    {
+      hint: 'crank explain <decision-id> or <trace-id>, or crank explain <who> <verb> <capability>',
+    },
+  )
 }
 
 async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<ExitCode> {
@@ -43,6 +48,20 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
     writeFacts(answer.ruling, `${answer.spiffe_id}  ${answer.capability}`, factsOfAnswer(answer))
     writeNearest(nearest, knowledge.policyDir)
   }
+  return EXIT.ok
+}
+
+/** Every decision of the trace, one after the other. `negative` when the log has none. */
+async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
+  const file = auditFileOf(options, process.env)
+  const decisions = await decisionsOfTrace(file, traceId).catch((cause: unknown) => {
+    throw unreadable(file, cause)
+  })
+  if (decisions.length === 0) {
+    say(`no record of trace ${traceId} in ${file}`)
+    return EXIT.negative
+  }
+  for (const decisionId of decisions) await explainRecord(decisionId, options)
   return EXIT.ok
 }
 
