@@ -45,7 +45,7 @@ export function controllerCommand(): CommandUnknownOpts {
     .description('run the controller (every option is also a variable)')
     .addHelpText(
       'after',
-      '\nExample (certificates of crank cert dev-ca):\n' +
+      '\nExample:\n' +
         '  crank controller --tls-cert .crank/pki/controller.crt --tls-key .crank/pki/controller.key \\\n' +
         '    --tls-bundle .crank/pki/crank.local.pem',
     )
