@@ -85,7 +85,8 @@ export const ControllerEnv = Type.Object({
   CRANK_WORKER_HOSTS: Type.String({
     default: '',
     allowed: 'host names, *.suffix or CIDR ranges, separated by commas',
-    description: 'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any.',
+    description:
+      'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any. With a range in the list, the addresses behind a name must be inside one, too.',
   }),
   CRANK_BODY_LIMIT_BYTES: Type.Integer({
     minimum: 1024,

@@ -4,11 +4,11 @@ import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:net'
 import { watchCredentials } from '../platform/credentials.ts'
 import { ConfigError } from '../platform/env.ts'
+import type { HostLookupOptions } from '../platform/host-lookup.ts'
 import { createLogger } from '../platform/logger.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { createPeerVerifier } from '../platform/peer.ts'
-import { createPinnedConnector } from '../platform/tls.ts'
 import { createTracing } from '../platform/tracing.ts'
 import { VERSION } from '../platform/version.ts'
 import { createAdmin } from './admin.ts'
@@ -17,6 +17,8 @@ import type { AuditLog } from './audit/group-commit.ts'
 import { createRefusalBudget } from './audit/refusal-budget.ts'
 import { openAuditLog } from './audit/writer.ts'
 import type { ControllerConfig } from './config.ts'
+import { createProbe } from './dispatch/probe.ts'
+import { createWorkerConnectors } from './dispatch/worker-connector.ts'
 import { createWorkerPools } from './dispatch/worker-pools.ts'
 import { drain } from './drain.ts'
 import { createConnectionKeeper } from '../platform/connection-keeper.ts'
@@ -46,7 +48,12 @@ export type RunningController = {
   readonly close: (reason?: string) => Promise<void>
 }
 
-type Options = { readonly config: ControllerConfig; readonly env: NodeJS.ProcessEnv }
+type Options = {
+  readonly config: ControllerConfig
+  readonly env: NodeJS.ProcessEnv
+  /** What asks the system for the addresses of a name. */
+  readonly lookup?: HostLookupOptions['lookup']
+}
 
 /** The controller's name in spans and logs, unless OTEL_* gives another. */
 export const SERVICE = 'crank-controller'
@@ -54,7 +61,7 @@ const SWEEP_MS = 500
 const REFUSALS_RECORDED_PER_SECOND = 50
 
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
-export async function startController({ config, env }: Options): Promise<RunningController> {
+export async function startController({ config, env, lookup }: Options): Promise<RunningController> {
   const now = Date.now
   const monotonic = performance.now.bind(performance)
   const log = createLogger({ level: config.logLevel, service: serviceName(env, SERVICE) })
@@ -77,10 +84,10 @@ export async function startController({ config, env }: Options): Promise<Running
   const policy = await startPolicy({ config, env, append, metrics, log, now, monotonic })
   const exceptions = startExceptions({ policy, metricsRegistry, log, now })
 
-  const pools = createWorkerPools({
-    connectorFor: (expected) => createPinnedConnector({ source: credentials, verifier, expected }),
-  })
   const { heartbeatIntervalMs, workerHosts } = config
+  const reach = { source: credentials, verifier, rules: workerHosts, monotonic, lookup }
+  const connectorFor = createWorkerConnectors(reach)
+  const pools = createWorkerPools({ connectorFor })
   const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
   const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
 
@@ -123,7 +130,7 @@ export async function startController({ config, env }: Options): Promise<Running
     register: createRegister({
       judge,
       record: recorder.recordRegistration,
-      probe: pools.probe,
+      probe: createProbe({ connectorFor, log }),
       registry,
       // The policy may have changed while the worker was probed.
       onRegistered: ({ revision }) => void (revision === policy.revision() || reconsider()),
