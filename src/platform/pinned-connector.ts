@@ -9,6 +9,8 @@ import { ConnectError, type ConnectFailureKind } from './connect-failure.ts'
 import type { Addresses, HostLookup } from './host-lookup.ts'
 import type { Credentials, CredentialSource } from './credentials.ts'
 import type { Peer, PeerVerifier } from './peer.ts'
+import { presentedLeaf } from './presented-chain.ts'
+import { inOrderForOpenssl } from './trust-bundle.ts'
 
 export type PinnedConnectorOptions = {
   readonly source: CredentialSource
@@ -49,8 +51,10 @@ export function createPinnedConnector(options: PinnedConnectorOptions): buildCon
       checkServerIdentity: () => undefined,
       ALPNProtocols: ALPN,
     })
+    // A refused handshake leaves nothing to explain it by; this is the last moment to save the chain.
+    socket.prependOnceListener('secure', () => presentedLeaf(socket))
     settleOnce(socket, { timeoutMs, leftMs: Math.max(endMs - performance.now(), 1) }, (error) => {
-      const refused = error ?? refusalOf(() => watch(socket))
+      const refused = error === undefined ? refusalOf(() => watch(socket)) : explained(error, socket, options)
       if (refused !== undefined) socket.destroy()
       if (refused === undefined) callback(null, socket)
       else callback(refused, null)
@@ -129,6 +133,14 @@ function settleOnce(socket: TLSSocket, { timeoutMs, leftMs }: Limit, callback: (
   }
 }
 
+/** OpenSSL names a code; our own walk can say which certificate has expired, or which order of certificates works. */
+function explained(error: Error, socket: TLSSocket, { source, verifier }: PinnedConnectorOptions): Error {
+  if (!(error instanceof ConnectError) || error.kind !== 'tls') return error
+  const refusal = refusalOf(() => verifier.verify(socket, source.current()))
+  if (!(refusal instanceof AppError) || refusal.code === 'client_certificate_required') return error
+  return new ConnectError('tls', `${error.message}; ${refusal.message}`, { cause: error.cause })
+}
+
 function verifyPinned(socket: TLSSocket, { source, verifier, expected }: PinnedConnectorOptions): Peer {
   let peer: Peer
   try {
@@ -163,7 +175,9 @@ function contextPerGeneration(
     const anchors = credentials.bundles.get(trustDomain) ?? []
     const { certPem: cert, keyPem: key } = credentials
     // An empty list trusts nobody; left out it would be Node's own list of public CAs.
-    const context = createSecureContext({ cert, key, ca: anchors.map(String), minVersion: 'TLSv1.3' })
+    const ca = inOrderForOpenssl(anchors).map(String)
+    // Every certificate of a bundle is an anchor, roots or not: see endPathsAtAnchors.
+    const context = createSecureContext({ cert, key, ca, minVersion: 'TLSv1.3', allowPartialTrustChain: true })
     made = { credentials, context }
     return context
   }

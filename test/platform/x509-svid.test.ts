@@ -118,6 +118,8 @@ test('reads what a CA says', async () => {
     basicConstraints: { ca: true, pathLength: 1 },
     keyUsage: { keyCertSign: true, cRLSign: true, digitalSignature: false, critical: true },
     extendedKeyUsage: null,
-    nameConstrained: false,
+    nameConstraints: null,
+    selfIssued: false,
+    hasUnknownCritical: false,
   })
 })
