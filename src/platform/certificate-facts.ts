@@ -8,6 +8,7 @@ import { readTbs } from './certificate-der.ts'
 import { bufferOf } from './der.ts'
 import { parseNameConstraints, type NameConstraints, type SubjectNames } from './name-constraints.ts'
 import { generalNames, urisAmong } from './san.ts'
+import { checkDer } from './strict-der.ts'
 
 /** The fields of a certificate that the SPIFFE profile speaks of. `null`: the extension is absent. */
 export type CertificateFacts = {
@@ -40,9 +41,16 @@ export function fingerprintOf(der: Uint8Array): string {
 
 /**
  * Reads what the profile speaks of, judging nothing but the syntax.
- * @throws {AppError} client_certificate_profile_invalid when it cannot be parsed or an extension stands twice
+ * @throws {AppError} client_certificate_profile_invalid when its DER is wrong, it cannot be parsed, or an extension
+ * is there twice
  */
 export function readCertificate(der: Buffer): CertificateFacts {
+  try {
+    checkDer(der)
+  } catch (cause: unknown) {
+    const fault = cause instanceof Error ? cause.message : 'malformed'
+    throw new AppError('client_certificate_profile_invalid', `the DER of the certificate is wrong: ${fault}`, { cause })
+  }
   try {
     return readFacts(new ReadableCertificate(new Uint8Array(der)))
   } catch (cause: unknown) {

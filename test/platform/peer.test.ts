@@ -7,6 +7,7 @@ import { createKeys, createTestCa, rawExtension, type Issued, type TestCa } from
 import { credentialsFor } from '../fixtures/pki/credential-files.ts'
 import {
   createTestPki,
+  DER_DEFECTS,
   GOOD_ID,
   LEAF_DEFECTS,
   MALFORMED,
@@ -82,7 +83,7 @@ describe('refuses', () => {
     expect(await verdict(undefined)).toBe('client_certificate_required')
   })
 
-  test.each(Object.entries({ ...LEAF_DEFECTS, ...MALFORMED, ...TRUST_DEFECTS }))(
+  test.each(Object.entries({ ...LEAF_DEFECTS, ...DER_DEFECTS, ...MALFORMED, ...TRUST_DEFECTS }))(
     '%s',
     async (_name, { code, issue }) => {
       expect(await verdict(await issue(pki))).toBe(code)

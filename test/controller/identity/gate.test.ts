@@ -14,6 +14,7 @@ import { credentialsFor } from '../../fixtures/pki/credential-files.ts'
 import {
   createTestPki,
   GOOD_ID,
+  DER_DEFECTS,
   LEAF_DEFECTS,
   MALFORMED,
   TRUST_DEFECTS,
@@ -92,7 +93,7 @@ describe('refuses with 401, a code, and the end of the connection', () => {
     })
   })
 
-  test.each(Object.entries({ ...LEAF_DEFECTS, ...MALFORMED, ...TRUST_DEFECTS }))(
+  test.each(Object.entries({ ...LEAF_DEFECTS, ...DER_DEFECTS, ...MALFORMED, ...TRUST_DEFECTS }))(
     '%s',
     async (_name, { code, issue }) => {
       const answer = await askOnce(await issue(pki))
