@@ -9,7 +9,7 @@ import { withSetupLock } from './setup-lock.js'
 
 const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|demo|bench|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
-const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool', 'loki']
+const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool']
 const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, tell npm (npm config set proxy|registry …); then run this again.`
 
 /**

@@ -32,6 +32,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     endEarly(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal)
   })
+  // What is said beside the data changes no exit code.
+  process.stderr.on('error', () => undefined)
   try {
     await createProgram().parseAsync(argv, { from: 'user' })
   } catch (cause: unknown) {

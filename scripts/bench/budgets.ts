@@ -2,6 +2,7 @@
 // then the median of the rounds counts.
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
+import { worstRatios, type RefusalRow } from './measure-refusals.ts'
 import type { RowName } from './rows.ts'
 import { median } from './statistics.ts'
 
@@ -19,11 +20,12 @@ export type Budget = {
 type Measured = {
   readonly policy: readonly PolicyRow[]
   readonly routes: readonly RouteRow[]
+  readonly refusals: readonly RefusalRow[]
   readonly traces: readonly TraceRowResult[]
 }
 
 /** Every line of the budget table, in its order. */
-export function holdAgainstBudgets({ policy, routes, traces }: Measured): Budget[] {
+export function holdAgainstBudgets({ policy, routes, refusals, traces }: Measured): Budget[] {
   const engine = (name: PolicyRow['engine']): number[] =>
     policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
   const paired = (a: RowName, b: RowName, compare: (x: RouteRound, y: RouteRound) => number): number[] => {
@@ -40,6 +42,8 @@ export function holdAgainstBudgets({ policy, routes, traces }: Measured): Budget
     below('policy + audit + tracing, p95 added, no fsync', 2, 'ms', paired('write-traced', 'forward', p95Added)),
     below('CPU, whole pipeline over forwarding', 1.5, 'x', paired('full', 'forward', cpuRatio)),
     below('CPU, the same with spans exported', 1.5, 'x', paired('traced', 'forward', cpuRatio)),
+    below('refused without a body over a denied call, worst shape', 1, 'x', worstRatios(refusals, false)),
+    below('refused, over that + 2 x read and parse, worst shape', 1, 'x', worstRatios(refusals, true)),
     below(
       'trace found after the answer, p95, 50 calls/s',
       100,

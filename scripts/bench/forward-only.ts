@@ -60,6 +60,7 @@ const app = await createServer({
   tracer: noTracer,
   metrics: noMetrics,
   isDraining: () => false,
+  isBlocked: () => false,
   credentials: credentials.current(),
   gate: { source: credentials, verifier, now },
   tlsRefuseUnverified: config.tlsRefuseUnverified,

@@ -92,18 +92,36 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
         what: text(record['outcome']) ?? '-',
         detail: `${String(record['status'])} ${String(record['duration_ms'])} ms`,
       }
+    case 'policy_changed':
+      return { what: record.event, detail: changeOf(record) }
     case 'identity_refused':
     case 'request_refused':
-      return { what: 'refused', detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') }
+      return {
+        what: 'refused',
+        detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') + times(record),
+      }
     default:
       return { what: record.event, detail: '' }
   }
 }
 
+function changeOf(record: ChainedRecord): string {
+  const revisions = `${text(record['old_revision']) ?? '-'} -> ${text(record['new_revision']) ?? '-'}`
+  return record['scope'] === 'blocked' ? `block list alone, revision ${text(record['new_revision']) ?? '-'}` : revisions
+}
+
 function reasonsOf(record: ChainedRecord): string {
   const reasons = record['reasons'] as readonly { message: string }[] | undefined
   const error = text(record['error'])
-  return [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ')
+  return (
+    [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ') +
+    times(record)
+  )
+}
+
+/** Beyond their budget refusals are recorded together. */
+function times({ count }: ChainedRecord): string {
+  return typeof count === 'number' && count > 1 ? ` (${count} times in a second)` : ''
 }
 
 function colourOf(record: ChainedRecord): Colour {

@@ -65,11 +65,15 @@ const PATHS =
   '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions and POST /policy/ask'
 const Live = Type.Object({ status: Type.Literal('live') }, { additionalProperties: false })
 
+const STALLED_MS = 30_000
+
 /** Builds the admin server; the caller listens on it. */
 export async function createAdmin(options: AdminOptions): Promise<FastifyInstance> {
   const app = Fastify({
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    // A scraper that asks and does not read holds a connection and one answer, and not for longer.
+    connectionTimeout: STALLED_MS,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
   }).withTypeProvider<TypeBoxTypeProvider>()
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())

@@ -5,7 +5,7 @@ import type { Server } from 'node:net'
 import { watchCredentials } from '../platform/credentials.ts'
 import { ConfigError } from '../platform/env.ts'
 import type { HostLookupOptions } from '../platform/host-lookup.ts'
-import { createLogger } from '../platform/logger.ts'
+import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { createPeerVerifier } from '../platform/peer.ts'
@@ -23,8 +23,10 @@ import { createWorkerPools } from './dispatch/worker-pools.ts'
 import { drain } from './drain.ts'
 import { createConnectionKeeper } from '../platform/connection-keeper.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { createLogMetrics } from './metrics-log.ts'
 import { createPipeline } from './pipeline.ts'
 import { shadowEntries } from './policy/enforcement.ts'
+import { notedCauses } from './policy/policy-notes.ts'
 import { readinessOf } from './readiness.ts'
 import { describeCapabilities, describeWorkers } from './routing/catalog.ts'
 import { Registry } from './routing/registry.ts'
@@ -53,6 +55,8 @@ type Options = {
   readonly env: NodeJS.ProcessEnv
   /** What asks the system for the addresses of a name. */
   readonly lookup?: HostLookupOptions['lookup']
+  /** The log of the process, where there is one already. */
+  readonly processLog?: ProcessLog
 }
 
 /** The controller's name in spans and logs, unless OTEL_* gives another. */
@@ -61,14 +65,16 @@ const SWEEP_MS = 500
 const REFUSALS_RECORDED_PER_SECOND = 50
 
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
-export async function startController({ config, env, lookup }: Options): Promise<RunningController> {
+export async function startController({ config, env, processLog, lookup }: Options): Promise<RunningController> {
   const now = Date.now
   const monotonic = performance.now.bind(performance)
-  const log = createLogger({ level: config.logLevel, service: serviceName(env, SERVICE) })
+  const ownLog = processLog ?? createProcessLog({ level: config.logLevel, service: serviceName(env, SERVICE) })
+  const { log, droppedLines } = ownLog
   const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log })
   const { tracer, fastifyOtel } = tracing
   const metricsRegistry = createRegistry()
   const metrics = createMetrics(metricsRegistry, { now, exporting: tracing.exporting })
+  createLogMetrics(metricsRegistry, droppedLines)
 
   const credentials = await watchCredentials(config.tls, { now, log })
   checkOwnIdentity(config, credentials.current().spiffeId)
@@ -151,6 +157,7 @@ export async function startController({ config, env, lookup }: Options): Promise
     tracer,
     metrics,
     isDraining: () => draining,
+    isBlocked: (identity) => policy.files().blocked.identities.has(identity),
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },
     tlsRefuseUnverified: config.tlsRefuseUnverified,
@@ -158,7 +165,7 @@ export async function startController({ config, env, lookup }: Options): Promise
     maxConnections: config.maxConnections,
     now,
     fastifyOtel,
-    onRefused: createRefusalRecorder({ strangers, peers, metrics, log, now }),
+    onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
     onConnectionRefused: metrics.connectionRefused,
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
@@ -187,6 +194,7 @@ export async function startController({ config, env, lookup }: Options): Promise
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,
     policyStale: policy.isStale,
+    policyNotes: () => notedCauses(policy.notes()),
     shadowEntries: () => shadowEntries(policy.files().enforcement),
     openConnections: keeper.count,
   })
@@ -228,6 +236,7 @@ export async function startController({ config, env, lookup }: Options): Promise
     await append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
     await release()
     log.info({ event: 'controller_stopped', reason }, 'controller has stopped')
+    if (processLog === undefined) await ownLog.close()
   }
   let ended: Promise<void> | undefined
   return { ...ports, close: (reason = 'stopped') => (ended ??= end(reason)) }

@@ -6,6 +6,7 @@ import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../core/errors.t
 import { OUTCOMES, type Outcome } from '../core/outcome.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Registry } from '../platform/metrics.ts'
+import { asObserver } from '../platform/observer.ts'
 import { createStateGauges, type ControllerState } from './metrics-state.ts'
 
 /** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
@@ -26,8 +27,10 @@ export type Metrics = {
     status: number | undefined
     code?: ErrorCode | undefined
   }) => void
-  /** The policy answered, or failed to, after `seconds`. */
-  readonly decided: (event: { capability: string; decision: DecisionLabel; seconds: number } & Traced) => void
+  /** The policy answered, or failed to, after `seconds`; nobody asked it about a blocked identity, of no known capability. */
+  readonly decided: (
+    event: { capability: string | null; decision: DecisionLabel; seconds: number | undefined } & Traced,
+  ) => void
   /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
   readonly routed: (
     event: { capability: string; outcome: Outcome; seconds: number; attempts?: number | undefined } & Traced,
@@ -71,7 +74,7 @@ export function createMetrics(
   const capabilityLabel = (capability: string): string =>
     (known as ReadonlySet<string>).has(capability) ? capability : OTHER
   const exemplarOf = exporting ? exemplarOfSampled : () => ({})
-  return {
+  return asObserver<Metrics>({
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
       counters.requests.inc({
@@ -81,10 +84,11 @@ export function createMetrics(
       if (code !== undefined) counters.requestErrors.inc({ code })
     },
     decided({ capability, decision, seconds, trace }) {
-      const label = capabilityLabel(capability)
+      const label = capability === null ? OTHER : capabilityLabel(capability)
       const exemplar = exemplarOf(trace)
       counters.decisions.inc({ labels: { capability: label, decision }, value: 1, ...exemplar })
-      counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
+      if (seconds !== undefined)
+        counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
       if (decision === 'would_deny') counters.wouldDenials.inc({ labels: { capability: label }, value: 1, ...exemplar })
       if (decision === 'deny') counters.denials.inc({ labels: { capability: label }, value: 1, ...exemplar })
     },
@@ -106,7 +110,7 @@ export function createMetrics(
       startDecisionsAtZero(counters, known)
     },
     capabilityLabel,
-  }
+  })
 }
 
 // Only a sampled trace can be looked up, and that only where spans are exported (the traces of a controller without an

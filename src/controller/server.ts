@@ -10,18 +10,20 @@ import type { Credentials } from '../platform/credentials.ts'
 import { serverTlsOptions } from '../platform/tls.ts'
 import { VERSION } from '../platform/version.ts'
 import { arrival, type ArrivalOptions } from './arrival.ts'
+import { blockedGate, type BlockedGateOptions } from './identity/blocked-gate.ts'
 import { identityGate, peerOf, type IdentityGateOptions } from './identity/gate.ts'
 import { isReadablePath, limits, type LimitsOptions } from './limits.ts'
 import type { ConnectionRefusal } from './metrics.ts'
 import { appErrorOf, problemOf } from './problem.ts'
+import { createBodiesInFlight, MAX_BODY_BYTES } from './routes/bodies-in-flight.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
 import { registrationRoutes, type RegistrationRoutesOptions } from './routes/registration.ts'
 import { routeJson, routeRaw, type RouteRoutesOptions } from './routes/route.ts'
 
 export type ServerOptions = ArrivalOptions &
   LimitsOptions &
-  RouteRoutesOptions &
-  RegistrationRoutesOptions &
+  BlockedGateOptions &
+  Omit<RouteRoutesOptions & RegistrationRoutesOptions, 'bodies'> &
   CatalogRoutesOptions & {
     readonly credentials: Credentials
     readonly gate: IdentityGateOptions
@@ -90,12 +92,14 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   setErrorHandler(app, options.onRefused)
   await app.register(arrival, options)
   await app.register(identityGate, options.gate)
+  await app.register(blockedGate, options)
   await app.register(limits, options)
   // Collects the routes' schemas; the document is served by the admin listener.
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
-  await app.register(routeJson, options)
-  await app.register(routeRaw, options)
-  await app.register(registrationRoutes, options)
+  const bodies = createBodiesInFlight({ maxBytes: Math.max(MAX_BODY_BYTES, options.bodyLimitBytes) })
+  await app.register(routeJson, { ...options, bodies })
+  await app.register(routeRaw, { ...options, bodies })
+  await app.register(registrationRoutes, { ...options, bodies })
   await app.register(catalogRoutes, options)
   return app
 }
@@ -108,7 +112,9 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     const { retryAfterS } = error.kind
     if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
     // The rest of an unread body would have to be read to keep the connection: refuse it instead.
-    if (!request.raw.complete) reply.raw.shouldKeepAlive = false
+    if (hasBody(request) && !request.raw.complete) reply.raw.shouldKeepAlive = false
+    // Fastify closes after every body that its parser refuses, read or not; a new handshake costs more than such a refusal.
+    else reply.removeHeader('connection')
     const problem = problemOf(error, {
       decisionId: request.id,
       traceId: request.arrival.trace.traceId,
@@ -117,6 +123,11 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     })
     return reply.code(error.kind.status).type('application/problem+json').send(problem)
   })
+}
+
+/** One that has none is complete only after the hooks. */
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 type ClientError = Error & { code: string }

@@ -34,7 +34,8 @@ type Common = {
   readonly mode: Mode
   /** Name of the exception that was looked at or applied, else null. */
   readonly exception: string | null
-  readonly policyVersion: string
+  /** Null where the controller's own block list decided: no policy was asked then. */
+  readonly policyVersion: string | null
   /** Of the policy that gave this decision, where that is known of each one. */
   readonly revision?: string
 }

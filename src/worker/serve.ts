@@ -21,6 +21,7 @@ export type Health = {
   readonly capabilities: readonly string[]
   readonly in_flight: number
   readonly registered: boolean
+  readonly log_lines_dropped: number
 }
 
 export type ServerOptions = {

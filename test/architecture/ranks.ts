@@ -28,6 +28,7 @@ const RANKS: readonly (readonly string[])[] = [
 const GROUP_OF_FILE: Readonly<Record<string, string>> = {
   'controller/metrics-candidate.ts': 'controller/metrics',
   'controller/metrics-exceptions.ts': 'controller/metrics',
+  'controller/metrics-log.ts': 'controller/metrics',
   'controller/metrics-state.ts': 'controller/metrics',
   'controller/opa-url.ts': 'controller/config',
   'controller/start-exceptions.ts': 'controller/main',

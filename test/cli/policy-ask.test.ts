@@ -1,5 +1,5 @@
 // can-i, explain, who-can and what-can as a user runs them: against a controller and against files.
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
@@ -63,6 +63,14 @@ describe('can-i', () => {
     expect((await files(...args)).code).toBe(1)
     const then = await files(...args, '--at', '2025-12-01')
     expect(then).toMatchObject({ code: 0, stdout: expect.stringContaining(`(exception ${ID}/legacy-service#*)`) })
+  })
+
+  test('does not answer from a folder that has lost its block list, and says what to create', async () => {
+    await using lossy = await copyPolicies()
+    await rm(join(lossy.dir, 'data/blocked.json'))
+    const { code, stderr } = await crank(['can-i', 'streaming', 'stream', 'text_events', '--policy', lossy.dir])
+    expect(code).toBe(2)
+    expect(stderr).toContain('blocked.json: no such file; put it back or, if nobody is to be blocked, create it')
   })
 
   const nonsense: Readonly<Record<string, readonly [args: string[], says: string]>> = {

@@ -208,6 +208,7 @@ describe('gauges', () => {
     policyReady: () => true,
     policyLastSuccessMs: () => 60_000,
     policyStale: () => false,
+    policyNotes: () => ({ folder: true, opa_files: false }),
     shadowEntries: () => ({ default: 0, callers: 2, capabilities: 1 }),
     openConnections: () => 5,
   }
@@ -223,6 +224,8 @@ describe('gauges', () => {
         'controller_registry_workers{state="live"} 3',
         'controller_registry_workers{state="stale"} 1',
         'controller_registry_capabilities 2',
+        'controller_policy_unconfirmed{cause="folder"} 1',
+        'controller_policy_unconfirmed{cause="opa_files"} 0',
         'controller_audit_queue_length 7',
         'controller_audit_oldest_seconds 0.25',
         'controller_audit_unavailable 1',

@@ -53,7 +53,7 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(10)
+    ).toHaveLength(12)
     expect(tables(report)).toContain('Budgets (design section 8)')
   },
   LIMIT_MS,
@@ -116,9 +116,12 @@ describe('figures', () => {
       rounds: cpu.map((us) => ({ closed: load(us), open: load(us) })),
     })
     const budget = (full: number[]) =>
-      holdAgainstBudgets({ policy: [], traces: [], routes: [row('forward', [10, 100, 10]), row('full', full)] }).find(
-        ({ what }) => what === 'CPU, whole pipeline over forwarding',
-      )
+      holdAgainstBudgets({
+        policy: [],
+        refusals: [],
+        traces: [],
+        routes: [row('forward', [10, 100, 10]), row('full', full)],
+      }).find(({ what }) => what === 'CPU, whole pipeline over forwarding')
     expect(budget([14, 140, 40])).toMatchObject({ mark: 'met', measured: 1.4, rounds: [1.4, 1.4, 4] })
     expect(budget([14, 160, 40])).toMatchObject({ mark: 'missed', measured: 1.6 })
   })
@@ -138,7 +141,7 @@ describe('budgets of the traces', () => {
     return { steady: load, full: load }
   }
   const marksOf = (rounds: TraceRound[]) =>
-    holdAgainstBudgets({ policy: [], routes: [], traces: [{ name: 'shipped', what: '', rounds }] })
+    holdAgainstBudgets({ policy: [], routes: [], refusals: [], traces: [{ name: 'shipped', what: '', rounds }] })
       .filter(({ what }) => /^trace found|^spans/.test(what))
       .map(({ mark }) => mark)
 

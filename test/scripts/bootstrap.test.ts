@@ -169,7 +169,7 @@ describe('the program', () => {
     expect(planFor('crank', ['check'])?.run).toEqual(['bin/crank.js', 'check'])
     expect(planFor('setup', [])).toEqual({ tools: ['opa', 'regal'], run: undefined })
     expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal'] })
-    expect(planFor('test:stack', [])).toMatchObject({ tools: ['opa', 'jaeger', 'prometheus', 'promtool', 'loki'] })
+    expect(planFor('test:stack', [])).toMatchObject({ tools: ['opa', 'jaeger', 'prometheus', 'promtool'] })
     expect(planFor('test', ['test/core'])?.npm).toEqual(['run', 'check', '--loglevel=notice', '--', 'test/core'])
   })
 })

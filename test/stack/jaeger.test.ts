@@ -159,6 +159,9 @@ describe('with everything in place', () => {
     await expect.poll(() => counts('otelcol_exporter_sent_spans_total')).toEqual([accepted, accepted])
     expect(await counts('otelcol_exporter_send_failed_spans_total')).toEqual([0, 0])
     expect(await counts('otelcol_receiver_refused_spans_total')).toEqual([0])
+    // Alerts ask for these; only the copy for Tempo has a queue.
+    expect(await counts('otelcol_exporter_queue_size')).toEqual([0])
+    expect(await counts('otelcol_exporter_queue_capacity')).toEqual([50_000])
   })
 
   test('a span sent by OTLP over HTTP is found too', async () => {

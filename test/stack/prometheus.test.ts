@@ -1,5 +1,8 @@
 // promtool on our configuration, rules and alerts; and a real Prometheus with them, beside controllers at work.
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -90,7 +93,9 @@ describe('Prometheus beside controllers at work', () => {
   let parties: Parties
   let other: ControllerProcess
   let prometheus: Prometheus
-  let target: { mesh: string; other: string; opa: string }
+  /** In the place of Tempo: something that has metrics, and can be ended. */
+  let watcher: Server
+  let target: { mesh: string; other: string; opa: string; watcher: string }
 
   beforeAll(async () => {
     const diagnostic = `127.0.0.1:${await freePort()}`
@@ -105,9 +110,16 @@ describe('Prometheus beside controllers at work', () => {
       ...(await parties.tlsEnv('controller')),
       CRANK_STATE_DIR: parties.dir,
     })
-    target = { mesh: new URL(mesh.adminOrigin).host, other: new URL(other.adminOrigin).host, opa: diagnostic }
+    watcher = createServer((_request, response) => response.setHeader('content-type', 'text/plain').end('x 1\n'))
+    await once(watcher.listen(0, '127.0.0.1'), 'listening')
+    target = {
+      mesh: new URL(mesh.adminOrigin).host,
+      other: new URL(other.adminOrigin).host,
+      opa: diagnostic,
+      watcher: `127.0.0.1:${(watcher.address() as AddressInfo).port}`,
+    }
     prometheus = await startPrometheus({
-      targets: { controller: [target.mesh, target.other], opa: [target.opa] },
+      targets: { controller: [target.mesh, target.other], opa: [target.opa], tempo: [target.watcher] },
     })
   })
   afterAll(async () => {
@@ -139,6 +151,7 @@ describe('Prometheus beside controllers at work', () => {
           `controller ${target.other} up `,
           `opa ${target.opa} up `,
           `prometheus ${own} up `,
+          `tempo ${target.watcher} up `,
         ].sort(),
       )
   })
@@ -246,6 +259,20 @@ describe('Prometheus beside controllers at work', () => {
     for (const { expr } of expressions)
       expect(await prometheus.query(withoutVariables(expr)), expr).toBeInstanceOf(Array)
     await expect(prometheus.query('sum by (')).rejects.toThrow('parse error')
+  })
+
+  test('counts alerts that it could not hand over, by the name that an alert asks for', async () => {
+    const dropped = async () =>
+      (await prometheus.query('prometheus_notifications_dropped_total')).map(({ value }) => value[1])
+    await expect.poll(dropped, PATIENCE).toEqual(['0'])
+  })
+
+  test('a part of the stack that cannot be scraped is pending', async () => {
+    watcher.closeAllConnections()
+    watcher.close()
+    const watchers = async () =>
+      (await alertsNamed('WatcherDown')).map(({ labels, state }) => [labels['job'], labels['severity'], state])
+    await expect.poll(watchers, PATIENCE).toEqual([['tempo', 'warning', 'pending']])
   })
 
   test('a capability that is asked for and that nobody provides is pending', async () => {

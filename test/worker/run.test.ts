@@ -122,7 +122,7 @@ describe('the server of a worker', () => {
   })
 
   test('tells the controller how it is', async () => {
-    const worker = await site.run(echoWorker())
+    const worker = await site.run(echoWorker(), { droppedLines: () => 3 })
     await worker.registered
     const pool = site.controller.poolTo(worker.url, WORKER_ID)
     const { body } = await pool.request({ method: 'GET', path: '/health' })
@@ -131,6 +131,7 @@ describe('the server of a worker', () => {
       worker_id: 'worker-echo',
       capabilities: ['echo:text'],
       in_flight: 0,
+      log_lines_dropped: 3,
       registered: true,
     })
   })

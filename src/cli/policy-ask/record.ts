@@ -24,9 +24,10 @@ export async function recordsOf(file: string, decisionId: string): Promise<Chain
   return found
 }
 
-/** The call that a decision was about; undefined for a registration and for a request that was refused before. */
+/** The call that a decision was about; undefined for a registration, and for a request that was refused before anybody looked. */
 export function callOf(record: ChainedRecord): Asked | undefined {
-  if (record.event !== 'policy_decision') return undefined
+  // A blocked identity is refused whatever it wanted.
+  if (record.event !== 'policy_decision' || record['capability'] === null) return undefined
   return {
     spiffeId: parseSpiffeId(textOf(record, 'requester_spiffe_id')),
     capability: parseCapability(textOf(record, 'capability')),

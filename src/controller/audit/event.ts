@@ -5,6 +5,7 @@ import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
+import type { BlockedEvent } from './blocked-event.ts'
 
 /**
  * `would_deny`: denied in shadow mode, so it passed. `error`: the policy engine gave no valid decision, so it was refused.
@@ -85,6 +86,8 @@ export type LifeEvent = { readonly timestamp: string } & (
       /** Null where no policy of the sidecar's had a name before. */
       readonly old_revision: string | null
       readonly new_revision: string
+      /** `blocked`: only the controller's own block list, taken from blocked.json alone; the revisions are the same. */
+      readonly scope: 'policy' | 'blocked'
       /** Files, and entries by kind: how many were added, removed and changed, and some of their names. */
       readonly changed: Readonly<Record<string, unknown>>
     }
@@ -106,7 +109,7 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
 )
 
-export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent
+export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent | BlockedEvent
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
 
 /** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */

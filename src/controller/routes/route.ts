@@ -10,11 +10,17 @@ import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { RouteCapability } from '../pipeline.ts'
 import { askedBy } from './asked.ts'
+import type { BodiesInFlight } from './bodies-in-flight.ts'
 import { createAnswerSink } from './answer-sink.ts'
 import { acceptJsonOnly, memberBytes } from './json-body.ts'
 import { rawBody } from './raw-body.ts'
 
-export type RouteRoutesOptions = { readonly route: RouteCapability; readonly bodyLimitBytes: number }
+export type RouteRoutesOptions = {
+  readonly route: RouteCapability
+  readonly bodyLimitBytes: number
+  /** Of the JSON form. The raw form streams: nothing of its body is held, and none of it is read before the decision. */
+  readonly bodies: BodiesInFlight
+}
 
 const NULL_PAYLOAD = Buffer.from('null')
 const EMPTY = Buffer.alloc(0)
@@ -31,8 +37,9 @@ const RawHeaders = Type.Object({
 const errors = { '4xx': Problem, '5xx': Problem }
 
 /** The JSON form: the body names the capability and carries the payload. */
-export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, bodyLimitBytes }, done) => {
-  acceptJsonOnly(app, bodyLimitBytes)
+export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
+  const { route, bodies, bodyLimitBytes: limitBytes } = options
+  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
     { schema: { body: RouteBody, response: errors }, config: { otel: false } },

@@ -107,8 +107,12 @@ describe('grant', () => {
     expect((await load()).exceptions.map(({ name }) => name)).toEqual([`${LEGACY}#store:zettel`])
   })
 
-  test('makes the file where there is none, and leaves nothing else behind', async () => {
+  test('does not take a file that is gone for an empty one: it says what to create, and leaves nothing else behind', async () => {
     await rm(path())
+    const refused = await grant('--cap', 'store:zettel')
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain(`${path()}: no such file; put it back or, if there are no exceptions, create it`)
+    await writeFile(path(), '{}')
     expect((await grant('--cap', 'store:zettel')).code).toBe(0)
     expect((await load()).exceptions).toHaveLength(1)
     expect((await readdir(join(policies.dir, 'data'))).filter((name) => name.startsWith('.'))).toEqual([])
