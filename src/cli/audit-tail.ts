@@ -95,6 +95,7 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
     case 'policy_changed':
       return { what: record.event, detail: changeOf(record) }
     case 'identity_refused':
+    case 'handshake_refused':
     case 'request_refused':
       return {
         what: 'refused',

@@ -22,6 +22,7 @@ import { createWorkerConnectors } from './dispatch/worker-connector.ts'
 import { createWorkerPools } from './dispatch/worker-pools.ts'
 import { drain } from './drain.ts'
 import { createConnectionKeeper } from '../platform/connection-keeper.ts'
+import { recordHandshakes } from './handshakes.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createLogMetrics } from './metrics-log.ts'
 import { createPipeline } from './pipeline.ts'
@@ -168,6 +169,7 @@ export async function startController({ config, env, processLog, lookup }: Optio
     onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
     onConnectionRefused: metrics.connectionRefused,
   })
+  recordHandshakes(app.server, { strangers, log, now })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
     readiness,

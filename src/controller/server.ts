@@ -137,7 +137,7 @@ const CLIENT_ERRORS: Readonly<Record<string, string>> = {
 }
 
 function refusalOf(code: string): ConnectionRefusal {
-  if (/^ERR_(TLS|SSL)_/.test(code)) return 'tls'
+  if (/^ERR_(TLS|SSL|OSSL)_/.test(code)) return 'tls'
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'too_slow'
   return code === 'ECONNRESET' ? 'reset' : 'malformed'
 }
@@ -145,7 +145,7 @@ function refusalOf(code: string): ConnectionRefusal {
 /** Bytes that are not a request: a short answer without ids, then the connection ends; none where TLS never came about. */
 function answerClientError({ code }: ClientError, socket: Socket, isAnswering: boolean): void {
   // In the middle of an answer these bytes would be read as its body.
-  if (isAnswering || !socket.writable || code === 'ECONNRESET' || /^ERR_(TLS|SSL)_/.test(code)) {
+  if (isAnswering || !socket.writable || code === 'ECONNRESET' || /^ERR_(TLS|SSL|OSSL)_/.test(code)) {
     socket.destroy()
     return
   }

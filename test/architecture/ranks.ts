@@ -36,6 +36,7 @@ const GROUP_OF_FILE: Readonly<Record<string, string>> = {
   'controller/start-policy.ts': 'controller/main',
   'controller/arrival.ts': 'controller/edge',
   'controller/drain.ts': 'controller/edge',
+  'controller/handshakes.ts': 'controller/edge',
   'controller/limits.ts': 'controller/edge',
   'controller/problem.ts': 'controller/edge',
   'cli.ts': 'cli',

@@ -1,5 +1,6 @@
 // One audit event of every kind, as the controller makes them: the names that a query can take from a line.
 import {
+  handshakeRefused,
   identityRefused,
   isoTime,
   policyDecision,
@@ -47,6 +48,7 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
     { atMs, workerId: 'w', status: 200, outcome: 'completed', error: null, durationMs: 1, attempts: 1 },
   ),
   identity_refused: identityRefused({ ...ids, error: 'client_certificate_expired', remoteAddress: '127.0.0.1' }),
+  handshake_refused: handshakeRefused({ atMs, kind: 'certificate', remoteAddress: '127.0.0.1' }),
   request_refused: requestRefused({ ...ids, requester, error: 'request_invalid', reason: 'no' }),
   policy_changed: {
     event: 'policy_changed',

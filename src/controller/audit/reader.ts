@@ -120,8 +120,10 @@ function matches(record: ChainedRecord, { deny, who, cap, since }: AuditFilter):
   return cap === undefined || record['capability'] === cap || offers(record['capabilities'], cap)
 }
 
+const REFUSALS = new Set(['identity_refused', 'handshake_refused', 'request_refused'])
+
 function isRefusal(record: ChainedRecord): boolean {
-  if (record.event === 'identity_refused' || record.event === 'request_refused') return true
+  if (REFUSALS.has(record.event)) return true
   const decision = record['decision']
   return decision === 'deny' || decision === 'would_deny' || decision === 'error'
 }
