@@ -37,7 +37,7 @@ const FAILURES: readonly (readonly [RegExp, HandshakeFailure])[] = [
 ]
 
 function failureOf(code: string, { authorizationError }: TLSSocket): HandshakeFailure | undefined {
-  // Node ends a connection whose certificate it refuses (CRANK_TLS_REFUSE_UNVERIFIED) without a reason of its own.
+  // Node ends a connection whose certificate it refuses (TLS_REFUSE_UNVERIFIED) without a reason of its own.
   if (code === 'ECONNRESET') return (authorizationError as unknown) ? 'certificate' : undefined
   return FAILURES.find(([pattern]) => pattern.test(code))?.[1] ?? 'protocol'
 }
