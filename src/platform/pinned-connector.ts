@@ -8,6 +8,7 @@ import { trustDomainOf, type SpiffeId } from '../core/spiffe-id.ts'
 import { ConnectError, type ConnectFailureKind } from './connect-failure.ts'
 import type { Addresses, HostLookup } from './host-lookup.ts'
 import type { Credentials, CredentialSource } from './credentials.ts'
+import { keepEarlyAnswers } from './early-answer.ts'
 import type { Peer, PeerVerifier } from './peer.ts'
 import { presentedLeaf } from './presented-chain.ts'
 import { inOrderForOpenssl } from './trust-bundle.ts'
@@ -56,7 +57,7 @@ export function createPinnedConnector(options: PinnedConnectorOptions): buildCon
     settleOnce(socket, { timeoutMs, leftMs: Math.max(endMs - performance.now(), 1) }, (error) => {
       const refused = error === undefined ? refusalOf(() => watch(socket)) : explained(error, socket, options)
       if (refused !== undefined) socket.destroy()
-      if (refused === undefined) callback(null, socket)
+      if (refused === undefined) callback(null, keepEarlyAnswers(socket))
       else callback(refused, null)
     })
   }

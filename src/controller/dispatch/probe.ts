@@ -6,6 +6,7 @@ import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { connectFailureKind, type ConnectFailureKind } from '../../platform/connect-failure.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { createTurns } from '../../platform/turns.ts'
+import { guardingHeads } from './answer-head.ts'
 import type { Target } from './worker-pools.ts'
 
 /** `http_status`: another answer than 200. `no_answer`: connected, but no whole answer in time. */
@@ -36,7 +37,7 @@ export function createProbe({ connectorFor, log }: ProbeDeps): Probe {
   return ({ spiffeId, origin, decisionId }) =>
     turns.run(spiffeId, async () => {
       try {
-        await checkHealth(connectorFor(spiffeId, PROBE_MS), origin)
+        await checkHealth(guardingHeads(connectorFor(spiffeId, PROBE_MS)), origin)
       } catch (cause: unknown) {
         if (cause instanceof AppError && cause.code === 'overloaded') throw cause
         const { kind, reason } = describe(cause)

@@ -1,6 +1,7 @@
 // Keep-alive connections, one pool per worker instance: each is opened only to the SPIFFE ID that registered (design D11).
 import { Pool, type buildConnector } from 'undici'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { guardingHeads } from './answer-head.ts'
 
 /** A worker as far as a connection needs to know it. */
 export type Target = { readonly spiffeId: SpiffeId; readonly origin: string }
@@ -21,7 +22,7 @@ export function createWorkerPools(deps: {
   const pools = new Map<Target, Pool>()
   const open = ({ origin, spiffeId }: Target): Pool =>
     new Pool(origin, {
-      connect: deps.connectorFor(spiffeId),
+      connect: guardingHeads(deps.connectorFor(spiffeId)),
       connections: CONNECTIONS_PER_WORKER,
       pipelining: 1,
       allowH2: false,
