@@ -98,7 +98,7 @@ export async function startController({ config, env }: Options): Promise<Running
     readinessOf({
       policy: policy.ready,
       audit: auditLog.health.bind(auditLog),
-      svidNotAfterMs: () => credentials.current().notAfterMs,
+      svid: credentials.current,
       isDraining: () => draining,
       now,
     })
