@@ -60,6 +60,8 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
 
   const bundles = new Set<string>()
   let isRolledBack = false
+  const rollback = (): SelfCheckFault | undefined =>
+    isRolledBack ? { code: 'policy_not_ready', reason: ROLLED_BACK } : undefined
   const noteBundle = async (revision: string): Promise<void> => {
     if (revision === bundle && revision === transition.current().revision) return
     if (revision === before && now() - transition.sinceMs() < timeoutMs + LATE_MS) return
@@ -129,10 +131,10 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       if (fault !== undefined) return fault
       isRolledBack = false
       await look().catch((cause: unknown) => {
-        if (isRolledBack) tell('opa_bundle', messageOf(cause))
+        if (rollback() !== undefined) tell('opa_bundle', messageOf(cause))
         else tell('opa_files', `not recorded: ${String(cause)}`)
       })
-      return isRolledBack ? { code: 'policy_not_ready', reason: ROLLED_BACK } : lag.fault()
+      return rollback() ?? lag.fault()
     },
     noteBundle,
     notes: () => [

@@ -28,7 +28,8 @@ test('none of sixty decisions fails after it is back, on whatever connections we
     expect((await askSixty()).map(({ decision }) => decision)).toEqual(new Array(60).fill('allow'))
     await running.kill()
     running = await startOpa({ policyDir: POLICY_DIR, port: opa.port })
-    cleanUps.push(running.kill)
+    const started = running
+    cleanUps.push(() => started.kill())
   }
 })
 

@@ -9,7 +9,7 @@ import type { PolicyFiles } from '../../../src/controller/policy/policy-files.ts
 import { createSidecarCheck } from '../../../src/controller/policy/sidecar-check.ts'
 import { createTransition } from '../../../src/controller/policy/transition.ts'
 
-function setUp({ isFaulty = false, rollback = 'refuse' as 'refuse' | 'allow' } = {}) {
+function setUp({ isFaulty = false, rollback = 'refuse' }: { isFaulty?: boolean; rollback?: 'refuse' | 'allow' } = {}) {
   const clock = { ms: 1_790_000_000_000 }
   const recorded: string[] = []
   const faults: string[] = []
