@@ -3,8 +3,10 @@ import closeWithGrace from 'close-with-grace'
 import { loadControllerConfig } from '../controller/config.ts'
 import { SERVICE, startController } from '../controller/main.ts'
 import { refuseWeakening } from '../platform/env.ts'
-import { createLogger } from '../platform/logger.ts'
+import { createProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
+import { warnOfUnknown } from '../platform/setting-names.ts'
+import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { startFailure } from './start-failure.ts'
 
 /** Beyond the drain: closing the listeners, the last audit records, spans. */
@@ -14,8 +16,11 @@ const CLOSE_MARGIN_MS = 7000
 export async function runController(flags: Record<string, string | undefined>): Promise<void> {
   refuseWeakening(process.env, process.execArgv)
   const config = loadControllerConfig({ env: process.env, flags })
-  const log = createLogger({ level: config.logLevel, service: serviceName(process.env, SERVICE) })
-  const controller = await startController({ config, env: process.env }).catch((cause: unknown) => {
+  const processLog = createProcessLog({ level: config.logLevel, service: serviceName(process.env, SERVICE) })
+  const { log } = processLog
+  outliveStandardStreams(log)
+  warnOfUnknown(log, process.env)
+  const controller = await startController({ config, env: process.env, processLog }).catch((cause: unknown) => {
     // A person reads why on stderr; where lines are collected, it is one of them.
     if (!process.stdout.isTTY) log.fatal({ event: 'controller_start_failed', err: cause }, 'controller cannot start')
     throw startFailure('the controller', cause)
@@ -23,5 +28,6 @@ export async function runController(flags: Record<string, string | undefined>): 
   closeWithGrace({ delay: config.drainTimeoutMs + CLOSE_MARGIN_MS, logger: false }, async ({ err }) => {
     if (err !== undefined) log.fatal({ event: 'controller_crashed', err }, 'controller stops after an unexpected error')
     await controller.close(err === undefined ? 'stopped' : 'crashed')
+    await processLog.flush()
   })
 }

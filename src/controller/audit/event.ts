@@ -5,6 +5,7 @@ import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
+import type { BlockedEvent } from './blocked-event.ts'
 
 /**
  * `would_deny`: denied in shadow mode, so it passed. `error`: the policy engine gave no valid decision, so it was refused.
@@ -108,7 +109,7 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
 )
 
-export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent
+export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent | BlockedEvent
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
 
 /** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
@@ -161,7 +162,7 @@ export function workerRegistration(
   }
 }
 
-/** The record of how an allowed call ended. `status`: what the caller got, null if it had left. */
+/** The record of how an allowed call ended. `status`: what the caller got, null if it had left or was cut off before. */
 export function routeOutcome(
   call: {
     readonly decisionId: string

@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
+import { asObserver } from '../../platform/observer.ts'
 import { sealRecord, type Head } from './chain.ts'
 import type { DurableFile } from './durable-file.ts'
 import { isoTime, type AuditEvent } from './event.ts'
@@ -54,7 +55,7 @@ export class GroupCommit implements AuditLog {
     this.#head = opts.head
     this.#outages = createOutageTracker(now)
     const onExpired = (count: number): void => this.#fail(`no record became durable for ${maxWaitMs} ms`, count)
-    const onDropped = (count: number): void => opts.onDropped?.(count)
+    const { onDropped } = asObserver({ onDropped: (count: number) => opts.onDropped?.(count) })
     this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, now, onExpired, onDropped })
   }
 

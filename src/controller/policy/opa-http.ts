@@ -47,11 +47,13 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
           else resolve(outcome)
         }
         const decisionId = input.context.decision_id
+        const headers = ['content-type', 'application/json']
+        // OPA makes a span of a question that no request asked, unless it is told not to.
+        if (trace !== null) headers.push('traceparent', formatTraceparent(trace ?? unrecordedTrace()))
         const request: Dispatcher.DispatchOptions = {
           method: 'POST',
           path: `/v1/data/crank/${question}/decision?provenance=true`,
-          // OPA makes a span of a question that no request asked, unless it is told not to.
-          headers: ['content-type', 'application/json', 'traceparent', formatTraceparent(trace ?? unrecordedTrace())],
+          headers,
           body: `{"input":${inputText(input)}}`,
         }
         let used = pool
