@@ -62,6 +62,12 @@ export const ControllerEnv = Type.Object({
     default: 'warn',
     description: '`warn`: log and metric. `degrade`: not ready, but decides. `deny`: every decision is refused.',
   }),
+  CRANK_POLICY_BUNDLE_ROLLBACK: Type.Enum(['refuse', 'allow'], {
+    default: 'refuse',
+    description:
+      'When OPA goes back to a bundle that was replaced before, by its revision: `refuse`: not ready, every decision is ' +
+      'refused. `allow`: it decides, and the log warns.',
+  }),
   OPA_URL: optionalText({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
     allowed: 'http://host:port or unix:///absolute/path',
@@ -126,6 +132,7 @@ export type ControllerConfig = {
   readonly policyTimeoutMs: number
   /** `maxMs` undefined: never stale. */
   readonly policyStaleness: { readonly maxMs: number | undefined; readonly action: 'warn' | 'degrade' | 'deny' }
+  readonly policyBundleRollback: 'refuse' | 'allow'
   readonly stateDir: string
   readonly auditFile: string
   readonly auditSync: 'fsync' | 'write'
@@ -225,6 +232,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     opa,
     policyTimeoutMs: values.OPA_TIMEOUT_MS,
     policyStaleness: { maxMs: maxStalenessMs, action: values.CRANK_POLICY_STALENESS_ACTION },
+    policyBundleRollback: values.CRANK_POLICY_BUNDLE_ROLLBACK,
     stateDir: resolve(values.CRANK_STATE_DIR),
     auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
     auditSync: values.CRANK_AUDIT_SYNC,

@@ -113,7 +113,7 @@ export async function startController({ config, env, processLog, lookup }: Optio
     readinessOf({
       policy: policy.ready,
       audit: auditLog.health.bind(auditLog),
-      svidNotAfterMs: () => credentials.current().notAfterMs,
+      svid: credentials.current,
       isDraining: () => draining,
       now,
     })

@@ -36,6 +36,7 @@ describe('loadControllerConfig', () => {
       opa: undefined,
       policyTimeoutMs: 100,
       policyStaleness: { maxMs: undefined, action: 'warn' },
+      policyBundleRollback: 'refuse',
       stateDir: path.resolve('.crank'),
       auditFile: path.resolve('.crank/audit.jsonl'),
       auditSync: 'fsync',

@@ -24,6 +24,11 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
     '--policy-staleness-action <how>',
     'warn, degrade or deny when it is older (default warn)',
   ],
+  [
+    'CRANK_POLICY_BUNDLE_ROLLBACK',
+    '--policy-bundle-rollback <how>',
+    'refuse or allow a bundle that was replaced before (default refuse)',
+  ],
   ['OPA_URL', '--opa-url <url>', 'OPA sidecar, http://… or unix:///…; unset: embedded engine'],
   ['OPA_TIMEOUT_MS', '--opa-timeout-ms <n>', 'deadline of one decision (default 100)'],
   ['CRANK_STATE_DIR', '--state-dir <dir>', 'state folder (default .crank)'],
