@@ -70,7 +70,8 @@ export async function startController({ config, env }: Options): Promise<Running
   const verifier = createPeerVerifier({ now })
   const { auditFile: file, auditSync: sync } = config
   const onDropped = (count: number): void => metrics.audited('dropped', count)
-  const auditLog = await openAuditLog({ file, sync, now, log, onDropped })
+  const { auditSegmentOpened: onSegment } = metrics
+  const auditLog = await openAuditLog({ file, sync, now, monotonic, log, onDropped, onSegment })
   const append = countedAppend(auditLog, metrics)
   const strangers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
   const peers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
@@ -198,7 +199,7 @@ export async function startController({ config, env }: Options): Promise<Running
   try {
     await listen(admin, config.admin, 'CRANK_ADMIN_PORT')
     await listen(app, config.listen, 'CRANK_PORT')
-    await append({ event: 'controller_started', timestamp: isoTime(now()), ...about })
+    await append({ event: 'controller_started', timestamp: isoTime(now()), ...about }, { patient: true })
   } catch (cause: unknown) {
     // Half a controller would keep the process from ending.
     await app.close()
@@ -234,9 +235,9 @@ function checkOwnIdentity({ controllerId }: ControllerConfig, spiffeId: string):
 }
 
 function countedAppend(auditLog: AuditLog, metrics: Metrics): AuditLog['append'] {
-  return async (event) => {
+  return async (event, options) => {
     try {
-      await auditLog.append(event)
+      await auditLog.append(event, options)
       metrics.audited('written')
     } catch (cause: unknown) {
       metrics.audited('failed')

@@ -94,6 +94,7 @@ describe('events', () => {
         'controller_audit_records_total 0',
         'controller_audit_failures_total 0',
         'controller_audit_dropped_total 0',
+        'controller_audit_segments_opened_total{reason="renamed"} 0',
       ]),
     )
     metrics.identityRefused('spiffe_id_invalid')
@@ -103,6 +104,7 @@ describe('events', () => {
     metrics.audited('written', 16)
     metrics.audited('failed')
     metrics.audited('dropped', 3)
+    metrics.auditSegmentOpened('renamed')
     expect(await scrape()).toEqual(
       expect.arrayContaining([
         'controller_identity_refused_total{reason="spiffe_id_invalid"} 1',
@@ -113,6 +115,7 @@ describe('events', () => {
         'controller_audit_records_total 16',
         'controller_audit_failures_total 1',
         'controller_audit_dropped_total 3',
+        'controller_audit_segments_opened_total{reason="renamed"} 1',
       ]),
     )
   })
