@@ -3,10 +3,10 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Capability } from '../core/capability.ts'
 import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../core/errors.ts'
+import { FILE_LEFT_REASONS, type FileLeftReason } from '../core/file-left.ts'
 import { OUTCOMES, type Outcome } from '../core/outcome.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Registry } from '../platform/metrics.ts'
-import { FILE_LEFT_REASONS, type FileLeftReason } from './audit/file-left.ts'
 import { createStateGauges, type ControllerState } from './metrics-state.ts'
 
 /** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */

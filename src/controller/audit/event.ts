@@ -2,10 +2,10 @@
 // members in the same order (null, not absent), so a denial and an allow differ only in their values.
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
+import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
-import type { FileLeftReason } from './file-left.ts'
 
 /**
  * `would_deny`: denied in shadow mode, so it passed. `error`: the policy engine gave no valid decision, so it was refused.

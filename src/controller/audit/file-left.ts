@@ -2,13 +2,7 @@
 // (logrotate, at night). Records behind such a change would be found by nobody.
 import { fstatSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-
-/**
- * `renamed`: it lives on under another name. `deleted`: it has no name left. `replaced`: the same, and another file has its
- * name. `truncated`: it was cut in place, as `copytruncate` does.
- */
-export const FILE_LEFT_REASONS = ['renamed', 'deleted', 'replaced', 'truncated'] as const
-export type FileLeftReason = (typeof FILE_LEFT_REASONS)[number]
+import type { FileLeftReason } from '../../core/file-left.ts'
 
 /** The open file is not to be written any more. Nothing of the batch that met this is in it. */
 export class FileLeftError extends Error {

@@ -15,7 +15,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { FileLeftReason } from '../../../src/controller/audit/file-left.ts'
+import type { FileLeftReason } from '../../../src/core/file-left.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
 import { verifyAudit } from '../../../src/controller/audit/verify.ts'
 import { openLog, outcome, recordsOf, temporaryFile, until } from './support.ts'
