@@ -46,7 +46,12 @@ export type RunningController = {
   readonly close: (reason?: string) => Promise<void>
 }
 
-type Options = { readonly config: ControllerConfig; readonly env: NodeJS.ProcessEnv }
+type Options = {
+  readonly config: ControllerConfig
+  readonly env: NodeJS.ProcessEnv
+  /** From then on the controller must be closed. */
+  readonly beforeListening?: () => void
+}
 
 /** The controller's name in spans and logs, unless OTEL_* gives another. */
 export const SERVICE = 'crank-controller'
@@ -54,7 +59,7 @@ const SWEEP_MS = 500
 const REFUSALS_RECORDED_PER_SECOND = 50
 
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
-export async function startController({ config, env }: Options): Promise<RunningController> {
+export async function startController({ config, env, beforeListening }: Options): Promise<RunningController> {
   const now = Date.now
   const monotonic = performance.now.bind(performance)
   const log = createLogger({ level: config.logLevel, service: serviceName(env, SERVICE) })
@@ -196,6 +201,7 @@ export async function startController({ config, env }: Options): Promise<Running
   }
 
   const about = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
+  beforeListening?.()
   try {
     await listen(admin, config.admin, 'CRANK_ADMIN_PORT')
     await listen(app, config.listen, 'CRANK_PORT')
