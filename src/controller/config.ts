@@ -29,6 +29,11 @@ export const ControllerEnv = Type.Object({
     'Address of the admin listener (health, metrics): plain HTTP, keep it private.',
   ),
   CRANK_ADMIN_PORT: portSetting(9001, 'Port of the admin listener.'),
+  CRANK_ADMIN_ALLOWED_HOSTS: Type.String({
+    default: '',
+    allowed: 'host names or *.suffix, separated by commas',
+    description: 'Host names that the admin listener answers to, beside IP addresses and `localhost`. Empty: no other.',
+  }),
   ...tlsSettings,
   CRANK_CONTROLLER_ID: optionalText({
     description: 'Own SPIFFE ID; the certificate must carry it. Unset: `spiffe://<trust domain>/controller`.',
@@ -111,6 +116,7 @@ export const ControllerEnv = Type.Object({
 export type ControllerConfig = {
   readonly listen: { readonly host: string; readonly port: number }
   readonly admin: { readonly host: string; readonly port: number }
+  readonly adminAllowedHosts: HostRules
   readonly trustDomain: TrustDomain
   readonly controllerId: SpiffeId
   readonly tls: TlsFiles
@@ -142,6 +148,7 @@ type Parsed = {
   opa: OpaAddress | undefined
   maxStalenessMs: number | undefined
   workerHosts: HostRules
+  adminAllowedHosts: HostRules
 }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
@@ -160,6 +167,8 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const staleness = values.CRANK_POLICY_MAX_STALENESS
   const maxStalenessMs = readSetting('CRANK_POLICY_MAX_STALENESS', staleness, parseStaleness, faults)
   const workerHosts = readSetting('CRANK_WORKER_HOSTS', values.CRANK_WORKER_HOSTS, parseHostRules, faults)
+  const adminHosts = values.CRANK_ADMIN_ALLOWED_HOSTS
+  const adminAllowedHosts = readSetting('CRANK_ADMIN_ALLOWED_HOSTS', adminHosts, parseHostRules, faults)
   if (values.HTTPS_ONLY === false) {
     faults.push(
       fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller speaks mutual TLS and nothing else'),
@@ -167,9 +176,9 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   }
   checkOwnDomain(given, trustDomain, faults)
   checkPorts(values, faults)
-  if (trustDomain === undefined || workerHosts === undefined) return undefined
+  if (trustDomain === undefined || workerHosts === undefined || adminAllowedHosts === undefined) return undefined
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
-  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts }
+  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts }
 }
 
 // A sidecar is asked what it has every 5 s: less than twice that would be stale between two looks.
@@ -194,10 +203,11 @@ function checkPorts(
 }
 
 function toConfig(values: Values, parsed: Parsed): ControllerConfig {
-  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts } = parsed
+  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts } = parsed
   return {
     listen: { host: values.CRANK_HOST, port: values.CRANK_PORT },
     admin: { host: values.CRANK_ADMIN_HOST, port: values.CRANK_ADMIN_PORT },
+    adminAllowedHosts,
     trustDomain,
     controllerId,
     tls: tlsFilesOf(values, trustDomain),

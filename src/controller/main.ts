@@ -145,8 +145,8 @@ export async function startController({ config, env, beforeListening }: Options)
       registry.deregister(claim)
       return { status: 'deregistered' }
     },
-    workers: () => describeWorkers(registry, clock, { withUrls: false }),
-    capabilities: () => describeCapabilities(registry),
+    workers: (query) => describeWorkers(registry, { clock, withUrls: false }, query),
+    capabilities: (query) => describeCapabilities(registry, query),
     tracer,
     metrics,
     isDraining: () => draining,
@@ -163,7 +163,8 @@ export async function startController({ config, env, beforeListening }: Options)
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
     readiness,
-    workers: () => describeWorkers(registry, clock, { withUrls: true }),
+    allowedHosts: config.adminAllowedHosts,
+    workers: (query) => describeWorkers(registry, { clock, withUrls: true }, query),
     about: () => ({
       version: VERSION,
       engine: policy.engine,
