@@ -34,6 +34,8 @@ const OF_THE_LIBRARY = [
   'SIGSEGV',
   'SIGUSR2',
   'SIGTERM',
+  // A start that failed ends with its own exit code.
+  'beforeExit',
 ] as const
 
 /** Files are for their owner only; signals that mean nothing do nothing. */

@@ -63,12 +63,13 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
   }
   await makePrivate(fd, stat)
   if (sync === 'fsync') await syncFolder(dirname(file))
+  const opened = { fd, dev: stat.dev, ino: stat.ino }
   let size = stat.size
   let torn: Buffer | undefined
   let seenAtMs = -Infinity
 
   async function look(expected: number): Promise<void> {
-    await seeUnchanged(file, fd, expected)
+    await seeUnchanged(file, opened, expected)
     seenAtMs = performance.now()
   }
 
