@@ -1,4 +1,4 @@
-// `npm run test:stack`: the tests that start real Jaeger, Prometheus and Loki. One file at a time: each server wants a core.
+// `npm run test:stack`: the tests that start real Jaeger and Prometheus. One file at a time: each server wants a core.
 import { defineConfig } from 'vitest/config'
 import base from './vitest.config.ts'
 

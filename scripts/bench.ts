@@ -4,11 +4,12 @@ import { inspect } from 'node:util'
 import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'
 import { measurePolicy, measureRoutes, type MeasureOptions } from './bench/measure.ts'
+import { measureRefusals } from './bench/measure-refusals.ts'
 import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
 import { failedRows, machine, tables, type Report } from './bench/report.ts'
-import { POLICY, ROWS, TRACES, WORKERS } from './bench/rows.ts'
+import { POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './bench/rows.ts'
 import { lookForJaeger, openTraceLab } from './bench/trace-lab.ts'
 import { isStop, say } from './demo/errors.ts'
 
@@ -33,6 +34,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const measure = { rounds, amounts, connections: CONNECTIONS, say }
   const workers = wants(WORKERS) ? await measureWorkers({ calls: amounts.workers, say, stop }) : []
   const { policy, routes } = await runRows(options, wants, measure, stop)
+  const refusals = wants(REFUSALS) ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
   const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
   return {
     date: new Date().toISOString(),
@@ -43,9 +45,10 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     connections: CONNECTIONS,
     policy,
     routes,
+    refusals,
     traces,
     workers,
-    budgets: holdAgainstBudgets({ policy, routes, traces: traces.rows }),
+    budgets: holdAgainstBudgets({ policy, routes, refusals, traces: traces.rows }),
   }
 }
 

@@ -1,9 +1,9 @@
 // Every check of the policies: format, strict check, tests with full coverage, lint, the data against its schemas, that
 // schemas and policy.wasm are what their sources give, and that the manifests are what the workers' code says.
 // All steps run before it fails, so that one run shows everything that is wrong.
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeFault } from '../src/controller/policy/data-schema.ts'
+import { policyFileNames } from '../src/controller/policy/folder-names.ts'
 import { loadPolicyFiles } from '../src/controller/policy/policy-files.ts'
 import { findStalePolicy } from './build-policy.ts'
 import { findStaleSchemas } from './generate-policy-schemas.ts'
@@ -50,9 +50,8 @@ async function main(): Promise<number> {
 async function steps(): Promise<Step[]> {
   const opa = await findTool('opa')
   const regal = await findTool('regal')
-  const rego = (await readdir(join(ROOT, 'policies')))
-    .filter((name) => name.endsWith('.rego'))
-    .map((n) => `policies/${n}`)
+  const names = await policyFileNames(join(ROOT, 'policies'), (name) => name.endsWith('.rego'))
+  const rego = names.map((name) => `policies/${name}`)
   return [
     { name: 'opa fmt --fail', check: () => command(opa, ['fmt', '--fail', '--diff', ...rego]) },
     { name: 'opa check --strict', check: () => command(opa, ['check', '--strict', ...rego]) },

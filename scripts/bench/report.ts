@@ -3,6 +3,7 @@ import { cpus } from 'node:os'
 import type { Budget } from './budgets.ts'
 import type { PolicyRow, RouteRow } from './measure.ts'
 import type { TraceMeasurement } from './measure-traces.ts'
+import { refusalTable, type RefusalRow } from './measure-refusals.ts'
 import { traceTables } from './report-traces.ts'
 import { median } from './statistics.ts'
 import { workerTable, type WorkerRow } from './measure-workers.ts'
@@ -17,6 +18,7 @@ export type Report = {
   readonly connections: number
   readonly policy: readonly PolicyRow[]
   readonly routes: readonly RouteRow[]
+  readonly refusals: readonly RefusalRow[]
   readonly traces: TraceMeasurement
   readonly workers: readonly WorkerRow[]
   readonly budgets: readonly Budget[]
@@ -36,6 +38,7 @@ export function tables(report: Report): string {
     '',
     ...policyTable(report.policy),
     ...routeTables(report.routes, { rate, connections }),
+    ...refusalTable(report.refusals),
     ...traceTables(report.traces),
     ...workerTable(report.workers),
     ...budgetTable(report.budgets),

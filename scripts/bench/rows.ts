@@ -14,6 +14,8 @@ export type Row = {
 export const POLICY = 'policy'
 /** The rows of trace-rows.ts, with a real Jaeger. */
 export const TRACES = 'traces'
+/** Requests that are refused, each of a shape that is cheap to send. */
+export const REFUSALS = 'refusals'
 /** A call of each capability of the bundled workers. */
 export const WORKERS = 'workers'
 

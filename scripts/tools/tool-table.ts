@@ -1,6 +1,6 @@
 // The native tools, and what differs from one to the next. Each is built from its own Go module in scripts/tools/<module>.
 
-export const TOOL_NAMES = ['opa', 'regal', 'jaeger', 'prometheus', 'promtool', 'loki'] as const
+export const TOOL_NAMES = ['opa', 'regal', 'jaeger', 'prometheus', 'promtool'] as const
 export type Tool = (typeof TOOL_NAMES)[number]
 
 export type ToolKind = {
@@ -86,17 +86,6 @@ export const TOOLS: Readonly<Record<Tool, ToolKind>> = {
     variable: 'PROMTOOL_BIN',
     package: '/cmd/promtool',
     ask: { args: ['--version'], answer: /^promtool, version (\S+)/m },
-  },
-  loki: {
-    label: 'Loki',
-    variable: 'LOKI_BIN',
-    module: 'loki',
-    package: '/cmd/loki',
-    duration: 'about five minutes',
-    mod: 'mod',
-    versionSymbol: '/pkg/util/build.Version',
-    release: same,
-    ask: { args: ['-version'], answer: /^loki, version (\S+)/m },
   },
 }
 

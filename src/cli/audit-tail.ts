@@ -2,9 +2,10 @@
 import type { ChainedRecord } from '../controller/audit/chain.ts'
 import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../controller/audit/reader.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
-import { EXIT, type ExitCode } from './exit.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
+import { isTraceId } from './policy-ask/record.ts'
 
 type TailOptions = AuditOptions & {
   follow?: true | undefined
@@ -12,6 +13,7 @@ type TailOptions = AuditOptions & {
   deny?: true | undefined
   who?: string | undefined
   cap?: string | undefined
+  trace?: string | undefined
   since?: string | undefined
 }
 
@@ -22,7 +24,8 @@ const GOOD = new Set(['allow', 'completed'])
 export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   const file = auditFileOf(options, process.env)
   const filter = toFilter(options, Date.now())
-  const lines = parseLines(options.lines) ?? (options.since === undefined ? DEFAULT_LINES : Number.POSITIVE_INFINITY)
+  const isBounded = options.since !== undefined || options.trace !== undefined
+  const lines = parseLines(options.lines) ?? (isBounded ? Number.POSITIVE_INFINITY : DEFAULT_LINES)
   const print = ({ text, record }: AuditRecord) =>
     writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
@@ -62,13 +65,21 @@ async function lastRecords(file: string, filter: AuditFilter, lines: number): Pr
   return lines === 0 ? [] : found.slice(-lines)
 }
 
-function toFilter({ deny, who, cap, since }: TailOptions, nowMs: number): AuditFilter {
+function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number): AuditFilter {
   return {
     ...(deny === true && { deny }),
     ...(who !== undefined && { who }),
     ...(cap !== undefined && { cap }),
+    ...(trace !== undefined && { trace: parseTraceId(trace) }),
     ...(since !== undefined && { since: parseSince(since, nowMs) }),
   }
+}
+
+function parseTraceId(trace: string): string {
+  if (isTraceId(trace)) return trace.toLowerCase()
+  throw new CliError(EXIT.usage, `--trace "${trace}": must be the 32 hex digits of a trace id`, {
+    hint: 'every answer has it in x-trace-id; crank invoke prints it',
+  })
 }
 
 function parseLines(lines: string | undefined): number | undefined {
@@ -92,9 +103,14 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
         what: text(record['outcome']) ?? '-',
         detail: `${String(record['status'])} ${String(record['duration_ms'])} ms`,
       }
+    case 'policy_changed':
+      return { what: record.event, detail: changeOf(record) }
     case 'identity_refused':
     case 'request_refused':
-      return { what: 'refused', detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') }
+      return {
+        what: 'refused',
+        detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') + times(record),
+      }
     case 'audit_segment_opened':
       return {
         what: 'new audit file',
@@ -107,10 +123,23 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
   }
 }
 
+function changeOf(record: ChainedRecord): string {
+  const revisions = `${text(record['old_revision']) ?? '-'} -> ${text(record['new_revision']) ?? '-'}`
+  return record['scope'] === 'blocked' ? `block list alone, revision ${text(record['new_revision']) ?? '-'}` : revisions
+}
+
 function reasonsOf(record: ChainedRecord): string {
   const reasons = record['reasons'] as readonly { message: string }[] | undefined
   const error = text(record['error'])
-  return [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ')
+  return (
+    [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ') +
+    times(record)
+  )
+}
+
+/** Beyond their budget refusals are recorded together. */
+function times({ count }: ChainedRecord): string {
+  return typeof count === 'number' && count > 1 ? ` (${count} times in a second)` : ''
 }
 
 function colourOf(record: ChainedRecord): Colour {

@@ -2,9 +2,11 @@
 import { loadControllerConfig } from '../controller/config.ts'
 import { SERVICE, startController } from '../controller/main.ts'
 import { refuseWeakening } from '../platform/env.ts'
-import { createLogger } from '../platform/logger.ts'
+import { createProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { endInOrder, guardProcess } from '../platform/process-guard.ts'
+import { warnOfUnknown } from '../platform/setting-names.ts'
+import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { startFailure } from './start-failure.ts'
 
 /** Beyond the drain: closing the listeners, the last audit records, spans. */
@@ -15,10 +17,14 @@ export async function runController(flags: Record<string, string | undefined>): 
   guardProcess()
   refuseWeakening(process.env, process.execArgv)
   const config = loadControllerConfig({ env: process.env, flags })
-  const log = createLogger({ level: config.logLevel, service: serviceName(process.env, SERVICE) })
+  const processLog = createProcessLog({ level: config.logLevel, service: serviceName(process.env, SERVICE) })
+  const { log } = processLog
+  outliveStandardStreams(log)
+  warnOfUnknown(log, process.env)
   const starting = startController({
     config,
     env: process.env,
+    processLog,
     beforeListening() {
       endInOrder({
         delayMs: config.drainTimeoutMs + CLOSE_MARGIN_MS,
@@ -29,6 +35,7 @@ export async function runController(flags: Record<string, string | undefined>): 
           // A signal may come between the first listener and the end of the start.
           const controller = await starting
           await controller.close(err === undefined ? 'stopped' : 'crashed')
+          await processLog.flush()
         },
       })
     },

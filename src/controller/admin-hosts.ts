@@ -2,7 +2,7 @@
 // this listener through the browser of whoever visits it; the Host header still has the page's name.
 import { isIP } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { ERRORS } from '../core/errors.ts'
+import { AppError } from '../core/errors.ts'
 import type { HostRules } from '../platform/host-rules.ts'
 
 /** Whether a Host header is an address, `localhost` or one of `allowed`; none at all (HTTP/1.0) is no browser's. */
@@ -17,23 +17,12 @@ export function isOwnHost(header: string | undefined, allowed: HostRules): boole
 
 /** Refuses requests for any other host, before anything else looks at them. */
 export function refuseOtherHosts(app: FastifyInstance, allowed: HostRules): void {
-  app.addHook('onRequest', async (request, reply) => {
+  // eslint-disable-next-line @typescript-eslint/require-await -- async, so that a throw becomes a rejection
+  app.addHook('onRequest', async (request) => {
     if (isOwnHost(request.headers.host, allowed)) return
-    const { status, title } = ERRORS.host_not_allowed
-    const reason =
-      'the Host header names none of this listener: use an IP address or localhost, or add the name to CRANK_ADMIN_ALLOWED_HOSTS'
-    // Sent here: the hook stands before the error handler that has other errors.
-    await reply
-      .code(status)
-      .type('application/problem+json; charset=utf-8')
-      .serializer(JSON.stringify)
-      .send({
-        type: 'urn:crank:error:host_not_allowed',
-        title,
-        status,
-        detail: reason,
-        error: 'host_not_allowed',
-        reason,
-      })
+    throw new AppError(
+      'host_not_allowed',
+      'the Host header names none of this listener: use an IP address or localhost, or add the name to CRANK_ADMIN_ALLOWED_HOSTS',
+    )
   })
 }

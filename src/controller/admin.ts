@@ -7,6 +7,8 @@ import Type, { type Static } from 'typebox'
 import { CatalogQuery, WorkersReply } from '../core/wire.ts'
 import type { HostRules } from '../platform/host-rules.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
+import { adminErrorOptions, handleAdminErrors } from './admin-errors.ts'
+import { scrapeFor } from './metrics-format.ts'
 import { refuseOtherHosts } from './admin-hosts.ts'
 import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
@@ -69,15 +71,21 @@ const PATHS =
   '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions and POST /policy/ask'
 const Live = Type.Object({ status: Type.Literal('live') }, { additionalProperties: false })
 
+const STALLED_MS = 30_000
+
 /** Builds the admin server; the caller listens on it. */
 export async function createAdmin(options: AdminOptions): Promise<FastifyInstance> {
   const app = Fastify({
     forceCloseConnections: true,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
+    ...adminErrorOptions,
+    // A scraper that asks and does not read holds a connection and one answer, and not for longer.
+    connectionTimeout: STALLED_MS,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
   }).withTypeProvider<TypeBoxTypeProvider>()
   refuseOtherHosts(app, options.allowedHosts)
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
+  await handleAdminErrors(app, PATHS)
   const quiet = { config: { otel: false } }
   app.get('/livez', { ...quiet, schema: { response: { 200: Live } } }, () => ({ status: 'live' as const }))
   app.get(
@@ -92,17 +100,14 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     const { status, checks } = options.readiness()
     return { status, ...options.about(), checks: [...checks] }
   })
-  app.get('/metrics', quiet, async (_request, reply) =>
-    reply.type(options.registry.contentType).send(await options.registry.metrics()),
-  )
-  const workers = { schema: { querystring: CatalogQuery, response: { 200: WorkersReply } } }
+  app.get('/metrics', quiet, async ({ headers }, reply) => {
+    const scrape = await scrapeFor(options.registry, headers)
+    return reply.headers(scrape.headers).send(scrape.body)
+  })
+  const workers = { ...quiet, schema: { querystring: CatalogQuery, response: { 200: WorkersReply } } }
   app.get('/workers', workers, ({ query }) => options.workers(query))
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)
-  app.setNotFoundHandler({}, (request, reply) => {
-    const reason = `no route ${request.method} here; there are ${PATHS}`
-    void reply.code(404).send({ error: 'not_found', reason })
-  })
   return app
 }

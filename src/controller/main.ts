@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:net'
 import { watchCredentials } from '../platform/credentials.ts'
 import { ConfigError } from '../platform/env.ts'
-import { createLogger } from '../platform/logger.ts'
+import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { createPeerVerifier } from '../platform/peer.ts'
@@ -21,8 +21,10 @@ import { createWorkerPools } from './dispatch/worker-pools.ts'
 import { drain } from './drain.ts'
 import { createConnectionKeeper } from '../platform/connection-keeper.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { createLogMetrics } from './metrics-log.ts'
 import { createPipeline } from './pipeline.ts'
 import { shadowEntries } from './policy/enforcement.ts'
+import { notedCauses } from './policy/policy-notes.ts'
 import { readinessOf } from './readiness.ts'
 import { describeCapabilities, describeWorkers } from './routing/catalog.ts'
 import { Registry } from './routing/registry.ts'
@@ -51,6 +53,8 @@ type Options = {
   readonly env: NodeJS.ProcessEnv
   /** From then on the controller must be closed. */
   readonly beforeListening?: () => void
+  /** The log of the process, where there is one already. */
+  readonly processLog?: ProcessLog
 }
 
 /** The controller's name in spans and logs, unless OTEL_* gives another. */
@@ -59,14 +63,18 @@ const SWEEP_MS = 500
 const REFUSALS_RECORDED_PER_SECOND = 50
 
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
-export async function startController({ config, env, beforeListening }: Options): Promise<RunningController> {
+export async function startController(options: Options): Promise<RunningController> {
+  const { config, env, processLog, beforeListening } = options
   const now = Date.now
   const monotonic = performance.now.bind(performance)
-  const log = createLogger({ level: config.logLevel, service: serviceName(env, SERVICE) })
-  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log })
+  const ownLog = processLog ?? createProcessLog({ level: config.logLevel, service: serviceName(env, SERVICE) })
+  const { log, droppedLines } = ownLog
+  const onLost = (count: number): void => metrics.spansLost(count)
+  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
   const { tracer, fastifyOtel } = tracing
   const metricsRegistry = createRegistry()
-  const metrics = createMetrics(metricsRegistry, { now, exporting: tracing.exporting })
+  const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
+  createLogMetrics(metricsRegistry, droppedLines)
 
   const credentials = await watchCredentials(config.tls, { now, log })
   checkOwnIdentity(config, credentials.current().spiffeId)
@@ -98,6 +106,7 @@ export async function startController({ config, env, beforeListening }: Options)
   const candidate = startCandidate({ ...config, env, log, monotonic, registry: metricsRegistry })
   const recorder = createRecorder({ append, log, metrics, now, onExceptionUsed: exceptions.used })
   let draining = false
+  let cut = false
   const clock = (monotonicMs: number): number => now() - monotonic() + monotonicMs
   const readiness = () =>
     readinessOf({
@@ -149,7 +158,10 @@ export async function startController({ config, env, beforeListening }: Options)
     capabilities: (query) => describeCapabilities(registry, query),
     tracer,
     metrics,
+    workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
     isDraining: () => draining,
+    isCut: () => cut,
+    isBlocked: (identity) => policy.files().blocked.identities.has(identity),
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },
     tlsRefuseUnverified: config.tlsRefuseUnverified,
@@ -157,8 +169,7 @@ export async function startController({ config, env, beforeListening }: Options)
     maxConnections: config.maxConnections,
     now,
     fastifyOtel,
-    onRefused: createRefusalRecorder({ strangers, peers, metrics, log, now }),
-    onConnectionRefused: metrics.connectionRefused,
+    onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
@@ -187,6 +198,7 @@ export async function startController({ config, env, beforeListening }: Options)
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,
     policyStale: policy.isStale,
+    policyNotes: () => notedCauses(policy.notes()),
     shadowEntries: () => shadowEntries(policy.files().enforcement),
     openConnections: keeper.count,
   })
@@ -225,10 +237,11 @@ export async function startController({ config, env, beforeListening }: Options)
   const end = async (reason: string): Promise<void> => {
     draining = true
     log.info({ event: 'controller_draining', in_flight: keeper.count() }, 'no new calls; waiting for those in flight')
-    await drain({ server: app.server, close: () => app.close() }, config.drainTimeoutMs)
+    await drain({ server: app.server, close: () => app.close(), onCut: () => (cut = true) }, config.drainTimeoutMs)
     await append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
     await release()
     log.info({ event: 'controller_stopped', reason }, 'controller has stopped')
+    if (processLog === undefined) await ownLog.close()
   }
   let ended: Promise<void> | undefined
   return { ...ports, close: (reason = 'stopped') => (ended ??= end(reason)) }

@@ -1,6 +1,7 @@
 // Metrics of the candidate policy; they exist only where one is configured.
 import { Counter, Gauge } from 'prom-client'
 import type { Registry } from '../platform/metrics.ts'
+import { asObserver } from '../platform/observer.ts'
 
 type Word = 'allow' | 'deny'
 
@@ -35,7 +36,7 @@ export function createCandidateMetrics(registry: Registry): CandidateMetrics {
     for (const candidate of ['allow', 'deny']) decisions.inc({ active, candidate }, 0)
   }
   for (const reason of ['dropped', 'undecided']) skips.inc({ reason }, 0)
-  return {
+  return asObserver<CandidateMetrics>({
     compared: ({ active, candidate }) => decisions.inc({ active, candidate }),
     skipped: (reason, count) => skips.inc({ reason }, count),
     loaded(revision) {
@@ -43,5 +44,5 @@ export function createCandidateMetrics(registry: Registry): CandidateMetrics {
       revisions.reset()
       revisions.set({ revision }, 1)
     },
-  }
+  })
 }

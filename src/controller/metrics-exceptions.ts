@@ -2,6 +2,7 @@
 // digits): SPIFFE IDs are never labels. GET /policy/exceptions on the admin listener says which is which.
 import { Counter, Gauge } from 'prom-client'
 import { guardCollector, type Registry } from '../platform/metrics.ts'
+import { asObserver } from '../platform/observer.ts'
 
 export type ExceptionMetrics = {
   readonly used: (id: string) => void
@@ -44,7 +45,7 @@ export function createExceptionMetrics(registry: Registry, state: ExceptionState
   guardCollector(left)
   guardCollector(faults)
   let known: readonly string[] = []
-  return {
+  return asObserver<ExceptionMetrics>({
     used: (exception) => uses.inc({ exception }),
     follow(ids) {
       for (const exception of known.filter((id) => !ids.includes(id))) uses.remove({ exception })
@@ -52,5 +53,5 @@ export function createExceptionMetrics(registry: Registry, state: ExceptionState
       known = ids
       left.reset()
     },
-  }
+  })
 }

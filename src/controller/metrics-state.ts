@@ -18,6 +18,8 @@ export type ControllerState = {
   /** When the policy in force was last seen to be the right one; stale: too long ago. */
   readonly policyLastSuccessMs: () => number
   readonly policyStale: () => boolean
+  /** Why what decides is not known to be what it should be; none of it turns readiness red. */
+  readonly policyNotes: () => Readonly<Record<string, boolean>>
   /** Entries of the enforcement data that let denied calls pass. */
   readonly shadowEntries: () => Readonly<Record<'default' | 'callers' | 'capabilities', number>>
   readonly openConnections: () => number
@@ -92,6 +94,10 @@ function observe(state: ControllerState, { registry, known, now }: StateGaugesOp
   read(registry, 'policy_stale', '1 while the policy is not confirmed for too long.', () =>
     state.policyStale() ? 1 : 0,
   )
+  const unconfirmedHelp = '1 while what decides is not known to be what it should be, by cause.'
+  const unconfirmed = gauge(registry, 'policy_unconfirmed', unconfirmedHelp, ['cause'], () => {
+    for (const [cause, isNoted] of Object.entries(state.policyNotes())) unconfirmed.set({ cause }, isNoted ? 1 : 0)
+  })
   const shadow = gauge(
     registry,
     'policy_shadow_entries',

@@ -7,6 +7,7 @@ import { FILE_LEFT_REASONS, type FileLeftReason } from '../core/file-left.ts'
 import { OUTCOMES, type Outcome } from '../core/outcome.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Registry } from '../platform/metrics.ts'
+import { asObserver } from '../platform/observer.ts'
 import { createStateGauges, type ControllerState } from './metrics-state.ts'
 
 /** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
@@ -27,8 +28,10 @@ export type Metrics = {
     status: number | undefined
     code?: ErrorCode | undefined
   }) => void
-  /** The policy answered, or failed to, after `seconds`. */
-  readonly decided: (event: { capability: string; decision: DecisionLabel; seconds: number } & Traced) => void
+  /** The policy answered, or failed to, after `seconds`; nobody asked it about a blocked identity, of no known capability. */
+  readonly decided: (
+    event: { capability: string | null; decision: DecisionLabel; seconds: number | undefined } & Traced,
+  ) => void
   /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
   readonly routed: (
     event: { capability: string; outcome: Outcome; seconds: number; attempts?: number | undefined } & Traced,
@@ -48,6 +51,8 @@ export type Metrics = {
   readonly policyReloaded: (result: 'ok' | 'failed') => void
   /** A policy came into force. */
   readonly policyLoaded: (event: { revision: string; engine: string }) => void
+  /** Spans that will never reach the collector. */
+  readonly spansLost: (count: number) => void
   /** Where the gauges come from; each is read at the time of a scrape. Call once. */
   readonly observe: (state: ControllerState) => void
   /** The capabilities that manifests name: only these become label values. */
@@ -63,18 +68,18 @@ const STATUS_CLASSES = ['2xx', '4xx', '5xx', 'none']
 const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-/** Registers the metrics of design section 7. `now` in ms; `exporting`: spans are exported, so that exemplars lead somewhere. */
+/** Registers the metrics of design section 7. `now` in ms; `isDelivering`: spans are exported, so that exemplars lead somewhere. */
 export function createMetrics(
   registry: Registry,
-  { now = Date.now, exporting = false }: { now?: () => number; exporting?: boolean } = {},
+  { now = Date.now, isDelivering = () => false }: { now?: () => number; isDelivering?: () => boolean } = {},
 ): Metrics {
   const counters = createCounters(registry)
   let known: ReadonlySet<Capability> = new Set()
   const gauges = createStateGauges({ registry, known: () => known, now })
   const capabilityLabel = (capability: string): string =>
     (known as ReadonlySet<string>).has(capability) ? capability : OTHER
-  const exemplarOf = exporting ? exemplarOfSampled : () => ({})
-  return {
+  const exemplarOf = (trace: TraceContext | undefined) => (isDelivering() ? exemplarOfSampled(trace) : {})
+  return asObserver<Metrics>({
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
       counters.requests.inc({
@@ -84,10 +89,11 @@ export function createMetrics(
       if (code !== undefined) counters.requestErrors.inc({ code })
     },
     decided({ capability, decision, seconds, trace }) {
-      const label = capabilityLabel(capability)
+      const label = capability === null ? OTHER : capabilityLabel(capability)
       const exemplar = exemplarOf(trace)
       counters.decisions.inc({ labels: { capability: label, decision }, value: 1, ...exemplar })
-      counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
+      if (seconds !== undefined)
+        counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
       if (decision === 'would_deny') counters.wouldDenials.inc({ labels: { capability: label }, value: 1, ...exemplar })
       if (decision === 'deny') counters.denials.inc({ labels: { capability: label }, value: 1, ...exemplar })
     },
@@ -103,6 +109,7 @@ export function createMetrics(
     auditSegmentOpened: (reason) => counters.auditSegments.inc({ reason }),
     credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
     policyReloaded: (result) => counters.policyReloads.inc({ result }),
+    spansLost: (count) => counters.spansLost.inc(count),
     policyLoaded: gauges.policyLoaded,
     observe: gauges.observe,
     setKnownCapabilities: (capabilities) => {
@@ -110,12 +117,12 @@ export function createMetrics(
       startDecisionsAtZero(counters, known)
     },
     capabilityLabel,
-  }
+  })
 }
 
-// Only a sampled trace can be looked up, and that only where spans are exported (the traces of a controller without an
-// endpoint are sampled too, for the sake of what it calls): any other exemplar would link to nothing. The library's types
-// want an exemplar's labels to be the metric's own; they are not, so they are handed over without names.
+// Only a sampled trace can be looked up, and that only where the collector takes spans: any other exemplar would link to
+// nothing. The library's types want an exemplar's labels to be the metric's own; they are not, so they are handed over
+// without names.
 function exemplarOfSampled(trace: TraceContext | undefined): { exemplarLabels?: object } {
   return trace?.sampled === true ? { exemplarLabels: { trace_id: trace.traceId, span_id: trace.spanId } } : {}
 }
@@ -149,6 +156,7 @@ function createCounters(registry: Registry) {
     auditSegments: counter('audit_segments_opened', 'New audit files after the one in use was left.', 'reason'),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
     policyReloads: counter('policy_reload', 'Changes of policy, taken over or refused.', 'result'),
+    spansLost: counter('spans_lost', 'Spans that did not reach the collector and will not.'),
     audit: {
       written: counter('audit_records', 'Audit records made durable.'),
       failed: counter('audit_failures', 'Audit records that could not be made durable.'),

@@ -1,5 +1,6 @@
 // Whether calls can be served now, and if not, why: one list of checks for /readyz, /health and `crank check`.
 
+/** `reason` of one that is ok: what is to be known of it all the same. */
 export type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
 export type Readiness = { readonly status: 'ready' | 'not_ready'; readonly checks: readonly Check[] }
 

@@ -25,13 +25,14 @@ export async function startPolicy({ config, append, metrics, ...rest }: StartPol
     opa,
     timeoutMs,
     staleness,
-    record: ({ previous, next, changed }) =>
+    record: ({ scope, previous, next, changed }) =>
       append({
         event: 'policy_changed',
         timestamp: isoTime(rest.now()),
         engine: next.engine.name,
         old_revision: previous?.revision ?? null,
         new_revision: next.revision,
+        scope,
         changed,
       }),
   })
@@ -40,7 +41,9 @@ export async function startPolicy({ config, append, metrics, ...rest }: StartPol
     metrics.policyLoaded({ revision, engine: policy.engine })
   }
   show(policy.files(), policy.revision())
-  policy.onChange(({ next }) => {
+  policy.onChange(({ scope, next }) => {
+    // The policy is the same, and as old as it was.
+    if (scope === 'blocked') return
     show(next.files, next.revision)
     metrics.policyReloaded('ok')
   })

@@ -1,9 +1,28 @@
-// Where the members of a JSON object stand in its bytes, so that a payload can be forwarded byte for byte: parsing and
-// writing it again would round 19-digit integers. The text must already have passed JSON.parse; only shape is read here.
+// Where the members of a JSON object stand in its bytes: one pass that needs no valid text and stops at the first breach of
+// a limit, so that nothing is parsed for somebody who may turn out to have no rights. Values are slices, not copies: a
+// payload is forwarded byte for byte, since parsing and writing it again would round 19-digit integers.
 
-/** Why a valid JSON text is still not accepted. */
+/** Why a text is not accepted. */
 export class JsonShapeError extends Error {
   override readonly name = 'JsonShapeError'
+  /** `not_json`: no text of JSON at all; `unknown_member`: one that `names` does not list; `limit`: any other breach. */
+  readonly kind: 'not_json' | 'unknown_member' | 'limit'
+
+  constructor(message: string, kind: JsonShapeError['kind'] = 'limit') {
+    super(message)
+    this.kind = kind
+  }
+}
+
+export type JsonLimits = {
+  /** Levels of nesting. */
+  readonly maxDepth: number
+  /** The names that the top-level object may have; undefined: any. */
+  readonly names?: ReadonlySet<string> | undefined
+  /** How many members the top-level object may have; undefined: any number. */
+  readonly maxMembers?: number
+  /** Refuses what poisons prototypes where a careless reader merges it: `__proto__`, and `prototype` in a `constructor`. */
+  readonly refusePrototypes?: boolean
 }
 
 const QUOTE = 0x22
@@ -11,71 +30,185 @@ const COMMA = 0x2c
 const COLON = 0x3a
 const OPEN_BRACKET = 0x5b
 const BACKSLASH = 0x5c
+const UNDERSCORE = 0x5f
+const LOWER_C = 0x63
+const LOWER_P = 0x70
+const LOWER_U = 0x75
+const ZERO = 0x30
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
+const MAX_QUOTED = 64
+/** A string longer than this is skipped by a native search; below, calling it costs more than it saves. */
+const SHORT_STRING = 48
+/** `\u0061` */
+const ESCAPE_BYTES = 6
+const IS_PLAIN = tableOf((character) => !'"{}[],'.includes(character))
+const IS_SPACE = tableOf((character) => ' \n\r\t'.includes(character))
+const IS_WORD = tableOf((character) => /\w/.test(character))
 
 /**
- * The value of each member of the top-level object, as a slice of `json` (no copy); empty when the top is not an object.
- * @throws {JsonShapeError} for more than `maxDepth` levels of nesting, or a name that stands twice at the top.
+ * The value of each member of the top-level object, as a slice of `json`; empty when the top is not an object. Every valid
+ * text within the limits is read. Of an invalid one only as much as it takes to see that, and what is invalid inside a value
+ * may go unseen: who needs it valid still has to parse it.
+ * @throws {JsonShapeError} at the first breach of a limit, at a duplicate top-level name, or where it is no JSON.
  */
-export function jsonMembers(json: Buffer, maxDepth: number): Map<string, Buffer> {
+export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffer> {
   const members = new Map<string, Buffer>()
-  const isObject = json[firstByte(json)] === OPEN_BRACE
-  let depth = 0
-  let key: string | undefined
-  let valueFrom = 0
-  const closeMember = (end: number): void => {
-    if (key === undefined) return
-    if (members.has(key)) throw new JsonShapeError(`the member "${key.slice(0, 64)}" stands twice`)
-    members.set(key, trimmed(json, valueFrom, end))
-    key = undefined
+  let at = skipSpace(json, 0)
+  if (json[at] !== OPEN_BRACE) {
+    skipValue(json, at, { limits, depth: 0, inConstructor: false })
+    return members
   }
-  for (let at = 0; at < json.length; at++) {
-    const byte = json[at]
-    if (byte === QUOTE) {
-      const end = endOfString(json, at)
-      if (depth === 1 && key === undefined && isObject) {
-        key = JSON.parse(json.toString('utf8', at, end + 1)) as string
-        valueFrom = json.indexOf(COLON, end) + 1
-        at = valueFrom - 1
-      } else at = end
-    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      if (++depth > maxDepth) throw new JsonShapeError(`nested deeper than ${maxDepth} levels`)
-    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-      if (depth-- === 1) closeMember(at)
-    } else if (byte === COMMA && depth === 1) closeMember(at)
+  const within = { limits, depth: 1, inConstructor: false }
+  at = skipSpace(json, at + 1)
+  while (json[at] !== CLOSE_BRACE || members.size > 0) {
+    if (json[at] !== QUOTE) throw malformed()
+    const end = endOfString(json, at)
+    const name = nameOf(json, at, end)
+    if (limits.names?.has(name) === false) throw unknownMember(name)
+    if (members.has(name)) throw new JsonShapeError(`the member "${shortened(name)}" stands twice`)
+    if (members.size === limits.maxMembers) throw new JsonShapeError(`more than ${limits.maxMembers} members`)
+    at = skipSpace(json, end + 1)
+    if (json[at] !== COLON) throw malformed()
+    const from = skipSpace(json, at + 1)
+    at = skipValue(json, from, within)
+    members.set(name, json.subarray(from, endOfValue(json, at)))
+    if (json[at] !== COMMA) break
+    at = skipSpace(json, at + 1)
   }
+  if (json[at] !== CLOSE_BRACE || skipSpace(json, at + 1) < json.length) throw malformed()
   return members
 }
 
-/** Index of the quote that closes the string opened at `start`: the first one with an even run of backslashes before it. */
+/** Whether a text, if it is JSON at all, is an object. */
+export function startsObject(json: Buffer): boolean {
+  return json[skipSpace(json, 0)] === OPEN_BRACE
+}
+
+/** `depth`: the level on which the value stands. `inConstructor`: it is the value of a member `constructor`. */
+type Place = { readonly limits: JsonLimits; readonly depth: number; readonly inConstructor: boolean }
+
+/** Index of the comma or the closing bracket after the value at `from`; the end of the text if the value is all of it. */
+function skipValue(json: Buffer, from: number, place: Place): number {
+  const { depth, limits } = place
+  let level = depth
+  let at = from
+  while (at < json.length) {
+    const byte = json[at]
+    if (byte === QUOTE) at = skipString(json, at, { place, level })
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      if (++level > limits.maxDepth) throw new JsonShapeError(`nested deeper than ${limits.maxDepth} levels`)
+      at++
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      if (level === depth) break
+      level--
+      at++
+    } else if (byte === COMMA && level === depth) break
+    else {
+      // Numbers, words, space: most of a text that is no string, and nothing to see in it.
+      do at++
+      while (at < json.length && IS_PLAIN[json[at] ?? QUOTE] === 1)
+    }
+  }
+  if (at === from || level !== depth) throw malformed()
+  return at
+}
+
+/** Index after a string, or after the whole member if it is the name `constructor` in a value. */
+function skipString(json: Buffer, start: number, { place, level }: { place: Place; level: number }): number {
+  const after = endOfString(json, start) + 1
+  if (place.limits.refusePrototypes !== true || level === place.depth) return after
+  const first = json[start + 1]
+  if (first !== UNDERSCORE && first !== LOWER_C && first !== LOWER_P && first !== BACKSLASH) return after
+  const colon = skipSpace(json, after)
+  if (json[colon] !== COLON) return colon
+  const isPrototype = place.inConstructor && level === place.depth + 1 && spells(json, start, 'prototype')
+  if (isPrototype || spells(json, start, '__proto__')) {
+    throw new JsonShapeError(`the name "${isPrototype ? 'constructor.prototype' : '__proto__'}" is not allowed`)
+  }
+  if (!spells(json, start, 'constructor')) return colon + 1
+  return skipValue(json, skipSpace(json, colon + 1), { ...place, depth: level, inConstructor: true })
+}
+
+/** Whether the string that opens at `start` is `word`, with whatever of it escaped. */
+function spells(json: Buffer, start: number, word: string): boolean {
+  let at = start + 1
+  for (let n = 0; n < word.length; n++) {
+    const code = word.charCodeAt(n)
+    if (json[at] === code) at++
+    else if (isEscaped(json, at, code)) at += ESCAPE_BYTES
+    else return false
+  }
+  return json[at] === QUOTE
+}
+
+function isEscaped(json: Buffer, at: number, code: number): boolean {
+  if (json[at] !== BACKSLASH || json[at + 1] !== LOWER_U || json[at + 2] !== ZERO || json[at + 3] !== ZERO) return false
+  return Number.parseInt(json.toString('latin1', at + 4, at + ESCAPE_BYTES), 16) === code
+}
+
+/** Index of the quote that closes the string opened at `start`: the first one that is not escaped. */
 function endOfString(json: Buffer, start: number): number {
-  let end = json.indexOf(QUOTE, start + 1)
-  while (backslashesBefore(json, end) % 2 === 1) end = json.indexOf(QUOTE, end + 1)
+  let at = start + 1
+  while (at < json.length) {
+    const stop = Math.min(at + SHORT_STRING, json.length)
+    while (at < stop) {
+      const byte = json[at]
+      if (byte === QUOTE) return at
+      at += byte === BACKSLASH ? 2 : 1
+    }
+    const quote = json.indexOf(QUOTE, at)
+    if (quote === -1) break
+    if (backslashesBefore(json, quote, at) % 2 === 0) return quote
+    at = quote + 1
+  }
+  throw malformed()
+}
+
+function backslashesBefore(json: Buffer, at: number, from: number): number {
+  let first = at
+  while (first > from && json[first - 1] === BACKSLASH) first--
+  return at - first
+}
+
+function nameOf(json: Buffer, start: number, end: number): string {
+  let at = start + 1
+  while (IS_WORD[json[at] ?? QUOTE] === 1) at++
+  if (at === end) return json.toString('latin1', start + 1, end)
+  try {
+    return JSON.parse(json.toString('utf8', start, end + 1)) as string
+  } catch {
+    throw malformed()
+  }
+}
+
+function shortened(name: string): string {
+  return name.slice(0, MAX_QUOTED)
+}
+
+/** In the words of a schema's complaint about any other level. */
+function unknownMember(name: string): JsonShapeError {
+  return new JsonShapeError(`must NOT have additional properties ("${shortened(name)}")`, 'unknown_member')
+}
+
+function malformed(): JsonShapeError {
+  return new JsonShapeError('it is not valid JSON', 'not_json')
+}
+
+function skipSpace(json: Buffer, from: number): number {
+  let at = from
+  while (at < json.length && IS_SPACE[json[at] ?? QUOTE] === 1) at++
+  return at
+}
+
+function endOfValue(json: Buffer, after: number): number {
+  let end = after
+  while (end > 0 && IS_SPACE[json[end - 1] ?? QUOTE] === 1) end--
   return end
 }
 
-function backslashesBefore(json: Buffer, at: number): number {
-  let count = 0
-  while (json[at - 1 - count] === BACKSLASH) count++
-  return count
-}
-
-function trimmed(json: Buffer, from: number, to: number): Buffer {
-  let start = from
-  let end = to
-  while (isSpace(json[start])) start++
-  while (isSpace(json[end - 1])) end--
-  return json.subarray(start, end)
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
-}
-
-function firstByte(json: Buffer): number {
-  let at = 0
-  while (isSpace(json[at])) at++
-  return at
+/** For each byte whether `holds` is true of it. */
+function tableOf(holds: (character: string) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => Number(holds(String.fromCharCode(byte))))
 }

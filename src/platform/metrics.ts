@@ -1,4 +1,5 @@
 // The metrics registry of a process: OpenMetrics text (exemplars need it), Node's own metrics included.
+import { setTimeout as delay } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 
 export type { Registry } from 'prom-client'
@@ -14,13 +15,16 @@ export function createRegistry(): Registry {
   return registry
 }
 
-/** Makes a metric's `collect` unable to fail the scrape. */
+const COLLECT_MS = 1000
+
+/** Makes a metric's `collect` unable to fail the scrape, or to hold it up for more than a second. */
 export function guardCollector(metric: object): void {
   const { collect } = metric as { collect?: (this: object) => unknown }
   if (collect === undefined) return
   const guarded = async (): Promise<void> => {
     try {
-      await collect.call(metric)
+      const collecting = collect.call(metric)
+      if (collecting instanceof Promise) await Promise.race([collecting, delay(COLLECT_MS, undefined, { ref: false })])
     } catch {
       // The metric keeps its last value; the scraper sees that it stands still.
     }

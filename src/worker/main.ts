@@ -2,9 +2,11 @@
 import { resolve } from 'node:path'
 import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
 import { watchCredentials } from '../platform/credentials.ts'
-import { createLogger, type Logger } from '../platform/logger.ts'
+import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { endInOrder, guardProcess } from '../platform/process-guard.ts'
+import { warnOfUnknown } from '../platform/setting-names.ts'
+import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { createTracing } from '../platform/tracing.ts'
 import { VERSION } from '../platform/version.ts'
 import { loadWorkerConfig, type WorkerConfig } from './config.ts'
@@ -33,9 +35,12 @@ export async function startWorkerProcess(
   const place = { stateDir: resolve(config.stateDir, 'workers', config.instance ?? '') }
   const definition = typeof worker === 'function' ? await worker(place) : worker
   const service = `crank-${definition.id}`
-  const log = createLogger({ level: config.logLevel, service: serviceName(configSource.env, service) })
+  const processLog = createProcessLog({ level: config.logLevel, service: serviceName(configSource.env, service) })
+  const { log } = processLog
+  outliveStandardStreams(log)
+  warnOfUnknown(log, configSource.env)
   try {
-    return await start(definition, { config, log, env: configSource.env, service, version })
+    return await start(definition, { config, processLog, env: configSource.env, service, version })
   } catch (err: unknown) {
     // A person reads why on stderr; where lines are collected, it is one of them.
     if (!process.stdout.isTTY) log.fatal({ event: 'worker_start_failed', err }, 'worker cannot start')
@@ -43,15 +48,22 @@ export async function startWorkerProcess(
   }
 }
 
-type Process = { config: WorkerConfig; log: Logger; env: NodeJS.ProcessEnv; service: string; version: string }
+type Process = {
+  config: WorkerConfig
+  processLog: ProcessLog
+  env: NodeJS.ProcessEnv
+  service: string
+  version: string
+}
 
 async function start(
   definition: WorkerDefinition,
-  { config, log, env, service, version }: Process,
+  { config, processLog, env, service, version }: Process,
 ): Promise<RunningWorker> {
+  const { log, droppedLines } = processLog
   const source = await watchCredentials(config.tls, { now: Date.now, log })
   const tracing = await createTracing({ service, version, env, log })
-  const options = { config, log, tracing, source, now: Date.now, random: Math.random }
+  const options = { config, log, droppedLines, tracing, source, now: Date.now, random: Math.random }
   const starting = runWorker(definition, options).catch((error: unknown) => {
     throw portTaken(error) ? new ConfigError([fault('CRANK_WORKER_PORT', String(config.port), 'is taken')]) : error
   })
@@ -62,6 +74,7 @@ async function start(
       await (await starting).close()
       source.close()
       await tracing.shutdown()
+      await processLog.flush()
     },
   })
   return starting

@@ -64,7 +64,8 @@ function within(timeoutMs: number, stop: AbortSignal): AbortSignal {
 function toRefusal({ status, body }: ControllerReply): Refusal {
   const { error, reason } = (body ?? {}) as Record<string, unknown>
   const text = typeof reason === 'string' ? reason : `status ${status}`
-  if (error === 'registration_denied') return { kind: 'denied', reason: text }
+  // The second: the identity is blocked, whatever it asks for.
+  if (error === 'registration_denied' || error === 'capability_access_denied') return { kind: 'denied', reason: text }
   // 401, 408, 429 and 5xx pass by themselves or with a new certificate; the other 4xx need somebody's hand.
   const passing = status >= 500 || [401, 408, 429].includes(status)
   return { kind: passing ? 'unavailable' : 'refused', reason: typeof error === 'string' ? `${error}: ${text}` : text }

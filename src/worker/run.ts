@@ -18,6 +18,8 @@ import { createSlots, type Slots } from './slots.ts'
 export type RunOptions = {
   readonly config: Pick<WorkerConfig, 'controllerUrl' | 'controllerId' | 'host' | 'port' | 'workerUrl' | 'instance'>
   readonly log: Logger
+  /** Lines of the log that nobody took in time. */
+  readonly droppedLines?: () => number
   readonly tracing: Tracing
   readonly source: CredentialSource
   /** Milliseconds since 1970, for certificates. */
@@ -83,7 +85,7 @@ export async function runWorker(definition: WorkerDefinition, options: RunOption
 }
 
 function build(definition: WorkerDefinition, workerId: string, life: Life, options: RunOptions): Parts {
-  const { source, tracing, log, now } = options
+  const { source, tracing, log, now, droppedLines = () => 0 } = options
   const { controllerUrl, controllerId } = options.config
   const verifier = createPeerVerifier({ now })
   const client = createControllerClient({ controllerUrl, controllerId, source, verifier })
@@ -104,6 +106,7 @@ function build(definition: WorkerDefinition, workerId: string, life: Life, optio
     capabilities,
     in_flight: slots.inFlight(),
     registered: life.registration?.isRegistered() ?? false,
+    log_lines_dropped: droppedLines(),
   })
   const app = createWorkerServer({ source, verifier, controllerId, execute, health, log, now })
   return { app, client, slots, stopped }

@@ -13,7 +13,7 @@ function setUp({ now = () => 0, exporting = true }: { now?: () => number; export
   scrape: () => Promise<string[]>
 } {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
-  const metrics = createMetrics(registry, { now, exporting })
+  const metrics = createMetrics(registry, { now, isDelivering: () => exporting })
   metrics.setKnownCapabilities([HELLO])
   return { metrics, scrape: async () => (await registry.metrics()).split('\n') }
 }
@@ -154,7 +154,10 @@ describe('before the first event', () => {
       times(label('route', [...routes, '/workers', 'other']), label('status_class', ['2xx', '4xx', '5xx', 'none'])),
     ],
     ['request_errors', label('code', codes)],
-    ['worker_attempts', label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'unknown'])],
+    [
+      'worker_attempts',
+      label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown']),
+    ],
     ['registrations', label('decision', ['allow', 'deny', 'error'])],
     ['identity_refused', label('reason', refusals)],
     ['connections_refused', label('reason', ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'])],
@@ -211,6 +214,7 @@ describe('gauges', () => {
     policyReady: () => true,
     policyLastSuccessMs: () => 60_000,
     policyStale: () => false,
+    policyNotes: () => ({ folder: true, opa_files: false }),
     shadowEntries: () => ({ default: 0, callers: 2, capabilities: 1 }),
     openConnections: () => 5,
   }
@@ -226,6 +230,8 @@ describe('gauges', () => {
         'controller_registry_workers{state="live"} 3',
         'controller_registry_workers{state="stale"} 1',
         'controller_registry_capabilities 2',
+        'controller_policy_unconfirmed{cause="folder"} 1',
+        'controller_policy_unconfirmed{cause="opa_files"} 0',
         'controller_audit_queue_length 7',
         'controller_audit_oldest_seconds 0.25',
         'controller_audit_unavailable 1',

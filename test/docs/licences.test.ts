@@ -1,7 +1,7 @@
-// docs/licences.md says what the installed packages say, of every package that a worker brings along.
-import { readFile } from 'node:fs/promises'
+// docs/licences.md says what the installed packages say, of every package that a worker brings along; and what it says of tools.
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '../..')
 type Manifest = {
@@ -31,4 +31,27 @@ test('every package of a worker is listed, with the version and the licence that
   }
   const byName = (a: { name: string }, b: { name: string }): number => a.name.localeCompare(b.name)
   expect(rows.sort(byName)).toEqual(wanted.sort(byName))
+})
+
+describe('no program under the AGPL is in the tool chain', () => {
+  test('not among the packages of npm', async () => {
+    const { packages } = JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { license?: string }>
+    }
+    const licences = Object.entries(packages).map(([path, { license = '' }]) => ({ path, license }))
+    expect(licences.length).toBeGreaterThan(500)
+    // A choice of MIT or GPL is MIT.
+    expect(licences.filter(({ license }) => /\b(A?GPL|SSPL)/.test(license) && !/\bMIT OR\b/.test(license))).toEqual([])
+  })
+
+  test('not among the tools, nor in what they are built from', async () => {
+    const tools = join(ROOT, 'scripts/tools')
+    const modules = (await readdir(tools, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+    expect(modules.map(({ name }) => name).sort()).toEqual(['jaeger', 'opa', 'prometheus', 'regal'])
+    for (const { name } of modules) {
+      const sums = await readFile(join(tools, name, 'go.sum'), 'utf8')
+      expect(sums).toMatch(/^github\.com\//m)
+      expect(sums).not.toMatch(/^github\.com\/(grafana\/(loki|tempo|grafana|mimir|pyroscope)|minio\/minio)[ /]/m)
+    }
+  })
 })

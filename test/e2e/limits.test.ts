@@ -38,7 +38,12 @@ describe('the JSON form refuses', () => {
     'a doubled member': ['{"verb":"a","verb":"b","capability":"c"}', 'stands twice'],
     'more than 32 levels': [`{"verb":"a","capability":"b","payload":${nested}}`, 'nested deeper'],
     'a byte order mark': ['\ufeff{"verb":"a","capability":"b","payload":1}', 'byte order mark'],
-    __proto__: ['{"verb":"a","capability":"b","payload":{"__proto__":1}}', 'not valid JSON'],
+    __proto__: ['{"verb":"a","capability":"b","payload":{"__proto__":1}}', 'the name "__proto__" is not allowed'],
+    'an escaped __proto__': ['{"verb":"a","capability":"b","payload":[{"\\u005f_proto__":1}]}', 'the name "__proto__"'],
+    'a prototype in a constructor': [
+      '{"verb":"a","capability":"b","payload":{"constructor":{"a":1,"prototype":2}}}',
+      'the name "constructor.prototype"',
+    ],
     'invalid UTF-8': [Buffer.from('{"verb":"a","capability":"\xff"}', 'latin1'), 'UTF-8'],
     'a bad idempotency key': ['{"verb":"a","capability":"b","idempotency_key":"a b"}', 'idempotency_key'],
     'an unknown priority': ['{"verb":"a","capability":"b","priority":"urgent"}', 'priority'],

@@ -64,7 +64,8 @@ for (const kind of ['embedded', 'sidecar'] as const) {
     const revision = async (): Promise<unknown> =>
       (JSON.parse((await mesh.admin('/health')).text) as { policy_revision: unknown }).policy_revision
     const changes = async (): Promise<AuditLine[]> =>
-      (await mesh.audit()).filter(({ event }) => event === 'policy_changed')
+      // The block list may be in force before an OPA that takes its time: that is a record of its own.
+      (await mesh.audit()).filter((line) => line.event === 'policy_changed' && line['scope'] === 'policy')
     const metric = async (name: string): Promise<string | undefined> =>
       (await mesh.admin('/metrics')).text.split('\n').find((line) => line.startsWith(name))
 
@@ -129,13 +130,19 @@ for (const kind of ['embedded', 'sidecar'] as const) {
       expect([(await ask('/route', own)).status, (await ask('/heartbeat', claim)).status]).toEqual([200, 200])
       connections = 0
       await replaceFile(policies.dir, BLOCKED, blockedJson(HELLO_ID))
-      await until('it is refused', async () => (await ask('/route', own)).status === 403)
-      await until('its worker is out', async () => (await ask('/heartbeat', claim)).status === 404)
-      expect(await ask('/route', own)).toMatchObject({ status: 403, body: { reason_code: 'identity_blocked' } })
-      expect(await worker.register()).toMatchObject({ status: 403, body: { reason_code: 'identity_blocked' } })
-      // Others are no longer routed to it.
-      expect(await call()).toMatchObject({ status: 503, body: { error: 'no_worker_available' } })
+      // A sidecar may know before the controller does, but only of calls and registrations.
+      await until('it is refused', async () => (await ask('/heartbeat', claim)).status === 403)
       expect(connections).toBe(0)
+      const refused = {
+        status: 403,
+        body: { error: 'capability_access_denied', reason_code: 'identity_blocked' },
+      }
+      expect(await ask('/route', own)).toMatchObject(refused)
+      expect(await ask('/heartbeat', claim)).toMatchObject(refused)
+      expect(await ask('/deregister', claim)).toMatchObject(refused)
+      expect(await worker.register()).toMatchObject(refused)
+      // Others are no longer routed to it.
+      await until('its worker is out', async () => (await call()).body.error === 'no_worker_available')
       expect(await mesh.auditedAs(({ event }) => event === 'worker_evicted')).toMatchObject({
         requester_spiffe_id: HELLO_ID,
         worker_id: 'worker-hello-world',

@@ -54,6 +54,7 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
     engine: 'opa-http',
     old_revision: 'r1',
     new_revision: 'r2',
+    scope: 'policy',
     changed: {},
   },
   worker_evicted: {

@@ -24,6 +24,7 @@ test('ask the address at which the container listens', () => {
   expect(asked).toEqual({
     jaeger: '127.0.0.1:13133',
     prometheus: '127.0.0.1:9090',
+    alertmanager: '127.0.0.1:9093',
     grafana: '127.0.0.1:3000',
     alloy: '127.0.0.1/12345',
     // Their own flag knows.

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { expressionsOf, withoutVariables, type AskingDashboard } from '../../scripts/dashboards/expressions.ts'
 import { exportedLabels } from '../fixtures/exported-metrics.ts'
+import { parseLogql, parseTraceql } from '../fixtures/stack/logql-syntax.ts'
 import { AUDIT_EVENTS } from './audit-events.ts'
 import { readText, readYaml } from './files.ts'
 import { isExploreLink, panelsOf, readDashboards, readExploreLink, textsOf, type Panel } from './grafana-model.ts'
@@ -147,7 +148,25 @@ test('TraceQL finds requests, one row each, and of many the newest', () => {
   for (const query of queries) expect(query).toMatch(/&& kind = server\b.*\} with \(most_recent=true\)$/)
 })
 
+test('TraceQL is what its grammar knows', () => {
+  for (const query of ofSource('tempo')) expect(() => parseTraceql(query)).not.toThrow()
+})
+
 describe('what reads the queries', () => {
+  test.each(['{ span.a = }', '{ span.a = "b" && }', '{ kind = server } with (most_recent)', 'spans { }'])(
+    'refuses what is no TraceQL: %s',
+    (query) => {
+      expect(() => parseTraceql(query)).toThrow('not understood at')
+    },
+  )
+
+  test.each(['{a="b"', '{a="b"} | json x=', '{a="b"} | x = y', 'sum by (a) ({a="b"})', '{a="b"} |= '])(
+    'refuses what is no LogQL: %s',
+    (query) => {
+      expect(() => parseLogql(query)).toThrow('not understood at')
+    },
+  )
+
   test('finds metrics, matchers and what is summed by', () => {
     const { selectors, groupings } = readPromql(
       'topk(3, sum by (a, le) (rate(x_total{b=~"c|d", e!="f"}[5m])) > 0) or y',

@@ -1,4 +1,4 @@
-// observability/loki.yaml as the container would read it. A real Loki runs with it in test/stack.
+// observability/loki.yaml as the container would read it. No Loki runs here: it is AGPL, and no part of the tool chain.
 import { describe, expect, test } from 'vitest'
 import { commandOf, mountsOf, service, together } from '../docker/compose.ts'
 import { readText, readYamlWithDefaults } from './files.ts'

@@ -23,10 +23,25 @@ const dashboards = (await readDashboards()).map(({ uid }) => `${GRAFANA}/d/${uid
 const suites = await readTests()
 const cases: AlertCase[] = suites.flatMap(({ tests }) => tests.flatMap((one) => one.alert_rule_test ?? []))
 
-/** Every series that an expression may use, with its labels: exported ones, Prometheus's own `up`, and recorded ones. */
+/**
+ * Of the parts of the stack, as far as alerts ask for them. Jaeger's and Prometheus's are seen in test/stack; Alloy's are those of
+ * the metrics of loki.write in its source, Alertmanager's those of its documentation.
+ */
+const FOREIGN: Readonly<Record<string, readonly string[]>> = {
+  otelcol_exporter_send_failed_spans_total: ['exporter'],
+  otelcol_exporter_enqueue_failed_spans_total: ['exporter'],
+  otelcol_exporter_queue_size: ['exporter', 'data_type'],
+  otelcol_exporter_queue_capacity: ['exporter', 'data_type'],
+  loki_write_dropped_entries_total: ['host', 'tenant', 'reason'],
+  alertmanager_notifications_failed_total: ['integration', 'reason'],
+  prometheus_notifications_dropped_total: ['alertmanager'],
+}
+
+/** Every series that an expression may use, with its labels: exported ones, Prometheus's own `up`, those of the stack, and recorded ones. */
 const available = new Map<string, ReadonlySet<string>>([
   ...[...(await exportedLabels())].map(([name, labels]) => [name, new Set([...labels, ...TARGET])] as const),
   ['up', new Set(TARGET)],
+  ...Object.entries(FOREIGN).map(([name, labels]) => [name, new Set([...labels, ...TARGET])] as const),
   ...recordings.map(({ record, expr }) => [record, new Set(readRule(expr).groupings[0]?.labels)] as const),
 ])
 
@@ -80,16 +95,23 @@ test('the burn alerts have a rate for each of their windows', () => {
 
 test('the alerts are those that the guide promises', () => {
   expect([...new Set(alerts.map(({ alert }) => alert))].sort()).toEqual([
+    'AlertsNotDelivered',
+    'AlloyDropsLines',
     'AuditUnavailable',
     'ControllerDown',
     'ErrorBudgetBurnFast',
     'ErrorBudgetBurnSlow',
+    'JaegerExportFailing',
+    'JaegerQueueFilling',
+    'LogLinesDropped',
     'NoWorkerForCapability',
     'PolicyDenialSpike',
     'PolicyDenialUnderEnforcement',
     'PolicyEngineDown',
     'PolicyStale',
+    'SpansLost',
     'SvidExpiring',
+    'WatcherDown',
   ])
 })
 

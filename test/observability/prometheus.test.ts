@@ -48,6 +48,7 @@ describe('the scrape jobs', () => {
       tempo: [`tempo:${tempo.server.http_listen_port}`],
       loki: [`loki:${loki.server.http_listen_port}`],
       alloy: [`alloy:${portOf(flag('alloy', '--server.http.listen-addr'))}`],
+      alertmanager: ['alertmanager:9093'],
       prometheus: ['localhost:9090'],
     })
     // The address on the network that both are on, whatever the name is elsewhere.

@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { createLogger, type Logger } from '../../src/platform/logger.ts'
 
@@ -58,6 +59,73 @@ describe('a log line', () => {
     expect(line).toMatch(/^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: controller is ready\n\s+event: "ready"/)
   })
 })
+
+describe('a call of a logger never throws', () => {
+  const circular: Record<string, unknown> = {}
+  circular['self'] = circular
+  const throwing = (): never => {
+    throw new Error('not readable')
+  }
+  const odd: Record<string, object> = {
+    'a circle': { circular },
+    'a BigInt': { size: 10n, nested: { size: 10n } },
+    'a symbol and a function': { symbol: Symbol('s'), run: () => 1 },
+    'a nested getter that throws': { nested: Object.defineProperty({}, 'x', { enumerable: true, get: throwing }) },
+    'a getter that throws': Object.defineProperty({ event: 'odd' }, 'x', { enumerable: true, get: throwing }),
+    'a toJSON that throws': { nested: { toJSON: throwing } },
+    'a proxy that throws': { nested: new Proxy({}, { get: throwing, ownKeys: throwing, getPrototypeOf: throwing }) },
+    'a revoked proxy': revoked(),
+    'an error whose message throws': { err: Object.defineProperty(new Error('x'), 'message', { get: throwing }) },
+    'an error whose cause is itself': { err: ownCause() },
+  }
+  for (const [name, fields] of Object.entries(odd)) {
+    for (const pretty of [false, true]) {
+      test(`with ${name}${pretty ? ', for a person' : ''}, and says that something happened`, () => {
+        const lines = linesOf((log) => log.warn(fields, 'it happened'), 'info', pretty)
+        expect(lines).toHaveLength(1)
+        expect(lines[0]).toContain('it happened')
+      })
+    }
+  }
+
+  test('and keeps the event of what it cannot write, with the reason', () => {
+    const [line] = linesOf((log) => log.warn(odd['a getter that throws'], 'it happened'))
+    expect(parsed(line)).toMatchObject({ event: 'odd', unloggable: 'not readable', msg: 'it happened', level: 'warn' })
+  })
+
+  test('when the place for lines throws', () => {
+    const log = createLogger({ level: 'info', service: 's', destination: { write: throwing } })
+    expect(() => log.fatal({ event: 'x' }, 'it happened')).not.toThrow()
+  })
+})
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+
+function ownCause(): Error {
+  const error: Error = new Error('x')
+  error.cause = error
+  return error
+}
+
+for (const end of ['process.exit(0)', "setImmediate(() => { throw new Error('crash') })"]) {
+  test(`a process that ends with ${end} has written every line, for a slow reader too`, async () => {
+    const script = `
+      import { createLogger } from './src/platform/logger.ts'
+      const log = createLogger({ level: 'info', service: 's' })
+      for (let n = 0; n < 1000; n += 1) log.info({ n, filler: 'x'.repeat(500) }, 'line')
+      ${end}`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const lines = (await text(child.stdout)).trim().split('\n')
+    expect(lines).toHaveLength(1000)
+    expect(parsed(lines.at(-1))).toMatchObject({ n: 999 })
+  })
+}
 
 test('a process whose stdout is a pipe writes JSON, every line before it ends, and does not load pino-pretty', () => {
   const script = `

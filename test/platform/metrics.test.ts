@@ -18,7 +18,7 @@ test('two registries do not share a metric', () => {
   )
 })
 
-test('a collector that throws, now or later, loses its own metric and not the scrape', async () => {
+test('a collector that throws, now or later, or never ends loses its own metric and not the scrape', async () => {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
   const add = (name: string, collect: () => void | Promise<void>): void => {
     guardCollector(new Gauge({ name, help: 'h', registers: [registry], collect }))
@@ -27,6 +27,7 @@ test('a collector that throws, now or later, loses its own metric and not the sc
     throw new Error('EMFILE')
   })
   add('rejects', () => Promise.reject(new Error('EMFILE')))
+  add('hangs', () => new Promise(() => undefined))
   add('works', function (this: unknown) {
     ;(this as Gauge).set(7)
   })

@@ -61,7 +61,6 @@ describe('the version that users know', () => {
     ['jaeger', '1.76.0', '2.13.0'],
     ['prometheus', '0.316.0', '3.16.0'],
     ['promtool', '0.305.1', '3.5.1'],
-    ['loki', '3.7.6', '3.7.6'],
   ] as const)('of %s v%s is %s', (name, version, release) => {
     expect(TOOLS[name].release(version)).toBe(release)
   })
@@ -70,7 +69,6 @@ describe('the version that users know', () => {
     ['jaeger', '{"gitCommit":"","gitVersion":"v2.13.0","buildDate":""}', '2.13.0'],
     ['prometheus', 'prometheus, version 3.16.0 (branch: HEAD, revision: x)', '3.16.0'],
     ['promtool', 'promtool, version 3.16.0 (branch: , revision: unknown)', '3.16.0'],
-    ['loki', 'loki, version 3.7.6 (branch: , revision: )', '3.7.6'],
   ] as const)('is read from what %s says', (name, says, version) => {
     expect(TOOLS[name].ask.answer.exec(says)?.[1]).toBe(version)
   })
@@ -230,7 +228,7 @@ describe('the command line', () => {
     const { code, stderr } = await cli(['zipkin'])
     expect([code, stderr]).toEqual([
       2,
-      'usage: node scripts/tools/native-tools.ts opa|regal|jaeger|prometheus|promtool|loki\n',
+      'usage: node scripts/tools/native-tools.ts opa|regal|jaeger|prometheus|promtool\n',
     ])
   })
 })

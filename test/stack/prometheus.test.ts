@@ -1,5 +1,8 @@
 // promtool on our configuration, rules and alerts; and a real Prometheus with them, beside controllers at work.
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,8 +41,10 @@ describe('promtool', () => {
     const { code, stdout } = await promtool(ours, 'check', 'config', '--lint=all', '--lint-fatal', 'prometheus.yml')
     expect(code).toBe(0)
     expect(stdout).toContain('prometheus.yml is valid prometheus config file syntax')
-    expect(stdout).toContain(`SUCCESS: ${(await readAlerts()).length} rules found`)
-    expect(stdout).toContain(`SUCCESS: ${(await readRecordings()).length} rules found`)
+    const found = [...stdout.matchAll(/SUCCESS: (\d+) rules found/g)].map(([, count]) => Number(count))
+    expect(found).toHaveLength((await filesIn('rules')).length + (await filesIn('alerts')).length)
+    const all = (await readAlerts()).length + (await readRecordings()).length
+    expect(found.reduce((sum, count) => sum + count)).toBe(all)
   })
 
   test('accepts the rules and alerts', async () => {
@@ -90,7 +95,9 @@ describe('Prometheus beside controllers at work', () => {
   let parties: Parties
   let other: ControllerProcess
   let prometheus: Prometheus
-  let target: { mesh: string; other: string; opa: string }
+  /** In the place of Tempo: something that has metrics, and can be ended. */
+  let watcher: Server
+  let target: { mesh: string; other: string; opa: string; watcher: string }
 
   beforeAll(async () => {
     const diagnostic = `127.0.0.1:${await freePort()}`
@@ -105,9 +112,18 @@ describe('Prometheus beside controllers at work', () => {
       ...(await parties.tlsEnv('controller')),
       CRANK_STATE_DIR: parties.dir,
     })
-    target = { mesh: new URL(mesh.adminOrigin).host, other: new URL(other.adminOrigin).host, opa: diagnostic }
+    watcher = createServer((_request, response) => response.setHeader('content-type', 'text/plain').end('x 1\n'))
+    await once(watcher.listen(0, '127.0.0.1'), 'listening')
+    target = {
+      mesh: new URL(mesh.adminOrigin).host,
+      other: new URL(other.adminOrigin).host,
+      opa: diagnostic,
+      watcher: `127.0.0.1:${(watcher.address() as AddressInfo).port}`,
+    }
     prometheus = await startPrometheus({
-      targets: { controller: [target.mesh, target.other], opa: [target.opa] },
+      targets: { controller: [target.mesh, target.other], opa: [target.opa], tempo: [target.watcher] },
+      // Nobody is there to take alerts.
+      alertmanagers: ['127.0.0.1:1'],
     })
   })
   afterAll(async () => {
@@ -139,6 +155,7 @@ describe('Prometheus beside controllers at work', () => {
           `controller ${target.other} up `,
           `opa ${target.opa} up `,
           `prometheus ${own} up `,
+          `tempo ${target.watcher} up `,
         ].sort(),
       )
   })
@@ -246,6 +263,20 @@ describe('Prometheus beside controllers at work', () => {
     for (const { expr } of expressions)
       expect(await prometheus.query(withoutVariables(expr)), expr).toBeInstanceOf(Array)
     await expect(prometheus.query('sum by (')).rejects.toThrow('parse error')
+  })
+
+  test('alerts that reach no Alertmanager fire as that', async () => {
+    await expect
+      .poll(() => alertsNamed('AlertsNotDelivered'), PATIENCE)
+      .toMatchObject([{ state: 'firing', labels: { severity: 'warning', job: 'prometheus' } }])
+  })
+
+  test('a part of the stack that cannot be scraped is pending', async () => {
+    watcher.closeAllConnections()
+    watcher.close()
+    const watchers = async () =>
+      (await alertsNamed('WatcherDown')).map(({ labels, state }) => [labels['job'], labels['severity'], state])
+    await expect.poll(watchers, PATIENCE).toEqual([['tempo', 'warning', 'pending']])
   })
 
   test('a capability that is asked for and that nobody provides is pending', async () => {

@@ -1,5 +1,5 @@
-// scripts/smoke-observability.sh as an operator runs it, on real Jaeger, Loki, Prometheus, controller, worker and OPA. Docker,
-// Tempo and Grafana cannot be had here: stand-ins answer the few requests that the script makes of them.
+// scripts/smoke-observability.sh as an operator runs it, on real Jaeger, Prometheus, controller, worker and OPA. Docker,
+// Tempo, Loki and Grafana cannot be had here: stand-ins answer the few requests that the script makes of them.
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,7 +13,7 @@ import { STREAMING } from '../fixtures/parties.ts'
 import { loadAlloyShipper } from '../fixtures/stack/alloy-shipper.ts'
 import { startJaeger } from '../fixtures/stack/jaeger.ts'
 import { startLoggingMesh } from '../fixtures/stack/logging-mesh.ts'
-import { startLoki } from '../fixtures/stack/loki.ts'
+import { createLogStore, serveLogStore } from '../fixtures/stack/log-store.ts'
 import { startPrometheus } from '../fixtures/stack/prometheus.ts'
 import { readDashboards, readSources } from '../observability/grafana-model.ts'
 
@@ -28,7 +28,8 @@ beforeAll(async () => {
   parts.defer(() => tempo.close())
   const jaeger = await startJaeger({ tempo: `127.0.0.1:${tempo.port}` })
   parts.defer(() => jaeger.close())
-  const loki = await startLoki()
+  const logs = createLogStore()
+  const loki = await serveLogStore(logs)
   parts.defer(() => loki.close())
   const mesh = await startLoggingMesh({ otlpAddress: jaeger.otlpAddress })
   parts.defer(() => mesh.close())
@@ -39,7 +40,7 @@ beforeAll(async () => {
   const stop = new AbortController()
   const shipping = ship(async () => {
     const entries = await mesh.shipped(alloy)
-    if (entries.length > 0) await loki.push(entries)
+    logs.push(entries)
   }, stop.signal)
   parts.defer(() => {
     stop.abort()

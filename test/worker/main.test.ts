@@ -1,6 +1,7 @@
 // A worker as a process of its own: how it starts, what it says, how it ends.
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until } from '../fixtures/until.ts'
 import { openSite, type Site } from './worker-fixture.ts'
@@ -23,7 +24,7 @@ afterEach(async () => {
   await site.close()
 })
 
-async function startProcess(more: NodeJS.ProcessEnv = {}) {
+async function startProcess(more: NodeJS.ProcessEnv = {}, stdio: StdioOptions = 'pipe') {
   const files = await site.filesOf('worker/hello-world')
   const env = {
     PATH: process.env['PATH'],
@@ -33,11 +34,11 @@ async function startProcess(more: NodeJS.ProcessEnv = {}) {
     CRANK_TLS_BUNDLE: files.bundlePath,
     ...more,
   }
-  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', START], { env })
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', START], { env, stdio })
   children.push(child)
   const output = { out: '', err: '' }
-  child.stdout.on('data', (chunk: Buffer) => (output.out += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (output.err += chunk.toString()))
+  child.stdout?.on('data', (chunk: Buffer) => (output.out += chunk.toString()))
+  child.stderr?.on('data', (chunk: Buffer) => (output.err += chunk.toString()))
   return { child, output }
 }
 
@@ -53,6 +54,21 @@ test('says that it is ready, and on SIGTERM deregisters and exits with 0', async
   child.kill('SIGTERM')
   expect(await once(child, 'close')).toStrictEqual([0, null])
   expect(site.controller.received.at(-1)?.path).toBe('/deregister')
+})
+
+test('works with stdout and stderr on a full disk, and ends as it should', async () => {
+  const full = openSync('/dev/full', 'w')
+  const { child } = await startProcess({}, ['ignore', full, full])
+  closeSync(full)
+  const received = (path: string) => site.controller.received.find((call) => call.path === path)
+  await until('the worker sends heartbeats', () => received('/heartbeat') !== undefined)
+  const { worker_url } = received('/register')!.body as { worker_url: string }
+  const pool = site.controller.poolTo(worker_url, 'spiffe://crank.local/worker/hello-world')
+  const { statusCode, body } = await pool.request({ method: 'GET', path: '/health' })
+  expect([statusCode, await body.json()]).toMatchObject([200, { status: 'ok', log_lines_dropped: 0 }])
+  child.kill('SIGTERM')
+  expect(await once(child, 'close')).toStrictEqual([0, null])
+  expect(received('/deregister')).toBeDefined()
 })
 
 test('a taken port is one clear fault', async () => {

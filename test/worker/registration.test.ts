@@ -81,6 +81,18 @@ test('a denial is said with the reason of the policy, and asked again', async ()
   expect(events().filter(({ event }) => event === 'worker_registration_denied')).toHaveLength(1)
 })
 
+test('a block is said as a denial, and a lease that it ends is asked for again slowly', async () => {
+  const reason = 'Worker spiffe://x/y not authorized: the identity is blocked'
+  const blocked = { status: 403, body: { error: 'capability_access_denied', reason_code: 'identity_blocked', reason } }
+  const { registration, events, count } = registerWith({
+    '/register': [registered, blocked, blocked, registered],
+    '/heartbeat': [acknowledged, blocked, acknowledged],
+  })
+  await registration.registered
+  await until('it is back', () => count('/register') === 4)
+  expect(events().filter(({ event }) => event === 'worker_registration_denied')).toMatchObject([{ reason }])
+})
+
 test('a request that the controller refuses is said with its code', async () => {
   const wrong = { status: 400, body: { error: 'request_invalid', reason: 'worker_url has a path' } }
   const { registration, events } = registerWith({ '/register': [wrong, registered] })

@@ -13,6 +13,7 @@ type Health = {
 }
 
 const TIMEOUT_MS = 2000
+const NOTED_HINT = 'it decides by the last good policy; put this right before it is restarted'
 
 /** Of the controller; all but `findings` are undefined when it does not answer. */
 export type ControllerCheck = {
@@ -47,12 +48,14 @@ export async function checkController(
 
 function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefined): Finding[] {
   const red = health.checks.filter((check) => !check.ok)
+  const noted = health.checks.filter(({ ok: passed, reason }) => passed && reason !== undefined)
   const { version, engine, policy_revision: revision } = health
   const findings = red.map(({ name, reason = 'not ready' }) =>
     fail(`controller ${name}`, reason, 'the log of the controller says more'),
   )
   if (red.length === 0)
     findings.push(ok('controller', `${adminUrl} is ready: ${version}, ${engine}, revision ${revision}`))
+  for (const { name, reason = '' } of noted) findings.push(warn(`controller ${name}`, reason, NOTED_HINT))
   if (revisionOnDisk !== undefined && revision !== revisionOnDisk) {
     const message = `the controller decides by revision ${revision}, the policy folder holds ${revisionOnDisk}`
     findings.push(warn('policy revision', message, 'restart the controller, if it reads this folder'))

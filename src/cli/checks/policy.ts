@@ -4,7 +4,7 @@ import { describeFault } from '../../controller/policy/data-schema.ts'
 import { loadWasm } from '../../controller/policy/compile.ts'
 import { createOpaHttp } from '../../controller/policy/opa-http.ts'
 import { createOpaWasm } from '../../controller/policy/opa-wasm.ts'
-import { loadPolicyFiles, type PolicyFiles } from '../../controller/policy/policy-files.ts'
+import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../controller/policy/policy-files.ts'
 import { createSelfCheck } from '../../controller/policy/self-check.ts'
 import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
@@ -15,6 +15,9 @@ export type PolicySettings = {
   readonly timeoutMs: number
 }
 
+const FOLDER_HINT = 'the folder of the Rego sources is set by CRANK_POLICY_DIR'
+const FILES_HINT =
+  'correct the file: a running controller goes on with the last good policy, but does not start with this one'
 const BUILD_HINT = 'policy.wasm must be built from the Rego beside it: npm run build:policy'
 const COMPILED_HINT = 'OPA compiles the Rego at every start; without OPA the controller would not start'
 
@@ -30,7 +33,7 @@ export async function checkPolicy(
     )
     return { findings: [...data, await checkEngine(settings, files, now)], revision: files.revision }
   } catch (cause: unknown) {
-    const hint = 'the folder of the Rego sources is set by CRANK_POLICY_DIR'
+    const hint = cause instanceof PolicyFilesError ? FILES_HINT : FOLDER_HINT
     return { findings: [fail('policy', messageOf(cause), hint)], revision: undefined }
   }
 }

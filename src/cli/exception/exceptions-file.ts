@@ -24,14 +24,14 @@ export type EditOptions = { policy?: string | undefined; dryRun?: true | undefin
 
 const PolicyDirEnv = Type.Object({ CRANK_POLICY_DIR: Type.String({ default: 'policies' }) })
 
-/** Reads the policy folder. @throws {CliError} `usage` when it cannot be used. A missing exceptions file is an empty one. */
+/** Reads the policy folder. @throws {CliError} `usage` when it cannot be used. */
 export async function readExceptions(options: { policy?: string | undefined }): Promise<ExceptionsFile> {
   const flags = { CRANK_POLICY_DIR: options.policy }
   const { CRANK_POLICY_DIR: dir } = loadConfig(PolicyDirEnv, { env: process.env, flags })
   const path = join(dir, 'data', 'exceptions.json')
   try {
     const policy = await loadPolicyFiles(dir, Date.now())
-    const text = await readFile(path, 'utf8').catch(emptyIfMissing)
+    const text = await readFile(path, 'utf8')
     return { path, text, entries: parse(text), policy }
   } catch (cause: unknown) {
     const hint = 'the policy folder is set by --policy or CRANK_POLICY_DIR'
@@ -83,11 +83,6 @@ function showDiff(lines: readonly string[], output: Format): void {
 function parse(text: string): Readonly<Record<string, unknown>> {
   const value = parseExactJson(text)
   return isRecord(value) ? value : {}
-}
-
-function emptyIfMissing(cause: unknown): string {
-  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return '{}\n'
-  throw cause
 }
 
 function isFolderFault(cause: unknown): boolean {

@@ -34,7 +34,7 @@ export function removeMember(json: string, key: string): string {
 
 /** The text of a member's value; undefined when it is not there. */
 export function memberText(json: string, key: string): string | undefined {
-  return jsonMembers(Buffer.from(json), MAX_DEPTH).get(key)?.toString('utf8')
+  return jsonMembers(Buffer.from(json), { maxDepth: MAX_DEPTH }).get(key)?.toString('utf8')
 }
 
 /** A member's value as Prettier would write it at that place: its own members one per line, lists on one if they fit. */
@@ -60,7 +60,7 @@ function formatValue(value: unknown): string {
 }
 
 function spansOf(json: Buffer): Span[] {
-  return [...jsonMembers(json, MAX_DEPTH)].map(([key, value]) => {
+  return [...jsonMembers(json, { maxDepth: MAX_DEPTH })].map(([key, value]) => {
     const start = value.byteOffset - json.byteOffset
     return { key, start, end: start + value.length }
   })

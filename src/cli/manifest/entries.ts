@@ -103,7 +103,7 @@ function formatMember(name: string, value: string | readonly string[]): string {
 function membersOf(json: Buffer, what: string): Map<string, Buffer> {
   try {
     if (!isRecord(JSON.parse(json.toString()))) throw new ManifestError(`${what} is not a JSON object`)
-    return jsonMembers(json, MAX_DEPTH)
+    return jsonMembers(json, { maxDepth: MAX_DEPTH })
   } catch (cause: unknown) {
     if (cause instanceof SyntaxError || cause instanceof JsonShapeError) {
       throw new ManifestError(`${what}: ${cause.message}`, { cause })

@@ -5,11 +5,30 @@ import { parseCapability } from '../../core/capability.ts'
 import { parseSpiffeId } from '../../core/spiffe-id.ts'
 import type { Asked } from './nearest-miss.ts'
 
+const TRACE_ID = /^[\da-f]{32}$/i
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 /** Whether a text can be a decision id. */
 export function isDecisionId(text: string): boolean {
   return UUID.test(text)
+}
+
+/** Whether a text can be a trace id. */
+export function isTraceId(text: string): boolean {
+  return TRACE_ID.test(text)
+}
+
+/** The decisions of a trace, in order: a worker that calls others makes one with each call. Rejects as `recordsOf` does. */
+export async function decisionsOfTrace(file: string, traceId: string): Promise<string[]> {
+  const id = traceId.toLowerCase()
+  const found = new Set<string>()
+  for await (const { text } of readLines(file)) {
+    if (!text.includes(id)) continue
+    const record = openRecord(text)
+    if (typeof record !== 'object' || record['trace_id'] !== id) continue
+    if (typeof record['decision_id'] === 'string') found.add(record['decision_id'])
+  }
+  return [...found]
 }
 
 /** All of them, in order. Lines are searched as text first: a log has millions. Rejects with the file system's error. */
@@ -24,9 +43,10 @@ export async function recordsOf(file: string, decisionId: string): Promise<Chain
   return found
 }
 
-/** The call that a decision was about; undefined for a registration and for a request that was refused before. */
+/** The call that a decision was about; undefined for a registration, and for a request that was refused before anybody looked. */
 export function callOf(record: ChainedRecord): Asked | undefined {
-  if (record.event !== 'policy_decision') return undefined
+  // A blocked identity is refused whatever it wanted.
+  if (record.event !== 'policy_decision' || record['capability'] === null) return undefined
   return {
     spiffeId: parseSpiffeId(textOf(record, 'requester_spiffe_id')),
     capability: parseCapability(textOf(record, 'capability')),

@@ -20,8 +20,9 @@ export type Recorded = {
 }
 
 /**
- * A decision; or why the line is none: `other` event, `outside` the window, `trouble` (no decision was made then), `incomplete` (a
- * decision whose input cannot be rebuilt), `unreadable` (no whole record).
+ * A decision; or why the line is none: `other` event (a request of a blocked identity is one: no policy was asked),
+ * `outside` the window, `trouble` (no decision was made then), `incomplete` (a decision whose input cannot be rebuilt),
+ * `unreadable` (no whole record).
  */
 export type Line = Recorded | 'other' | 'outside' | 'trouble' | 'incomplete' | 'unreadable'
 
@@ -50,7 +51,7 @@ export function readRecorded(text: string, window: Window): Line {
   const record = parseObject(text)
   if (record === undefined || typeof record['event'] !== 'string') return 'unreadable'
   const question = QUESTIONS[record['event']]
-  if (question === undefined) return 'other'
+  if (question === undefined || record['capability'] === null) return 'other'
   if (typeof record['timestamp'] !== 'string') return 'incomplete'
   if (isOutside(record['timestamp'], window)) return 'outside'
   if (TROUBLE.has(String(record['decision']))) return 'trouble'

@@ -6,6 +6,7 @@ import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
+import type { BlockedEvent } from './blocked-event.ts'
 
 /**
  * `would_deny`: denied in shadow mode, so it passed. `error`: the policy engine gave no valid decision, so it was refused.
@@ -86,6 +87,8 @@ export type LifeEvent = { readonly timestamp: string } & (
       /** Null where no policy of the sidecar's had a name before. */
       readonly old_revision: string | null
       readonly new_revision: string
+      /** `blocked`: only the controller's own block list, taken from blocked.json alone; the revisions are the same. */
+      readonly scope: 'policy' | 'blocked'
       /** Files, and entries by kind: how many were added, removed and changed, and some of their names. */
       readonly changed: Readonly<Record<string, unknown>>
     }
@@ -116,7 +119,7 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )
 
-export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent
+export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent | BlockedEvent
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
 
 /** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
@@ -169,7 +172,7 @@ export function workerRegistration(
   }
 }
 
-/** The record of how an allowed call ended. `status`: what the caller got, null if it had left. */
+/** The record of how an allowed call ended. `status`: what the caller got, null if it had left or was cut off before. */
 export function routeOutcome(
   call: {
     readonly decisionId: string

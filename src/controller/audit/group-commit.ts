@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AppError } from '../../core/errors.ts'
 import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Logger } from '../../platform/logger.ts'
+import { asObserver } from '../../platform/observer.ts'
 import { AuditFileError } from './audit-file-error.ts'
 import { sealRecord, type Head } from './chain.ts'
 import { createClockWatch, type ClockWatch } from './clock-watch.ts'
@@ -74,7 +75,7 @@ export class GroupCommit implements AuditLog {
     this.#outages = createOutageTracker(now)
     this.#clock = createClockWatch(opts)
     const onExpired = (count: number): void => this.#fail(`no record became durable for ${maxWaitMs} ms`, count)
-    const onDropped = (count: number): void => opts.onDropped?.(count)
+    const { onDropped } = asObserver({ onDropped: (count: number) => opts.onDropped?.(count) })
     this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, now, onExpired, onDropped })
   }
 

@@ -1,4 +1,5 @@
 // Whether the audit log can be relied on, and who wants to know. An outage ends only when a record of it is durable.
+import { asObserver } from '../../platform/observer.ts'
 import type { Head } from './chain.ts'
 
 /**
@@ -49,8 +50,9 @@ export function createOutageTracker(now: () => number): OutageTracker {
       tell()
     },
     onChange(listener) {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
+      const { healthListener } = asObserver({ healthListener: listener })
+      listeners.add(healthListener)
+      return () => void listeners.delete(healthListener)
     },
   }
 }

@@ -1,5 +1,6 @@
 // Refusals have a budget of their own: strangers, who cost nothing to make, must not fill the queue that the records of
 // authorised calls wait in. Beyond the budget they are counted, and each second one record per reason gives the number.
+import { blockedRequests } from './blocked-event.ts'
 import { isoTime, type RefusalEvent } from './event.ts'
 
 export type RefusalBudget = {
@@ -12,7 +13,7 @@ export type RefusalBudget = {
   close(): Promise<void>
 }
 
-/** Reasons are a closed set (event and error code), so the counters are bounded. */
+/** Reasons are a closed set (event and error code; a block has none), so the counters are bounded. */
 type Counted = { readonly first: RefusalEvent; count: number }
 
 const WINDOW_MS = 1000
@@ -44,7 +45,7 @@ export function createRefusalBudget(opts: {
   }
 
   function count(event: RefusalEvent): void {
-    const key = `${event.event} ${event.error}`
+    const key = `${event.event} ${event.error ?? ''}`
     const entry = counted.get(key)
     if (entry === undefined) counted.set(key, { first: event, count: event.count })
     else entry.count += event.count
@@ -68,6 +69,7 @@ export function createRefusalBudget(opts: {
 
 /** What the refusals of one second have in common. */
 function summary({ first, count }: Counted, timestamp: string): RefusalEvent {
+  if (first.event === 'policy_decision') return blockedRequests(first, timestamp, count)
   const common = { timestamp, decision_id: null, trace_id: null, count }
   return first.event === 'identity_refused'
     ? { ...first, ...common, remote_address: null }

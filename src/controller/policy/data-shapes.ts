@@ -140,6 +140,20 @@ export const DATA_SCHEMAS = {
 
 export type DataFileName = keyof typeof DATA_SCHEMAS
 
+/**
+ * What a file holds that says nothing, and what that means. All four must exist: a file that is not there may as well have
+ * been lost, and its loss must not be taken for an order.
+ */
+export const EMPTY_DATA: Readonly<Record<DataFileName, { readonly text: string; readonly meaning: string }>> = {
+  'worker_manifests.json': { text: '{"workers":{}}', meaning: 'no worker may call or offer anything' },
+  'exceptions.json': { text: '{}', meaning: 'there are no exceptions' },
+  'enforcement.json': {
+    text: '{"enforcement":{"default":"enforce","callers":{},"capabilities":{}}}',
+    meaning: 'every denial is to be enforced',
+  },
+  'blocked.json': { text: '{"blocked":{"identities":{},"capabilities":{}}}', meaning: 'nobody is to be blocked' },
+}
+
 /** The names of the files that have a schema. */
 export const DATA_FILES = Object.keys(DATA_SCHEMAS) as readonly DataFileName[]
 

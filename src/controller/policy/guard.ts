@@ -21,7 +21,9 @@ export type PolicyMetrics = {
   readonly onReadyChange?: (ready: boolean) => void
 }
 
-export type PolicyReadiness = { readonly ok: true } | { readonly ok: false; readonly reason: string }
+/** `reason` of one that is ready: what is to be known of it all the same. */
+export type PolicyReadiness =
+  { readonly ok: true; readonly reason?: string } | { readonly ok: false; readonly reason: string }
 
 /** What decides now: an engine, and the files that it decides with. Replaced as one. */
 export type InForce = {

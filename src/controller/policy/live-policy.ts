@@ -1,15 +1,21 @@
 // The policy that decides, kept at what is on disk or in the sidecar: watched, checked before it counts, recorded, swapped
 // in one step. A bad set leaves the last good one in force, and says so.
+import { join } from 'node:path'
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
+import { createBlockFollow } from './block-follow.ts'
+import type { Blocked } from './blocked.ts'
+import { createBlockProbe } from './block-probe.ts'
+import { withBrake } from './brake.ts'
 import type { DataFault } from './data-schema.ts'
 import { createFreshness, type StalenessAction } from './freshness.ts'
-import { createGuard, type PolicyLog, type PolicyMetrics, type PolicyReadiness } from './guard.ts'
+import { createGuard, type InForce, type PolicyLog, type PolicyMetrics, type PolicyReadiness } from './guard.ts'
 import type { OpaTarget } from './opa-target.ts'
 import { deltaOf } from './policy-delta.ts'
 import { PolicyFilesError, type PolicyFiles } from './policy-files.ts'
 import { loadPolicyFolder, type PolicyFolder } from './policy-folder.ts'
-import { createPolicySource } from './policy-source.ts'
+import { notesText, type PolicyNote } from './policy-notes.ts'
+import { createPolicySource, OpaBehindError } from './policy-source.ts'
 import { watchPolicyFolder, type PolicyFault, type WatchLimits } from './policy-watch.ts'
 import { createSelfCheck } from './self-check.ts'
 import { createSidecarCheck } from './sidecar-check.ts'
@@ -23,6 +29,10 @@ export type LivePolicy = {
   readonly revision: () => string
   /** The controller's own copy of what is in force. */
   readonly files: () => PolicyFiles
+  /** Whom and what the controller itself refuses, whatever an engine says; the same as `files().blocked`. */
+  readonly blocked: () => Blocked
+  /** What is to be known of a policy that decides all the same. */
+  readonly notes: () => readonly PolicyNote[]
   /** After a swap; the returned function unsubscribes. */
   readonly onChange: (listener: (change: PolicyChange) => void) => () => void
   /** What is on disk, or was offered to the sidecar, is not in force. */
@@ -71,10 +81,12 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   const initial = await source.begin(folder.files)
   log.info({ event: 'policy_engine', engine: source.engine, revision: initial.revision }, 'policy engine chosen')
   const transition = createTransition({ initial, record: options.record, log, now })
+  const blocks = createBlockFollow({ dir: policyDir, transition, log })
   const freshness = createFreshness({ maxStalenessMs: staleness.maxMs, log, now, monotonic })
   const faultListeners = new Set<(fault: PolicyFault) => void>()
 
   let refused: readonly DataFault[] = []
+  let folderNote: PolicyNote | undefined
   const onFault = (fault: PolicyFault): void => {
     if (fault.cause instanceof PolicyFilesError) refused = fault.cause.faults
     const fields = { reason: fault.message, revision: transition.current().revision }
@@ -86,11 +98,26 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   }
   const adopt = async (next: PolicyFolder): Promise<void> => {
     const current = transition.current()
-    if (next.files.revision === folder.files.revision) return
-    const prepared = await source.prepare(next.files, current)
+    refuseIfFilesAreGone(folder, next)
+    // Back at what is in force already, but for a block list that came alone meanwhile.
+    if (next.files.revision === folder.files.revision) {
+      await blocks.take(next.files.blocked)
+      return
+    }
+    const prepared = await blocks
+      .during(() => source.prepare(next.files, current))
+      .catch((cause: unknown) => {
+        // How long it has been behind is measured by the looks at what it has.
+        if (cause instanceof OpaBehindError && watch.cause() === undefined) guard.recheck()
+        throw cause
+      })
     const changed = deltaOf(folder, next)
-    await transition.move(({ revision }) => ({
-      next: { ...prepared, revision: prepared.revision ?? revision },
+    await transition.move((inForce) => ({
+      next: {
+        ...prepared,
+        files: withNewerBlocks(prepared.files, current, inForce),
+        revision: prepared.revision ?? inForce.revision,
+      },
       changed,
     }))
     folder = next
@@ -104,15 +131,24 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     adopt,
     // Of a sidecar only the sidecar can say what it has.
     onConfirmed: () => source.loaded === undefined && freshness.confirm(),
-    onFault,
+    onStuck: blocks.takeFromFolder,
+    onFault(fault) {
+      folderNote = { cause: 'folder', reason: `the policy folder is not in force: ${fault.message}` }
+      onFault(fault)
+    },
     onMended() {
       refused = []
+      folderNote = undefined
       log.info({ event: 'policy_mended' }, 'the policy folder is in force again')
     },
     now,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
-  const selfCheck = () => createSelfCheck({ ...transition.current(), now })()
+  const probeable = createBlockProbe(monotonic)
+  const selfCheck = () => {
+    const inForce = transition.current()
+    return createSelfCheck({ ...inForce, now, isProbeable: probeable(inForce.files.blocked) })()
+  }
   const sidecar =
     source.loaded && createSidecarCheck({ ...options, loaded: source.loaded, transition, freshness, watch, onFault })
   const guard = createGuard({
@@ -122,27 +158,34 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     now,
     ...(metrics === undefined ? {} : { metrics }),
   })
+  const blocked = () => transition.current().files.blocked
+  const notes = () => [...(folderNote === undefined ? [] : [folderNote]), ...(sidecar?.notes() ?? [])]
+  const decide: Decide = async (question, input, trace) => {
+    if (staleness.action === 'deny' && freshness.isStale()) {
+      throw new AppError('policy_not_ready', undefined, { cause: new Error(STALE) })
+    }
+    const { revision } = transition.current()
+    const decision = await guard.decide(question, input, trace)
+    if (decision.revision === undefined) return { ...decision, revision }
+    await sidecar?.noteBundle(decision.revision)
+    return decision
+  }
   const stalenessTimer = setInterval(freshness.watch, STALENESS_LOOK_MS).unref()
 
   return {
     engine: source.engine,
-    async decide(question, input, trace) {
-      if (staleness.action === 'deny' && freshness.isStale()) {
-        throw new AppError('policy_not_ready', undefined, { cause: new Error(STALE) })
-      }
-      const { revision } = transition.current()
-      const decision = await guard.decide(question, input, trace)
-      if (decision.revision === undefined) return { ...decision, revision }
-      await sidecar?.noteBundle(decision.revision)
-      return decision
-    },
+    decide: withBrake({ blocked, revision: () => transition.current().revision }, decide),
     ready() {
       const readiness = guard.ready()
       const isTooOld = readiness.ok && staleness.action !== 'warn' && freshness.isStale()
-      return isTooOld ? { ok: false, reason: STALE } : readiness
+      if (isTooOld) return { ok: false, reason: STALE }
+      const reason = readiness.ok ? notesText(notes()) : undefined
+      return reason === undefined ? readiness : { ok: true, reason }
     },
     revision: () => transition.current().revision,
     files: () => transition.current().files,
+    blocked,
+    notes,
     onChange: transition.onChange,
     onFault(listener) {
       faultListeners.add(listener)
@@ -159,6 +202,22 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
       await Promise.all([source.close(), transition.current().engine.close()])
     },
   }
+}
+
+/** A block list that came while the set was made ready is newer than the set's. */
+function withNewerBlocks(files: PolicyFiles, before: InForce, now: InForce): PolicyFiles {
+  return now.files.blocked === before.files.blocked ? files : { ...files, blocked: now.files.blocked }
+}
+
+/** @throws {PolicyFilesError} when a file of the set in force is gone: absence is no order. */
+function refuseIfFilesAreGone(before: PolicyFolder, next: PolicyFolder): void {
+  const gone = [...before.hashes.keys()].filter((name) => !next.hashes.has(name))
+  if (gone.length === 0) return
+  const lines = gone.map((name) => {
+    const wayOut = name.endsWith('.json') ? 'leave {} in it' : 'leave its package in it'
+    return `${join(next.files.dir, name)}: it was there and is gone; put it back, ${wayOut}, or restart the controller`
+  })
+  throw new PolicyFilesError(lines.join('\n'))
 }
 
 function logDataFaults(log: PolicyLog, { files }: PolicyFolder): void {

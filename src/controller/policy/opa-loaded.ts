@@ -25,6 +25,8 @@ export type LoadedByOpa =
       readonly kind: 'files'
       /** Ours: Rego and data are those of `files`. */
       readonly isOurs: boolean
+      /** The data is, whatever the Rego is. */
+      readonly isDataOurs: boolean
       /** 12 hex digits that name what is loaded. */
       readonly name: string
       /** What differs, for the log. */
@@ -78,7 +80,13 @@ export function createOpaReader(target: OpaTarget): OpaReader {
     const sameData = isKnown || data.equal
     const name = createHash('sha256').update(`${sourceSha256} ${data.dataSha256}`).digest('hex').slice(0, 12)
     const difference = [sameRego ? [] : ['Rego'], sameData ? [] : ['data']].flat().join(' and ')
-    return { kind: 'files', isOurs: sameRego && sameData, name, difference: difference === '' ? undefined : difference }
+    return {
+      kind: 'files',
+      isOurs: sameRego && sameData,
+      isDataOurs: sameData,
+      name,
+      difference: difference === '' ? undefined : difference,
+    }
   }
 
   return {

@@ -1,4 +1,5 @@
 // What changed from one policy to the next, small enough for an audit record: files, and entries counted and named.
+import type { Blocked } from './blocked.ts'
 import { entriesOf, isRecord } from './json-object.ts'
 import { parseAsWritten } from './raw-json.ts'
 import type { PolicyFolder } from './policy-folder.ts'
@@ -56,6 +57,25 @@ export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta
     blocked_capabilities: compare('blocked', 'capabilities'),
     enforcement: entryDelta(modesOf(before), modesOf(after)),
   }
+}
+
+/** Compares two block lists that came without the rest of their folder; undefined when both block the same. */
+export function blockedDelta(before: Blocked, after: Blocked): PolicyDelta | undefined {
+  const compare = (section: keyof Blocked): EntryDelta => entryDelta(listed(before[section]), listed(after[section]))
+  const [identities, capabilities] = [compare('identities'), compare('capabilities')]
+  if ([identities, capabilities].every(({ names }) => names.length === 0)) return undefined
+  const files = ['data/blocked.json']
+  return {
+    ...NO_DELTA,
+    files,
+    files_changed: files.length,
+    blocked_identities: identities,
+    blocked_capabilities: capabilities,
+  }
+}
+
+function listed(names: ReadonlySet<string>): Record<string, unknown> {
+  return Object.fromEntries([...names].map((name) => [name, true]))
 }
 
 function entryDelta(before: unknown, after: unknown): EntryDelta {

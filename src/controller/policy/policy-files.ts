@@ -1,16 +1,18 @@
 // The policy folder as one snapshot: Rego sources (by hash), data (as text), and what the controller itself needs of it.
 // The sidecar reads the same folder; the revision is therefore the same in both modes.
 import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parseCapability, type Capability } from '../../core/capability.ts'
+import { quoted } from '../../core/printable.ts'
 import { parseSpiffeId, parseTrustDomain, trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { parseBlocked, type Blocked } from './blocked.ts'
 import { checkPolicyData, type DataFault } from './data-schema.ts'
-import { homeOf, isDataFile } from './data-shapes.ts'
+import { DATA_FILES, EMPTY_DATA, homeOf, isDataFile, type DataFileName } from './data-shapes.ts'
 import { parseEnforcement, type Enforcement } from './enforcement.ts'
 import { parseExactJson } from './exact-json.ts'
 import { DEFAULT_MAX_DAYS, parseExceptions, type ExceptionEntry, type ExceptionLimits } from './exceptions.ts'
+import { policyFileNames } from './folder-names.ts'
 import { entriesOf, isRecord, type PolicyData } from './json-object.ts'
 import { checkJsonText, JsonTextError } from './json-text.ts'
 import type { PlacedFault } from './schema-faults.ts'
@@ -35,8 +37,10 @@ export type PolicyFiles = {
   readonly stranger: Probe
   /** Where denials stop calls; the controller's own copy. */
   readonly enforcement: Enforcement
-  /** Whom no mode lets pass; the controller's own copy. */
+  /** Whom no mode lets pass; the controller's own copy. May be newer than the rest: see live-policy.ts. */
   readonly blocked: Blocked
+  /** What `dataText` says of it: whom an engine with this data must know to be blocked. */
+  readonly blockedInData: Blocked
   /** Who has a manifest. */
   readonly knownIdentities: ReadonlySet<string>
   /** How long an exception may last. */
@@ -62,20 +66,24 @@ export class PolicyFilesError extends Error {
 type DataFile = { readonly name: string; readonly text: string; readonly value: Readonly<Record<string, unknown>> }
 
 const EXCEPTIONS = 'exceptions.json'
+const BLOCKED = 'blocked.json'
 /** Roots of `data` that belong to the packages of the policy. */
 const RESERVED = ['crank', 'system']
 
 /**
  * Reads `<dir>/*.rego` and `<dir>/data/*.json`. A data file's members become members of `data`; `exceptions.json` as a
  * whole becomes `data.exceptions`: the arguments `opa run … data/worker_manifests.json exceptions:data/exceptions.json`.
- * @throws {PolicyFilesError} on JSON that is malformed, no object, gives the same name twice, or does not fit its schema;
- * of exceptions.json only the entries at fault are left out.
+ * @throws {PolicyFilesError} on a file that must be there and is not, on JSON that is malformed, no object, gives the same
+ * name twice, or does not fit its schema; it tells of every file at fault. Of exceptions.json only the entries at fault are
+ * left out.
  */
 export async function loadPolicyFiles(dir: string, nowMs: number): Promise<PolicyFiles> {
-  const [{ sha256 }, files] = await Promise.all([policySourceHash(dir), readDataFiles(join(dir, 'data'))])
+  const { sha256 } = await policySourceHash(dir)
+  const files = await readDataFiles(join(dir, 'data'))
   const data = mergeValues(files)
   const sampleAllow = findSample(data)
   const maxDays = maxExceptionDays(data)
+  const blocked = read('blocked', parseBlocked, data)
   return {
     dir,
     sourceSha256: sha256,
@@ -85,7 +93,8 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
     sampleAllow,
     stranger: makeStranger(data, sampleAllow),
     enforcement: read('enforcement', parseEnforcement, data),
-    blocked: read('blocked', parseBlocked, data),
+    blocked,
+    blockedInData: blocked,
     knownIdentities: new Set(entriesOf(data['workers']).map(([id]) => id)),
     maxExceptionDays: maxDays,
     ...readExceptions(data, { nowMs, maxDays }),
@@ -93,8 +102,50 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
 }
 
 async function readDataFiles(dir: string): Promise<DataFile[]> {
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.json')).sort()
-  return Promise.all(names.map(async (name) => parseDataFile(join(dir, name), name)))
+  const names = await policyFileNames(dir, isData).catch(noNames)
+  const missing = DATA_FILES.filter((name) => !names.includes(name)).map((name) => missingFile(dir, name))
+  const read = await Promise.allSettled(names.map((name) => parseDataFile(join(dir, name), name)))
+  const faults = [...missing, ...read.flatMap((file) => (file.status === 'rejected' ? [file.reason as unknown] : []))]
+  if (faults.length > 0) throw together(faults)
+  return read.flatMap((file) => (file.status === 'fulfilled' ? [file.value] : []))
+}
+
+/** A folder that is missing lacks every file that must be there, which says more. */
+function noNames(cause: unknown): string[] {
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+  throw cause
+}
+
+/** Whether a file of this name in `data` is data. */
+export function isData(name: string): boolean {
+  return name.endsWith('.json')
+}
+
+/**
+ * The block list of the folder by itself, whatever is wrong with the other files.
+ * @throws {PolicyFilesError | Error} when blocked.json cannot be used
+ */
+export async function loadBlocked(dir: string): Promise<Blocked> {
+  const { value } = await parseDataFile(join(dir, 'data', BLOCKED), BLOCKED)
+  return read('blocked', parseBlocked, value)
+}
+
+function missingFile(dir: string, name: DataFileName): PolicyFilesError {
+  const { text, meaning } = EMPTY_DATA[name]
+  const reason = `no such file; put it back or, if ${meaning}, create it with this content: ${text}`
+  return refused(join(dir, name), name, [{ path: '', reason }])
+}
+
+/** One error for all files that are at fault: whoever corrects one sees the others too. */
+function together(causes: readonly unknown[]): unknown {
+  const [first] = causes
+  if (causes.length === 1) return first
+  const faults = causes.flatMap((cause) => (cause instanceof PolicyFilesError ? cause.faults : []))
+  return new PolicyFilesError(causes.map(messageOf).join('\n'), { cause: first, faults })
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 async function parseDataFile(path: string, name: string): Promise<DataFile> {
@@ -131,10 +182,11 @@ function mergeValues(files: readonly DataFile[]): PolicyData {
   const data = new Map<string, unknown>()
   for (const { name, value } of files) {
     for (const [key, member] of name === EXCEPTIONS ? [['exceptions', value] as const] : Object.entries(value)) {
-      if (RESERVED.includes(key)) throw new PolicyFilesError(`data/${name}: the name "${key}" belongs to the policy`)
+      if (RESERVED.includes(key))
+        throw new PolicyFilesError(`data/${name}: the name ${quoted(key)} belongs to the policy`)
       const home = homeOf(key) ?? name
-      if (home !== name) throw new PolicyFilesError(`data/${name}: "${key}" belongs in ${home}`)
-      if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already gives "${key}"`)
+      if (home !== name) throw new PolicyFilesError(`data/${name}: ${quoted(key)} belongs in ${home}`)
+      if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already gives ${quoted(key)}`)
       data.set(key, member)
     }
   }
@@ -163,8 +215,7 @@ function read<T>(name: string, parse: (value: unknown) => T, data: PolicyData): 
   try {
     return parse(data[name])
   } catch (cause: unknown) {
-    const what = cause instanceof Error ? cause.message : String(cause)
-    throw new PolicyFilesError(`data/${name}.json: ${what}`, { cause })
+    throw new PolicyFilesError(`data/${name}.json: ${messageOf(cause)}`, { cause })
   }
 }
 

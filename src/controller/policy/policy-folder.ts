@@ -1,9 +1,10 @@
 // The policy folder read as one set: its files, a hash of each, and a signature by which the next look sees whether
 // anything was written or replaced.
 import { createHash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadPolicyFiles, type PolicyFiles } from './policy-files.ts'
+import { policyFileNames } from './folder-names.ts'
+import { isData, loadPolicyFiles, type PolicyFiles } from './policy-files.ts'
 import { isCompiled } from './source-hash.ts'
 
 /** `hashes`: SHA-256 by name within the folder, of the Rego that decides and of the data. */
@@ -32,7 +33,7 @@ export async function loadPolicyFolder(dir: string, nowMs: number): Promise<Poli
  * followed: Kubernetes swaps a linked folder.
  */
 export async function signatureOf(dir: string): Promise<string> {
-  const paths = [...(await namesIn(dir, isWatched)), ...(await dataNames(dir))]
+  const paths = [...(await policyFileNames(dir, isWatched)), ...(await dataNames(dir))]
   const stats = await Promise.all(paths.map((path) => stat(join(dir, path), { bigint: true })))
   return stats
     .map(({ ino, size, mtimeNs, ctimeNs }, index) => [paths[index], ino, size, mtimeNs, ctimeNs].join(' '))
@@ -40,18 +41,14 @@ export async function signatureOf(dir: string): Promise<string> {
 }
 
 async function hashFiles(dir: string): Promise<Map<string, string>> {
-  const paths = [...(await namesIn(dir, isCompiled)), ...(await dataNames(dir))]
+  const paths = [...(await policyFileNames(dir, isCompiled)), ...(await dataNames(dir))]
   const entries = paths.map(async (path) => [path, sha256(await readFile(join(dir, path)))] as const)
   return new Map(await Promise.all(entries))
 }
 
 async function dataNames(dir: string): Promise<string[]> {
-  const names = await namesIn(join(dir, 'data'), (name) => name.endsWith('.json'))
+  const names = await policyFileNames(join(dir, 'data'), isData)
   return names.map((name) => `data/${name}`)
-}
-
-async function namesIn(dir: string, isWanted: (name: string) => boolean): Promise<string[]> {
-  return (await readdir(dir)).filter(isWanted).sort()
 }
 
 // The sources, and what was built from them: a rebuilt policy.wasm saves building it once more.

@@ -14,6 +14,17 @@ export class PolicyRefusedError extends Error {
   override readonly name = 'PolicyRefusedError'
 }
 
+/** A sound set that a sidecar has not taken over, or not yet. */
+export class OpaBehindError extends PolicyRefusedError {
+  /** Its data is another; of Rego alone it may be a comment. */
+  readonly isDataOther: boolean
+
+  constructor({ difference, isDataOurs }: { difference: string | undefined; isDataOurs: boolean }) {
+    super(`OPA has not taken it over: it has other ${difference ?? 'files'}`)
+    this.isDataOther = !isDataOurs
+  }
+}
+
 /** A set that may decide. `revision` undefined: that in force goes on, since the files do not name it. */
 export type Prepared = Pick<InForce, 'engine' | 'files'> & { readonly revision: string | undefined }
 
@@ -77,9 +88,7 @@ function sidecar(target: OpaTarget, { timeoutMs }: SourceOptions): PolicySource 
       const loaded = await reader.loaded(files)
       // A bundle's revision is not ours to change: the folder only serves the controller's own knowledge then.
       if (loaded.kind === 'bundle') return { engine, files, revision: undefined }
-      if (loaded.kind === 'files' && !loaded.isOurs) {
-        throw new PolicyRefusedError(`OPA has not taken it over: it has other ${loaded.difference ?? 'files'}`)
-      }
+      if (loaded.kind === 'files' && !loaded.isOurs) throw new OpaBehindError(loaded)
       const isNamedByFiles = loaded.kind === 'files' || current.revision === current.files.revision
       return { engine, files, revision: isNamedByFiles ? files.revision : undefined }
     },

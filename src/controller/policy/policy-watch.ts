@@ -1,6 +1,7 @@
 // Looks at the policy folder every 200 ms, and hands over a set that is whole and has been quiet for a moment. A set that
 // cannot be used is tried again, since half-written files look the same, and called a fault when it has stood for a second.
 import { setTimeout as delay } from 'node:timers/promises'
+import { BLOCK_WAIT_MS } from './block-follow.ts'
 import { FolderChangedError, loadPolicyFolder, signatureOf, type PolicyFolder } from './policy-folder.ts'
 
 /** The set on disk is not in force. `message` says why, `cause` is what was thrown; the last good one stays. */
@@ -18,6 +19,8 @@ export type WatchOptions = {
   readonly onFault: (fault: PolicyFault) => void
   /** After a fault was told: the set on disk is in force. */
   readonly onMended: () => void
+  /** The set on disk has been unusable for `blockMs`; called again with every try of it. Never rejects. */
+  readonly onStuck: () => Promise<void>
   readonly now: () => number
   readonly limits?: Partial<WatchLimits>
 }
@@ -28,6 +31,7 @@ export type WatchLimits = {
   readonly settleMs: number
   readonly faultMs: number
   readonly retryMs: number
+  readonly blockMs: number
 }
 
 export type PolicyWatch = {
@@ -35,13 +39,15 @@ export type PolicyWatch = {
   readonly poll: () => Promise<void>
   /** The set on disk could not be used when it was last tried. */
   readonly isFaulty: () => boolean
+  /** Why not; undefined when it could. */
+  readonly cause: () => unknown
   readonly close: () => void
 }
 
-const LIMITS: WatchLimits = { pollMs: 200, settleMs: 40, faultMs: 1000, retryMs: 1000 }
+const LIMITS: WatchLimits = { pollMs: 200, settleMs: 40, faultMs: 1000, retryMs: 1000, blockMs: BLOCK_WAIT_MS }
 
 export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
-  const { dir, adopt, onConfirmed, now } = options
+  const { dir, adopt, onConfirmed, onStuck, now } = options
   const limits = { ...LIMITS, ...options.limits }
   const faults = createFaults(options, limits)
   let seen = options.seen
@@ -68,7 +74,9 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
       faults.clear()
       onConfirmed()
     } catch (cause: unknown) {
-      if (!closed) faults.note(cause)
+      if (closed) return
+      faults.note(cause)
+      if (faults.hasStood(limits.blockMs)) await onStuck()
     }
   }
   const settle = async (signature: string): Promise<void> => {
@@ -95,6 +103,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
       await poll(true)
     },
     isFaulty: faults.pending,
+    cause: faults.cause,
     close() {
       closed = true
       clearTimeout(timer)
@@ -104,21 +113,28 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
 
 type Faults = {
   readonly pending: () => boolean
+  readonly cause: () => unknown
+  readonly hasStood: (ms: number) => boolean
   readonly isRetryDue: () => boolean
   readonly note: (cause: unknown) => void
   readonly clear: () => void
 }
 
 function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLimits): Faults {
+  let latest: unknown
   let first: { readonly at: number; readonly sinceMs: number } | undefined
   let last = 0
   let told: string | undefined
-  const stands = (): boolean => first !== undefined && performance.now() - first.at >= limits.faultMs
+  const hasStood = (ms: number): boolean => first !== undefined && performance.now() - first.at >= ms
+  const stands = (): boolean => hasStood(limits.faultMs)
   return {
     pending: () => first !== undefined,
+    cause: () => latest,
+    hasStood,
     // Compiling costs: what has stood for a second is not tried at every look.
     isRetryDue: () => !stands() || told === undefined || performance.now() - last >= limits.retryMs,
     note(cause) {
+      latest = cause
       last = performance.now()
       first ??= { at: last, sinceMs: now() }
       const message = cause instanceof Error ? cause.message : String(cause)
@@ -129,6 +145,7 @@ function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLim
     clear() {
       const wasTold = told !== undefined
       first = undefined
+      latest = undefined
       told = undefined
       if (wasTold) onMended()
     },

@@ -1,10 +1,11 @@
-// Is a policy in force, and is it a sane one? Three questions with known answers: a call that the manifests declare, the
-// same call by a stranger, and a stranger's registration.
-import { splitCapability } from '../../core/capability.ts'
+// Is a policy in force, and is it a sane one? Questions with known answers: a call that the manifests declare, the same
+// call by a stranger, a stranger's registration and, where somebody or something is blocked, a blocked call.
+import { parseCapability, splitCapability } from '../../core/capability.ts'
 import type { Decision, PolicyEngine, PolicyInput, RegistrationInput } from '../../core/decision.ts'
 import { toAppError, type ErrorCode } from '../../core/errors.ts'
 import { uuidv7 } from '../../core/ids.ts'
-import { trustDomainOf } from '../../core/spiffe-id.ts'
+import { parseSpiffeId, trustDomainOf } from '../../core/spiffe-id.ts'
+import type { Blocked } from './blocked.ts'
 import type { PolicyFiles, Probe } from './policy-files.ts'
 
 /** Why answers are not trusted. `reason` is public, `detail` is for the log. */
@@ -14,20 +15,29 @@ export type SelfCheckOptions = {
   readonly engine: PolicyEngine
   readonly files: PolicyFiles
   readonly now: () => number
+  /** Entries of the block list that may be asked about; all if left out. */
+  readonly isProbeable?: (entry: string) => boolean
 }
 
+/** A call that must be refused, and the reason that must be among those given. */
+type BlockedProbe = Probe & { readonly code: 'identity_blocked' | 'capability_blocked' }
+
 /** A check that resolves to undefined when all is well, and never rejects. */
-export function createSelfCheck({ engine, files, now }: SelfCheckOptions): () => Promise<SelfCheckFault | undefined> {
-  const { sampleAllow, stranger } = files
+export function createSelfCheck(options: SelfCheckOptions): () => Promise<SelfCheckFault | undefined> {
+  const { engine, files, now, isProbeable = () => true } = options
+  const { stranger } = files
+  const sampleAllow = sampleOf(files)
   return async () => {
+    const probe = blockedProbe(files, isProbeable)
     try {
-      const [sample, access, registration] = await Promise.all([
-        // A manifest that declares nothing has no call to try.
+      const [sample, blocked, access, registration] = await Promise.all([
+        // A manifest that declares nothing has no call to try, an empty block list nobody to try it with.
         sampleAllow && engine.decide('capability_access', probeInput(sampleAllow, now())),
+        probe && engine.decide('capability_access', probeInput(probe, now())),
         engine.decide('capability_access', probeInput(stranger, now())),
         engine.decide('worker_registration', registrationInput(stranger, now())),
       ])
-      return judge(sample, access, registration)
+      return judgeBlocked(probe, blocked) ?? judge(sample, access, registration)
     } catch (cause: unknown) {
       const { code, cause: why } = toAppError(cause, 'policy_engine_error')
       const detail = String(why)
@@ -35,6 +45,32 @@ export function createSelfCheck({ engine, files, now }: SelfCheckOptions): () =>
       return { code: 'policy_not_ready', reason: 'the policy engine gives no valid decision', detail }
     }
   }
+}
+
+/** Not one that is blocked by now: the block list may be newer than the engine's data, or as new as a sidecar's. */
+function sampleOf({ sampleAllow, blocked }: PolicyFiles): Probe | undefined {
+  if (sampleAllow === undefined) return undefined
+  const { spiffeId, capability } = sampleAllow
+  return blocked.identities.has(spiffeId) || blocked.capabilities.has(capability) ? undefined : sampleAllow
+}
+
+/** Somebody or something that the engine's data blocks as the controller's own list does. */
+function blockedProbe(files: PolicyFiles, isProbeable: (entry: string) => boolean): BlockedProbe | undefined {
+  const { blocked, blockedInData, sampleAllow, stranger } = files
+  const shared = (section: keyof Blocked): string | undefined =>
+    [...blocked[section]].find((entry) => blockedInData[section].has(entry) && isProbeable(entry))
+  const usual = sampleAllow ?? stranger
+  const identity = shared('identities')
+  if (identity !== undefined) return { ...usual, spiffeId: parseSpiffeId(identity), code: 'identity_blocked' }
+  const capability = shared('capabilities')
+  if (capability === undefined) return undefined
+  return { ...usual, capability: parseCapability(capability), code: 'capability_blocked' }
+}
+
+function judgeBlocked(probe: BlockedProbe | undefined, decision: Decision | undefined): SelfCheckFault | undefined {
+  if (probe === undefined || decision?.reasons.some(({ code }) => code === probe.code) === true) return undefined
+  const detail = `${probe.spiffeId} ${probe.capability}: ${probe.code} is not among the reasons`
+  return { code: 'policy_not_ready', reason: 'the policy does not know what is blocked', detail }
 }
 
 function judge(sample: Decision | undefined, ...strangers: Decision[]): SelfCheckFault | undefined {

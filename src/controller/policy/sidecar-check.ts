@@ -5,19 +5,22 @@ import type { InForce, PolicyLog } from './guard.ts'
 import type { LoadedByOpa } from './opa-loaded.ts'
 import { NO_DELTA } from './policy-delta.ts'
 import type { PolicyFiles } from './policy-files.ts'
+import type { NoteCause, PolicyNote } from './policy-notes.ts'
 import type { PolicyFault, PolicyWatch } from './policy-watch.ts'
 import type { SelfCheckFault } from './self-check.ts'
+import { createSidecarLag } from './sidecar-lag.ts'
 import type { Transition } from './transition.ts'
 
 export type SidecarCheckOptions = {
   readonly loaded: (files: PolicyFiles) => Promise<LoadedByOpa>
   readonly transition: Transition
   readonly freshness: Freshness
-  readonly watch: Pick<PolicyWatch, 'poll' | 'isFaulty'>
+  readonly watch: Pick<PolicyWatch, 'poll' | 'isFaulty' | 'cause'>
   readonly onFault: (fault: PolicyFault) => void
   readonly timeoutMs: number
   readonly log: PolicyLog
   readonly now: () => number
+  readonly monotonic: () => number
 }
 
 export type SidecarCheck = {
@@ -25,6 +28,8 @@ export type SidecarCheck = {
   readonly check: (selfCheck: () => Promise<SelfCheckFault | undefined>) => Promise<SelfCheckFault | undefined>
   /** A decision named this revision: recorded before the decision is given out. @throws {AppError} `audit_unavailable` */
   readonly noteBundle: (revision: string) => Promise<void>
+  /** What the last look found that does not keep it from deciding. */
+  readonly notes: () => readonly PolicyNote[]
 }
 
 // An answer that was on its way during a swap names the revision before it.
@@ -33,7 +38,9 @@ const LATE_MS = 1000
 export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
   const { loaded, transition, freshness, watch, timeoutMs, log, now } = options
   const files = (): PolicyFiles => transition.current().files
-  const tell = createTeller(options)
+  const teller = createTeller(options)
+  const { tell } = teller
+  const lag = createSidecarLag(options.monotonic)
   let bundle: string | undefined
   let before: string | undefined
 
@@ -54,10 +61,11 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
   }
 
   let unverified: string | undefined
-  const sayUnverified = (reason: string): void => {
-    if (reason === unverified) return
+  const sayUnverified = (reason: string | undefined): void => {
+    if (reason !== undefined && reason !== unverified) {
+      log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
+    }
     unverified = reason
-    log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
   }
 
   const look = async (): Promise<void> => {
@@ -69,30 +77,31 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       asked = files()
       seen = await loaded(asked)
     }
+    lag.note(seen, watch.cause())
+    sayUnverified(seen.kind === 'unknown' ? seen.reason : undefined)
     // Another set came into force, or is about to, while OPA answered about this one: the next look is about that.
     const named = (name: string) => (current: InForce) => (current.files === asked ? name : current.revision)
     switch (seen.kind) {
       case 'bundle':
         await noteBundle(seen.revision)
         freshness.confirm(seen.polledAtMs)
-        tell(seen.fault && `OPA has not taken over its bundle: ${seen.fault}`)
+        tell('opa_bundle', seen.fault && `OPA has not taken over its bundle: ${seen.fault}`)
         return
       case 'files':
         bundle = undefined
         if (!seen.isOurs) {
           await rename(named(`opa-${seen.name}`))
-          tell(`OPA has other ${seen.difference ?? 'files'} than the policy folder`)
+          tell('opa_files', `OPA has other ${seen.difference ?? 'files'} than the policy folder`)
           return
         }
         await rename(named(asked.revision))
         // It has our last good set; on disk there may be one that neither of us could take.
         if (!watch.isFaulty()) freshness.confirm()
-        tell(undefined)
+        tell('opa_files', undefined)
         return
       case 'unknown':
         // It decides and passes the self-check; whether with our files cannot be seen.
         if (!watch.isFaulty()) freshness.confirm()
-        sayUnverified(seen.reason)
     }
   }
 
@@ -105,18 +114,33 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
         fault = await selfCheck()
       }
       // What cannot be recorded is tried again with the next check, and until then it does not count.
-      if (fault === undefined) await look().catch((cause: unknown) => tell(`not recorded: ${String(cause)}`))
-      return fault
+      if (fault !== undefined) return fault
+      await look().catch((cause: unknown) => tell('opa_files', `not recorded: ${String(cause)}`))
+      return lag.fault()
     },
     noteBundle,
+    notes: () => [
+      ...teller.notes(),
+      ...(unverified === undefined
+        ? []
+        : [{ cause: 'opa_silent' as const, reason: `OPA does not say which policy it has: ${unverified}` }]),
+    ],
   }
 }
 
+type Teller = {
+  readonly tell: (cause: NoteCause, fault: string | undefined) => void
+  readonly notes: () => readonly PolicyNote[]
+}
+
 /** Tells a fault once, and again only after it was gone. */
-function createTeller({ onFault, now }: SidecarCheckOptions): (fault: string | undefined) => void {
-  let told: string | undefined
-  return (fault) => {
-    if (fault !== undefined && fault !== told) onFault({ message: fault, sinceMs: now() })
-    told = fault
+function createTeller({ onFault, now }: SidecarCheckOptions): Teller {
+  let told: PolicyNote | undefined
+  return {
+    tell(cause, reason) {
+      if (reason !== undefined && reason !== told?.reason) onFault({ message: reason, sinceMs: now() })
+      told = reason === undefined ? undefined : { cause, reason }
+    },
+    notes: () => (told === undefined ? [] : [told]),
   }
 }

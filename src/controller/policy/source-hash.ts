@@ -1,7 +1,8 @@
 // Which Rego sources policy.wasm is made of, and their hash: a wasm that belongs to other sources is never served.
 import { createHash } from 'node:crypto'
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isHidden, policyFileNames } from './folder-names.ts'
 
 /** `files`: names within the folder, sorted; `sha256` in lower-case hex. */
 export type PolicySourceHash = { readonly sha256: string; readonly files: readonly string[] }
@@ -11,7 +12,7 @@ const NOT_COMPILED = ['system_authz.rego', 'opa_revision.rego']
 
 /** The hash of every Rego file of `dir` that is compiled into policy.wasm. */
 export async function policySourceHash(dir: string): Promise<PolicySourceHash> {
-  const files = (await readdir(dir)).filter(isCompiled).sort()
+  const files = await policyFileNames(dir, isCompiled)
   const sources = await Promise.all(files.map(async (name) => ({ name, content: await readFile(join(dir, name)) })))
   return { sha256: hashSources(sources), files }
 }
@@ -26,5 +27,5 @@ export function hashSources(sources: readonly { readonly name: string; readonly 
 
 /** Whether a file of this name belongs to the compiled policy. */
 export function isCompiled(name: string): boolean {
-  return name.endsWith('.rego') && !name.endsWith('_test.rego') && !NOT_COMPILED.includes(name)
+  return name.endsWith('.rego') && !isHidden(name) && !name.endsWith('_test.rego') && !NOT_COMPILED.includes(name)
 }

@@ -3,14 +3,21 @@
 import type { InForce, PolicyLog } from './guard.ts'
 import type { PolicyDelta } from './policy-delta.ts'
 
-/** A change of what is in force. `previous` is undefined for the first revision that a sidecar's bundle names. */
+/**
+ * A change of what is in force. `previous` is undefined for the first revision that a sidecar's bundle names. `scope`:
+ * `blocked` when only the controller's own block list changed.
+ */
 export type PolicyChange = {
+  readonly scope: 'policy' | 'blocked'
   readonly previous: InForce | undefined
   readonly next: InForce
   readonly changed: PolicyDelta
 }
 
-type Proposal = (current: InForce) => Omit<PolicyChange, 'previous'> | undefined
+/** `scope` left out: the whole policy. */
+type Proposal = (
+  current: InForce,
+) => (Pick<PolicyChange, 'next' | 'changed'> & { readonly scope?: 'blocked' }) | undefined
 
 export type TransitionOptions = {
   readonly initial: InForce
@@ -52,22 +59,24 @@ export function createTransition({ initial, record, log, now }: TransitionOption
   const step: Transition['move'] = async (propose, isFirst = false) => {
     const proposed = propose(current)
     if (proposed === undefined) return
-    const change = { previous: isFirst ? undefined : current, ...proposed }
-    const { next, previous, changed } = change
+    const change = { scope: 'policy' as const, previous: isFirst ? undefined : current, ...proposed }
+    const { scope, next, previous, changed } = change
     await record(change)
     current = next
-    sinceMs = now()
-    const isBack = seen.has(next.revision)
+    const isWhole = scope === 'policy'
+    if (isWhole) sinceMs = now()
+    const isBack = isWhole && seen.has(next.revision)
     if (seen.size < MAX_SEEN) seen.add(next.revision)
     log[isBack ? 'warn' : 'info'](
       {
         event: 'policy_changed',
+        scope,
         seen_before: isBack,
         old_revision: previous?.revision ?? null,
         new_revision: next.revision,
         changed,
       },
-      'another policy is in force',
+      isWhole ? 'another policy is in force' : 'another block list is in force',
     )
     tell(change)
   }

@@ -7,19 +7,20 @@ export type CatalogRoutesOptions = {
   readonly capabilities: (query: CatalogQuery) => CapabilitiesReply
 }
 
+const config = { otel: false, spanOfFailureOnly: true } as const
 const errors = { '4xx': Problem, '5xx': Problem }
 const querystring = CatalogQuery
 
 export const catalogRoutes: FastifyPluginCallbackTypebox<CatalogRoutesOptions> = (app, options, done) => {
   app.get(
     '/workers',
-    { schema: { querystring, response: { 200: WorkersReply, ...errors } } },
+    { config, schema: { querystring, response: { 200: WorkersReply, ...errors } } },
     // eslint-disable-next-line @typescript-eslint/require-await -- async, so that a throw becomes a rejection
     async ({ query }) => options.workers(query),
   )
   app.get(
     '/capabilities',
-    { schema: { querystring, response: { 200: CapabilitiesReply, ...errors } } },
+    { config, schema: { querystring, response: { 200: CapabilitiesReply, ...errors } } },
     // eslint-disable-next-line @typescript-eslint/require-await -- as above
     async ({ query }) => options.capabilities(query),
   )

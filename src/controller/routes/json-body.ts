@@ -1,43 +1,50 @@
-// The one body parser of the JSON routes: bounded in bytes, time and depth; strict UTF-8; no name twice at the top; bytes kept.
+// The one body parser of the JSON routes. Nobody has looked at the caller's rights yet, so it is bounded in bytes, time,
+// bodies at a time, members and depth, and parses only what has passed these; strict UTF-8; no duplicate name at the top;
+// bytes kept.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
-import type { FastifyInstance } from 'fastify'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../../core/errors.ts'
-import { jsonMembers, JsonShapeError } from '../../core/json-members.ts'
+import { jsonMembers, JsonShapeError, startsObject, type JsonLimits } from '../../core/json-members.ts'
+import type { BodiesInFlight, BodyInFlight } from './bodies-in-flight.ts'
+import { sayContinue } from './expectation.ts'
 
 export const MAX_JSON_DEPTH = 32
+const MAX_MEMBERS = 16
 const BODY_TIMEOUT_MS = 10_000
-/** JSON.parse of Fastify drops it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
+/** Larger ones are parsed one per turn of the event loop: answers that others wait for are read in between. */
+const LARGE_BYTES = 64 * 1024
+const COMPRESSED = 'compressed bodies are not accepted: send application/json without content-encoding'
+const NOT_JSON = 'the body is not valid JSON'
+/** JSON.parse would drop it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+
+export type JsonBodyOptions = {
+  readonly limitBytes: number
+  readonly bodies: BodiesInFlight
+  /** In whose name a body is sent. */
+  readonly ownerOf: (request: FastifyRequest) => string
+  /** A member that is checked to be JSON and then `null`: only its bytes count, and its tree must not outlive the parsing. */
+  readonly opaque?: string
+}
 
 const sources = new WeakMap<object, Map<string, Buffer>>()
 
 /** Makes `application/json` the only content type of a scope, parsed as described above. */
-export function acceptJsonOnly(app: FastifyInstance, limitBytes: number): void {
-  const parse = app.getDefaultJsonParser('error', 'error')
+export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, ownerOf, opaque }: JsonBodyOptions): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(
-    'application/json',
-    async (request: { headers: IncomingMessage['headers'] }, payload: IncomingMessage) => {
-      if (request.headers['content-encoding'] !== undefined) {
-        throw new AppError('unsupported_media_type', 'compressed bodies are not accepted')
-      }
-      const bytes = await readBody(payload, limitBytes)
-      if (bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) {
-        throw new AppError('request_invalid', 'the body starts with a byte order mark')
-      }
-      if (!isUtf8(bytes)) throw new AppError('request_invalid', 'the body is not valid UTF-8')
-      const body = await new Promise<unknown>((resolve, reject) => {
-        void parse(request as never, bytes.toString('utf8'), (error, parsed) => {
-          if (error === null) resolve(parsed)
-          else reject(new AppError('request_invalid', 'the body is not valid JSON', { cause: error }))
-        })
-      })
-      if (typeof body !== 'object' || body === null) return body
-      sources.set(body, membersOf(bytes))
-      return body
-    },
-  )
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
+    if (request.headers['content-encoding'] !== undefined) {
+      throw new AppError('unsupported_media_type', COMPRESSED)
+    }
+    const declared = Number(request.headers['content-length'] ?? 0)
+    if (declared > limitBytes) throw tooLarge(limitBytes)
+    using body = await bodies.enter(ownerOf(request), declared)
+    const bytes = await readBody(payload, { limitBytes, declared, body })
+    if (bytes.length > LARGE_BYTES) await turnForLarge()
+    return parseBody(bytes, limitsOf(request), opaque)
+  })
 }
 
 /** The bytes of one member of a parsed body, exactly as they were sent. */
@@ -45,25 +52,82 @@ export function memberBytes(body: object, name: string): Buffer | undefined {
   return sources.get(body)?.get(name)
 }
 
-function membersOf(bytes: Buffer): Map<string, Buffer> {
+function parseBody(bytes: Buffer, limits: JsonLimits, opaque: string | undefined): unknown {
+  if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)) {
+    throw new AppError('request_invalid', 'the body starts with a byte order mark')
+  }
+  if (!isUtf8(bytes)) throw new AppError('request_invalid', 'the body is not valid UTF-8')
+  // Whatever else it is, whole or not: it need not be parsed to be refused.
+  if (!startsObject(bytes)) throw new AppError('request_invalid', 'body must be object')
+  const members = membersOf(bytes, limits)
+  const body = parsed(bytes)
+  if (opaque !== undefined && members.has(opaque)) body[opaque] = null
+  sources.set(body, members)
+  return body
+}
+
+function membersOf(bytes: Buffer, limits: JsonLimits): Map<string, Buffer> {
   try {
-    return jsonMembers(bytes, MAX_JSON_DEPTH)
+    return jsonMembers(bytes, limits)
   } catch (cause: unknown) {
     if (!(cause instanceof JsonShapeError)) throw cause
-    throw new AppError('request_invalid', `the JSON body is not accepted: ${cause.message}`, { cause })
+    throw new AppError('request_invalid', sentenceOf(cause), { cause })
   }
 }
 
-function readBody(stream: IncomingMessage, limitBytes: number): Promise<Buffer> {
+function sentenceOf({ kind, message }: JsonShapeError): string {
+  switch (kind) {
+    case 'not_json':
+      return NOT_JSON
+    case 'unknown_member':
+      return `body ${message}`
+    case 'limit':
+      return `the JSON body is not accepted: ${message}`
+  }
+}
+
+/** An object: `startsObject` holds. */
+function parsed(bytes: Buffer): Record<string, unknown> {
+  try {
+    return JSON.parse(bytes.toString('utf8')) as Record<string, unknown>
+  } catch (cause: unknown) {
+    throw new AppError('request_invalid', NOT_JSON, { cause })
+  }
+}
+
+const limitsBySchema = new WeakMap<object, JsonLimits>()
+
+/** What the route's own schema allows at the top. */
+function limitsOf(request: FastifyRequest): JsonLimits {
+  const schema = (request.routeOptions.schema?.body ?? {}) as Partial<ObjectSchema>
+  const known = limitsBySchema.get(schema)
+  if (known !== undefined) return known
+  const names = new Set([schema, schema.then, schema.else].flatMap((part) => Object.keys(part?.properties ?? {})))
+  const limits = { maxDepth: MAX_JSON_DEPTH, maxMembers: MAX_MEMBERS, names, refusePrototypes: true }
+  limitsBySchema.set(schema, limits)
+  return limits
+}
+
+type ObjectSchema = { readonly properties: object; readonly then: ObjectSchema; readonly else: ObjectSchema }
+
+let large: Promise<unknown> = Promise.resolve()
+
+function turnForLarge(): Promise<unknown> {
+  large = large.then(() => nextTurn())
+  return large
+}
+
+type Reading = { readonly limitBytes: number; readonly declared: number; readonly body: BodyInFlight }
+
+function readBody(stream: IncomingMessage, { limitBytes, declared, body }: Reading): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (Number(stream.headers['content-length'] ?? 0) > limitBytes) {
-      reject(tooLarge(limitBytes))
-      return
-    }
+    sayContinue(stream)
     const chunks: Buffer[] = []
     let size = 0
     const timer = setTimeout(onTimeout, BODY_TIMEOUT_MS)
     stream.on('data', onData).once('end', onEnd).once('close', onClose)
+    // It may have left while it waited for its turn.
+    if (stream.destroyed) onClose()
 
     function settle(): void {
       clearTimeout(timer)
@@ -76,8 +140,19 @@ function readBody(stream: IncomingMessage, limitBytes: number): Promise<Buffer> 
     }
     function onData(chunk: Buffer): void {
       size += chunk.length
-      if (size > limitBytes) fail(tooLarge(limitBytes))
-      else chunks.push(chunk)
+      if (size > limitBytes) {
+        fail(tooLarge(limitBytes))
+        return
+      }
+      chunks.push(chunk)
+      if (size > declared) growOrFail(Math.min(chunk.length, size - declared))
+    }
+    function growOrFail(bytes: number): void {
+      try {
+        body.grow(bytes)
+      } catch (cause: unknown) {
+        fail(cause as AppError)
+      }
     }
     function onEnd(): void {
       settle()

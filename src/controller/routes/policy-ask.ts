@@ -8,6 +8,7 @@ import { parseSpiffeId, SpiffeIdError } from '../../core/spiffe-id.ts'
 import type { PolicyFiles } from '../policy/policy-files.ts'
 import { appErrorOf } from '../problem.ts'
 import type { AskPolicy, PolicyQuestion } from '../steps/ask.ts'
+import { createBodiesInFlight } from './bodies-in-flight.ts'
 import { acceptJsonOnly } from './json-body.ts'
 
 export type PolicyAskOptions = {
@@ -25,9 +26,12 @@ const errors = { '4xx': AskError, '5xx': AskError }
 const quiet = { otel: false }
 
 export const policyAsk: FastifyPluginCallbackTypebox<PolicyAskOptions> = (app, { ask, policy, log }, done) => {
-  acceptJsonOnly(app, BODY_LIMIT_BYTES)
+  // Nobody has a name here: all askers together are one.
+  acceptJsonOnly(app, { limitBytes: BODY_LIMIT_BYTES, bodies: createBodiesInFlight(), ownerOf: () => 'admin' })
   app.setErrorHandler<FastifyError | AppError>(async (thrown, _request, reply) => {
     const { code, message, kind } = appErrorOf(thrown)
+    if (kind.retryAfterS !== undefined) reply.header('retry-after', kind.retryAfterS)
+    reply.type('application/problem+json')
     return reply.code(kind.status).send({ error: code, reason: plain(message) })
   })
   const schema = { body: AskBody, response: { 200: AskReply, ...errors } }

@@ -13,10 +13,12 @@ import {
 import type { Asked } from '../call.ts'
 import type { LeaseClaim } from '../routing/registry.ts'
 import { askedBy } from './asked.ts'
+import type { BodiesInFlight } from './bodies-in-flight.ts'
 import { acceptJsonOnly } from './json-body.ts'
 
 export type RegistrationRoutesOptions = {
   readonly bodyLimitBytes: number
+  readonly bodies: BodiesInFlight
   readonly register: (asked: Asked, body: RegisterBody) => Promise<RegisterReply>
   readonly heartbeat: (claim: LeaseClaim, load: number | undefined) => HeartbeatReply
   readonly deregister: (claim: LeaseClaim) => DeregisterReply
@@ -25,13 +27,17 @@ export type RegistrationRoutesOptions = {
 const errors = { '4xx': Problem, '5xx': Problem }
 
 export const registrationRoutes: FastifyPluginCallbackTypebox<RegistrationRoutesOptions> = (app, options, done) => {
-  acceptJsonOnly(app, options.bodyLimitBytes)
+  const { bodies, bodyLimitBytes: limitBytes } = options
+  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId })
   app.post('/register', { schema: { body: RegisterBody, response: { 200: RegisterReply, ...errors } } }, (request) =>
     options.register(askedBy(request), request.body),
   )
   app.post(
     '/heartbeat',
-    { schema: { body: HeartbeatBody, response: { 200: HeartbeatReply, ...errors } } },
+    {
+      config: { otel: false, spanOfFailureOnly: true },
+      schema: { body: HeartbeatBody, response: { 200: HeartbeatReply, ...errors } },
+    },
     // eslint-disable-next-line @typescript-eslint/require-await -- async, so that a throw becomes a rejection
     async (request) => options.heartbeat(claimOf(request, request.body), request.body.load),
   )

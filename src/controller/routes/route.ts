@@ -10,11 +10,19 @@ import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { RouteCapability } from '../pipeline.ts'
 import { askedBy } from './asked.ts'
+import type { BodiesInFlight } from './bodies-in-flight.ts'
 import { createAnswerSink } from './answer-sink.ts'
 import { acceptJsonOnly, memberBytes } from './json-body.ts'
 import { rawBody } from './raw-body.ts'
 
-export type RouteRoutesOptions = { readonly route: RouteCapability; readonly bodyLimitBytes: number }
+export type RouteRoutesOptions = {
+  readonly route: RouteCapability
+  readonly bodyLimitBytes: number
+  /** The drain is over: from now on it is the controller that ends connections. */
+  readonly isCut: () => boolean
+  /** Of the JSON form. The raw form streams: nothing of its body is held, and none of it is read before the decision. */
+  readonly bodies: BodiesInFlight
+}
 
 const NULL_PAYLOAD = Buffer.from('null')
 const EMPTY = Buffer.alloc(0)
@@ -31,15 +39,16 @@ const RawHeaders = Type.Object({
 const errors = { '4xx': Problem, '5xx': Problem }
 
 /** The JSON form: the body names the capability and carries the payload. */
-export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, bodyLimitBytes }, done) => {
-  acceptJsonOnly(app, bodyLimitBytes)
+export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
+  const { route, bodies, bodyLimitBytes: limitBytes, isCut } = options
+  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
     { schema: { body: RouteBody, response: errors }, config: { otel: false } },
     async (request, reply) => {
       const { body } = request
       await route({
-        ...callFrom(request, reply, body),
+        ...callFrom(request, { reply, isCut }, body),
         form: 'json',
         priority: body.priority ?? 'normal',
         idempotencyKey: body.idempotency_key,
@@ -55,7 +64,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
 }
 
 /** The raw form: the path names the capability, the body is the payload whatever its type. */
-export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route }, done) => {
+export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, isCut }, done) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, parsed) => {
     parsed(null, payload)
@@ -65,7 +74,7 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
     const settings = rawSettings(request.headers)
     const hasBody = request.body !== undefined
     await route({
-      ...callFrom(request, reply, request.params),
+      ...callFrom(request, { reply, isCut }, request.params),
       ...settings,
       form: 'raw',
       contentType: request.headers['content-type'] ?? 'application/octet-stream',
@@ -82,7 +91,11 @@ type Common = Omit<
   'form' | 'priority' | 'idempotencyKey' | 'timeoutMs' | 'contentType' | 'body' | 'contentLength'
 >
 
-function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: string; capability: string }): Common {
+function callFrom(
+  request: FastifyRequest,
+  { reply, isCut }: { reply: FastifyReply; isCut: () => boolean },
+  named: { verb: string; capability: string },
+): Common {
   const asked = askedBy(request)
   const capability = makeCapability(named.verb, named.capability)
   request.arrival.capability = capability
@@ -94,7 +107,7 @@ function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: s
     capability,
     tracestate: tracestateOf(request),
     lastEventId: lastEventId(request),
-    sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId }),
+    sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId, isCut }),
   }
 }
 

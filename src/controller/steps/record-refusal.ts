@@ -1,41 +1,78 @@
-// Refusals before a decision: strangers and malformed requests. Counted, and recorded within budgets of their own: one for
-// strangers, who cost nothing to make, and one for verified peers.
+// Refusals before a decision: strangers, malformed requests and the blocked. Counted, and recorded within budgets of their
+// own: one for strangers, who cost nothing to make, and one for verified peers.
 import type { FastifyRequest } from 'fastify'
 import { isIdentityError, type AppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
+import { HEADERS } from '../../core/wire.ts'
 import type { Logger } from '../../platform/logger.ts'
+import { blockedRequest } from '../audit/blocked-event.ts'
 import { identityRefused, requestRefused } from '../audit/event.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
-import { peerOf } from '../identity/gate.ts'
+import { IDENTITY_BLOCKED } from '../identity/blocked-gate.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Refused } from '../unparsed.ts'
 
 export type RefusalDeps = {
   readonly strangers: RefusalBudget
   readonly peers: RefusalBudget
+  readonly policyRevision: () => string
   readonly metrics: Metrics
   readonly log: Logger
   readonly now: () => number
 }
 
 /** Records a refusal that no step of the pipeline has recorded. Never rejects: the peer is refused whatever comes of it. */
-export function createRefusalRecorder({ strangers, peers, metrics, log, now }: RefusalDeps) {
-  return (request: FastifyRequest, error: AppError): void => {
+export function createRefusalRecorder(deps: RefusalDeps) {
+  const { strangers, peers, metrics, log, now } = deps
+  return (refused: Refused, error: AppError): void => {
     const { code, message: reason } = error
-    const { trace } = request.arrival
-    const ids = { atMs: now(), decisionId: request.id, traceId: trace.traceId }
-    const fields = { error: code, ...traceFields(trace), decision_id: request.id }
+    const { decisionId, trace } = refused
+    const ids = { atMs: now(), decisionId, traceId: trace.traceId }
+    const fields = { error: code, ...traceFields(trace), decision_id: decisionId }
     if (code === 'internal_error') {
       log.error({ event: 'internal_error', ...fields, err: error.cause ?? error }, 'internal error')
     }
     if (isIdentityError(code)) {
       metrics.identityRefused(code)
-      const remoteAddress = request.ip
+      const remoteAddress = refused.remoteAddress ?? null
       if (!strangers.record(identityRefused({ ...ids, error: code, remoteAddress }))) return
       log.warn({ event: 'identity_refused', ...fields, remote_address: remoteAddress }, 'identity refused')
-    } else {
-      const requester = peerOf(request)?.spiffeId ?? null
+    } else if (refused.request !== undefined && error.reasonCode === IDENTITY_BLOCKED)
+      recordBlocked(deps, refused.request, reason)
+    else {
+      const requester = refused.requester ?? null
       if (!peers.record(requestRefused({ ...ids, requester, error: code, reason }))) return
       log.info({ event: 'request_refused', ...fields, requester, reason }, 'request refused')
     }
   }
+}
+
+/** A denial like those of the policy, in audit, metrics, span and log: only nobody knows of which capability. */
+function recordBlocked(
+  { peers, policyRevision, metrics, log, now }: RefusalDeps,
+  request: FastifyRequest,
+  reason: string,
+) {
+  const { trace, span } = request.arrival
+  const { spiffeId: requester } = request.peer
+  metrics.decided({ capability: null, decision: 'deny', seconds: undefined, trace })
+  span.setAttributes({
+    'crank.requester': requester,
+    'policy.decision': 'deny',
+    'policy.mode': 'enforce',
+    'policy.reason': IDENTITY_BLOCKED,
+  })
+  const event = blockedRequest({
+    atMs: now(),
+    decisionId: request.id,
+    trace,
+    requester,
+    reason: { code: IDENTITY_BLOCKED, message: reason },
+    policyRevision: policyRevision(),
+    route: request.routeOptions.url?.replaceAll(/:(\w+)/g, '{$1}') ?? 'unknown',
+    idempotencyKeyPresent: request.headers[HEADERS.idempotencyKey] !== undefined,
+  })
+  if (!peers.record(event)) return
+  const fields = { requester, capability: null, reason, ...traceFields(trace), decision_id: request.id }
+  log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
 }

@@ -152,6 +152,26 @@ test('records that are given up before the disk are told of: those that waited t
   writes[0]!.succeed()
 })
 
+test('who is told of health or of dropped records and throws, stops no record', async () => {
+  const { file, writes } = slowFile()
+  const throws = (): never => {
+    throw new Error('not my day')
+  }
+  const audit = commitTo(file, { maxQueued: 1, onDropped: throws })
+  audit.onHealthChange(throws)
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  const second = codeOf(audit.append(outcome('2')))
+  expect(await codeOf(audit.append(outcome('3')))).toBe('audit_unavailable')
+  writes[0]!.fail(new Error('no'))
+  expect(await Promise.all([first, second])).toEqual(['audit_unavailable', 'audit_unavailable'])
+  const third = audit.append(outcome('4'))
+  await until(() => writes.length === 2)
+  writes[1]!.succeed()
+  await third
+  expect(audit.health()).toMatchObject({ ok: true })
+})
+
 test('a record whose write failed is no dropped one', async () => {
   const { file, writes } = slowFile()
   const dropped: number[] = []

@@ -59,6 +59,18 @@ describe('a bundle', () => {
     expect(await decide(live)).toMatchObject({ revision: built.revision })
   })
 
+  test('that does not know the block list of the folder is not ready, and whoever is blocked there is refused', async () => {
+    await using blocked = await copyPolicies({ 'data/blocked.json': blockedJson(STREAMING) })
+    await bundles.offer(POLICY_DIR, { revision: 'without' })
+    opa = await startOpa({ more: bundles.opaArguments })
+    await using live = await observePolicy({ policyDir: blocked.dir, opa: opa.target, isReady: false })
+    await live.untilEvent('policy_self_check_failed')
+    expect(live.policy.ready()).toEqual({ ok: false, reason: 'the policy does not know what is blocked' })
+    expect(await decide(live)).toMatchObject({ decision: 'deny', reasons: [{ code: 'identity_blocked' }] })
+    await bundles.offer(blocked.dir, { revision: 'with' })
+    await until('it is ready', () => live.policy.ready().ok)
+  })
+
   test('that is not there yet: nothing is decided', async () => {
     opa = await startOpa({ more: bundles.opaArguments })
     await expect(observePolicy({ opa: opa.target, readyLimitMs: 2000 })).rejects.toThrow('the policy is ready')

@@ -1,7 +1,8 @@
 // The policy folder changes under a live policy: real files, real wasm, real OPA where Rego has to be compiled.
-import { appendFile, copyFile, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, copyFile, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { findTool } from '../../../scripts/tools/native-tools.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { blockedJson, observePolicy, replaceFile, type Observed } from '../../fixtures/live-policy.ts'
 import { compilePolicies, copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
@@ -140,6 +141,42 @@ describe('a change of Rego', () => {
   })
 })
 
+describe('a block', () => {
+  test('is in force while Rego of the same change is compiled', async () => {
+    await using policies = await copyPolicies()
+    // An OPA that compiles when it is told to.
+    const opa = join(policies.dir, 'opa')
+    const real = await findTool('opa')
+    await writeFile(
+      opa,
+      `#!/bin/sh\n[ "$1" = build ] && while [ ! -e ${opa}.go ]; do sleep 0.05; done\nexec ${real} "$@"\n`,
+    )
+    await chmod(opa, 0o755)
+    await using live = await observePolicy({ policyDir: policies.dir, env: { ...process.env, OPA_BIN: opa } })
+    const revision = live.policy.revision()
+    await appendFile(join(policies.dir, 'common.rego'), '# a change\n')
+    await replaceFile(policies.dir, 'data/blocked.json', blockedJson(STREAMING))
+    await untilDecides(live, 'deny')
+    expect(live.policy.revision()).toBe(revision)
+    expect(live.policy.files().blocked).toBe(live.policy.blocked())
+    expect([...live.policy.blocked().identities]).toEqual([STREAMING])
+    expect(live.changes.map(({ scope }) => scope)).toEqual(['blocked'])
+    await writeFile(`${opa}.go`, '')
+    await until('the whole change is in force', () => live.policy.revision() !== revision)
+    expect(live.changes.map(({ scope }) => scope)).toEqual(['blocked', 'policy'])
+    expect(await decisionOf(live)).toBe('deny')
+  })
+
+  test('that is at fault itself leaves the list in force, and both faults are told', async () => {
+    await using policies = await copyPolicies({ 'data/blocked.json': blockedJson(STREAMING) })
+    await using live = await observePolicy({ policyDir: policies.dir })
+    await replaceFile(policies.dir, 'data/exceptions.json', '{')
+    await replaceFile(policies.dir, 'data/blocked.json', '{"blocked":{"identities":{}')
+    await until('both are told', () => live.faults.some((fault) => /blocked\.json.*\n.*exceptions\.json/.test(fault)))
+    expect(await decisionOf(live)).toBe('deny')
+  })
+})
+
 describe('a bad set leaves the last good one in force, and says so:', () => {
   const ALLOWS_ALL = `package crank.capability_access
 
@@ -160,7 +197,7 @@ decision := {
     ],
     ['Rego that does not parse', (dir) => appendFile(join(dir, 'common.rego'), 'broken {'), 'common.rego'],
     ['Rego that allows everybody', (dir) => writeFile(join(dir, 'capability_access.rego'), ALLOWS_ALL), 'a stranger'],
-    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'ENOENT'],
+    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'no such file'],
     ['a folder that is gone', (dir) => rm(dir, { recursive: true }), 'ENOENT'],
   ])('%s', async (_what, spoil, reason) => {
     await using policies = await copyPolicies()
@@ -171,8 +208,25 @@ decision := {
     expect(live.faults).toEqual([expect.stringContaining(reason)])
     expect(live.policy.revision()).toBe(revision)
     expect(await decisionOf(live)).toBe('allow')
-    expect(live.policy.ready()).toEqual({ ok: true })
+    expect(live.policy.ready()).toEqual({ ok: true, reason: expect.stringContaining(reason) })
+    expect(live.policy.notes().map(({ cause }) => cause)).toEqual(['folder'])
     expect(live.changes).toEqual([])
+  })
+
+  test.each<[string, string, string]>([
+    ['data that came later', 'data/regions.json', 'leave {} in it'],
+    ['Rego', 'more_denials.rego', 'leave its package in it'],
+  ])('%s is gone: it was an order, its absence is none', async (_what, name, wayOut) => {
+    await using policies = await copyPolicies()
+    await using live = await observePolicy({ policyDir: policies.dir })
+    const path = join(policies.dir, name)
+    await writeFile(path, name.endsWith('.json') ? '{"regions":{}}' : 'package crank.more_denials\n')
+    await until('it is in force', () => live.changes.length === 1)
+    const revision = live.policy.revision()
+    await rm(path)
+    await live.untilEvent('policy_change_refused')
+    const message = `${path}: it was there and is gone; put it back, ${wayOut}, or restart the controller`
+    expect([live.faults, live.policy.revision()]).toEqual([[message], revision])
   })
 
   test('and only once it has stood for a second; a good one after it comes into force', async () => {
@@ -186,6 +240,7 @@ decision := {
     await replaceFile(policies.dir, 'data/blocked.json', blockedJson(STREAMING))
     await untilDecides(live, 'deny')
     await live.untilEvent('policy_mended')
+    expect(live.policy.ready()).toEqual({ ok: true })
   })
 
   test('a file that is written in pieces is taken over once it is whole, and is no fault', async () => {

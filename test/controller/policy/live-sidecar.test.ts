@@ -109,7 +109,7 @@ describe('files with --watch', () => {
       (dir) => appendFile(join(dir, 'common.rego'), 'broken {'),
       'OPA has not taken it over: it has other Rego',
     ],
-    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'ENOENT'],
+    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'no such file'],
   ])('%s leaves the last good one in force, and says so', async (_what, spoil, reason) => {
     const { dir, live } = await setUp()
     const revision = live.policy.revision()
@@ -127,11 +127,14 @@ describe('an OPA whose files are not those of the folder', () => {
     await replaceFile(dir, 'data/blocked.json', blockedJson(STREAMING))
     await live.untilEvent('policy_change_refused')
     expect(live.faults).toEqual(['OPA has not taken it over: it has other data'])
-    expect([live.policy.revision(), await decisionOf(live)]).toEqual([revision, 'allow'])
+    // The block list is the controller's own: it does not wait for OPA.
+    expect([live.policy.revision(), await decisionOf(live)]).toEqual([revision, 'deny'])
+    expect(live.changes.map(({ scope }) => scope)).toEqual(['blocked'])
     await opa.kill()
     await start({ policyDir: dir, port: opa.port })
-    await untilChanges(live, 1)
-    await untilDecides(live, 'deny')
+    await until('the whole change is in force', () => live.policy.revision() !== revision)
+    expect(live.changes.map(({ scope }) => scope)).toEqual(['blocked', 'policy'])
+    expect(await decisionOf(live)).toBe('deny')
   })
 
   test('from the start: decisions carry a name of what OPA has, not the revision of the folder', async () => {

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
@@ -122,6 +122,23 @@ describe('a policy folder is refused, with the file and the place, when', () => 
     await using policies = await copyPolicies()
     await writeFile(join(policies.dir, 'data/blocked.json'), Buffer.from([0x7b, 0xff, 0x7d]))
     await expect(loadPolicyFiles(policies.dir, NOW_MS)).rejects.toThrow(/data\/blocked\.json: not valid UTF-8$/)
+  })
+
+  test('files that must be there are not: each is named, with what to create', async () => {
+    await using policies = await copyPolicies()
+    await rm(join(policies.dir, 'data/blocked.json'))
+    await rm(join(policies.dir, 'data/worker_manifests.json'))
+    await writeFile(join(policies.dir, 'data/exceptions.json'), '{')
+    const failure = await loadPolicyFiles(policies.dir, NOW_MS).catch((error: unknown) => error as PolicyFilesError)
+    const { message, faults } = failure as PolicyFilesError
+    expect(message.split('\n').sort()).toEqual([
+      expect.stringMatching(/blocked\.json: no such file; .* create it with this content: \{"blocked":\{"identities":/),
+      expect.stringMatching(/exceptions\.json: unexpected end at line 1 column 2$/),
+      expect.stringMatching(
+        /worker_manifests\.json: no such file; .* create it with this content: \{"workers":\{\}\}$/,
+      ),
+    ])
+    expect(faults.map(({ file }) => file).sort()).toEqual(['blocked.json', 'exceptions.json', 'worker_manifests.json'])
   })
 
   test('it is not there', async () => {

@@ -26,6 +26,7 @@ beforeEach(async () => {
     onConfirmed: () => told.push('confirmed'),
     onFault: ({ message }) => told.push(message),
     onMended: () => told.push('mended'),
+    onStuck: () => Promise.resolve(),
     now: Date.now,
     limits: LIMITS,
   })

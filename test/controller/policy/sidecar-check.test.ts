@@ -54,11 +54,13 @@ function setUp({ isFaulty = false } = {}) {
         return Promise.resolve()
       },
       isFaulty: () => isFaulty,
+      cause: () => (isFaulty ? new Error('a bad file') : undefined),
     },
     onFault: ({ message }) => faults.push(message),
     timeoutMs: 100,
     log,
     now,
+    monotonic: now,
   })
   const look = (loaded: LoadedByOpa): Promise<unknown> => {
     state.loaded = loaded
@@ -68,8 +70,8 @@ function setUp({ isFaulty = false } = {}) {
 }
 
 const bundle = (revision: string): LoadedByOpa => ({ kind: 'bundle', revision, polledAtMs: 5, fault: undefined })
-const ours: LoadedByOpa = { kind: 'files', isOurs: true, name: 'abc', difference: undefined }
-const others: LoadedByOpa = { kind: 'files', isOurs: false, name: 'abc', difference: 'Rego' }
+const ours: LoadedByOpa = { kind: 'files', isOurs: true, isDataOurs: true, name: 'abc', difference: undefined }
+const others: LoadedByOpa = { kind: 'files', isOurs: false, isDataOurs: true, name: 'abc', difference: 'Rego' }
 
 test('many decisions of a new revision make one record', async () => {
   const { noteBundle, recorded, transition } = setUp()

@@ -1,29 +1,32 @@
-// A real Loki with observability/loki.yaml gets real log lines and audit records, as Alloy with our configuration sends them.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+// Real log lines and audit records, labelled as Alloy with our configuration would label them, and every query that asks for
+// them: read by Grafana's own grammar of LogQL, and held to what it finds.
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { loadAlloyShipper, type AlloyShipper } from '../fixtures/stack/alloy-shipper.ts'
 import { startLoggingMesh, type Called, type LoggingMesh } from '../fixtures/stack/logging-mesh.ts'
-import { startLoki, type Entry, type Loki } from '../fixtures/stack/loki.ts'
+import { createLogStore, type Entry } from '../fixtures/stack/log-store.ts'
 import { lokiQueriesOfDashboards, lokiQueriesOfLinks } from '../fixtures/stack/loki-queries.ts'
+import { readText } from './files.ts'
 
 const CONTROLLER = '{service_name="crank-controller"}'
 
-let loki: Loki
+// Starting the processes takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+
+const loki = createLogStore()
 let mesh: LoggingMesh
 let alloy: AlloyShipper
 let allowed: Called
 let denied: Called
 beforeAll(async () => {
   alloy = await loadAlloyShipper()
-  loki = await startLoki()
   mesh = await startLoggingMesh()
   allowed = await mesh.call('invoke', 'hello_world')
   denied = await mesh.call('convert', 'document_to_pdf')
   await mesh.logged(2)
-  await loki.push(await mesh.shipped(alloy))
+  loki.push(await mesh.shipped(alloy))
 })
 afterAll(async () => {
   await mesh.close()
-  await loki.close()
 })
 
 const member = ({ line }: Entry, name: string): unknown => (JSON.parse(line) as Record<string, unknown>)[name]
@@ -39,11 +42,11 @@ for (const [name, lines] of Object.entries(LINES)) {
   describe(`of a call that is ${name}`, () => {
     const called = (): Called => (name === 'allowed' ? allowed : denied)
 
-    test('log lines and audit records are found by its trace and by its decision, and nothing else is', async () => {
+    test('log lines and audit records are found by its trace and by its decision, and nothing else is', () => {
       const { answer, traceId, decisionId } = called()
       expect(answer.status).toBe(name === 'allowed' ? 200 : 403)
       for (const filter of [`trace_id="${traceId}"`, `decision_id="${decisionId}"`]) {
-        const found = await loki.query(`${CONTROLLER} | ${filter}`)
+        const found = loki.query(`${CONTROLLER} | ${filter}`)
         expect(sortedKinds(found)).toEqual(lines)
         expect(found.map((entry) => [member(entry, 'trace_id'), member(entry, 'decision_id')])).toEqual(
           found.map(() => [traceId, decisionId]),
@@ -51,10 +54,8 @@ for (const [name, lines] of Object.entries(LINES)) {
       }
     })
 
-    test('audit records stand in Loki byte for byte, at their own time', async () => {
-      const found = await loki.query(
-        `{service_name="crank-controller", stream="audit"} | trace_id="${called().traceId}"`,
-      )
+    test('audit records are shipped byte for byte, at their own time', async () => {
+      const found = loki.query(`{service_name="crank-controller", stream="audit"} | trace_id="${called().traceId}"`)
       const inFile = await mesh.auditLines()
       for (const entry of found) {
         expect(inFile).toContain(entry.line)
@@ -62,10 +63,10 @@ for (const [name, lines] of Object.entries(LINES)) {
       }
     })
 
-    test("OPA's own record of the decision is found by the controller's ids", async () => {
+    test("OPA's own record of the decision is found by the controller's ids", () => {
       const { traceId, decisionId } = called()
       for (const filter of [`trace_id="${traceId}"`, `decision_id="${decisionId}"`]) {
-        const found = await loki.query(`{service_name="opa"} | ${filter}`)
+        const found = loki.query(`{service_name="opa"} | ${filter}`)
         expect(found.map((entry) => member(entry, 'result'))).toMatchObject([{ allow: name === 'allowed' }])
       }
     })
@@ -81,23 +82,21 @@ for (const [name, lines] of Object.entries(LINES)) {
         'a decision_id in loki',
         'a span in jaeger',
       ])
-      for (const { expr } of links) expect(sortedKinds(await loki.query(expr))).toEqual(expect.arrayContaining(lines))
+      for (const { expr } of links) expect(sortedKinds(loki.query(expr))).toEqual(expect.arrayContaining(lines))
     })
   })
 }
 
-test('a warning is found by its level, an audit record by its event', async () => {
-  expect(sortedKinds(await loki.query('{service_name="crank-controller", level="warn"}'))).toEqual([
+test('a warning is found by its level, an audit record by its event', () => {
+  expect(sortedKinds(loki.query('{service_name="crank-controller", level="warn"}'))).toEqual([
     'log: capability_access_denied',
   ])
-  const outcomes = await loki.query('{stream="audit", event="route_outcome"}')
+  const outcomes = loki.query('{stream="audit", event="route_outcome"}')
   expect(outcomes.map(({ metadata }) => metadata['decision_id'])).toEqual([allowed.decisionId])
 })
 
 test('what differs from call to call is no label: after 200 more calls there are no more streams', async () => {
-  const streams = async (): Promise<string[]> =>
-    (await loki.series('{service_name=~".+"}')).map((labels) => JSON.stringify(Object.entries(labels).sort())).sort()
-  const before = await streams()
+  const before = loki.streams()
   const calls = Array.from({ length: 100 }, (_, index) => [
     mesh.call('invoke', 'hello_world'),
     mesh.call('convert', `capability_${index}`),
@@ -105,19 +104,26 @@ test('what differs from call to call is no label: after 200 more calls there are
   const statuses = (await Promise.all(calls)).map(({ answer }) => answer.status)
   expect(statuses).toEqual(statuses.map((_, index) => (index % 2 === 0 ? 200 : 403)))
   await mesh.logged(202)
-  await loki.push(await mesh.shipped(alloy))
-  expect(await loki.query('{stream="audit", event="policy_decision"}')).toHaveLength(202)
-  expect(await streams()).toEqual(before)
-  expect(await loki.labelNames()).toEqual(['event', 'level', 'service_name', 'stream'])
+  loki.push(await mesh.shipped(alloy))
+  expect(loki.query('{stream="audit", event="policy_decision"}')).toHaveLength(202)
+  expect(loki.streams()).toEqual(before)
+  expect(loki.labelNames()).toEqual(['event', 'level', 'service_name', 'stream'])
+})
+
+test('Alloy tells lines apart by selectors that are LogQL', async () => {
+  const config = await readText('observability/alloy/config.alloy')
+  const selectors = [...config.matchAll(/selector = ("(?:\\.|[^"\\])*")/g)].map(
+    ([, text = '']) => JSON.parse(text) as string,
+  )
+  expect(selectors).toHaveLength(2)
+  for (const selector of selectors) expect(loki.query(selector)).not.toEqual([])
 })
 
 describe('the dashboards', async () => {
   const queries = await lokiQueriesOfDashboards()
 
-  test.each(queries)('ask Loki what it understands: $from', async ({ expr }) => {
-    const { result } = await loki.ask(expr)
-    // A stage that fails on a line says so in a label of the line, and the answer is 200 all the same.
-    expect(JSON.stringify(result)).not.toContain('__error__')
+  test.each(queries)('ask what can be understood, of every line that is there: $from', ({ expr }) => {
+    expect(() => loki.shown(expr)).not.toThrow()
   })
 
   test.each([
@@ -129,21 +135,21 @@ describe('the dashboards', async () => {
     'show denials of %s when it is chosen or clicked',
     async (_, chosen, wanted, unwanted = 'nothing of that name') => {
       await mesh.call('convert', 'unheard_of')
-      await loki.push(await mesh.shipped(alloy))
+      loki.push(await mesh.shipped(alloy))
       const asked = (await lokiQueriesOfDashboards({ capability: chosen, clicked: chosen })).filter(({ from }) =>
         /^(Recent denials|a link of (Denials by capability|Most denied capabilities)) /.test(from),
       )
       expect(asked).toHaveLength(3)
       for (const { expr } of asked) {
-        const shown = JSON.stringify((await loki.ask(expr)).result)
+        const shown = JSON.stringify(loki.shown(expr))
         expect(shown).toContain(wanted)
         expect(shown).not.toContain(unwanted)
       }
     },
   )
 
-  test('show the denied call, with its reason and its requester', async () => {
-    const shown = await Promise.all(queries.map(async ({ expr }) => JSON.stringify((await loki.ask(expr)).result)))
+  test('show the denied call, with its reason and its requester', () => {
+    const shown = queries.map(({ expr }) => JSON.stringify(loki.shown(expr)))
     expect(shown.filter((text) => text.includes('"code":"capability_not_declared"'))).not.toEqual([])
     expect(
       shown.filter((text) => text.includes('spiffe://crank.local/worker/streaming convert:document_to_pdf')),

@@ -1,0 +1,68 @@
+// The controller's own block list, judged before and besides any engine: an engine that is away, has other data or lies
+// cannot let in what is blocked here (design D17). The reasons are the policy's own, code and sentence
+// (policies/capability_access.rego, policies/worker_registration.rego; test/contract/blocked.test.ts).
+import type { Decide, Decision, PolicyInput, Question, Reason, RegistrationInput } from '../../core/decision.ts'
+import type { Blocked } from './blocked.ts'
+
+export type BrakeOptions = {
+  /** The block list that is in force. */
+  readonly blocked: () => Blocked
+  /** Of the policy that is in force beside it. */
+  readonly revision: () => string
+}
+
+const MAX_NAMED = 10
+
+/**
+ * Asks `decide` only about what is not blocked, and looks once more when it has answered: a block that came meanwhile
+ * counts. A denial of its own has no policy version: no policy gave it.
+ */
+export function withBrake({ blocked, revision }: BrakeOptions, decide: Decide): Decide {
+  const denial = (question: Question, input: PolicyInput | RegistrationInput): Decision | undefined => {
+    const reasons = blockReasons(question, input, blocked())
+    return reasons.length === 0 ? undefined : { ...DENIAL, reasons, revision: revision() }
+  }
+  return async (question, input, trace) =>
+    denial(question, input) ?? given(await decide(question, input, trace), denial(question, input))
+}
+
+/** Why the block list refuses a question, in the policy's words and order; empty when it does not. */
+export function blockReasons(
+  question: Question,
+  input: PolicyInput | RegistrationInput,
+  { identities, capabilities }: Blocked,
+): Reason[] {
+  const id = input.identity.spiffe_id
+  const isBlocked = identities.size > 0 && identities.has(id)
+  const names = capabilities.size === 0 ? [] : askedFor(question, input).filter((name) => capabilities.has(name))
+  if (!isBlocked && names.length === 0) return []
+  const isCall = question === 'capability_access'
+  const what = isCall ? `for capability ${input.action.verb}:${input.action.capability}` : 'to'
+  const refusal = (code: string, detail: string): Reason => {
+    return { code, message: `Worker ${id} not authorized ${what}${detail}` }
+  }
+  return [
+    ...(names.length === 0
+      ? []
+      : [refusal('capability_blocked', isCall ? ': the capability is blocked' : ` provide blocked ${listed(names)}`)]),
+    ...(isBlocked ? [refusal('identity_blocked', `${isCall ? '' : ' register'}: the identity is blocked`)] : []),
+  ]
+}
+
+const DENIAL = { decision: 'deny', mode: 'enforce', grounds: [], exception: null, policyVersion: null } as const
+
+function given(decision: Decision, denial: Decision | undefined): Decision {
+  return denial ?? decision
+}
+
+function askedFor(question: Question, input: PolicyInput | RegistrationInput): readonly string[] {
+  if (question === 'worker_registration') return 'resource' in input ? input.resource.capabilities : []
+  return [`${input.action.verb}:${input.action.capability}`]
+}
+
+/** At most ten by name, as in policies/worker_registration.rego. */
+function listed(names: readonly string[]): string {
+  const sorted = [...new Set(names)].sort()
+  const named = sorted.slice(0, MAX_NAMED).join(', ')
+  return sorted.length > MAX_NAMED ? `${named} and ${sorted.length - MAX_NAMED} more` : named
+}

@@ -1,0 +1,157 @@
+// Where a process's log lines go: best effort. A line waits in a bounded buffer and is written in a later turn of the event
+// loop; what finds no room is dropped and counted. Nothing here throws, and nothing waits for a reader or a disk.
+import { openFdWriter, type FdWriter } from './fd-writer.ts'
+
+export type LogOutputOptions = {
+  /** Told once there is room again of how many lines were dropped; writes the line that says so. */
+  readonly onRoom: (dropped: number) => void
+  readonly fd?: 1 | 2
+  readonly maxBytes?: number
+}
+
+const MAX_BYTES = 1024 * 1024
+/** A reader that is behind is asked again soon; a full disk or a closed pipe takes somebody to look after it. */
+const FIRST_PAUSE_MS = 10
+const LONGEST_PAUSE_MS = 200
+const FAULT_PAUSE_MS = 1000
+/** The longest wait at the end of the process for a reader that is behind. */
+const END_MS = 500
+const END_PAUSE_MS = 10
+const NOTHING = Buffer.alloc(0)
+
+/** Invariant: `#bytes` is the size of `#chunk` and `#lines` together, and at most `maxBytes`. */
+export class LogOutput {
+  readonly #onRoom: (dropped: number) => void
+  readonly #fd: 1 | 2
+  readonly #maxBytes: number
+  /** Not yet encoded; after `#chunk`. */
+  #lines: string[] = []
+  /** What is left of what is being written. */
+  #chunk: Buffer = NOTHING
+  #bytes = 0
+  /** Since the last line that said so. */
+  #unsaid = 0
+  #dropped = 0
+  #writer: FdWriter | undefined
+  /** A write is under way, or will be by itself. */
+  #busy = false
+  /** Another thread has `#chunk`. */
+  #inFlight = false
+  #pauseMs = FIRST_PAUSE_MS
+  #onIdle: (() => void) | undefined
+  #closed = false
+  readonly #atExit = (): void => this.#writeRest()
+
+  constructor({ onRoom, fd = 1, maxBytes = MAX_BYTES }: LogOutputOptions) {
+    this.#onRoom = onRoom
+    this.#fd = fd
+    this.#maxBytes = maxBytes
+  }
+
+  /** Takes a line with its line feed, or drops it. */
+  write(line: string): void {
+    if (this.#closed) return
+    this.#sayDropped()
+    const size = Buffer.byteLength(line)
+    if (this.#unsaid > 0 || this.#bytes + size > this.#maxBytes) {
+      this.#unsaid += 1
+      this.#dropped += 1
+      return
+    }
+    this.#lines.push(line)
+    this.#bytes += size
+    if (this.#busy) return
+    this.#busy = true
+    this.#writer ??= this.#open()
+    setImmediate(() => this.#next())
+  }
+
+  /** Lines that were dropped since the start. */
+  dropped(): number {
+    return this.#dropped
+  }
+
+  /** Resolves when all is written, or after half a second. */
+  async flush(): Promise<void> {
+    if (this.#bytes === 0) return
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#onIdle = () => resolve(undefined)
+    const timer = setTimeout(this.#onIdle, END_MS)
+    await promise
+    clearTimeout(timer)
+  }
+
+  /** Flushes and frees what was opened; takes no more lines. */
+  async close(): Promise<void> {
+    await this.flush()
+    this.#closed = true
+    process.off('exit', this.#atExit)
+    this.#writer?.close()
+  }
+
+  /** Not at the first byte of room: a reader that is always a little behind would get such a line after every other one. */
+  #sayDropped(): void {
+    if (this.#unsaid === 0 || this.#bytes > this.#maxBytes / 2) return
+    const count = this.#unsaid
+    this.#unsaid = 0
+    this.#onRoom(count)
+  }
+
+  #next(): void {
+    if (this.#closed || this.#writer === undefined) return
+    if (this.#chunk.length === 0) this.#encode()
+    if (this.#chunk.length === 0) {
+      this.#busy = false
+      this.#onIdle?.()
+      return
+    }
+    this.#inFlight = true
+    this.#writer.write(this.#chunk, (error, written) => {
+      this.#inFlight = false
+      if (error === null) this.#wrote(written)
+      else this.#pause(error.code)
+    })
+  }
+
+  #wrote(written: number): void {
+    this.#chunk = this.#chunk.subarray(written)
+    this.#bytes -= written
+    this.#pauseMs = FIRST_PAUSE_MS
+    this.#sayDropped()
+    setImmediate(() => this.#next())
+  }
+
+  #pause(code: string | undefined): void {
+    const isBehind = code === 'EAGAIN'
+    // A process that has nothing else to do ends, and tries once more then.
+    setTimeout(() => this.#next(), isBehind ? this.#pauseMs : FAULT_PAUSE_MS).unref()
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS)
+  }
+
+  #encode(): void {
+    this.#chunk = Buffer.from(this.#lines.join(''))
+    this.#lines = []
+  }
+
+  #open(): FdWriter {
+    process.on('exit', this.#atExit)
+    return openFdWriter(this.#fd)
+  }
+
+  /** The process ends after this: the one place that waits, and not for long. */
+  #writeRest(): void {
+    const writer = this.#writer
+    if (writer === undefined) return
+    this.#sayDropped()
+    let rest = Buffer.concat([this.#inFlight ? NOTHING : this.#chunk, Buffer.from(this.#lines.join(''))])
+    const end = performance.now() + END_MS
+    while (rest.length > 0 && performance.now() < end) {
+      try {
+        rest = rest.subarray(writer.writeNow(rest))
+      } catch (error: unknown) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, END_PAUSE_MS)
+      }
+    }
+  }
+}

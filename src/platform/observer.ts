@@ -1,0 +1,21 @@
+// What watches the work must not stop it: a metric that cannot be counted is a fault of the metric.
+
+/** The same functions, none of which throws. The first fault of each is a warning of the process. */
+export function asObserver<T extends Record<string, (...args: never[]) => unknown>>(functions: T): T {
+  const guarded = Object.entries(functions).map(([name, run]) => [name, neverThrowing(name, run)])
+  return Object.fromEntries(guarded) as T
+}
+
+function neverThrowing<Args extends never[]>(name: string, run: (...args: Args) => unknown) {
+  let isKnown = false
+  return (...args: Args): unknown => {
+    try {
+      return run(...args)
+    } catch (cause: unknown) {
+      if (!isKnown)
+        process.emitWarning(`${name}: ${cause instanceof Error ? cause.message : typeof cause}`, 'ObserverWarning')
+      isKnown = true
+      return undefined
+    }
+  }
+}
