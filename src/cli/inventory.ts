@@ -27,7 +27,7 @@ const CAPABILITY_COLUMNS: readonly Column<CapabilityEntry>[] = [
 
 /** Prints the registered workers. */
 export async function listWorkers(options: InventoryOptions): Promise<ExitCode> {
-  const workers = await getAll('/workers', options, (page: WorkersReply) => page.workers)
+  const workers = await getAll('/workers', options, ({ workers: page }) => page)
   if (options.output === 'json') writeJson({ workers })
   else if (workers.length === 0) say('no worker is registered')
   else writeTable(WORKER_COLUMNS, workers)
@@ -36,23 +36,24 @@ export async function listWorkers(options: InventoryOptions): Promise<ExitCode> 
 
 /** Prints the live capabilities. */
 export async function listCapabilities(options: InventoryOptions): Promise<ExitCode> {
-  const capabilities = await getAll('/capabilities', options, (page: CapabilitiesReply) => page.capabilities)
+  const capabilities = await getAll('/capabilities', options, ({ capabilities: page }) => page)
   if (options.output === 'json') writeJson({ capabilities })
   else if (capabilities.length === 0) say('no capability is live')
   else writeTable(CAPABILITY_COLUMNS, capabilities)
   return EXIT.ok
 }
 
-/** All pages, one after the other on one connection. */
-async function getAll<Page extends { next?: string }, Entry>(
+/** All entries, the pages one after the other on one connection. */
+async function getAll<Entry>(
   path: string,
   options: InventoryOptions,
-  entriesOf: (page: Page) => readonly Entry[],
+  entriesOf: (page: WorkersReply & CapabilitiesReply) => readonly Entry[],
 ): Promise<Entry[]> {
   return withControllerClient(readClientConfig(options, process.env), Date.now, (client) =>
     allPages(async (query) => {
       const { status, body } = await client.get(path + query)
-      if (status === 200) return body as Page
+      // Each path fills its own half.
+      if (status === 200) return body as WorkersReply & CapabilitiesReply
       const { error = 'no JSON answer', reason = '' } = (body ?? {}) as { error?: string; reason?: string }
       throw new CliError(EXIT.negative, `${status} ${error}: ${reason}`)
     }, entriesOf),

@@ -100,7 +100,7 @@ describe('the admin listener', () => {
   }
 
   test('tells whoever used another name what to do', async () => {
-    const answer = await askAs('rebound.example', '/policy/data')
+    const answer = await askAs('rebound.example', '/workers')
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/)
     expect(await answer.body.json()).toMatchObject({
       error: 'host_not_allowed',
