@@ -112,6 +112,13 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
         what: 'refused',
         detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') + times(record),
       }
+    case 'audit_segment_opened':
+      return {
+        what: 'new audit file',
+        detail: `the one before, up to record ${record.seq - 1}, was ${text(record['reason']) ?? '-'}`,
+      }
+    case 'clock_stepped':
+      return { what: 'clock stepped', detail: `${String(record['step_ms'])} ms` }
     default:
       return { what: record.event, detail: '' }
   }

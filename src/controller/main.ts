@@ -56,6 +56,8 @@ type Options = {
   readonly env: NodeJS.ProcessEnv
   /** What asks the system for the addresses of a name. */
   readonly lookup?: HostLookupOptions['lookup']
+  /** From then on the controller must be closed. */
+  readonly beforeListening?: () => void
   /** The log of the process, where there is one already. */
   readonly processLog?: ProcessLog
 }
@@ -66,7 +68,8 @@ const SWEEP_MS = 500
 const REFUSALS_RECORDED_PER_SECOND = 50
 
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
-export async function startController({ config, env, processLog, lookup }: Options): Promise<RunningController> {
+export async function startController(options: Options): Promise<RunningController> {
+  const { config, env, processLog, lookup, beforeListening } = options
   const now = Date.now
   const monotonic = performance.now.bind(performance)
   const ownLog = processLog ?? createProcessLog({ level: config.logLevel, service: serviceName(env, SERVICE) })
@@ -85,7 +88,8 @@ export async function startController({ config, env, processLog, lookup }: Optio
   const verifier = createPeerVerifier({ now })
   const { auditFile: file, auditSync: sync } = config
   const onDropped = (count: number): void => metrics.audited('dropped', count)
-  const auditLog = await openAuditLog({ file, sync, now, log, onDropped })
+  const { auditSegmentOpened: onSegment } = metrics
+  const auditLog = await openAuditLog({ file, sync, now, monotonic, log, onDropped, onSegment })
   const append = countedAppend(auditLog, metrics)
   const strangers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
   const peers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
@@ -155,8 +159,8 @@ export async function startController({ config, env, processLog, lookup }: Optio
       registry.deregister(claim)
       return { status: 'deregistered' }
     },
-    workers: () => describeWorkers(registry, clock, { withUrls: false }),
-    capabilities: () => describeCapabilities(registry),
+    workers: (query) => describeWorkers(registry, { clock, withUrls: false }, query),
+    capabilities: (query) => describeCapabilities(registry, query),
     tracer,
     metrics,
     workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
@@ -176,7 +180,8 @@ export async function startController({ config, env, processLog, lookup }: Optio
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
     readiness,
-    workers: () => describeWorkers(registry, clock, { withUrls: true }),
+    allowedHosts: config.adminAllowedHosts,
+    workers: (query) => describeWorkers(registry, { clock, withUrls: true }, query),
     about: () => ({
       version: VERSION,
       engine: policy.engine,
@@ -215,10 +220,11 @@ export async function startController({ config, env, processLog, lookup }: Optio
   }
 
   const about = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
+  beforeListening?.()
   try {
     await listen(admin, config.admin, 'CRANK_ADMIN_PORT')
     await listen(app, config.listen, 'CRANK_PORT')
-    await append({ event: 'controller_started', timestamp: isoTime(now()), ...about })
+    await append({ event: 'controller_started', timestamp: isoTime(now()), ...about }, { patient: true })
   } catch (cause: unknown) {
     // Half a controller would keep the process from ending.
     await app.close()
@@ -255,9 +261,9 @@ function checkOwnIdentity({ controllerId }: ControllerConfig, spiffeId: string):
 }
 
 function countedAppend(auditLog: AuditLog, metrics: Metrics): AuditLog['append'] {
-  return async (event) => {
+  return async (event, options) => {
     try {
-      await auditLog.append(event)
+      await auditLog.append(event, options)
       metrics.audited('written')
     } catch (cause: unknown) {
       metrics.audited('failed')

@@ -36,6 +36,7 @@ const GROUP_OF_FILE: Readonly<Record<string, string>> = {
   'controller/start-candidate.ts': 'controller/main',
   'controller/start-policy.ts': 'controller/main',
   'controller/admin-errors.ts': 'controller/admin',
+  'controller/admin-hosts.ts': 'controller/admin',
   'controller/arrival.ts': 'controller/edge',
   'controller/drain.ts': 'controller/edge',
   'controller/handshakes.ts': 'controller/edge',

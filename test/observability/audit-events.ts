@@ -70,5 +70,13 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
   controller_started: { event: 'controller_started', version: '1', ...life },
   controller_stopped: { event: 'controller_stopped', timestamp, reason: 'SIGTERM' },
   audit_repaired: { event: 'audit_repaired', timestamp, bytes_removed: 1 },
+  audit_segment_opened: {
+    event: 'audit_segment_opened',
+    timestamp,
+    reason: 'renamed',
+    previous_seq: 1,
+    previous_hash: '0'.repeat(64),
+  },
+  clock_stepped: { event: 'clock_stepped', timestamp, step_ms: 3_600_000 },
   audit_recovered: { event: 'audit_recovered', timestamp, reason: 'disk', since: timestamp, refused: 1 },
 }

@@ -2,6 +2,7 @@
 // members in the same order (null, not absent), so a denial and an allow differ only in their values.
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
+import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
@@ -125,6 +126,15 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'controller_stopped'; readonly reason: string }
   | { readonly event: 'audit_repaired'; readonly bytes_removed: number }
   | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
+  /** First record of a file that continues the chain of another. */
+  | {
+      readonly event: 'audit_segment_opened'
+      readonly reason: FileLeftReason
+      readonly previous_seq: number
+      readonly previous_hash: string
+    }
+  /** The wall clock was set: records before and after it are in the order of `seq`, not of `timestamp`. */
+  | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )
 
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent

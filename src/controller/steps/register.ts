@@ -58,7 +58,19 @@ function registrationInput(
   return { ...input, resource: { worker_id, worker_url, capabilities: [...capabilities.keys()] } }
 }
 
+/** Each answer of GET /capabilities holds one of each: a large one would make all of them large. */
+const MAX_SCHEMA_BYTES = 64 * 1024
+
 function capabilitiesOf({ capabilities }: RegisterBody): Map<Capability, CapabilitySchema> {
+  for (const schema of capabilities) {
+    const bytes = Buffer.byteLength(JSON.stringify(schema))
+    if (bytes <= MAX_SCHEMA_BYTES) continue
+    const name = makeCapability(schema.verb, schema.name)
+    throw new AppError(
+      'request_invalid',
+      `the schema of ${name} has ${bytes} bytes; at most ${MAX_SCHEMA_BYTES} may be`,
+    )
+  }
   const byName = new Map(capabilities.map((schema) => [makeCapability(schema.verb, schema.name), schema]))
   if (byName.size < capabilities.length) throw new AppError('request_invalid', 'a capability is listed twice')
   return byName
