@@ -89,7 +89,9 @@ describe('a worker', () => {
   }
 
   test('that answers 503 for another reason gives 502, with its Retry-After', async () => {
-    await worker((_request, response) => response.writeHead(503, { 'retry-after': '2' }).end('{"error":"OUT_OF_PAPER"}'))
+    await worker((_request, response) =>
+      response.writeHead(503, { 'retry-after': '2' }).end('{"error":"OUT_OF_PAPER"}'),
+    )
     expect(await call()).toMatchObject({
       status: 502,
       headers: { 'retry-after': '2' },

@@ -7,6 +7,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_HOST', '--host <address>', 'address of the mTLS listener (default 127.0.0.1)'],
   ['CRANK_ADMIN_PORT', '--admin-port <n>', 'admin listener (default 9001)'],
   ['CRANK_ADMIN_HOST', '--admin-host <address>', 'address of the admin listener (default 127.0.0.1)'],
+  ['CRANK_ADMIN_ALLOWED_HOSTS', '--admin-allowed-hosts <list>', 'host names that the admin listener answers to'],
   ['CRANK_TRUST_DOMAIN', '--trust-domain <name>', 'SPIFFE trust domain (default crank.local)'],
   ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'own SPIFFE ID (default spiffe://<trust domain>/controller)'],
   ['CRANK_TLS_CERT', '--tls-cert <file>', 'certificate, PEM'],
@@ -50,7 +51,7 @@ export function controllerCommand(): CommandUnknownOpts {
     .description('run the controller (every option is also a variable)')
     .addHelpText(
       'after',
-      '\nExample (certificates of crank cert dev-ca):\n' +
+      '\nExample:\n' +
         '  crank controller --tls-cert .crank/pki/controller.crt --tls-key .crank/pki/controller.key \\\n' +
         '    --tls-bundle .crank/pki/crank.local.pem',
     )
