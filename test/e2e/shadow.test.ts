@@ -10,7 +10,7 @@ import { startControllerProcess } from '../fixtures/controller-process.ts'
 import { postJson, startMesh, STREAMING, type Answer, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
 import { startOpa, type OpaServer } from '../fixtures/opa-server.ts'
 import { createParties, readAuditLines } from '../fixtures/parties.ts'
-import { honestPdp } from '../fixtures/pdp-honest.ts'
+import { honestPdpThatBlocks } from '../fixtures/pdp-honest.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -257,6 +257,7 @@ test('with a sidecar that was never there, shadowed calls pass from the start', 
 })
 
 describe('with an engine that lies', () => {
+  const honestPdp = honestPdpThatBlocks(id(BLOCKED))
   let party: Party
   let pdp: FakePdp
   beforeAll(async () => {
