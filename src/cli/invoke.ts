@@ -1,5 +1,4 @@
-// One call through POST /route: the body on stdout as it comes, who and how on stderr.
-import { readFile } from 'node:fs/promises'
+// One call through the streaming form of /route: the body on stdout as it comes, who and how on stderr.
 import { text } from 'node:stream/consumers'
 import { splitCapability, type Capability } from '../core/capability.ts'
 import { MAX_TIMEOUT_MS, type CapabilitiesReply, type RouteBody } from '../core/wire.ts'
@@ -10,16 +9,17 @@ import { withControllerClient } from './controller-client.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import type { ClientOptions } from './options.ts'
 import { paint, say, writeBody, writeJson, type Format } from './output.ts'
+import { parseJson, readPayload, type PayloadOptions } from './payload.ts'
 import { didYouMean } from './policy-ask/likeness.ts'
 import { parseTarget, type Words } from './policy-ask/question.ts'
 
-export type InvokeOptions = ClientOptions & {
-  data?: string | undefined
-  timeoutMs?: string | undefined
-  idempotencyKey?: string | undefined
-  priority?: 'low' | 'normal' | 'high' | undefined
-  output: Format
-}
+export type InvokeOptions = ClientOptions &
+  PayloadOptions & {
+    timeoutMs?: string | undefined
+    idempotencyKey?: string | undefined
+    priority?: 'low' | 'normal' | 'high' | undefined
+    output: Format
+  }
 
 /** Not allowed, not known, and nobody there: all happen to a name that was mistyped. */
 const REFUSED = new Set([403, 404, 503])
@@ -70,42 +70,19 @@ async function sayMeant(client: ControllerClient, called: Capability): Promise<v
 }
 
 async function readRequest(options: InvokeOptions): Promise<Partial<RouteBody>> {
+  const payload = await readPayload(options)
   return {
-    ...(options.data !== undefined && { payload: parsePayload(await readData(options.data)) }),
+    ...(payload !== undefined && { payload }),
     ...(options.timeoutMs !== undefined && { timeout_ms: parseTimeout(options.timeoutMs) }),
     ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
     ...(options.priority !== undefined && { priority: options.priority }),
   }
 }
 
-async function readData(data: string): Promise<string> {
-  if (data === '-') return text(process.stdin)
-  if (!data.startsWith('@')) return data
-  try {
-    return await readFile(data.slice(1), 'utf8')
-  } catch (cause: unknown) {
-    throw new CliError(EXIT.usage, `--data ${data}: the file cannot be read`, { cause })
-  }
-}
-
-function parsePayload(content: string): unknown {
-  const value = parseJson(content)
-  if (value === undefined) throw new CliError(EXIT.usage, '--data must be JSON, @file with JSON in it, or - for stdin')
-  return value
-}
-
 function parseTimeout(value: string): number {
   const ms = /^\d{1,9}$/.test(value) ? Number(value) : 0
   if (ms >= 1 && ms <= MAX_TIMEOUT_MS) return ms
   throw new CliError(EXIT.usage, `--timeout-ms "${value}": must be an integer from 1 to ${MAX_TIMEOUT_MS}`)
-}
-
-function parseJson(content: string): unknown {
-  try {
-    return JSON.parse(content)
-  } catch {
-    return undefined
-  }
 }
 
 async function printAnswer(answer: RouteAnswer, caller: string): Promise<void> {

@@ -6,6 +6,7 @@ const EXAMPLES = `
 Examples:
   crank invoke invoke hello_world --as streaming --data '{"message":"Ada"}'
   crank invoke stream text_events --as streaming --data @request.json
+  crank invoke stream:text_events --as streaming --text-file content=story.txt
   echo '{"content":"one two three"}' | crank invoke stream:text_events --as streaming --data - -o json`
 
 /** `crank invoke` */
@@ -16,6 +17,8 @@ export function invokeCommand(): CommandUnknownOpts {
     .usage('[options] <verb> <capability>')
     .description('call a capability: the body on stdout, the rest on stderr; exit 1 if it was refused')
     .option('-d, --data <json>', 'payload: JSON, @file, or - for stdin')
+    .addOption(memberOption('--file <member=path>', 'member of the payload: the file in base64; may be repeated'))
+    .addOption(memberOption('--text-file <member=path>', 'member of the payload: the file as text; may be repeated'))
     .option('--timeout-ms <n>', 'time until the first byte of the answer')
     .option('--idempotency-key <key>', 'handed on to the worker')
     .addOption(new Option('--priority <level>', 'how urgent').choices(['low', 'normal', 'high'] as const))
@@ -25,4 +28,8 @@ export function invokeCommand(): CommandUnknownOpts {
       const { invoke } = await import('../invoke.ts')
       process.exitCode = await invoke({ verb, capability }, options)
     })
+}
+
+function memberOption<Flags extends string>(flags: Flags, description: string) {
+  return new Option(flags, description).argParser<string[]>((given, before) => [...(before ?? []), given])
 }
