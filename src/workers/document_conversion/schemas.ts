@@ -162,9 +162,14 @@ export const EmailOutput = Type.Object(
 const common = {
   INVALID_INPUT: { description: 'The input does not fit the schema.', retryable: false, status: 400 },
   LIMIT_EXCEEDED: {
-    description: 'The document is beyond a limit of size, pages, nesting, time or memory; the message names it.',
+    description: 'The document is beyond a limit of size, pages, nesting, CPU time or memory; the message names it.',
     retryable: false,
     status: 413,
+  },
+  CONVERSION_TIMEOUT: {
+    description: 'The node is too busy: the conversion did not end in time, and may be tried again.',
+    retryable: true,
+    status: 503,
   },
 } as const satisfies Record<string, ErrorDeclaration>
 

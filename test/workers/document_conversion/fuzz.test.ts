@@ -16,7 +16,8 @@ const definition = createDocumentConversion({
   pool: createThreadPool({
     entry: new URL('../../../src/workers/document_conversion/thread-main.ts', import.meta.url),
     threads: 2,
-    timeLimitMs: 10_000,
+    cpuLimitMs: 10_000,
+    wallLimitMs: 120_000,
     memoryLimitMb: 256,
   }),
 })
