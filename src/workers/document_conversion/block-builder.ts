@@ -1,6 +1,7 @@
 // Gathers text, in the order of a document, into blocks: white space as HTML has it, tables as rows of cells.
 import { STYLE, type Block, type Picture, type Place, type Run, type Style } from './blocks.ts'
 import { createTableBuilder } from './table-builder.ts'
+import type { Spanning } from './table-grid.ts'
 
 /** What holds at one point of a document. `heading`: 0 for none. */
 export type Context = {
@@ -23,7 +24,8 @@ export type BlockBuilder = {
   readonly beginTable: (at: Context) => void
   readonly endTable: () => void
   readonly beginRow: () => void
-  readonly beginCell: (span: number) => void
+  readonly beginCell: (spanning: Spanning) => void
+  readonly beginRowGroup: () => void
   readonly endCell: () => void
   readonly finish: () => Block[]
 }
@@ -82,6 +84,7 @@ export function createBlockBuilder(): BlockBuilder {
     endTable: between(tables.endTable),
     beginRow: between(tables.beginRow),
     beginCell: between(tables.beginCell),
+    beginRowGroup: between(tables.beginRowGroup),
     endCell: between(tables.endCell),
     finish() {
       flush()

@@ -29,8 +29,6 @@ const LOOK_ALIKES: Readonly<Record<string, string>> = {
   '\u25c4': '<',
   '\u25aa': '\u2022',
   '\u25cf': '\u2022',
-  '\u2610': '[ ]',
-  '\u2611': '[x]',
 }
 
 // Unicode's block of box drawing: lines one way, lines the other way, and where they meet.

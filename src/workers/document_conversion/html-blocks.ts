@@ -23,6 +23,8 @@ type Walk = {
 }
 
 const MAX_TITLE_LENGTH = 200
+/** As HTML has it. */
+const MAX_ROWSPAN = 65_534
 /** All of them are in the font. */
 const BULLETS = ['\u2022', '\u2013', '-']
 const ROOT: State = {
@@ -138,7 +140,15 @@ function open(tag: string, attributes: Attributes, outer: State, walk: Walk): St
       return state
     case 'td':
     case 'th':
-      builder.beginCell(integer(attributes['colspan'], 1, 1, MAX_TABLE_COLUMNS))
+      builder.beginCell({
+        span: integer(attributes['colspan'], 1, 1, MAX_TABLE_COLUMNS),
+        rows: integer(attributes['rowspan'], 1, 0, MAX_ROWSPAN),
+      })
+      return state
+    case 'thead':
+    case 'tbody':
+    case 'tfoot':
+      builder.beginRowGroup()
       return state
     case 'a':
       return { ...state, link: linkOf(attributes['href'], walk) }

@@ -42,6 +42,8 @@ export const STYLE_OF: Readonly<Record<string, Style>> = {
   s: STYLE.strike,
   strike: STYLE.strike,
   del: STYLE.strike,
+  sub: STYLE.sub,
+  sup: STYLE.sup,
 }
 
 /** 1 to 6, or undefined for what is no heading. */

@@ -24,6 +24,8 @@ export const MAX_HTML_DEPTH = 5_000
 /** How far lists and quotes are set in; deeper ones stay at this. */
 export const MAX_INDENT = 8
 export const MAX_TABLE_COLUMNS = 12
+/** Columns looked at for cells that stand beside merged ones: a table can make that grow with the square of its size. */
+export const MAX_CELL_SEARCH = 1_000_000
 
 /** What is beyond these is dropped with a warning, the document is still converted. */
 export const MAX_IMAGES = 64

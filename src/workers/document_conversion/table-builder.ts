@@ -1,9 +1,11 @@
 // Tables while a document is read. What is really a grid stays one; a table that only lays out a page is taken apart.
 import type { Block, Cell, Place, Run } from './blocks.ts'
 import { MAX_TABLE_COLUMNS } from './limits.ts'
+import { placeCells, type Placed, type Spanning } from './table-grid.ts'
 
-type OpenCell = { readonly blocks: Block[]; readonly span: number }
-type OpenTable = { readonly place: Place; readonly rows: OpenCell[][] }
+type OpenCell = Spanning & { readonly blocks: Block[] }
+type OpenRow = { readonly group: number; readonly cells: OpenCell[] }
+type OpenTable = { readonly place: Place; readonly rows: OpenRow[]; group: number }
 
 export type TableBuilder = {
   /** Where blocks go now: the innermost open cell, or the document. */
@@ -12,7 +14,9 @@ export type TableBuilder = {
   readonly endTable: () => void
   readonly beginRow: () => void
   /** Every cell that is begun must be ended. */
-  readonly beginCell: (span: number) => void
+  readonly beginCell: (spanning: Spanning) => void
+  /** The rows that follow are a group of their own: no cell reaches into it from the one before. */
+  readonly beginRowGroup: () => void
   readonly endCell: () => void
   /** The blocks of the document; tables that are still open are ended. */
   readonly finish: () => Block[]
@@ -30,16 +34,23 @@ export function createTableBuilder(): TableBuilder {
   }
   return {
     sink,
-    beginTable: (place) => void tables.push({ place, rows: [] }),
+    beginTable: (place) => void tables.push({ place, rows: [], group: 0 }),
     endTable,
-    beginRow: () => void tables.at(-1)?.rows.push([]),
-    beginCell(span) {
-      const cell: OpenCell = { blocks: [], span }
+    beginRow() {
+      const table = tables.at(-1)
+      table?.rows.push({ group: table.group, cells: [] })
+    },
+    beginRowGroup() {
+      const table = tables.at(-1)
+      if (table !== undefined) table.group += 1
+    },
+    beginCell(spanning) {
+      const cell: OpenCell = { ...spanning, blocks: [] }
       const table = tables.at(-1)
       // A cell outside of any table is a block like any other.
       if (table === undefined) return void sinks.push(sink())
-      if (table.rows.length === 0) table.rows.push([])
-      table.rows.at(-1)?.push(cell)
+      if (table.rows.length === 0) table.rows.push({ group: table.group, cells: [] })
+      table.rows.at(-1)?.cells.push(cell)
       sinks.push(cell.blocks)
     },
     endCell() {
@@ -54,20 +65,45 @@ export function createTableBuilder(): TableBuilder {
 }
 
 function* toBlocks({ place, rows }: OpenTable): Generator<Block, void> {
-  const filled = rows.filter((row) => row.some(({ blocks }) => blocks.length > 0))
-  const columns = filled.reduce((most, row) => Math.max(most, columnsOf(row)), 0)
-  if (columns < 2 || !filled.every((row) => row.every(isText))) {
-    for (const row of filled) for (const { blocks } of row) yield* blocks
+  const filled = withoutEmptyRows(rows)
+  const grid = placeCells(filled).map((row) => row.map(cellOf))
+  const columns = grid.reduce((most, row) => Math.max(most, columnsOf(row)), 0)
+  if (columns < 2 || !filled.every(({ cells }) => cells.every(isText))) {
+    for (const { cells } of filled) for (const { blocks } of cells) yield* blocks
   } else if (columns > MAX_TABLE_COLUMNS) {
-    for (const row of filled) yield { ...place, kind: 'paragraph', runs: joined(row.map(runsOf), ' | ') }
+    for (const row of grid) yield { ...place, kind: 'paragraph', runs: inOneLine(row) }
   } else {
-    const cells = (row: OpenCell[]): Cell[] => row.map((cell) => ({ runs: runsOf(cell), span: cell.span }))
-    yield { ...place, kind: 'table', rows: filled.map(cells) }
+    yield { ...place, kind: 'table', rows: grid }
   }
 }
 
-function columnsOf(row: readonly OpenCell[]): number {
-  return row.reduce((sum, { span }) => sum + span, 0)
+// A row of which nothing is seen is no row, unless a cell of several rows counts it.
+function withoutEmptyRows(rows: readonly OpenRow[]): OpenRow[] {
+  let counted = 0
+  return rows.filter(({ cells }, row) => {
+    const isCounted = row < counted
+    for (const { rows: taken } of cells) counted = Math.max(counted, taken === 0 ? rows.length : row + taken)
+    return isCounted || cells.some(({ blocks, rows: taken }) => blocks.length > 0 || taken !== 1)
+  })
+}
+
+function cellOf({ cell, column, rows }: Placed<OpenCell>): Cell {
+  return { runs: runsOf(cell), column, span: cell.span, rows }
+}
+
+function columnsOf(row: readonly Cell[]): number {
+  const last = row.at(-1)
+  return last === undefined ? 0 : last.column + last.span
+}
+
+// Columns that a cell of several columns or rows takes stay empty: each value stays in its column.
+function inOneLine(row: readonly Cell[]): Run[] {
+  const parts: Run[][] = []
+  for (const { runs, column } of row) {
+    while (parts.length < column) parts.push([])
+    parts.push([...runs])
+  }
+  return joined(parts, ' | ')
 }
 
 function isText({ blocks }: OpenCell): boolean {
