@@ -21,7 +21,8 @@ export type BlockBuilder = {
   readonly mark: (marker: string | undefined) => void
   readonly rule: (at: Context) => void
   readonly picture: (picture: Picture, alt: string, at: Context) => void
-  readonly beginTable: (at: Context) => void
+  /** `where`: as a reader finds it. */
+  readonly beginTable: (at: Context, where: string) => void
   readonly endTable: () => void
   readonly beginRow: () => void
   readonly beginCell: (spanning: Spanning) => void
@@ -30,8 +31,9 @@ export type BlockBuilder = {
   readonly finish: () => Block[]
 }
 
-export function createBlockBuilder(): BlockBuilder {
-  const tables = createTableBuilder()
+/** `onTakenApart`: a table is, which cannot be drawn as one. */
+export function createBlockBuilder(onTakenApart: (where: string) => void = () => undefined): BlockBuilder {
+  const tables = createTableBuilder(onTakenApart)
   let runs: Run[] = []
   // Kept apart: to look for it at the end of a growing text would copy that text each time.
   let lastCharacter = ''
@@ -80,7 +82,7 @@ export function createBlockBuilder(): BlockBuilder {
     mark: (next) => void (marker = next),
     rule: between((at) => push({ ...place(at), kind: 'rule' })),
     picture: between((picture, alt, at) => push({ ...place(at), kind: 'picture', picture, alt })),
-    beginTable: between(({ indent, quote }) => tables.beginTable({ indent, quote })),
+    beginTable: between(({ indent, quote }, where) => tables.beginTable({ indent, quote }, where)),
     endTable: between(tables.endTable),
     beginRow: between(tables.beginRow),
     beginCell: between(tables.beginCell),

@@ -22,7 +22,7 @@ export async function docxToHtml(bytes: Uint8Array<ArrayBuffer>, warnings: Warni
       { externalFileAccess: false, includeEmbeddedStyleMap: false },
     )
     // Messages quote the document: their number says enough.
-    if (messages.length > 0) warnings.add('CONTENT_SIMPLIFIED', messages.length)
+    if (messages.length > 0) warnings.add('CONTENT_SIMPLIFIED', { count: messages.length })
     return value
   } catch (cause: unknown) {
     // Too deep for the stack: the caller of this tells that from damage.

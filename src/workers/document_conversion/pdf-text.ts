@@ -25,7 +25,7 @@ async function read(task: PdfToTextTask, warnings: Warnings): Promise<PdfTextRes
       const text = await pageText(pdf, page)
       left -= text.length
       if (left < 0) throw limitFault(`the pages have more than ${MAX_TEXT_CHARACTERS} characters of text`)
-      if (text.trim() === '') warnings.add('NO_TEXT')
+      if (text.trim() === '') warnings.add('NO_TEXT', { place: `page ${page}` })
       pages.push({ page, text })
     }
     return { pages, pageCount: pdf.numPages, warnings: warnings.list() }

@@ -127,7 +127,7 @@ function prepareRun({ text, style }: Run, fonts: Fonts, warnings: Warnings): Run
     return { text: script, style: onTheLine(style) & ~STYLE.code }
   }
   if (PLAIN.test(text)) return { text, style }
-  const missing = (codePoint: number) => warnings.add('CHARACTERS_REPLACED', 1, codePointName(codePoint))
+  const missing = (codePoint: number) => warnings.add('CHARACTERS_REPLACED', { sample: codePointName(codePoint) })
   const covered = coveredText(text, has, missing)
   return { text: covered, style: PLAIN.test(covered) ? style : style & ~STYLE.code }
 }

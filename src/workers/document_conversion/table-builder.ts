@@ -5,12 +5,12 @@ import { placeCells, type Placed, type Spanning } from './table-grid.ts'
 
 type OpenCell = Spanning & { readonly blocks: Block[] }
 type OpenRow = { readonly group: number; readonly cells: OpenCell[] }
-type OpenTable = { readonly place: Place; readonly rows: OpenRow[]; group: number }
+type OpenTable = { readonly place: Place; readonly where: string; readonly rows: OpenRow[]; group: number }
 
 export type TableBuilder = {
   /** Where blocks go now: the innermost open cell, or the document. */
   readonly sink: () => Block[]
-  readonly beginTable: (place: Place) => void
+  readonly beginTable: (place: Place, where: string) => void
   readonly endTable: () => void
   readonly beginRow: () => void
   /** Every cell that is begun must be ended. */
@@ -22,7 +22,8 @@ export type TableBuilder = {
   readonly finish: () => Block[]
 }
 
-export function createTableBuilder(): TableBuilder {
+/** `onTakenApart`: a grid is, since a cell holds what is no text. */
+export function createTableBuilder(onTakenApart: (where: string) => void): TableBuilder {
   const document: Block[] = []
   const sinks: Block[][] = [document]
   const tables: OpenTable[] = []
@@ -30,11 +31,11 @@ export function createTableBuilder(): TableBuilder {
   const endTable = (): void => {
     const table = tables.pop()
     // One by one: as arguments of one push they would have to fit on the stack.
-    if (table !== undefined) for (const block of toBlocks(table)) sink().push(block)
+    if (table !== undefined) for (const block of toBlocks(table, onTakenApart)) sink().push(block)
   }
   return {
     sink,
-    beginTable: (place) => void tables.push({ place, rows: [], group: 0 }),
+    beginTable: (place, where) => void tables.push({ place, where, rows: [], group: 0 }),
     endTable,
     beginRow() {
       const table = tables.at(-1)
@@ -64,11 +65,12 @@ export function createTableBuilder(): TableBuilder {
   }
 }
 
-function* toBlocks({ place, rows }: OpenTable): Generator<Block, void> {
+function* toBlocks({ place, where, rows }: OpenTable, onTakenApart: (where: string) => void): Generator<Block, void> {
   const filled = withoutEmptyRows(rows)
   const grid = placeCells(filled).map((row) => row.map(cellOf))
   const columns = grid.reduce((most, row) => Math.max(most, columnsOf(row)), 0)
   if (columns < 2 || !filled.every(({ cells }) => cells.every(isText))) {
+    if (isGrid(filled)) onTakenApart(where)
     for (const { cells } of filled) for (const { blocks } of cells) yield* blocks
   } else if (columns > MAX_TABLE_COLUMNS) {
     for (const row of grid) yield { ...place, kind: 'paragraph', runs: inOneLine(row) }
@@ -104,6 +106,12 @@ function inOneLine(row: readonly Cell[]): Run[] {
     parts.push([...runs])
   }
   return joined(parts, ' | ')
+}
+
+// Several rows with several cells that have something in them: to take it apart loses which belong together.
+function isGrid(rows: readonly OpenRow[]): boolean {
+  const full = rows.filter(({ cells }) => cells.filter(({ blocks }) => blocks.length > 0).length > 1)
+  return full.length > 1
 }
 
 function isText({ blocks }: OpenCell): boolean {

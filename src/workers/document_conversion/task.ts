@@ -33,12 +33,19 @@ export type EmailTask = {
 }
 export type ConvertTask = ToPdfTask | PdfToTextTask | EmailTask
 
-export type Warning = { readonly code: WarningCode; readonly message: string; readonly count: number }
+/** `places`: where the first few are; the last one may say how many more there are. */
+export type Warning = {
+  readonly code: WarningCode
+  readonly message: string
+  readonly count: number
+  readonly places?: string[]
+}
 export type WarningCode =
   | 'CHARACTERS_REPLACED'
   | 'IMAGES_DROPPED'
   | 'ACTIVE_CONTENT_DROPPED'
   | 'REMOTE_CONTENT_DROPPED'
+  | 'CONTENT_DROPPED'
   | 'CONTENT_SIMPLIFIED'
   | 'NO_TEXT'
   | 'DAMAGED'

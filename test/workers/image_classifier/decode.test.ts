@@ -227,11 +227,8 @@ function noisy(format: 'png' | 'jpeg' | 'webp' | 'gif'): Promise<Buffer> {
 
 test('an image that is not decoded in time is the fault of a busy node, and may be tried again', async () => {
   // What libvips says when its time limit is over, as sharp passes it on.
-  const late: SharpModule = (bytes, options) => {
-    const image = sharp(bytes, options)
-    image.toBuffer = () => Promise.reject(new Error('timeout: 42% complete'))
-    return image
-  }
+  const late: SharpModule = (bytes, options) =>
+    Object.assign(sharp(bytes, options), { toBuffer: () => Promise.reject(new Error('timeout: 42% complete')) })
   const bytes = await drawn(60, 40, graphic).png().toBuffer()
   const error: unknown = await createDecode(() => Promise.resolve(late))(
     parseInputImage(bytes.toString('base64')),
