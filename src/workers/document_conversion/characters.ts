@@ -18,6 +18,7 @@ export function visibleText(text: string): string {
 /** What many documents draw lines, arrows and marks with, and the font lacks: in ASCII they say the same. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = {
   '\u2190': '<-',
+  '\u2191': '^',
   '\u2192': '->',
   '\u2194': '<->',
   '\u21d0': '<=',
