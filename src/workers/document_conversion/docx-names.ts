@@ -24,6 +24,7 @@ const URIS: Readonly<Record<string, string>> = {
   'http://schemas.microsoft.com/office/word/2010/wordprocessingInk': 'wpi',
   'http://schemas.openxmlformats.org/markup-compatibility/2006': 'mc',
   'urn:schemas-microsoft-com:vml': 'v',
+  'urn:schemas-microsoft-com:office:office': 'o',
 }
 
 /** The usual prefix of a namespace; a prefix of the document's own may be anything. */
@@ -75,9 +76,9 @@ export function fateOf(name: string): Fate {
   return FATES.get(name) ?? (name.startsWith('w:') ? 'other' : 'nothing')
 }
 
-/** Whether it is a name that this table decides on. */
+/** Whether it is a name that this table decides on. What else there is in VML says how shapes look. */
 export function isDecided(name: string): boolean {
-  return FATES.has(name)
+  return FATES.has(name) || /^(?:w|v|o|office-word):/.test(name)
 }
 
 /** Whether mammoth draws an element though something of it is lost: what is inside is drawn too. */

@@ -46,7 +46,7 @@ function sayMessage(message: string, warnings: Warnings): void {
   if (element !== undefined) {
     const [, uri = '', local = ''] = /^\{(.*)\}(.*)$/.exec(element) ?? []
     const name = uri === '' ? element : `${usualPrefix(uri) ?? '?'}:${local}`
-    if (!name.startsWith('w:') && !isDecided(name)) warnings.leftOut('other')
+    if (!isDecided(name)) warnings.leftOut('other')
   } else if (/w:sym/.test(message)) warnings.leftOut('characters')
   else if (!SAID_ELSEWHERE.test(message)) warnings.add('CONTENT_SIMPLIFIED')
 }
