@@ -64,12 +64,11 @@ export function createBodyScan(scan: BodyScan): XmlHandler {
     },
     close() {
       const last = stack.pop()
-      if (last === undefined || last.mode !== 'content') return
+      if (last?.mode !== 'content') return
       if (!last.isDrawn && (SHAPES.has(last.name) || last.name === 'mc:AlternateContent')) say('shapes')
       if (last.name === 'w:p') paragraph.end()
     },
   }
-
 }
 
 type Paragraph = { -readonly [M in keyof Numbered]: Numbered[M] } & { text: string; readonly losses: LeftOut[] }

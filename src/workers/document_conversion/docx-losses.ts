@@ -7,6 +7,9 @@ import { firstWords, quoted } from './places.ts'
 import type { Warnings } from './warnings.ts'
 import type { ZipEntry } from './zip.ts'
 
+const KEPT = 240
+const OTHER_CONTENT = /^w:(?:drawing|pict|object|fldSimple|fldChar|pgNum)$/
+
 /** `names`: of all parts. `parts`: those that mammoth was given. */
 export function sayDocxLosses(names: readonly string[], parts: readonly ZipEntry[], warnings: Warnings): void {
   const known = new Map(parts.map(({ name, bytes }) => [name, bytes]))
@@ -15,7 +18,10 @@ export function sayDocxLosses(names: readonly string[], parts: readonly ZipEntry
     const slash = name.lastIndexOf('/') + 1
     const relations = readRelations(known.get(`${name.slice(0, slash)}_rels/${name.slice(slash)}.rels`))
     const numbering = createNumbering(known.get('word/numbering.xml'), known.get('word/styles.xml'))
-    readXml(known.get(name), createBodyScan({ relations, hasPart: (part) => known.has(part), numbering, place, warnings }))
+    readXml(
+      known.get(name),
+      createBodyScan({ relations, hasPart: (part) => known.has(part), numbering, place, warnings }),
+    )
   }
   scanBody(main, undefined)
   for (const { name, bytes } of parts) {
@@ -41,21 +47,19 @@ function mainPart(known: ReadonlyMap<string, Buffer>): string {
 }
 
 function sayOfMargin(kind: 'headers' | 'footers', xml: Buffer, warnings: Warnings): void {
-  let text = ''
-  let hasContent = false
-  let isText = false
+  const found = { text: '', hasOther: false, isText: false }
   readXml(xml, {
     open(name) {
-      isText = name === 'w:t'
-      if (/^w:(?:drawing|pict|object|fldSimple|fldChar|pgNum)$/.test(name)) hasContent = true
-      if (name === 'w:p') text += ' '
+      found.isText = name === 'w:t'
+      if (OTHER_CONTENT.test(name)) found.hasOther = true
+      if (name === 'w:p') found.text += ' '
     },
-    text(found) {
-      if (isText) text += found.slice(0, 1000)
+    text(text) {
+      if (found.isText && found.text.length < KEPT) found.text += text.slice(0, KEPT)
     },
-    close: () => void (isText = false),
+    close: () => void (found.isText = false),
   })
-  const words = firstWords(text)
+  const words = firstWords(found.text)
   if (words !== '') warnings.leftOut(kind, { place: quoted(words) })
-  else if (hasContent) warnings.leftOut(kind, { place: 'a picture or field without text' })
+  else if (found.hasOther) warnings.leftOut(kind, { place: 'a picture or field without text' })
 }

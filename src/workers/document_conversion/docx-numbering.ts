@@ -34,7 +34,9 @@ export function createNumbering(numberingXml: Buffer | undefined, stylesXml: Buf
       if (found.format === 'bullet' || found.format === 'none') return false
       const depth = Number(byStyle?.level ?? level) + 1
       const isPlain = found.format === 'decimal' && found.text === `%${depth}.` && found.start === '1'
-      return !isPlain || goesOn || (byStyle !== undefined && (found.style !== styleId || /^heading/i.test(styleId ?? '')))
+      return (
+        !isPlain || goesOn || (byStyle !== undefined && (found.style !== styleId || /^heading/i.test(styleId ?? '')))
+      )
     },
   }
 }

@@ -97,7 +97,10 @@ function slicesOf(boxes: readonly Box[], index: number): number {
 type Wish = { needed: number; wanted: number }
 
 function columnWidths(rows: readonly Row[], available: number, pen: Pen): number[] {
-  const count = rows.reduce((most, row) => row.reduce((last, { column, span }) => Math.max(last, column + span), most), 1)
+  const count = rows.reduce(
+    (most, row) => row.reduce((last, { column, span }) => Math.max(last, column + span), most),
+    1,
+  )
   const least = Math.min(MIN_COLUMN, available / count)
   const wishes = Array.from({ length: count }, (): Wish => ({ needed: least, wanted: least }))
   for (const row of rows.slice(0, MEASURED_ROWS)) {

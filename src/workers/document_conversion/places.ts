@@ -36,7 +36,12 @@ export function createTrail(): Trail {
 /** The beginning of a text, in one short line. */
 export function firstWords(text: string): string {
   const line = oneLine(text.slice(0, KEPT))
-  return line.length <= SHOWN ? line : `${line.slice(0, SHOWN).replace(/\s+\S{0,20}$/, '').toWellFormed()}\u2026`
+  return line.length <= SHOWN
+    ? line
+    : `${line
+        .slice(0, SHOWN)
+        .replace(/\s+\S{0,20}$/, '')
+        .toWellFormed()}\u2026`
 }
 
 export function quoted(text: string): string {
@@ -45,7 +50,12 @@ export function quoted(text: string): string {
 
 function lastWords(text: string): string {
   const line = oneLine(text)
-  return line.length <= SHOWN ? line : `\u2026${line.slice(-SHOWN).replace(/^\S{0,20}\s+/, '').toWellFormed()}`
+  return line.length <= SHOWN
+    ? line
+    : `\u2026${line
+        .slice(-SHOWN)
+        .replace(/^\S{0,20}\s+/, '')
+        .toWellFormed()}`
 }
 
 function oneLine(text: string): string {

@@ -20,7 +20,8 @@ export function placeCells<C extends Spanning>(rows: readonly SpanningRow<C>[]):
       while ((freeFrom[column] ?? 0) > row) {
         column += 1
         searched += 1
-        if (searched > MAX_CELL_SEARCH) throw limitFault('a table has too many merged cells: at most a million are read')
+        if (searched > MAX_CELL_SEARCH)
+          throw limitFault('a table has too many merged cells: at most a million are read')
       }
       const left = (lastRows.get(group) ?? row) - row + 1
       const placed = { cell, column, rows: cell.rows === 0 ? left : Math.min(cell.rows, left) }

@@ -86,12 +86,7 @@ export type ConvertResult<T extends ConvertTask> = ResultOf[T['kind']]
 export type Convert = <T extends ConvertTask>(task: T, signal: AbortSignal) => Promise<ConvertResult<T>>
 
 export type FaultCode =
-  | 'INVALID_INPUT'
-  | 'INVALID_FORMAT'
-  | 'CORRUPT_DOCUMENT'
-  | 'INVALID_EMAIL'
-  | 'LIMIT_EXCEEDED'
-  | 'CONVERSION_TIMEOUT'
+  'INVALID_INPUT' | 'INVALID_FORMAT' | 'CORRUPT_DOCUMENT' | 'INVALID_EMAIL' | 'LIMIT_EXCEEDED' | 'CONVERSION_TIMEOUT'
 
 /** The document is at fault, or (CONVERSION_TIMEOUT) the node is too busy: `code` and `message` are for the caller. */
 export class ConversionFault extends Error {

@@ -60,7 +60,11 @@ describe('what is left out is said, with its paragraph', () => {
     'a shape': ['<w:r><w:pict><v:shape/></w:pict></w:r>', 'CONTENT_DROPPED', /^text boxes and shapes/],
     'a line': ['<w:r><w:pict><v:line/></w:pict></w:r>', 'CONTENT_DROPPED', /^text boxes and shapes/],
     'an embedded object': ['<w:r><w:object><o:OLEObject/></w:object></w:r>', 'CONTENT_DROPPED', /^embedded objects/],
-    'a formula': ['<m:oMathPara><m:oMath><m:r><m:t>x=1</m:t></m:r></m:oMath></m:oMathPara>', 'CONTENT_DROPPED', /^formulas/],
+    'a formula': [
+      '<m:oMathPara><m:oMath><m:r><m:t>x=1</m:t></m:r></m:oMath></m:oMathPara>',
+      'CONTENT_DROPPED',
+      /^formulas/,
+    ],
     'a field': [`<w:fldSimple w:instr="DATE">${run('today')}</w:fldSimple>`, 'CONTENT_DROPPED', /^fields/],
     'a choice in a form': [
       '<w:r><w:fldChar w:fldCharType="begin"><w:ffData><w:ddList/></w:ffData></w:fldChar></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>',
@@ -93,7 +97,10 @@ describe('what is left out is said, with its paragraph', () => {
   test('a row that is deleted', async () => {
     const row = (text: string, properties = '') =>
       `<w:tr><w:trPr>${properties}</w:trPr><w:tc>${paragraph(run(text))}</w:tc><w:tc>${paragraph(run('x'))}</w:tc></w:tr>`
-    const pdf = await toPdf(docx(paragraph(run('Before')) + `<w:tbl>${row('kept')}${row('gone', '<w:del/>')}</w:tbl>`), 'docx')
+    const pdf = await toPdf(
+      docx(paragraph(run('Before')) + `<w:tbl>${row('kept')}${row('gone', '<w:del/>')}</w:tbl>`),
+      'docx',
+    )
     expect(pdf.warnings).toMatchObject([{ code: 'CONTENT_DROPPED', count: 1, places: ['after "x"'] }])
   })
 
@@ -152,12 +159,21 @@ describe('what is drawn is not said', () => {
   const cases: Record<string, [body: string, text: string]> = {
     'raised and lowered text': [
       paragraph(
-        run('10') + run('3', '<w:vertAlign w:val="superscript"/>') + run(' H') + run('2', '<w:vertAlign w:val="subscript"/>'),
+        run('10') +
+          run('3', '<w:vertAlign w:val="superscript"/>') +
+          run(' H') +
+          run('2', '<w:vertAlign w:val="subscript"/>'),
       ),
       '10\u00b3 H\u2082',
     ],
-    'content controls that are check boxes': [paragraph(box('1') + run('yes ') + box('0') + run('no')), '[x] yes [ ] no'],
-    'form fields that are check boxes': [paragraph(field('1') + run('yes ') + field('0') + run('no')), '[x] yes [ ] no'],
+    'content controls that are check boxes': [
+      paragraph(box('1') + run('yes ') + box('0') + run('no')),
+      '[x] yes [ ] no',
+    ],
+    'form fields that are check boxes': [
+      paragraph(field('1') + run('yes ') + field('0') + run('no')),
+      '[x] yes [ ] no',
+    ],
     'cells of several rows': [
       `<w:tbl><w:tr>${cell('a', '<w:vMerge w:val="restart"/>')}${cell('b1')}</w:tr><w:tr>${cell('', '<w:vMerge/>')}${cell('b2')}</w:tr></w:tbl>`,
       'a b1 b2',
@@ -198,7 +214,9 @@ test('a name with another prefix is the same name', async () => {
   const other = docx('', {
     'word/document.xml': `<x:document ${SPACES} xmlns:x="${OFFICE}/wordprocessingml/2006/main"><x:body>${body.replaceAll('w:', 'x:')}</x:body></x:document>`,
   })
-  expect((await toPdf(other, 'docx')).warnings).toMatchObject([{ message: 'comments are left out', places: ['in "Text"'] }])
+  expect((await toPdf(other, 'docx')).warnings).toMatchObject([
+    { message: 'comments are left out', places: ['in "Text"'] },
+  ])
 })
 
 test('every element that may stand beside text has been decided on', () => {

@@ -39,7 +39,11 @@ describe('raised and lowered text', () => {
   }
 
   test('what Unicode does not raise is smaller and higher, what it does not lower smaller and deeper', async () => {
-    const matrices = [...(await operators('<p>x<sup>\u03b1</sup></p><p>x<sub>Q</sub></p>')).matchAll(/1 0 0 1 [\d.]+ ([\d.]+) Tm\n\S+ ([\d.]+) Tf/g)]
+    const matrices = [
+      ...(await operators('<p>x<sup>\u03b1</sup></p><p>x<sub>Q</sub></p>')).matchAll(
+        /1 0 0 1 [\d.]+ ([\d.]+) Tm\n\S+ ([\d.]+) Tf/g,
+      ),
+    ]
     const placed = matrices.map(([, y, size]) => ({ y: Number(y), size: Number(size) }))
     const on = (size: number) => placed.filter((one) => one.size === size)
     expect(on(10.5)).toHaveLength(2)
@@ -122,7 +126,7 @@ describe('check boxes and form fields', () => {
     'a list of tasks in Markdown': ['- [x] done\n- [ ] to do', 'markdown', '\u2022 [x] done \u2022 [ ] to do'],
     'boxes as characters': ['\u2610 a \u2611 b \u2612 c', 'text', '[ ] a [x] b [X] c'],
     'choices of one': ['<input type=radio checked> a <input type=radio> b', 'html', '(\u2022) a ( ) b'],
-    'values': ['Name: <input value="Ada">, <textarea>Hello</textarea>', 'html', 'Name: Ada , Hello'],
+    values: ['Name: <input value="Ada">, <textarea>Hello</textarea>', 'html', 'Name: Ada , Hello'],
     'fields side by side': ['<input value="1"><input value="2">3', 'html', '1 2 3'],
     'an empty field': ['Sign: <input>', 'html', 'Sign: ____'],
     'what is chosen': ['<select><option>a<option selected>b</select>', 'html', 'b'],

@@ -29,8 +29,7 @@ const LEFT_OUT: Record<string, string> = {
   svg: 'CONTENT_SIMPLIFIED',
   video: 'REMOTE_CONTENT_DROPPED',
 }
-const NOTHING =
-  'base col colgroup datalist head meta noembed noframes param rp source style template title track wbr'
+const NOTHING = 'base col colgroup datalist head meta noembed noframes param rp source style template title track wbr'
 
 /** What a browser shows of an element that has its content elsewhere than in its text. */
 const SAMPLES: Record<string, [html: string, text: string]> = {
@@ -132,7 +131,8 @@ describe('attributes and styles that change what is said', () => {
   }
 
   test('what is empty and hidden, or within the document, is not said', async () => {
-    const html = '<p hidden> </p><input type="hidden" value="a"><a href="#there">b</a><div hidden><script></script></div>'
+    const html =
+      '<p hidden> </p><input type="hidden" value="a"><a href="#there">b</a><div hidden><script></script></div>'
     expect((await toPdf(html, 'html')).warnings).toMatchObject([{ code: 'ACTIVE_CONTENT_DROPPED', count: 1 }])
   })
 

@@ -2,12 +2,7 @@
 import { deflateSync } from 'node:zlib'
 
 /** `content`: of the page's stream, as it stands in the file; `dictionary`: what is said of it; `annotations`: of the page. */
-export function rawPdf(
-  content: Buffer,
-  dictionary = '/Filter /FlateDecode',
-  catalog = '',
-  annotations = '',
-): Buffer {
+export function rawPdf(content: Buffer, dictionary = '/Filter /FlateDecode', catalog = '', annotations = ''): Buffer {
   const objects = [
     Buffer.from(`<< /Type /Catalog /Pages 2 0 R ${catalog} >>`),
     Buffer.from('<< /Type /Pages /Kids [3 0 R] /Count 1 >>'),
