@@ -5,6 +5,7 @@ import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fitNode, NO_NODE, runForeground } from '../bin/node-24.js'
+import { packagesToInstall, showProgress } from './install-progress.js'
 import { withSetupLock } from './setup-lock.js'
 
 const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|demo|bench|crank [arguments]'
@@ -108,11 +109,18 @@ function bringDependencies(root) {
  * @param {string} root
  * @returns {Promise<number>}
  */
-function install(root) {
-  say('Installing the dependencies (npm ci) …', 0)
+async function install(root) {
+  const packages = packagesToInstall(root)
+  const many = packages.length === 0 ? '' : `: ${packages.length} packages, about 1 GB on disk, a few minutes`
+  say(`Installing the dependencies (npm ci)${many} …`, 0)
   // No dependency needs an install script, so none may run. --loglevel: on Node 20 npm prints dozens of harmless EBADENGINE lines.
   const args = ['ci', '--loglevel=error', '--ignore-scripts', '--no-audit', '--no-fund']
-  return runNpm(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] })
+  const endProgress = showProgress(root, packages, process.stderr)
+  try {
+    return await runNpm(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] })
+  } finally {
+    endProgress()
+  }
 }
 
 /**

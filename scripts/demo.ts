@@ -1,6 +1,7 @@
 // `npm run demo`: controller and two workers on real mTLS, three calls, each seen in answer, audit log and metrics.
 // Started by bootstrap.js, which has seen to the dependencies and to Node 24.
 import { inspect } from 'node:util'
+import { oddNames } from '../src/platform/setting-names.ts'
 import { DemoError, isStop, say } from './demo/errors.ts'
 import { parseOptions, USAGE, type Options } from './demo/options.ts'
 import { startMesh } from './demo/mesh.ts'
@@ -16,6 +17,8 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE)
     return 0
   }
+  const [fault] = oddNames(process.env).faults
+  if (fault !== undefined) throw new DemoError(fault, { exitCode: 2 })
   const stop = stopOnSignal()
   try {
     return await demonstrate(options, stop)

@@ -14,10 +14,13 @@ const FILE = fileURLToPath(new URL('../docs/configuration.md', import.meta.url))
 const TELEMETRY: readonly [name: string, what: string][] = [
   [
     'OTEL_EXPORTER_OTLP_ENDPOINT',
-    'Collector, e.g. `http://localhost:4317`. Unset: spans have ids but are not exported.',
+    'Collector, e.g. `http://localhost:4317`. Unset: nothing is exported; logs and audit have ids, and a `traceparent` that came in goes on as it is.',
   ],
   ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'The same for traces alone; goes before the general one.'],
-  ['OTEL_EXPORTER_OTLP_PROTOCOL', '`grpc` (our default), `http/protobuf`, `http/json`.'],
+  [
+    'OTEL_EXPORTER_OTLP_PROTOCOL',
+    '`grpc` (our default), `http/protobuf`, `http/json`; another one is refused, and nothing is exported.',
+  ],
   [
     'OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION',
     'Metadata, deadline (ms, default 10000, for a command 1000) and compression of an export.',
@@ -38,19 +41,48 @@ const TELEMETRY: readonly [name: string, what: string][] = [
     'How long a batch waits at most (ms). Default: 50; what it costs: [performance](performance.md#tracing).',
   ],
   [
-    'OTEL_BSP_MAX_QUEUE_SIZE, _EXPORT_TIMEOUT',
-    'Spans that wait for the collector, default 32768 (40 MB when full); what does not fit is dropped. A stop sends 15,360 at most.',
+    'OTEL_BSP_MAX_QUEUE_SIZE',
+    'Spans that wait for the collector, default 32768 (40 MB when full); what does not fit is lost, and counted.',
+  ],
+  [
+    'OTEL_BSP_EXPORT_TIMEOUT',
+    'How long a batch that the collector does not take is tried (ms), default 600000. One attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`.',
   ],
   ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 512.'],
-  ['OTEL_TRACES_EXPORTER', '`none` switches the export off.'],
+  ['OTEL_TRACES_EXPORTER', '`otlp`, or `none`, which switches the export off; another one is refused.'],
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
+]
+
+// Read by commands; those that a process above has too mean the same.
+const COMMANDS: readonly [name: string, fallback: string, what: string][] = [
+  [
+    'CRANK_ADMIN_URL',
+    '`http://127.0.0.1:9001`',
+    'Admin listener that `check`, `can-i`, `explain`, `who-can`, `what-can` and `exception list` ask.',
+  ],
+  ['CONTROLLER_URL', '`https://127.0.0.1:9000`', 'Controller that `invoke`, `workers` and `capabilities` call.'],
+  ['CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE', 'unset', 'As whom they call; `--as` takes precedence.'],
+  [
+    'CRANK_CONTROLLER_ID, CRANK_TRUST_DOMAIN',
+    'as above',
+    'Whom they expect to answer, and where `--who streaming` is.',
+  ],
+  [
+    'CRANK_STATE_DIR',
+    '`.crank`',
+    'Where development certificates and the audit log are; the demo keeps everything there.',
+  ],
+  ['CRANK_AUDIT_FILE', '`<CRANK_STATE_DIR>/audit.jsonl`', 'Audit log that is read.'],
+  ['CRANK_POLICY_DIR', '`policies`', 'Policy folder that is read and edited.'],
+  ['OPA_BIN', 'unset', 'OPA that compiles Rego. Unset: the pinned version in the cache, else on PATH.'],
+  ['CRANK_CACHE_DIR', '`~/.cache/crank`', 'Where pinned tools are kept.'],
 ]
 
 const text = `# Configuration
 
 <!-- Made by \`npm run docs:configuration\` from src/controller/config.ts and src/worker/config.ts. Do not edit. -->
 
-A flag goes before the environment, the environment before the default; an empty value counts as unset. All faults are
+A flag takes precedence over the environment, the environment over the default; an empty value counts as unset. All faults are
 reported at once, with name, value and what is allowed, and the process exits with 2. Secrets are never values, only paths
 of files. Times are milliseconds; port 0 lets the system choose, and the ready log line says which port it is.
 
@@ -64,6 +96,20 @@ ${table(ControllerEnv)}
 ## Workers
 
 ${table(WorkerSettings)}
+
+## Commands and \`npm run demo\`
+
+| variable | default | what it does |
+| --- | --- | --- |
+${COMMANDS.map(([name, fallback, what]) => `| ${code(name)} | ${cell(fallback)} | ${cell(what)} |`).join('\n')}
+
+## Names that nobody reads
+
+A variable \`CRANK_*\` or \`OPA_*\` that differs from a known one by one or two letters, or by one part (\`CRANK_AUDIT\`), is taken for a mistake: controller, workers and commands refuse to start and name the one that was probably meant.
+The controller also refuses \`CRANK_WORKER_HOST\`, a setting of workers, while \`CRANK_WORKER_HOSTS\` is not set.
+Any other such variable is one warning in the log (\`settings_unknown\`) and a line of \`crank check\`.
+What a program of the project reads is ignored by the others, and so is what Kubernetes sets for a service (\`CRANK_SERVICE_HOST\`, \`OPA_PORT=tcp://…\`).
+For a service named \`crank\` Kubernetes sets \`CRANK_PORT\` itself: set the port in the pod, or \`enableServiceLinks: false\`.
 
 ## Traces (controller, workers and the commands that call the controller)
 

@@ -15,14 +15,15 @@ import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cl
 import { manifestCommand } from './cli/commands/manifest.ts'
 import { workerCommand } from './cli/commands/worker.ts'
 import { endEarly } from './cli/early-end.ts'
-import { describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
+import { CliError, describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
 import { paint, say } from './cli/output.ts'
+import { oddNames } from './platform/setting-names.ts'
 import { VERSION } from './platform/version.ts'
 
 const EXAMPLES = `Examples:
   crank cert dev-ca                                  make development certificates under .crank/pki
-  crank check                                        what is wrong with this set-up, and how to mend it
-  crank invoke invoke hello_world --as streaming     call a capability as the streaming worker
+  crank check                                        what is wrong with this set-up, and how to fix it
+  crank invoke stream text_events --as streaming     call a capability as the streaming worker
   crank audit tail -f --deny                         follow the denials
 `
 
@@ -41,7 +42,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-function createProgram(): Command {
+/** All commands; nothing is read or run yet. */
+export function createProgram(): Command {
   const program = new Command('crank')
     .description('Crank controller: zero-trust capability router')
     .version(VERSION, '-V, --version')
@@ -63,6 +65,7 @@ function createProgram(): Command {
     .addCommand(exceptionCommand())
     .addCommand(manifestCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
+  program.hook('preAction', (_, command) => refuseOddNames(command.name(), process.env))
   prepare(program, 'crank')
   return program
 }
@@ -73,6 +76,7 @@ function prepare(command: Command, path: string): void {
   const flags = command.options.map((option) => option.long ?? option.flags)
   command
     .exitOverride()
+    .configureOutput({ writeErr: sayLines })
     .showHelpAfterError(
       subcommands.length > 0
         ? `commands: ${subcommands.join(', ')} (${path} --help)`
@@ -81,9 +85,22 @@ function prepare(command: Command, path: string): void {
   for (const sub of command.commands) prepare(sub as Command, `${path} ${sub.name()}`)
 }
 
+/** The controller and workers report these beside the other faults of their configuration, `check` among its findings. */
+function refuseOddNames(command: string, env: NodeJS.ProcessEnv): void {
+  if (['controller', 'worker', 'check'].includes(command)) return
+  const { faults } = oddNames(env)
+  const [first, ...more] = faults
+  if (first !== undefined) throw new CliError(EXIT.usage, first, more.length > 0 ? { hint: more.join('; ') } : {})
+}
+
+// Commander quotes what was typed, and what a script has put there.
+function sayLines(text: string): void {
+  for (const line of text.replace(/\n$/, '').split('\n')) say(line)
+}
+
 function reportFailure(cause: unknown): ExitCode {
   if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.ok : EXIT.usage
   const { exit, text } = describeFailure(cause)
-  say(`${paint('red', '×', process.stderr)} ${text}`)
+  for (const line of `${paint('red', '×', process.stderr)} ${text}`.split('\n')) say(line)
   return exit
 }

@@ -58,6 +58,7 @@ const app = await createServer({
   tracer: noTracer,
   metrics: noMetrics,
   isDraining: () => false,
+  isCut: () => false,
   isBlocked: () => false,
   credentials: credentials.current(),
   gate: { source: credentials, verifier, now },
@@ -67,7 +68,6 @@ const app = await createServer({
   now,
   fastifyOtel: undefined,
   onRefused: nothing,
-  onConnectionRefused: nothing,
 })
 await app.listen({ host: '127.0.0.1', port: 0 })
 reportReady((app.server.address() as AddressInfo).port)

@@ -36,6 +36,7 @@ export const noMetrics: Metrics = {
   credentialsReloaded: nothing,
   policyReloaded: nothing,
   policyLoaded: nothing,
+  spansLost: nothing,
   observe: nothing,
   setKnownCapabilities: nothing,
   capabilityLabel: (capability) => capability,

@@ -63,7 +63,8 @@ const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, TRACES, WORKER
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
 
-  --rounds <n>        interleaved rounds (default ${ROUNDS})
+  --rounds <n>        interleaved rounds (default ${ROUNDS}); from 6 on a budget is met or missed only where the
+                      rounds' noise allows no doubt (sign test, 95 %), else it is unclear: 15 are enough for most
   --only <row>        one of ${NAMES.join(', ')}; may be given several times. Ratios need forward;
                       ${TRACES} needs Jaeger, which is built once where it is not found (about five minutes)
   --rate <n>          requests per second of the open loop (default ${WHOLE.rate})

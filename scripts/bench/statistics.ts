@@ -16,6 +16,26 @@ export function sum(values: Iterable<number>): number {
   return all
 }
 
+/**
+ * Where the median of all possible rounds lies, with at least 95 %, whatever their distribution: between the k-th smallest and the
+ * k-th largest of those that were measured (sign test). Undefined for fewer than six, of which no pair says that much.
+ */
+export function medianRange(values: readonly number[]): { low: number; high: number } | undefined {
+  const sorted = values.toSorted((a, b) => a - b)
+  const n = sorted.length
+  // P(at most k of n fair coins show heads), summed up as long as both tails together stay below 5 %.
+  let share = 0.5 ** n
+  let tail = share
+  let k = 0
+  while (2 * tail <= 0.05) {
+    k += 1
+    share *= (n - k + 1) / k
+    tail += share
+  }
+  const [low, high] = [sorted[k - 1], sorted[n - k]]
+  return low === undefined || high === undefined ? undefined : { low, high }
+}
+
 /** The middle one, or the mean of the middle two. NaN when there is none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)

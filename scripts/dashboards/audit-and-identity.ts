@@ -48,7 +48,7 @@ export const auditAndIdentity = dashboard({
           decimals: 0,
           thresholds: ['green', [1, 'red']],
         }),
-        alerts('Audit.*|Svid.*', 12),
+        alerts('LogLinesDropped|AlloyDropsLines|Audit.*|Svid.*', 12),
         graph({
           title: 'Records',
           description:

@@ -59,7 +59,7 @@ export const exceptionsRow: Row = {
     table({
       title: 'Exceptions and their end',
       description:
-        'Time left of each exception (red: less than a day; negative: over) and the calls it let pass in the time shown. Renew it or put the permission into the manifest before it ends; delete one that nobody uses. GET /policy/exceptions on the admin listener says which is which.',
+        'Time left of each exception (red: less than a day; negative and without a colour: over, it lets nothing pass any more) and the calls it let pass in the time shown. Renew it or put the permission into the manifest before it ends; delete one that nobody uses. GET /policy/exceptions on the admin listener says which is which.',
       width: 12,
       queries: [
         rows('min by (exception) (controller_exception_expiry_seconds)'),
@@ -70,7 +70,7 @@ export const exceptionsRow: Row = {
       ],
       unit: 's',
       decimals: 0,
-      thresholds: ['red', [86_400, 'orange'], [604_800, 'green']],
+      thresholds: ['text', [0, 'red'], [86_400, 'orange'], [604_800, 'green']],
       noValue: 'no exception',
       merged: true,
       columns: { exception: 'Exception', 'Value #A': 'Time left', 'Value #B': 'Calls' },

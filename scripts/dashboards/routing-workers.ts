@@ -13,7 +13,7 @@ export const workersRow: Row = {
     graph({
       title: 'Outcomes',
       description:
-        'How allowed calls ended, a second. worker_failed: none live, or a bad answer. unknown: the connection broke before an answer, nobody knows whether the work was done. caller_left: the callers give up early. Click a line for its audit records.',
+        'How allowed calls ended, a second. worker_failed: none live, or a bad answer. unknown: the connection broke before an answer, nobody knows whether the work was done. caller_left: the callers give up early. shutdown: a controller ended while they ran. Click a line for its audit records.',
       width: 8,
       queries: [series(`sum by (outcome) (rate(${CALLS}${RATE}))`, '{{outcome}}')],
       unit: 'reqps',
@@ -22,6 +22,7 @@ export const workersRow: Row = {
       colours: {
         completed: 'green',
         caller_left: 'yellow',
+        shutdown: 'blue',
         worker_failed: 'red',
         timeout: 'orange',
         unknown: 'purple',

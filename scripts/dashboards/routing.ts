@@ -32,7 +32,7 @@ export const routing = dashboard({
         }),
         burn('1h', 14.4, 'two days'),
         burn('6h', 6, 'five days'),
-        alerts('ControllerDown|NoWorker.*|ErrorBudget.*', 12),
+        alerts('ControllerDown|NoWorker.*|ErrorBudget.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost', 12),
         graph({
           title: 'Burn rate',
           description:
@@ -148,10 +148,23 @@ export const routing = dashboard({
     {
       title: 'Who calls whom',
       panels: [
+        graph({
+          title: 'Lost spans',
+          description:
+            'Spans a second that the controller could not deliver: traces have gaps, or are missing. Only the controller counts them; the log event span_export_recovered of each service says how many an outage cost. Above 0: look at Jaeger, then at SpansLost in the guide.',
+          width: 24,
+          height: 6,
+          queries: [series(`sum by (instance) (rate(controller_spans_lost_total${RATE}))`, '{{instance}}')],
+          unit: 'cps',
+          min: 0,
+          thresholds: ['green', [0.001, 'red']],
+          lines: true,
+          noValue: 'none',
+        }),
         nodeGraph({
           title: 'Service map',
           description:
-            'From sampled traces, by Tempo: services, calls a second and their mean time; the red part of a ring failed. Empty for the first minute after the first call. A service that is missing sends no spans: look for the log event span_export_failed or for the log event tracing_unavailable. OPA is never on the map, because the controller asks it inside its own span policy.evaluate; its spans are in the traces.',
+            'From sampled traces, by Tempo: services, calls a second and their mean time; the red part of a ring failed. Empty for the first minute after the first call. A service that is missing sends no spans: look for the log event span_export_failed or for the log event tracing_unavailable. OPA is on the map where the controller asks it as a sidecar; the embedded engine is part of the controller.',
           width: 24,
           queries: [serviceMap()],
         }),

@@ -1,4 +1,5 @@
 // How the demo ends badly, and how it talks.
+import { printable } from '../../src/core/printable.ts'
 
 /** A sentence for the person at the terminal, with the way out. */
 export class DemoError extends Error {
@@ -18,5 +19,5 @@ export function isStop(cause: unknown): boolean {
 
 /** One line for the person at the terminal; stdout belongs to the results. */
 export function say(line: string): void {
-  process.stderr.write(`${line}\n`)
+  for (const part of line.split('\n')) process.stderr.write(`${printable(part)}\n`)
 }

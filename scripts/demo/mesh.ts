@@ -1,18 +1,17 @@
 // The demo's mesh: certificates, controller, two workers and, if wished, an OPA sidecar, up and ready.
-import { mkdtemp, mkdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
 import { ensureDevPki } from '../../src/platform/dev-pki.ts'
 import { workerNames } from '../../src/workers/registry.ts'
 import { createAdminClient, type AdminClient } from './admin.ts'
-import { DemoError, say } from './errors.ts'
+import { DemoError, isStop, say } from './errors.ts'
+import { LOGS, takeFolders } from './folders.ts'
 import { JAEGER_PORT, jaegerCommand, untilJaegerIsUp, type Jaeger } from './jaeger.ts'
 import { opaCommand } from './opa.ts'
 import type { Options } from './options.ts'
-import { createProcesses, type Command, type Processes } from './processes.ts'
+import { createProcesses, readLog, type Command, type ProcessLog, type Processes } from './processes.ts'
 import { waitFor } from './stop.ts'
 
 export type Mesh = AsyncDisposable & {
@@ -43,18 +42,23 @@ const OWN_VARIABLES = /^(CRANK_|OPA_|CONTROLLER_URL$|HTTPS_ONLY$|TLS_REFUSE_UNVE
 /** Starts everything and waits until all workers are live. @throws {DemoError}; AbortError when stopped meanwhile */
 export async function startMesh(options: Options, stop: AbortSignal): Promise<Mesh> {
   const { port, trace } = options
-  if (port !== 0) await requireFreePorts([port, port + 1, ...(trace ? [JAEGER_PORT] : [])])
-  const folders = await createFolders(options)
-  const processes = createProcesses(join(folders.stateDir, 'logs'))
+  const folders = await takeFolders(options, ROOT)
+  let failed = false
+  let processes: Processes | undefined
   const dispose = async () => {
-    await processes.stop()
-    await folders.remove()
+    await processes?.stop()
+    await folders.release({ failed })
   }
-  const unlessBroken = <T>(work: Promise<T>) => Promise.race([work, processes.broken])
   try {
+    if (port !== 0) await requireFreePorts([port, port + 1, ...(trace ? [JAEGER_PORT] : [])])
+    const started = createProcesses(join(folders.stateDir, LOGS))
+    processes = started
+    void started.broken.catch(() => (failed = true))
+    const unlessBroken = <T>(work: Promise<T>) => Promise.race([work, started.broken])
     const { ports, jaeger } = await unlessBroken(startProcesses(options, { ...folders, processes, stop }))
     return { ...describeMesh(ports, folders.stateDir), jaeger, unlessBroken, [Symbol.asyncDispose]: dispose }
   } catch (cause: unknown) {
+    failed = processes !== undefined && !isStop(cause)
     await dispose()
     throw cause
   }
@@ -169,19 +173,6 @@ function portSettings({ port }: Options): NodeJS.ProcessEnv {
   return { CRANK_PORT: String(port), CRANK_ADMIN_PORT: port === 0 ? '0' : String(port + 1) }
 }
 
-/** A state folder, and a short path for sockets (a unix socket's may not be longer than 107 bytes). */
-async function createFolders(options: Options) {
-  const base = join(ROOT, '.crank')
-  await mkdir(base, { recursive: true, mode: 0o700 })
-  const stateDir = options.port === 0 ? await mkdtemp(join(base, 'demo-')) : base
-  const socketDir = options.opa ? await mkdtemp(join(tmpdir(), 'crank-')) : stateDir
-  const own = [...(options.opa ? [socketDir] : []), ...(options.port === 0 ? [stateDir] : [])]
-  const remove = async () => {
-    for (const folder of own) await rm(folder, { recursive: true, force: true })
-  }
-  return { stateDir: relative(process.cwd(), stateDir), socketDir, remove }
-}
-
 async function requireFreePorts(ports: readonly number[]): Promise<void> {
   for (const port of ports) {
     if (await isFree(port)) continue
@@ -200,14 +191,16 @@ function isFree(port: number): Promise<boolean> {
 }
 
 /** The ports that the ready line of the controller's log tells. */
-function readyPorts(log: string, stop: AbortSignal): Promise<Ports> {
-  const read = async (): Promise<Ports | undefined> => {
-    const line = (await readFile(log, 'utf8')).split('\n').find((text) => text.includes('"controller_ready"'))
-    if (line === undefined) return undefined
-    const { port, admin_port } = JSON.parse(line) as { port: number; admin_port: number }
-    return { port, adminPort: admin_port }
-  }
-  return waitFor(read, { stop, limitMs: READY_MS, give: () => `The controller does not come up; see ${log}` })
+function readyPorts(log: ProcessLog, stop: AbortSignal): Promise<Ports> {
+  const read = (): Promise<Ports | undefined> => Promise.resolve(portsIn(readLog(log)))
+  return waitFor(read, { stop, limitMs: READY_MS, give: () => `The controller does not come up; see ${log.path}` })
+}
+
+function portsIn(log: string): Ports | undefined {
+  const line = log.split('\n').find((text) => text.includes('"controller_ready"') && text.endsWith('}'))
+  if (line === undefined) return undefined
+  const { port, admin_port } = JSON.parse(line) as { port: number; admin_port: number }
+  return { port, adminPort: admin_port }
 }
 
 async function untilReady(admin: AdminClient, stop: AbortSignal): Promise<void> {

@@ -28,6 +28,8 @@ export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--trace]
   --all       start all bundled workers, not only the two that are called (docs/workers.md has a call for each)
   --port <n>  mTLS port (default ${DEFAULT_PORT}), admin on the next one; 0: any free ports and a state folder
               of its own, to run beside another copy
+
+CRANK_STATE_DIR is where certificates, audit log and logs go (default .crank of this folder).
 `
 
 /** @throws {DemoError} with exit code 2 */

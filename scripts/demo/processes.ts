@@ -2,7 +2,7 @@
 // order; none outlives us, however we end.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DemoError } from './errors.ts'
@@ -13,9 +13,11 @@ export type Command = {
   readonly args: readonly string[]
   readonly env?: NodeJS.ProcessEnv
 }
+/** `offset`: where the output of this process begins; before it is that of earlier ones. */
+export type ProcessLog = { readonly path: string; readonly offset: number }
 export type Processes = {
-  /** Starts one; its output goes to `<logDir>/<name>.log`. @returns the path of the log */
-  start(command: Command): string
+  /** Starts one; its output is appended to `<logDir>/<name>.log`. */
+  start(command: Command): ProcessLog
   /** Rejects with a DemoError as soon as one ends that nobody stopped; otherwise never settles. */
   readonly broken: Promise<never>
   /** Stops all, the last started first. Never rejects. */
@@ -38,14 +40,15 @@ export function createProcesses(logDir: string): Processes {
   return {
     start(command) {
       const logFile = join(logDir, `${command.name}.log`)
+      const offset = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
       const child = spawnGuarded(command, logFile)
       running.push(child)
       const onEnd = (how: string) => {
-        if (!stopping) reject(new DemoError(describeDeath(command.name, how, logFile)))
+        if (!stopping) reject(new DemoError(describeDeath(command.name, how, { path: logFile, offset })))
       }
       child.once('error', (error) => onEnd(error.message))
       child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${String(code)}`))
-      return logFile
+      return { path: logFile, offset }
     },
     broken,
     async stop() {
@@ -56,7 +59,7 @@ export function createProcesses(logDir: string): Processes {
 }
 
 function spawnGuarded({ file, args, env }: Command, logFile: string): ChildProcess {
-  const log = openSync(logFile, 'w', 0o600)
+  const log = openSync(logFile, 'a', 0o600)
   try {
     return spawn('/bin/sh', ['-c', GUARD, file, ...args], {
       stdio: ['ignore', log, log, 'pipe'],
@@ -87,7 +90,25 @@ function killGroup(pid: number): void {
   }
 }
 
-function describeDeath(name: string, how: string, logFile: string): string {
-  const lines = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-LAST_LINES)
-  return [`${name} ended unexpectedly (${how}). The end of ${logFile}:`, ...lines.map((line) => `  ${line}`)].join('\n')
+function describeDeath(name: string, how: string, log: ProcessLog): string {
+  const lines = readLog(log).trimEnd().split('\n').slice(-LAST_LINES)
+  const end = lines.map((line) => `  ${readable(line)}`)
+  return [`${name} ended unexpectedly (${how}). The end of ${log.path}:`, ...end].join('\n')
+}
+
+/** What a process has written so far. */
+export function readLog({ path, offset }: ProcessLog): string {
+  return readFileSync(path).subarray(offset).toString('utf8')
+}
+
+/** A log line in JSON as its level, its message and what went wrong; any other as it is. */
+function readable(line: string): string {
+  try {
+    const { time, level, msg, reason, err } = JSON.parse(line) as Record<string, unknown>
+    const why = typeof reason === 'string' ? reason : (err as { message?: unknown } | undefined)?.message
+    const parts = [time, level, typeof why === 'string' ? `${String(msg)}: ${why}` : msg]
+    return parts.filter((part) => typeof part === 'string').join('  ')
+  } catch {
+    return line
+  }
 }

@@ -1,6 +1,7 @@
 // What the demo shows: results for people, or as JSON.
-import { styleText } from 'node:util'
 import { formatRecord } from '../../src/cli/audit-tail.ts'
+import { paint, writeLine } from '../../src/cli/output.ts'
+import { printable } from '../../src/core/printable.ts'
 import type { Jaeger } from './jaeger.ts'
 import type { Mesh } from './mesh.ts'
 import type { Answered, Results, Streamed } from './results.ts'
@@ -38,7 +39,7 @@ export function printResults(results: Results, found?: Found): void {
   print(`\nThree calls as ${bold(caller)}, decided by ${engine}:`)
   printCall('allowed', 'green', allowed, [['body', JSON.stringify(allowed.body)]], traced('allowed'))
   printCall('denied', 'red', denied, [['body', JSON.stringify(denied.body)]], traced('denied'))
-  const events = streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, data])
+  const events = streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, printable(data)])
   const first: [string, string] = ['first', `after ${String(streamed.firstEventMs)} ms`]
   printCall('streamed', 'green', streamed, [...events, first], traced('streamed'))
   const chain = audit.verified ? 'hash chain whole' : 'HASH CHAIN BROKEN'
@@ -53,19 +54,29 @@ export function printWaysOn(mesh: Mesh, { denied, allowed }: Results): void {
   const { certFile, keyFile, bundlePath } = mesh.caller.files
   const place = mesh.stateDir === '.crank' ? '' : ` --state-dir ${mesh.stateDir}`
   const at = `${mesh.controllerUrl === 'https://127.0.0.1:9000' ? '' : ` --controller-url ${mesh.controllerUrl}`}${place}`
+  const spansTo = spansVariable(process.env)
   const adminAt = mesh.admin.url === 'http://127.0.0.1:9001' ? '' : ` --admin-url ${mesh.admin.url}`
   print(`
 Go on in another terminal, in this folder:
   curl --cacert ${bundlePath} --cert ${certFile} --key ${keyFile} \\
        -H 'content-type: application/json' -d '${JSON.stringify(allowed.request)}' \\
        ${mesh.controllerUrl}/route
-  npm run crank -- invoke ${denied.request.verb} ${denied.request.capability} --as streaming${at}
+  ${spansTo}npm run crank -- invoke ${denied.request.verb} ${denied.request.capability} --as streaming${at}
   npm run crank -- audit tail -f --deny${place}
-  npm run crank -- workers --as streaming${at}
+  ${spansTo}npm run crank -- workers --as streaming${at}
   npm run crank -- check${adminAt}${place}
   curl ${mesh.admin.url}/metrics
 
 Logs are in ${mesh.stateDir}/logs. Ctrl-C stops everything.`)
+}
+
+/** In front of a command: its span is the root of the trace that it begins. Empty where the mesh exports none. */
+function spansVariable(env: NodeJS.ProcessEnv): string {
+  const name = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']
+    ? 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
+    : 'OTEL_EXPORTER_OTLP_ENDPOINT'
+  const url = env[name]
+  return url === undefined || url === '' ? '' : `${name}=${url} `
 }
 
 function printTracesAt(traceId: string): void {
@@ -102,17 +113,19 @@ function printCall(
   traced: [string, string][],
 ): void {
   const { verb, capability } = seen.request
-  const record = seen.record === undefined ? 'MISSING' : `#${seen.record.seq}  ${formatRecord(seen.record)}`
-  print(`\n${bold(`${verb}:${capability}`)}  ${styleText(colour, word, { stream: process.stdout })}`)
+  const record =
+    seen.record === undefined ? 'MISSING' : `#${seen.record.seq}  ${formatRecord(seen.record).replaceAll('\n', ' ')}`
+  print(`\n${bold(`${verb}:${capability}`)}  ${paint(colour, word)}`)
   const lines: [string, string][] = [['status', String(seen.status)], ...details]
   lines.push(['decision', seen.decisionId], ['trace', seen.traceId], ...traced, ['audit', record])
   for (const [label, value] of lines) print(`  ${label.padEnd(9)} ${value}`)
 }
 
 function bold(text: string): string {
-  return styleText('bold', text, { stream: process.stdout })
+  return paint('bold', text)
 }
 
+/** Our own line feeds; those of others are escaped by JSON.stringify before. */
 function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  for (const part of line.split('\n')) writeLine(part)
 }

@@ -2,9 +2,10 @@
 import type { ChainedRecord } from '../controller/audit/chain.ts'
 import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../controller/audit/reader.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
-import { EXIT, type ExitCode } from './exit.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
+import { isTraceId } from './policy-ask/record.ts'
 
 type TailOptions = AuditOptions & {
   follow?: true | undefined
@@ -12,6 +13,7 @@ type TailOptions = AuditOptions & {
   deny?: true | undefined
   who?: string | undefined
   cap?: string | undefined
+  trace?: string | undefined
   since?: string | undefined
 }
 
@@ -22,7 +24,8 @@ const GOOD = new Set(['allow', 'completed'])
 export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   const file = auditFileOf(options, process.env)
   const filter = toFilter(options, Date.now())
-  const lines = parseLines(options.lines) ?? (options.since === undefined ? DEFAULT_LINES : Number.POSITIVE_INFINITY)
+  const isBounded = options.since !== undefined || options.trace !== undefined
+  const lines = parseLines(options.lines) ?? (isBounded ? Number.POSITIVE_INFINITY : DEFAULT_LINES)
   const print = ({ text, record }: AuditRecord) =>
     writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
@@ -62,13 +65,21 @@ async function lastRecords(file: string, filter: AuditFilter, lines: number): Pr
   return lines === 0 ? [] : found.slice(-lines)
 }
 
-function toFilter({ deny, who, cap, since }: TailOptions, nowMs: number): AuditFilter {
+function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number): AuditFilter {
   return {
     ...(deny === true && { deny }),
     ...(who !== undefined && { who }),
     ...(cap !== undefined && { cap }),
+    ...(trace !== undefined && { trace: parseTraceId(trace) }),
     ...(since !== undefined && { since: parseSince(since, nowMs) }),
   }
+}
+
+function parseTraceId(trace: string): string {
+  if (isTraceId(trace)) return trace.toLowerCase()
+  throw new CliError(EXIT.usage, `--trace "${trace}": must be the 32 hex digits of a trace id`, {
+    hint: 'every answer has it in x-trace-id; crank invoke prints it',
+  })
 }
 
 function parseLines(lines: string | undefined): number | undefined {

@@ -9,7 +9,7 @@ import { workerNames } from '../workers/registry.ts'
 import { formatLeft } from './checks/certificates.ts'
 import { certificateName, devFiles, PKI_FOLDER, readStateConfig } from './client-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
-import { formatTable, paint, say, writeJson, writeLine, type Format } from './output.ts'
+import { paint, say, writeJson, writeLine, writeTable, type Format } from './output.ts'
 
 type MintOptions = { stateDir?: string | undefined; trustDomain?: string | undefined; output: Format }
 
@@ -79,7 +79,7 @@ function printFiles(files: readonly NamedFiles[]): void {
     { title: 'CRANK_TLS_KEY', cell: ({ keyFile }: NamedFiles) => keyFile },
     { title: 'CRANK_TLS_BUNDLE', cell: ({ bundlePath }: NamedFiles) => bundlePath },
   ]
-  writeLine(formatTable(columns, files))
+  writeTable(columns, files)
   say('For development only: the key of the CA lies beside them.')
 }
 

@@ -9,7 +9,7 @@ import { checkCertificates } from './checks/certificates.ts'
 import { checkClock } from './checks/clock.ts'
 import { checkController } from './checks/controller.ts'
 import type { Finding, Status } from './checks/finding.ts'
-import { checkNode, checkSwitches } from './checks/node.ts'
+import { checkNames, checkNode, checkSwitches } from './checks/node.ts'
 import { checkPolicy } from './checks/policy.ts'
 import { checkWorkers } from './checks/workers.ts'
 import { readStateConfig } from './client-config.ts'
@@ -24,6 +24,8 @@ const CheckEnv = Type.Object({
   OPA_URL: optionalText({ description: 'OPA sidecar' }),
   OPA_TIMEOUT_MS: timeSetting(100, { description: 'deadline of one decision' }),
 })
+/** A call waits no longer than OPA_TIMEOUT_MS. Here a person asks whether OPA is dead, and a slow one is not. */
+const PATIENCE_MS = 5000
 const GLYPHS: Readonly<Record<Status, readonly [string, Colour]>> = {
   ok: ['√', 'green'],
   warn: ['‼', 'yellow'],
@@ -49,7 +51,11 @@ export async function gatherFindings(
   const state = readStateConfig(options, env)
   const certificates = await checkCertificates(state, env, now)
   const policy = await checkPolicy(
-    { policyDir: settings.CRANK_POLICY_DIR, opaUrl: settings.OPA_URL, timeoutMs: settings.OPA_TIMEOUT_MS },
+    {
+      policyDir: settings.CRANK_POLICY_DIR,
+      opaUrl: settings.OPA_URL,
+      timeoutMs: Math.max(settings.OPA_TIMEOUT_MS, PATIENCE_MS),
+    },
     now,
   )
   const audit = await checkAudit(auditFileOf(options, env))
@@ -58,6 +64,7 @@ export async function gatherFindings(
   return [
     checkNode(process.versions.node),
     checkSwitches(env, process.execArgv),
+    ...checkNames(env),
     ...certificates.findings,
     checkClock(controller.dateAtMs ?? now(), controller.date),
     ...policy.findings,

@@ -15,6 +15,8 @@ export type ClientConfig = {
   readonly controllerId: SpiffeId
   readonly stateDir: string
   readonly files: CredentialFiles
+  /** Nobody said as whom to call. */
+  readonly isDefaultCaller?: boolean
 }
 
 /** Certificates of `crank cert dev-ca`, inside the state folder. */
@@ -66,6 +68,9 @@ export function readClientConfig(options: ClientOptions, env: NodeJS.ProcessEnv)
     controllerId: controllerId ?? parseSpiffeId(`spiffe://${trustDomain}/controller`),
     stateDir: values.CRANK_STATE_DIR ?? '.crank',
     files: chooseFiles(options, values, trustDomain),
+    isDefaultCaller: [options.as, options.cert, options.key, values.CRANK_TLS_CERT, values.CRANK_TLS_KEY].every(
+      (given) => given === undefined,
+    ),
   }
 }
 

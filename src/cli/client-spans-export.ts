@@ -1,6 +1,6 @@
 // A command's spans by OTLP, as the service `crank-cli`. Loaded only where an endpoint is set.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
-import { createTracing, startSpan, traceContextOf, type TracingLog } from '../platform/tracing.ts'
+import { createTracing, onwardTrace, startSpan, type TracingLog } from '../platform/tracing.ts'
 import { VERSION } from '../platform/version.ts'
 import type { ClientSpan, ClientSpans } from './client-spans.ts'
 import { beforeEarlyEnd } from './early-end.ts'
@@ -29,7 +29,6 @@ export async function exportClientSpans(env: NodeJS.ProcessEnv): Promise<ClientS
   const stay = beforeEarlyEnd(close)
 
   return {
-    exporting: tracing.exporting,
     start(name, attributes): ClientSpan {
       const span = startSpan(tracing.tracer, name, SpanKind.CLIENT, undefined, attributes)
       open.add(span)
@@ -37,15 +36,16 @@ export async function exportClientSpans(env: NodeJS.ProcessEnv): Promise<ClientS
         span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
       }
       return {
-        trace: traceContextOf(span),
+        trace: onwardTrace(span),
         // A refusal is an answer: only trouble is an error.
         answered(answer) {
           span.setAttributes(answer)
           const status = answer['http.response.status_code']
           if (status >= 500) fail(String(status))
         },
-        failed: (cause) => fail(cause instanceof Error ? cause.name : 'Error'),
+        failed: (cause) => fail(cause instanceof Error ? cause.name : String(cause)),
         end: () => end(span),
+        drop: () => void open.delete(span),
       }
     },
     close,
@@ -54,6 +54,7 @@ export async function exportClientSpans(env: NodeJS.ProcessEnv): Promise<ClientS
 
 const talk: TracingLog = {
   debug: () => undefined,
+  info: () => undefined,
   warn: sayTrouble,
   error: sayTrouble,
 }

@@ -1,6 +1,5 @@
-// The spans of a command's requests to the controller: ids go out with every request, and where an OTLP endpoint is set
-// the spans do too. Without one nothing is loaded for it.
-import { randomHex } from '../core/ids.ts'
+// The spans of a command's requests to the controller, where an OTLP endpoint is set. Without one nothing is loaded for it, and
+// nothing is sent along: the controller begins the trace.
 import type { TraceContext } from '../core/trace-context.ts'
 import { otlpEndpoint } from '../platform/otel-settings.ts'
 
@@ -8,17 +7,18 @@ export type SpanAttributes = Readonly<Record<string, string | number>>
 
 /** One request, from before it is sent until its answer is read. */
 export type ClientSpan = {
-  readonly trace: TraceContext
+  /** What goes out with it as `traceparent`; undefined where the span is not exported: the controller begins the trace. */
+  readonly trace: TraceContext | undefined
   /** The answer began. */
   readonly answered: (attributes: SpanAttributes & { readonly 'http.response.status_code': number }) => void
   /** No answer came, or it broke off. */
   readonly failed: (cause: unknown) => void
   readonly end: () => void
+  /** Not worth a trace: nothing is exported. */
+  readonly drop: () => void
 }
 
 export type ClientSpans = {
-  /** Whether a trace id can be looked up later. */
-  readonly exporting: boolean
   readonly start: (name: string, attributes: SpanAttributes) => ClientSpan
   /** Ends what is open and sends everything; takes a second at most, never rejects. */
   readonly close: () => Promise<void>
@@ -26,19 +26,13 @@ export type ClientSpans = {
 
 /** `env`: for OTEL_*. */
 export async function openClientSpans(env: NodeJS.ProcessEnv): Promise<ClientSpans> {
-  if (otlpEndpoint(env) === undefined) return idsOnly
+  if (otlpEndpoint(env) === undefined) return noSpans
   const { exportClientSpans } = await import('./client-spans-export.ts')
   return exportClientSpans(env)
 }
 
 const nothing = (): void => undefined
-const idsOnly: ClientSpans = {
-  exporting: false,
-  start() {
-    // Sampled, though nobody exports this span: the controller follows the flag of its caller, and 00 would keep it and its
-    // workers, who may well have an endpoint, from exporting the call.
-    const trace = { traceId: randomHex(16), spanId: randomHex(8), sampled: true }
-    return { trace, answered: nothing, failed: nothing, end: nothing }
-  },
+const noSpans: ClientSpans = {
+  start: () => ({ trace: undefined, answered: nothing, failed: nothing, end: nothing, drop: nothing }),
   close: () => Promise.resolve(),
 }

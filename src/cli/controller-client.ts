@@ -7,6 +7,7 @@ import { createControllerClient, type ControllerClient } from '../worker/control
 import type { ClientConfig } from './client-config.ts'
 import { openClientSpans } from './client-spans.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
+import { say } from './output.ts'
 import { createTracedClient } from './traced-client.ts'
 
 /**
@@ -24,6 +25,7 @@ export async function withControllerClient<T>(
   const spans = await openClientSpans(process.env)
   const { spiffeId: caller } = credentials
   const { controllerUrl: url, controllerId } = config
+  if (config.isDefaultCaller === true) say(`acting as ${caller}, since no --as says otherwise`)
   const client = createControllerClient({
     controllerUrl: url,
     controllerId,

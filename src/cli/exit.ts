@@ -1,4 +1,5 @@
 // How `crank` ends: the exit codes, and the error that carries one.
+import { printable } from '../core/printable.ts'
 
 export const EXIT = { ok: 0, negative: 1, usage: 2, unreachable: 3, internal: 5 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
@@ -24,10 +25,11 @@ export class CliError extends Error {
   }
 }
 
-/** What to say on stderr and how to end, for anything that a command threw. */
+/** What to say on stderr, line by line, and how to end, for anything that a command threw. What came from outside is escaped. */
 export function describeFailure(cause: unknown): { exit: ExitCode; text: string } {
   if (cause instanceof CliError) {
-    return { exit: cause.exit, text: cause.hint === undefined ? cause.message : `${cause.message}\n  ${cause.hint}` }
+    const hint = cause.hint === undefined ? '' : `\n  ${printable(cause.hint)}`
+    return { exit: cause.exit, text: `${printable(cause.message)}${hint}` }
   }
   // By name: loading platform/env.ts for the class would load the schema compiler for every command.
   if (cause instanceof Error && cause.name === 'ConfigError') return { exit: EXIT.usage, text: cause.message }

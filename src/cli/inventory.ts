@@ -4,7 +4,7 @@ import { readClientConfig } from './client-config.ts'
 import { withControllerClient } from './controller-client.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import type { ClientOptions } from './options.ts'
-import { formatTable, paint, say, writeJson, writeLine, type Column, type Format } from './output.ts'
+import { paint, say, writeJson, writeTable, type Column, type Format } from './output.ts'
 
 type InventoryOptions = ClientOptions & { output: Format }
 
@@ -29,7 +29,7 @@ export async function listWorkers(options: InventoryOptions): Promise<ExitCode> 
   const { workers } = await get<WorkersReply>('/workers', options)
   if (options.output === 'json') writeJson({ workers })
   else if (workers.length === 0) say('no worker is registered')
-  else writeLine(formatTable(WORKER_COLUMNS, workers))
+  else writeTable(WORKER_COLUMNS, workers)
   return EXIT.ok
 }
 
@@ -38,7 +38,7 @@ export async function listCapabilities(options: InventoryOptions): Promise<ExitC
   const { capabilities } = await get<CapabilitiesReply>('/capabilities', options)
   if (options.output === 'json') writeJson({ capabilities })
   else if (capabilities.length === 0) say('no capability is live')
-  else writeLine(formatTable(CAPABILITY_COLUMNS, capabilities))
+  else writeTable(CAPABILITY_COLUMNS, capabilities)
   return EXIT.ok
 }
 

@@ -1,15 +1,17 @@
 // One call through POST /route: the body on stdout as it comes, who and how on stderr.
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { CapabilityError, makeCapability } from '../core/capability.ts'
-import { MAX_TIMEOUT_MS, type RouteBody } from '../core/wire.ts'
-import type { RouteAnswer } from '../worker/controller-client.ts'
+import { splitCapability, type Capability } from '../core/capability.ts'
+import { MAX_TIMEOUT_MS, type CapabilitiesReply, type RouteBody } from '../core/wire.ts'
+import type { ControllerClient, RouteAnswer } from '../worker/controller-client.ts'
 import { parseEvents, type RawEvent } from '../worker/sse.ts'
 import { readClientConfig } from './client-config.ts'
 import { withControllerClient } from './controller-client.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import type { ClientOptions } from './options.ts'
-import { paint, say, writeJson, type Format } from './output.ts'
+import { paint, say, writeBody, writeJson, type Format } from './output.ts'
+import { didYouMean } from './policy-ask/likeness.ts'
+import { parseTarget, type Words } from './policy-ask/question.ts'
 
 export type InvokeOptions = ClientOptions & {
   data?: string | undefined
@@ -18,19 +20,23 @@ export type InvokeOptions = ClientOptions & {
   priority?: 'low' | 'normal' | 'high' | undefined
   output: Format
 }
-type Target = { verb: string; capability: string }
+
+/** Not allowed, not known, and nobody there: all happen to a name that was mistyped. */
+const REFUSED = new Set([403, 404, 503])
 
 /** Calls and prints. `negative` for every answer of 400 and above. */
-export async function invoke(target: Target, options: InvokeOptions): Promise<ExitCode> {
-  checkTarget(target)
+export async function invoke(words: Words, options: InvokeOptions): Promise<ExitCode> {
+  const called = parseTarget(words)
+  const { verb, name } = splitCapability(called)
   const config = readClientConfig(options, process.env)
-  const body: RouteBody = { ...target, ...(await readRequest(options)) }
+  const body: RouteBody = { verb, capability: name, ...(await readRequest(options)) }
   return withControllerClient(config, Date.now, async (client, caller) => {
     const answer = await client.route(body)
     if (options.output === 'json') {
       say(`trace ${answer.traceId ?? '-'}`)
       writeJson({ ...summarise(answer), ...(await readBody(answer)) })
     } else await printAnswer(answer, caller)
+    if (REFUSED.has(answer.status)) await sayMeant(client, called)
     return answer.status < 400 ? EXIT.ok : EXIT.negative
   })
 }
@@ -55,13 +61,12 @@ function summarise({ status, decisionId, traceId, workerId }: RouteAnswer) {
   return { status, decision_id: decisionId ?? null, trace_id: traceId ?? null, worker_id: workerId ?? null }
 }
 
-function checkTarget({ verb, capability }: Target): void {
-  try {
-    makeCapability(verb, capability)
-  } catch (cause: unknown) {
-    if (!(cause instanceof CapabilityError)) throw cause
-    throw new CliError(EXIT.usage, cause.message, { hint: 'such as: crank invoke convert document_to_pdf' })
-  }
+/** Where nobody offers the capability: that, and which one may have been meant. Of help only, so no fault of it counts. */
+async function sayMeant(client: ControllerClient, called: Capability): Promise<void> {
+  const reply = await client.get('/capabilities').catch(() => undefined)
+  if (reply?.status !== 200) return
+  const live = (reply.body as CapabilitiesReply).capabilities.map(({ capability }) => capability)
+  if (!live.includes(called)) say(`no live worker offers ${called}${didYouMean(called, live)}`)
 }
 
 async function readRequest(options: InvokeOptions): Promise<Partial<RouteBody>> {
@@ -107,10 +112,5 @@ async function printAnswer(answer: RouteAnswer, caller: string): Promise<void> {
   const { status, decision_id, trace_id, worker_id } = summarise(answer)
   say(`${paint(status < 400 ? 'green' : 'red', String(status), process.stderr)}  as ${caller}`)
   say(`decision ${decision_id ?? '-'}  trace ${trace_id ?? '-'}  worker ${worker_id ?? '-'}`)
-  let last = '\n'
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-    process.stdout.write(chunk)
-    last = chunk.toString('latin1').slice(-1)
-  }
-  if (last !== '\n') process.stdout.write('\n')
+  await writeBody(answer.body as AsyncIterable<Buffer>)
 }

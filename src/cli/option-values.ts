@@ -3,6 +3,8 @@ import { CliError, EXIT } from './exit.ts'
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
+const TIME = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)([Zz]|[+-]\d\d:\d\d)?)?$/
+
 /** `10m` ago, or a time, as Unix ms. `option` is named in the error. @throws {CliError} `usage` */
 export function parseSince(when: string, nowMs: number, option = '--since'): number {
   const [, amount, unit = ''] = /^(\d{1,9})([smhd])$/.exec(when) ?? []
@@ -11,7 +13,7 @@ export function parseSince(when: string, nowMs: number, option = '--since'): num
   if (Number.isNaN(sinceMs)) {
     throw new CliError(
       EXIT.usage,
-      `${option} "${when}": must be like 90s, 10m, 2h or 7d, or a time like 2026-11-23T10:00:00Z`,
+      `${option} "${when}": must be like 90s, 10m, 2h or 7d, or a time like 2026-11-23T10:00:00Z (UTC where no offset is given)`,
     )
   }
   return sinceMs
@@ -23,7 +25,9 @@ export function parseCount(option: string, text: string): number {
   throw new CliError(EXIT.usage, `${option} "${text}": must be a number`)
 }
 
-// Date.parse takes `7` for a month of 2001.
-function parseTime(text: string): number {
-  return /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
+/** A day or a time as Unix ms, in UTC where it names no offset; NaN for anything else. Date.parse alone takes a time without one for local. */
+export function parseTime(text: string): number {
+  const [, day, time, offset = 'Z'] = TIME.exec(text) ?? []
+  if (day === undefined) return Number.NaN
+  return Date.parse(time === undefined ? day : `${day}T${time}${offset.toUpperCase()}`)
 }

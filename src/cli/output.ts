@@ -1,39 +1,70 @@
 // What commands write: data on stdout, talk on stderr; colours only where a terminal shows them (NO_COLOR is honoured).
-import { stripVTControlCharacters, styleText } from 'node:util'
+// The one printer: a name from a log or a server may hold anything, and nothing in it drives the terminal.
+import { randomUUID } from 'node:crypto'
+import { styleText } from 'node:util'
+import { printable, printableJson } from '../core/printable.ts'
 
 export type Format = 'table' | 'json'
 export type Colour = 'green' | 'yellow' | 'red' | 'dim' | 'bold'
 /** One column: its title, and the text of a row's cell. */
 export type Column<Row> = { title: string; cell: (row: Row) => string }
 
+/** Stands for `ESC [` in what `paint` makes. Nobody outside this process can write it. */
+const STYLE = `<${randomUUID()}>`
+const STYLES = new RegExp(`${STYLE}(\\d+)m`, 'g')
+
 /** One line of data on stdout. */
 export function writeLine(text: string): void {
-  process.stdout.write(`${text}\n`)
+  process.stdout.write(`${toLine(text)}\n`)
 }
 
 /** The whole answer as JSON on stdout. */
 export function writeJson(value: unknown): void {
-  writeLine(JSON.stringify(value, null, 2))
+  process.stdout.write(`${printableJson(JSON.stringify(value, null, 2))}\n`)
+}
+
+/** Rows under titles on stdout, columns as wide as their longest cell; the last column is not padded. */
+export function writeTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void {
+  for (const line of tableLines(columns, rows)) writeLine(line)
+}
+
+/** A body on stdout: byte for byte, but on a terminal only what is printable, line feeds and tabs. */
+export async function writeBody(body: AsyncIterable<Uint8Array>): Promise<void> {
+  const decoder = process.stdout.isTTY ? new TextDecoder() : undefined
+  let last = '\n'
+  for await (const chunk of body) {
+    const text = decoder?.decode(chunk, { stream: true }).replaceAll('\r\n', '\n')
+    process.stdout.write(
+      text === undefined
+        ? chunk
+        : text
+            .split(/([\n\t])/)
+            .map(keepSpace)
+            .join(''),
+    )
+    last = String.fromCharCode(chunk.at(-1) ?? 0)
+  }
+  if (last !== '\n') process.stdout.write('\n')
 }
 
 /** One line of talk on stderr. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${toLine(text)}\n`)
 }
 
-/** `text` in `colour` if stdout (or `stream`) is a terminal that wants colours. */
+/** `text` in `colour` if stdout (or `stream`) is a terminal that wants colours. Only for the writers of this file. */
 export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream = process.stdout): string {
-  return styleText(colour, text, { stream })
+  return styleText(colour, toLine(text), { stream }).replaceAll('\u001b[', STYLE)
 }
 
-/** Rows under titles, columns as wide as their longest cell; the last column is not padded. */
-export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+/** The lines of a table, for `writeLine`. */
+export function tableLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] {
   const cells = [
     columns.map(({ title }) => paint('dim', title)),
     ...rows.map((row) => columns.map(({ cell }) => cell(row))),
   ]
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => width(line[index] ?? ''))))
-  return cells.map((line) => formatRow(line, widths)).join('\n')
+  return cells.map((line) => formatRow(line, widths))
 }
 
 function formatRow(cells: readonly string[], widths: readonly number[]): string {
@@ -44,5 +75,14 @@ function formatRow(cells: readonly string[], widths: readonly number[]): string 
 }
 
 function width(text: string): number {
-  return stripVTControlCharacters(text).length
+  return printable(text.replace(STYLES, '')).length
+}
+
+/** Outside text escaped, then our own styles put in. */
+function toLine(text: string): string {
+  return printable(text).replace(STYLES, '\u001b[$1m')
+}
+
+function keepSpace(text: string): string {
+  return text === '\n' || text === '\t' ? text : printable(text)
 }

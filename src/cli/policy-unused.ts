@@ -2,7 +2,7 @@
 import type { AuditedDecision } from '../controller/audit/event.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { parseSince } from './option-values.ts'
-import { formatTable, say, writeJson, writeLine, type Column, type Format } from './output.ts'
+import { say, writeJson, writeTable, type Column, type Format } from './output.ts'
 import { manifestsIn, type Manifest } from './shadow/manifests.ts'
 import { readEvidence, type EvidenceOptions } from './shadow/sources.ts'
 import type { PairTally, Tally } from './shadow/tally.ts'
@@ -57,8 +57,8 @@ export async function listUnused(options: UnusedOptions): Promise<ExitCode> {
     writeJson({ audit_file: file, policy_dir: policyDir, since: new Date(sinceMs).toISOString(), unused, undeclared })
   } else {
     say(`${tally.calls} calls in ${file}${tally.firstAt === undefined ? '' : ` since ${tally.firstAt}`}`)
-    if (unused.length > 0) writeLine(formatTable(UNUSED, unused))
-    if (undeclared.length > 0) writeLine(formatTable(UNDECLARED, undeclared))
+    if (unused.length > 0) writeTable(UNUSED, unused)
+    if (undeclared.length > 0) writeTable(UNDECLARED, undeclared)
     if (unused.length + undeclared.length === 0) say('every declared capability is used, and none that is not declared')
   }
   const isDue = undeclared.length > 0 || unused.some(({ own, certain }) => !own && certain)
@@ -73,7 +73,8 @@ function unusedOf(
   const logFromMs = tally.firstAt === undefined ? nowMs : Date.parse(tally.firstAt)
   const entries = manifests.flatMap((manifest) => manifest.required.map((capability) => ({ manifest, capability })))
   const found = entries.flatMap(({ manifest: { spiffeId, provided, deployedAt }, capability }): Unused[] => {
-    const lastUsed = tally.pairs.get(capability)?.get(spiffeId)?.lastAt
+    const passedAt = tally.pairs.get(capability)?.get(spiffeId)?.lastPassedAt
+    const lastUsed = passedAt === '' ? undefined : passedAt
     if (lastUsed !== undefined && Date.parse(lastUsed) >= sinceMs) return []
     const deployedMs = Date.parse(deployedAt ?? '')
     const watchedFromMs = Number.isNaN(deployedMs) ? logFromMs : Math.max(deployedMs, logFromMs)
@@ -97,14 +98,14 @@ function undeclaredOf(manifests: readonly Manifest[], { pairs }: Tally, sinceMs:
   const found = [...pairs].flatMap(([capability, callers]) =>
     [...callers]
       .filter(([caller, pair]) => {
-        return Date.parse(pair.lastAt) >= sinceMs && !declared.has(`${caller} ${capability}`) && usesOf(pair) > 0
+        return Date.parse(pair.lastPassedAt) >= sinceMs && !declared.has(`${caller} ${capability}`) && usesOf(pair) > 0
       })
       .map(([spiffe_id, pair]): Undeclared => ({
         spiffe_id,
         capability,
         would_denials: pair.decisions.would_deny,
         by_exception: total(pair.exceptions.values()),
-        last_used: pair.lastAt,
+        last_used: pair.lastPassedAt,
       })),
   )
   return found.sort((a, b) => b.would_denials - a.would_denials || compare(a, b))

@@ -5,6 +5,7 @@ import { SERVICE, startController } from '../controller/main.ts'
 import { refuseWeakening } from '../platform/env.ts'
 import { createProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
+import { warnOfUnknown } from '../platform/setting-names.ts'
 import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { startFailure } from './start-failure.ts'
 
@@ -18,6 +19,7 @@ export async function runController(flags: Record<string, string | undefined>): 
   const processLog = createProcessLog({ level: config.logLevel, service: serviceName(process.env, SERVICE) })
   const { log } = processLog
   outliveStandardStreams(log)
+  warnOfUnknown(log, process.env)
   const controller = await startController({ config, env: process.env, processLog }).catch((cause: unknown) => {
     // A person reads why on stderr; where lines are collected, it is one of them.
     if (!process.stdout.isTTY) log.fatal({ event: 'controller_start_failed', err: cause }, 'controller cannot start')

@@ -15,7 +15,7 @@ export type TracedClientOptions = {
   readonly caller: SpiffeId
 }
 
-/** Every request of it is a trace of its own; without an answer it fails with a CliError `unreachable`. */
+/** Every request of it but a poll that goes well is a trace of its own; without an answer it fails with a CliError `unreachable`. */
 export function createTracedClient({ client, spans, url, caller }: TracedClientOptions): ControllerClient {
   const { hostname, port } = new URL(url)
   const common = {
@@ -27,7 +27,7 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
   return {
     async route(body, options) {
       const span = spans.start('invoke', { ...common, 'crank.capability': `${body.verb}:${body.capability}` })
-      const answer = await answered(span, client.route(body, { trace: span.trace, ...options }))
+      const answer = await answered(span, client.route(body, { ...inTrace(span), ...options }))
       span.answered(answerAttributes(answer))
       finished(answer.body, (cause) => {
         if (cause) span.failed(cause)
@@ -35,20 +35,25 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
       })
       return answer
     },
-    post: (path, body, options) => reply('POST', path, (trace) => client.post(path, body, { trace, ...options })),
-    get: (path, options) => reply('GET', path, (trace) => client.get(path, { trace, ...options })),
+    post: (path, body, options) => reply('POST', path, (trace) => client.post(path, body, { ...trace, ...options })),
+    get: (path, options) => reply('GET', path, (trace) => client.get(path, { ...trace, ...options })),
     close: () => client.close(),
   }
 
   async function reply(
     method: string,
     path: string,
-    send: (trace: TraceContext) => Promise<ControllerReply>,
+    send: (trace: { trace?: TraceContext }) => Promise<ControllerReply>,
   ): Promise<ControllerReply> {
     const attributes: SpanAttributes = { ...common, 'http.request.method': method }
     const span = spans.start(`${method} ${path}`, attributes)
-    const got = await answered(span, send(span.trace))
+    const got = await answered(span, send(inTrace(span)))
     span.answered({ 'http.response.status_code': got.status })
+    if (method === 'GET' && got.status < 400) {
+      span.drop()
+      return got
+    }
+    if (method === 'GET') span.failed(got.status)
     span.end()
     sayTrace(span)
     return got
@@ -61,15 +66,31 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
       span.failed(cause)
       span.end()
       sayTrace(span)
+      const hint = speaksNoTls(cause)
+        ? 'something answers there without TLS: is it the admin listener? Workers and commands call the other one, by default https://127.0.0.1:9000'
+        : 'is it running? See: crank check'
       throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
         cause,
-        hint: 'is it running? See: crank check',
+        hint,
       })
     }
   }
 
   /** Of no use to anybody where the trace is not kept. */
   function sayTrace({ trace }: ClientSpan): void {
-    if (spans.exporting) say(`trace ${trace.traceId}`)
+    if (trace !== undefined) say(`trace ${trace.traceId}`)
   }
+}
+
+/** OpenSSL's word for an answer that is no TLS record, such as plain HTTP. */
+function speaksNoTls(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  const code = 'code' in cause ? cause.code : undefined
+  return (
+    code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG' || speaksNoTls(cause.cause)
+  )
+}
+
+function inTrace({ trace }: ClientSpan): { trace?: TraceContext } {
+  return trace === undefined ? {} : { trace }
 }

@@ -6,6 +6,8 @@ import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import Type, { type Static } from 'typebox'
 import { WorkersReply } from '../core/wire.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
+import { adminErrorOptions, handleAdminErrors } from './admin-errors.ts'
+import { scrapeFor } from './metrics-format.ts'
 import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
@@ -71,12 +73,14 @@ const STALLED_MS = 30_000
 export async function createAdmin(options: AdminOptions): Promise<FastifyInstance> {
   const app = Fastify({
     forceCloseConnections: true,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
+    ...adminErrorOptions,
     // A scraper that asks and does not read holds a connection and one answer, and not for longer.
     connectionTimeout: STALLED_MS,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
   }).withTypeProvider<TypeBoxTypeProvider>()
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
+  await handleAdminErrors(app, PATHS)
   const quiet = { config: { otel: false } }
   app.get('/livez', { ...quiet, schema: { response: { 200: Live } } }, () => ({ status: 'live' as const }))
   app.get(
@@ -91,16 +95,13 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     const { status, checks } = options.readiness()
     return { status, ...options.about(), checks: [...checks] }
   })
-  app.get('/metrics', quiet, async (_request, reply) =>
-    reply.type(options.registry.contentType).send(await options.registry.metrics()),
-  )
-  app.get('/workers', { schema: { response: { 200: WorkersReply } } }, options.workers)
+  app.get('/metrics', quiet, async ({ headers }, reply) => {
+    const scrape = await scrapeFor(options.registry, headers)
+    return reply.headers(scrape.headers).send(scrape.body)
+  })
+  app.get('/workers', { ...quiet, schema: { response: { 200: WorkersReply } } }, options.workers)
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)
-  app.setNotFoundHandler({}, (request, reply) => {
-    const reason = `no route ${request.method} here; there are ${PATHS}`
-    void reply.code(404).send({ error: 'not_found', reason })
-  })
   return app
 }

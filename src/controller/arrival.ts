@@ -1,12 +1,15 @@
 // The first thing that happens to a request, before anybody looks at who sent it: it gets its ids, its span and its
 // place in the metrics.
-import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
+import { SpanKind, SpanStatusCode, type Attributes, type Span, type Tracer } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { ErrorCode } from '../core/errors.ts'
 import { parseTraceparent, type TraceContext } from '../core/trace-context.ts'
+import type { SpiffeId } from '../core/spiffe-id.ts'
 import { HEADERS } from '../core/wire.ts'
-import { startSpan, traceContextOf } from '../platform/tracing.ts'
+import { timeIn } from '../platform/clocked-tracer.ts'
+import { keepRandomFlag, startSpan, traceContextOf } from '../platform/tracing.ts'
+import { peerOf } from './identity/gate.ts'
 import type { Metrics } from './metrics.ts'
 import { appErrorOf } from './problem.ts'
 
@@ -26,22 +29,37 @@ declare module 'fastify' {
   interface FastifyRequest {
     arrival: Arrival
   }
+  // eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- as above
+  interface FastifyContextConfig {
+    /** Asked every few seconds by everybody: only what fails is worth a span. Takes `otel: false` beside it. */
+    spanOfFailureOnly?: true
+  }
 }
 
-export type ArrivalOptions = { readonly tracer: Tracer; readonly metrics: Metrics }
+export type ArrivalOptions = {
+  readonly tracer: Tracer
+  readonly metrics: Metrics
+  /** The worker that an identity has registered, if any. */
+  readonly workerIdOf?: (caller: SpiffeId) => string | undefined
+}
+
+const MAX_WORKER_ID_CHARS = 128
 
 /** Fastify plugin: decorates requests with `arrival`; `request.id` is the decision id. */
 export const arrival = fp<ArrivalOptions>(
-  (app, { tracer, metrics }, done) => {
+  (app, options, done) => {
     app.decorateRequest('arrival')
     app.addHook('onRequest', (request, reply, next) => {
       const parent = parseTraceparent(parentHeader(request))
-      const span = serverSpan(request, tracer, parent)
+      const span = serverSpan(request, options.tracer, parent)
       const trace = traceContextOf(span)
       request.arrival = { span, trace, continued: parent !== undefined, decided: false }
       void reply.header(HEADERS.decisionId, request.id).header(HEADERS.traceId, trace.traceId)
+      let sentAt: number | undefined
+      // The caller's span ends with the last byte, before this process hears that the byte is out.
+      reply.raw.once('prefinish', () => (sentAt = timeIn(span)))
       reply.raw.once('close', () => {
-        leave(request, reply, metrics)
+        leave(request, reply, { ...options, sentAt })
       })
       next()
     })
@@ -58,7 +76,10 @@ export const arrival = fp<ArrivalOptions>(
 /** The route's own span where @fastify/otel made one (every route but /route, design D12), else one by hand. */
 function serverSpan(request: FastifyRequest, tracer: Tracer, parent: TraceContext | undefined): Span {
   const made = otelSpan(request)
-  if (made !== null) return made.setAttribute('opa.decision_id', request.id)
+  if (made !== null) {
+    made.setAttribute('opa.decision_id', request.id)
+    return parent === undefined ? made : keepRandomFlag(made, parent)
+  }
   const route = request.routeOptions.url ?? 'unknown'
   return startSpan(tracer, `${request.method} ${route}`, SpanKind.SERVER, parent, {
     'http.request.method': request.method,
@@ -73,18 +94,35 @@ function parentHeader(request: FastifyRequest): string | undefined {
   return typeof header === 'string' ? header : undefined
 }
 
-function leave(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
+type Leaving = Pick<ArrivalOptions, 'metrics' | 'workerIdOf'> & { readonly sentAt: number | undefined }
+
+function leave(request: FastifyRequest, reply: FastifyReply, { metrics, workerIdOf, sentAt }: Leaving): void {
   const { span, error } = request.arrival
+  const { url, config } = request.routeOptions
   const status = reply.raw.headersSent ? reply.raw.statusCode : undefined
-  metrics.answered({ route: request.routeOptions.url, status, code: error })
+  metrics.answered({ route: url, status, code: error })
   // The span of @fastify/otel has ended with the answer.
   if (!span.isRecording()) return
+  const failsFrom = config.spanOfFailureOnly === true ? 400 : 500
+  const failed = status === undefined || status >= failsFrom
+  // A span that never ends is never exported.
+  if (config.spanOfFailureOnly === true && !failed) return
+  if (config.spanOfFailureOnly === true) span.setAttributes(callerOf(request, workerIdOf))
   if (status !== undefined) span.setAttribute('http.response.status_code', status)
-  if (status === undefined || status >= 500) {
+  if (failed) {
     if (error !== undefined) span.setAttribute('error.type', error)
     span.setStatus({ code: SpanStatusCode.ERROR })
   }
-  span.end()
+  span.end(sentAt)
+}
+
+/** Whose heartbeat or poll it was: the worker that it names itself, else the one that the identity has registered. */
+function callerOf(request: FastifyRequest, workerIdOf: ArrivalOptions['workerIdOf']): Attributes {
+  const caller = peerOf(request)?.spiffeId
+  if (caller === undefined) return {}
+  const { worker_id: named } = (request.body ?? {}) as { worker_id?: unknown }
+  const workerId = typeof named === 'string' ? named.slice(0, MAX_WORKER_ID_CHARS) : workerIdOf?.(caller)
+  return { 'crank.requester': caller, ...(workerId !== undefined && { worker_id: workerId }) }
 }
 
 function otelSpan(request: FastifyRequest): Span | null {

@@ -6,7 +6,7 @@ import type { AppError } from '../core/errors.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
-import type { AnswerSink } from './dispatch/worker-exchange.ts'
+import type { AnswerSink, Upload } from './dispatch/worker-exchange.ts'
 
 /** Who asks, under which decision id, in which trace: true of every question to the policy. */
 export type Asker = {
@@ -22,7 +22,7 @@ export type Asked = Asker & {
   readonly onRecorded: () => void
 }
 
-/** A request to use a capability, checked against its schema. `timeoutMs` bounds the first byte of the answer. */
+/** A request to use a capability, checked against its schema. `timeoutMs` bounds the first byte of the answer, once the body is sent. */
 export type RouteCall = Asked & {
   readonly form: 'json' | 'raw'
   readonly verb: string
@@ -34,7 +34,7 @@ export type RouteCall = Asked & {
   readonly tracestate: string | undefined
   readonly lastEventId: string | undefined
   readonly contentType: string
-  readonly body: Buffer | AsyncIterable<Uint8Array>
+  readonly body: Buffer | Upload
   readonly contentLength: number | undefined
   readonly sink: AnswerSink
 }

@@ -4,12 +4,14 @@ import Type, { type Static } from 'typebox'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
+import { oddNames } from '../platform/setting-names.ts'
 import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
 import {
   hostSetting,
   logLevelSetting,
   optionalText,
   portSetting,
+  readListenHost,
   readSetting,
   readSpiffeId,
   readTrustDomain,
@@ -142,11 +144,14 @@ type Parsed = {
   opa: OpaAddress | undefined
   maxStalenessMs: number | undefined
   workerHosts: HostRules
+  host: string
+  adminHost: string
 }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
 export function loadControllerConfig(source: ConfigSource): ControllerConfig {
   const { values, faults } = checkConfig(ControllerEnv, source)
+  faults.push(...oddNames(source.env, Object.keys(ControllerEnv.properties)).faults, ...cutNames(source.env, values))
   const parsed = parseValues(values, faults)
   if (faults.length > 0 || parsed === undefined) throw new ConfigError(faults)
   // No fault means that every required value is there.
@@ -160,16 +165,28 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const staleness = values.CRANK_POLICY_MAX_STALENESS
   const maxStalenessMs = readSetting('CRANK_POLICY_MAX_STALENESS', staleness, parseStaleness, faults)
   const workerHosts = readSetting('CRANK_WORKER_HOSTS', values.CRANK_WORKER_HOSTS, parseHostRules, faults)
+  const host = readSetting('CRANK_HOST', values.CRANK_HOST, readListenHost, faults)
+  const adminHost = readSetting('CRANK_ADMIN_HOST', values.CRANK_ADMIN_HOST, readListenHost, faults)
   if (values.HTTPS_ONLY === false) {
     faults.push(
       fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller speaks mutual TLS and nothing else'),
     )
   }
   checkOwnDomain(given, trustDomain, faults)
-  checkPorts(values, faults)
-  if (trustDomain === undefined || workerHosts === undefined) return undefined
+  checkPorts({ ...values, CRANK_HOST: host, CRANK_ADMIN_HOST: adminHost } as Partial<Values>, faults)
+  if (trustDomain === undefined || workerHosts === undefined || host === undefined || adminHost === undefined) {
+    return undefined
+  }
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
-  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts }
+  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, host, adminHost }
+}
+
+/** A limit that is not in force because its name was cut short: the whole name is a setting of workers. */
+function cutNames({ CRANK_WORKER_HOST: host = '' }: NodeJS.ProcessEnv, values: Partial<Values>): string[] {
+  if (host === '' || values.CRANK_WORKER_HOSTS !== '') return []
+  const sentence =
+    'is where a worker listens; did you mean CRANK_WORKER_HOSTS, the hosts that worker URLs may name? Unset it'
+  return [fault('CRANK_WORKER_HOST', host, sentence)]
 }
 
 // A sidecar is asked what it has every 5 s: less than twice that would be stale between two looks.
@@ -194,10 +211,10 @@ function checkPorts(
 }
 
 function toConfig(values: Values, parsed: Parsed): ControllerConfig {
-  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts } = parsed
+  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, host, adminHost } = parsed
   return {
-    listen: { host: values.CRANK_HOST, port: values.CRANK_PORT },
-    admin: { host: values.CRANK_ADMIN_HOST, port: values.CRANK_ADMIN_PORT },
+    listen: { host, port: values.CRANK_PORT },
+    admin: { host: adminHost, port: values.CRANK_ADMIN_PORT },
     trustDomain,
     controllerId,
     tls: tlsFilesOf(values, trustDomain),

@@ -66,10 +66,11 @@ export async function startController({ config, env, processLog }: Options): Pro
   const monotonic = performance.now.bind(performance)
   const ownLog = processLog ?? createProcessLog({ level: config.logLevel, service: serviceName(env, SERVICE) })
   const { log, droppedLines } = ownLog
-  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log })
+  const onLost = (count: number): void => metrics.spansLost(count)
+  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
   const { tracer, fastifyOtel } = tracing
   const metricsRegistry = createRegistry()
-  const metrics = createMetrics(metricsRegistry, { now, exporting: tracing.exporting })
+  const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
   createLogMetrics(metricsRegistry, droppedLines)
 
   const credentials = await watchCredentials(config.tls, { now, log })
@@ -101,6 +102,7 @@ export async function startController({ config, env, processLog }: Options): Pro
   const candidate = startCandidate({ ...config, env, log, monotonic, registry: metricsRegistry })
   const recorder = createRecorder({ append, log, metrics, now, onExceptionUsed: exceptions.used })
   let draining = false
+  let cut = false
   const clock = (monotonicMs: number): number => now() - monotonic() + monotonicMs
   const readiness = () =>
     readinessOf({
@@ -152,7 +154,9 @@ export async function startController({ config, env, processLog }: Options): Pro
     capabilities: () => describeCapabilities(registry),
     tracer,
     metrics,
+    workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
     isDraining: () => draining,
+    isCut: () => cut,
     isBlocked: (identity) => policy.files().blocked.identities.has(identity),
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },
@@ -162,7 +166,6 @@ export async function startController({ config, env, processLog }: Options): Pro
     now,
     fastifyOtel,
     onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
-    onConnectionRefused: metrics.connectionRefused,
   })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
@@ -228,7 +231,7 @@ export async function startController({ config, env, processLog }: Options): Pro
   const end = async (reason: string): Promise<void> => {
     draining = true
     log.info({ event: 'controller_draining', in_flight: keeper.count() }, 'no new calls; waiting for those in flight')
-    await drain({ server: app.server, close: () => app.close() }, config.drainTimeoutMs)
+    await drain({ server: app.server, close: () => app.close(), onCut: () => (cut = true) }, config.drainTimeoutMs)
     await append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
     await release()
     log.info({ event: 'controller_stopped', reason }, 'controller has stopped')

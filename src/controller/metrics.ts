@@ -48,6 +48,8 @@ export type Metrics = {
   readonly policyReloaded: (result: 'ok' | 'failed') => void
   /** A policy came into force. */
   readonly policyLoaded: (event: { revision: string; engine: string }) => void
+  /** Spans that will never reach the collector. */
+  readonly spansLost: (count: number) => void
   /** Where the gauges come from; each is read at the time of a scrape. Call once. */
   readonly observe: (state: ControllerState) => void
   /** The capabilities that manifests name: only these become label values. */
@@ -63,17 +65,17 @@ const STATUS_CLASSES = ['2xx', '4xx', '5xx', 'none']
 const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-/** Registers the metrics of design section 7. `now` in ms; `exporting`: spans are exported, so that exemplars lead somewhere. */
+/** Registers the metrics of design section 7. `now` in ms; `isDelivering`: spans are exported, so that exemplars lead somewhere. */
 export function createMetrics(
   registry: Registry,
-  { now = Date.now, exporting = false }: { now?: () => number; exporting?: boolean } = {},
+  { now = Date.now, isDelivering = () => false }: { now?: () => number; isDelivering?: () => boolean } = {},
 ): Metrics {
   const counters = createCounters(registry)
   let known: ReadonlySet<Capability> = new Set()
   const gauges = createStateGauges({ registry, known: () => known, now })
   const capabilityLabel = (capability: string): string =>
     (known as ReadonlySet<string>).has(capability) ? capability : OTHER
-  const exemplarOf = exporting ? exemplarOfSampled : () => ({})
+  const exemplarOf = (trace: TraceContext | undefined) => (isDelivering() ? exemplarOfSampled(trace) : {})
   return asObserver<Metrics>({
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
@@ -103,6 +105,7 @@ export function createMetrics(
     audited: (result, count = 1) => counters.audit[result].inc(count),
     credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
     policyReloaded: (result) => counters.policyReloads.inc({ result }),
+    spansLost: (count) => counters.spansLost.inc(count),
     policyLoaded: gauges.policyLoaded,
     observe: gauges.observe,
     setKnownCapabilities: (capabilities) => {
@@ -113,9 +116,9 @@ export function createMetrics(
   })
 }
 
-// Only a sampled trace can be looked up, and that only where spans are exported (the traces of a controller without an
-// endpoint are sampled too, for the sake of what it calls): any other exemplar would link to nothing. The library's types
-// want an exemplar's labels to be the metric's own; they are not, so they are handed over without names.
+// Only a sampled trace can be looked up, and that only where the collector takes spans: any other exemplar would link to
+// nothing. The library's types want an exemplar's labels to be the metric's own; they are not, so they are handed over
+// without names.
 function exemplarOfSampled(trace: TraceContext | undefined): { exemplarLabels?: object } {
   return trace?.sampled === true ? { exemplarLabels: { trace_id: trace.traceId, span_id: trace.spanId } } : {}
 }
@@ -148,6 +151,7 @@ function createCounters(registry: Registry) {
     connectionsRefused: counter('connections_refused', 'Connections that brought no request.', 'reason'),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
     policyReloads: counter('policy_reload', 'Changes of policy, taken over or refused.', 'result'),
+    spansLost: counter('spans_lost', 'Spans that did not reach the collector and will not.'),
     audit: {
       written: counter('audit_records', 'Audit records made durable.'),
       failed: counter('audit_failures', 'Audit records that could not be made durable.'),

@@ -2,6 +2,7 @@
 // and the reasons that AppErrors were made with.
 import type { FastifyError } from 'fastify'
 import { AppError, ERRORS, type ErrorCode } from '../core/errors.ts'
+import { printable, quoted } from '../core/printable.ts'
 import type { Problem } from '../core/wire.ts'
 
 /** What the answer says beside the error. */
@@ -29,15 +30,14 @@ export function problemOf(error: AppError, context: ProblemContext): Problem {
   }
 }
 
-const FASTIFY_CODES: Readonly<Partial<Record<string, ErrorCode>>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
-  FST_ERR_CTP_EMPTY_TYPE: 'unsupported_media_type',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'request_invalid',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'request_invalid',
-  FST_ERR_BAD_URL: 'request_invalid',
-  FST_ERR_ASYNC_CONSTRAINT: 'request_invalid',
+const BY_STATUS: Readonly<Partial<Record<number, ErrorCode>>> = {
+  404: 'not_found',
+  405: 'method_not_allowed',
+  413: 'payload_too_large',
+  414: 'uri_too_long',
+  415: 'unsupported_media_type',
 }
+const ACCEPTED = 'send application/json; only POST /route/{verb}/{capability} takes other types'
 
 /** Whatever Fastify or a handler threw, as an AppError: a schema's complaint is named, anything unknown is internal. */
 export function appErrorOf(error: FastifyError | AppError | Error): AppError {
@@ -45,15 +45,23 @@ export function appErrorOf(error: FastifyError | AppError | Error): AppError {
   if ('validation' in error) {
     return new AppError('request_invalid', validationSentence(error), { cause: error })
   }
-  const code = 'code' in error ? FASTIFY_CODES[error.code] : undefined
-  return new AppError(code ?? 'internal_error', undefined, { cause: error })
+  const code = codeOf(error)
+  return new AppError(code, code === 'unsupported_media_type' ? ACCEPTED : undefined, { cause: error })
+}
+
+/** Whatever Fastify blames on the request is the request's fault; everything else is ours. */
+function codeOf(error: Error & { code?: unknown; statusCode?: unknown }): ErrorCode {
+  const { code, statusCode: status } = error
+  const isFastify = typeof code === 'string' && code.startsWith('FST_ERR_')
+  if (!isFastify || typeof status !== 'number' || status < 400 || status > 499) return 'internal_error'
+  return BY_STATUS[status] ?? 'request_invalid'
 }
 
 function validationSentence({ validation, validationContext }: FastifyError): string {
   const complaints = (validation ?? []).map(({ instancePath, message, keyword, params }) => {
     const where = `${validationContext ?? 'request'}${instancePath.replaceAll('/', '.')}`
-    const extra = keyword === 'additionalProperties' ? ` ("${String(params['additionalProperty']).slice(0, 64)}")` : ''
-    return `${where} ${message ?? 'is invalid'}${extra}`
+    const extra = keyword === 'additionalProperties' ? ` (${quoted(String(params['additionalProperty']))})` : ''
+    return `${printable(where)} ${message ?? 'is invalid'}${extra}`
   })
   return complaints.join('; ')
 }

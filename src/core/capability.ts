@@ -1,4 +1,5 @@
 // A capability is what a worker offers and calls, always written `verb:name`, such as `convert:document_to_pdf`.
+import { quoted } from './printable.ts'
 
 declare const brand: unique symbol
 /** `verb:name`, accepted by the parser. */
@@ -23,7 +24,7 @@ export function makeCapability(verb: string, name: string): Capability {
 /** Parses `verb:name`. @throws {CapabilityError} when it is anything else. */
 export function parseCapability(text: string): Capability {
   const [verb = '', name = '', ...rest] = text.split(':')
-  if (rest.length > 0 || name === '') throw new CapabilityError(`"${text}" is not of the form verb:name`)
+  if (rest.length > 0 || name === '') throw new CapabilityError(`${quoted(text)} is not of the form verb:name`)
   return makeCapability(verb, name)
 }
 

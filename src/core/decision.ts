@@ -50,12 +50,13 @@ export type Question = 'capability_access' | 'worker_registration'
 /**
  * Asks one question. Rejects with an AppError `policy_engine_unavailable` (no answer in time), `policy_engine_error`
  * (an answer that is not a decision) or `policy_not_ready`; never resolves to an allow that the policy did not give.
- * `trace` is handed to an engine that has spans of its own.
+ * `trace` is handed to an engine that has spans of its own; null: the request is in no trace that could be named; left out: no
+ * request asks, and nobody is to record the question.
  */
 export type Decide = (
   question: Question,
   input: PolicyInput | RegistrationInput,
-  trace?: TraceContext,
+  trace?: TraceContext | null,
 ) => Promise<Decision>
 
 /** An engine with a life. */

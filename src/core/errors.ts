@@ -24,6 +24,7 @@ export const ERRORS = {
   payload_too_large: { status: 413, title: 'the body is larger than allowed' },
   uri_too_long: { status: 414, title: 'the request target is longer than allowed' },
   unsupported_media_type: { status: 415, title: 'this content type is not accepted here' },
+  headers_too_large: { status: 431, title: 'the request headers are longer than allowed' },
   request_timeout: { status: 408, title: 'the request did not arrive in time' },
   internal_error: { status: 500, title: 'an internal error' },
   worker_failed: { status: 502, title: 'the worker did not give a valid answer' },
@@ -54,11 +55,14 @@ export class AppError extends Error {
   readonly code: ErrorCode
   /** A finer, stable code where there is one: a policy reason, or an error code that the worker declared. */
   readonly reasonCode: string | undefined
+  /** The table's, unless somebody knows better when to try again. */
+  readonly retryAfterS: number | undefined
 
-  constructor(code: ErrorCode, message?: string, options?: ErrorOptions & { reasonCode?: string }) {
+  constructor(code: ErrorCode, message?: string, options?: ErrorOptions & { reasonCode?: string; retryAfterS?: number }) {
     super(message ?? ERRORS[code].title, options)
     this.code = code
     this.reasonCode = options?.reasonCode
+    this.retryAfterS = options?.retryAfterS ?? (ERRORS[code] as ErrorKind).retryAfterS
   }
 
   get kind(): ErrorKind {

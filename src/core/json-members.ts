@@ -2,6 +2,8 @@
 // a limit, so that nothing is parsed for somebody who may turn out to have no rights. Values are slices, not copies: a
 // payload is forwarded byte for byte, since parsing and writing it again would round 19-digit integers.
 
+import { quoted } from './printable.ts'
+
 /** Why a text is not accepted. */
 export class JsonShapeError extends Error {
   override readonly name = 'JsonShapeError'
@@ -38,7 +40,6 @@ const ZERO = 0x30
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
-const MAX_QUOTED = 64
 /** A string longer than this is skipped by a native search; below, calling it costs more than it saves. */
 const SHORT_STRING = 48
 /** `\u0061` */
@@ -67,7 +68,7 @@ export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffe
     const end = endOfString(json, at)
     const name = nameOf(json, at, end)
     if (limits.names?.has(name) === false) throw unknownMember(name)
-    if (members.has(name)) throw new JsonShapeError(`the member "${shortened(name)}" stands twice`)
+    if (members.has(name)) throw new JsonShapeError(`the member ${quoted(name)} stands twice`)
     if (members.size === limits.maxMembers) throw new JsonShapeError(`more than ${limits.maxMembers} members`)
     at = skipSpace(json, end + 1)
     if (json[at] !== COLON) throw malformed()
@@ -183,13 +184,9 @@ function nameOf(json: Buffer, start: number, end: number): string {
   }
 }
 
-function shortened(name: string): string {
-  return name.slice(0, MAX_QUOTED)
-}
-
 /** In the words of a schema's complaint about any other level. */
 function unknownMember(name: string): JsonShapeError {
-  return new JsonShapeError(`must NOT have additional properties ("${shortened(name)}")`, 'unknown_member')
+  return new JsonShapeError(`must NOT have additional properties (${quoted(name)})`, 'unknown_member')
 }
 
 function malformed(): JsonShapeError {

@@ -1,6 +1,6 @@
 /**
  * How an allowed call ended (design section 4). `worker_failed`: no worker could do it, or one answered badly.
- * `unknown`: sent, the connection broke before an answer, and nobody knows whether the work was done.
+ * `shutdown`: the controller's drain was over and cut it. `unknown`: sent, the connection broke before an answer, and nobody knows whether the work was done.
  */
 export type Outcome = (typeof OUTCOMES)[number]
-export const OUTCOMES = ['completed', 'caller_left', 'worker_failed', 'timeout', 'unknown'] as const
+export const OUTCOMES = ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown'] as const

@@ -1,9 +1,17 @@
-// W3C Trace Context, level 1: https://www.w3.org/TR/trace-context/. Only what a router needs: parse, make, validate.
+// W3C Trace Context, level 2: https://www.w3.org/TR/trace-context-2/. Only what a router needs: parse, make, validate.
 
 import { randomHex } from './ids.ts'
 
-/** Ids in lower-case hex; `sampled` is the one flag that is defined. */
-export type TraceContext = { readonly traceId: string; readonly spanId: string; readonly sampled: boolean }
+/** Ids in lower-case hex, and the two flags that are defined; `random`: the trace id is. */
+export type TraceContext = {
+  readonly traceId: string
+  readonly spanId: string
+  readonly sampled: boolean
+  readonly random?: true
+}
+
+const SAMPLED = 1
+const RANDOM = 2
 
 const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 const TRACESTATE_MEMBER =
@@ -19,7 +27,9 @@ export function parseTraceparent(header: string | undefined): TraceContext | und
   const match = header === undefined ? null : TRACEPARENT.exec(header)
   if (match?.[2] === undefined || match[3] === undefined || match[4] === undefined) return undefined
   if (match[1] === '00' && match[5] !== undefined) return undefined
-  return { traceId: match[2], spanId: match[3], sampled: (Number.parseInt(match[4], 16) & 1) === 1 }
+  const flags = Number.parseInt(match[4], 16)
+  const context = { traceId: match[2], spanId: match[3], sampled: (flags & SAMPLED) !== 0 }
+  return (flags & RANDOM) === 0 ? context : { ...context, random: true }
 }
 
 /** Of what is no request of anybody's, a self-check above all: whoever gets it is told to record nothing. */
@@ -28,15 +38,21 @@ export function unrecordedTrace(): TraceContext {
 }
 
 /** The header for the next hop. */
-export function formatTraceparent({ traceId, spanId, sampled }: TraceContext): string {
-  return `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`
+export function formatTraceparent({ traceId, spanId, sampled, random }: TraceContext): string {
+  return `00-${traceId}-${spanId}-0${(sampled ? SAMPLED : 0) + (random === true ? RANDOM : 0)}`
 }
 
-/** `tracestate` if every member is well-formed and the whole is within the limits (3.3.1), else undefined. */
+/**
+ * `tracestate` if every member is well-formed and the whole is within the limits (3.3.1), else undefined. Members may be
+ * empty: whoever joins headers need not look at them (3.3.1.1).
+ */
 export function validTracestate(header: string | undefined): string | undefined {
   if (header === undefined || header.length > MAX_TRACESTATE_CHARS) return undefined
-  const members = header.split(',').map((member) => member.trim())
-  if (members.length > MAX_TRACESTATE_MEMBERS) return undefined
+  const members = header
+    .split(',')
+    .map((member) => member.trim())
+    .filter((member) => member !== '')
+  if (members.length === 0 || members.length > MAX_TRACESTATE_MEMBERS) return undefined
   return members.every((member) => TRACESTATE_MEMBER.test(member)) ? header : undefined
 }
 

@@ -2,6 +2,7 @@
 // the entry points, that knows `process.env`.
 import { Ajv, type ErrorObject } from 'ajv'
 import type { Static, TObject } from 'typebox'
+import { kubernetesHint } from './setting-names.ts'
 
 /** Where values come from. Flags are keyed by the variable's name and win over the environment. */
 export type ConfigSource = { env: NodeJS.ProcessEnv; flags?: Record<string, string | undefined> }
@@ -134,7 +135,7 @@ function settingOf({ keyword, instancePath, params }: ErrorObject): string {
 function describeFault(name: string, value: string | undefined, schema: SettingSchema = {}): string {
   if (value === undefined) return `${name} is not set: must be ${allowedBy(schema)}`
   if (schema.secret === true) return `${name}: must be ${allowedBy(schema)}`
-  return fault(name, value, `must be ${allowedBy(schema)}`)
+  return fault(name, value, `must be ${allowedBy(schema)}${kubernetesHint(name, value)}`)
 }
 
 function range({ minimum, maximum }: SettingSchema): string {

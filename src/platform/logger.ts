@@ -4,6 +4,7 @@ import { isSpanContextValid, trace } from '@opentelemetry/api'
 import { pino } from 'pino'
 import type * as pinoPretty from 'pino-pretty'
 import { isoTime } from '../core/iso-time.ts'
+import { printableTexts } from '../core/printable.ts'
 import { LogOutput } from './log-output.ts'
 
 export type Logger = pino.Logger
@@ -102,7 +103,7 @@ function prettyStream(out: pino.DestinationStream, colorize: boolean): pino.Dest
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname,service',
   })
-  return { write: (line) => out.write(prettify(line)) }
+  return { write: (line) => out.write(prettify(printableTexts(line))) }
 }
 
 function activeSpanIds(): { trace_id?: string; span_id?: string } {

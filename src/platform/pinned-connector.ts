@@ -6,6 +6,7 @@ import type { buildConnector } from 'undici'
 import { AppError } from '../core/errors.ts'
 import { trustDomainOf, type SpiffeId } from '../core/spiffe-id.ts'
 import type { Credentials, CredentialSource } from './credentials.ts'
+import { keepEarlyAnswers } from './early-answer.ts'
 import type { Peer, PeerVerifier } from './peer.ts'
 
 export type PinnedConnectorOptions = {
@@ -46,7 +47,7 @@ export function createPinnedConnector(options: PinnedConnectorOptions): buildCon
     settleOnce(socket, timeoutMs, (error) => {
       const refused = error ?? refusalOf(() => watch(socket))
       if (refused !== undefined) socket.destroy()
-      if (refused === undefined) callback(null, socket)
+      if (refused === undefined) callback(null, keepEarlyAnswers(socket))
       else callback(refused, null)
     })
   }

@@ -1,4 +1,5 @@
 // Settings that the controller and the workers share: the pieces their configuration schemas are made of.
+import { isIPv6 } from 'node:net'
 import Type from 'typebox'
 import type { SpiffeId, TrustDomain } from '../core/spiffe-id.ts'
 import { parseSpiffeId, parseTrustDomain, SpiffeIdError } from '../core/spiffe-id.ts'
@@ -92,6 +93,14 @@ export function readSetting<T>(
 /** A trust domain, refused in the words of a setting. */
 export function readTrustDomain(text: string): TrustDomain {
   return inWords('must be a trust domain', () => parseTrustDomain(text))
+}
+
+/** An address or host name to listen on, without brackets. */
+export function readListenHost(text: string): string {
+  const bare = /^\[(.*)\]$/.exec(text)?.[1]
+  if (bare !== undefined && isIPv6(bare)) return bare
+  if (isIPv6(text) || /^[\w.-]+$/.test(text)) return text
+  throw new Error('must be an address or host name of this machine, without a port, such as 127.0.0.1 or ::1')
 }
 
 /** A SPIFFE ID, refused in the words of a setting. */

@@ -2,11 +2,13 @@
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
 import { checkConfig, ConfigError, type ConfigSource } from '../platform/env.ts'
+import { oddNames } from '../platform/setting-names.ts'
 import {
   hostSetting,
   logLevelSetting,
   optionalText,
   portSetting,
+  readListenHost,
   readSetting,
   readSpiffeId,
   readTrustDomain,
@@ -62,12 +64,14 @@ const WILDCARDS = new Set(['0.0.0.0', '::'])
 /** Reads the configuration. @throws {ConfigError} with all faults at once. */
 export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
   const { values, faults } = checkConfig(WorkerSettings, source)
+  faults.push(...oddNames(source.env, Object.keys(WorkerSettings.properties)).faults)
   const controllerUrl = readSetting('CONTROLLER_URL', values.CONTROLLER_URL, readOrigin, faults)
   const workerUrl = readSetting('CRANK_WORKER_URL', values.CRANK_WORKER_URL, readOrigin, faults)
   const instance = readSetting('CRANK_WORKER_INSTANCE', values.CRANK_WORKER_INSTANCE, readInstance, faults)
   const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
   const givenId = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
-  if (workerUrl === undefined && WILDCARDS.has(values.CRANK_WORKER_HOST ?? '')) {
+  const host = readSetting('CRANK_WORKER_HOST', values.CRANK_WORKER_HOST, readListenHost, faults)
+  if (workerUrl === undefined && WILDCARDS.has(host ?? '')) {
     faults.push('CRANK_WORKER_URL is not set: must be given when CRANK_WORKER_HOST is every address of the machine')
   }
   if (faults.length > 0 || controllerUrl === undefined || trustDomain === undefined) throw new ConfigError(faults)
@@ -76,7 +80,7 @@ export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
   return {
     controllerUrl,
     controllerId: givenId ?? parseSpiffeId(`spiffe://${trustDomain}/controller`),
-    host: all.CRANK_WORKER_HOST,
+    host: host ?? all.CRANK_WORKER_HOST,
     port: all.CRANK_WORKER_PORT,
     workerUrl,
     instance,

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
 import type { Logger } from '../platform/logger.ts'
+import { timeIn } from '../platform/clocked-tracer.ts'
 import { startSpan, type Tracing } from '../platform/tracing.ts'
 import { failureAnswer, jsonAnswer, toFailure, type Answer, type Failure } from './answer.ts'
 import { RuntimeError } from './call-error.ts'
@@ -101,7 +102,7 @@ export function createExecute(options: ExecuteOptions): Execute {
     try {
       const result = await Promise.race([handle(run), run.scope.ended])
       run.scope.liftDeadline()
-      if (result.body instanceof Readable) result.body.once('close', () => end(run))
+      if (result.body instanceof Readable) endWith(result.body, run)
       else end(run)
       return result
     } catch (error: unknown) {
@@ -198,10 +199,28 @@ function byteAnswer({ scope }: Run, { contentType, body, status = 200 }: ByteAns
   return { status, headers: { 'content-type': contentType }, body }
 }
 
+// The controller's span ends with the last byte: after `end`, and often before `close`.
+function endWith(body: Readable, run: Run): void {
+  let sentAt: number | undefined
+  body.once('end', () => (sentAt = timeIn(run.span)))
+  body.once('close', () => {
+    complete(run, sentAt)
+  })
+}
+
 function end(run: Run, failure?: Failure): void {
-  if (failure === undefined) activeIn(run.span, () => run.log.debug({ event: 'call_completed' }, 'call completed'))
-  else report(run, failure)
+  if (failure === undefined) {
+    complete(run)
+    return
+  }
+  report(run, failure)
   run.span.end()
+  run.scope.close()
+}
+
+function complete(run: Run, at?: number): void {
+  activeIn(run.span, () => run.log.debug({ event: 'call_completed' }, 'call completed'))
+  run.span.end(at)
   run.scope.close()
 }
 

@@ -22,7 +22,9 @@ export async function readInput(opts: {
   if (contentType === undefined || !JSON_MEDIA_TYPE.test(contentType)) {
     throw new RuntimeError('UNSUPPORTED_MEDIA_TYPE', `${opts.definition.capability} takes application/json`)
   }
-  const input = parseJson(await readAll(body, opts.maxBytes))
+  const given = parseJson(await readAll(body, opts.maxBytes))
+  // A caller that sends no payload gives nothing, which is every default where an object is wanted.
+  const input = given === null && opts.check(null) !== undefined ? {} : given
   const fault = opts.check(input)
   if (fault !== undefined) throw new RuntimeError('INVALID_INPUT', fault)
   return input
@@ -32,7 +34,8 @@ async function readAll(body: Readable, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    // What is left of a body that is too long must not take the connection, and the answer, with it.
+    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length
       if (size > maxBytes) break
       chunks.push(chunk)

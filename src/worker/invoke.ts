@@ -1,7 +1,7 @@
 // How a handler calls another capability: through the controller, in the same trace, never longer than its own call.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
 import type { RouteBody } from '../core/wire.ts'
-import { startSpan, traceContextOf, type Tracing } from '../platform/tracing.ts'
+import { onwardTrace, startSpan, type Tracing } from '../platform/tracing.ts'
 import { answerAttributes, readText, type ControllerClient, type RouteAnswer } from './controller-client.ts'
 import { parseEvents } from './sse.ts'
 import type { StreamEvent } from './handler.ts'
@@ -58,11 +58,20 @@ export type InvokingCall = {
 /** Makes the `invoke` of one call. */
 export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): Invoke {
   const { signal, tracestate } = call
-  const invoke = (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}): Promise<unknown> =>
-    spanned({ verb, capability, payload, options }, async (answer) => {
-      const text = await readText(answer.body, MAX_ANSWER_BYTES)
+  const invoke = async (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}) => {
+    const target = { verb, capability, payload, options }
+    const span = startInvoke(target)
+    try {
+      const { body } = await answered(target, span)
+      const text = await readText(body, MAX_ANSWER_BYTES)
       return text === '' ? undefined : (JSON.parse(text) as unknown)
-    })
+    } catch (error: unknown) {
+      fail(span, error)
+      throw error
+    } finally {
+      span.end()
+    }
+  }
   return Object.assign(invoke, { events })
 
   async function* events(
@@ -71,34 +80,37 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
     payload?: unknown,
     options: InvokeOptions = {},
   ): AsyncGenerator<StreamEvent, void> {
-    const answer = await spanned({ verb, capability, payload, options }, (begun) => Promise.resolve(begun))
+    const target = { verb, capability, payload, options }
+    const span = startInvoke(target)
+    let answer: RouteAnswer | undefined
     try {
+      answer = await answered(target, span)
       for await (const { event, id, data } of parseEvents(answer.body)) {
         const value = JSON.parse(data) as unknown
         if (event === 'error') throw toError(`${verb}:${capability}`, answer, value)
         yield { data: value, event, ...(id !== undefined && { id }) }
       }
+    } catch (error: unknown) {
+      fail(span, error)
+      throw error
     } finally {
-      answer.body.destroy()
+      answer?.body.destroy()
+      // Not before: what the others do for the stream hangs below it.
+      span.end()
     }
   }
 
-  async function spanned<T>(target: Target, read: (answer: RouteAnswer) => Promise<T>): Promise<T> {
-    const name = `${target.verb}:${target.capability}`
-    const span = startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, { 'crank.capability': name })
-    try {
-      const answer = await send(target, span)
-      span.setAttributes(answerAttributes(answer))
-      if (answer.status >= 200 && answer.status < 300) return await read(answer)
-      throw toError(name, answer, await readProblem(answer))
-    } catch (error: unknown) {
-      // A refusal is an answer like any other, in every span of a trace.
-      if (error instanceof InvokeError) span.setAttribute('error.type', error.code)
-      if (!(error instanceof InvokeError) || error.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-      throw error
-    } finally {
-      span.end()
-    }
+  function startInvoke({ verb, capability }: Target): Span {
+    const attributes = { 'crank.capability': `${verb}:${capability}` }
+    return startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, attributes)
+  }
+
+  /** The answer, if it is 2xx. */
+  async function answered(target: Target, span: Span): Promise<RouteAnswer> {
+    const answer = await send(target, span)
+    span.setAttributes(answerAttributes(answer))
+    if (answer.status >= 200 && answer.status < 300) return answer
+    throw toError(`${target.verb}:${target.capability}`, answer, await readProblem(answer))
   }
 
   function send({ verb, capability, payload, options }: Target, span: Span): Promise<RouteAnswer> {
@@ -110,13 +122,20 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
       ...(options.priority !== undefined && { priority: options.priority }),
       ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
     }
+    const trace = onwardTrace(span)
     return client.route(body, {
-      trace: traceContextOf(span),
+      ...(trace !== undefined && { trace }),
       signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
       ...(tracestate !== undefined && { tracestate }),
       ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
     })
   }
+}
+
+// A refusal is an answer like any other, in every span of a trace.
+function fail(span: Span, error: unknown): void {
+  if (error instanceof InvokeError) span.setAttribute('error.type', error.code)
+  if (!(error instanceof InvokeError) || error.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
 }
 
 async function readProblem({ body }: RouteAnswer): Promise<unknown> {

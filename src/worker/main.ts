@@ -5,6 +5,7 @@ import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platf
 import { watchCredentials } from '../platform/credentials.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
+import { warnOfUnknown } from '../platform/setting-names.ts'
 import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { createTracing } from '../platform/tracing.ts'
 import { VERSION } from '../platform/version.ts'
@@ -36,6 +37,7 @@ export async function startWorkerProcess(
   const processLog = createProcessLog({ level: config.logLevel, service: serviceName(configSource.env, service) })
   const { log } = processLog
   outliveStandardStreams(log)
+  warnOfUnknown(log, configSource.env)
   try {
     return await start(definition, { config, processLog, env: configSource.env, service, version })
   } catch (err: unknown) {

@@ -1,6 +1,7 @@
 // JSON Schema checks as functions. Nothing is coerced, filled in or removed: a value fits or it does not.
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
+import { printable, quoted } from '../core/printable.ts'
 
 /** Undefined if the value fits, else what is wrong with it, e.g. `input/options/exclamations must be <= 10`. */
 export type SchemaCheck = (value: unknown) => string | undefined
@@ -20,7 +21,7 @@ export function createSchemaCheck(schema: object, name: string): SchemaCheck {
 
   function sentence({ instancePath, message = 'is wrong', keyword, params }: ErrorObject): string {
     const member: unknown = keyword === 'additionalProperties' ? params['additionalProperty'] : undefined
-    const detail = typeof member === 'string' ? ` ("${member.slice(0, 64)}")` : ''
-    return `${name}${instancePath.slice(0, 256)} ${message}${detail}`
+    const detail = typeof member === 'string' ? ` (${quoted(member)})` : ''
+    return `${name}${printable(instancePath.slice(0, 256))} ${message}${detail}`
   }
 }

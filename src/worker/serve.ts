@@ -1,4 +1,5 @@
 // The worker's own HTTPS server: one peer is let in, the controller; two routes, POST /execute and GET /health.
+import { Readable } from 'node:stream'
 import type { Server, TLSSocket } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { toAppError } from '../core/errors.ts'
@@ -6,6 +7,7 @@ import type { SpiffeId } from '../core/spiffe-id.ts'
 import { createConnectionIdentity } from '../platform/connection-identity.ts'
 import { createConnectionKeeper } from '../platform/connection-keeper.ts'
 import type { CredentialSource } from '../platform/credentials.ts'
+import { CALLER_LINGER, lingerAfterAnswer } from '../platform/lingering-close.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { PeerVerifier } from '../platform/peer.ts'
 import { serverTlsOptions } from '../platform/tls.ts'
@@ -104,5 +106,11 @@ function notFound(): Answer {
 }
 
 function send(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
+  const { raw } = reply.request
+  // Answered before its body was read: whoever still sends it gets to read the answer.
+  if (!raw.complete && !(body instanceof Readable)) {
+    void reply.header('connection', 'close')
+    lingerAfterAnswer(raw, CALLER_LINGER)
+  }
   return reply.code(status).headers(headers).send(body)
 }

@@ -4,6 +4,8 @@ import Type from 'typebox'
 import { capabilityError } from '../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../worker/define.ts'
 
+/** A call without a payload gets an answer too. */
+const DEFAULT_CONTENT = 'Every call through the controller is decided, recorded and only then made.'
 const DEFAULT_CHUNK_WORDS = 100
 // A long text must not keep the process from its other calls.
 const EVENTS_PER_TURN = 64
@@ -12,7 +14,9 @@ const DEFAULT_COUNT = 12
 
 const TextInput = Type.Object(
   {
-    content: Type.String({ minLength: 1, maxLength: 4_000_000, description: 'The text to stream.' }),
+    content: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 4_000_000, default: DEFAULT_CONTENT, description: 'The text to stream.' }),
+    ),
     chunk_size: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 10_000, default: DEFAULT_CHUNK_WORDS, description: 'Words per event.' }),
     ),
@@ -70,7 +74,7 @@ export function createStreaming(now: () => number = Date.now): WorkerDefinition 
     tags: ['streaming', 'text'],
     handler: async function* ({ input, lastEventId, signal }) {
       const first = resumeAfter(lastEventId, -1)
-      const chunks = chunksOf(input.content, input.chunk_size ?? DEFAULT_CHUNK_WORDS)
+      const chunks = chunksOf(input.content ?? DEFAULT_CONTENT, input.chunk_size ?? DEFAULT_CHUNK_WORDS)
       let chunk = chunks.next()
       if (chunk.done === true) throw capabilityError('INVALID_INPUT', 'input/content has no words')
       for (let chunk_id = 0; chunk.done !== true; chunk_id += 1) {

@@ -28,16 +28,20 @@ const RANKS: readonly (readonly string[])[] = [
 const GROUP_OF_FILE: Readonly<Record<string, string>> = {
   'controller/metrics-candidate.ts': 'controller/metrics',
   'controller/metrics-exceptions.ts': 'controller/metrics',
+  'controller/metrics-format.ts': 'controller/metrics',
   'controller/metrics-log.ts': 'controller/metrics',
   'controller/metrics-state.ts': 'controller/metrics',
   'controller/opa-url.ts': 'controller/config',
   'controller/start-exceptions.ts': 'controller/main',
   'controller/start-candidate.ts': 'controller/main',
   'controller/start-policy.ts': 'controller/main',
+  'controller/admin-errors.ts': 'controller/admin',
   'controller/arrival.ts': 'controller/edge',
   'controller/drain.ts': 'controller/edge',
   'controller/limits.ts': 'controller/edge',
   'controller/problem.ts': 'controller/edge',
+  'controller/unparsed.ts': 'controller/edge',
+  'controller/unrouted.ts': 'controller/edge',
   'cli.ts': 'cli',
 }
 

@@ -63,6 +63,33 @@ test('invoke answers a refusal by the worker with 1', async () => {
   expect(JSON.parse(stdout)).toMatchObject({ error: 'INVALID_INPUT' })
 })
 
+test('invoke without --as says as whom it acts, and with --as it does not', async () => {
+  const words = ['invoke', 'invoke:hello_world', '--data', '{"message":"Ada"}']
+  const acting = 'acting as spiffe://crank.local/worker/streaming, since no --as says otherwise'
+  expect(await run(words)).toMatchObject({ code: 0, stderr: expect.stringContaining(acting) })
+  expect((await run([...words, '--as', 'streaming'])).stderr).not.toContain('acting as')
+  const env = {
+    CRANK_TLS_CERT: join(mesh.stateDir, 'pki/worker-streaming.crt'),
+    CRANK_TLS_KEY: join(mesh.stateDir, 'pki/worker-streaming.key'),
+    CRANK_TLS_BUNDLE: join(mesh.stateDir, 'pki/crank.local.pem'),
+  }
+  expect((await run(words, { env })).stderr).not.toContain('acting as')
+  expect((await run(['workers'])).stderr).toContain(acting)
+})
+
+test('invoke of a capability that was mistyped names the one that was meant', async () => {
+  const { code, stderr } = await run(['invoke', 'invoke', 'helo_world', '--as', 'streaming'])
+  expect(code).toBe(1)
+  expect(stderr).toContain('no live worker offers invoke:helo_world; did you mean invoke:hello_world?')
+})
+
+test('invoke of the admin listener says what it is', async () => {
+  const url = `https://${new URL(mesh.admin.url).host}`
+  const { code, stderr } = await run(['invoke', 'invoke', 'hello_world', '--controller-url', url])
+  expect(code).toBe(3)
+  expect(stderr).toContain('is it the admin listener?')
+})
+
 test('invoke with -o json gathers the events of a stream', async () => {
   const { code, stdout } = await run(['invoke', 'stream', 'text_events', '--data', JSON.stringify(TEXT), '-o', 'json'])
   expect(code).toBe(0)

@@ -35,6 +35,23 @@ describe('can-i', () => {
     }
   })
 
+  test('takes verb:name as one word, and so do explain and who-can', async () => {
+    expect((await files('can-i', 'streaming', 'stream:text_events')).code).toBe(0)
+    const no = await files('can-i', 'streaming', 'convert:document_to_pdf')
+    expect(no.stderr).toContain(`crank explain streaming convert document_to_pdf --policy ${policies.dir}`)
+    expect((await files('explain', 'streaming', 'stream:text_events')).stdout).toMatch(
+      /^allow {2}.*stream:text_events$/m,
+    )
+    expect((await files('who-can', 'stream:text_events')).stdout).toMatch(/worker\/streaming +allow/)
+  })
+
+  test('says which capability was probably meant, and so do explain and who-can', async () => {
+    const meant = 'no manifest knows invoke:helo_world; did you mean invoke:hello_world?'
+    expect((await files('can-i', 'zettel_manager', 'invoke:helo_world')).stderr).toContain(meant)
+    expect((await files('explain', 'zettel_manager', 'invoke:helo_world')).stdout).toContain(meant)
+    expect((await files('who-can', 'invoke:helo_world')).stderr).toContain(meant)
+  })
+
   test('says no with the reason and exits with 1, by controller and by files', async () => {
     for (const run of [live, files]) {
       const { code, stdout, stderr } = await run('can-i', `${ID}/streaming`, 'convert', 'document_to_pdf')
@@ -80,6 +97,7 @@ describe('can-i', () => {
     'a capability that is none': [['streaming', 'stream', 'text-events'], 'capability must be a lower-case word'],
     'a time that is none': [['streaming', 'stream', 'text_events', '--at', 'noon'], '--at "noon"'],
     'too few words': [['streaming', 'stream'], "missing required argument 'capability'"],
+    'a word too many': [['streaming', 'stream:text_events', 'x'], 'verb must be a lower-case word'],
     'an admin URL that is none': [
       ['streaming', 'stream', 'text_events', '--admin', 'localhost:9001'],
       'CRANK_ADMIN_URL="localhost:9001"',
@@ -139,11 +157,19 @@ describe('explain, asked a question', () => {
     expect(stdout).toContain(`$ crank exception grant --who ${ID}/streaming --cap stream:text_event --for 14d`)
   })
 
+  test('repeats the folder that it was asked about in the commands that would change the answer', async () => {
+    const { stdout } = await files('explain', 'streaming', 'convert', 'document_to_pdf')
+    expect(stdout).toMatch(new RegExp(`^ +\\$ crank exception grant .* --policy ${policies.dir}$`, 'm'))
+    expect(stdout).toContain(`$ crank manifest generate --out ${policies.dir}/data/worker_manifests.json`)
+  })
+
   test('gives the same JSON by controller and by files', async () => {
     const args = ['explain', 'legacy-service', 'sing', 'aria', '--at', '2026-12-01T00:00:00Z', '-o', 'json']
     const [one, other] = await Promise.all([live(...args), files(...args)])
     expect(json(one)['nearest_misses']).toContain('an exception covered this until 2025-12-31T00:00:00Z (owner crank)')
-    expect(json(other)).toEqual(json(one))
+    // Only the commands differ: they are for the folder that was asked.
+    const folder = / --(?:policy|out) [^" ]+(?=")/g
+    expect(JSON.parse(other.stdout.replaceAll(folder, ''))).toEqual(json(one))
   })
 
   test('exits with 2 for what is neither a question nor a decision id', async () => {

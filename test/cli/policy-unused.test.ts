@@ -30,6 +30,8 @@ const MADE: Made[] = [
   { who: 'a', capability: 'use:undeclared', daysAgo: 2, decision: 'would_deny', times: 3 },
   { who: 'legacy', capability: 'use:often', daysAgo: 1, exception: `${workerId('legacy')}#*`, times: 2 },
   { who: 'a', capability: 'use:often' },
+  { who: 'a', capability: 'use:never', decision: 'deny' },
+  { who: 'a', capability: 'use:once', decision: 'error', daysAgo: 1 },
 ]
 
 let policies: PolicyDir
@@ -72,7 +74,7 @@ test('for people it is two tables', async () => {
   expect(stdout).toMatch(/^use:never +100\.0 +never +spiffe:\/\/crank\.local\/worker\/a$/m)
   expect(stdout).toMatch(/^use:never +5\.0 \(too few to tell\) +never/m)
   expect(stdout).toMatch(/^USED, NOT DECLARED +WOULD DENY +BY EXCEPTION +LAST USED +BY$/m)
-  expect(stderr).toContain(`10 calls in ${audit} since`)
+  expect(stderr).toContain(`12 calls in ${audit} since`)
 })
 
 test('exits with 0 when nothing is to do: own capabilities, and those watched too shortly, do not count', async () => {

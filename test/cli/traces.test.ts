@@ -6,7 +6,7 @@ import { createHelloWorld } from '../../src/workers/hello_world.ts'
 import { createStreaming } from '../../src/workers/streaming.ts'
 import { startOtlpReceiver, type Span } from '../fixtures/otlp-receiver.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
-import { treesOf } from '../fixtures/span-tree.ts'
+import { outsideTheirParents, treesOf } from '../fixtures/span-tree.ts'
 import { startTracedMesh, type TracedMesh } from '../fixtures/traced-mesh.ts'
 import { until } from '../fixtures/until.ts'
 import { crank, startCrank } from './crank.ts'
@@ -82,17 +82,31 @@ describe('with an OTLP endpoint', () => {
     expect(treesOf(spans)).toHaveLength(1)
   })
 
-  test('workers is one span above that of its route', async () => {
-    const { code, stderr } = await crank(['workers'], { env: { ...env, ...traced.env } })
+  test('workers that goes well leaves no span and prints no trace id', async () => {
+    const polled = await crank(['workers'], { env: { ...env, ...traced.env } })
+    expect({ code: polled.code, stderr: polled.stderr }).toEqual({ code: 0, stderr: '' })
+    // A call after it, all of whose spans are there: then those of the poll would be too.
+    const { stderr } = await crank(HELLO, { env: { ...env, ...traced.env } })
+    await traced.spansOf(traceIn(stderr), 'invoke', 'POST /route')
+    expect(traced.receiver.spans().filter(({ name }) => name === 'GET /workers')).toEqual([])
+  })
+
+  test('workers that fails is an error of the command, in a trace that is said', async () => {
+    const { code, stderr } = await crank(['workers'], {
+      env: { ...env, ...traced.env, CONTROLLER_URL: 'https://127.0.0.1:1' },
+    })
+    expect(code).toBe(3)
+    const spans = await traced.spansOf(traceIn(stderr), 'GET /workers')
+    expect(spans).toMatchObject([{ service: 'crank-cli', kind: 'CLIENT', attributes: ids, status: { code: 'ERROR' } }])
+  })
+
+  test('a stream lies within the span of its command, to the last event', async () => {
+    const ticks = ['invoke', 'stream', 'sse_events', '--data', '{"interval_ms":20,"count":3}']
+    const { code, stderr } = await crank(ticks, { env: { ...env, ...traced.env } })
     expect(code).toBe(0)
-    const spans = await traced.spansOf(traceIn(stderr), 'GET /workers', 'GET /workers')
-    expect(treesOf(spans)).toEqual([
-      {
-        span: 'crank-cli: GET /workers CLIENT',
-        children: [{ span: 'crank-controller: GET /workers SERVER', children: [] }],
-      },
-    ])
-    expect(ofCli(spans)[0]!.attributes).toMatchObject({ ...ids, 'http.response.status_code': 200 })
+    const spans = await traced.spansOf(traceIn(stderr), 'invoke', 'POST /route', 'POST /execute', 'worker_execute')
+    expect(treesOf(spans)).toHaveLength(1)
+    expect(outsideTheirParents(spans)).toEqual([])
   })
 
   test('a controller that does not answer is an error, and the trace id is said', async () => {
@@ -150,13 +164,12 @@ describe('with an OTLP endpoint', () => {
 })
 
 describe('without one', () => {
-  test('the call goes out in a trace of its own all the same', async () => {
+  test('the call is the controller’s trace, whose root is there, by the id that the command prints', async () => {
     const { stderr } = await crank(HELLO, { env })
-    const spans = await traced.spansOf(traceIn(stderr), 'POST /route', 'worker_execute')
+    const spans = await traced.spansOf(traceIn(stderr), 'POST /route', 'POST /execute', 'worker_execute')
     expect(ofCli(spans)).toEqual([])
-    const server = spans.find(({ name }) => name === 'POST /route')!
-    // The command's own span, which nobody has.
-    expect(server.parentSpanId).toMatch(/^[0-9a-f]{16}$/)
+    expect(spans.find(({ name }) => name === 'POST /route')!.parentSpanId).toBeUndefined()
+    expect(treesOf(spans)).toHaveLength(1)
   })
 
   test('workers prints no trace id that could not be looked up', async () => {

@@ -69,7 +69,12 @@ test.each([
   { what: 'an unknown command', args: ['aduit'], allowed: 'commands: controller, worker, invoke,' },
   { what: 'an unknown command of a group', args: ['cert', 'renew'], allowed: 'commands: dev-ca, issue, inspect' },
   { what: 'an unknown option', args: ['check', '--nope'], allowed: 'options: --admin-url, --state-dir, --output' },
-  { what: 'a missing argument', args: ['invoke', 'convert'], allowed: 'crank invoke [options] <verb> <capability>' },
+  { what: 'a missing argument', args: ['invoke'], allowed: 'crank invoke [options] <verb> <capability>' },
+  {
+    what: 'half a capability',
+    args: ['invoke', 'convert'],
+    allowed: 'convert document_to_pdf, or convert:document_to_pdf',
+  },
   { what: 'a surplus argument', args: ['check', 'now'], allowed: 'usage: crank check [options]' },
   { what: 'an unknown format', args: ['audit', 'verify', '-o', 'xml'], allowed: 'Allowed choices are table, json' },
   { what: 'an unknown priority', args: ['invoke', 'a', 'b', '--priority', 'x'], allowed: 'low, normal, high' },

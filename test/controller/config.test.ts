@@ -63,6 +63,20 @@ describe('loadControllerConfig', () => {
     })
   })
 
+  test.each([
+    ['[::1]', '::1'],
+    ['::1', '::1'],
+    ['0.0.0.0', '0.0.0.0'],
+    ['crank.local', 'crank.local'],
+  ])('listens on %s', (text, host) => {
+    const config = loadControllerConfig({ env: { ...TLS, CRANK_HOST: text, CRANK_ADMIN_HOST: text } })
+    expect([config.listen.host, config.admin.host]).toEqual([host, host])
+  })
+
+  test('takes the name of a worker setting beside its own', () => {
+    expect(faultsOf({ ...TLS, CRANK_WORKER_HOST: '0.0.0.0', CRANK_WORKER_HOSTS: '10.0.0.0/8' })).toEqual([])
+  })
+
   test('takes flags before variables, port 0, and HTTPS_ONLY=true', () => {
     const staleness = { CRANK_POLICY_MAX_STALENESS: '1h', CRANK_POLICY_STALENESS_ACTION: 'deny' }
     const env = { ...TLS, ...staleness, HTTPS_ONLY: 'true', CRANK_PORT: '1', OPA_URL: 'unix:///run/opa.sock' }
@@ -114,6 +128,12 @@ describe('loadControllerConfig', () => {
     ['CRANK_MAX_CONNECTIONS', '0', /must be an integer from 1 to 1000000/],
     ['CRANK_HEARTBEAT_INTERVAL_MS', '1', /must be an integer from 50 to 3600000/],
     ['CRANK_DRAIN_TIMEOUT_MS', 'soon', /must be an integer from 1 to 3600000/],
+    ['CRANK_HOST', '[::1]:9000', /must be an address or host name of this machine, without a port/],
+    ['CRANK_ADMIN_HOST', 'localhost:9001', /must be an address or host name of this machine, without a port/],
+    ['CRANK_AUDT_FILE', '/a', /^CRANK_AUDT_FILE: .*did you mean CRANK_AUDIT_FILE\?/],
+    ['CRANK_WORKER_HOST', '10.0.0.1', /did you mean CRANK_WORKER_HOSTS/],
+    ['OPA_TIMEOUT', '50', /did you mean OPA_TIMEOUT_MS\?/],
+    ['CRANK_PORT', 'tcp://10.0.0.1:9000', /must be an integer.*Kubernetes sets it for a service named "crank"/],
   ])('refuses %s=%s', (name, value, sentence) => {
     const faults = faultsOf({ ...TLS, [name]: value })
     expect(faults).toHaveLength(1)

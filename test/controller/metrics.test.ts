@@ -13,7 +13,7 @@ function setUp({ now = () => 0, exporting = true }: { now?: () => number; export
   scrape: () => Promise<string[]>
 } {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
-  const metrics = createMetrics(registry, { now, exporting })
+  const metrics = createMetrics(registry, { now, isDelivering: () => exporting })
   metrics.setKnownCapabilities([HELLO])
   return { metrics, scrape: async () => (await registry.metrics()).split('\n') }
 }
@@ -151,7 +151,7 @@ describe('before the first event', () => {
       times(label('route', [...routes, '/workers', 'other']), label('status_class', ['2xx', '4xx', '5xx', 'none'])),
     ],
     ['request_errors', label('code', codes)],
-    ['worker_attempts', label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'unknown'])],
+    ['worker_attempts', label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown'])],
     ['registrations', label('decision', ['allow', 'deny', 'error'])],
     ['identity_refused', label('reason', refusals)],
     ['connections_refused', label('reason', ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'])],

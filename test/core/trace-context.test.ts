@@ -6,10 +6,14 @@ const spanId = 'b7ad6b7169203331'
 
 describe('traceparent', () => {
   test('is read and written back unchanged', () => {
-    for (const flags of ['00', '01']) {
+    for (const flags of ['00', '01', '02', '03']) {
       const header = `00-${traceId}-${spanId}-${flags}`
       expect(formatTraceparent(parseTraceparent(header)!)).toBe(header)
     }
+  })
+
+  test('flags that are not defined are not passed on', () => {
+    expect(formatTraceparent(parseTraceparent(`00-${traceId}-${spanId}-ff`)!)).toBe(`00-${traceId}-${spanId}-03`)
   })
 
   test('of a version to come is read as far as it is known', () => {
@@ -39,9 +43,13 @@ describe('tracestate', () => {
   test('passes when well-formed', () => {
     for (const header of ['a=1', 'vendor=x,other@system=y z!', 'a=1, b=2']) expect(validTracestate(header)).toBe(header)
   })
+  test('passes with empty members, which count for nothing', () => {
+    const full = Array.from({ length: 32 }, (_, i) => `k${i}=v`).join(',,')
+    for (const header of ['a=1,,b=2', 'a=1,', ',a=1', 'a=1, ,\tb=2', full]) expect(validTracestate(header)).toBe(header)
+  })
   test('is dropped when malformed or over its limits', () => {
     const many = Array.from({ length: 33 }, (_, i) => `k${i}=v`).join(',')
-    for (const header of [undefined, '', 'a', '=1', 'A=1', 'a=1,,b=2', 'a=\u0001', `a=${'x'.repeat(600)}`, many]) {
+    for (const header of [undefined, '', 'a', '=1', 'A=1', ',,', ' , ', 'a=\u0001', `a=${'x'.repeat(600)}`, many]) {
       expect(validTracestate(header)).toBeUndefined()
     }
   })

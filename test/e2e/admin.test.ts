@@ -1,4 +1,6 @@
 // The second listener: what an operator and a scraper see, and what nobody else does.
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 
@@ -73,5 +75,42 @@ describe('the admin listener', () => {
       status: 404,
       body: { error: 'not_found', reason: expect.stringContaining('/readyz') },
     })
+  })
+
+  for (const path of ['/livez', '/readyz', '/health', '/metrics', '/workers', '/openapi.json']) {
+    test(`answers HEAD ${path} like GET, without the body`, async () => {
+      const head = await fetch(mesh.adminOrigin + path, { method: 'HEAD' })
+      const get = await fetch(mesh.adminOrigin + path)
+      expect(head.status).toBe(200)
+      expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'))
+      expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0)
+      expect(await head.text()).toBe('')
+      await get.text()
+    })
+  }
+
+  const refused: Record<string, [string, string, RequestInit, object]> = {
+    'another method': ['/readyz', 'DELETE', {}, { status: 405, error: 'method_not_allowed' }],
+    'malformed JSON on an unknown path': ['/no', 'POST', { body: '{' }, { status: 404, error: 'not_found' }],
+    'a path that cannot be read': ['/%zz', 'GET', {}, { status: 400, error: 'request_invalid' }],
+    'malformed JSON': ['/policy/ask', 'POST', { body: '{' }, { error: 'request_invalid' }],
+    text: ['/policy/ask', 'POST', { headers: { 'content-type': 'text/plain' } }, { error: 'unsupported_media_type' }],
+  }
+  for (const [name, [path, method, init, problem]] of Object.entries(refused)) {
+    test(`refuses ${name} with a problem`, async () => {
+      const headers = { 'content-type': 'application/json' }
+      const answer = await fetch(mesh.adminOrigin + path, { method, headers, ...init })
+      expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+      expect(await answer.json()).toMatchObject(problem)
+      expect(answer.headers.get('allow')).toBe(answer.status === 405 ? 'GET, HEAD' : null)
+    })
+  }
+
+  test('refuses bytes that are not HTTP with a problem', async () => {
+    const socket = connect(mesh.controller.adminPort, '127.0.0.1')
+    socket.write('garbage\r\n\r\n')
+    const received = await text(socket)
+    expect(received).toMatch(/^HTTP\/1\.1 400 /)
+    expect(received).toContain('application/problem+json')
   })
 })

@@ -39,3 +39,24 @@ for (const mode of ['fail', 'hang', 'slow'] as const) {
     await receiver.close()
   })
 }
+
+test('while the collector is away, lost spans are counted, and no exemplar names a trace that nobody can find', async () => {
+  const mesh = await startMesh({ env: { ...EAGER, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' } })
+  const worker = await startFakeWorker(mesh, greets)
+  await worker.register()
+  const call = async (): Promise<string> => {
+    const answer = await mesh.route(STREAMING, { verb: 'invoke', capability: 'hello_world', payload: {} })
+    return answer.headers['x-trace-id'] as string
+  }
+  const lost = async (): Promise<number> => {
+    await call()
+    const { text } = await mesh.admin('/metrics')
+    return Number(/^controller_spans_lost_total (\d+)/m.exec(text)?.[1])
+  }
+  // Four a call, and the queue holds 64.
+  await expect.poll(lost, { timeout: 20_000, interval: 10 }).toBeGreaterThan(20)
+  const traceId = await call()
+  expect((await mesh.admin('/metrics')).text).not.toContain(traceId)
+  await worker.close()
+  await mesh.close()
+})

@@ -1,12 +1,16 @@
 // `npm run demo` end to end, as scripts/bootstrap.js starts it; what .ci/run relies on.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { opaArguments } from '../../scripts/demo/opa.ts'
+import { createProcesses } from '../../scripts/demo/processes.ts'
+import { lockAuditFile } from '../../src/controller/audit/lock.ts'
 import { planJaeger } from '../../scripts/tools/jaeger-plan.ts'
 import { observabilityFile, variablesOf } from '../fixtures/stack/config-variables.ts'
 import { until } from '../fixtures/until.ts'
@@ -29,8 +33,8 @@ async function run(args: string[], env: NodeJS.ProcessEnv = {}) {
 }
 
 /** The demo, up and with its calls made. */
-async function startAndWait() {
-  const child = start(['--port', '0'])
+async function startAndWait(env: NodeJS.ProcessEnv = {}) {
+  const child = start(['--port', '0'], env)
   const seen = { out: '', err: '' }
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (seen.out += chunk))
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (seen.err += chunk))
@@ -104,12 +108,17 @@ describe('npm run demo', () => {
   test(
     'shows the calls and the commands to go on with, and a signal drains everything and exits 0',
     async () => {
-      const { child, seen, closed, processes } = await startAndWait()
+      const { child, seen, closed, processes } = await startAndWait({
+        OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+      })
       expect(processes.filter(({ command }) => command.includes('crank.js'))).not.toEqual([])
       for (const part of ['Hello, mesh!', 'not authorized', 'event 4', 'hash chain whole', 'curl --cacert', '403']) {
         expect(seen.out).toContain(part)
       }
-      expect(seen.out).toMatch(/npm run crank -- invoke convert document_to_pdf --as streaming --controller-url https:/)
+      // The mesh exports its spans: the command, whose span is the root of its trace, does so too.
+      expect(seen.out).toMatch(
+        /^ +OTEL_EXPORTER_OTLP_ENDPOINT=http:\/\/127\.0\.0\.1:1 npm run crank -- invoke convert document_to_pdf --as streaming --controller-url https:/m,
+      )
       expect(seen.out).toContain('npm run crank -- audit tail -f --deny')
       child.kill('SIGINT')
       await closed
@@ -135,14 +144,20 @@ describe('npm run demo', () => {
   test(
     'says which process died, shows the end of its log, and stops the others',
     async () => {
-      const { child, seen, closed, processes } = await startAndWait()
+      const dir = await mkdtemp(join(tmpdir(), 'crank-demo-'))
+      const { child, seen, closed, processes } = await startAndWait({ CRANK_STATE_DIR: dir })
       const victim = processes.find(({ command }) => command.endsWith('crank.js worker streaming'))!
       process.kill(victim.pid, 'SIGKILL')
       await closed
       expect(child.exitCode).toBe(1)
       expect(seen.err).toContain('worker-streaming ended unexpectedly (SIGKILL)')
-      expect(seen.err).toContain('"event":"worker_ready"')
+      expect(seen.err).toContain('info  worker is ready')
+      expect(seen.err).not.toContain('"event"')
       await until('all processes are gone', () => areGone(processes))
+      const named = /The end of (\S+):/.exec(seen.err)?.[1] ?? 'missing'
+      expect(readFileSync(join(ROOT, named), 'utf8')).toContain('"event":"worker_ready"')
+      expect(readdirSync(join(ROOT, named, '../..'))).toEqual(['logs'])
+      await rm(dir, { recursive: true })
     },
     LIMIT_MS,
   )
@@ -157,6 +172,21 @@ describe('npm run demo', () => {
     },
     LIMIT_MS,
   )
+
+  test('in a folder where another demo runs touches nothing, and says so in a sentence', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'crank-demo-'))
+    const unlock = lockAuditFile(join(dir, 'demo'))
+    await mkdir(join(dir, 'logs'))
+    await writeFile(join(dir, 'logs/controller.log'), 'of the first one\n')
+    const before = readdirSync(dir)
+    const { code, stdout, stderr } = await run(['--once'], { CRANK_STATE_DIR: dir })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/^Another demo runs here, with the state folder .*: stop it, .*npm run demo -- --port 0\n$/)
+    expect(readFileSync(join(dir, 'logs/controller.log'), 'utf8')).toBe('of the first one\n')
+    expect(readdirSync(dir)).toEqual(before)
+    unlock()
+    await rm(dir, { recursive: true })
+  })
 
   test('names a port that is taken, and the way out', async () => {
     const server = createServer().listen(0, '127.0.0.1')
@@ -201,4 +231,24 @@ test('the sidecar of the demo gets the arguments of the compose file, with folde
   expect(args).toContain('/p/capability_access.rego')
   expect(args).toContain('exceptions:/p/data/exceptions.json')
   expect(args.join(' ')).not.toMatch(/\/policies|0\.0\.0\.0/)
+})
+
+test('a log is appended to, and what is said of a process that died is its own output, not in JSON', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'crank-demo-'))
+  const run = (line: string): Promise<never> => {
+    const processes = createProcesses(dir)
+    processes.start({ name: 'one', file: '/bin/echo', args: [line] })
+    return processes.broken
+  }
+  await expect(run('first')).rejects.toThrow(/one ended unexpectedly \(exit code 0\)[^]*\n {2}first$/)
+  const json = JSON.stringify({
+    level: 'fatal',
+    time: 'T',
+    event: 'e',
+    err: { message: 'no room' },
+    msg: 'cannot start',
+  })
+  await expect(run(json)).rejects.toThrow(/:\n {2}T {2}fatal {2}cannot start: no room$/)
+  expect(readFileSync(join(dir, 'one.log'), 'utf8')).toBe(`first\n${json}\n`)
+  await rm(dir, { recursive: true })
 })

@@ -106,9 +106,21 @@ describe('a change of the data', () => {
     await until('the fault is gone', async () => (await faults())?.endsWith(' 0') === true)
   })
 
+  test('that ends the exception makes the denial say so first', async () => {
+    await writeData('exceptions.json', `{"${WHO}": ${entry(-1)}}`)
+    await until('the exception has ended', async () => (await store()).status === 403)
+    const denied = await store()
+    expect(denied.body).toMatchObject({
+      reason_code: 'exception_expired',
+      reason: expect.stringContaining('its exception has expired'),
+    })
+    const record = await mesh.auditedAs((line) => line['decision_id'] === denied.headers['x-decision-id'])
+    expect(record['reasons']).toMatchObject([{ code: 'exception_expired' }, { code: 'capability_not_declared' }])
+  })
+
   test('that takes the exception away ends it', async () => {
     await writeData('exceptions.json', '{}')
-    await until('the exception is gone', async () => (await store()).status === 403)
+    await until('the exception is gone', async () => (await reply()).exceptions.length === 0)
     expect(await reply()).toMatchObject({ exceptions: [], faults: [] })
     expect(await metric(`controller_exception_uses_total{exception="${exceptionId(NAME)}"}`)).toBeUndefined()
     expect(await metric(`controller_exception_expiry_seconds{exception="${exceptionId(NAME)}"}`)).toBeUndefined()

@@ -97,13 +97,33 @@ describe('a controller that gets SIGTERM', () => {
     await cut
     const records = await audit()
     expect(records.find(({ event }) => event === 'route_outcome')).toMatchObject({
-      outcome: 'caller_left',
+      outcome: 'shutdown',
       status: null,
+      error: 'shutting_down',
     })
     expect(records.map(({ event }) => event)).toContain('controller_stopped')
     expect(await verifyAudit(`${parties.dir}/audit.jsonl`)).toMatchObject({ ok: true, tornTailBytes: 0 })
     await worker.close()
   })
+})
+
+test('a stream that the drain cuts is recorded as cut by the shutdown, with the status that its caller has', async () => {
+  const mesh = await startMesh({ env: { CRANK_DRAIN_TIMEOUT_MS: '100' } })
+  const worker = await startFakeWorker(mesh, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+  })
+  await worker.register()
+  const call = '{"verb":"invoke","capability":"hello_world"}'
+  const head = `POST /route HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${call.length}`
+  const received = exchange(await openTls(mesh, STREAMING), `${head}\r\n\r\n${call}`)
+  await until('the worker has the call', () => worker.seen.length === 1)
+  await mesh.controller.close()
+  expect(await received).toMatch(/data: 1\n\n\r\n$/)
+  expect((await mesh.audit()).filter(({ event }) => event === 'route_outcome')).toMatchObject([
+    { outcome: 'shutdown', status: 200, error: null },
+  ])
+  await worker.close()
+  await mesh.close()
 })
 
 test('while it drains, readiness is red, and a further request on an open connection is refused as shutting_down', async () => {

@@ -1,4 +1,5 @@
 // The plan's own two cases, by its names, with the real workers on real TLS.
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningWorker } from '../../src/worker/run.ts'
 import { parseEvents } from '../../src/worker/sse.ts'
@@ -19,7 +20,19 @@ afterAll(async () => {
   await mesh.close()
 })
 
-test('streaming calls stream:text_events: 200', async () => {
+test("the plan's first test, by its own body: streaming calls stream:text_events: 200", async () => {
+  const answer = await mesh.route(STREAMING, { verb: 'stream', capability: 'text_events' })
+  expect(answer.status).toBe(200)
+  expect(answer.headers).toMatchObject({ 'content-type': 'text/event-stream', 'x-worker-id': 'worker-streaming' })
+  const [event] = await Array.fromAsync(parseEvents(Readable.from([Buffer.from(answer.text)])))
+  expect(JSON.parse(event!.data)).toMatchObject({
+    chunk_id: 0,
+    content: 'Every call through the controller is decided, recorded and only then made.',
+    is_last: true,
+  })
+})
+
+test('streaming calls stream:text_events with a text of its own: 200', async () => {
   const pool = await mesh.client(STREAMING)
   const call = { verb: 'stream', capability: 'text_events', payload: { content: 'one two three', chunk_size: 1 } }
   const { statusCode, headers, body } = await pool.request({ ...postJson('/route', call), method: 'POST' })

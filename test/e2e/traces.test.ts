@@ -10,7 +10,7 @@ import { startOpa, type OpaServer } from '../fixtures/opa-server.ts'
 import { startOtlpReceiver, type Span } from '../fixtures/otlp-receiver.ts'
 import { POLICY_DIR } from '../fixtures/policy-dir.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
-import { treesOf } from '../fixtures/span-tree.ts'
+import { outsideTheirParents, treesOf } from '../fixtures/span-tree.ts'
 import { startTracedMesh, type TracedAnswer, type TracedMesh } from '../fixtures/traced-mesh.ts'
 import { honestPdp } from '../fixtures/pdp-honest.ts'
 
@@ -50,6 +50,18 @@ test('a call through two workers is one tree, with the kinds and service names t
   })
   const second = { span: 'crank-worker-streaming: invoke CLIENT', children: [routed('hello-world')] }
   expect(treesOf(spans)).toEqual([{ span: 'test-caller: call CLIENT', children: [routed('streaming', [second])] }])
+})
+
+test('no span of a call lies outside its parent, and none begins at a whole millisecond by rounding', async () => {
+  const starts: bigint[] = []
+  for (const content of ['a', 'b', 'c', 'd']) {
+    const { traceId } = await traced.call('stream', 'text_events', { content })
+    const twice = ['POST /route', 'worker_execute', 'POST /execute', 'policy.evaluate', 'worker.select']
+    const spans = await traced.spansOf(traceId, 'call', 'invoke', ...twice, ...twice)
+    expect(outsideTheirParents(spans)).toEqual([])
+    starts.push(...spans.map(({ startNs }) => startNs % 1_000_000n))
+  }
+  expect(new Set(starts).size).toBeGreaterThan(starts.length / 2)
 })
 
 describe('the spans', () => {
@@ -238,6 +250,8 @@ describe("OPA's own spans", () => {
   test('stand directly below policy.evaluate, in one tree with it', async () => {
     expect(seen.answer.status).toBe(403)
     const spans = await own.spansOf(seen.traceId, 'call', 'POST /route', 'policy.evaluate')
+    expect(named(spans, 'policy.evaluate').kind).toBe('CLIENT')
+    expect(outsideTheirParents(spans, 200_000n)).toEqual([])
     // OPA makes two of them for one request: of its server, and of the route in it. Both are children of the caller's.
     for (const { kind, parentSpanId } of spans.filter(({ service }) => service === 'opa')) {
       expect({ kind, parentSpanId }).toEqual({ kind: 'SERVER', parentSpanId: named(spans, 'policy.evaluate').spanId })

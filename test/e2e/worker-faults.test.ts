@@ -65,6 +65,45 @@ describe('a worker', () => {
     expect(answer.body).not.toHaveProperty('reason_code')
   })
 
+  for (const [name, header, seconds] of [
+    ['without a time', undefined, '1'],
+    ['with a time', '7', '7'],
+    ['with a time of zero', '0', '1'],
+    ['with a time of a day', '86400', '300'],
+    ['with a date', 'Mon, 30 Nov 2026 10:00:00 GMT', '1'],
+  ] as const) {
+    test(`that is BUSY ${name} gives 503 worker_busy, to be tried again in ${seconds} s`, async () => {
+      await worker((_request, response) => {
+        if (header !== undefined) response.setHeader('retry-after', header)
+        response.writeHead(503).end('{"error":"BUSY","message":"full","retryable":true}')
+      })
+      const answer = await call()
+      expect(answer).toMatchObject({
+        status: 503,
+        headers: { 'retry-after': seconds },
+        body: { error: 'worker_busy', reason: 'the worker worker-hello-world is at its limit of calls' },
+      })
+      expect(answer.headers['x-worker-id']).toBeUndefined()
+      expect(await outcomeOf(answer)).toMatchObject({ outcome: 'worker_failed', status: 503, error: 'worker_busy' })
+    })
+  }
+
+  test('that answers 503 for another reason gives 502, with its Retry-After', async () => {
+    await worker((_request, response) =>
+      response.writeHead(503, { 'retry-after': '2' }).end('{"error":"OUT_OF_PAPER"}'),
+    )
+    expect(await call()).toMatchObject({
+      status: 502,
+      headers: { 'retry-after': '2' },
+      body: { error: 'worker_failed', reason_code: 'OUT_OF_PAPER' },
+    })
+  })
+
+  test('that answers 500 BUSY is not busy', async () => {
+    await worker((_request, response) => response.writeHead(500).end('{"error":"BUSY"}'))
+    expect(await call()).toMatchObject({ status: 502, body: { error: 'worker_failed' } })
+  })
+
   test('that redirects is not followed', async () => {
     const fake = await worker((_request, response) =>
       response.writeHead(307, { location: 'https://169.254.169.254/' }).end(),
@@ -171,8 +210,10 @@ describe('a worker', () => {
     const answer = await call()
     expect(answer).toMatchObject({
       status: 502,
-      body: { error: 'worker_failed', reason: 'the worker could not be reached' },
+      body: { error: 'worker_failed', reason: 'the worker worker-hello-world could not be reached' },
     })
+    expect(answer.headers['retry-after']).toBe('5')
+    expect(answer.headers['x-worker-id']).toBeUndefined()
     expect(await outcomeOf(answer)).toMatchObject({ outcome: 'worker_failed', attempts: 1 })
   })
 

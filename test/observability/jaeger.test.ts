@@ -32,7 +32,7 @@ describe('components', () => {
   test('are of types that this Jaeger has', () => {
     const types = (kind: Kinds): string[] => Object.keys(config[kind]).map((name) => name.split('/')[0] ?? '')
     expect(types('receivers')).toEqual(['otlp'])
-    expect(types('processors')).toEqual(['batch'])
+    expect(types('processors').sort()).toEqual(['batch', 'filter'])
     expect(types('exporters')).toEqual(['jaeger_storage_exporter', 'otlp'])
     expect(types('extensions').sort()).toEqual(['healthcheckv2', 'jaeger_query', 'jaeger_storage'])
   })

@@ -34,7 +34,7 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   otelcol_exporter_queue_capacity: ['exporter', 'data_type'],
   loki_write_dropped_entries_total: ['host', 'tenant', 'reason'],
   alertmanager_notifications_failed_total: ['integration', 'reason'],
-  prometheus_notifications_dropped_total: [],
+  prometheus_notifications_dropped_total: ['alertmanager'],
 }
 
 /** Every series that an expression may use, with its labels: exported ones, Prometheus's own `up`, those of the stack, and recorded ones. */
@@ -109,6 +109,7 @@ test('the alerts are those that the guide promises', () => {
     'PolicyDenialUnderEnforcement',
     'PolicyEngineDown',
     'PolicyStale',
+    'SpansLost',
     'SvidExpiring',
     'WatcherDown',
   ])

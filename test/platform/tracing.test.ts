@@ -3,7 +3,7 @@ import { context, SpanKind, trace } from '@opentelemetry/api'
 import { afterEach, describe, expect, test } from 'vitest'
 import { formatTraceparent, parseTraceparent } from '../../src/core/trace-context.ts'
 import { createLogger } from '../../src/platform/logger.ts'
-import { createTracing, startSpan, traceContextOf, type Tracing } from '../../src/platform/tracing.ts'
+import { createTracing, onwardTrace, startSpan, traceContextOf, type Tracing } from '../../src/platform/tracing.ts'
 import { startOtlpReceiver, type OtlpReceiver, type OtlpReceiverOptions } from '../fixtures/otlp-receiver.ts'
 
 const CALLER = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', sampled: true }
@@ -32,9 +32,11 @@ async function tracingWith(
   const lines: Record<string, unknown>[] = []
   const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>)
   const log = createLogger({ level: 'debug', service, destination: { write } })
-  const tracing = await createTracing({ service, version: '1.2.3', env, log, ...bound })
+  let lost = 0
+  const onLost = (count: number): void => void (lost += count)
+  const tracing = await createTracing({ service, version: '1.2.3', env, log, onLost, ...bound })
   open.tracings.push(tracing)
-  return { ...tracing, tracing, lines }
+  return { ...tracing, tracing, lines, lost: () => lost }
 }
 
 describe('without an endpoint', () => {
@@ -44,20 +46,27 @@ describe('without an endpoint', () => {
     const root = startSpan(tracer, 'POST /route', SpanKind.SERVER, undefined, { a: 1 })
     const header = formatTraceparent(traceContextOf(root))
     expect(parseTraceparent(header)).toEqual(traceContextOf(root))
-    expect(traceContextOf(root).sampled).toBe(true)
     expect(root.isRecording()).toBe(false)
     const other = traceContextOf(startSpan(tracer, 'POST /route', SpanKind.SERVER, undefined))
     expect(other.traceId).not.toBe(traceContextOf(root).traceId)
   })
 
-  test("a caller's trace goes on below the caller's span, with its sampled flag", async () => {
+  test("a caller's trace has spans of its own for the log, and goes on to the next hop as it came", async () => {
     const { tracer } = await tracingWith({})
-    for (const sampled of [true, false]) {
-      const server = startSpan(tracer, 'POST /route', SpanKind.SERVER, { ...CALLER, sampled })
-      const child = traceContextOf(startSpan(tracer, 'policy.evaluate', SpanKind.INTERNAL, server))
-      expect(child).toMatchObject({ traceId: CALLER.traceId, sampled })
-      expect(new Set([CALLER.spanId, traceContextOf(server).spanId, child.spanId]).size).toBe(3)
+    for (const flags of [{ sampled: true }, { sampled: false }, { sampled: true, random: true } as const]) {
+      const caller = { ...CALLER, ...flags }
+      const server = startSpan(tracer, 'POST /route', SpanKind.SERVER, caller)
+      const child = startSpan(tracer, 'policy.evaluate', SpanKind.INTERNAL, server)
+      expect(traceContextOf(child)).toMatchObject({ traceId: CALLER.traceId, ...flags })
+      expect(new Set([CALLER.spanId, traceContextOf(server).spanId, traceContextOf(child).spanId]).size).toBe(3)
+      expect(onwardTrace(child)).toEqual(caller)
     }
+  })
+
+  test('a trace that begins here goes on to nobody: the next hop begins one that has a root', async () => {
+    const { tracer } = await tracingWith({})
+    const root = startSpan(tracer, 'POST /route', SpanKind.SERVER, undefined)
+    expect(onwardTrace(startSpan(tracer, 'POST /execute', SpanKind.CLIENT, root))).toBeUndefined()
   })
 
   test('an active span is the parent across await, and its ids stand in the log', async () => {
@@ -128,6 +137,16 @@ describe('with an endpoint', () => {
     })
   })
 
+  test('the flag of a random trace id goes on with every span, sampled or not', async () => {
+    const { tracer } = await tracingWith({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
+    for (const sampled of [true, false]) {
+      const server = startSpan(tracer, 'POST /route', SpanKind.SERVER, { ...CALLER, sampled, random: true })
+      const child = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, server)
+      const { spanId } = traceContextOf(child)
+      expect(onwardTrace(child)).toEqual({ traceId: CALLER.traceId, spanId, sampled, random: true })
+    }
+  })
+
   test('two services in one process keep their own names and collectors', async () => {
     const [one, two] = [await receive(), await receive()]
     const a = await tracingWith({ OTEL_EXPORTER_OTLP_ENDPOINT: one.url }, 'crank-controller')
@@ -164,7 +183,10 @@ describe('with an endpoint', () => {
       service: 'other-name',
       resource: { 'service.version': '9', 'deployment.environment.name': 'test' },
     })
-    expect(receiver.metadata()).toMatchObject({ 'x-tenant': 'blue' })
+    expect(receiver.metadata()).toMatchObject({
+      'x-tenant': 'blue',
+      'user-agent': expect.stringMatching(/^crank-controller\/1\.2\.3 OTel-OTLP-Exporter-JavaScript\//) as string,
+    })
     expect(receiver.batches()).toBe(2)
   })
 
@@ -198,7 +220,7 @@ describe('with an endpoint', () => {
 describe('trouble with the collector', () => {
   const fast = { OTEL_BSP_SCHEDULE_DELAY: '20', OTEL_EXPORTER_OTLP_TIMEOUT: '100', OTEL_BSP_MAX_QUEUE_SIZE: '512' }
 
-  test('one that fails is one warning, however many batches are lost, and shutdown resolves', async () => {
+  test('one that fails is one warning, however often a batch is tried, and shutdown says what is lost', async () => {
     const receiver = await receive({ mode: 'fail' })
     // It answers at once, but connecting takes its time on a loaded machine: a batch must get there to be refused.
     const patient = { ...fast, OTEL_EXPORTER_OTLP_TIMEOUT: '10000' }
@@ -206,19 +228,27 @@ describe('trouble with the collector', () => {
     for (let round = 1; round <= 3; round += 1) {
       startSpan(tracer, 'lost', SpanKind.SERVER, undefined).end()
       await receiver.waitFor(() => receiver.batches() >= round)
-      await expect.poll(() => lines.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(round)
     }
+    await expect.poll(() => lines, { timeout: 10_000 }).toHaveLength(1)
     await tracing.shutdown()
-    const warnings = lines.filter(({ level }) => level === 'warn')
-    expect(warnings).toHaveLength(1)
-    expect(warnings[0]).toMatchObject({ event: 'span_export_failed' })
+    expect(lines).toMatchObject([
+      { level: 'warn', event: 'span_export_failed', reason: '14 UNAVAILABLE: told to fail' },
+      { level: 'warn', event: 'span_export_incomplete', reason: '14 UNAVAILABLE: told to fail', lost: 3 },
+    ])
   })
 
   test('one that is not there costs nothing but its spans', async () => {
-    const { tracer, tracing, lines } = await tracingWith({ ...fast, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
+    const { tracer, tracing, lines, lost } = await tracingWith({
+      ...fast,
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    })
     for (let made = 0; made < 2000; made += 1) startSpan(tracer, 'lost', SpanKind.SERVER, undefined).end()
     await expect(tracing.shutdown()).resolves.toBeUndefined()
-    expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(1)
+    expect(lines).toMatchObject([
+      { level: 'warn', event: 'span_export_failed', reason: 'the queue of 512 spans is full' },
+      { level: 'warn', event: 'span_export_incomplete', lost: 512 },
+    ])
+    expect(lost()).toBe(2000)
   })
 
   test('one that never answers holds shutdown up for no more than its bound', async () => {
@@ -229,7 +259,12 @@ describe('trouble with the collector', () => {
     // The export's own timeout is 10 s: what ends the wait is our bound of 3 s.
     await tracing.shutdown()
     expect(lines).toContainEqual(
-      expect.objectContaining({ level: 'warn', event: 'span_export_incomplete', reason: 'no answer within 3000 ms' }),
+      expect.objectContaining({
+        level: 'warn',
+        event: 'span_export_incomplete',
+        reason: 'no answer within 3000 ms',
+        lost: 1,
+      }),
     )
   })
 
@@ -240,6 +275,19 @@ describe('trouble with the collector', () => {
     await tracing.shutdown()
     expect(receiver.spans().map(({ name }) => name)).toEqual(['late'])
   })
+
+  for (const [setting, reason] of [
+    ['OTEL_EXPORTER_OTLP_PROTOCOL=grpcs', 'no such protocol; set grpc, http/protobuf or http/json'],
+    ['OTEL_TRACES_EXPORTER=console', 'no such exporter here; set otlp or none'],
+  ] as const) {
+    test(`${setting} is one error that says what would work, and nothing is exported`, async () => {
+      const receiver = await receive()
+      const [name = '', value] = setting.split('=')
+      const { exporting, lines } = await tracingWith({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, [name]: value })
+      expect(exporting).toBe(false)
+      expect(lines).toMatchObject([{ event: 'tracing_unavailable', err: { message: `${setting}: ${reason}` } }])
+    })
+  }
 
   test('an address that is none leaves the process without export, with ids, and with one error in the log', async () => {
     const { tracer, exporting, lines } = await tracingWith({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://[bad' })

@@ -11,7 +11,7 @@ import type { TraceLoad, TraceRound } from '../../scripts/bench/measure-traces.t
 import { parseOptions } from '../../scripts/bench/options.ts'
 import { tables, type Report } from '../../scripts/bench/report.ts'
 import type { RowName } from '../../scripts/bench/rows.ts'
-import { latencyOf, median } from '../../scripts/bench/statistics.ts'
+import { latencyOf, median, medianRange } from '../../scripts/bench/statistics.ts'
 import { until } from '../fixtures/until.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -53,7 +53,7 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(12)
+    ).toHaveLength(13)
     expect(tables(report)).toContain('Budgets (design section 8)')
   },
   LIMIT_MS,
@@ -102,6 +102,15 @@ describe('figures', () => {
     expect(median([])).toBeNaN()
   })
 
+  test('the range of a median leaves out as many rounds on either side as 95 % allow', () => {
+    const upTo = (n: number): number[] => Array.from({ length: n }, (_, at) => n - at)
+    expect(medianRange(upTo(5))).toBeUndefined()
+    expect(medianRange(upTo(6))).toEqual({ low: 1, high: 6 })
+    expect(medianRange(upTo(9))).toEqual({ low: 2, high: 8 })
+    expect(medianRange(upTo(15))).toEqual({ low: 4, high: 12 })
+    expect(medianRange(upTo(25))).toEqual({ low: 8, high: 18 })
+  })
+
   test('a ratio is taken within each round, and its median held against the budget', () => {
     const load = (controller: number): LoadResult => ({
       requests: 1,
@@ -115,15 +124,20 @@ describe('figures', () => {
       what: '',
       rounds: cpu.map((us) => ({ closed: load(us), open: load(us) })),
     })
-    const budget = (full: number[]) =>
+    const budget = (full: number[], forward = [10, 100, 10]) =>
       holdAgainstBudgets({
         policy: [],
         refusals: [],
         traces: [],
-        routes: [row('forward', [10, 100, 10]), row('full', full)],
+        routes: [row('forward', forward), row('full', full)],
       }).find(({ what }) => what === 'CPU, whole pipeline over forwarding')
     expect(budget([14, 140, 40])).toMatchObject({ mark: 'met', measured: 1.4, rounds: [1.4, 1.4, 4] })
     expect(budget([14, 160, 40])).toMatchObject({ mark: 'missed', measured: 1.6 })
+    // With rounds enough their noise counts: a budget that lies within it is neither met nor missed.
+    const seven = new Array<number>(7).fill(10)
+    expect(budget([14, 14, 14, 14, 14, 14, 16], seven)).toMatchObject({ mark: 'unclear', measured: 1.4 })
+    expect(budget([11, 12, 13, 14, 14, 14, 14], seven)).toMatchObject({ mark: 'met', measured: 1.4 })
+    expect(budget([16, 16, 16, 17, 18, 19, 20], seven)).toMatchObject({ mark: 'missed', measured: 1.7 })
   })
 })
 

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { fitNode, isNodeFit, projectNode } from '../../bin/node-24.js'
 import { areDependenciesCurrent, planFor, stampDependencies } from '../../scripts/bootstrap.js'
+import { packagesToInstall, showProgress } from '../../scripts/install-progress.js'
 import { until } from '../fixtures/until.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
@@ -34,7 +35,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'crank-bootstrap-'))
   await mkdir(join(root, 'scripts'))
   await cp(join(REPOSITORY, 'bin'), join(root, 'bin'), { recursive: true })
-  for (const name of ['bootstrap.js', 'setup-lock.js']) {
+  for (const name of ['bootstrap.js', 'install-progress.js', 'setup-lock.js']) {
     await cp(join(REPOSITORY, 'scripts', name), join(root, 'scripts', name))
   }
   await writeFile(join(root, 'package.json'), '{"type":"module"}')
@@ -112,6 +113,29 @@ describe('dependencies', () => {
     await once(child, 'close')
     await writeFile(join(root, 'package-lock.json'), 'one')
     expect((await run('demo')).code).toBe(5)
+  })
+
+  test('are counted before they are installed', async () => {
+    const packages = {
+      '': {},
+      'node_modules/a': {},
+      'node_modules/a/node_modules/b': {},
+      'node_modules/c': { link: true },
+    }
+    await writeFile(join(root, 'package-lock.json'), JSON.stringify({ packages }))
+    const { stderr } = await run('demo')
+    expect(stderr).toContain('Installing the dependencies (npm ci): 2 packages, about 1 GB on disk, a few minutes …\n')
+    expect(stderr).not.toContain('\u001b')
+  })
+
+  test('show on a terminal how many of them are there', async () => {
+    await mkdir(join(root, 'node_modules/a'), { recursive: true })
+    await writeFile(join(root, 'node_modules/a/package.json'), '{}')
+    let shown = ''
+    const terminal = { isTTY: true as const, write: (text: string) => (shown += text) !== '' }
+    showProgress(root, ['node_modules/a', 'node_modules/b'], terminal)()
+    expect(shown).toBe('\r\u001b[K  1 of 2 packages\r\u001b[K')
+    expect(packagesToInstall(REPOSITORY).length).toBeGreaterThan(100)
   })
 
   test('that cannot be installed end in a sentence with the way out, and are tried again', async () => {

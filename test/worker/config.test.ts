@@ -57,6 +57,22 @@ describe('the configuration of a worker', () => {
     }
   })
 
+  test('listens on [::1], and refuses a port in the address', () => {
+    expect(loadWorkerConfig({ env: { ...tls, CRANK_WORKER_HOST: '[::1]' } }).host).toBe('::1')
+    expect(faultsOf({ ...tls, CRANK_WORKER_HOST: '127.0.0.1:0' })).toStrictEqual([
+      expect.stringMatching(/CRANK_WORKER_HOST="127\.0\.0\.1:0": must be an address .* without a port/),
+    ])
+    expect(faultsOf({ ...tls, CRANK_WORKER_HOST: '[::]' })).toStrictEqual([expect.stringContaining('CRANK_WORKER_URL')])
+  })
+
+  test('refuses the name of a setting that was probably meant to be another', () => {
+    expect(
+      faultsOf({ ...tls, CRANK_WORKER_INSTANSE: 'a', CRANK_WORKER_HOSTS: 'x', CRANK_FROM_TOMORROW: '1' }),
+    ).toStrictEqual([
+      'CRANK_WORKER_INSTANSE: there is no such setting; did you mean CRANK_WORKER_INSTANCE? Rename it, or unset it',
+    ])
+  })
+
   test('wants a URL to be told when the worker listens on every address', () => {
     expect(faultsOf({ ...tls, CRANK_WORKER_HOST: '0.0.0.0' })).toStrictEqual([
       expect.stringContaining('CRANK_WORKER_URL'),

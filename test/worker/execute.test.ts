@@ -1,5 +1,6 @@
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import Type from 'typebox'
 import { describe, expect, test } from 'vitest'
 import { capabilityError } from '../../src/worker/call-error.ts'
@@ -91,7 +92,8 @@ describe('input', () => {
     'has an unknown member': [{ text: 'a', loud: true }, 'input must NOT have additional properties ("loud")'],
     'has a number as text': [{ text: 'a', times: '2' }, 'input/times must be integer'],
     'is out of range': [{ text: 'a', times: 4 }, 'input/times must be <= 3'],
-    'is null': [null, 'input must be object'],
+    'is null lacks a member': [null, "input must have required property 'text'"],
+    'is no object': ['a', 'input must be object'],
   }
   for (const [what, [payload, message]] of Object.entries(wrong)) {
     test(`that ${what} is refused, saying so`, async () => {
@@ -194,6 +196,19 @@ describe('the signal of a call', () => {
     expect(answer.status).toBe(504)
     expect(answer.json()).toMatchObject({ error: 'DEADLINE_EXCEEDED' })
     expect(worker.slots.inFlight()).toBe(0)
+  })
+
+  test("has its deadline counted from the end of the body: the time of an upload is the caller's", async () => {
+    const worker = await echoWorker(waiting)
+    // As a request of Node's: `complete` once all of it has arrived.
+    const body = Object.assign(new PassThrough(), { complete: false })
+    const headers = callHeaders('echo:text', { 'x-crank-deadline-ms': '20' })
+    const answer = worker.execute({ headers, body, callerLeft: new AbortController().signal })
+    const late = setTimeout(100, 'still uploading')
+    expect(await Promise.race([answer, late])).toBe('still uploading')
+    body.complete = true
+    body.end('{"text":"a"}')
+    expect(await answer).toMatchObject({ status: 504 })
   })
 
   test('aborts when the caller leaves', async () => {

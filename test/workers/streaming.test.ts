@@ -45,7 +45,22 @@ describe('stream:text_events', () => {
     expect(events.map(({ data }) => (data as { content: string }).content).join(' ')).toBe(words.join(' '))
   })
 
-  for (const input of [{}, { content: '' }, { content: ' \n ' }, { content: 'a', chunk_size: 0 }]) {
+  test('gives its own sentence where no text is given', async () => {
+    for (const input of [{}, null]) {
+      expect((await eventsOf('stream:text_events', input)).map(({ data }) => data)).toMatchObject([
+        { content: 'Every call through the controller is decided, recorded and only then made.', is_last: true },
+      ])
+    }
+  })
+
+  for (const input of [
+    [],
+    'text',
+    { content: null },
+    { content: '' },
+    { content: ' \n ' },
+    { content: 'a', chunk_size: 0 },
+  ]) {
     test(`refuses ${JSON.stringify(input)}`, async () => {
       const answer = await call(await createWorker(), 'stream:text_events', input)
       expect(answer.status).toBe(400)

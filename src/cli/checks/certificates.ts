@@ -14,7 +14,8 @@ export type CertificateChecks = {
   readonly controller: Credentials | undefined
 }
 
-const HOUR_MS = 3_600_000
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 const DEV_HINT = 'mint development certificates: crank cert dev-ca'
 
@@ -75,7 +76,9 @@ function judgeLife({ certFile }: CredentialFiles, { spiffeId, notAfterMs }: Cred
   return warn('certificate', message, 'have it renewed; it is taken over without a restart')
 }
 
-/** `6.9 days`, below two days in hours. */
+/** `6.9 days`, below two days in hours, below one hour in minutes. */
 export function formatLeft(leftMs: number): string {
-  return leftMs > 2 * DAY_MS ? `${(leftMs / DAY_MS).toFixed(1)} days` : `${(leftMs / HOUR_MS).toFixed(1)} hours`
+  if (leftMs > 2 * DAY_MS) return `${(leftMs / DAY_MS).toFixed(1)} days`
+  if (leftMs >= HOUR_MS) return `${(leftMs / HOUR_MS).toFixed(1)} hours`
+  return leftMs < MINUTE_MS ? 'less than a minute' : `${Math.floor(leftMs / MINUTE_MS)} min`
 }

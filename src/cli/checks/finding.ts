@@ -1,7 +1,7 @@
 // What one check of `crank check` found.
 
 export type Status = 'ok' | 'warn' | 'fail'
-/** `hint`: how to mend it; every finding that is not ok has one. */
+/** `hint`: how to fix it; every finding that is not ok has one. */
 export type Finding = {
   readonly name: string
   readonly status: Status

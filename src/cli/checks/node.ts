@@ -1,7 +1,8 @@
-// Which Node runs, and whether its environment weakens TLS.
+// Which Node runs, whether its environment weakens TLS, and what in it is set for nobody.
 import { refuseWeakening } from '../../platform/env.ts'
+import { oddNames } from '../../platform/setting-names.ts'
 import { messageOf } from '../exit.ts'
-import { fail, ok, type Finding } from './finding.ts'
+import { fail, ok, warn, type Finding } from './finding.ts'
 
 /** As in bin/node-24.js, which is not part of the compiled source. */
 const OLDEST = { major: 24, minor: 11 }
@@ -25,4 +26,15 @@ export function checkSwitches(env: NodeJS.ProcessEnv, execArgv: readonly string[
       'controller and workers refuse to start with these',
     )
   }
+}
+
+/** CRANK_* and OPA_* variables that nothing reads; empty when there are none. */
+export function checkNames(env: NodeJS.ProcessEnv): Finding[] {
+  const { faults, unknown } = oddNames(env)
+  const misspelt = faults.map((fault) =>
+    fail('setting', fault, 'controller, workers and commands refuse to start with it'),
+  )
+  if (unknown.length === 0) return misspelt
+  const hint = 'all there are: docs/configuration.md; unset what is not needed'
+  return [...misspelt, warn('settings', `nothing reads ${unknown.join(', ')}`, hint)]
 }

@@ -45,7 +45,9 @@ export function controllerCommand(): CommandUnknownOpts {
     .description('run the controller (every option is also a variable)')
     .addHelpText(
       'after',
-      '\nExample:\n  crank controller --port 9000 --tls-cert c.crt --tls-key c.key --tls-bundle crank.local.pem',
+      '\nExample:\n' +
+        '  crank controller --tls-cert .crank/pki/controller.crt --tls-key .crank/pki/controller.key \\\n' +
+        '    --tls-bundle .crank/pki/crank.local.pem',
     )
     .action(async (options) => {
       const { runController } = await import('../run-controller.ts')

@@ -1,6 +1,6 @@
 // `crank exception`: who may do more than the manifests say, and until when.
 import { Command, Option } from '@commander-js/extra-typings'
-import { outputOption, policyDirOption } from '../options.ts'
+import { auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
 
 /** `crank exception` */
 export function exceptionCommand() {
@@ -16,6 +16,8 @@ function listCommand() {
     .description('every exception with its end and its use; exit 1 if one is malformed')
     .option('--admin-url <url>', 'controller that counts the uses (CRANK_ADMIN_URL, default http://127.0.0.1:9001)')
     .addOption(policyDirOption())
+    .addOption(auditFileOption())
+    .addOption(stateDirOption())
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank exception list')
     .action(async (options) => {

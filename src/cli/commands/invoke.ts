@@ -4,15 +4,16 @@ import { outputOption, clientCommand } from '../options.ts'
 
 const EXAMPLES = `
 Examples:
-  crank invoke invoke hello_world --as streaming --data '{"name":"Ada"}'
+  crank invoke invoke hello_world --as streaming --data '{"message":"Ada"}'
   crank invoke stream text_events --as streaming --data @request.json
-  echo '{}' | crank invoke convert document_to_pdf --as streaming --data - -o json`
+  echo '{"content":"one two three"}' | crank invoke stream:text_events --as streaming --data - -o json`
 
 /** `crank invoke` */
 export function invokeCommand(): CommandUnknownOpts {
   return clientCommand('invoke')
-    .argument('<verb>', 'such as convert')
-    .argument('<capability>', 'such as document_to_pdf')
+    .argument('<verb>', 'such as convert; or verb and capability in one word, such as convert:document_to_pdf')
+    .argument('[capability]', 'such as document_to_pdf')
+    .usage('[options] <verb> <capability>')
     .description('call a capability: the body on stdout, the rest on stderr; exit 1 if it was refused')
     .option('-d, --data <json>', 'payload: JSON, @file, or - for stdin')
     .option('--timeout-ms <n>', 'time until the first byte of the answer')

@@ -3,14 +3,16 @@ import { Command, Option } from '@commander-js/extra-typings'
 import { outputOption, stateDirOption } from '../options.ts'
 
 const WHO = 'SPIFFE ID, or a worker such as streaming'
+const VERB = 'such as convert; or verb and capability in one word, such as convert:document_to_pdf'
 
 /** `crank can-i` */
 export function canICommand() {
   return new Command('can-i')
     .argument('<who>', WHO)
-    .argument('<verb>', 'such as convert')
-    .argument('<capability>', 'such as document_to_pdf')
-    .description('may somebody use a capability? exit 0 yes, 1 no, 2 nonsense, 3 nobody decides')
+    .argument('<verb>', VERB)
+    .argument('[capability]', 'such as document_to_pdf')
+    .usage('[options] <who> <verb> <capability>')
+    .description('may somebody use a capability? exit 0 yes, 1 no, 2 wrong usage, 3 nobody decides')
     .addOption(adminOption())
     .addOption(policyOption())
     .addOption(atOption())
@@ -29,8 +31,8 @@ export function canICommand() {
 /** `crank explain` */
 export function explainCommand() {
   return new Command('explain')
-    .argument('<decision-id|who>', `decision id of the audit log; or ${WHO}`)
-    .argument('[verb]', 'such as convert')
+    .argument('<id|who>', `decision id or trace id of the audit log; or ${WHO}`)
+    .argument('[verb]', VERB)
     .argument('[capability]', 'such as document_to_pdf')
     .description('why a call was decided, or would be, as it is: the nearest miss, and what would change it')
     .addOption(
@@ -54,8 +56,9 @@ export function explainCommand() {
 /** `crank who-can` */
 export function whoCanCommand() {
   return new Command('who-can')
-    .argument('<verb>', 'such as convert')
-    .argument('<capability>', 'such as document_to_pdf')
+    .argument('<verb>', VERB)
+    .argument('[capability]', 'such as document_to_pdf')
+    .usage('[options] <verb> <capability>')
     .description('who may use a capability, of those that manifests and exceptions name; exit 1 if nobody')
     .addOption(adminOption())
     .addOption(policyOption())

@@ -34,7 +34,7 @@ function buildCommand() {
     .option('--revision <text>', "the bundle's revision (default: the hash of Rego and data that the controller shows)")
     .option('--signing-key <file>', 'private key to sign it with, PEM: RSA, or EC on P-256, P-384 or P-521')
     .addOption(outputOption())
-    .addHelpText('after', '\nExample:\n  crank policy build --signing-key bundle.key --out /srv/bundles/crank.tar.gz')
+    .addHelpText('after', '\nExample:\n  crank policy build --signing-key bundle.key --out bundle.tar.gz')
     .action(async (options) => {
       const { buildPolicyBundle } = await import('../policy-bundle.ts')
       process.exitCode = await buildPolicyBundle(options)

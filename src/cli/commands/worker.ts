@@ -21,7 +21,8 @@ export const WORKER_SETTINGS: readonly Setting[] = [
 const EXAMPLES = `
 Examples:
   crank worker hello_world --dev
-  CRANK_TLS_CERT=… CRANK_TLS_KEY=… CRANK_TLS_BUNDLE=… crank worker hello_world
+  crank worker streaming --tls-cert .crank/pki/worker-streaming.crt --tls-key .crank/pki/worker-streaming.key \\
+    --tls-bundle .crank/pki/crank.local.pem
   crank worker new greeting_cards --capability make:greeting_card`
 
 /** `crank worker <name>`, `crank worker new <name>` */

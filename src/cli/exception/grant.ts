@@ -8,6 +8,7 @@ import { loadConfig } from '../../platform/env.ts'
 import { readTrustDomain, tlsSettings } from '../../platform/settings.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson } from '../output.ts'
+import { didYouMean } from '../policy-ask/likeness.ts'
 import { parseWho } from '../policy-ask/question.ts'
 import { readExceptions, writeExceptions, type EditOptions, type ExceptionsFile } from './exceptions-file.ts'
 import { formatEntry, setMember } from './json-edit.ts'
@@ -126,7 +127,8 @@ function warn(who: SpiffeId, capabilities: readonly Capability[] | undefined, { 
   const mark = paint('yellow', '‼', process.stderr)
   if (capabilities === undefined) say(`${mark} --all allows every call, of capabilities too that do not exist yet`)
   for (const capability of capabilities ?? []) {
-    if (!policy.knownCapabilities.has(capability)) say(`${mark} no manifest knows ${capability}`)
+    const { knownCapabilities: known } = policy
+    if (!known.has(capability)) say(`${mark} no manifest knows ${capability}${didYouMean(capability, known)}`)
   }
   if (!policy.knownIdentities.has(who)) say(`${mark} ${who} has no manifest`)
 }

@@ -1,4 +1,5 @@
-// `crank exception list`: the exceptions of the policy folder, with the uses that a running controller has counted.
+// `crank exception list`: the exceptions of the policy folder, with the uses that the audit log holds and those that a
+// running controller has counted. The controller forgets at a restart, the log does not.
 import Type from 'typebox'
 import { request } from 'undici'
 import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../controller/policy/exceptions.ts'
@@ -6,14 +7,24 @@ import type { ExceptionsReply } from '../../controller/routes/policy-exceptions.
 import type { PlacedFault } from '../../controller/policy/schema-faults.ts'
 import { loadConfig } from '../../platform/env.ts'
 import { adminUrlSetting } from '../admin-url.ts'
+import { auditFileOf } from '../audit-config.ts'
 import { formatLeft } from '../checks/certificates.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
-import { formatTable, paint, say, writeJson, writeLine, type Column, type Format } from '../output.ts'
+import { paint, say, writeJson, writeTable, type Column, type Format } from '../output.ts'
 import { readExceptions, type ExceptionsFile } from './exceptions-file.ts'
+import { usesIn, type LoggedUses } from './uses.ts'
 
-type ListOptions = { adminUrl?: string | undefined; policy?: string | undefined; output: Format }
+type ListOptions = {
+  adminUrl?: string | undefined
+  auditFile?: string | undefined
+  stateDir?: string | undefined
+  policy?: string | undefined
+  output: Format
+}
+/** Undefined: no controller answered, no log could be read. */
+type Told = { readonly reply: ExceptionsReply | undefined; readonly logged: LoggedUses | undefined }
 
-/** `uses`: null when no controller told. */
+/** `uses`: null when neither told. */
 type Row = {
   readonly id: string | null
   readonly spiffe_id: string
@@ -21,6 +32,7 @@ type Row = {
   readonly state: 'live' | 'expired' | 'invalid'
   readonly expires_at: string | null
   readonly days_left: number | null
+  readonly seconds_left: number | null
   readonly owner: string | null
   readonly reason: string
   readonly uses: number | null
@@ -38,7 +50,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { title: 'CAPABILITY', cell: ({ capability, state }) => (state === 'invalid' ? '-' : (capability ?? '*')) },
   {
     title: 'LEFT',
-    cell: ({ days_left }) => (days_left !== null && days_left > 0 ? formatLeft(days_left * DAY_MS) : '-'),
+    cell: ({ seconds_left: left }) => (left !== null && left > 0 ? formatLeft(left * 1000) : '-'),
   },
   { title: 'USES', cell: ({ uses }) => (uses === null ? '-' : uses === 0 ? 'unused' : String(uses)) },
   { title: 'LAST USED', cell: ({ last_used_at }) => last_used_at ?? '-' },
@@ -51,48 +63,78 @@ const COLUMNS: readonly Column<Row>[] = [
 export async function listExceptions(options: ListOptions): Promise<ExitCode> {
   const file = await readExceptions(options)
   const url = loadConfig(AdminEnv, { env: process.env, flags: { CRANK_ADMIN_URL: options.adminUrl } }).CRANK_ADMIN_URL
-  const reply = await askController(url)
-  const rows = rowsOf(file, reply, Date.now())
+  const logFile = auditFileOf(options, process.env)
+  const told = { reply: await askController(url), logged: await usesIn(logFile, madeAt(file)) }
+  const rows = rowsOf(file, told, Date.now())
   if (options.output === 'json') {
-    writeJson({ file: file.path, uses_counted_since: reply?.counted_since ?? null, exceptions: rows })
+    const { reply, logged } = told
+    const audit = { audit_file: logged?.file ?? null, audit_since: logged?.since ?? null }
+    writeJson({ file: file.path, uses_counted_since: reply?.counted_since ?? null, ...audit, exceptions: rows })
   } else {
-    say(reply === undefined ? `no controller at ${url}: uses are not known` : `uses since ${reply.counted_since}`)
+    say(sourceOf(told, { url, logFile }))
     if (rows.length === 0) say('there is no exception')
-    else writeLine(formatTable(COLUMNS, rows))
+    else writeTable(COLUMNS, rows)
   }
   return rows.some(({ state }) => state === 'invalid') ? EXIT.negative : EXIT.ok
 }
 
-function rowsOf({ entries, policy }: ExceptionsFile, reply: ExceptionsReply | undefined, nowMs: number): Row[] {
+function madeAt({ policy }: ExceptionsFile): Map<string, number> {
+  return new Map(policy.exceptions.map(({ name, createdAt }) => [name, Date.parse(createdAt)]))
+}
+
+function rowsOf({ entries, policy }: ExceptionsFile, told: Told, nowMs: number): Row[] {
   const limits = { nowMs, maxDays: policy.maxExceptionDays }
   return Object.entries(entries).flatMap(([id, entry]) => {
     const found = parseExceptions({ [id]: entry }, limits)
     if (found.faults.length > 0) return [invalidRow(id, found.faults)]
-    return found.entries.map((exception) => row(exception, reply, nowMs))
+    return found.entries.map((exception) => row(exception, told, nowMs))
   })
 }
 
-function row(entry: ExceptionEntry, reply: ExceptionsReply | undefined, nowMs: number): Row {
+function row(entry: ExceptionEntry, { reply, logged }: Told, nowMs: number): Row {
   const leftMs = Number(entry.expiresAfterNs / NS_PER_MS) - nowMs
-  const use = reply?.exceptions.find(({ name }) => name === entry.name)
+  const counted = reply?.exceptions.find(({ name }) => name === entry.name)
+  const recorded = logged && (logged.byName.get(entry.name) ?? { uses: 0, lastUsedAt: null })
+  // A log has the uses of this controller too, unless it is another one's: then the larger number is nearer.
+  const uses = [counted?.uses, recorded?.uses].filter((count) => count !== undefined)
+  const times = [counted?.last_used_at, recorded?.lastUsedAt].filter((time) => typeof time === 'string')
   return {
     id: entry.id,
     spiffe_id: entry.spiffeId,
     capability: entry.capabilities[0] ?? null,
     state: leftMs > 0 ? 'live' : 'expired',
     expires_at: new Date(nowMs + leftMs).toISOString(),
-    days_left: Math.max(0, Math.floor((leftMs / DAY_MS) * 10) / 10),
+    days_left: Math.max(0, Math.floor((leftMs / DAY_MS) * 1000) / 1000),
+    seconds_left: Math.max(0, leftMs / 1000),
     owner: entry.owner,
     reason: entry.reason,
-    uses: use?.uses ?? null,
-    last_used_at: use?.last_used_at ?? null,
+    uses: uses.length === 0 ? null : Math.max(...uses),
+    last_used_at: times.sort().at(-1) ?? null,
   }
 }
 
 function invalidRow(spiffeId: string, faults: readonly PlacedFault[]): Row {
-  const nothing = { id: null, capability: null, expires_at: null, days_left: null, owner: null, uses: null }
+  const nothing = {
+    id: null,
+    capability: null,
+    expires_at: null,
+    days_left: null,
+    seconds_left: null,
+    owner: null,
+    uses: null,
+  }
   const reason = faults.map(({ path, reason: why }) => `${path.split('"].')[1] ?? ''} ${why}`.trim()).join('; ')
   return { ...nothing, spiffe_id: spiffeId, state: 'invalid', reason, last_used_at: null }
+}
+
+/** Where the uses come from, in a sentence. */
+function sourceOf({ reply, logged }: Told, { url, logFile }: { url: string; logFile: string }): string {
+  const parts = [
+    ...(logged === undefined ? [] : [`in ${logged.file}${logged.since === null ? '' : ` since ${logged.since}`}`]),
+    ...(reply === undefined ? [] : [`counted by ${url} since ${reply.counted_since}`]),
+  ]
+  if (parts.length > 0) return `uses ${parts.join(', and ')}`
+  return `no controller at ${url} and no audit log at ${logFile}: uses are not known`
 }
 
 /** Undefined when there is no answer: the list is of use without it. */

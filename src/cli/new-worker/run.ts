@@ -37,7 +37,7 @@ export async function newWorker(given: string, options: NewWorkerOptions, now: (
   await writeFile(REGISTRY, addLine(registry, registryLine(name)))
   say(`${paint('green', '~', process.stderr)} ${REGISTRY}`)
   const exit = await generateManifest({ workers: WORKERS, owner: options.owner, output: 'table' }, now)
-  say(nextSteps(name, worker.capability))
+  for (const line of nextSteps(name, worker.capability)) say(line)
   return exit
 }
 
@@ -73,10 +73,12 @@ function addLine(registry: string, line: string): string {
   return registry.replace(TABLE_END, () => `${line}}`)
 }
 
-function nextSteps(name: string, capability: Capability): string {
-  return `
-Next, with the demo running in another terminal (npm run demo):
-  npm run crank -- worker ${name} --dev
-  npm run crank -- invoke ${capability.replace(':', ' ')} --data '{"text":"hello"}' --as ${name}
-Its test: npx vitest run test/workers/${name}.test.ts`
+function nextSteps(name: string, capability: Capability): string[] {
+  return [
+    '',
+    'Next, with the demo running in another terminal (npm run demo):',
+    `  npm run crank -- worker ${name} --dev`,
+    `  npm run crank -- invoke ${capability.replace(':', ' ')} --data '{"text":"hello"}' --as ${name}`,
+    `Its test: npx vitest run test/workers/${name}.test.ts`,
+  ]
 }

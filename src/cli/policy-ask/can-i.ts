@@ -5,34 +5,40 @@ import { readStateConfig } from '../client-config.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
 import { askDecided, may, why } from './answer.ts'
-import { parseAt, parseTarget, parseWho } from './question.ts'
+import { shellWord } from './change.ts'
+import { notKnown } from './nearest-miss.ts'
+import { parseAt, parseTarget, parseWho, type Words } from './question.ts'
 import { openSource, type PolicySource, type SourceOptions } from './source.ts'
 
 export type AskOptions = SourceOptions & { at?: string | undefined; output: Format }
-export type Typed = { readonly who: string; readonly verb: string; readonly capability: string }
+export type Typed = Words & { readonly who: string }
 
 /** `negative` when the call would be refused; with `enforced` also when only shadow mode lets it pass. */
 export async function canI(typed: Typed, options: AskOptions & { enforced?: true | undefined }): Promise<ExitCode> {
   const question = readQuestion(typed, options, process.env)
-  const answer = await askOne(await openSource(options, process.env), question)
+  const source = await openSource(options, process.env)
+  const answer = await askOne(source, question)
   const enforced = options.enforced === true
   const yes = may(answer, enforced)
   if (options.output === 'json') writeJson({ may: yes, ...answer })
   else {
     writeLine(`${yes ? paint('green', 'yes') : paint('red', 'no')}: ${sentence(answer, enforced)}`)
-    if (answer.decision === 'deny') say(`why, and what would change it: ${explainCommand(typed, options)}`)
+    if (answer.decision !== 'deny') return yes ? EXIT.ok : EXIT.negative
+    const mistyped = notKnown(question.capability, await source.knowledge())
+    if (mistyped !== undefined) say(mistyped)
+    say(`why, and what would change it: ${explainCommand(typed.who, question, options)}`)
   }
   return yes ? EXIT.ok : EXIT.negative
 }
 
 /** What was typed. @throws {CliError} `usage` for nonsense, before anybody is asked */
 export function readQuestion(
-  { who, verb, capability }: Typed,
+  { who, ...words }: Typed,
   { at }: { at?: string | undefined },
   env: NodeJS.ProcessEnv,
 ): PolicyQuestion {
   const { trustDomain } = readStateConfig({}, env)
-  return { spiffeId: parseWho(who, trustDomain), capability: parseTarget(verb, capability), atNs: parseAt(at) }
+  return { spiffeId: parseWho(who, trustDomain), capability: parseTarget(words), atNs: parseAt(at) }
 }
 
 /** One question, one decision. */
@@ -48,7 +54,7 @@ function sentence(answer: AskAnswer, enforced: boolean): string {
   return `${answer.spiffe_id} may use ${answer.capability} (${why(answer)})`
 }
 
-function explainCommand({ who, verb, capability }: Typed, { adminUrl, policy }: SourceOptions): string {
-  const from = policy === undefined ? adminUrl && ` --admin ${adminUrl}` : ` --policy ${policy}`
-  return `crank explain ${who} ${verb} ${capability}${from ?? ''}`
+function explainCommand(who: string, { capability }: PolicyQuestion, { adminUrl, policy }: SourceOptions): string {
+  const from = policy === undefined ? adminUrl && ` --admin ${adminUrl}` : ` --policy ${shellWord(policy)}`
+  return `crank explain ${who} ${capability.replace(':', ' ')}${from ?? ''}`
 }

@@ -1,4 +1,5 @@
 // What would change an answer: which file, where in it, and the command that does it.
+import { join } from 'node:path'
 import type { DataFileName } from '../../controller/policy/data-shapes.ts'
 import { placeOf } from '../../controller/policy/schema-faults.ts'
 
@@ -41,6 +42,24 @@ export function takeOut(section: 'identities' | 'capabilities', name: string): C
     path: placeOf(`blocked.${section}`, name),
     command: null,
   }
+}
+
+/** The commands again, for the policy folder that was asked: each must change the files that the answer came from. */
+export function inFolder(changes: readonly Change[], policyDir: string | undefined): Change[] {
+  if (policyDir === undefined) return [...changes]
+  return changes.map((change) => {
+    if (change.command === null) return change
+    const manifest = join(policyDir, 'data', 'worker_manifests.json')
+    const place = change.command.startsWith('crank manifest')
+      ? `--out ${shellWord(manifest)}`
+      : `--policy ${shellWord(policyDir)}`
+    return { ...change, command: `${change.command} ${place}` }
+  })
+}
+
+/** A text as one word of a shell. */
+export function shellWord(text: string): string {
+  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
 /** Nothing in the data needs to change. */

@@ -6,11 +6,11 @@ import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'
 import { say, writeJson } from '../output.ts'
 import { why } from './answer.ts'
 import { askOne, readQuestion, type AskOptions, type Typed } from './can-i.ts'
-import { registrationChanges } from './change.ts'
+import { inFolder, registrationChanges } from './change.ts'
 import type { Knowledge } from './knowledge.ts'
 import { nearestMiss, type Asked, type Nearest, type Said } from './nearest-miss.ts'
 import { parseAt } from './question.ts'
-import { callOf, codesOf, factsOf, isDecisionId, outcomeOf, recordsOf } from './record.ts'
+import { callOf, codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf, recordsOf } from './record.ts'
 import { writeFacts, writeNearest } from './render.ts'
 import { openSource } from './source.ts'
 
@@ -19,16 +19,21 @@ const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny:
 
 export type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
 
-/** One argument is a decision id, three are a question. @throws {CliError} `usage` for anything else */
+/** One argument is a decision id or a trace id, two or three are a question. @throws {CliError} `usage` for anything else */
 export async function explain(words: readonly (string | undefined)[], options: ExplainOptions): Promise<ExitCode> {
   const [first = '', verb, capability] = words
   if (verb === undefined && isDecisionId(first)) return explainRecord(first, options)
-  if (verb !== undefined && capability !== undefined) {
+  if (verb === undefined && isTraceId(first)) return explainTrace(first, options)
+  if (verb !== undefined && (capability !== undefined || verb.includes(':'))) {
     return explainQuestion({ who: first, verb, capability }, options)
   }
-  throw new CliError(EXIT.usage, verb === undefined ? `"${first}" is no decision id` : 'the capability is missing', {
-    hint: 'crank explain <decision-id>, or crank explain <who> <verb> <capability>',
-  })
+  throw new CliError(
+    EXIT.usage,
+    verb === undefined ? `"${first}" is neither a decision id nor a trace id` : 'the capability is missing',
+    {
+      hint: 'crank explain <decision-id> or <trace-id>, or crank explain <who> <verb> <capability>',
+    },
+  )
 }
 
 async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<ExitCode> {
@@ -36,13 +41,27 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
   const source = await openSource(options, process.env)
   const answer = await askOne(source, question)
   const knowledge = await source.knowledge()
-  const nearest = nearestMiss(question, answer, knowledge)
+  const nearest = inAsked(nearestMiss(question, answer, knowledge), options)
   if (options.output === 'json') {
     writeJson({ answer, nearest_misses: nearest.misses, changes: nearest.changes, policy_dir: knowledge.policyDir })
   } else {
     writeFacts(answer.ruling, `${answer.spiffe_id}  ${answer.capability}`, factsOfAnswer(answer))
     writeNearest(nearest, knowledge.policyDir)
   }
+  return EXIT.ok
+}
+
+/** Every decision of the trace, one after the other. `negative` when the log has none. */
+async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
+  const file = auditFileOf(options, process.env)
+  const decisions = await decisionsOfTrace(file, traceId).catch((cause: unknown) => {
+    throw unreadable(file, cause)
+  })
+  if (decisions.length === 0) {
+    say(`no record of trace ${traceId} in ${file}`)
+    return EXIT.negative
+  }
+  for (const decisionId of decisions) await explainRecord(decisionId, options)
   return EXIT.ok
 }
 
@@ -77,14 +96,19 @@ async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promis
   try {
     const source = await openSource(options, process.env)
     const knowledge = await source.knowledge()
-    if (asked === undefined) return { today: undefined, nearest: nearestToRegistration(record), knowledge }
+    if (asked === undefined)
+      return { today: undefined, nearest: inAsked(nearestToRegistration(record), options), knowledge }
     const today = await askOne(source, { ...asked, atNs })
-    return { today, nearest: nearestToRecord(asked, record, knowledge), knowledge }
+    return { today, nearest: inAsked(nearestToRecord(asked, record, knowledge), options), knowledge }
   } catch (cause: unknown) {
     if (!(cause instanceof CliError)) throw cause
-    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text}`)
+    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text.replace('\n ', ';')}`)
     return { today: undefined, nearest: { misses: [], changes: [] }, knowledge: undefined }
   }
+}
+
+function inAsked({ misses, changes }: Nearest, { policy }: ExplainOptions): Nearest {
+  return { misses, changes: inFolder(changes, policy) }
 }
 
 function nearestToRecord(asked: Asked, record: ChainedRecord, knowledge: Knowledge): Nearest {

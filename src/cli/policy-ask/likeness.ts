@@ -1,4 +1,5 @@
 // Names that were probably meant.
+import { editDistance } from '../../core/edit-distance.ts'
 
 export type Likeness = { readonly name: string; readonly how: string }
 
@@ -20,6 +21,12 @@ export function alike(
   return first && { name: first.name, how: OFF[first.distance] ?? '' }
 }
 
+/** The end of a sentence about a name that is not known; '' when none of `names` is like it. */
+export function didYouMean(name: string, names: Iterable<string>): string {
+  const near = alike(name, names)
+  return near === undefined ? '' : `; did you mean ${near.name}?`
+}
+
 /** The identity that was probably meant: another trust domain, case or folder, or a slip in the name. */
 export function alikeIdentity(id: string, ids: readonly string[]): Likeness | undefined {
   const find = (how: string, matches: (other: string) => boolean): Likeness | undefined => {
@@ -32,34 +39,6 @@ export function alikeIdentity(id: string, ids: readonly string[]): Likeness | un
     alike(id, ids, Math.floor(lastSegment(id).length / 3)) ??
     find('same name, other path', (other) => lastSegment(other) === lastSegment(id))
   )
-}
-
-/** Optimal string alignment: letters put in, taken out, exchanged, and neighbours swapped. */
-export function editDistance(a: string, b: string): number {
-  let beforeLast: number[] = []
-  let last = Array.from({ length: b.length + 1 }, (_, column) => column)
-  for (let row = 1; row <= a.length; row++) {
-    const next = [row]
-    for (let column = 1; column <= b.length; column++) {
-      const isSame = a[row - 1] === b[column - 1]
-      const isSwap = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]
-      next.push(
-        Math.min(
-          at(last, column) + 1,
-          at(next, column - 1) + 1,
-          at(last, column - 1) + (isSame ? 0 : 1),
-          isSwap ? at(beforeLast, column - 2) + 1 : Number.POSITIVE_INFINITY,
-        ),
-      )
-    }
-    beforeLast = last
-    last = next
-  }
-  return at(last, b.length)
-}
-
-function at(distances: readonly number[], column: number): number {
-  return distances[column] ?? Number.POSITIVE_INFINITY
 }
 
 function pathOf(id: string): string {

@@ -4,11 +4,12 @@ import type { AskAnswer } from '../../core/policy-ask.ts'
 import { parseCapability } from '../../core/capability.ts'
 import { readStateConfig } from '../client-config.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
-import { formatTable, paint, say, writeJson, writeLine, type Column } from '../output.ts'
+import { paint, say, writeJson, writeTable, type Column } from '../output.ts'
 import { askDecided, COLOURS, may, why } from './answer.ts'
 import type { AskOptions } from './can-i.ts'
 import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from './knowledge.ts'
-import { parseAt, parseTarget, parseWho } from './question.ts'
+import { notKnown } from './nearest-miss.ts'
+import { parseAt, parseTarget, parseWho, type Words } from './question.ts'
 import { openSource } from './source.ts'
 
 /** `all`: also those that the answer is no for. */
@@ -21,12 +22,13 @@ const WHY: Column<AskAnswer> = {
 }
 
 /** Lists the identities that may use a capability; `negative` when nobody may. */
-export async function whoCan(typed: { verb: string; capability: string }, options: ListOptions): Promise<ExitCode> {
-  const capability = parseTarget(typed.verb, typed.capability)
+export async function whoCan(typed: Words, options: ListOptions): Promise<ExitCode> {
+  const capability = parseTarget(typed)
   const atNs = parseAt(options.at)
   const questions = (known: Knowledge) => knownIdentities(known).map((spiffeId) => ({ spiffeId, capability, atNs }))
   const columns = (): Column<AskAnswer>[] => [{ title: 'WHO', cell: ({ spiffe_id }) => spiffe_id }, RULING, WHY]
-  return list({ questions, columns, subject: `nobody may use ${capability}` }, options)
+  const remark = (known: Knowledge): string | undefined => notKnown(capability, known)
+  return list({ questions, columns, subject: `nobody may use ${capability}`, remark }, options)
 }
 
 /** Lists the capabilities that an identity may use; `negative` when it may use none. */
@@ -51,9 +53,11 @@ type Listing = {
   readonly columns: (known: Knowledge) => Column<AskAnswer>[]
   /** What is so when the answer is no to every question. */
   readonly subject: string
+  /** More about it then. */
+  readonly remark?: (known: Knowledge) => string | undefined
 }
 
-async function list({ questions, columns, subject }: Listing, options: ListOptions): Promise<ExitCode> {
+async function list({ questions, columns, subject, remark }: Listing, options: ListOptions): Promise<ExitCode> {
   const source = await openSource(options, process.env)
   const known = await source.knowledge()
   const asked = questions(known)
@@ -61,8 +65,10 @@ async function list({ questions, columns, subject }: Listing, options: ListOptio
   const passing = answers.filter((answer) => may(answer, options.enforced))
   const shown = options.all === true ? answers : passing
   if (options.output === 'json') writeJson({ policy_revision: known.revision, asked: answers.length, answers: shown })
-  else if (shown.length > 0) writeLine(formatTable(columns(known), shown))
+  else if (shown.length > 0) writeTable(columns(known), shown)
   if (passing.length === 0) say(`${subject}: ${answers.length} asked, as many as the policy data names`)
+  const more = passing.length === 0 ? remark?.(known) : undefined
+  if (more !== undefined) say(more)
   if (known.enforcement.default === 'shadow') {
     say('the default mode is shadow: an identity that the data does not name passes too (enforcement.json)')
   }

@@ -6,7 +6,7 @@ import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { placeOf } from '../../controller/policy/schema-faults.ts'
 import { declare, grant, namedInstead, takeOut, type Change } from './change.ts'
 import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from './knowledge.ts'
-import { alike, alikeIdentity, type Likeness } from './likeness.ts'
+import { alike, alikeIdentity, didYouMean, type Likeness } from './likeness.ts'
 
 export type Asked = { readonly spiffeId: SpiffeId; readonly capability: Capability }
 export type Said = Pick<AskAnswer, 'decision' | 'grounds' | 'exception'> & {
@@ -42,6 +42,13 @@ export function nearestMiss(asked: Asked, said: Said, knowledge: Knowledge): Nea
     misses: [...new Set(explained.flatMap(({ misses }) => misses))],
     changes: [...new Map(changes.map((change) => [change.what, change])).values()],
   }
+}
+
+/** That nobody provides or requires the capability, and which one may have been meant; undefined when somebody does. */
+export function notKnown(capability: Capability, knowledge: Knowledge): string | undefined {
+  const lists = ['provided', 'required'] as const
+  if (lists.some((list) => workersWith(knowledge, list, capability).length > 0)) return undefined
+  return `no manifest knows ${capability}${didYouMean(capability, knownCapabilities(knowledge))}`
 }
 
 function block(section: 'identities' | 'capabilities', name: string, entries: ReadonlyMap<string, unknown>): Nearest {
@@ -119,12 +126,10 @@ function onIdentity(near: Likeness | undefined, capability: Capability, knowledg
 function onCapability({ spiffeId, capability }: Asked, knowledge: Knowledge): string[] {
   const providers = workersWith(knowledge, 'provided', capability)
   const users = workersWith(knowledge, 'required', capability)
-  if (providers.length + users.length === 0) {
-    const near = alike(capability, knownCapabilities(knowledge))
-    // One that its own manifest declares has been named already.
-    const isNew = near !== undefined && !requiredBy(spiffeId, knowledge).includes(near.name as Capability)
-    return [`no manifest knows ${capability}${isNew ? `; close to ${near.name} (${near.how})` : ''}`]
-  }
+  const mistyped = notKnown(capability, knowledge)
+  // One that its own manifest declares has been named already.
+  const isNamed = alike(capability, requiredBy(spiffeId, knowledge)) !== undefined
+  if (mistyped !== undefined) return [isNamed ? `no manifest knows ${capability}` : mistyped]
   const own = knowledge.manifests.find((manifest) => manifest.spiffeId === spiffeId)
   if (own?.provided.includes(capability) === true) {
     return [`the worker provides ${capability} itself, but its manifest does not require it`]

@@ -1,11 +1,11 @@
 // What was typed, as a question to the policy. Nonsense ends here, with exit code 2.
-import { CapabilityError, makeCapability, type Capability } from '../../core/capability.ts'
+import { CapabilityError, makeCapability, parseCapability, type Capability } from '../../core/capability.ts'
 import { INSTANT_RULE, parseInstant } from '../../core/policy-ask.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
 import { CliError, EXIT } from '../exit.ts'
+import { parseTime } from '../option-values.ts'
 
 const SCHEME = 'spiffe://'
-const SINCE_DAY = /^\d{4}-\d\d-\d\d(T|$)/
 
 /** A SPIFFE ID, or the name of a worker: `hello_world`, `hello-world` and `worker-hello-world` are one. */
 export function parseWho(who: string, trustDomain: TrustDomain): SpiffeId {
@@ -19,15 +19,24 @@ export function parseWho(who: string, trustDomain: TrustDomain): SpiffeId {
   }
 }
 
-/** @throws {CliError} `usage` for words that no capability has */
-export function parseTarget(verb: string, capability: string): Capability {
+/** What is called: two words, or one with a colon. */
+export type Words = { readonly verb: string; readonly capability?: string | undefined }
+
+/** `convert document_to_pdf` or `convert:document_to_pdf`. @throws {CliError} `usage` for words that no capability has */
+export function parseTarget({ verb, capability }: Words): Capability {
+  if (capability === undefined && !verb.includes(':')) {
+    throw new CliError(EXIT.usage, `missing required argument 'capability' after "${verb}"`, {
+      hint: 'such as: convert document_to_pdf, or convert:document_to_pdf',
+    })
+  }
   try {
-    return makeCapability(verb, capability)
+    return capability === undefined ? parseCapability(verb) : makeCapability(verb, capability)
   } catch (cause: unknown) {
     if (!(cause instanceof CapabilityError)) throw cause
-    throw new CliError(EXIT.usage, `"${verb} ${capability}": ${cause.message}`, {
+    const typed = capability === undefined ? verb : `${verb} ${capability}`
+    throw new CliError(EXIT.usage, `"${typed}": ${cause.message}`, {
       cause,
-      hint: 'such as: convert document_to_pdf',
+      hint: 'such as: convert document_to_pdf, or convert:document_to_pdf',
     })
   }
 }
@@ -35,7 +44,7 @@ export function parseTarget(verb: string, capability: string): Capability {
 /** `--at` as Unix nanoseconds: a time in UTC, one with an offset, or a day. @throws {CliError} `usage` */
 export function parseAt(at: string | undefined): bigint | undefined {
   if (at === undefined) return undefined
-  const ms = SINCE_DAY.test(at) ? Date.parse(at) : Number.NaN
+  const ms = parseTime(at)
   const ns = parseInstant(at) ?? (Number.isNaN(ms) ? undefined : parseInstant(new Date(ms).toISOString()))
   if (ns === undefined) throw new CliError(EXIT.usage, `--at "${at}": ${INSTANT_RULE}`)
   return ns

@@ -5,11 +5,30 @@ import { parseCapability } from '../../core/capability.ts'
 import { parseSpiffeId } from '../../core/spiffe-id.ts'
 import type { Asked } from './nearest-miss.ts'
 
+const TRACE_ID = /^[\da-f]{32}$/i
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 /** Whether a text can be a decision id. */
 export function isDecisionId(text: string): boolean {
   return UUID.test(text)
+}
+
+/** Whether a text can be a trace id. */
+export function isTraceId(text: string): boolean {
+  return TRACE_ID.test(text)
+}
+
+/** The decisions of a trace, in order: a worker that calls others makes one with each call. Rejects as `recordsOf` does. */
+export async function decisionsOfTrace(file: string, traceId: string): Promise<string[]> {
+  const id = traceId.toLowerCase()
+  const found = new Set<string>()
+  for await (const { text } of readLines(file)) {
+    if (!text.includes(id)) continue
+    const record = openRecord(text)
+    if (typeof record !== 'object' || record['trace_id'] !== id) continue
+    if (typeof record['decision_id'] === 'string') found.add(record['decision_id'])
+  }
+  return [...found]
 }
 
 /** All of them, in order. Lines are searched as text first: a log has millions. Rejects with the file system's error. */

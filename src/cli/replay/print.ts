@@ -1,5 +1,6 @@
 // A report as a table for a terminal, as Markdown for a pull request, as JSON for programs.
-import { formatTable, paint, writeJson, writeLine, type Colour } from '../output.ts'
+import { printable } from '../../core/printable.ts'
+import { paint, tableLines, writeJson, writeLine, type Colour } from '../output.ts'
 import { titleOf, type Effect } from './change.ts'
 import { andMore, counted, headingOf, remarksOf, type Change, type Report } from './report.ts'
 import type { Group } from './tally.ts'
@@ -33,11 +34,11 @@ export function printReport(report: Report, format: ReplayFormat): void {
       return
     }
     case 'markdown': {
-      writeLine(toMarkdown(report))
+      for (const line of toMarkdown(report).split('\n')) writeLine(line)
       return
     }
     case 'table': {
-      for (const line of tableLines(report)) writeLine(line)
+      for (const line of reportLines(report)) writeLine(line)
       return
     }
   }
@@ -76,19 +77,16 @@ function markdownDetails(change: Change): string[] {
   ]
 }
 
-function tableLines(report: Report): string[] {
+function reportLines(report: Report): string[] {
   return [
-    `${paint(report.changed === 0 ? 'green' : 'bold', summaryOf(report))}: ${scopeOf(report, printable)}`,
+    `${paint(report.changed === 0 ? 'green' : 'bold', summaryOf(report))}: ${scopeOf(report, (name) => name)}`,
     ...report.changes.flatMap((change) => {
       const more = andMore(change, MAX_SHOWN)
-      const columns = COLUMNS.map(({ title, cell }) => ({
-        title: title.toUpperCase(),
-        cell: (group: Group) => printable(cell(group)),
-      }))
+      const columns = COLUMNS.map(({ title, cell }) => ({ title: title.toUpperCase(), cell }))
       return [
         '',
         paint(COLOURS[change.effect], headingOf(change)),
-        formatTable(columns, change.groups.slice(0, MAX_SHOWN)),
+        ...tableLines(columns, change.groups.slice(0, MAX_SHOWN)),
         ...(more === undefined ? [] : [more]),
       ]
     }),
@@ -105,11 +103,6 @@ function summaryOf({ changed, decisions, otherReasons }: Report): string {
 function scopeOf({ policy, audit }: Report, name: (text: string) => string): string {
   const times = audit.first === null || audit.last === null ? '' : `, ${audit.first} to ${audit.last}`
   return `policy ${name(policy.dir)} (revision ${name(policy.revision)}) over ${name(audit.file)}${times}`
-}
-
-/** A file may be anybody's: nothing in it may drive a terminal. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?')
 }
 
 /** As code, in which nothing but its own end and that of a table's cell has a meaning. */

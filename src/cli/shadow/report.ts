@@ -2,7 +2,7 @@
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
 import { parseCount, parseSince } from '../option-values.ts'
-import { formatTable, paint, say, writeJson, writeLine, type Colour, type Column, type Format } from '../output.ts'
+import { paint, say, writeJson, writeLine, type Colour, writeTable, type Column, type Format } from '../output.ts'
 import { reportOn, type CapabilityReport } from './capability-report.ts'
 import { manifestsIn } from './manifests.ts'
 import { readEvidence, type Evidence, type EvidenceOptions } from './sources.ts'
@@ -58,7 +58,7 @@ export async function reportShadow(options: ReportOptions): Promise<ExitCode> {
 function print({ file, tally, policyDir, policy }: Evidence, capabilities: CapabilityReport[], ready: boolean): void {
   const span = tally.firstAt === undefined ? '' : ` from ${tally.firstAt} to ${tally.lastAt ?? ''}`
   say(`${tally.calls} calls in ${file}${span}; policy ${policy.files.revision} of ${policyDir}`)
-  if (capabilities.length > 0) writeLine(formatTable(COLUMNS, capabilities))
+  if (capabilities.length > 0) writeTable(COLUMNS, capabilities)
   for (const report of capabilities) for (const line of details(report)) writeLine(line)
   const waiting = capabilities.filter(({ verdict }) => verdict !== 'ready' && verdict !== 'enforced').length
   say(ready ? 'every capability is ready, or enforced already' : `${waiting} of ${capabilities.length} are not ready`)

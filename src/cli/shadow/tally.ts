@@ -16,6 +16,8 @@ export type PairTally = {
   /** Calendar days (UTC) with a call. */
   readonly days: Set<string>
   lastAt: string
+  /** Of the calls that passed; '' for none: what was refused was not used. */
+  lastPassedAt: string
 }
 
 /** By capability, then by caller. `firstAt`, `lastAt`: of all calls that were looked at. */
@@ -43,6 +45,8 @@ export async function tallyCalls(file: string, sinceMs: number): Promise<Tally> 
   return { pairs, calls, firstAt, lastAt }
 }
 
+const PASSED: ReadonlySet<AuditedDecision> = new Set(['allow', 'would_deny', 'unevaluated'])
+
 type Pairs = Map<Capability, Map<SpiffeId, PairTally>>
 
 /** Undefined for what is no decision on a call, or none of ours. */
@@ -63,13 +67,22 @@ function pairOf(pairs: Pairs, record: ChainedRecord): PairTally | undefined {
 
 function emptyPair(): PairTally {
   const decisions = { allow: 0, deny: 0, would_deny: 0, error: 0, unevaluated: 0 }
-  return { calls: 0, decisions, reasons: new Map(), exceptions: new Map(), days: new Set(), lastAt: '' }
+  return {
+    calls: 0,
+    decisions,
+    reasons: new Map(),
+    exceptions: new Map(),
+    days: new Set(),
+    lastAt: '',
+    lastPassedAt: '',
+  }
 }
 
 function count(pair: PairTally, { timestamp, decision, ...rest }: ChainedRecord): void {
   pair.calls += 1
   pair.days.add(timestamp.slice(0, 'yyyy-mm-dd'.length))
   pair.lastAt = timestamp
+  if (isDecision(pair, decision) && PASSED.has(decision)) pair.lastPassedAt = timestamp
   if (isDecision(pair, decision)) pair.decisions[decision] += 1
   if (decision === 'would_deny') {
     for (const { code } of rest['reasons'] as readonly { code: string }[]) increment(pair.reasons, code)

@@ -162,7 +162,7 @@ export function workerRegistration(
   }
 }
 
-/** The record of how an allowed call ended. `status`: what the caller got, null if it had left. */
+/** The record of how an allowed call ended. `status`: what the caller got, null if it had left or was cut off before. */
 export function routeOutcome(
   call: {
     readonly decisionId: string

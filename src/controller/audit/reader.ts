@@ -15,6 +15,8 @@ export type AuditFilter = {
   readonly who?: string
   /** A capability, `verb:name`. */
   readonly cap?: string
+  /** Records of this trace. */
+  readonly trace?: string
   /** Unix milliseconds: only records from then on. */
   readonly since?: number
 }
@@ -113,8 +115,9 @@ function toRecord(line: number, text: string, filter: AuditFilter): AuditRecord 
   return typeof record === 'object' && matches(record, filter) ? { line, text, record } : undefined
 }
 
-function matches(record: ChainedRecord, { deny, who, cap, since }: AuditFilter): boolean {
+function matches(record: ChainedRecord, { deny, who, cap, trace, since }: AuditFilter): boolean {
   if (since !== undefined && !(Date.parse(record.timestamp) >= since)) return false
+  if (trace !== undefined && record['trace_id'] !== trace) return false
   if (deny === true && !isRefusal(record)) return false
   if (who !== undefined && !isBy(record['requester_spiffe_id'], who)) return false
   return cap === undefined || record['capability'] === cap || offers(record['capabilities'], cap)

@@ -16,8 +16,8 @@ export type RequestFacts = {
   readonly priority: Priority
 }
 
-/** What is true of this hop only: the time that is left, and the span that the worker's own belongs to. */
-export type HopFacts = { readonly timeoutMs: number; readonly traceparent: string }
+/** What is true of this hop only: the time that is left, and the span that the worker's own belongs to, if any is exported. */
+export type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
 
 /** Headers of `POST /execute` as the flat list that undici takes. */
 export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
@@ -32,13 +32,12 @@ export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
     String(hop.timeoutMs),
     HEADERS.priority,
     facts.priority,
-    HEADERS.traceparent,
-    hop.traceparent,
     'content-type',
     facts.contentType,
     'accept-encoding',
     'identity',
   ]
+  if (hop.traceparent !== undefined) headers.push(HEADERS.traceparent, hop.traceparent)
   if (facts.tracestate !== undefined) headers.push(HEADERS.tracestate, facts.tracestate)
   if (facts.lastEventId !== undefined) headers.push(HEADERS.lastEventId, facts.lastEventId)
   if (facts.idempotencyKey !== undefined) headers.push(HEADERS.idempotencyKey, facts.idempotencyKey)
@@ -61,17 +60,36 @@ const PASSED_ON = new Set([
  * dropped but for the first.
  */
 export function answerHeaders(
+  status: number,
   headers: Readonly<Record<string, string | string[] | undefined>>,
   workerId: string,
 ): string[] {
   const passed: string[] = [HEADERS.workerId, workerId]
   for (const name in headers) {
     if (!PASSED_ON.has(name)) continue
+    // Must not be there (RFC 9110, 8.6): a caller would wait for a body.
+    if (status === 204 && name === 'content-length') continue
     const value = headers[name]
     const first = Array.isArray(value) ? value[0] : value
     if (first !== undefined) passed.push(name, first)
   }
   return passed
+}
+
+/**
+ * Why nobody could tell the end of this answer from a broken connection, or undefined: it must have a length, or chunks and no
+ * other transfer coding. 204 ends with its headers.
+ */
+export function framingFault(
+  status: number,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): string | undefined {
+  const length = headers['content-length']
+  const coding = headers['transfer-encoding']
+  if (status === 204) return undefined
+  if (coding === undefined) return length === undefined ? 'the worker sent an answer without a length' : undefined
+  const isChunked = typeof coding === 'string' && coding.toLowerCase() === 'chunked' && length === undefined
+  return isChunked ? undefined : 'the worker sent an answer in a transfer coding that is not "chunked"'
 }
 
 /** True when the worker compressed its answer though told not to: it could not be bounded or read on. */

@@ -1,9 +1,9 @@
 // One attempt at one worker: the request goes out once, the answer streams through, every end is named.
 // A class because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
-import type { Dispatcher } from 'undici'
+import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
-import { answerHeaders, isEncoded } from './headers.ts'
+import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
 /** Where the answer goes. `write` answers false when the caller is slow. */
 export type AnswerSink = {
@@ -16,6 +16,8 @@ export type AnswerSink = {
   watch: (onDrain: () => void, onLeave: () => void) => void
   /** The caller is gone already: nothing may be done for it any more. */
   hasLeft: () => boolean
+  /** Whose doing it is that the caller is gone: its own, or the controller's, which ended its drain. */
+  goneBy: () => 'caller_left' | 'shutdown'
 }
 
 /**
@@ -29,8 +31,25 @@ export type ExchangeResult = {
   readonly error: AppError | undefined
 }
 
-export type ExchangeLimits = { readonly firstByteMs: number; readonly idleMs: number }
+/** A body that is still being sent by the caller. `isAwaited`: its next part is asked for, and the caller has not sent it yet. */
+export type Upload = AsyncIterable<Uint8Array> & { readonly isAwaited: () => boolean }
 
+/**
+ * `firstByteMs` counts from the last part of the body that the worker took, `idleMs` from the last byte of either side: the time
+ * of a steady upload is not the worker's. The caller's own pauses have a limit in the body.
+ */
+export type ExchangeLimits = {
+  readonly firstByteMs: number
+  readonly idleMs: number
+  readonly upload?: Upload | undefined
+}
+
+const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
+/** The worker runtime's code for `max_concurrency` reached. */
+const BUSY = 'BUSY'
+/** A worker that cannot be reached may be back, or out of the registry, after some missed heartbeats. */
+const UNREACHED_RETRY_S = 5
+const MAX_RETRY_AFTER_S = 300
 const FAULT_BODY_BYTES = 16 * 1024
 
 export class WorkerExchange implements Dispatcher.DispatchHandler {
@@ -44,6 +63,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   #status = 0
   #sent = false
   #started = false
+  #retryAfterS: number | undefined
   #settled = false
   /** The caller does not read as fast as the worker sends. */
   #held = false
@@ -74,6 +94,11 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     else this.#sent = true
   }
 
+  /** undici's, for each part of the body that it wrote. */
+  onBodySent(): void {
+    if (!this.#settled && !this.#held) this.#timer.refresh()
+  }
+
   onResponseStart(
     _controller: Dispatcher.DispatchController,
     status: number,
@@ -81,14 +106,17 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200 || this.#settled) return
     this.#status = status
+    this.#retryAfterS = retryAfterOf(headers)
+    const fault = framingFault(status, headers)
     if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
     else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
+    else if (fault !== undefined) this.#fail('worker_failed', fault)
     else {
       // Until here the first-byte deadline holds: a fault's body is no byte for the caller.
       clearTimeout(this.#timer)
       this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
       this.#started = true
-      this.#sink.start(status, answerHeaders(headers, this.#workerId))
+      this.#sink.start(status, answerHeaders(status, headers, this.#workerId))
     }
   }
 
@@ -114,32 +142,41 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
       this.#sink.end()
       return
     }
-    const code = declaredCode(this.#fault, this.#declaredErrors)
-    const reason = `the worker answered ${this.#status}${code === undefined ? '' : ` (${code})`}`
-    const options = code === undefined ? {} : { reasonCode: code }
-    this.#finish({
-      outcome: 'worker_failed',
-      status: 502,
-      sent: true,
-      error: new AppError('worker_failed', reason, options),
-    })
+    const error = this.#errorOfFault(codeIn(this.#fault))
+    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, error })
+  }
+
+  #errorOfFault(code: string | undefined): AppError {
+    const again = this.#status === 503 ? optional('retryAfterS', this.#retryAfterS) : {}
+    if (this.#status === 503 && code === BUSY) {
+      return new AppError('worker_busy', `the worker ${this.#workerId} is at its limit of calls`, again)
+    }
+    const declared = code !== undefined && this.#declaredErrors.has(code) ? code : undefined
+    const reason = `the worker answered ${this.#status}${declared === undefined ? '' : ` (${declared})`}`
+    return new AppError('worker_failed', reason, { ...optional('reasonCode', declared), ...again })
   }
 
   onResponseError(_controller: unknown, cause: Error): void {
     if (this.#settled) return
     // The caller's own body ended the attempt: not the worker's fault.
-    if (cause instanceof AppError && cause.code === 'request_timeout') {
+    if (isCallersFault(cause)) {
       this.#fail('caller_left', cause.message, cause)
+      return
+    }
+    if (isNoAnswer(cause)) {
+      this.#fail('worker_failed', 'the worker did not answer in HTTP/1.1', cause)
       return
     }
     // Broken after the request left and before an answer: nobody knows whether the work was done.
     const unknown = this.#sent && this.#status === 0
-    const reason = this.#sent ? 'the connection to the worker broke' : 'the worker could not be reached'
+    const worker = `the worker ${this.#workerId}`
+    const reason = this.#sent ? `the connection to ${worker} broke` : `${worker} could not be reached`
     this.#fail(unknown ? 'unknown' : 'worker_failed', reason, cause)
   }
 
   readonly #onTimeout = (): void => {
     if (this.#held) this.#fail('caller_left', 'the caller stopped reading')
+    else if (this.#limits.upload?.isAwaited() === true) this.#timer.refresh()
     else this.#fail('timeout', this.#started ? 'the worker stopped sending' : 'the worker did not answer in time')
   }
 
@@ -151,16 +188,24 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   }
 
   readonly #onLeave = (): void => {
-    this.#fail('caller_left', 'the caller left')
+    const outcome = this.#sink.goneBy()
+    this.#fail(outcome, outcome === 'shutdown' ? 'the controller shut down' : 'the caller left')
   }
 
   #fail(outcome: Outcome, reason: string, cause?: Error): void {
     if (this.#settled) return
-    const error = errorOf(outcome, reason, cause)
+    const error = this.#errorOf(outcome, reason, cause)
     const status = this.#started ? this.#status : error.kind.status
     this.#finish({ outcome, status, sent: this.#sent, error: this.#started ? undefined : error })
     this.#controller?.abort(error)
     if (this.#started) this.#sink.abort()
+  }
+
+  #errorOf(outcome: Outcome, reason: string, cause: Error | undefined): AppError {
+    if (cause !== undefined && isCallersFault(cause)) return cause
+    if (outcome === 'shutdown') return new AppError('shutting_down', reason)
+    if (outcome === 'timeout') return new AppError('worker_timeout', reason, { cause })
+    return new AppError('worker_failed', reason, { cause, ...(this.#sent ? {} : { retryAfterS: UNREACHED_RETRY_S }) })
   }
 
   #finish(result: ExchangeResult): void {
@@ -170,19 +215,34 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   }
 }
 
-function errorOf(outcome: Outcome, reason: string, cause: Error | undefined): AppError {
-  if (cause instanceof AppError && cause.code === 'request_timeout') return cause
-  return new AppError(outcome === 'timeout' ? 'worker_timeout' : 'worker_failed', reason, { cause })
+/** What the body throws; the connector's own errors blame the worker. */
+function isCallersFault(cause: Error): cause is AppError {
+  return cause instanceof AppError && cause.code !== 'worker_failed'
 }
 
-/** The worker's own error code, if its body names one that the capability declared. */
-function declaredCode(body: Buffer[], declared: ReadonlySet<string>): string | undefined {
-  if (declared.size === 0) return undefined
+/** Bytes came, and they were none of an answer. */
+function isNoAnswer(cause: Error): boolean {
+  return NO_ANSWER.some((kind) => cause instanceof kind)
+}
+
+/** The worker's own error code, if its body names one. */
+function codeIn(body: Buffer[]): string | undefined {
   try {
     const parsed: unknown = JSON.parse(Buffer.concat(body).toString('utf8'))
     const code = typeof parsed === 'object' && parsed !== null && 'error' in parsed ? parsed.error : undefined
-    return typeof code === 'string' && declared.has(code) ? code : undefined
+    return typeof code === 'string' ? code : undefined
   } catch {
     return undefined // Not JSON: a fault without a code.
   }
+}
+
+/** Whole seconds within reason; dates and anything else are left out. */
+function retryAfterOf(headers: Readonly<Record<string, string | string[] | undefined>>): number | undefined {
+  const value = headers['retry-after']
+  if (typeof value !== 'string' || !/^[0-9]{1,6}$/.test(value)) return undefined
+  return Math.min(Math.max(Number(value), 1), MAX_RETRY_AFTER_S)
+}
+
+function optional<K extends string, V>(name: K, value: V | undefined): Partial<Record<K, V>> {
+  return value === undefined ? {} : ({ [name]: value } as Record<K, V>)
 }

@@ -2,6 +2,7 @@
 import { Pool, type buildConnector } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { guardingHeads } from './answer-head.ts'
 
 /** A worker as far as a connection needs to know it. */
 export type Target = { readonly spiffeId: SpiffeId; readonly origin: string }
@@ -25,7 +26,7 @@ export function createWorkerPools(deps: {
   const pools = new Map<Target, Pool>()
   const open = ({ origin, spiffeId }: Target, connections: number): Pool =>
     new Pool(origin, {
-      connect: deps.connectorFor(spiffeId),
+      connect: guardingHeads(deps.connectorFor(spiffeId)),
       connections,
       pipelining: 1,
       allowH2: false,

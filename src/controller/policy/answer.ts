@@ -45,7 +45,13 @@ export function parseAnswer(result: unknown, decisionId: string): Decision {
   // An allow has a ground and nothing against it, a denial the opposite; anything between was decided by a broken policy.
   if (allow !== (reasons.length === 0)) throw wrongAnswer(new Error('allow and reasons contradict each other'))
   if (allow !== grounds.length > 0) throw wrongAnswer(new Error('allow and grounds contradict each other'))
-  return { decision: allow ? 'allow' : 'deny', mode, grounds, reasons, exception, policyVersion }
+  const inOrder = [...reasons.filter(isAboutException), ...reasons.filter((reason) => !isAboutException(reason))]
+  return { decision: allow ? 'allow' : 'deny', mode, grounds, reasons: inOrder, exception, policyVersion }
+}
+
+// The first reason is the one that a caller reads: of an exception that has just ended, that it has ended.
+function isAboutException({ code }: { readonly code: string }): boolean {
+  return code === 'exception_expired' || code === 'exception_invalid'
 }
 
 /** The error for an engine that answered, but not with a decision. `cause` goes to the log, never to a caller. */

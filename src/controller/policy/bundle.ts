@@ -4,6 +4,7 @@ import { createPrivateKey, createPublicKey, randomUUID, type KeyObject } from 'n
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { quoted } from '../../core/printable.ts'
 import { run } from '../../platform/run-program.ts'
 import { compileRego } from './compile.ts'
 import { membersAsText } from './raw-json.ts'
@@ -92,7 +93,8 @@ async function opaBuild(opa: string, args: readonly string[], cwd: string): Prom
 
 async function writeDocument(stage: string, name: string, text: string): Promise<void> {
   // The name becomes a folder and a root: OPA reads data.json files by where they lie.
-  if (!DOCUMENT.test(name)) throw new BundleError(`the data's member "${name}": its name cannot be one of a folder`)
+  if (!DOCUMENT.test(name))
+    throw new BundleError(`the data's member ${quoted(name)}: its name cannot be one of a folder`)
   await mkdir(join(stage, name))
   await writeFile(join(stage, name, 'data.json'), text)
 }

@@ -48,12 +48,14 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
         }
         const used = pool
         const decisionId = input.context.decision_id
+        const headers = ['content-type', 'application/json']
+        // OPA makes a span of a question that no request asked, unless it is told not to.
+        if (trace !== null) headers.push('traceparent', formatTraceparent(trace ?? unrecordedTrace()))
         used.dispatch(
           {
             method: 'POST',
             path: `/v1/data/crank/${question}/decision?provenance=true`,
-            // OPA makes a span of a question that no request asked, unless it is told not to.
-            headers: ['content-type', 'application/json', 'traceparent', formatTraceparent(trace ?? unrecordedTrace())],
+            headers,
             body: `{"input":${inputText(input)}}`,
           },
           new Call({ decisionId, timeoutMs, now, settle, onForeignAnswer: () => distrust(used) }),

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parseCapability, type Capability } from '../../core/capability.ts'
+import { quoted } from '../../core/printable.ts'
 import { parseSpiffeId, parseTrustDomain, trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { parseBlocked, type Blocked } from './blocked.ts'
 import { checkPolicyData, type DataFault } from './data-schema.ts'
@@ -181,10 +182,11 @@ function mergeValues(files: readonly DataFile[]): PolicyData {
   const data = new Map<string, unknown>()
   for (const { name, value } of files) {
     for (const [key, member] of name === EXCEPTIONS ? [['exceptions', value] as const] : Object.entries(value)) {
-      if (RESERVED.includes(key)) throw new PolicyFilesError(`data/${name}: the name "${key}" belongs to the policy`)
+      if (RESERVED.includes(key))
+        throw new PolicyFilesError(`data/${name}: the name ${quoted(key)} belongs to the policy`)
       const home = homeOf(key) ?? name
-      if (home !== name) throw new PolicyFilesError(`data/${name}: "${key}" belongs in ${home}`)
-      if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already gives "${key}"`)
+      if (home !== name) throw new PolicyFilesError(`data/${name}: ${quoted(key)} belongs in ${home}`)
+      if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already gives ${quoted(key)}`)
       data.set(key, member)
     }
   }

@@ -1,18 +1,25 @@
 // The caller's end of a streamed answer: Fastify is told to step aside only when the worker's answer begins.
 import type { FastifyReply } from 'fastify'
 import { HEADERS } from '../../core/wire.ts'
+import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/lingering-close.ts'
 import type { AnswerSink } from '../dispatch/worker-exchange.ts'
 
-/** Writes a worker's answer to the raw response. `ids` are put into every answer. */
-export function createAnswerSink(reply: FastifyReply, ids: { decisionId: string; traceId: string }): AnswerSink {
+/** Put into every answer, and asked when its caller is gone. */
+export type AnswerFacts = { readonly decisionId: string; readonly traceId: string; readonly isCut: () => boolean }
+
+/** Writes a worker's answer to the raw response. */
+export function createAnswerSink(reply: FastifyReply, facts: AnswerFacts): AnswerSink {
   const { raw } = reply
   let written = false
   return {
     start(status, headers) {
       reply.hijack()
       // The rest of an unread upload would stand in the way of the next request.
-      if (!reply.request.raw.complete) raw.shouldKeepAlive = false
-      headers.push(HEADERS.decisionId, ids.decisionId, HEADERS.traceId, ids.traceId)
+      if (!reply.request.raw.complete) {
+        raw.shouldKeepAlive = false
+        lingerAfterAnswer(reply.request.raw, CALLER_LINGER)
+      }
+      headers.push(HEADERS.decisionId, facts.decisionId, HEADERS.traceId, facts.traceId)
       raw.writeHead(status, headers)
       // A body that is there already goes out with the headers; a stream that has yet to begin must not hold them back.
       queueMicrotask(() => {
@@ -28,6 +35,7 @@ export function createAnswerSink(reply: FastifyReply, ids: { decisionId: string;
       raw.end()
     },
     abort: () => raw.destroy(),
+    goneBy: () => (facts.isCut() ? 'shutdown' : 'caller_left'),
     hasLeft: () => raw.destroyed || raw.closed,
     watch(onDrain, onLeave) {
       raw.on('drain', onDrain)

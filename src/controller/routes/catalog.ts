@@ -7,10 +7,15 @@ export type CatalogRoutesOptions = {
   readonly capabilities: () => CapabilitiesReply
 }
 
+const config = { otel: false, spanOfFailureOnly: true } as const
 const errors = { '4xx': Problem, '5xx': Problem }
 
 export const catalogRoutes: FastifyPluginCallbackTypebox<CatalogRoutesOptions> = (app, options, done) => {
-  app.get('/workers', { schema: { response: { 200: WorkersReply, ...errors } } }, options.workers)
-  app.get('/capabilities', { schema: { response: { 200: CapabilitiesReply, ...errors } } }, options.capabilities)
+  app.get('/workers', { config, schema: { response: { 200: WorkersReply, ...errors } } }, options.workers)
+  app.get(
+    '/capabilities',
+    { config, schema: { response: { 200: CapabilitiesReply, ...errors } } },
+    options.capabilities,
+  )
   done()
 }

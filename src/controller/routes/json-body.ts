@@ -8,12 +8,14 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../../core/errors.ts'
 import { jsonMembers, JsonShapeError, startsObject, type JsonLimits } from '../../core/json-members.ts'
 import type { BodiesInFlight, BodyInFlight } from './bodies-in-flight.ts'
+import { sayContinue } from './expectation.ts'
 
 export const MAX_JSON_DEPTH = 32
 const MAX_MEMBERS = 16
 const BODY_TIMEOUT_MS = 10_000
 /** Larger ones are parsed one per turn of the event loop: answers that others wait for are read in between. */
 const LARGE_BYTES = 64 * 1024
+const COMPRESSED = 'compressed bodies are not accepted: send application/json without content-encoding'
 const NOT_JSON = 'the body is not valid JSON'
 /** JSON.parse would drop it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
@@ -34,7 +36,7 @@ export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, owner
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     if (request.headers['content-encoding'] !== undefined) {
-      throw new AppError('unsupported_media_type', 'compressed bodies are not accepted')
+      throw new AppError('unsupported_media_type', COMPRESSED)
     }
     const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > limitBytes) throw tooLarge(limitBytes)
@@ -119,6 +121,7 @@ type Reading = { readonly limitBytes: number; readonly declared: number; readonl
 
 function readBody(stream: IncomingMessage, { limitBytes, declared, body }: Reading): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    sayContinue(stream)
     const chunks: Buffer[] = []
     let size = 0
     const timer = setTimeout(onTimeout, BODY_TIMEOUT_MS)

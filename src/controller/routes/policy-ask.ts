@@ -31,6 +31,7 @@ export const policyAsk: FastifyPluginCallbackTypebox<PolicyAskOptions> = (app, {
   app.setErrorHandler<FastifyError | AppError>(async (thrown, _request, reply) => {
     const { code, message, kind } = appErrorOf(thrown)
     if (kind.retryAfterS !== undefined) reply.header('retry-after', kind.retryAfterS)
+    reply.type('application/problem+json')
     return reply.code(kind.status).send({ error: code, reason: plain(message) })
   })
   const schema = { body: AskBody, response: { 200: AskReply, ...errors } }

@@ -1,6 +1,8 @@
 // The body of the raw form: passed through unparsed and unbuffered, with an idle limit in place of a limit in all.
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../../core/errors.ts'
+import type { Upload } from '../dispatch/worker-exchange.ts'
+import { sayContinue } from './expectation.ts'
 
 const BODY_IDLE_MS = 30_000
 
@@ -8,15 +10,26 @@ const BODY_IDLE_MS = 30_000
  * The caller's body as an iterable that undici can send. An iterable and not the stream itself: undici destroys a stream
  * when an attempt fails, and with it the connection that the caller waits on. Only the caller is timed: while the worker
  * is slow to take a part, nothing is asked of the stream.
- * @throws {AppError} `request_timeout`, which ends the attempt, when the caller sends nothing for `idleMs`.
+ * @throws {AppError} which ends the attempt: `request_timeout` when the caller sends nothing for `idleMs`, `request_invalid`
+ * when it breaks off.
  */
-export async function* rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): AsyncGenerator<Uint8Array> {
-  const parts = stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Uint8Array>
-  for (;;) {
-    const part = await withinIdle(parts.next(), idleMs)
-    if (part.done === true) return
-    yield part.value
+export function rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): Upload & AsyncGenerator<Uint8Array> {
+  let awaited = false
+  async function* read(): AsyncGenerator<Uint8Array> {
+    sayContinue(stream)
+    const parts = stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Uint8Array>
+    for (;;) {
+      awaited = true
+      const part = await withinIdle(parts.next(), idleMs).catch((cause: unknown) => {
+        if (cause instanceof AppError) throw cause
+        throw new AppError('request_invalid', 'the body was not sent whole', { cause })
+      })
+      awaited = false
+      if (part.done === true) return
+      yield part.value
+    }
   }
+  return Object.assign(read(), { isAwaited: () => awaited })
 }
 
 async function withinIdle<T>(next: Promise<T>, idleMs: number): Promise<T> {

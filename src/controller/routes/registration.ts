@@ -34,7 +34,10 @@ export const registrationRoutes: FastifyPluginCallbackTypebox<RegistrationRoutes
   )
   app.post(
     '/heartbeat',
-    { schema: { body: HeartbeatBody, response: { 200: HeartbeatReply, ...errors } } },
+    {
+      config: { otel: false, spanOfFailureOnly: true },
+      schema: { body: HeartbeatBody, response: { 200: HeartbeatReply, ...errors } },
+    },
     // eslint-disable-next-line @typescript-eslint/require-await -- async, so that a throw becomes a rejection
     async (request) => options.heartbeat(claimOf(request, request.body), request.body.load),
   )

@@ -18,6 +18,8 @@ import { rawBody } from './raw-body.ts'
 export type RouteRoutesOptions = {
   readonly route: RouteCapability
   readonly bodyLimitBytes: number
+  /** The drain is over: from now on it is the controller that ends connections. */
+  readonly isCut: () => boolean
   /** Of the JSON form. The raw form streams: nothing of its body is held, and none of it is read before the decision. */
   readonly bodies: BodiesInFlight
 }
@@ -38,7 +40,7 @@ const errors = { '4xx': Problem, '5xx': Problem }
 
 /** The JSON form: the body names the capability and carries the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
-  const { route, bodies, bodyLimitBytes: limitBytes } = options
+  const { route, bodies, bodyLimitBytes: limitBytes, isCut } = options
   acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
@@ -46,7 +48,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
     async (request, reply) => {
       const { body } = request
       await route({
-        ...callFrom(request, reply, body),
+        ...callFrom(request, { reply, isCut }, body),
         form: 'json',
         priority: body.priority ?? 'normal',
         idempotencyKey: body.idempotency_key,
@@ -62,7 +64,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
 }
 
 /** The raw form: the path names the capability, the body is the payload whatever its type. */
-export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route }, done) => {
+export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, isCut }, done) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, parsed) => {
     parsed(null, payload)
@@ -72,7 +74,7 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
     const settings = rawSettings(request.headers)
     const hasBody = request.body !== undefined
     await route({
-      ...callFrom(request, reply, request.params),
+      ...callFrom(request, { reply, isCut }, request.params),
       ...settings,
       form: 'raw',
       contentType: request.headers['content-type'] ?? 'application/octet-stream',
@@ -89,7 +91,11 @@ type Common = Omit<
   'form' | 'priority' | 'idempotencyKey' | 'timeoutMs' | 'contentType' | 'body' | 'contentLength'
 >
 
-function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: string; capability: string }): Common {
+function callFrom(
+  request: FastifyRequest,
+  { reply, isCut }: { reply: FastifyReply; isCut: () => boolean },
+  named: { verb: string; capability: string },
+): Common {
   const asked = askedBy(request)
   const capability = makeCapability(named.verb, named.capability)
   request.arrival.capability = capability
@@ -101,7 +107,7 @@ function callFrom(request: FastifyRequest, reply: FastifyReply, named: { verb: s
     capability,
     tracestate: tracestateOf(request),
     lastEventId: lastEventId(request),
-    sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId }),
+    sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId, isCut }),
   }
 }
 

@@ -1,11 +1,11 @@
 // Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
-import { SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api'
+import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { formatTraceparent } from '../../core/trace-context.ts'
-import { startSpan, traceContextOf } from '../../platform/tracing.ts'
+import { onwardTrace, startSpan } from '../../platform/tracing.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import { requestHeaders } from '../dispatch/headers.ts'
 import { WorkerExchange, type ExchangeResult } from '../dispatch/worker-exchange.ts'
@@ -75,23 +75,33 @@ async function callWorker(
   const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
   worker.inFlight += 1
   const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - start)))
-  const traceparent = formatTraceparent(traceContextOf(span))
+  const trace = onwardTrace(span)
+  const traceparent = trace === undefined ? undefined : formatTraceparent(trace)
   const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent })
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = declaredErrors(worker, call.capability)
   try {
-    const result = await new Promise<ExchangeResult>((settle) => {
-      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS }
-      const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settle)
+    return await new Promise<ExchangeResult>((settle) => {
+      const upload = Buffer.isBuffer(call.body) ? undefined : call.body
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
+      const settled = (result: ExchangeResult): void => {
+        // Here, and not after the promise: the end of the caller's answer, and with it of the span above, comes next.
+        endExchange(span, worker, result)
+        settle(result)
+      }
+      const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
     })
-    span.setAttributes({ 'crank.worker_id': worker.workerId, 'http.response.status_code': result.status })
-    if (result.outcome !== 'completed') span.setStatus({ code: SpanStatusCode.ERROR, message: result.outcome })
-    return result
   } finally {
     worker.inFlight -= 1
-    span.end()
+    if (span.isRecording()) span.end()
   }
+}
+
+function endExchange(span: Span, { workerId }: WorkerInstance, { status, outcome }: ExchangeResult): void {
+  span.setAttributes({ 'crank.worker_id': workerId, 'http.response.status_code': status })
+  if (outcome !== 'completed') span.setStatus({ code: SpanStatusCode.ERROR, message: outcome })
+  span.end()
 }
 
 function declaredErrors(worker: WorkerInstance, capability: Capability): ReadonlySet<string> {
@@ -102,7 +112,11 @@ type NotSent = Pick<RouteOutcome, 'outcome' | 'status' | 'error'>
 
 /** Why no worker was called: the caller had left, all are at their limit, or there is none. */
 function notSent({ isKnown, providers }: ForwardDeps, { sink, capability }: RouteCall): NotSent {
-  if (sink.hasLeft()) return ended('caller_left', new AppError('worker_failed', 'the caller left'))
+  if (sink.hasLeft()) {
+    const isShutdown = sink.goneBy() === 'shutdown'
+    const error = isShutdown ? new AppError('shutting_down') : new AppError('worker_failed', 'the caller left')
+    return ended(sink.goneBy(), error)
+  }
   if (providers(capability).length > 0) return ended('worker_failed', new AppError('overloaded'))
   return ended('worker_failed', new AppError(isKnown(capability) ? 'no_worker_available' : 'capability_unknown'))
 }

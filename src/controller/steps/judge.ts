@@ -4,7 +4,7 @@ import type { Decide, Mode, PolicyInput, Priority, Question } from '../../core/d
 import { toAppError } from '../../core/errors.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import { trustDomainOf } from '../../core/spiffe-id.ts'
-import { startSpan, traceContextOf } from '../../platform/tracing.ts'
+import { onwardTrace, startSpan } from '../../platform/tracing.ts'
 import type { Asker, Ruling, Verdict } from '../call.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 
@@ -28,7 +28,9 @@ export type Judge = <Input extends PolicyInput>(
 
 export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judge {
   return async (question, asked, input) => {
-    const span = startSpan(tracer, 'policy.evaluate', SpanKind.INTERNAL, asked.span)
+    // A call to the sidecar is an edge of the service map.
+    const kind = policy.engine === 'opa-http' ? SpanKind.CLIENT : SpanKind.INTERNAL
+    const span = startSpan(tracer, 'policy.evaluate', kind, asked.span)
     const start = monotonic()
     const facts = () => ({
       input,
@@ -37,7 +39,7 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
       evaluationMs: monotonic() - start,
     })
     try {
-      const decision = await policy.decide(question, input, traceContextOf(span))
+      const decision = await policy.decide(question, input, onwardTrace(span) ?? null)
       const ruling = rulingOf(question, decision, () => own.isBlocked(input))
       const revision = decision.revision ?? policy.revision()
       const reason = decision.reasons[0]?.code ?? decision.grounds[0]

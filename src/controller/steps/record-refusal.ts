@@ -9,8 +9,8 @@ import { blockedRequest } from '../audit/blocked-event.ts'
 import { identityRefused, requestRefused } from '../audit/event.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
 import { IDENTITY_BLOCKED } from '../identity/blocked-gate.ts'
-import { peerOf } from '../identity/gate.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Refused } from '../unparsed.ts'
 
 export type RefusalDeps = {
   readonly strangers: RefusalBudget
@@ -24,23 +24,23 @@ export type RefusalDeps = {
 /** Records a refusal that no step of the pipeline has recorded. Never rejects: the peer is refused whatever comes of it. */
 export function createRefusalRecorder(deps: RefusalDeps) {
   const { strangers, peers, metrics, log, now } = deps
-  return (request: FastifyRequest, error: AppError): void => {
+  return (refused: Refused, error: AppError): void => {
     const { code, message: reason } = error
-    const { trace } = request.arrival
-    const ids = { atMs: now(), decisionId: request.id, traceId: trace.traceId }
-    const fields = { error: code, ...traceFields(trace), decision_id: request.id }
+    const { decisionId, trace } = refused
+    const ids = { atMs: now(), decisionId, traceId: trace.traceId }
+    const fields = { error: code, ...traceFields(trace), decision_id: decisionId }
     if (code === 'internal_error') {
       log.error({ event: 'internal_error', ...fields, err: error.cause ?? error }, 'internal error')
     }
     if (isIdentityError(code)) {
       metrics.identityRefused(code)
-      const remoteAddress = request.ip
+      const remoteAddress = refused.remoteAddress ?? null
       if (!strangers.record(identityRefused({ ...ids, error: code, remoteAddress }))) return
       log.warn({ event: 'identity_refused', ...fields, remote_address: remoteAddress }, 'identity refused')
-    } else if (code === 'capability_access_denied' && error.reasonCode === IDENTITY_BLOCKED)
-      recordBlocked(deps, request, reason)
+    } else if (refused.request !== undefined && error.reasonCode === IDENTITY_BLOCKED)
+      recordBlocked(deps, refused.request, reason)
     else {
-      const requester = peerOf(request)?.spiffeId ?? null
+      const requester = refused.requester ?? null
       if (!peers.record(requestRefused({ ...ids, requester, error: code, reason }))) return
       log.info({ event: 'request_refused', ...fields, requester, reason }, 'request refused')
     }

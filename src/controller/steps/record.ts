@@ -62,7 +62,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         {
           ...outcome,
           atMs: now(),
-          status: outcome.outcome === 'caller_left' ? null : outcome.status,
+          status: isUnanswered(outcome) ? null : outcome.status,
           error: outcome.error?.code ?? null,
         },
       )
@@ -90,6 +90,11 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
 /** By these a log line is found from a trace, an audit record or an answer. */
 function idsOf({ trace, decisionId }: Asked): { trace_id: string; span_id: string; decision_id: string } {
   return { ...traceFields(trace), decision_id: decisionId }
+}
+
+/** The caller was gone, of its own will or cut off before its answer began. */
+function isUnanswered({ outcome, error }: RouteOutcome): boolean {
+  return outcome === 'caller_left' || (outcome === 'shutdown' && error !== undefined)
 }
 
 function evaluationOf({ trace }: Asked, verdict: Verdict): audit.Evaluation {

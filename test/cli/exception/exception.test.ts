@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadPolicyFiles } from '../../../src/controller/policy/policy-files.ts'
 import { startMesh } from '../../fixtures/mesh.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../../fixtures/policy-dir.ts'
+import { writeAuditFile } from '../audit-file.ts'
 import { crank, type Finished } from '../crank.ts'
 
 const STREAMING = 'spiffe://crank.local/worker/streaming'
@@ -22,7 +23,9 @@ afterEach(() => policies[Symbol.asyncDispose]())
 const path = (): string => join(policies.dir, 'data/exceptions.json')
 const text = (): Promise<string> => readFile(path(), 'utf8')
 const exception = (...args: string[]): Promise<Finished> =>
-  crank(['exception', ...args], { env: { CRANK_POLICY_DIR: policies.dir, CRANK_ADMIN_URL: NOWHERE } })
+  crank(['exception', ...args], {
+    env: { CRANK_POLICY_DIR: policies.dir, CRANK_ADMIN_URL: NOWHERE, CRANK_STATE_DIR: policies.dir },
+  })
 const grant = (...args: string[]): Promise<Finished> =>
   exception('grant', '--who', 'streaming', '--for', '14d', ...WHY, ...args)
 const load = () => loadPolicyFiles(policies.dir, Date.now())
@@ -233,5 +236,39 @@ describe('list', () => {
     await mesh.close()
     expect(stdout).toMatch(/store:zettel +1[34]\.\d days +1 +20\d\d-/)
     expect(stdout).toMatch(/convert:pdf_to_text +1[34]\.\d days +unused +-/)
+  })
+
+  test('shows the uses of the audit log when the controller that counted them is gone', async () => {
+    await grant('--cap', 'store:zettel', '--cap', 'convert:pdf_to_text')
+    const use = async (): Promise<string> => {
+      const env = { CRANK_POLICY_DIR: policies.dir, CRANK_AUDIT_FILE: join(policies.dir, 'audit.jsonl') }
+      const mesh = await startMesh({ env })
+      await mesh.route('worker/streaming', { verb: 'store', capability: 'zettel' })
+      const { stdout } = await exception('list', '--admin-url', mesh.adminOrigin)
+      await mesh.close()
+      return stdout
+    }
+    expect(await use()).toMatch(/store:zettel +1[34]\.\d days +1 +20\d\d-/)
+    expect(await use()).toMatch(/store:zettel +1[34]\.\d days +2 +20\d\d-/)
+    const { stdout, stderr } = await exception('list')
+    expect(stdout).toMatch(/store:zettel +1[34]\.\d days +2 +20\d\d-/)
+    expect(stdout).toMatch(/convert:pdf_to_text +1[34]\.\d days +unused +-/)
+    expect(stderr).toContain(`uses in ${join(policies.dir, 'audit.jsonl')} since 20`)
+  })
+
+  test('counts no use of an earlier exception of the same name', async () => {
+    await grant('--cap', 'store:zettel')
+    const made = { who: 'streaming', capability: 'store:zettel', exception: `${STREAMING}#store:zettel` }
+    await writeAuditFile(join(policies.dir, 'audit.jsonl'), [{ ...made, daysAgo: 2 }])
+    expect((await listed()).at(-1)).toMatchObject({ spiffe_id: STREAMING, uses: 0, last_used_at: null })
+  })
+
+  test.each([
+    ['2h', /store:zettel +(?:2\.0|1\.9) hours /],
+    ['1d', /store:zettel +(?:24\.0|23\.9) hours /],
+    ['30m', /store:zettel +2\d min /],
+  ])('shows what is left of %s', async (duration, left) => {
+    await exception('grant', '--who', 'streaming', '--cap', 'store:zettel', '--for', duration, ...WHY)
+    expect((await exception('list')).stdout).toMatch(left)
   })
 })

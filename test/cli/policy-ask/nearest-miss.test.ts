@@ -122,7 +122,7 @@ const rows: readonly Row[] = [
     `${ID}/converter`,
     'invoke:helo_world',
     NOT_DECLARED,
-    ['no manifest knows invoke:helo_world; close to invoke:hello_world (one letter off)'],
+    ['no manifest knows invoke:helo_world; did you mean invoke:hello_world?'],
     'call invoke:hello_world, if that is the capability meant',
   ],
   [

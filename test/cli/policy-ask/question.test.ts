@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { editDistance } from '../../../src/cli/policy-ask/likeness.ts'
+import { editDistance } from '../../../src/core/edit-distance.ts'
 import { parseAt, parseTarget, parseWho } from '../../../src/cli/policy-ask/question.ts'
 import { parseTrustDomain } from '../../../src/core/spiffe-id.ts'
 
@@ -34,10 +34,18 @@ describe('who is asked about', () => {
   }
 })
 
-test('a capability is two words', () => {
-  expect(parseTarget('convert', 'document_to_pdf')).toBe('convert:document_to_pdf')
-  expect(() => parseTarget('convert', 'document:to_pdf')).toThrow(expect.objectContaining({ exit: 2 }))
-  expect(() => parseTarget('', 'x')).toThrow(expect.objectContaining({ exit: 2 }))
+test('a capability is two words, or one with a colon', () => {
+  expect(parseTarget({ verb: 'convert', capability: 'document_to_pdf' })).toBe('convert:document_to_pdf')
+  expect(parseTarget({ verb: 'convert:document_to_pdf' })).toBe('convert:document_to_pdf')
+  const wrong = [
+    { verb: 'convert', capability: 'document:to_pdf' },
+    { verb: '', capability: 'x' },
+    { verb: 'convert' },
+    { verb: 'convert:' },
+    { verb: 'a:b:c' },
+    { verb: 'a:b', capability: 'c' },
+  ]
+  for (const words of wrong) expect(() => parseTarget(words)).toThrow(expect.objectContaining({ exit: 2 }))
 })
 
 test('a time is an instant, one with an offset, or a day', () => {
@@ -45,6 +53,8 @@ test('a time is an instant, one with an offset, or a day', () => {
   expect(parseAt('2026-11-23T10:00:00.000000001Z')).toBe(1_795_428_000_000_000_001n)
   expect(parseAt('2026-11-23T11:00:00+01:00')).toBe(1_795_428_000_000_000_000n)
   expect(parseAt('2026-11-23')).toBe(1_795_392_000_000_000_000n)
+  expect(parseAt('2026-11-23T00:00:00')).toBe(1_795_392_000_000_000_000n)
+  expect(parseAt('2026-11-23 00:00')).toBe(1_795_392_000_000_000_000n)
   for (const typed of ['', '7', 'now', '2026-13-01', '3000-01-01T00:00:00Z']) {
     expect(() => parseAt(typed)).toThrow(expect.objectContaining({ exit: 2 }))
   }

@@ -22,6 +22,16 @@ describe('an answer', () => {
     expect(reasons).toEqual([{ code: 'capability_not_declared', message: 'not authorized' }])
   })
 
+  test('names a fault of an exception first, and leaves the others in their order', () => {
+    const codes = ['capability_not_declared', 'exception_expired', 'worker_unknown']
+    const denial = { ...pdpDenial(ID), reasons: codes.map((code) => ({ code, message: 'no' })) }
+    expect(parseAnswer(denial, ID).reasons.map(({ code }) => code)).toEqual([
+      'exception_expired',
+      'capability_not_declared',
+      'worker_unknown',
+    ])
+  })
+
   test('to another question is trouble, and recognisable as such', () => {
     expect(() => parseAnswer(pdpResult('another'), ID)).toThrow(
       expect.objectContaining({ code: 'policy_engine_error', cause: expect.any(ForeignAnswerError) }),

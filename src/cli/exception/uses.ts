@@ -1,0 +1,37 @@
+// The uses of exceptions that an audit log holds: it outlives the controllers that count them.
+import { openRecord } from '../../controller/audit/chain.ts'
+import { readLines } from '../../controller/audit/lines.ts'
+
+export type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
+/** `since`: of the first record; null for an empty log. */
+export type LoggedUses = {
+  readonly file: string
+  readonly since: string | null
+  readonly byName: Map<string, LoggedUse>
+}
+
+/**
+ * Reads the whole log; undefined when it cannot be read.
+ * @param fromMs by the exception's name, when it was made: one of that name may have been before it
+ */
+export async function usesIn(file: string, fromMs: ReadonlyMap<string, number>): Promise<LoggedUses | undefined> {
+  const byName = new Map<string, LoggedUse>()
+  let since: string | null = null
+  try {
+    for await (const { text } of readLines(file)) {
+      // Searched as text first: a log has millions of lines, and few of them are about exceptions.
+      if (since !== null && !text.includes('"grounds":["exception"]')) continue
+      const record = openRecord(text)
+      if (typeof record !== 'object') continue
+      since ??= record.timestamp
+      const { grounds, exception: name, decision } = record
+      const isUse = decision === 'allow' && Array.isArray(grounds) && grounds.join() === 'exception'
+      if (!isUse || typeof name !== 'string') continue
+      if (!(Date.parse(record.timestamp) >= (fromMs.get(name) ?? Number.POSITIVE_INFINITY))) continue
+      byName.set(name, { uses: (byName.get(name)?.uses ?? 0) + 1, lastUsedAt: record.timestamp })
+    }
+  } catch {
+    return undefined
+  }
+  return { file, since, byName }
+}

@@ -1,0 +1,109 @@
+// Variables with our prefixes, and what a process makes of one that it does not know: a slip of the pen must not leave a
+// setting at its default in silence. Free of packages, as `crank --help` loads it.
+import { isIP } from 'node:net'
+import { editDistance } from '../core/edit-distance.ts'
+
+/** Every CRANK_* and OPA_* variable that a program or script of this project knows; a test looks for them in the sources. */
+export const SETTING_NAMES: readonly string[] = [
+  'CRANK_ADMIN_ALLOWED_HOSTS',
+  'CRANK_ADMIN_HOST',
+  'CRANK_ADMIN_PORT',
+  'CRANK_ADMIN_URL',
+  'CRANK_AUDIT_FILE',
+  'CRANK_AUDIT_SYNC',
+  'CRANK_BODY_LIMIT_BYTES',
+  'CRANK_CACHE_DIR',
+  'CRANK_CANDIDATE_POLICY_DIR',
+  'CRANK_CONTROLLER_ID',
+  'CRANK_DRAIN_TIMEOUT_MS',
+  'CRANK_HEARTBEAT_INTERVAL_MS',
+  'CRANK_HOST',
+  'CRANK_MAX_CONNECTIONS',
+  'CRANK_POLICY_DIR',
+  'CRANK_POLICY_MAX_STALENESS',
+  'CRANK_POLICY_STALENESS_ACTION',
+  'CRANK_PORT',
+  'CRANK_STATE_DIR',
+  'CRANK_TLS_BUNDLE',
+  'CRANK_TLS_CERT',
+  'CRANK_TLS_KEY',
+  'CRANK_TRUST_DOMAIN',
+  'CRANK_WORKER_HOST',
+  'CRANK_WORKER_HOSTS',
+  'CRANK_WORKER_ID',
+  'CRANK_WORKER_INSTANCE',
+  'CRANK_WORKER_PORT',
+  'CRANK_WORKER_URL',
+  'OPA_BIN',
+  'OPA_RUN_CONFIG_FILE',
+  'OPA_TIMEOUT_MS',
+  'OPA_URL',
+  'OPA_VERSION',
+]
+
+/** `faults`: sentences about names that were probably meant to be others. `unknown`: the rest that nobody reads. */
+export type OddNames = { readonly faults: readonly string[]; readonly unknown: readonly string[] }
+
+const PREFIX = /^(?:CRANK|OPA)_/
+const MAX_DISTANCE = 2
+const URL_OF_SERVICE = /^(?:tcp|udp|sctp):\/\//
+const NUMBER = /^\d+$/
+
+/** What Kubernetes sets for each service of the namespace, with the value that it has. The longest first. */
+const OF_KUBERNETES: readonly (readonly [name: RegExp, fits: (value: string) => boolean])[] = [
+  [/_PORT_\d+_(?:TCP|UDP|SCTP)_PROTO$/, (value) => /^(?:tcp|udp|sctp)$/.test(value)],
+  [/_PORT_\d+_(?:TCP|UDP|SCTP)_PORT$/, (value) => NUMBER.test(value)],
+  [/_PORT_\d+_(?:TCP|UDP|SCTP)_ADDR$/, (value) => isIP(value) !== 0],
+  [/_PORT_\d+_(?:TCP|UDP|SCTP)$/, (value) => URL_OF_SERVICE.test(value)],
+  [/_SERVICE_HOST$/, (value) => isIP(value) !== 0],
+  [/_SERVICE_PORT(?:_[A-Z0-9_]+)?$/, (value) => NUMBER.test(value)],
+  [/_PORT$/, (value) => URL_OF_SERVICE.test(value)],
+]
+
+/** Looks at every variable with our prefixes; an empty one counts as unset. `own`: what the process reads itself. */
+export function oddNames(env: NodeJS.ProcessEnv, own: readonly string[] = []): OddNames {
+  const known = [...new Set([...own, ...SETTING_NAMES])]
+  const faults: string[] = []
+  const unknown: string[] = []
+  for (const [name, value = ''] of Object.entries(env)) {
+    if (!PREFIX.test(name) || value === '' || known.includes(name) || isOfKubernetes(name, value)) continue
+    const meant = known.find((other) => differsBySuffix(name, other)) ?? nearest(name, known)
+    if (meant === undefined) unknown.push(name)
+    else faults.push(`${name}: there is no such setting; did you mean ${meant}? Rename it, or unset it`)
+  }
+  return { faults: faults.sort(), unknown: unknown.sort() }
+}
+
+/** One line about variables with our prefixes that nothing reads: left over, or meant for another version. */
+export function warnOfUnknown(log: { warn(fields: object, message: string): void }, env: NodeJS.ProcessEnv): void {
+  const { unknown } = oddNames(env)
+  if (unknown.length === 0) return
+  log.warn({ event: 'settings_unknown', names: unknown }, 'variables are set that no program of ours reads')
+}
+
+/** For a setting whose value Kubernetes has put there for a service of that name: how to be rid of it; else ''. */
+export function kubernetesHint(name: string, value: string): string {
+  if (!name.endsWith('_PORT') || !URL_OF_SERVICE.test(value)) return ''
+  const service = name
+    .replace(/_PORT$/, '')
+    .toLowerCase()
+    .replaceAll('_', '-')
+  return `; Kubernetes sets it for a service named "${service}": set it in the pod, or set enableServiceLinks: false there`
+}
+
+function isOfKubernetes(name: string, value: string): boolean {
+  return OF_KUBERNETES.find(([pattern]) => pattern.test(name))?.[1](value) ?? false
+}
+
+/** `CRANK_AUDIT` and `CRANK_AUDIT_FILE`, either way. */
+function differsBySuffix(name: string, other: string): boolean {
+  const [short, long] = name.length < other.length ? [name, other] : [other, name]
+  return long.startsWith(short) && /^_[A-Z0-9]+$/.test(long.slice(short.length))
+}
+
+function nearest(name: string, known: readonly string[]): string | undefined {
+  const near = known
+    .map((other) => ({ other, distance: editDistance(name, other) }))
+    .filter(({ distance }) => distance <= MAX_DISTANCE)
+  return near.sort((a, b) => a.distance - b.distance)[0]?.other
+}

@@ -1,0 +1,130 @@
+// The examples of every --help, run as they are written: in a checkout, with the demo's mesh beside them.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generateKeyPairSync } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Command } from '@commander-js/extra-typings'
+import { startMesh, type Mesh } from '../../scripts/demo/mesh.ts'
+import { createProgram } from '../../src/cli.ts'
+import { withControllerClient } from '../../src/cli/controller-client.ts'
+import { until } from '../fixtures/until.ts'
+
+const REPOSITORY = join(import.meta.dirname, '../..')
+const COPIED = ['bin', 'policies', 'src', 'package.json', 'tsconfig.json', 'test/workers/registry.test.ts']
+/** Stand-ins for ids that only a real call has. */
+const DECISION = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
+const TRACE = /\b[\da-f]{32}\b/
+/** Those that end with 1 because the answer is no: that is what they ask for. */
+const ANSWERS_NO = new Set(['crank can-i streaming convert document_to_pdf'])
+/** Those that run until they are stopped, and what they say when they are at work. */
+const STAY: readonly (readonly [start: string, says: string])[] = [
+  ['crank controller', '"controller_ready"'],
+  ['crank worker hello_world', '"worker_ready"'],
+  ['crank worker streaming', '"worker_ready"'],
+  ['crank audit tail -f', 'deny'],
+]
+
+const examples = [...new Set(helpOf(createProgram()).flatMap(examplesIn))]
+const stays = (line: string): boolean => STAY.some(([start]) => line.startsWith(start))
+
+let checkout = ''
+let mesh: Mesh
+let ids = { decision: '', trace: '' }
+beforeAll(async () => {
+  const noStop = new AbortController().signal
+  mesh = await startMesh({ once: true, json: true, opa: false, trace: false, all: false, port: 0 }, noStop)
+  checkout = await mkdtemp(join(tmpdir(), 'crank-examples-'))
+  for (const path of COPIED) await cp(join(REPOSITORY, path), join(checkout, path), { recursive: true })
+  await symlink(join(REPOSITORY, 'node_modules'), join(checkout, 'node_modules'))
+  await cp(join(mesh.stateDir), join(checkout, '.crank'), { recursive: true })
+  await mkdir(join(checkout, 'path'))
+  const crank = join(checkout, 'path/crank')
+  await writeFile(crank, `#!/bin/sh\nexec '${process.execPath}' '${join(checkout, 'bin/crank.js')}' "$@"\n`)
+  await chmod(crank, 0o755)
+  await writeFile(join(checkout, 'request.json'), '{"content":"one two three"}')
+  const pem = { type: 'pkcs8', format: 'pem' } as const
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  await writeFile(join(checkout, 'bundle.key'), privateKey.export(pem))
+  await writeFile(join(checkout, 'bundle.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
+  ids = await withControllerClient(mesh.caller, Date.now, async (client) => {
+    const answer = await client.route({ verb: 'convert', capability: 'document_to_pdf' })
+    await text(answer.body)
+    return { decision: answer.decisionId ?? '', trace: answer.traceId ?? '' }
+  })
+  for (const name of ['.crank/audit.jsonl', 'audit.jsonl']) {
+    await cp(join(mesh.stateDir, 'audit.jsonl'), join(checkout, name))
+  }
+}, 120_000)
+afterAll(async () => {
+  await mesh[Symbol.asyncDispose]()
+  await rm(checkout, { recursive: true, force: true })
+})
+
+function start(line: string) {
+  const env = {
+    PATH: `${join(checkout, 'path')}:${process.env['PATH'] ?? ''}`,
+    HOME: process.env['HOME'],
+    CONTROLLER_URL: mesh.controllerUrl,
+    CRANK_ADMIN_URL: mesh.admin.url,
+    // A busy machine is no trouble with the policy; two controllers have a port each, and an audit log each.
+    OPA_TIMEOUT_MS: '10000',
+    ...(line.startsWith('crank controller')
+      ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_FILE: join(checkout, 'second.jsonl') }
+      : {}),
+  }
+  const real = line.replace(DECISION, ids.decision).replace(TRACE, ids.trace)
+  return spawn('/bin/sh', ['-c', real], { cwd: checkout, env, detached: true })
+}
+
+test('there are examples of every command', () => {
+  expect(examples.length).toBeGreaterThan(30)
+})
+
+describe('an example that ends by itself', () => {
+  for (const line of examples.filter((example) => !stays(example))) {
+    test(line, async () => {
+      const child = start(line)
+      const [stderr] = await Promise.all([text(child.stderr), text(child.stdout), once(child, 'close')])
+      expect({ line, code: child.exitCode, stderr }).toEqual({ line, code: ANSWERS_NO.has(line) ? 1 : 0, stderr })
+    })
+  }
+})
+
+describe('an example that stays', () => {
+  for (const line of examples.filter(stays)) {
+    test(line, async () => {
+      const [, says = ''] = STAY.find(([begin]) => line.startsWith(begin)) ?? []
+      const child = start(line)
+      const exited = once(child, 'exit')
+      let out = ''
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+      }
+      await until(`it says ${says}`, () => out.includes(says) || child.exitCode !== null)
+      expect(out).toContain(says)
+      process.kill(-child.pid!, 'SIGTERM')
+      await exited
+    })
+  }
+})
+
+/** The help of a command and of all below it. */
+function helpOf(command: Command): string[] {
+  let help = ''
+  command.configureOutput({ writeOut: (written) => (help += written) }).outputHelp()
+  return [help, ...command.commands.flatMap((sub) => helpOf(sub as Command))]
+}
+
+/** The lines below "Example", without what they are said to do; a line that ends in a backslash goes on. */
+function examplesIn(help: string): string[] {
+  const [, block = ''] = /^Examples?.*:\n((?: {2}.*\n?)+)/m.exec(help) ?? []
+  return block
+    .replaceAll(/\\\n\s*/g, '')
+    .split('\n')
+    .map((line) => line.trim().split(/ {2,}/)[0] ?? '')
+    .filter((line) => line !== '')
+}
