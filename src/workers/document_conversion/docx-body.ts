@@ -119,6 +119,8 @@ function propertyLoss(name: string, attributes: Attributes, parent: string): Lef
       return isOn ? 'formatting' : undefined
     case 'w:vanish':
       return isOn && parent === 'w:rPr' ? 'vanished' : undefined
+    case 'w:gridBefore':
+      return attributes['w:val'] === '0' ? undefined : 'columns'
     case 'w:ddList':
       return 'formFields'
     case 'w:del':

@@ -4,10 +4,11 @@ import { inputText, isChoice, writeField } from './html-forms.ts'
 import { markerOf, orderedList } from './html-lists.ts'
 import { write, type Attributes, type Link, type State, type Walk } from './html-state.ts'
 import { BLOCK, headingLevel, STYLE_OF } from './html-tags.ts'
-import { MAX_INDENT, MAX_TABLE_COLUMNS } from './limits.ts'
+import { MAX_INDENT } from './limits.ts'
 import { readLinkTarget, saysTarget } from './links.ts'
 
-/** As HTML has it. */
+/** As HTML has them. */
+const MAX_COLSPAN = 1000
 const MAX_ROWSPAN = 65_534
 
 /** The state inside of the tag. */
@@ -62,7 +63,7 @@ export function open(tag: string, attributes: Attributes, outer: State, walk: Wa
     case 'td':
     case 'th':
       builder.beginCell({
-        span: integer(attributes['colspan'], 1, 1, MAX_TABLE_COLUMNS),
+        span: integer(attributes['colspan'], 1, 1, MAX_COLSPAN),
         rows: integer(attributes['rowspan'], 1, 0, MAX_ROWSPAN),
       })
       return state
@@ -150,7 +151,7 @@ function drawInput(attributes: Attributes, state: State, walk: Walk): void {
 
 function drawOrName(attributes: Attributes, state: State, walk: Walk): void {
   const { src = '', alt = '' } = attributes
-  const shown = alt.trim().slice(0, 1024)
+  const shown = alt.trim()
   const more = { place: walk.trail.place() }
   if (/^\s*data:/i.test(src)) {
     const picture = walk.pictures.read(src)

@@ -5,7 +5,6 @@ import { write, type Attributes, type State, type Walk } from './html-state.ts'
 
 /** An empty field: something to write on. */
 const BLANK = '____'
-const MAX_VALUE = 10_000
 const BUTTONS: Readonly<Record<string, string>> = { submit: 'Submit', reset: 'Reset', button: '' }
 
 /** A value stands apart from the text around it, underlined. */
@@ -23,7 +22,7 @@ export function isChoice({ type }: Attributes): boolean {
 
 /** The text of an input; undefined for a value that is not for others to read. */
 export function inputText(attributes: Attributes): string | undefined {
-  const value = (attributes['value'] ?? '').slice(0, MAX_VALUE)
+  const value = attributes['value'] ?? ''
   const type = attributes['type']?.trim().toLowerCase() ?? 'text'
   const isChecked = 'checked' in attributes
   switch (type) {
@@ -47,7 +46,7 @@ export function inputText(attributes: Attributes): string | undefined {
 
 /** How far a progress bar or a meter is; without a value it says nothing. */
 export function meterText({ value, max }: Attributes): string {
-  const [shown, most] = [value, max].map((text) => (text ?? '').trim().slice(0, 32))
+  const [shown, most] = [value, max].map((text) => (text ?? '').trim())
   if (shown === undefined || shown === '') return ''
   return most === undefined || most === '' ? shown : `${shown} / ${most}`
 }
@@ -69,7 +68,7 @@ export function createSelect(attributes: Attributes, onHidden: () => void): Sele
     },
     text(text) {
       const last = options.at(-1)
-      if (last !== undefined && last.text.length < MAX_VALUE) last.text += text
+      if (last !== undefined) last.text += text
     },
     chosen() {
       const chosen = options.filter(({ isChosen }) => isChosen)

@@ -19,6 +19,7 @@ const LEFT_OUT = {
   direction: ['CONTENT_SIMPLIFIED', 'text that overrides its direction is drawn in the order in which it is written'],
   numbers: ['CONTENT_SIMPLIFIED', 'list numbers are counted again: they may differ from those of the document'],
   table: ['CONTENT_SIMPLIFIED', 'tables that hold pictures, rules or tables are taken apart into their cells'],
+  columns: ['CONTENT_SIMPLIFIED', 'table rows that begin in a later column are drawn from the first one'],
   // DOCX.
   comments: ['CONTENT_DROPPED', 'comments are left out'],
   headers: ['CONTENT_DROPPED', 'page headers are left out'],

@@ -1,7 +1,7 @@
 // Tables while a document is read. What is really a grid stays one; a table that only lays out a page is taken apart.
 import type { Block, Cell, Place, Run } from './blocks.ts'
 import { MAX_TABLE_COLUMNS } from './limits.ts'
-import { placeCells, type Placed, type Spanning } from './table-grid.ts'
+import { placeCells, withoutUnusedColumns, type Placed, type Spanning } from './table-grid.ts'
 
 type OpenCell = Spanning & { readonly blocks: Block[] }
 type OpenRow = { readonly group: number; readonly cells: OpenCell[] }
@@ -67,7 +67,7 @@ export function createTableBuilder(onTakenApart: (where: string) => void): Table
 
 function* toBlocks({ place, where, rows }: OpenTable, onTakenApart: (where: string) => void): Generator<Block, void> {
   const filled = withoutEmptyRows(rows)
-  const grid = placeCells(filled).map((row) => row.map(cellOf))
+  const grid = withoutUnusedColumns(placeCells(filled)).map((row) => row.map(cellOf))
   const columns = grid.reduce((most, row) => Math.max(most, columnsOf(row)), 0)
   if (columns < 2 || !filled.every(({ cells }) => cells.every(isText))) {
     if (isGrid(filled)) onTakenApart(where)
@@ -89,8 +89,8 @@ function withoutEmptyRows(rows: readonly OpenRow[]): OpenRow[] {
   })
 }
 
-function cellOf({ cell, column, rows }: Placed<OpenCell>): Cell {
-  return { runs: runsOf(cell), column, span: cell.span, rows }
+function cellOf({ cell, column, span, rows }: Placed<OpenCell>): Cell {
+  return { runs: runsOf(cell), column, span, rows }
 }
 
 function columnsOf(row: readonly Cell[]): number {

@@ -104,6 +104,18 @@ describe('what is left out is said, with its paragraph', () => {
     expect(pdf.warnings).toMatchObject([{ code: 'CONTENT_DROPPED', count: 1, places: ['after "x"'] }])
   })
 
+  test('a row that begins in a later column', async () => {
+    const cells = (...texts: string[]) => texts.map((text) => `<w:tc>${paragraph(run(text))}</w:tc>`).join('')
+    const rows = `<w:tr>${cells('a', 'b')}</w:tr><w:tr><w:trPr><w:gridBefore w:val="1"/></w:trPr>${cells('b2')}</w:tr>`
+    expect((await toPdf(docx(`<w:tbl>${rows}</w:tbl>`), 'docx')).warnings).toMatchObject([
+      {
+        code: 'CONTENT_SIMPLIFIED',
+        message: expect.stringMatching(/^table rows that begin/) as string,
+        places: ['after "b"'],
+      },
+    ])
+  })
+
   test('headers and footers, by their words', async () => {
     const margin = (kind: string, content: string) => `<w:${kind} ${SPACES}>${content}</w:${kind}>`
     const document = docx(paragraph(run('a')), {

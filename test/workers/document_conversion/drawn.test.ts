@@ -72,6 +72,14 @@ describe('merged cells', () => {
       '<tbody><tr><td rowspan=0>a</td><td>b1</td></tr><tr><td>b2</td></tr></tbody><tbody><tr><td>a3</td><td>b3</td></tr></tbody>',
       'a | b1\n | b2\na3 | b3',
     ],
+    'a title over more columns than there are': [
+      '<tr><td colspan=99>title</td></tr><tr><td>a</td><td>b</td></tr>',
+      'title\na | b',
+    ],
+    'a wide cell of a table of many columns': [
+      `<tr><td colspan=14>a</td><td>b</td></tr><tr>${'<td>x</td>'.repeat(14)}<td>y</td></tr>`,
+      `a${' | '.repeat(14)}b\n\n${Array(14).fill('x').join(' | ')} | y`,
+    ],
     'a row that has nothing of its own': [
       '<tr><td rowspan=2>a</td><td rowspan=2>b</td></tr><tr></tr><tr><td>a3</td><td>b3</td></tr>',
       'a | b\n\na3 | b3',
