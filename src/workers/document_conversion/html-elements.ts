@@ -135,11 +135,12 @@ function inlineStyle(attributes: Attributes, { warnings, trail }: Walk): Style {
 function linkOf(href: string | undefined, { warnings, trail }: Walk): Link | undefined {
   if (href === undefined) return undefined
   const target = readLinkTarget(href)
+  if (target.kind === 'safe') return { target: target.text, text: '' }
   const more = { place: trail.place() }
   if (target.kind === 'unsafe') warnings.add('ACTIVE_CONTENT_DROPPED', more)
   // Within the document itself there is nothing to follow.
-  if (target.kind === 'none' && !/^\s*(?:#|$)/.test(href)) warnings.leftOut('relativeLink', more)
-  return target.kind === 'safe' ? { target: target.text, text: '' } : undefined
+  else if (!/^\s*(?:#|$)/.test(href)) warnings.leftOut('relativeLink', more)
+  return undefined
 }
 
 function drawInput(attributes: Attributes, state: State, walk: Walk): void {
