@@ -52,5 +52,6 @@ USER 1000:1000
 
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9001/livez').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "bin/crank.js"]
+# Becomes the node process, which is then number 1: without core dumps, which would hold keys, and without a debugger.
+ENTRYPOINT ["/bin/sh", "-c", "ulimit -c 0; exec node --disable-sigusr1 bin/crank.js \"$@\"", "crank"]
 CMD ["controller"]

@@ -4,9 +4,11 @@
 import { existsSync } from 'node:fs'
 import module from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { fitNode, isNodeFit, NO_NODE, runForeground } from './node-24.js'
+import { fitNode, isNodeFit, NO_DEBUGGER, NO_NODE, runForeground } from './node-24.js'
 
 const self = fileURLToPath(import.meta.url)
+// Without a listener it would open the debugger to whoever may signal this process.
+process.on('SIGUSR1', () => undefined)
 
 if (isNodeFit(process.versions.node)) {
   module.enableCompileCache()
@@ -22,6 +24,6 @@ if (isNodeFit(process.versions.node)) {
     process.stderr.write(`${NO_NODE}\n`)
     process.exitCode = 2
   } else {
-    process.exitCode = await runForeground(node, [...process.execArgv, self, ...process.argv.slice(2)])
+    process.exitCode = await runForeground(node, [...process.execArgv, NO_DEBUGGER, self, ...process.argv.slice(2)])
   }
 }

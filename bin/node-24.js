@@ -6,8 +6,38 @@ import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 
 const OLDEST = { major: 24, minor: 11 }
-/** @type {NodeJS.Signals[]} */
-const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP']
+/**
+ * All that can be caught but those that say something about a process itself (SIGCHLD, SIGWINCH, stops, faults of its code).
+ * Without a listener SIGUSR1 would open the debugger of this process.
+ * @type {NodeJS.Signals[]}
+ */
+const FORWARDED = [
+  'SIGTERM',
+  'SIGINT',
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGABRT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGVTALRM',
+  'SIGPROF',
+  'SIGPIPE',
+  'SIGXCPU',
+  'SIGXFSZ',
+  'SIGIO',
+  'SIGPWR',
+  'SIGSTKFLT',
+  'SIGCONT',
+]
+/** Keys of the terminal: they reach every process of its foreground group. */
+const FROM_KEYS = ['SIGINT', 'SIGQUIT']
+
+/**
+ * A shell command that becomes the program `$0 $@`, without core dumps, which would hold keys. Fd 3 is a pipe from us: when
+ * it ends, we are gone, however that came about, and the program is told to stop.
+ */
+export const GUARD = 'ulimit -c 0; (read -r _ <&3; kill "$$") </dev/null >/dev/null 2>&1 & exec 3<&-; exec "$0" "$@"'
 
 /**
  * Whether this version of Node strips types and runs the project.
@@ -48,28 +78,30 @@ export function fitNode(fromFile) {
 /** What to say where no Node fits. */
 export const NO_NODE = `crank needs Node >= ${OLDEST.major}.${OLDEST.minor}; this is ${process.versions.node}, and none came with the dependencies for ${process.platform}-${process.arch}: install Node 24 from https://nodejs.org and try again.`
 
+/** For Node 24: SIGUSR1 does not open its debugger, from its first moment on. */
+export const NO_DEBUGGER = '--disable-sigusr1'
+
 const PARENT_POLL_MS = 500
 
 /**
- * Runs a program in the foreground; signals pass through.
+ * Runs a program in the foreground; signals pass through. It ends when we do, SIGKILL included, and we end when it does.
  * @param {string} file
  * @param {readonly string[]} args
  * @param {{
- *   env?: NodeJS.ProcessEnv, stdio?: import('node:child_process').StdioOptions, cwd?: string, endWithParent?: boolean
+ *   env?: NodeJS.ProcessEnv, stdio?: ('inherit' | 'ignore' | number)[], cwd?: string, endWithParent?: boolean
  * }} [options] `endWithParent`: stop it when the process that started us is gone, as after SIGKILL of npm
  * @returns {Promise<number>} its exit code; 128 + n when signal n ended it
  */
-export function runForeground(file, args, { endWithParent = false, ...options } = {}) {
+export function runForeground(file, args, { endWithParent = false, stdio = [0, 1, 2], ...options } = {}) {
   return new Promise((resolve, reject) => {
     const parent = process.ppid
-    const child = spawn(file, args, { stdio: 'inherit', ...options })
+    const child = spawn('/bin/sh', ['-c', GUARD, file, ...args], { ...options, stdio: [...stdio, 'pipe'] })
     const watch = setInterval(() => {
       if (endWithParent && process.ppid !== parent) child.kill('SIGTERM')
     }, PARENT_POLL_MS)
     /** @param {NodeJS.Signals} signal */
     const forward = (signal) => {
-      // Ctrl-C reaches every process of the terminal's foreground group by itself: a second one would cut a drain short.
-      if (signal === 'SIGINT' && process.stdin.isTTY) return
+      if (FROM_KEYS.includes(signal) && process.stdin.isTTY) return
       child.kill(signal)
     }
     for (const signal of FORWARDED) process.on(signal, forward)
@@ -79,6 +111,8 @@ export function runForeground(file, args, { endWithParent = false, ...options } 
     })
     child.on('exit', (code, signal) => {
       clearInterval(watch)
+      // Lets the guard go, which would keep us from ending.
+      child.stdio[3]?.destroy()
       for (const name of FORWARDED) process.off(name, forward)
       resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal])
     })

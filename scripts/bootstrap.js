@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fitNode, NO_NODE, runForeground } from '../bin/node-24.js'
+import { fitNode, NO_DEBUGGER, NO_NODE, runForeground } from '../bin/node-24.js'
 import { packagesToInstall, showProgress } from './install-progress.js'
 import { withSetupLock } from './setup-lock.js'
 
@@ -88,7 +88,7 @@ async function bootstrap(root, [what = '', ...args]) {
   const [script = '', ...rest] = plan.run
   // Under npm our parent is npm: whoever kills it wants all of it gone.
   const endWithParent = process.env['npm_lifecycle_event'] !== undefined
-  return runForeground(node, [join(root, script), ...rest], { env, endWithParent })
+  return runForeground(node, [NO_DEBUGGER, join(root, script), ...rest], { env, endWithParent })
 }
 
 /**

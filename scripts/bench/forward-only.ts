@@ -3,12 +3,14 @@
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { loadControllerConfig } from '../../src/controller/config.ts'
+import { createProbe } from '../../src/controller/dispatch/probe.ts'
 import { createWorkerPools } from '../../src/controller/dispatch/worker-pools.ts'
 import { createPipeline } from '../../src/controller/pipeline.ts'
 import { Registry } from '../../src/controller/routing/registry.ts'
 import { createServer } from '../../src/controller/server.ts'
 import { createForward } from '../../src/controller/steps/forward.ts'
 import { createRegister } from '../../src/controller/steps/register.ts'
+import type { SpiffeId } from '../../src/core/spiffe-id.ts'
 import { watchCredentials } from '../../src/platform/credentials.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createPeerVerifier } from '../../src/platform/peer.ts'
@@ -20,11 +22,11 @@ const config = loadControllerConfig({ env: process.env })
 const { workerHosts, heartbeatIntervalMs } = config
 const now = Date.now
 const monotonic = performance.now.bind(performance)
-const credentials = await watchCredentials(config.tls, { now, log: createLogger({ level: 'warn', service: 'bench' }) })
+const log = createLogger({ level: 'warn', service: 'bench' })
+const credentials = await watchCredentials(config.tls, { now, log })
 const verifier = createPeerVerifier({ now })
-const pools = createWorkerPools({
-  connectorFor: (expected) => createPinnedConnector({ source: credentials, verifier, expected }),
-})
+const connectorFor = (expected: SpiffeId) => createPinnedConnector({ source: credentials, verifier, expected })
+const pools = createWorkerPools({ connectorFor })
 const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
 
 const app = await createServer({
@@ -44,7 +46,7 @@ const app = await createServer({
   register: createRegister({
     judge: allowAll,
     record: resolvedNothing,
-    probe: pools.probe,
+    probe: createProbe({ connectorFor, log }),
     registry,
     onRegistered: nothing,
     workerHosts,

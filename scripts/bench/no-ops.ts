@@ -33,6 +33,7 @@ export const noMetrics: Metrics = {
   identityRefused: nothing,
   connectionRefused: nothing,
   audited: nothing,
+  auditSegmentOpened: nothing,
   credentialsReloaded: nothing,
   policyReloaded: nothing,
   policyLoaded: nothing,

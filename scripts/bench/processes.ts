@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { GUARD } from '../../bin/node-24.js'
 
 export type Program = {
   readonly name: string
@@ -34,8 +35,6 @@ type Message = { readonly port?: number; readonly result?: unknown; readonly fai
 
 const STOP_MS = 15_000
 const LAST_LINES = 8
-// Fd 3 is a pipe from us: when it ends, we are gone, and the program is told to stop.
-const GUARD = '(read -r _ <&3; kill "$$") 2>/dev/null & exec 3<&-; exec "$0" "$@"'
 
 /** @param dir a folder for logs */
 export function createProcesses(dir: string): Processes {

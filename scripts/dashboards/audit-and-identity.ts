@@ -97,12 +97,12 @@ export const auditAndIdentity = dashboard({
         logs({
           title: 'Life of the controller and of its log',
           description:
-            'Starts, stops, repairs of a torn last line, recoveries of the audit log with the number of calls refused meanwhile, evicted workers. A start without a stop before it is a crash.',
+            'Starts, stops, repairs of a torn last line, recoveries of the audit log with the number of calls refused meanwhile, new files after a rotation, steps of the clock, evicted workers. A start without a stop before it is a crash.',
           width: 24,
           height: 7,
           queries: [
             logql(
-              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|worker_evicted"}`,
+              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|clock_stepped|worker_evicted"}`,
               { maxLines: 100 },
             ),
           ],

@@ -50,7 +50,7 @@ async function removeOwn(stateDir: string, failed: boolean): Promise<void> {
 // The lock of the audit log, on another file: the kernel frees it however this process ends.
 function lock(stateDir: string): () => void {
   try {
-    return lockAuditFile(join(stateDir, 'demo'))
+    return lockAuditFile(join(stateDir, 'demo')).free
   } catch (cause: unknown) {
     if (!(cause instanceof AuditFileError)) throw cause
     const way = 'stop it, or run this one beside it with: npm run demo -- --port 0'

@@ -1,8 +1,10 @@
 // The demo's mesh: certificates, controller, two workers and, if wished, an OPA sidecar, up and ready.
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { NO_DEBUGGER } from '../../bin/node-24.js'
 import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
+import { childEnvironment } from '../../src/platform/env.ts'
 import { ensureDevPki } from '../../src/platform/dev-pki.ts'
 import { workerNames } from '../../src/workers/registry.ts'
 import { createAdminClient, type AdminClient } from './admin.ts'
@@ -36,8 +38,8 @@ const TRUST_DOMAIN = parseTrustDomain('crank.local')
 const CALLED = ['hello_world', 'streaming']
 /** A cold start on a busy machine; ended at once when a process dies. */
 const READY_MS = 60_000
-/** What the shell may have set for another controller must not reach this one. OTEL_* goes through. */
-const OWN_VARIABLES = /^(CRANK_|OPA_|CONTROLLER_URL$|HTTPS_ONLY$|TLS_REFUSE_UNVERIFIED$|LOG_LEVEL$)/
+/** Beside what every program gets: what the shell may have set for another controller must not reach this one. */
+const isForTraces = (name: string): boolean => name.startsWith('OTEL_')
 
 /** Starts everything and waits until all workers are live. @throws {DemoError}; AbortError when stopped meanwhile */
 export async function startMesh(options: Options, stop: AbortSignal): Promise<Mesh> {
@@ -150,14 +152,13 @@ function certificateOf(worker: string): string {
 }
 
 function crank(name: string, args: readonly string[], env: NodeJS.ProcessEnv): Command {
-  return { name, file: process.execPath, args: [join(ROOT, 'bin', 'crank.js'), ...args], env }
+  return { name, file: process.execPath, args: [NO_DEBUGGER, join(ROOT, 'bin', 'crank.js'), ...args], env }
 }
 
 function environment(stateDir: string, certificate: string): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !OWN_VARIABLES.test(name))
   const { certFile, keyFile, bundlePath } = devFiles(stateDir, certificate, TRUST_DOMAIN)
   return {
-    ...Object.fromEntries(inherited),
+    ...childEnvironment(process.env, isForTraces),
     CRANK_TRUST_DOMAIN: TRUST_DOMAIN,
     CRANK_TLS_CERT: certFile,
     CRANK_TLS_KEY: keyFile,

@@ -5,6 +5,8 @@ import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { GUARD } from '../../bin/node-24.js'
+import { childEnvironment } from '../../src/platform/env.ts'
 import { DemoError } from './errors.ts'
 
 export type Command = {
@@ -27,8 +29,6 @@ export type Processes = {
 /** Longer than a controller or worker takes to drain. */
 const STOP_MS = 20_000
 const LAST_LINES = 8
-// Fd 3 is a pipe from us. When it ends, we are gone, however that came about, and the process is told to stop.
-const GUARD = '(read -r _ <&3; kill "$$") 2>/dev/null & exec 3<&-; exec "$0" "$@"'
 
 /** @param logDir is made if it is missing */
 export function createProcesses(logDir: string): Processes {
@@ -58,13 +58,13 @@ export function createProcesses(logDir: string): Processes {
   }
 }
 
-function spawnGuarded({ file, args, env }: Command, logFile: string): ChildProcess {
+function spawnGuarded({ file, args, env = childEnvironment() }: Command, logFile: string): ChildProcess {
   const log = openSync(logFile, 'a', 0o600)
   try {
     return spawn('/bin/sh', ['-c', GUARD, file, ...args], {
       stdio: ['ignore', log, log, 'pipe'],
       detached: true,
-      ...(env !== undefined && { env }),
+      env,
     })
   } finally {
     closeSync(log)

@@ -7,7 +7,13 @@ import { rawBody } from './raw-mail.ts'
 
 /** `id`: group and file name. */
 export type CorpusMail = { readonly id: string; readonly spam: boolean; readonly bytes: Buffer }
-export type SplitCorpus = { readonly training: readonly CorpusMail[]; readonly heldOut: readonly CorpusMail[] }
+export type SplitCorpus = {
+  readonly training: readonly CorpusMail[]
+  /** Half of the held-out mails: the threshold is chosen on them, and on nothing that was trained on. */
+  readonly calibration: readonly CorpusMail[]
+  /** The other half, by which the model is measured. */
+  readonly heldOut: readonly CorpusMail[]
+}
 
 export const CORPUS = {
   name: 'SpamAssassin public mail corpus',
@@ -35,13 +41,13 @@ export function splitCorpus(mails: readonly CorpusMail[], seed: string): SplitCo
     if (found === undefined) alike.set(print, [mail])
     else found.push(mail)
   }
-  const training: CorpusMail[] = []
-  const heldOut: CorpusMail[] = []
+  const [training, calibration, heldOut]: [CorpusMail[], CorpusMail[], CorpusMail[]] = [[], [], []]
+  const half = (mails.length * HELD_OUT_SHARE) / 2
   for (const print of [...alike.keys()].sort()) {
-    const side = heldOut.length < mails.length * HELD_OUT_SHARE ? heldOut : training
+    const side = heldOut.length < half ? heldOut : calibration.length < half ? calibration : training
     side.push(...(alike.get(print) ?? []))
   }
-  return { training, heldOut }
+  return { training, calibration, heldOut }
 }
 
 /** Version of the installed package. */

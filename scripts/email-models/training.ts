@@ -1,16 +1,17 @@
 // Trains naive Bayes models: counts terms, chooses those that tell classes apart, fits how much they weigh by cross-validation.
 import { createBayes, probabilitiesOf, type BayesModel } from '../../src/workers/email_classifier/naive-bayes.ts'
 
-/** `label`: index of its class. */
-export type Example = { readonly label: number; readonly terms: ReadonlySet<string> }
+/** `label`: index of its class. `weight`: as how many examples it counts, a whole number; one if undefined. */
+export type Example = { readonly label: number; readonly terms: ReadonlySet<string>; readonly weight?: number }
 export type TrainingOptions = {
   readonly classes: readonly string[]
   readonly smoothing: number
   readonly maxTerms: number
-  /** A term in fewer examples is left out. */
+  /** A term in fewer examples is left out, however much they weigh. */
   readonly minExamples: number
   readonly folds: number
 }
+type Seen = { examples: number; readonly counts: number[] }
 type Counted = { readonly term: string; readonly counts: readonly number[]; readonly gain: number }
 type Counts = Omit<BayesModel, 'independent_terms'>
 /** What a model that has not seen an example says about it. `texts`: of that model. */
@@ -31,7 +32,7 @@ export function trainBayes(examples: readonly Example[], options: TrainingOption
     independent_terms,
     loss: judged.reduce((loss, { example, evidence, texts }) => {
       const probability = probabilitiesOf({ texts, independent_terms }, evidence)[example.label] ?? 0
-      return loss - Math.log(Math.max(1e-9, probability))
+      return loss - weightOf(example) * Math.log(Math.max(1e-9, probability))
     }, 0),
   }))
   const best = losses.reduce((low, entry) => (entry.loss < low.loss ? entry : low))
@@ -53,18 +54,19 @@ export function crossValidate(examples: readonly Example[], options: TrainingOpt
 
 function countTerms(examples: readonly Example[], options: TrainingOptions): Counts {
   const { classes, smoothing, maxTerms, minExamples } = options
-  const texts = classes.map((_, label) => examples.filter((example) => example.label === label).length)
-  const counts = new Map<string, number[]>()
-  for (const { label, terms } of examples) {
-    for (const term of terms) {
-      const found = counts.get(term) ?? classes.map(() => 0)
-      found[label] = (found[label] ?? 0) + 1
-      counts.set(term, found)
+  const texts = classes.map((_, label) => sum(examples.filter((one) => one.label === label).map(weightOf)))
+  const found = new Map<string, Seen>()
+  for (const example of examples) {
+    for (const term of example.terms) {
+      const seen = found.get(term) ?? { examples: 0, counts: classes.map(() => 0) }
+      seen.examples += 1
+      seen.counts[example.label] = (seen.counts[example.label] ?? 0) + weightOf(example)
+      found.set(term, seen)
     }
   }
-  const chosen = [...counts]
-    .filter(([, found]) => sum(found) >= minExamples)
-    .map(([term, found]): Counted => ({ term, counts: found, gain: gainOf(found, texts) }))
+  const chosen = [...found]
+    .filter(([, seen]) => seen.examples >= minExamples)
+    .map(([term, { counts }]): Counted => ({ term, counts, gain: gainOf(counts, texts) }))
     .sort((one, other) => other.gain - one.gain || (one.term < other.term ? -1 : 1))
     .slice(0, maxTerms)
     .sort((one, other) => (one.term < other.term ? -1 : 1))
@@ -82,6 +84,10 @@ function gainOf(counts: readonly number[], texts: readonly number[]): number {
 
 function surprise(observed: number, expected: number): number {
   return observed > 0 ? observed * Math.log(observed / expected) : 0
+}
+
+function weightOf({ weight = 1 }: Example): number {
+  return weight
 }
 
 function inLines(chosen: readonly Counted[]): string[] {

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { childEnvironment } from '../../src/platform/env.ts'
 import { findInstalledTool, findOnPath, toolCacheDir } from '../../src/platform/installed-tool.ts'
 import { run } from './run.ts'
 import { isTool, TOOL_NAMES, TOOLS, type Tool } from './tool-table.ts'
@@ -18,6 +19,8 @@ export type Pin = { readonly module: string; readonly version: string; readonly 
 export type FindOptions = { readonly env?: NodeJS.ProcessEnv; readonly log?: (line: string) => void }
 
 const MIN_GO = '1.26'
+/** What Go reads, and what fetches its modules. */
+const FOR_GO = /^(GO[A-Z0-9]*|GIT_\w+|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY)$/i
 
 /** Path of the tool in its pinned version. @throws {Error} with one sentence that says what to install. */
 export async function findTool(tool: Tool, options: FindOptions = {}): Promise<string> {
@@ -70,7 +73,8 @@ async function build(
   })
   const args = ['build', ...buildFlags(tool, pin), '-o', temporary, `${pin.module}${TOOLS[tool].package}`]
   // GOFLAGS and GOWORK of the user could change what is built.
-  const env = { ...to.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' }
+  const inherited = childEnvironment(to.env, (name) => FOR_GO.test(name))
+  const env = { ...inherited, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' }
   try {
     // In a copy: -mod=mod may write to go.mod, and the work tree stays as it is.
     await cp(moduleDir(tool), folder, { recursive: true })

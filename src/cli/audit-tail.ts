@@ -106,11 +106,19 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
     case 'policy_changed':
       return { what: record.event, detail: changeOf(record) }
     case 'identity_refused':
+    case 'handshake_refused':
     case 'request_refused':
       return {
         what: 'refused',
         detail: [text(record['error']), text(record['reason'])].filter(Boolean).join(': ') + times(record),
       }
+    case 'audit_segment_opened':
+      return {
+        what: 'new audit file',
+        detail: `the one before, up to record ${record.seq - 1}, was ${text(record['reason']) ?? '-'}`,
+      }
+    case 'clock_stepped':
+      return { what: 'clock stepped', detail: `${String(record['step_ms'])} ms` }
     default:
       return { what: record.event, detail: '' }
   }

@@ -4,14 +4,15 @@ import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { paint, say, writeJson, writeLine } from './output.ts'
 
-/** Prints the verdict; `negative` when the chain is broken or its last line is torn. */
-export async function verifyAuditFile(options: AuditOptions): Promise<ExitCode> {
-  const file = auditFileOf(options, process.env)
-  const verification = await verifyAudit(file).catch((cause: unknown) => {
-    throw unreadable(file, cause)
+/** Prints the verdict on `files` in their order; `negative` when the chain is broken or its last line is torn. */
+export async function verifyAuditFiles(files: readonly string[], options: AuditOptions): Promise<ExitCode> {
+  const all = files.length > 0 ? files : [auditFileOf(options, process.env)]
+  const names = all.join(' + ')
+  const verification = await verifyAudit(...all).catch((cause: unknown) => {
+    throw unreadable(fileOf(cause) ?? names, cause)
   })
-  if (options.output === 'json') writeJson({ file, ...verification })
-  else print(file, verification)
+  if (options.output === 'json') writeJson({ file: names, ...verification })
+  else print(names, verification)
   return verification.ok ? EXIT.ok : EXIT.negative
 }
 
@@ -24,12 +25,21 @@ export function describeFault({ firstBad, tornTailBytes }: Verification): string
 
 function print(file: string, verification: Verification): void {
   const fault = describeFault(verification)
-  const { records, head } = verification
+  const { records, head, continues } = verification
   if (fault === undefined) {
     writeLine(`${paint('green', '√')} ${file}: ${records} records, chain whole, head ${head?.hash ?? 'none'}`)
+    if (continues !== undefined) {
+      say(`it continues another file, whose last record is ${continues.seq} with hash ${continues.hash}`)
+      say('to check both: crank audit verify <file before> <this file>')
+    }
     return
   }
   writeLine(`${paint('red', '×')} ${file}: ${fault}; ${records} records before it are whole`)
   if (verification.firstBad === undefined) say('a controller that starts on this file repairs it')
   else say('keep the file as it is, and compare it with a copy: what stands from there on is not proven')
+}
+
+/** The file that a file system's error is about. */
+function fileOf(cause: unknown): string | undefined {
+  return cause instanceof Error ? (cause as NodeJS.ErrnoException).path : undefined
 }

@@ -1,5 +1,6 @@
 // `crank workers` and `crank capabilities`: GET on the mTLS listener, printed.
 import type { CapabilitiesReply, CapabilityEntry, WorkerEntry, WorkersReply } from '../core/wire.ts'
+import { allPages } from './all-pages.ts'
 import { readClientConfig } from './client-config.ts'
 import { withControllerClient } from './controller-client.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
@@ -26,7 +27,7 @@ const CAPABILITY_COLUMNS: readonly Column<CapabilityEntry>[] = [
 
 /** Prints the registered workers. */
 export async function listWorkers(options: InventoryOptions): Promise<ExitCode> {
-  const { workers } = await get<WorkersReply>('/workers', options)
+  const workers = await getAll('/workers', options, ({ workers: page }) => page)
   if (options.output === 'json') writeJson({ workers })
   else if (workers.length === 0) say('no worker is registered')
   else writeTable(WORKER_COLUMNS, workers)
@@ -35,20 +36,28 @@ export async function listWorkers(options: InventoryOptions): Promise<ExitCode> 
 
 /** Prints the live capabilities. */
 export async function listCapabilities(options: InventoryOptions): Promise<ExitCode> {
-  const { capabilities } = await get<CapabilitiesReply>('/capabilities', options)
+  const capabilities = await getAll('/capabilities', options, ({ capabilities: page }) => page)
   if (options.output === 'json') writeJson({ capabilities })
   else if (capabilities.length === 0) say('no capability is live')
   else writeTable(CAPABILITY_COLUMNS, capabilities)
   return EXIT.ok
 }
 
-async function get<T>(path: string, options: InventoryOptions): Promise<T> {
-  return withControllerClient(readClientConfig(options, process.env), Date.now, async (client) => {
-    const { status, body } = await client.get(path)
-    if (status === 200) return body as T
-    const { error = 'no JSON answer', reason = '' } = (body ?? {}) as { error?: string; reason?: string }
-    throw new CliError(EXIT.negative, `${status} ${error}: ${reason}`)
-  })
+/** All entries, the pages one after the other on one connection. */
+async function getAll<Entry>(
+  path: string,
+  options: InventoryOptions,
+  entriesOf: (page: WorkersReply & CapabilitiesReply) => readonly Entry[],
+): Promise<Entry[]> {
+  return withControllerClient(readClientConfig(options, process.env), Date.now, (client) =>
+    allPages(async (query) => {
+      const { status, body } = await client.get(path + query)
+      // Each path fills its own half.
+      if (status === 200) return body as WorkersReply & CapabilitiesReply
+      const { error = 'no JSON answer', reason = '' } = (body ?? {}) as { error?: string; reason?: string }
+      throw new CliError(EXIT.negative, `${status} ${error}: ${reason}`)
+    }, entriesOf),
+  )
 }
 
 function paintState(state: WorkerEntry['state']): string {

@@ -4,17 +4,21 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import Type, { type Static } from 'typebox'
-import { WorkersReply } from '../core/wire.ts'
+import { CatalogQuery, WorkersReply } from '../core/wire.ts'
+import type { HostRules } from '../platform/host-rules.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
 import { adminErrorOptions, handleAdminErrors } from './admin-errors.ts'
 import { scrapeFor } from './metrics-format.ts'
+import { refuseOtherHosts } from './admin-hosts.ts'
 import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
 
 export type AdminOptions = {
   readonly readiness: () => Readiness
-  readonly workers: () => WorkersReply
+  /** Beside addresses and `localhost`; none: nothing else. */
+  readonly allowedHosts: HostRules
+  readonly workers: (query: CatalogQuery) => WorkersReply
   readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks'>
   readonly exceptions: PolicyExceptionsOptions
   /** The mTLS listener's routes as an OpenAPI 3.1 document. */
@@ -79,6 +83,7 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     connectionTimeout: STALLED_MS,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
   }).withTypeProvider<TypeBoxTypeProvider>()
+  refuseOtherHosts(app, options.allowedHosts)
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
   await handleAdminErrors(app, PATHS)
   const quiet = { config: { otel: false } }
@@ -99,7 +104,8 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     const scrape = await scrapeFor(options.registry, headers)
     return reply.headers(scrape.headers).send(scrape.body)
   })
-  app.get('/workers', { ...quiet, schema: { response: { 200: WorkersReply } } }, options.workers)
+  const workers = { ...quiet, schema: { querystring: CatalogQuery, response: { 200: WorkersReply } } }
+  app.get('/workers', workers, ({ query }) => options.workers(query))
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)

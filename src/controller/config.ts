@@ -31,6 +31,11 @@ export const ControllerEnv = Type.Object({
     'Address of the admin listener (health, metrics): plain HTTP, keep it private.',
   ),
   CRANK_ADMIN_PORT: portSetting(9001, 'Port of the admin listener.'),
+  CRANK_ADMIN_ALLOWED_HOSTS: Type.String({
+    default: '',
+    allowed: 'host names or *.suffix, separated by commas',
+    description: 'Host names that the admin listener answers to, beside IP addresses and `localhost`. Empty: no other.',
+  }),
   ...tlsSettings,
   CRANK_CONTROLLER_ID: optionalText({
     description: 'Own SPIFFE ID; the certificate must carry it. Unset: `spiffe://<trust domain>/controller`.',
@@ -62,6 +67,12 @@ export const ControllerEnv = Type.Object({
     default: 'warn',
     description: '`warn`: log and metric. `degrade`: not ready, but decides. `deny`: every decision is refused.',
   }),
+  CRANK_POLICY_BUNDLE_ROLLBACK: Type.Enum(['refuse', 'allow'], {
+    default: 'refuse',
+    description:
+      'When OPA goes back to a bundle that was replaced before, by its revision: `refuse`: not ready, every decision is ' +
+      'refused. `allow`: it decides, and the log warns.',
+  }),
   OPA_URL: optionalText({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
     allowed: 'http://host:port or unix:///absolute/path',
@@ -87,7 +98,8 @@ export const ControllerEnv = Type.Object({
   CRANK_WORKER_HOSTS: Type.String({
     default: '',
     allowed: 'host names, *.suffix or CIDR ranges, separated by commas',
-    description: 'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any.',
+    description:
+      'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any. With a range in the list, the addresses behind a name must be inside one, too.',
   }),
   CRANK_BODY_LIMIT_BYTES: Type.Integer({
     minimum: 1024,
@@ -113,6 +125,7 @@ export const ControllerEnv = Type.Object({
 export type ControllerConfig = {
   readonly listen: { readonly host: string; readonly port: number }
   readonly admin: { readonly host: string; readonly port: number }
+  readonly adminAllowedHosts: HostRules
   readonly trustDomain: TrustDomain
   readonly controllerId: SpiffeId
   readonly tls: TlsFiles
@@ -125,6 +138,7 @@ export type ControllerConfig = {
   readonly policyTimeoutMs: number
   /** `maxMs` undefined: never stale. */
   readonly policyStaleness: { readonly maxMs: number | undefined; readonly action: 'warn' | 'degrade' | 'deny' }
+  readonly policyBundleRollback: 'refuse' | 'allow'
   readonly stateDir: string
   readonly auditFile: string
   readonly auditSync: 'fsync' | 'write'
@@ -144,6 +158,7 @@ type Parsed = {
   opa: OpaAddress | undefined
   maxStalenessMs: number | undefined
   workerHosts: HostRules
+  adminAllowedHosts: HostRules
   host: string
   adminHost: string
 }
@@ -165,6 +180,8 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const staleness = values.CRANK_POLICY_MAX_STALENESS
   const maxStalenessMs = readSetting('CRANK_POLICY_MAX_STALENESS', staleness, parseStaleness, faults)
   const workerHosts = readSetting('CRANK_WORKER_HOSTS', values.CRANK_WORKER_HOSTS, parseHostRules, faults)
+  const adminHosts = values.CRANK_ADMIN_ALLOWED_HOSTS
+  const adminAllowedHosts = readSetting('CRANK_ADMIN_ALLOWED_HOSTS', adminHosts, parseHostRules, faults)
   const host = readSetting('CRANK_HOST', values.CRANK_HOST, readListenHost, faults)
   const adminHost = readSetting('CRANK_ADMIN_HOST', values.CRANK_ADMIN_HOST, readListenHost, faults)
   if (values.HTTPS_ONLY === false) {
@@ -174,11 +191,10 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   }
   checkOwnDomain(given, trustDomain, faults)
   checkPorts({ ...values, CRANK_HOST: host, CRANK_ADMIN_HOST: adminHost } as Partial<Values>, faults)
-  if (trustDomain === undefined || workerHosts === undefined || host === undefined || adminHost === undefined) {
-    return undefined
-  }
+  if (trustDomain === undefined || workerHosts === undefined || adminAllowedHosts === undefined) return undefined
+  if (host === undefined || adminHost === undefined) return undefined
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
-  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, host, adminHost }
+  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost }
 }
 
 /** A limit that is not in force because its name was cut short: the whole name is a setting of workers. */
@@ -211,10 +227,11 @@ function checkPorts(
 }
 
 function toConfig(values: Values, parsed: Parsed): ControllerConfig {
-  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, host, adminHost } = parsed
+  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost } = parsed
   return {
     listen: { host, port: values.CRANK_PORT },
     admin: { host: adminHost, port: values.CRANK_ADMIN_PORT },
+    adminAllowedHosts,
     trustDomain,
     controllerId,
     tls: tlsFilesOf(values, trustDomain),
@@ -224,6 +241,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     opa,
     policyTimeoutMs: values.OPA_TIMEOUT_MS,
     policyStaleness: { maxMs: maxStalenessMs, action: values.CRANK_POLICY_STALENESS_ACTION },
+    policyBundleRollback: values.CRANK_POLICY_BUNDLE_ROLLBACK,
     stateDir: resolve(values.CRANK_STATE_DIR),
     auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
     auditSync: values.CRANK_AUDIT_SYNC,

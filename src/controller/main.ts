@@ -4,11 +4,11 @@ import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:net'
 import { watchCredentials } from '../platform/credentials.ts'
 import { ConfigError } from '../platform/env.ts'
+import type { HostLookupOptions } from '../platform/host-lookup.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { serviceName } from '../platform/otel-settings.ts'
 import { createPeerVerifier } from '../platform/peer.ts'
-import { createPinnedConnector } from '../platform/tls.ts'
 import { createTracing } from '../platform/tracing.ts'
 import { VERSION } from '../platform/version.ts'
 import { createAdmin } from './admin.ts'
@@ -17,9 +17,12 @@ import type { AuditLog } from './audit/group-commit.ts'
 import { createRefusalBudget } from './audit/refusal-budget.ts'
 import { openAuditLog } from './audit/writer.ts'
 import type { ControllerConfig } from './config.ts'
+import { createProbe } from './dispatch/probe.ts'
+import { createWorkerConnectors } from './dispatch/worker-connector.ts'
 import { createWorkerPools } from './dispatch/worker-pools.ts'
 import { drain } from './drain.ts'
 import { createConnectionKeeper } from '../platform/connection-keeper.ts'
+import { recordHandshakes } from './handshakes.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createLogMetrics } from './metrics-log.ts'
 import { createPipeline } from './pipeline.ts'
@@ -51,6 +54,10 @@ export type RunningController = {
 type Options = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
+  /** What asks the system for the addresses of a name. */
+  readonly lookup?: HostLookupOptions['lookup']
+  /** From then on the controller must be closed. */
+  readonly beforeListening?: () => void
   /** The log of the process, where there is one already. */
   readonly processLog?: ProcessLog
 }
@@ -61,7 +68,8 @@ const SWEEP_MS = 500
 const REFUSALS_RECORDED_PER_SECOND = 50
 
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
-export async function startController({ config, env, processLog }: Options): Promise<RunningController> {
+export async function startController(options: Options): Promise<RunningController> {
+  const { config, env, processLog, lookup, beforeListening } = options
   const now = Date.now
   const monotonic = performance.now.bind(performance)
   const ownLog = processLog ?? createProcessLog({ level: config.logLevel, service: serviceName(env, SERVICE) })
@@ -80,17 +88,18 @@ export async function startController({ config, env, processLog }: Options): Pro
   const verifier = createPeerVerifier({ now })
   const { auditFile: file, auditSync: sync } = config
   const onDropped = (count: number): void => metrics.audited('dropped', count)
-  const auditLog = await openAuditLog({ file, sync, now, log, onDropped })
+  const { auditSegmentOpened: onSegment } = metrics
+  const auditLog = await openAuditLog({ file, sync, now, monotonic, log, onDropped, onSegment })
   const append = countedAppend(auditLog, metrics)
   const strangers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
   const peers = createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now })
   const policy = await startPolicy({ config, env, append, metrics, log, now, monotonic })
   const exceptions = startExceptions({ policy, metricsRegistry, log, now })
 
-  const pools = createWorkerPools({
-    connectorFor: (expected) => createPinnedConnector({ source: credentials, verifier, expected }),
-  })
   const { heartbeatIntervalMs, workerHosts } = config
+  const reach = { source: credentials, verifier, rules: workerHosts, monotonic, lookup }
+  const connectorFor = createWorkerConnectors(reach)
+  const pools = createWorkerPools({ connectorFor })
   const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
   const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
 
@@ -108,7 +117,7 @@ export async function startController({ config, env, processLog }: Options): Pro
     readinessOf({
       policy: policy.ready,
       audit: auditLog.health.bind(auditLog),
-      svidNotAfterMs: () => credentials.current().notAfterMs,
+      svid: credentials.current,
       isDraining: () => draining,
       now,
     })
@@ -134,7 +143,7 @@ export async function startController({ config, env, processLog }: Options): Pro
     register: createRegister({
       judge,
       record: recorder.recordRegistration,
-      probe: pools.probe,
+      probe: createProbe({ connectorFor, log }),
       registry,
       // The policy may have changed while the worker was probed.
       onRegistered: ({ revision }) => void (revision === policy.revision() || reconsider()),
@@ -150,8 +159,8 @@ export async function startController({ config, env, processLog }: Options): Pro
       registry.deregister(claim)
       return { status: 'deregistered' }
     },
-    workers: () => describeWorkers(registry, clock, { withUrls: false }),
-    capabilities: () => describeCapabilities(registry),
+    workers: (query) => describeWorkers(registry, { clock, withUrls: false }, query),
+    capabilities: (query) => describeCapabilities(registry, query),
     tracer,
     metrics,
     workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
@@ -167,10 +176,12 @@ export async function startController({ config, env, processLog }: Options): Pro
     fastifyOtel,
     onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
   })
+  recordHandshakes(app.server, { strangers, log, now })
   const keeper = createConnectionKeeper({ server: app.server, source: credentials, verifier, log })
   const admin = await createAdmin({
     readiness,
-    workers: () => describeWorkers(registry, clock, { withUrls: true }),
+    allowedHosts: config.adminAllowedHosts,
+    workers: (query) => describeWorkers(registry, { clock, withUrls: true }, query),
     about: () => ({
       version: VERSION,
       engine: policy.engine,
@@ -209,10 +220,11 @@ export async function startController({ config, env, processLog }: Options): Pro
   }
 
   const about = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
+  beforeListening?.()
   try {
     await listen(admin, config.admin, 'CRANK_ADMIN_PORT')
     await listen(app, config.listen, 'CRANK_PORT')
-    await append({ event: 'controller_started', timestamp: isoTime(now()), ...about })
+    await append({ event: 'controller_started', timestamp: isoTime(now()), ...about }, { patient: true })
   } catch (cause: unknown) {
     // Half a controller would keep the process from ending.
     await app.close()
@@ -249,9 +261,9 @@ function checkOwnIdentity({ controllerId }: ControllerConfig, spiffeId: string):
 }
 
 function countedAppend(auditLog: AuditLog, metrics: Metrics): AuditLog['append'] {
-  return async (event) => {
+  return async (event, options) => {
     try {
-      await auditLog.append(event)
+      await auditLog.append(event, options)
       metrics.audited('written')
     } catch (cause: unknown) {
       metrics.audited('failed')

@@ -3,6 +3,7 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Capability } from '../core/capability.ts'
 import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../core/errors.ts'
+import { FILE_LEFT_REASONS, type FileLeftReason } from '../core/file-left.ts'
 import { OUTCOMES, type Outcome } from '../core/outcome.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Registry } from '../platform/metrics.ts'
@@ -42,6 +43,8 @@ export type Metrics = {
   readonly connectionRefused: (reason: ConnectionRefusal) => void
   /** Audit records became durable, or could not be made so; `dropped`: of the latter those that were given up before the disk. */
   readonly audited: (result: 'written' | 'failed' | 'dropped', count?: number) => void
+  /** The audit log went on in a new file. */
+  readonly auditSegmentOpened: (reason: FileLeftReason) => void
   /** Certificate, key or bundle changed on disk, and were taken over or not. */
   readonly credentialsReloaded: (result: 'ok' | 'failed') => void
   /** A change of policy came into force, or was refused. */
@@ -103,6 +106,7 @@ export function createMetrics(
     identityRefused: (reason) => counters.identityRefused.inc({ reason }),
     connectionRefused: (reason) => counters.connectionsRefused.inc({ reason }),
     audited: (result, count = 1) => counters.audit[result].inc(count),
+    auditSegmentOpened: (reason) => counters.auditSegments.inc({ reason }),
     credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
     policyReloaded: (result) => counters.policyReloads.inc({ result }),
     spansLost: (count) => counters.spansLost.inc(count),
@@ -149,6 +153,7 @@ function createCounters(registry: Registry) {
     registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
     identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
     connectionsRefused: counter('connections_refused', 'Connections that brought no request.', 'reason'),
+    auditSegments: counter('audit_segments_opened', 'New audit files after the one in use was left.', 'reason'),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
     policyReloads: counter('policy_reload', 'Changes of policy, taken over or refused.', 'result'),
     spansLost: counter('spans_lost', 'Spans that did not reach the collector and will not.'),
@@ -185,6 +190,7 @@ function startAtZero(counters: ReturnType<typeof createCounters>): void {
   for (const decision of ['allow', 'deny', 'error'] as const) registrations.inc({ decision }, 0)
   for (const reason of CONNECTION_REFUSALS) connectionsRefused.inc({ reason }, 0)
   for (const [reason, { status }] of Object.entries(ERRORS)) if (status === 401) identityRefused.inc({ reason }, 0)
+  for (const reason of FILE_LEFT_REASONS) counters.auditSegments.inc({ reason }, 0)
   for (const result of ['ok', 'failed']) {
     counters.credentialReloads.inc({ result }, 0)
     counters.policyReloads.inc({ result }, 0)

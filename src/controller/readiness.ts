@@ -7,21 +7,31 @@ export type Readiness = { readonly status: 'ready' | 'not_ready'; readonly check
 export type ReadinessSources = {
   readonly policy: () => { readonly ok: boolean; readonly reason?: string }
   readonly audit: () => { readonly ok: boolean; readonly reason?: string }
-  readonly svidNotAfterMs: () => number
+  readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
   readonly isDraining: () => boolean
   readonly now: () => number
 }
 
 /** Looks at every part. Never throws. */
 export function readinessOf(sources: ReadinessSources): Readiness {
-  const expired = sources.svidNotAfterMs() <= sources.now()
   const checks: Check[] = [
     check('policy', sources.policy()),
     check('audit', sources.audit()),
-    check('certificate', expired ? { ok: false, reason: 'the own certificate has expired' } : { ok: true }),
+    check('certificate', validity(sources.svid(), sources.now())),
     check('lifecycle', sources.isDraining() ? { ok: false, reason: 'shutting down' } : { ok: true }),
   ]
   return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks }
+}
+
+/** The clock may have gone back since the certificate was loaded. */
+function validity(
+  { notBeforeMs, notAfterMs }: ReturnType<ReadinessSources['svid']>,
+  nowMs: number,
+): Omit<Check, 'name'> {
+  if (notAfterMs <= nowMs) return { ok: false, reason: 'the own certificate has expired' }
+  if (notBeforeMs <= nowMs) return { ok: true }
+  const from = new Date(notBeforeMs).toISOString()
+  return { ok: false, reason: `the own certificate is not valid before ${from}; is the clock right?` }
 }
 
 function check(name: string, { ok, reason }: { readonly ok: boolean; readonly reason?: string }): Check {

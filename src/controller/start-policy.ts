@@ -19,12 +19,14 @@ export type StartPolicyOptions = {
 /** @throws what createLivePolicy throws: a controller without a usable policy does not start */
 export async function startPolicy({ config, append, metrics, ...rest }: StartPolicyOptions): Promise<LivePolicy> {
   const { policyDir, opa, policyTimeoutMs: timeoutMs, policyStaleness: staleness } = config
+  const { policyBundleRollback: bundleRollback } = config
   const policy = await createLivePolicy({
     ...rest,
     policyDir,
     opa,
     timeoutMs,
     staleness,
+    bundleRollback,
     record: ({ scope, previous, next, changed }) =>
       append({
         event: 'policy_changed',

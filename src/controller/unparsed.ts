@@ -142,7 +142,7 @@ function isFault(code: string): boolean {
 }
 
 function refusalOf(code: string): ConnectionRefusal {
-  if (/^ERR_(TLS|SSL)_/.test(code)) return 'tls'
+  if (/^ERR_(TLS|SSL|OSSL)_/.test(code)) return 'tls'
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'too_slow'
   return code === 'ECONNRESET' ? 'reset' : 'malformed'
 }

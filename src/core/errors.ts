@@ -22,6 +22,7 @@ export const ERRORS = {
   not_found: { status: 404, title: 'no such route' },
   method_not_allowed: { status: 405, title: 'this route does not take that method' },
   payload_too_large: { status: 413, title: 'the body is larger than allowed' },
+  host_not_allowed: { status: 421, title: 'this listener does not answer to that host name' },
   uri_too_long: { status: 414, title: 'the request target is longer than allowed' },
   unsupported_media_type: { status: 415, title: 'this content type is not accepted here' },
   headers_too_large: { status: 431, title: 'the request headers are longer than allowed' },
@@ -58,7 +59,11 @@ export class AppError extends Error {
   /** The table's, unless somebody knows better when to try again. */
   readonly retryAfterS: number | undefined
 
-  constructor(code: ErrorCode, message?: string, options?: ErrorOptions & { reasonCode?: string; retryAfterS?: number }) {
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    options?: ErrorOptions & { reasonCode?: string; retryAfterS?: number },
+  ) {
     super(message ?? ERRORS[code].title, options)
     this.code = code
     this.reasonCode = options?.reasonCode

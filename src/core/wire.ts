@@ -178,9 +178,18 @@ export const WorkerEntry = closed({
   last_heartbeat_at: Type.String(),
   worker_url: Type.Optional(Type.String()),
 })
+/** Of GET /workers and GET /capabilities: at most `limit` (default and most 1000) entries behind `after`. */
+export type CatalogQuery = Static<typeof CatalogQuery>
+export const CatalogQuery = closed({
+  limit: Type.Optional(Type.String()),
+  after: Type.Optional(Type.String({ maxLength: 4096 })),
+})
+/** The `after` of the page behind this one; left out on the last. */
+const next = Type.Optional(Type.String())
+
 /** GET /workers */
 export type WorkersReply = Static<typeof WorkersReply>
-export const WorkersReply = closed({ workers: Type.Array(WorkerEntry) })
+export const WorkersReply = closed({ workers: Type.Array(WorkerEntry), next })
 
 /** One capability that is live now; `schema` is the newest version's. */
 export type CapabilityEntry = Static<typeof CapabilityEntry>
@@ -191,7 +200,7 @@ export const CapabilityEntry = closed({
 })
 /** GET /capabilities */
 export type CapabilitiesReply = Static<typeof CapabilitiesReply>
-export const CapabilitiesReply = closed({ capabilities: Type.Array(CapabilityEntry) })
+export const CapabilitiesReply = closed({ capabilities: Type.Array(CapabilityEntry), next })
 
 function closed<P extends TProperties>(properties: P, options: { minProperties?: number } = {}) {
   return Type.Object(properties, { ...options, additionalProperties: false })

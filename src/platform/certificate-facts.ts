@@ -4,7 +4,11 @@ import 'reflect-metadata' // @peculiar/x509 needs it to be there first
 import { createHash } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { AppError } from '../core/errors.ts'
-import { uriNames } from './san.ts'
+import { readTbs } from './certificate-der.ts'
+import { bufferOf } from './der.ts'
+import { parseNameConstraints, type NameConstraints, type SubjectNames } from './name-constraints.ts'
+import { generalNames, urisAmong } from './san.ts'
+import { checkDer } from './strict-der.ts'
 
 /** The fields of a certificate that the SPIFFE profile speaks of. `null`: the extension is absent. */
 export type CertificateFacts = {
@@ -22,7 +26,12 @@ export type CertificateFacts = {
     readonly cRLSign: boolean
   } | null
   readonly extendedKeyUsage: { readonly serverAuth: boolean; readonly clientAuth: boolean } | null
-  readonly nameConstrained: boolean
+  readonly nameConstraints: NameConstraints | null
+  readonly names: SubjectNames
+  /** Subject and issuer are one name: a root, or a link between two keys of one CA. */
+  readonly selfIssued: boolean
+  /** It has a critical extension that nobody here looks at. */
+  readonly hasUnknownCritical: boolean
 }
 
 /** SHA-256 of a DER, lower-case hex. */
@@ -32,9 +41,16 @@ export function fingerprintOf(der: Uint8Array): string {
 
 /**
  * Reads what the profile speaks of, judging nothing but the syntax.
- * @throws {AppError} client_certificate_profile_invalid when it cannot be parsed or an extension stands twice
+ * @throws {AppError} client_certificate_profile_invalid when its DER is wrong, it cannot be parsed, or an extension
+ * is there twice
  */
 export function readCertificate(der: Buffer): CertificateFacts {
+  try {
+    checkDer(der)
+  } catch (cause: unknown) {
+    const fault = cause instanceof Error ? cause.message : 'malformed'
+    throw new AppError('client_certificate_profile_invalid', `the DER of the certificate is wrong: ${fault}`, { cause })
+  }
   try {
     return readFacts(new ReadableCertificate(new Uint8Array(der)))
   } catch (cause: unknown) {
@@ -49,6 +65,9 @@ const OID = {
   extendedKeyUsage: '2.5.29.37',
   nameConstraints: '2.5.29.30',
 } as const
+
+/** Extensions that may be critical: those above, and those that restrict nothing we rely on (policies, distribution points). */
+const KNOWN = new Set<string>([...Object.values(OID), '2.5.29.31', '2.5.29.32', '2.5.29.33', '2.5.29.36', '2.5.29.54'])
 
 type RawExtension = { readonly critical: boolean; readonly value: ArrayBuffer; readonly raw: ArrayBuffer }
 
@@ -73,16 +92,22 @@ class ReadableCertificate extends x509.X509Certificate {
 function readFacts(certificate: ReadableCertificate): CertificateFacts {
   const extensions = certificate.rawExtensions()
   const san = extensions.get(OID.subjectAltName)
+  const names = san === undefined ? [] : generalNames(new Uint8Array(san.value))
+  const constraints = extensions.get(OID.nameConstraints)
+  const { issuer, subject } = readTbs(bufferOf(new Uint8Array(certificate.rawData)))
   return {
     notBeforeMs: certificate.notBefore.getTime(),
     notAfterMs: certificate.notAfter.getTime(),
-    uris: san === undefined ? [] : uriNames(new Uint8Array(san.value)),
+    uris: urisAmong(names),
     sanCritical: san?.critical === true,
     subjectEmpty: certificate.subject === '',
     basicConstraints: readConstraints(extensions.get(OID.basicConstraints)),
     keyUsage: readKeyUsage(extensions.get(OID.keyUsage)),
     extendedKeyUsage: readExtendedKeyUsage(extensions.get(OID.extendedKeyUsage)),
-    nameConstrained: extensions.has(OID.nameConstraints),
+    nameConstraints: constraints === undefined ? null : parseNameConstraints(new Uint8Array(constraints.value)),
+    names: { subject, names },
+    selfIssued: issuer.equals(subject),
+    hasUnknownCritical: [...extensions].some(([oid, { critical }]) => critical && !KNOWN.has(oid)),
   }
 }
 

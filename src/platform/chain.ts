@@ -3,22 +3,25 @@
 import type { X509Certificate } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { readCertificate, type CertificateFacts } from './certificate-facts.ts'
+import { isWithin } from './name-constraints.ts'
 import { mayIssue } from './x509-svid.ts'
 
 /** The anchor a path ended at, and the time in which all its issuers are valid (Unix milliseconds). */
-export type Anchored = { readonly anchor: X509Certificate; readonly notBeforeMs: number; readonly notAfterMs: number }
+export type Anchored = {
+  readonly anchor: X509Certificate
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+  /** From the issuer of the leaf up; the last one is the anchor. */
+  readonly issuers: readonly X509Certificate[]
+}
 
 export type ChainQuestion = {
   readonly leaf: X509Certificate
   /** Certificates the peer sent along, in any order. */
   readonly presented: readonly X509Certificate[]
   readonly anchors: readonly X509Certificate[]
-  readonly nowMs: number
-  /**
-   * Follow issuers with name constraints. The walk does not evaluate them; OpenSSL does, on a path of its choice. That is the
-   * same trust only while all anchors are of one trust domain.
-   */
-  readonly nameConstraintsChecked: boolean
+  /** `any`: look for a path whose issuers may have expired, to say which one has. */
+  readonly nowMs: number | 'any'
 }
 
 /** Finds a path, or undefined. The leaf's own validity and profile are not looked at. Never throws. */
@@ -51,38 +54,85 @@ export function isSameCertificate(one: X509Certificate, other: X509Certificate):
   return one.fingerprint256 === other.fingerprint256
 }
 
+/** Signed with its own key. */
+export function isSelfSigned(certificate: X509Certificate): boolean {
+  return certificate.checkIssued(certificate) && isSignedBy(certificate, certificate)
+}
+
+type Step = { readonly certificate: X509Certificate; readonly facts: CertificateFacts }
+/** The issuers on the path so far, from the leaf up. */
+type Path = readonly Step[]
 type Walk = ChainQuestion & {
   readonly factsOf: (issuer: X509Certificate) => CertificateFacts | undefined
   readonly budget: { signatures: number }
 }
 
-/** Depth first; `below` are the intermediates already on the path, from the leaf up. */
-function findIssuer(walk: Walk, subject: X509Certificate, below: readonly X509Certificate[]): Anchored | undefined {
+/** Depth first. */
+function findIssuer(walk: Walk, subject: X509Certificate, below: Path): Anchored | undefined {
   for (const anchor of walk.anchors) {
-    const facts = factsIfIssued(walk, anchor, subject, below.length)
-    if (facts !== undefined) return { anchor, notBeforeMs: facts.notBeforeMs, notAfterMs: facts.notAfterMs }
+    const facts = factsIfIssued(walk, { issuer: anchor, subject, below })
+    if (facts === undefined) continue
+    const path = [...below, { certificate: anchor, facts }]
+    if (keepsToLimits(walk, path)) return toAnchored(path)
   }
   for (const candidate of walk.presented) {
-    if (below.some((used) => isSameCertificate(used, candidate))) continue
-    const facts = factsIfIssued(walk, candidate, subject, below.length)
-    const rest = facts && findIssuer(walk, candidate, [...below, candidate])
-    if (rest !== undefined) return narrowed(rest, facts)
+    if (below.some(({ certificate }) => isSameCertificate(certificate, candidate))) continue
+    const facts = factsIfIssued(walk, { issuer: candidate, subject, below })
+    const found = facts && findIssuer(walk, candidate, [...below, { certificate: candidate, facts }])
+    if (found !== undefined) return found
   }
   return undefined
 }
 
-function factsIfIssued(
-  { budget, factsOf, nowMs, nameConstraintsChecked }: Walk,
-  issuer: X509Certificate,
-  subject: X509Certificate,
-  intermediatesBelow: number,
-): CertificateFacts | undefined {
-  if (!subject.checkIssued(issuer) || --budget.signatures < 0 || !isSignedBy(subject, issuer)) return undefined
-  const facts = factsOf(issuer)
-  if (facts === undefined || !mayIssue(facts)) return undefined
-  if (nowMs < facts.notBeforeMs || nowMs >= facts.notAfterMs) return undefined
-  if (intermediatesBelow > (facts.basicConstraints?.pathLength ?? Infinity)) return undefined
-  return facts.nameConstrained && !nameConstraintsChecked ? undefined : facts
+type Link = { readonly issuer: X509Certificate; readonly subject: X509Certificate; readonly below: Path }
+
+function factsIfIssued(walk: Walk, { issuer, subject, below }: Link): CertificateFacts | undefined {
+  if (!subject.checkIssued(issuer) || --walk.budget.signatures < 0 || !isSignedBy(subject, issuer)) return undefined
+  const facts = walk.factsOf(issuer)
+  if (facts === undefined || !mayIssue(facts) || facts.hasUnknownCritical) return undefined
+  const { nowMs } = walk
+  if (nowMs !== 'any' && (nowMs < facts.notBeforeMs || nowMs >= facts.notAfterMs)) return undefined
+  return isWithinPathLength(facts, below) ? facts : undefined
+}
+
+/** A certificate that links two keys of one CA does not count (RFC 5280, 4.2.1.9). */
+function isWithinPathLength({ basicConstraints }: CertificateFacts, below: Path): boolean {
+  return below.filter(({ facts }) => !facts.selfIssued).length <= (basicConstraints?.pathLength ?? Infinity)
+}
+
+/**
+ * The names on the path are within the constraints of every issuer on it. An anchor that is no root is limited by what stands
+ * above it in the same bundle as well, although the path ends at it: whoever has both in the bundle relies on the limits of both.
+ * The time of those above does not matter: an anchor is trusted for itself.
+ */
+function keepsToLimits(walk: Walk, path: Path): boolean {
+  const top = path.at(-1)
+  if (top === undefined || !hasPermittedNames(walk, path)) return false
+  if (isSelfSigned(top.certificate)) return true
+  const above = walk.anchors.filter(
+    (issuer) =>
+      !path.some(({ certificate }) => isSameCertificate(certificate, issuer)) &&
+      top.certificate.checkIssued(issuer) &&
+      isSignedBy(top.certificate, issuer),
+  )
+  return above.length === 0 || above.some((issuer) => keepsToLimitsBelow(walk, path, issuer))
+}
+
+function keepsToLimitsBelow(walk: Walk, path: Path, issuer: X509Certificate): boolean {
+  const facts = walk.factsOf(issuer)
+  if (facts === undefined || !isWithinPathLength(facts, path)) return false
+  return keepsToLimits(walk, [...path, { certificate: issuer, facts }])
+}
+
+function hasPermittedNames({ leaf }: Walk, path: Path): boolean {
+  if (path.every(({ facts }) => facts.nameConstraints === null)) return true
+  const leafFacts = tryReadCertificate(leaf)
+  if (leafFacts === undefined) return false
+  const subjects = [leafFacts, ...path.map(({ facts }) => facts)]
+  return path.every(
+    ({ facts: { nameConstraints } }, depth) =>
+      nameConstraints === null || subjects.slice(0, depth + 1).every(({ names }) => isWithin(nameConstraints, names)),
+  )
 }
 
 function isSignedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
@@ -93,20 +143,21 @@ function isSignedBy(subject: X509Certificate, issuer: X509Certificate): boolean 
   }
 }
 
-function tryReadCertificate(issuer: X509Certificate): CertificateFacts | undefined {
+function tryReadCertificate(certificate: X509Certificate): CertificateFacts | undefined {
   try {
-    return readCertificate(issuer.raw)
+    return readCertificate(certificate.raw)
   } catch {
     return undefined // unreadable issuers vouch for nobody
   }
 }
 
-function narrowed(path: Anchored, facts: CertificateFacts | undefined): Anchored {
-  if (facts === undefined) return path
-  const { anchor, notBeforeMs, notAfterMs } = path
+function toAnchored(path: Path): Anchored | undefined {
+  const anchor = path.at(-1)?.certificate
+  if (anchor === undefined) return undefined
   return {
     anchor,
-    notBeforeMs: Math.max(notBeforeMs, facts.notBeforeMs),
-    notAfterMs: Math.min(notAfterMs, facts.notAfterMs),
+    notBeforeMs: Math.max(...path.map(({ facts }) => facts.notBeforeMs)),
+    notAfterMs: Math.min(...path.map(({ facts }) => facts.notAfterMs)),
+    issuers: path.map(({ certificate }) => certificate),
   }
 }

@@ -4,7 +4,7 @@ import type { CredentialSource, Credentials } from './credentials.ts'
 import type { Logger } from './logger.ts'
 import type { PeerVerifier } from './peer.ts'
 import { keepPresentedChains } from './presented-chain.ts'
-import { serverContextOptions } from './tls.ts'
+import { endPathsAtAnchors, serverContextOptions } from './tls.ts'
 
 export type ConnectionKeeper = {
   /** Open connections whose handshake is done. */
@@ -24,12 +24,14 @@ export type ConnectionKeeperOptions = {
 export function createConnectionKeeper({ server, source, verifier, log }: ConnectionKeeperOptions): ConnectionKeeper {
   const open = new Set<TLSSocket>()
   keepPresentedChains(server)
+  endPathsAtAnchors(server)
   server.on('secureConnection', (socket) => {
     open.add(socket)
     socket.once('close', () => open.delete(socket))
   })
   const unsubscribe = source.onChange((next) => {
     server.setSecureContext(serverContextOptions(next))
+    endPathsAtAnchors(server)
     const refused = [...open].filter((socket) => !isTrusted(socket, next))
     for (const socket of refused) socket.destroy()
     const counts = { generation: next.generation, ended: refused.length, kept: open.size - refused.length }

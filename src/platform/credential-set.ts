@@ -2,13 +2,15 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
+import { issuerOutOfTime } from './chain-words.ts'
 import { createChainFinder } from './chain.ts'
 import { certificateBlocks, parseCertificates } from './pem.ts'
-import { bundleFiles, loadTrustBundles, type TrustBundles } from './trust-bundle.ts'
+import { bundleFiles, inOrderForOpenssl, loadTrustBundles, type TrustBundles } from './trust-bundle.ts'
 import { parseSvid, type Svid } from './x509-svid.ts'
 
 /**
- * One snapshot. `certPem`: leaf first, then its intermediates. `caPem`: the anchors of all bundles. `generation` counts the
+ * One snapshot. `certPem`: leaf first, then its intermediates. `caPem`: the anchors of all bundles, in the order that suits
+ * OpenSSL. `generation` counts the
  * snapshots of one process, from 1. `notBeforeMs` and `notAfterMs` are the leaf's, in Unix milliseconds.
  */
 export type Credentials = {
@@ -50,7 +52,7 @@ export async function loadCredentials(files: CredentialFiles, now: () => number)
   checkTrustDomain(svid.spiffeId, files)
   checkValidity(svid, now(), certFile)
   checkChain({ leaf, intermediates, anchors: bundles.get(trustDomain) ?? [], nowMs: now() }, files)
-  const caPem = [...bundles.values()].flat().map((anchor) => anchor.toString())
+  const caPem = inOrderForOpenssl([...bundles.values()].flat()).map(String)
   const { spiffeId, notBeforeMs, notAfterMs } = svid
   return { generation: 1, certPem: blocks.join(''), keyPem, caPem, bundles, spiffeId, notBeforeMs, notAfterMs }
 }
@@ -118,8 +120,13 @@ type OwnChain = {
 
 function checkChain(chain: OwnChain, { certFile, bundlePath }: CredentialFiles): void {
   const { leaf, intermediates: presented, anchors, nowMs } = chain
-  const found = createChainFinder()({ leaf, presented, anchors, nowMs, nameConstraintsChecked: true })
-  if (found !== undefined) return
+  const findChain = createChainFinder()
+  if (findChain({ leaf, presented, anchors, nowMs }) !== undefined) return
+  const path = findChain({ leaf, presented, anchors, nowMs: 'any' })
+  const outOfTime = path && issuerOutOfTime(path, nowMs)
+  if (outOfTime !== undefined) {
+    throw new Error(`${certFile}: its issuer is not valid now: ${outOfTime.which}; have both issued again`)
+  }
   throw new Error(`${certFile}: does not chain to ${bundlePath}; add its intermediates to it, or its CA to the bundle`)
 }
 

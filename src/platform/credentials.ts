@@ -1,6 +1,7 @@
 // Watches credential files and swaps them as one snapshot. A set that does not fit together keeps the old one in force.
 import { stat } from 'node:fs/promises'
 import { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
+import { createExpiryReport } from './bundle-expiry.ts'
 import type { Logger } from './logger.ts'
 import { bundleFiles } from './trust-bundle.ts'
 
@@ -28,6 +29,8 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
   const { now, log, pollMs = POLL_MS } = options
   let seen = await signatureOf(files).catch(() => '')
   let current = await loadCredentials(files, now)
+  const reportExpiry = createExpiryReport({ now, log })
+  reportExpiry(current.bundles)
   const changed = createListeners<[Credentials, Credentials]>(log)
   const faulty = createListeners<[Error]>(log)
   const faults = createFaultFilter(Math.ceil(SETTLE_MS / pollMs))
@@ -35,6 +38,7 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
   let timer = setTimeout(tick, pollMs).unref()
 
   function tick(): void {
+    reportExpiry(current.bundles)
     void poll().finally(() => {
       if (!closed) timer = setTimeout(tick, pollMs).unref()
     })

@@ -1,5 +1,6 @@
 // Configuration from flags and environment: one schema per process, every fault reported at once. The only file, besides
 // the entry points, that knows `process.env`.
+import { url as inspectorUrl } from 'node:inspector'
 import { Ajv, type ErrorObject } from 'ajv'
 import type { Static, TObject } from 'typebox'
 import { kubernetesHint } from './setting-names.ts'
@@ -34,8 +35,10 @@ export type SettingSchema = Partial<SettingOptions> & {
 }
 
 const MAX_VALUE_CHARS = 80
+/** Enough to be found, to find the user's folders, and to speak the user's language. */
+const FOR_EVERY_PROGRAM = /^(PATH|HOME|USER|TMPDIR|TZ|LANG|LC_[A-Z]+|XDG_CACHE_HOME)$/
 
-// Switches of Node that weaken TLS or HTTP parsing, written with dashes (Node takes underscores too). `why` ends the
+// Switches of Node that weaken TLS or HTTP parsing, or open the process or its memory to others, written with dashes (Node takes underscores too). `why` ends the
 // sentence "would …".
 const FLAGS: readonly { flag: string; why: string }[] = [
   { flag: '--security-revert', why: 'bring back a fixed vulnerability' },
@@ -43,6 +46,13 @@ const FLAGS: readonly { flag: string; why: string }[] = [
   { flag: '--insecure-http-parser', why: 'accept malformed HTTP, which makes request smuggling possible' },
   { flag: '--tls-min-v1.0', why: 'allow TLS 1.0' },
   { flag: '--tls-min-v1.1', why: 'allow TLS 1.1' },
+  ...['--inspect', '--inspect-brk', '--inspect-wait', '--inspect-port', '--debug-port', '--inspect-brk-node'].map(
+    (flag) => ({ flag, why: 'let whoever reaches the debugger run code in this process' }),
+  ),
+  ...['--heapsnapshot-signal', '--heapsnapshot-near-heap-limit', '--abort-on-uncaught-exception'].map((flag) => ({
+    flag,
+    why: 'write the memory of this process, keys included, to a file',
+  })),
 ]
 
 /**
@@ -96,6 +106,10 @@ export function refuseWeakening(env: NodeJS.ProcessEnv, execArgv: readonly strin
     ...flagFaults(execArgv, ''),
     ...flagFaults(nodeOptions(env), ' in NODE_OPTIONS'),
   ]
+  // However it came about.
+  if (faults.length === 0 && inspectorUrl() !== undefined) {
+    faults.push("Node's debugger is open: would let whoever reaches it run code in this process; start without it")
+  }
   if (faults.length > 0) throw new ConfigError(faults)
 }
 
@@ -111,6 +125,17 @@ export function withOtelVariables<T>(otel: NodeJS.ProcessEnv, build: () => T): T
   } finally {
     replaceOtelVariables(saved)
   }
+}
+
+/**
+ * What a program that we start gets of `env` (default: our own): what it needs to run, and what `also` names. No token or
+ * password that stands beside it.
+ */
+export function childEnvironment(
+  env: NodeJS.ProcessEnv = process.env,
+  also: (name: string) => boolean = () => false,
+): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => FOR_EVERY_PROGRAM.test(name) || also(name)))
 }
 
 function readGiven(schema: TObject, { env, flags = {} }: ConfigSource): Record<string, string> {

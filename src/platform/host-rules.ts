@@ -6,6 +6,8 @@ export type HostRules = {
   readonly any: boolean
   readonly text: readonly string[]
   readonly allows: (host: string) => boolean
+  /** Whether an allowed name may stand for this address: any, unless the list holds ranges; then one inside them. */
+  readonly allowsBehindName: (address: string) => boolean
 }
 
 const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?'
@@ -24,8 +26,12 @@ export function parseHostRules(list: string): HostRules {
   const ranges = new BlockList()
   const names = new Set<string>()
   const suffixes: string[] = []
+  let hasRanges = false
   for (const entry of text) {
-    if (addRange(ranges, entry)) continue
+    if (addRange(ranges, entry)) {
+      hasRanges = true
+      continue
+    }
     const name = entry.startsWith('*.') ? entry.slice(2) : entry
     if (!NAME.test(name) || looksNumeric(name)) {
       throw new Error(`must be host names, *.suffix or CIDR ranges, separated by commas; "${entry}" is none of these`)
@@ -41,7 +47,10 @@ export function parseHostRules(list: string): HostRules {
     if (family !== 0) return ranges.check(bare, family === 6 ? 'ipv6' : 'ipv4')
     return names.has(bare) || suffixes.some((suffix) => bare.endsWith(suffix) && bare.length > suffix.length)
   }
-  return { any: text.length === 0, text, allows: text.length === 0 ? () => true : allows }
+  const any = text.length === 0
+  const allowsBehindName = (address: string): boolean =>
+    !hasRanges || (isIP(bareHost(address)) !== 0 && allows(address))
+  return { any, text, allows: any ? () => true : allows, allowsBehindName }
 }
 
 function addRange(ranges: BlockList, entry: string): boolean {

@@ -1,21 +1,27 @@
 // Outgoing connections that are opened only to one SPIFFE ID. Every new socket is verified by us: there is no session cache,
 // and no host name in an SVID for Node to check.
-import { isIP } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import type { buildConnector } from 'undici'
 import { AppError } from '../core/errors.ts'
 import { trustDomainOf, type SpiffeId } from '../core/spiffe-id.ts'
+import { ConnectError, type ConnectFailureKind } from './connect-failure.ts'
+import type { Addresses, HostLookup } from './host-lookup.ts'
 import type { Credentials, CredentialSource } from './credentials.ts'
 import { keepEarlyAnswers } from './early-answer.ts'
 import type { Peer, PeerVerifier } from './peer.ts'
+import { presentedLeaf } from './presented-chain.ts'
+import { inOrderForOpenssl } from './trust-bundle.ts'
 
 export type PinnedConnectorOptions = {
   readonly source: CredentialSource
   readonly verifier: PeerVerifier
   /** The only identity the other end may show. */
   readonly expected: SpiffeId
-  /** For TCP and TLS together. */
-  readonly timeoutMs?: number
+  /** For lookup, TCP and TLS together. */
+  readonly timeoutMs?: number | undefined
+  /** Resolves and checks the host, addresses included, for each new connection. Left out: the system's resolver, unchecked. */
+  readonly addresses?: HostLookup
   readonly now?: () => number
 }
 
@@ -25,49 +31,115 @@ const ALPN = ['http/1.1']
 
 /**
  * A `connect` function for undici. Fails with AppError `worker_failed` (`reasonCode`: the identity code) when the peer is not
- * `expected`, before a byte of a request is sent. An open socket ends as soon as its peer no longer verifies: at once
- * when the trust changes, and when a certificate on its path expires.
+ * `expected`, before a byte of a request is sent, and with ConnectError when there is no connection. An open socket ends as
+ * soon as its peer no longer verifies: at once when the trust changes, and when a certificate on its path expires.
  */
 export function createPinnedConnector(options: PinnedConnectorOptions): buildConnector.connector {
-  const { source, timeoutMs = TIMEOUT_MS, now = Date.now } = options
-  const contextFor = contextPerGeneration(trustDomainOf(options.expected))
+  const { source, expected, timeoutMs = TIMEOUT_MS, now = Date.now, addresses } = options
+  const contextFor = contextPerGeneration(trustDomainOf(expected))
   const watch = createSocketWatch(source, (socket) => verifyPinned(socket, options), now)
-  return ({ hostname, port, servername }, callback) => {
-    const host = hostname.replace(/^\[(.*)\]$/, '$1')
+
+  function open(target: Target, found: Addresses | undefined, endMs: number, callback: buildConnector.Callback): void {
+    const { host, port, servername } = target
     const socket = connect({
       host,
-      port: port === '' ? 443 : Number(port),
-      servername: servername ?? (isIP(host) === 0 ? host : ''),
+      port,
+      servername,
+      ...(found === undefined ? {} : { lookup: lookupOf(found) }),
       secureContext: contextFor(source.current()),
       rejectUnauthorized: true,
       // Not a weakening: an SVID names no host. The SPIFFE ID is checked below, on every socket.
       checkServerIdentity: () => undefined,
       ALPNProtocols: ALPN,
     })
-    settleOnce(socket, timeoutMs, (error) => {
-      const refused = error ?? refusalOf(() => watch(socket))
+    // A refused handshake leaves nothing to explain it by; this is the last moment to save the chain.
+    socket.prependOnceListener('secure', () => presentedLeaf(socket))
+    settleOnce(socket, { timeoutMs, leftMs: Math.max(endMs - performance.now(), 1) }, (error) => {
+      const refused = error === undefined ? refusalOf(() => watch(socket)) : explained(error, socket, options)
       if (refused !== undefined) socket.destroy()
       if (refused === undefined) callback(null, keepEarlyAnswers(socket))
       else callback(refused, null)
     })
   }
+
+  return (request, callback) => {
+    const target = targetOf(request)
+    const endMs = performance.now() + timeoutMs
+    if (addresses === undefined) {
+      open(target, undefined, endMs, callback)
+      return
+    }
+    addresses(target.host, expected, AbortSignal.timeout(timeoutMs))
+      .catch((cause: unknown) => Promise.reject(lookupError(target.host, cause, timeoutMs)))
+      .then((found) => open(target, found, endMs, callback))
+      .catch((error: unknown) => callback(error as Error, null))
+  }
 }
 
+type Target = { readonly host: string; readonly port: number; readonly servername: string }
+
+function targetOf({ hostname, port, servername }: buildConnector.Options): Target {
+  const host = hostname.replace(/^\[(.*)\]$/, '$1')
+  return {
+    host,
+    port: port === '' ? 443 : Number(port),
+    servername: servername ?? (isIP(host) === 0 ? host : ''),
+  }
+}
+
+/** What was checked is what is connected to: nobody resolves the name a second time. */
+function lookupOf(found: Addresses): LookupFunction {
+  return (_host, { all = false }, answer) => {
+    const [first] = found
+    if (all) answer(null, [...found])
+    else answer(null, first?.address ?? '', first?.family)
+  }
+}
+
+function lookupError(host: string, cause: unknown, timeoutMs: number): Error {
+  if (cause instanceof ConnectError || cause instanceof AppError) return cause
+  const isLate = cause instanceof Error && cause.name === 'TimeoutError'
+  const why = isLate ? `no address within ${timeoutMs} ms` : 'has no address'
+  return new ConnectError('dns', `${host}: ${why}`, { cause })
+}
+
+type Limit = { readonly timeoutMs: number; readonly leftMs: number }
+
 /** Calls back once: without an error when TLS is up, with one when it failed, ended or took too long. */
-function settleOnce(socket: TLSSocket, timeoutMs: number, callback: (error?: Error) => void): void {
-  const timer = setTimeout(() => settle(new Error(`no TLS connection within ${timeoutMs} ms`)), timeoutMs)
+function settleOnce(socket: TLSSocket, { timeoutMs, leftMs }: Limit, callback: (error?: Error) => void): void {
+  let isConnected = false
+  const onLate = (): void =>
+    settle(new ConnectError(isConnected ? 'tls' : 'connect_timeout', `no TLS connection within ${timeoutMs} ms`))
+  const timer = setTimeout(onLate, leftMs)
+  const onConnect = (): void => void (isConnected = true)
   const onSecure = (): void => settle()
-  const onError = (error: Error): void => settle(error)
-  const onClose = (): void => settle(new Error('the connection ended before TLS was up'))
-  socket.setNoDelay(true).once('secureConnect', onSecure).once('error', onError).once('close', onClose)
+  const onError = (cause: NodeJS.ErrnoException): void =>
+    settle(new ConnectError(kindOf(cause), cause.message, { cause }))
+  const onClose = (): void => settle(new ConnectError('tls', 'the connection ended before TLS was up'))
+  socket.setNoDelay(true).once('connect', onConnect)
+  socket.once('secureConnect', onSecure).once('error', onError).once('close', onClose)
+
+  function kindOf({ code, syscall }: NodeJS.ErrnoException): ConnectFailureKind {
+    if (isConnected) return 'tls'
+    if (syscall === 'getaddrinfo') return 'dns'
+    return code === 'ETIMEDOUT' ? 'connect_timeout' : 'connect_refused'
+  }
 
   function settle(error?: Error): void {
     clearTimeout(timer)
-    socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose)
+    socket.off('connect', onConnect).off('secureConnect', onSecure).off('error', onError).off('close', onClose)
     // The socket is destroyed by us next, and may still report why.
     if (error !== undefined) socket.on('error', () => undefined)
     callback(error)
   }
+}
+
+/** OpenSSL names a code; our own walk can say which certificate has expired, or which order of certificates works. */
+function explained(error: Error, socket: TLSSocket, { source, verifier }: PinnedConnectorOptions): Error {
+  if (!(error instanceof ConnectError) || error.kind !== 'tls') return error
+  const refusal = refusalOf(() => verifier.verify(socket, source.current()))
+  if (!(refusal instanceof AppError) || refusal.code === 'client_certificate_required') return error
+  return new ConnectError('tls', `${error.message}; ${refusal.message}`, { cause: error.cause })
 }
 
 function verifyPinned(socket: TLSSocket, { source, verifier, expected }: PinnedConnectorOptions): Peer {
@@ -104,7 +176,9 @@ function contextPerGeneration(
     const anchors = credentials.bundles.get(trustDomain) ?? []
     const { certPem: cert, keyPem: key } = credentials
     // An empty list trusts nobody; left out it would be Node's own list of public CAs.
-    const context = createSecureContext({ cert, key, ca: anchors.map(String), minVersion: 'TLSv1.3' })
+    const ca = inOrderForOpenssl(anchors).map(String)
+    // Every certificate of a bundle is an anchor, roots or not: see endPathsAtAnchors.
+    const context = createSecureContext({ cert, key, ca, minVersion: 'TLSv1.3', allowPartialTrustChain: true })
     made = { credentials, context }
     return context
   }

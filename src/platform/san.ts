@@ -1,43 +1,28 @@
-// The URI names of a subjectAltName, byte for byte from its DER (RFC 5280, 4.2.1.6). Not from a joined or decoded string:
+// The names of a subjectAltName, byte for byte from its DER (RFC 5280, 4.2.1.6). Not from a joined or decoded string:
 // those can be made to show a name that is not there (CVE-2021-44532).
+import { bufferOf, readSequence } from './der.ts'
 
-const SEQUENCE = 0x30
-/** uniformResourceIdentifier [6] IA5String, primitive. */
-const URI = 0x86
+/** Kinds of names, by their tag: those that are primitive, and directoryName, which is not. */
+export const NAME = { email: 0x81, dns: 0x82, directory: 0xa4, uri: 0x86, ip: 0x87 } as const
 
-/**
- * All URI names, in order, one character for each byte (latin1): a byte above 0x7f stays visible as such.
- * Other kinds of names are skipped over, whatever they are. @throws {Error} when the DER is not a list of names.
- */
-export function uriNames(extensionValue: Uint8Array): string[] {
-  const der = Buffer.from(extensionValue.buffer, extensionValue.byteOffset, extensionValue.byteLength)
-  const list = readElement(der, 0)
-  if (list.tag !== SEQUENCE || list.end !== der.length) throw malformed()
-  const uris: string[] = []
-  for (let at = list.start; at < list.end;) {
-    const name = readElement(der.subarray(0, list.end), at)
-    if (name.tag === URI) uris.push(der.toString('latin1', name.start, name.end))
-    at = name.end
+/** One name: the tag says of which kind it is, the content is as it stands. */
+export type GeneralName = { readonly tag: number; readonly content: Buffer }
+
+/** All names, in order, of every kind. @throws {Error} when the DER is not a list of names. */
+export function generalNames(extensionValue: Uint8Array): GeneralName[] {
+  try {
+    return readSequence(bufferOf(extensionValue))
+  } catch (cause: unknown) {
+    throw new Error('subjectAltName is not a DER list of names', { cause })
   }
-  return uris
 }
 
-type Element = { readonly tag: number; readonly start: number; readonly end: number }
-
-/** One DER element: single-byte tags and definite, shortest-form lengths only. */
-function readElement(der: Buffer, at: number): Element {
-  const tag = der[at]
-  const first = der[at + 1]
-  if (tag === undefined || first === undefined || (tag & 0x1f) === 0x1f) throw malformed()
-  const lengthBytes = first < 0x80 ? 0 : first & 0x7f
-  if (first === 0x80 || lengthBytes > 3 || at + 2 + lengthBytes > der.length) throw malformed()
-  const length = lengthBytes === 0 ? first : der.readUIntBE(at + 2, lengthBytes)
-  if (lengthBytes > 0 && length < (lengthBytes === 1 ? 0x80 : 1 << (8 * (lengthBytes - 1)))) throw malformed()
-  const start = at + 2 + lengthBytes
-  if (start + length > der.length) throw malformed()
-  return { tag, start, end: start + length }
+/** All URI names, in order, one character for each byte (latin1): a byte above 0x7f stays visible as such. @throws {Error} */
+export function uriNames(extensionValue: Uint8Array): string[] {
+  return urisAmong(generalNames(extensionValue))
 }
 
-function malformed(): Error {
-  return new Error('subjectAltName is not a DER list of names')
+/** The URIs among names. */
+export function urisAmong(names: readonly GeneralName[]): string[] {
+  return names.filter(({ tag }) => tag === NAME.uri).map(({ content }) => content.toString('latin1'))
 }

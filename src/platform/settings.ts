@@ -42,7 +42,7 @@ export const tlsSettings = {
   }),
   CRANK_TLS_BUNDLE: requiredText({
     description:
-      'Trusted CAs: a PEM file for the own trust domain, or a folder of `<trust-domain>.pem` for several. Watched.',
+      'Trusted CAs: a PEM file for the own trust domain, or a folder of `<trust-domain>.pem` for several. Each certificate in it is an anchor, root or not. Watched.',
     allowed: 'the path of a PEM file, or of a folder of <trust-domain>.pem',
   }),
 }

@@ -1,6 +1,6 @@
 // TLS as this project speaks it: version 1.3 only, both sides with certificates, no resumption, HTTP/1.1 only.
 import { constants } from 'node:crypto'
-import type { SecureContextOptions, TlsOptions } from 'node:tls'
+import type { SecureContext, SecureContextOptions, Server, TlsOptions } from 'node:tls'
 import type { Credentials } from './credentials.ts'
 
 export { createPinnedConnector, type PinnedConnectorOptions } from './pinned-connector.ts'
@@ -35,4 +35,15 @@ export function serverContextOptions({ certPem, keyPem, caPem }: Credentials): S
     // A resumed session outlives the certificate, the CA and its revocation, and skips verification.
     secureOptions: constants.SSL_OP_NO_TICKET,
   }
+}
+
+/**
+ * Lets OpenSSL end a path at any certificate of `ca`, as a SPIFFE bundle means it, and not at roots only. Sound because `ca`
+ * holds nothing but anchors, and because our own walk finds a path of its own. Call it after each change of the context:
+ * `tls.Server` of Node 24 does not hand the option `allowPartialTrustChain` on. Where it cannot be set, OpenSSL refuses more.
+ */
+export function endPathsAtAnchors(server: Server): void {
+  const { _sharedCreds: shared } = server as Server & { _sharedCreds?: SecureContext }
+  const { setAllowPartialTrustChain } = (shared?.context ?? {}) as { setAllowPartialTrustChain?: () => void }
+  setAllowPartialTrustChain?.call(shared?.context)
 }

@@ -4,6 +4,8 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { parseTrustDomain, type TrustDomain } from '../core/spiffe-id.ts'
 import { readCertificate } from './certificate-facts.ts'
+import { subjectOf, times } from './chain-words.ts'
+import { isSelfSigned } from './chain.ts'
 import { certificateBlocks, parseCertificates } from './pem.ts'
 import { mayIssue } from './x509-svid.ts'
 
@@ -30,7 +32,7 @@ export async function bundleFiles(bundlePath: string, trustDomain: TrustDomain):
   return files
 }
 
-/** Reads and checks the bundles. @throws {Error} naming the file, what is wrong with it and how to mend it */
+/** Reads and checks the bundles. @throws {Error} naming the file, what is wrong with it and what to do */
 export async function loadTrustBundles(files: ReadonlyMap<TrustDomain, string>): Promise<TrustBundles> {
   const bundles = new Map<TrustDomain, readonly X509Certificate[]>()
   for (const [trustDomain, file] of files) bundles.set(trustDomain, parseBundle(await readFile(file, 'utf8'), file))
@@ -41,18 +43,37 @@ function parseBundle(text: string, file: string): X509Certificate[] {
   const anchors = parseCertificates(certificateBlocks(text), file)
   // SPIFFE Trust Domain and Bundle, 4.1.3: an empty bundle trusts nothing. Always a mistake, so it is said.
   if (anchors.length === 0) throw new Error(`${file}: holds no certificate, so it trusts nobody; write the CAs into it`)
-  anchors.forEach((anchor, index) => checkAnchor(anchor, anchors, `${file}: certificate ${index + 1}`))
+  anchors.forEach((anchor, index) => checkAnchor(anchor, `${file}: certificate ${index + 1}`))
   return anchors
 }
 
-function checkAnchor(anchor: X509Certificate, all: readonly X509Certificate[], where: string): void {
-  if (!mayIssue(readAnchor(anchor, where))) {
-    throw new Error(`${where} is not a CA (cA and keyCertSign); a bundle holds the issuers, not the SVIDs`)
-  }
-  // OpenSSL ends a path only at a self-signed certificate.
-  if (!all.some((issuer) => anchor.checkIssued(issuer))) {
-    throw new Error(`${where} is an intermediate; add the root that issued it to the bundle`)
-  }
+function checkAnchor(anchor: X509Certificate, where: string): void {
+  if (mayIssue(readAnchor(anchor, where))) return
+  throw new Error(`${where} is not a CA (cA and keyCertSign); a bundle holds the issuers, not the SVIDs`)
+}
+
+/**
+ * OpenSSL takes the first anchor that bears the name of an issuer, and never tries a second one: roots come first, then what
+ * was issued last, which is what most leaves of a CA that was renewed come from.
+ */
+export function inOrderForOpenssl(anchors: readonly X509Certificate[]): X509Certificate[] {
+  const rank = (anchor: X509Certificate): number => (isSelfSigned(anchor) ? 0 : 1)
+  const ranked = anchors.map((anchor) => ({ anchor, rank: rank(anchor), fromMs: times(anchor).notBeforeMs }))
+  return ranked.sort((a, b) => a.rank - b.rank || b.fromMs - a.fromMs).map(({ anchor }) => anchor)
+}
+
+/** An anchor that has expired. `subject`: `root "CN=…"` or `intermediate "CN=…"`. */
+export type StaleAnchor = { readonly trustDomain: TrustDomain; readonly subject: string; readonly notAfterMs: number }
+
+/** The anchors that have expired. Nobody can be trusted through them, whatever they once issued. */
+export function expiredAnchors(bundles: TrustBundles, nowMs: number): StaleAnchor[] {
+  return [...bundles].flatMap(([trustDomain, anchors]) =>
+    anchors.flatMap((anchor) => {
+      const { notAfterMs } = times(anchor)
+      const kind = isSelfSigned(anchor) ? 'root' : 'intermediate'
+      return nowMs < notAfterMs ? [] : [{ trustDomain, subject: `${kind} ${subjectOf(anchor)}`, notAfterMs }]
+    }),
+  )
 }
 
 function readAnchor(anchor: X509Certificate, where: string): ReturnType<typeof readCertificate> {

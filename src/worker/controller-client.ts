@@ -29,7 +29,10 @@ export type RouteAnswer = {
 }
 
 export type ControllerClient = {
-  /** POST /route. @throws {Error} when there is no answer: no connection, a wrong peer, aborted. */
+  /**
+   * A call, in the streaming form of /route: a payload of any size goes through, while the JSON form ends at 1 MiB.
+   * @throws {Error} when there is no answer: no connection, a wrong peer, aborted.
+   */
   route(body: RouteBody, options?: RequestOptions & { readonly lastEventId?: string }): Promise<RouteAnswer>
   /** POST of JSON to another path, e.g. `/register`. @throws as `route`. */
   post(path: string, body: unknown, options?: RequestOptions): Promise<ControllerReply>
@@ -68,14 +71,25 @@ export function createControllerClient(options: ControllerClientOptions): Contro
     keepAliveMaxTimeout: KEEP_ALIVE_MS,
   })
   return {
-    async route(body, { lastEventId, ...rest } = {}) {
-      const extra = lastEventId === undefined ? {} : { [HEADERS.lastEventId]: lastEventId }
-      return toRouteAnswer(await pool.request(request('POST', '/route', rest, body, extra)))
+    async route(call, { lastEventId, ...rest } = {}) {
+      const { path, headers } = streamingForm(call, lastEventId)
+      return toRouteAnswer(await pool.request(request('POST', path, rest, call.payload ?? null, headers)))
     },
     post: async (path, body, rest = {}) => toReply(await pool.request(request('POST', path, rest, body))),
     get: async (path, rest = {}) => toReply(await pool.request(request('GET', path, rest))),
     close: () => pool.destroy(),
   }
+}
+
+/** Path and headers that say what the members of the JSON form say. A name that is none is for the controller to refuse. */
+function streamingForm(call: RouteBody, lastEventId: string | undefined) {
+  const [verb, capability] = [call.verb, call.capability].map(encodeURIComponent)
+  const headers: Record<string, string> = {}
+  if (call.idempotency_key !== undefined) headers[HEADERS.idempotencyKey] = call.idempotency_key
+  if (call.priority !== undefined) headers[HEADERS.priority] = call.priority
+  if (call.timeout_ms !== undefined) headers[HEADERS.timeoutMs] = String(call.timeout_ms)
+  if (lastEventId !== undefined) headers[HEADERS.lastEventId] = lastEventId
+  return { path: `/route/${verb}/${capability}`, headers }
 }
 
 function request(

@@ -1,10 +1,10 @@
 // The process of one worker: configuration, log, traces, credentials, the worker itself, and an orderly end.
 import { resolve } from 'node:path'
-import closeWithGrace from 'close-with-grace'
 import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
 import { watchCredentials } from '../platform/credentials.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/otel-settings.ts'
+import { endInOrder, guardProcess } from '../platform/process-guard.ts'
 import { warnOfUnknown } from '../platform/setting-names.ts'
 import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { createTracing } from '../platform/tracing.ts'
@@ -29,6 +29,7 @@ export async function startWorkerProcess(
   worker: WorkerDefinition | MakeWorker,
   { version = VERSION, ...configSource }: ConfigSource & { version?: string },
 ): Promise<RunningWorker> {
+  guardProcess()
   refuseWeakening(configSource.env, process.execArgv)
   const config = loadWorkerConfig(configSource)
   const place = { stateDir: resolve(config.stateDir, 'workers', config.instance ?? '') }
@@ -63,17 +64,20 @@ async function start(
   const source = await watchCredentials(config.tls, { now: Date.now, log })
   const tracing = await createTracing({ service, version, env, log })
   const options = { config, log, droppedLines, tracing, source, now: Date.now, random: Math.random }
-  const running = await runWorker(definition, options).catch((error: unknown) => {
+  const starting = runWorker(definition, options).catch((error: unknown) => {
     throw portTaken(error) ? new ConfigError([fault('CRANK_WORKER_PORT', String(config.port), 'is taken')]) : error
   })
-  closeWithGrace({ delay: CLOSE_DELAY_MS, logger: false }, async ({ err }) => {
-    if (err !== undefined) log.fatal({ event: 'worker_crashed', err }, 'worker stops after an unexpected error')
-    await running.close()
-    source.close()
-    await tracing.shutdown()
-    await processLog.flush()
+  endInOrder({
+    delayMs: CLOSE_DELAY_MS,
+    async close({ err }) {
+      if (err !== undefined) log.fatal({ event: 'worker_crashed', err }, 'worker stops after an unexpected error')
+      await (await starting).close()
+      source.close()
+      await tracing.shutdown()
+      await processLog.flush()
+    },
   })
-  return running
+  return starting
 }
 
 function portTaken(error: unknown): boolean {

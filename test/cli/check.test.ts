@@ -1,11 +1,13 @@
 // `crank check` as a whole, with a controller that is a list of answers and a clock that is set by hand.
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { gatherFindings } from '../../src/cli/check.ts'
+import { copyPolicies } from '../fixtures/policy-dir.ts'
 
 const HEALTH = { version: '1', engine: 'opa-wasm', policy_revision: 'x', checks: [] }
 
@@ -25,5 +27,30 @@ test('the clocks are compared as they were when the controller answered, however
   expect(findings.find(({ name }) => name === 'clock')).toMatchObject({
     status: 'ok',
     message: "2026-11-24T08:00:00.000Z, as the controller's",
+  })
+})
+
+test('a policy folder at fault is named with what to do, and what the controller knows of it is a warning', async () => {
+  await using policies = await copyPolicies()
+  await rm(join(policies.dir, 'data/blocked.json'))
+  const checks = [{ name: 'policy', ok: true, reason: 'the policy folder is not in force: blocked.json: no such file' }]
+  await using server = createServer(({ url }, response) => {
+    response.end(JSON.stringify(url === '/health' ? { ...HEALTH, checks } : { workers: [] }))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const adminUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const stateDir = join(tmpdir(), 'crank-that-is-not-there')
+  const findings = await gatherFindings({ adminUrl, stateDir }, { CRANK_POLICY_DIR: policies.dir }, Date.now)
+  expect(findings.find(({ name }) => name === 'policy')).toEqual({
+    name: 'policy',
+    status: 'fail',
+    message: expect.stringContaining(
+      'blocked.json: no such file; put it back or, if nobody is to be blocked, create it',
+    ),
+    hint: expect.stringMatching(/^correct the file: a running controller goes on with the last good policy/),
+  })
+  expect(findings.find(({ name }) => name === 'controller policy')).toMatchObject({
+    status: 'warn',
+    message: checks[0]!.reason,
   })
 })

@@ -18,8 +18,9 @@ function faultsOf(env: NodeJS.ProcessEnv): readonly string[] {
 
 describe('loadControllerConfig', () => {
   test('has a default for everything but the TLS files', () => {
-    const { workerHosts, ...config } = loadControllerConfig({ env: TLS })
+    const { workerHosts, adminAllowedHosts, ...config } = loadControllerConfig({ env: TLS })
     expect(workerHosts.any).toBe(true)
+    expect(adminAllowedHosts.text).toEqual([])
     expect(config).toEqual({
       listen: { host: '127.0.0.1', port: 9000 },
       admin: { host: '127.0.0.1', port: 9001 },
@@ -36,6 +37,7 @@ describe('loadControllerConfig', () => {
       opa: undefined,
       policyTimeoutMs: 100,
       policyStaleness: { maxMs: undefined, action: 'warn' },
+      policyBundleRollback: 'refuse',
       stateDir: path.resolve('.crank'),
       auditFile: path.resolve('.crank/audit.jsonl'),
       auditSync: 'fsync',

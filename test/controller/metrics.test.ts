@@ -94,6 +94,7 @@ describe('events', () => {
         'controller_audit_records_total 0',
         'controller_audit_failures_total 0',
         'controller_audit_dropped_total 0',
+        'controller_audit_segments_opened_total{reason="renamed"} 0',
       ]),
     )
     metrics.identityRefused('spiffe_id_invalid')
@@ -103,6 +104,7 @@ describe('events', () => {
     metrics.audited('written', 16)
     metrics.audited('failed')
     metrics.audited('dropped', 3)
+    metrics.auditSegmentOpened('renamed')
     expect(await scrape()).toEqual(
       expect.arrayContaining([
         'controller_identity_refused_total{reason="spiffe_id_invalid"} 1',
@@ -113,6 +115,7 @@ describe('events', () => {
         'controller_audit_records_total 16',
         'controller_audit_failures_total 1',
         'controller_audit_dropped_total 3',
+        'controller_audit_segments_opened_total{reason="renamed"} 1',
       ]),
     )
   })
@@ -151,7 +154,10 @@ describe('before the first event', () => {
       times(label('route', [...routes, '/workers', 'other']), label('status_class', ['2xx', '4xx', '5xx', 'none'])),
     ],
     ['request_errors', label('code', codes)],
-    ['worker_attempts', label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown'])],
+    [
+      'worker_attempts',
+      label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown']),
+    ],
     ['registrations', label('decision', ['allow', 'deny', 'error'])],
     ['identity_refused', label('reason', refusals)],
     ['connections_refused', label('reason', ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'])],

@@ -9,6 +9,7 @@ import { pinOf } from '../../scripts/tools/native-tools.ts'
 import { run } from '../../scripts/tools/run.ts'
 import { BUNDLED_NAMES } from '../../src/cli/cert.ts'
 import { ControllerEnv, loadControllerConfig } from '../../src/controller/config.ts'
+import { parseHostRules } from '../../src/platform/host-rules.ts'
 import { parseWorkerUrl } from '../../src/controller/routing/worker-url.ts'
 import { loadWorkerConfig, WorkerSettings } from '../../src/worker/config.ts'
 import { workerNames } from '../../src/workers/registry.ts'
@@ -69,8 +70,24 @@ describe('what can be reached', () => {
     expect(service('controller').ports).toEqual(published)
     expect(controllerConfig()).toMatchObject({
       listen: { host: '0.0.0.0', port: 9000 },
-      admin: { host: '0.0.0.0', port: 9001 },
+      admin: { host: '172.30.90.2', port: 9001 },
     })
+  })
+
+  test('the admin listener is bound to the one address of the controller on a network that no other service is on', () => {
+    const members = Object.entries(compose.services).filter(([, { networks = [] }]) => networks.includes('admin'))
+    expect(members.map(([name]) => name)).toEqual(['controller'])
+    const { admin, adminAllowedHosts } = controllerConfig()
+    // Ports are published on the network with the highest gw_priority: it has to be the one that is listened on.
+    expect(service('controller').attachments).toEqual({
+      crank: {},
+      policy: {},
+      admin: { ipv4_address: admin.host, gw_priority: 1 },
+    })
+    const [range] = compose.networks['admin']?.ipam?.config ?? []
+    expect(parseHostRules(range?.subnet ?? '').allows(admin.host)).toBe(true)
+    expect(parseHostRules(range?.ip_range ?? '').allows(admin.host)).toBe(false)
+    expect(adminAllowedHosts.text).toEqual(['controller'])
   })
 
   test('OPA is on a network without a way out, alone with the controller', () => {

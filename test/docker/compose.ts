@@ -19,7 +19,10 @@ export type Service = {
   readonly environment?: Readonly<Record<string, string | null>>
   readonly volumes?: readonly (string | LongMount)[]
   readonly ports?: readonly string[]
+  /** Names; what the long form says of each is in `attachments`. */
   readonly networks?: readonly string[]
+  readonly attachments?: Attachments
+  readonly extra_hosts?: readonly string[]
   readonly network_mode?: string
   readonly depends_on?: Readonly<Record<string, { condition: string }>>
   readonly healthcheck: HealthCheck
@@ -33,10 +36,16 @@ export type Service = {
   readonly security_opt?: readonly string[]
   readonly stop_grace_period?: string
 }
+export type Attachments = Readonly<Record<string, { ipv4_address?: string; gw_priority?: number }>>
+export type Network = {
+  readonly name: string
+  readonly internal?: boolean
+  readonly ipam?: { readonly config: readonly { readonly subnet: string; readonly ip_range: string }[] }
+}
 export type Compose = {
   readonly name: string
   readonly services: Readonly<Record<string, Service>>
-  readonly networks: Readonly<Record<string, { name: string; internal?: boolean }>>
+  readonly networks: Readonly<Record<string, Network>>
   readonly volumes: Readonly<Record<string, unknown>>
 }
 /** A compose file that completes another: what it adds to a service of the other need not be a whole one. */
@@ -91,7 +100,15 @@ function interpolated(text: string): string {
 }
 
 function read(file: string): unknown {
-  return parse(readFileSync(join(ROOT, file), 'utf8'), { merge: true })
+  const content = parse(readFileSync(join(ROOT, file), 'utf8'), { merge: true }) as {
+    services: Record<string, { networks?: string[] | Attachments }>
+  }
+  const services = Object.entries(content.services).map(([name, service]): [string, unknown] => {
+    const { networks } = service
+    if (networks === undefined || Array.isArray(networks)) return [name, service]
+    return [name, { ...service, networks: Object.keys(networks), attachments: networks }]
+  })
+  return { ...content, services: Object.fromEntries(services) }
 }
 
 // Of the rules of the Compose specification (13-merge.md) those that are needed here: mappings are merged, volumes are

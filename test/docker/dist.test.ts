@@ -1,10 +1,10 @@
 // The compiled program without its source, laid out as the stages of the Dockerfile do: what the images run.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, type Finished } from '../../scripts/tools/run.ts'
 import { workerNames } from '../../src/workers/registry.ts'
@@ -18,7 +18,9 @@ import { workspaces } from './lock-file.ts'
 
 const BUILD_LIMIT_MS = 300_000
 const START_LIMIT_MS = 60_000
-const [, launcher = ''] = execForm(argumentsOf('ENTRYPOINT').at(-1) ?? '')
+const [shell = '', ...entry] = execForm(argumentsOf('ENTRYPOINT').at(-1) ?? '')
+/** The image has one Node. */
+const PATH = [dirname(process.execPath), process.env['PATH']].join(delimiter)
 const HEAVY = workspaces.map((path) => path.replace('src/workers/', ''))
 const isHeavy = (name: string): boolean => HEAVY.includes(name)
 const isLight = (name: string): boolean => !isHeavy(name)
@@ -39,9 +41,9 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 function crank(...args: string[]): Promise<Finished> {
-  return run(process.execPath, [launcher, ...args], {
+  return run(shell, [...entry, ...args], {
     cwd: app,
-    env: { PATH: process.env['PATH'] },
+    env: { PATH },
     timeoutMs: START_LIMIT_MS,
   })
 }
@@ -57,10 +59,10 @@ describe('the compiled program', () => {
 
   test('mints certificates, runs a controller with them, and ends in order on SIGTERM', async () => {
     expect(await crank('cert', 'dev-ca', '--state-dir', 'state')).toMatchObject({ code: 0 })
-    const child = spawn(process.execPath, [launcher, 'controller'], {
+    const child = spawn(shell, [...entry, 'controller'], {
       cwd: app,
       env: {
-        PATH: process.env['PATH'],
+        PATH,
         CRANK_PORT: '0',
         CRANK_ADMIN_PORT: '0',
         CRANK_STATE_DIR: 'state',
@@ -80,6 +82,9 @@ describe('the compiled program', () => {
       const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok
       await until('the controller is ready', isReady, START_LIMIT_MS)
       expect(engine).toBe('opa-wasm')
+      // The shell has become the process.
+      expect(await readFile(`/proc/${String(child.pid)}/comm`, 'utf8')).not.toBe('sh\n')
+      expect(await readFile(`/proc/${String(child.pid)}/limits`, 'utf8')).toMatch(/^Max core file size +0 +0 /m)
     } finally {
       child.kill('SIGTERM')
     }

@@ -73,7 +73,12 @@ describe('the Dockerfile', () => {
 
   test('starts the crank launcher, as the controller unless told otherwise', () => {
     const last = (name: string): string[] => execForm(argumentsOf(name).at(-1) ?? '')
-    expect(last('ENTRYPOINT')).toEqual(['node', 'bin/crank.js'])
+    const [shell, ...command] = last('ENTRYPOINT')
+    expect({ shell, command }).toEqual({
+      shell: '/bin/sh',
+      // As the process itself, without core dumps and without a debugger on SIGUSR1.
+      command: ['-c', 'ulimit -c 0; exec node --disable-sigusr1 bin/crank.js "$@"', 'crank'],
+    })
     expect(last('CMD')).toEqual(['controller'])
     const targets = copiesIn(finalStage()).map(({ target }) => target)
     expect(targets.sort()).toEqual(['./', './bin', './dist', './node_modules', './policies'])

@@ -37,7 +37,7 @@ async function check(name: Name, at: number): Promise<number | null> {
   const [, , ...args] = CHECKS[name]
   const moved = args.map((word) => word.replace(/\b(9001|9443)\b/, String(at)))
   expect(moved).not.toEqual(args)
-  return (await run(process.execPath, moved)).code
+  return (await run(process.execPath, moved, { env: { CRANK_ADMIN_HOST: '127.0.0.1' } })).code
 }
 
 test('all are in exec form, by a program that the image has', () => {

@@ -1,14 +1,17 @@
 // The second listener: what an operator and a scraper see, and what nobody else does.
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 
 let mesh: Mesh
 beforeAll(async () => {
-  mesh = await startMesh()
+  mesh = await startMesh({ env: { CRANK_ADMIN_ALLOWED_HOSTS: 'controller' } })
 })
 afterAll(() => mesh.close())
+
+const askAs = (host: string, path: string) => request(mesh.adminOrigin + path, { headers: { host } })
 
 const json = async (path: string) => {
   const { status, text } = await mesh.admin(path)
@@ -68,6 +71,42 @@ describe('the admin listener', () => {
       '/route/{verb}/{capability}',
       '/workers',
     ])
+  })
+
+  for (const [host, status] of [
+    ['localhost', 200],
+    ['LOCALHOST:9001', 200],
+    ['127.0.0.1:80', 200],
+    ['192.0.2.7', 200],
+    ['[::1]:9001', 200],
+    ['[fe80::1]', 200],
+    ['controller:9001', 200],
+    ['Controller', 200],
+    ['rebound.example:9001', 421],
+    ['localhost.rebound.example', 421],
+    ['127.0.0.1.rebound.example', 421],
+    ['controller.rebound.example', 421],
+    ['[::1].rebound.example', 421],
+    ['0x7f000001', 421],
+    ['2130706433', 421],
+  ] as const) {
+    test(`answers ${status} to the Host "${host}", whatever is asked`, async () => {
+      for (const path of ['/readyz', '/workers', '/policy/data', '/metrics', '/nowhere']) {
+        const answer = await askAs(host, path)
+        const expected = status === 200 && path === '/nowhere' ? 404 : status
+        expect({ path, status: answer.statusCode }).toEqual({ path, status: expected })
+      }
+    })
+  }
+
+  test('tells whoever used another name what to do', async () => {
+    const answer = await askAs('rebound.example', '/workers')
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/)
+    expect(await answer.body.json()).toMatchObject({
+      error: 'host_not_allowed',
+      status: 421,
+      reason: expect.stringContaining('CRANK_ADMIN_ALLOWED_HOSTS'),
+    })
   })
 
   test('answers an unknown path by naming the known ones', async () => {

@@ -175,7 +175,7 @@ describe('npm run demo', () => {
 
   test('in a folder where another demo runs touches nothing, and says so in a sentence', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'crank-demo-'))
-    const unlock = lockAuditFile(join(dir, 'demo'))
+    const { free: unlock } = lockAuditFile(join(dir, 'demo'))
     await mkdir(join(dir, 'logs'))
     await writeFile(join(dir, 'logs/controller.log'), 'of the first one\n')
     const before = readdirSync(dir)

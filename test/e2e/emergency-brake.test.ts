@@ -2,7 +2,7 @@
 // data than the folder, and calls by callers of every kind meanwhile.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
-import { blockedJson, replaceFile } from '../fixtures/live-policy.ts'
+import { replaceFile } from '../fixtures/live-policy.ts'
 import { startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { startOpa, type OpaOptions, type OpaServer } from '../fixtures/opa-server.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
@@ -10,6 +10,16 @@ import { until } from '../fixtures/until.ts'
 
 const BLOCKED = 'worker/email-classifier'
 const BLOCKED_ID = `spiffe://crank.local/${BLOCKED}`
+const STREAMING_ID = `spiffe://crank.local/${STREAMING}`
+const BLOCKED_CAPABILITY = 'stream:text_events'
+/** The block list: an identity and a capability, and whoever else. */
+const list = (...more: string[]): string =>
+  JSON.stringify({
+    blocked: {
+      identities: Object.fromEntries([BLOCKED_ID, ...more].map((id) => [id, 'a test'])),
+      capabilities: { [BLOCKED_CAPABILITY]: 'a test' },
+    },
+  })
 const CALL = { verb: 'invoke', capability: 'hello_world' }
 
 describe('a file-fed OPA', () => {
@@ -19,7 +29,7 @@ describe('a file-fed OPA', () => {
   let worker: FakeWorker
 
   beforeAll(async () => {
-    policies = await copyPolicies({ 'data/blocked.json': blockedJson(BLOCKED_ID) })
+    policies = await copyPolicies({ 'data/blocked.json': list() })
     opa = await startOpa({ policyDir: policies.dir, watch: false })
     mesh = await startMesh({ env: { OPA_URL: opa.url, CRANK_POLICY_DIR: policies.dir } })
     worker = await startFakeWorker(mesh, greets)
@@ -47,19 +57,29 @@ describe('a file-fed OPA', () => {
     until(`readiness says ${reason}`, async () => (await policyCheck()).reason === reason, 30_000)
   const isReady = async (): Promise<boolean> => (await mesh.admin('/readyz')).status === 200
 
-  test('refuses what is blocked in the words of the policy, and the record has them', async () => {
-    const answer = await call(BLOCKED)
-    const message = `Worker ${BLOCKED_ID} not authorized for capability invoke:hello_world: the identity is blocked`
-    expect(answer).toMatchObject({
+  test('is not asked about what is blocked, and the record says whose decision it was', async () => {
+    const message = `Worker ${STREAMING_ID} not authorized for capability ${BLOCKED_CAPABILITY}: the capability is blocked`
+    const refused = await mesh.route(STREAMING, { verb: 'stream', capability: 'text_events' })
+    expect(refused).toMatchObject({
       status: 403,
-      body: { error: 'capability_access_denied', reason_code: 'identity_blocked', reason: message },
+      body: { error: 'capability_access_denied', reason_code: 'capability_blocked', reason: message },
     })
-    const record = await mesh.auditedAs((line) => line['decision_id'] === answer.headers['x-decision-id'])
-    expect(record).toMatchObject({
+    const recordOf = (answer: Answer) =>
+      mesh.auditedAs((line) => line['decision_id'] === answer.headers['x-decision-id'])
+    expect(await recordOf(refused)).toMatchObject({
       event: 'policy_decision',
       decision: 'deny',
       mode: 'enforce',
-      reasons: [{ code: 'identity_blocked', message }],
+      engine: 'controller',
+      policy_version: null,
+      reasons: [{ code: 'capability_blocked', message }],
+    })
+    const answer = await call(BLOCKED)
+    expect(answer).toMatchObject({ status: 403, body: { reason_code: 'identity_blocked' } })
+    expect(await recordOf(answer)).toMatchObject({
+      event: 'policy_decision',
+      decision: 'deny',
+      reasons: [{ code: 'identity_blocked' }],
     })
   })
 
@@ -82,7 +102,7 @@ describe('a file-fed OPA', () => {
 
   test('that has had other data than the folder for five seconds is not ready, until it has the same', async () => {
     await using other = await copyPolicies({
-      'data/blocked.json': blockedJson(BLOCKED_ID, 'spiffe://crank.local/worker/x'),
+      'data/blocked.json': list('spiffe://crank.local/worker/x'),
     })
     await restart({ policyDir: other.dir })
     await untilSays('OPA has had other data than the policy folder for more than 5 s')
@@ -93,7 +113,7 @@ describe('a file-fed OPA', () => {
   })
 
   test('that does not take over a change of the folder is not ready after five seconds', async () => {
-    const both = blockedJson(BLOCKED_ID, 'spiffe://crank.local/worker/x')
+    const both = list('spiffe://crank.local/worker/x')
     await replaceFile(policies.dir, 'data/blocked.json', both)
     await untilSays('OPA has had other data than the policy folder for more than 5 s')
     await restart({})

@@ -45,6 +45,24 @@ describe('registering', () => {
     })
   })
 
+  test('with a schema above 64 KiB is refused by the name of its capability, one just below is not', async () => {
+    const sized = (bytes: number): CapabilitySchema => {
+      const schema = { ...HELLO_SCHEMA, input_schema: { ...HELLO_SCHEMA.input_schema, description: '' } }
+      schema.input_schema.description = 'x'.repeat(bytes - JSON.stringify(schema).length)
+      return schema
+    }
+    expect((await worker.register({ capabilities: [sized(65_536)] })).status).toBe(200)
+    const answer = await worker.register({ capabilities: [sized(65_537)] })
+    expect(answer).toMatchObject({
+      status: 400,
+      body: {
+        error: 'request_invalid',
+        reason: 'the schema of invoke:hello_world has 65537 bytes; at most 65536 may be',
+      },
+    })
+    expect((await worker.register()).status).toBe(200)
+  })
+
   test('of a capability that the manifest does not provide is denied and recorded', async () => {
     const convert: CapabilitySchema = { ...HELLO_SCHEMA, verb: 'convert', name: 'document_to_pdf' }
     const answer = await worker.register({ capabilities: [HELLO_SCHEMA, convert] })

@@ -181,6 +181,47 @@ describe('the catalogue', () => {
   })
 })
 
+describe('polls of the catalogue', () => {
+  test('come in pages', async () => {
+    const page = await mesh.request(HELLO, { path: '/workers?limit=1&after=a' })
+    expect(page).toMatchObject({ status: 200, body: { workers: [{ worker_id: 'worker-hello-world' }] } })
+    expect((await mesh.request(HELLO, { path: '/capabilities?after=zzz' })).body).toEqual({ capabilities: [] })
+  })
+
+  for (const path of [
+    '/workers?limit=0',
+    '/capabilities?limit=1001',
+    '/workers?limits=1',
+    '/workers?after=a&after=b',
+  ]) {
+    test(`that are refused are recorded: ${path}`, async () => {
+      const answer = await mesh.request(HELLO, { path })
+      expect(answer).toMatchObject({ status: 400, body: { error: 'request_invalid' } })
+      const decisionId = answer.headers['x-decision-id']
+      const record = await mesh.auditedAs((line) => line['decision_id'] === decisionId)
+      expect(record).toMatchObject({
+        event: 'request_refused',
+        error: 'request_invalid',
+        requester_spiffe_id: 'spiffe://crank.local/worker/hello-world',
+      })
+    })
+  }
+
+  test('that are answered are counted and leave no record', async () => {
+    const counted = async (): Promise<number> => {
+      const { text } = await mesh.admin('/metrics')
+      return Number(/^controller_requests_total\{route="\/workers",status_class="2xx"\} (\d+)$/m.exec(text)?.[1])
+    }
+    const before = await counted()
+    const { headers } = await mesh.request(HELLO, { path: '/workers' })
+    expect(await counted()).toBe(before + 1)
+    // A record of a later request: one of this poll would stand before it.
+    const later = await mesh.request(HELLO, { path: '/workers?limit=0' })
+    await mesh.auditedAs((line) => line['decision_id'] === later.headers['x-decision-id'])
+    expect((await mesh.audit()).filter((line) => line['decision_id'] === headers['x-decision-id'])).toEqual([])
+  })
+})
+
 test('the audit chain verifies', async () => {
   expect(await verifyAudit(mesh.auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
 })

@@ -25,6 +25,10 @@ describe('a controller refuses to start', () => {
     [{ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, 'NODE_TLS_REJECT_UNAUTHORIZED=0: would accept any certificate'],
     [{ SSLKEYLOGFILE: '/dev/null' }, 'SSLKEYLOGFILE: would write the session keys to a file'],
     [{ NODE_OPTIONS: '--tls-min-v1.0' }, '--tls-min-v1.0 in NODE_OPTIONS: would allow TLS 1.0'],
+    [
+      { NODE_OPTIONS: '--inspect=127.0.0.1:0' },
+      '--inspect in NODE_OPTIONS: would let whoever reaches the debugger run code',
+    ],
     [{ NODE_OPTIONS: '--insecure-http-parser' }, '--insecure-http-parser in NODE_OPTIONS: would accept malformed HTTP'],
   ]
   for (const [weakening, sentence] of switches) {

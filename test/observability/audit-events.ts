@@ -1,5 +1,6 @@
 // One audit event of every kind, as the controller makes them: the names that a query can take from a line.
 import {
+  handshakeRefused,
   identityRefused,
   isoTime,
   policyDecision,
@@ -47,6 +48,7 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
     { atMs, workerId: 'w', status: 200, outcome: 'completed', error: null, durationMs: 1, attempts: 1 },
   ),
   identity_refused: identityRefused({ ...ids, error: 'client_certificate_expired', remoteAddress: '127.0.0.1' }),
+  handshake_refused: handshakeRefused({ atMs, kind: 'certificate', remoteAddress: '127.0.0.1' }),
   request_refused: requestRefused({ ...ids, requester, error: 'request_invalid', reason: 'no' }),
   policy_changed: {
     event: 'policy_changed',
@@ -68,5 +70,13 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
   controller_started: { event: 'controller_started', version: '1', ...life },
   controller_stopped: { event: 'controller_stopped', timestamp, reason: 'SIGTERM' },
   audit_repaired: { event: 'audit_repaired', timestamp, bytes_removed: 1 },
+  audit_segment_opened: {
+    event: 'audit_segment_opened',
+    timestamp,
+    reason: 'renamed',
+    previous_seq: 1,
+    previous_hash: '0'.repeat(64),
+  },
+  clock_stepped: { event: 'clock_stepped', timestamp, step_ms: 3_600_000 },
   audit_recovered: { event: 'audit_recovered', timestamp, reason: 'disk', since: timestamp, refused: 1 },
 }

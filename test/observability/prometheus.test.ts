@@ -35,7 +35,7 @@ const portOf = (address: string): string => address.slice(address.lastIndexOf(':
 
 describe('the scrape jobs', () => {
   test('ask every part where it has its metrics', async () => {
-    const { admin } = loadControllerConfig({ env: environmentOf(service('controller', together)) })
+    const { admin, adminAllowedHosts } = loadControllerConfig({ env: environmentOf(service('controller', together)) })
     const jaeger = await readYamlWithDefaults<{
       service: { telemetry: { metrics: { readers: [{ pull: { exporter: { prometheus: { port: number } } } }] } } }
     }>('observability/jaeger.yaml')
@@ -51,7 +51,11 @@ describe('the scrape jobs', () => {
       alertmanager: ['alertmanager:9093'],
       prometheus: ['localhost:9090'],
     })
-    expect(admin.host).toBe('0.0.0.0')
+    // The address on the network that both are on, whatever the name is elsewhere.
+    expect(container.extra_hosts).toEqual([`controller:${admin.host}`])
+    expect(service('controller', together).attachments?.['admin']?.ipv4_address).toBe(admin.host)
+    expect(container.networks).toContain('admin')
+    expect(adminAllowedHosts.allows('controller')).toBe(true)
   })
 
   test('share a network with what they ask', () => {

@@ -36,6 +36,21 @@ async function loadFrom(
 }
 
 describe('a good set', () => {
+  test('may chain to an anchor that is no root', async () => {
+    await using dir = await tempDir()
+    const issuing = await pki.td1.intermediate()
+    const credentials = await loadFrom(dir.path, { cas: [issuing], issued: await issuing.issue({ uri: ID }) })
+    expect(credentials.caPem).toEqual([issuing.certPem])
+  })
+
+  test('hands roots to OpenSSL first, and the newest of them in front', async () => {
+    await using dir = await tempDir()
+    const older = await createTestCa('td1.test', { notBeforeMs: Date.now() - DAY_MS })
+    const issuing = await older.intermediate()
+    const { caPem } = await loadFrom(dir.path, { cas: [issuing, older, pki.td1] })
+    expect(caPem).toEqual([pki.td1, older, issuing].map(({ certPem }) => certPem))
+  })
+
   test('gives the ID, the PEM texts and the anchors of the own trust domain', async () => {
     await using dir = await tempDir()
     const endMs = Math.floor(Date.now() / 1000) * 1000 + 60_000
@@ -135,9 +150,21 @@ const BROKEN: Record<string, [Break, string]> = {
     filesWith(async (f) => writeFile(f.bundlePath, pki.td1.certPem + (await pki.td1.issue({ uri: ID })).certPem)),
     'td1.test.pem: certificate 2 is not a CA',
   ],
-  'an intermediate alone in the bundle': [
-    filesWith(async (f) => writeFile(f.bundlePath, (await pki.td1.intermediate()).certPem)),
-    'td1.test.pem: certificate 1 is an intermediate; add the root',
+  'a certificate below an expired intermediate': [
+    async (dir) => {
+      const times = { notBeforeMs: Date.now() - 2 * DAY_MS, notAfterMs: Date.parse('2026-01-02T03:04:05Z') }
+      const intermediate = await pki.td1.intermediate({ subject: 'CN=issuing', ...times })
+      return loadFrom(dir, { issued: await intermediate.issue({ uri: ID }) })
+    },
+    'own.crt: its issuer is not valid now: the intermediate "CN=issuing" ended at 2026-01-02T03:04:05Z',
+  ],
+  'a certificate below an expired root': [
+    async (dir) => {
+      const times = { notBeforeMs: Date.now() - 2 * DAY_MS, notAfterMs: Date.parse('2026-01-02T03:04:05Z') }
+      const root = await createTestCa('td1.test', { subject: 'CN=old root', ...times })
+      return loadFrom(dir, { cas: [root], issued: await root.issue({ uri: ID }) })
+    },
+    'own.crt: its issuer is not valid now: the root "CN=old root" ended at 2026-01-02T03:04:05Z',
   ],
   'a certificate of another trust domain': [
     issuedAs({ uri: 'spiffe://td2.test/controller' }),

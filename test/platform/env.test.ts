@@ -1,5 +1,6 @@
+import inspector from 'node:inspector'
 import Type from 'typebox'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { checkConfig, ConfigError, loadConfig, refuseWeakening } from '../../src/platform/env.ts'
 
 const Schema = Type.Object({
@@ -95,6 +96,16 @@ describe('refuseWeakening', () => {
     ['--tls-min-v1.0', {}, ['--tls-min-v1.0']],
     ['--tls-min-v1.1', {}, ['--enable-source-maps', '--tls-min-v1.1']],
     ['--tls-min-v1.0', {}, ['--tls_min_v1.0']],
+    ['--inspect', {}, ['--inspect']],
+    ['--inspect', {}, ['--inspect=0.0.0.0:9229']],
+    ['--inspect-brk', {}, ['--inspect_brk']],
+    ['--inspect-wait', {}, ['--inspect-wait']],
+    ['--inspect-port', {}, ['--inspect-port=0']],
+    ['--debug-port', {}, ['--debug-port=1']],
+    ['--inspect in NODE_OPTIONS', { NODE_OPTIONS: '--inspect=127.0.0.1:0' }, []],
+    ['--heapsnapshot-signal', {}, ['--heapsnapshot-signal=SIGUSR2']],
+    ['--heapsnapshot-near-heap-limit', {}, ['--heapsnapshot-near-heap-limit=1']],
+    ['--abort-on-uncaught-exception', {}, ['--abort-on-uncaught-exception']],
     ['--insecure-http-parser in NODE_OPTIONS', { NODE_OPTIONS: '--max-old-space-size=100 --insecure-http-parser' }, []],
     ['--tls-keylog in NODE_OPTIONS', { NODE_OPTIONS: '"--tls-keylog=/tmp/a"' }, []],
   ]
@@ -102,6 +113,14 @@ describe('refuseWeakening', () => {
     const [fault, ...more] = faultsOf(() => refuseWeakening(env, execArgv))
     expect(more).toEqual([])
     expect(fault?.startsWith(`${name}: would `)).toBe(true)
+  })
+
+  test('refuses an open debugger, however it was opened', () => {
+    inspector.open(0, '127.0.0.1')
+    onTestFinished(() => inspector.close())
+    expect(faultsOf(() => refuseWeakening({}, []))).toEqual([
+      expect.stringMatching(/^Node's debugger is open: would let/),
+    ])
   })
 
   test('names all of them at once', () => {

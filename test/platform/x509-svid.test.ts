@@ -7,6 +7,7 @@ import { parseSvid } from '../../src/platform/x509-svid.ts'
 import { rawExtension, type IssueOptions } from '../fixtures/pki/ca.ts'
 import {
   createTestPki,
+  DER_DEFECTS,
   GOOD_ID,
   LEAF_DEFECTS,
   MALFORMED,
@@ -63,7 +64,7 @@ test.each(Object.entries(ALSO_GOOD))('accepts %s', async (_name, options) => {
 })
 
 describe('refuses', () => {
-  test.each(Object.entries(LEAF_DEFECTS))('%s', async (_name, { code, issue }) => {
+  test.each(Object.entries({ ...LEAF_DEFECTS, ...DER_DEFECTS }))('%s', async (_name, { code, issue }) => {
     expect(codeOf((await issue(pki)).certDer)).toBe(code)
   })
 
@@ -118,6 +119,8 @@ test('reads what a CA says', async () => {
     basicConstraints: { ca: true, pathLength: 1 },
     keyUsage: { keyCertSign: true, cRLSign: true, digitalSignature: false, critical: true },
     extendedKeyUsage: null,
-    nameConstrained: false,
+    nameConstraints: null,
+    selfIssued: false,
+    hasUnknownCritical: false,
   })
 })

@@ -24,8 +24,13 @@ const FAKE_NPM = `
   if (lock === 'waits') while (!existsSync('go-on') && existsSync('npm-calls')) sleep(20)
   if (lock === 'hangs') sleep(10_000)
   mkdirSync('node_modules', { recursive: true })`
+/** Beside SIGTERM, SIGINT (keys of a terminal) and SIGUSR1, which the program is started deaf to. */
+const PASSED_ON = ['SIGHUP', 'SIGQUIT', 'SIGABRT', 'SIGUSR2', 'SIGALRM', 'SIGXCPU', 'SIGPWR', 'SIGIO'] as const
 const FAKE_DEMO = `
+  const { readFileSync } = await import('node:fs')
   process.on('SIGTERM', () => { console.log('drained'); process.exit(7) })
+  for (const signal of ${JSON.stringify(PASSED_ON)}) process.on(signal, () => console.log('got ' + signal))
+  if (process.argv[2] === 'limits') console.log(process.execArgv.join(), readFileSync('/proc/self/limits', 'utf8'))
   console.log(JSON.stringify(process.argv.slice(2)))
   if (process.argv[2] === 'wait') setInterval(() => {}, 1000)
   else process.exitCode = 5`
@@ -165,6 +170,38 @@ describe('the program', () => {
     await once(child, 'close')
     expect(child.exitCode).toBe(7)
     expect(out).toContain('drained')
+  })
+
+  test('gets every other signal too, and the bootstrap outlives it', async () => {
+    const child = start('demo', 'wait')
+    let out = ''
+    child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+    await until('the program runs', () => out.includes('wait'))
+    child.kill('SIGUSR1')
+    for (const signal of PASSED_ON) {
+      child.kill(signal)
+      await until(`${signal} arrives`, () => out.includes(`got ${signal}`))
+    }
+    child.kill('SIGTERM')
+    await once(child, 'close')
+    expect(child.exitCode).toBe(7)
+  })
+
+  test('ends in order when the bootstrap is killed without warning', async () => {
+    const child = start('demo', 'wait')
+    let out = ''
+    child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+    await until('the program runs', () => out.includes('wait'))
+    child.kill('SIGKILL')
+    // Nobody holds the pipe any more: not the program, nor what watched over it.
+    await once(child, 'close')
+    expect(out).toContain('drained')
+  })
+
+  test('leaves no core dump, which could hold keys, and opens no debugger', async () => {
+    const { stdout } = await run('demo', 'limits')
+    expect(stdout).toMatch(/^Max core file size +0 +0 /m)
+    expect(stdout).toContain('--disable-sigusr1')
   })
 
   test('is stopped when npm, which started us, is killed without warning', async () => {

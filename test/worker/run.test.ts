@@ -224,7 +224,8 @@ describe('a worker that is closed', () => {
 
 describe('invoke', () => {
   test('calls through the controller in the same trace and gives back the answer', async () => {
-    site.controller.script('/route', (_call, response) => answerJson(response, 200, { greeting: 'hello' }))
+    const path = '/route/invoke/hello_world'
+    site.controller.script(path, (_call, response) => answerJson(response, 200, { greeting: 'hello' }))
     const { url } = await site.run(
       echoWorker(async ({ invoke }) => {
         const options = { idempotencyKey: 'k-1', priority: 'high', timeoutMs: 5_000 } as const
@@ -236,14 +237,13 @@ describe('invoke', () => {
     const trace = { traceparent: `00-${traceId}-b7ad6b7169203331-01`, tracestate: 'vendor=1' }
     const answer = await execute(url, { text: 'hi' }, trace)
     expect(answer.body).toStrictEqual({ text: 'hello' })
-    const [call] = received('/route')
-    expect(call?.body).toStrictEqual({
-      verb: 'invoke',
-      capability: 'hello_world',
-      payload: { message: 'x' },
-      idempotency_key: 'k-1',
-      priority: 'high',
-      timeout_ms: 5_000,
+    const [call] = received(path)
+    expect(call?.body).toStrictEqual({ message: 'x' })
+    expect(call?.headers).toMatchObject({
+      'content-type': 'application/json',
+      'idempotency-key': 'k-1',
+      'x-crank-priority': 'high',
+      'x-crank-timeout-ms': '5000',
     })
     expect(call?.headers['tracestate']).toBe('vendor=1')
     // This worker exports no spans: what came in goes on as it came.
@@ -252,7 +252,7 @@ describe('invoke', () => {
 
   test('throws an error with the code and the reason of a refusal', async () => {
     const denied = { error: 'capability_access_denied', reason: 'Worker … not authorized for capability …' }
-    site.controller.script('/route', (_call, response) =>
+    site.controller.script('/route/convert/document_to_pdf', (_call, response) =>
       answerJson(response, 403, denied, { 'x-decision-id': 'decision-7' }),
     )
     let seen: unknown
@@ -273,7 +273,7 @@ describe('invoke', () => {
   })
 
   test('gives the events of a stream as they arrive, and its failure as an error', async () => {
-    site.controller.script('/route', (_call, response) => {
+    site.controller.script('/route/stream/numbers', (_call, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(': heartbeat\n\nid: 1\ndata: {"n":1}\n\n')
       response.end('event: error\ndata: {"error":"TIRED","message":"not today","retryable":true}\n\n')
@@ -296,7 +296,7 @@ describe('invoke', () => {
   test('ends with the call that it belongs to', async () => {
     const hanging = Promise.withResolvers<undefined>()
     const hungUp = Promise.withResolvers<string>()
-    site.controller.script('/route', (_call, response) => {
+    site.controller.script('/route/a/b', (_call, response) => {
       hanging.resolve(undefined)
       response.on('close', () => hungUp.resolve('closed'))
     })

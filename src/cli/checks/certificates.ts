@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TrustDomain } from '../../core/spiffe-id.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from '../../platform/credentials.ts'
+import { expiredAnchors } from '../../platform/trust-bundle.ts'
 import { devFiles, PKI_FOLDER } from '../client-config.ts'
 import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
@@ -33,7 +34,8 @@ export async function checkCertificates(
   const checked = await Promise.all(sets.map((files) => checkSet(files, hint, now)))
   const controllerId = env['CRANK_CONTROLLER_ID'] ?? `spiffe://${state.trustDomain}/controller`
   const controller = checked.find(({ credentials }) => credentials?.spiffeId === controllerId)
-  return { findings: checked.map(({ finding }) => finding), controller: controller?.credentials }
+  const findings = [...checked.map(({ finding }) => finding), ...judgeBundles(checked, now())]
+  return { findings, controller: controller?.credentials }
 }
 
 async function findSets(
@@ -55,19 +57,33 @@ async function findSets(
   }
 }
 
-async function checkSet(
-  files: CredentialFiles,
-  hint: string,
-  now: () => number,
-): Promise<{ finding: Finding; credentials: Credentials | undefined }> {
+type CheckedSet = {
+  readonly files: CredentialFiles
+  readonly finding: Finding
+  readonly credentials: Credentials | undefined
+}
+
+async function checkSet(files: CredentialFiles, hint: string, now: () => number): Promise<CheckedSet> {
   try {
     const credentials = await loadCredentials(files, now)
-    return { finding: judgeLife(files, credentials, now()), credentials }
+    return { files, finding: judgeLife(files, credentials, now()), credentials }
   } catch (cause: unknown) {
     // A certificate from the future and an expired one are the clock's fault more often than the CA's.
     const clock = `this machine's clock says ${new Date(now()).toISOString()}`
-    return { finding: fail('certificate', `${messageOf(cause)} (${clock})`, hint), credentials: undefined }
+    return { files, finding: fail('certificate', `${messageOf(cause)} (${clock})`, hint), credentials: undefined }
   }
+}
+
+/** Several sets may share a bundle: each is judged once. */
+function judgeBundles(sets: readonly CheckedSet[], nowMs: number): Finding[] {
+  const messages = sets.flatMap(({ files, credentials }) =>
+    expiredAnchors(credentials?.bundles ?? new Map(), nowMs).map(
+      ({ trustDomain, subject, notAfterMs }) =>
+        `${files.bundlePath}: the ${subject} of ${trustDomain} expired at ${new Date(notAfterMs).toISOString()}`,
+    ),
+  )
+  const hint = 'replace it by its successor, or remove it from the bundle'
+  return [...new Set(messages)].map((message) => warn('bundle', message, hint))
 }
 
 function judgeLife({ certFile }: CredentialFiles, { spiffeId, notAfterMs }: Credentials, nowMs: number): Finding {

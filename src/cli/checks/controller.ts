@@ -1,6 +1,7 @@
 // The running controller, asked on its admin listener.
 import { request } from 'undici'
 import type { WorkerEntry, WorkersReply } from '../../core/wire.ts'
+import { allPages } from '../all-pages.ts'
 import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
@@ -31,7 +32,8 @@ export async function checkController(
 ): Promise<ControllerCheck> {
   try {
     const { json, date, dateAtMs } = await getJson(`${adminUrl}/health`, now)
-    const { workers } = (await getJson(`${adminUrl}/workers`, now)).json as WorkersReply
+    const page = async (query: string) => (await getJson(`${adminUrl}/workers${query}`, now)).json as WorkersReply
+    const workers = await allPages(page, (reply) => reply.workers)
     return { findings: judge(adminUrl, json as Health, revisionOnDisk), workers, date, dateAtMs }
   } catch (cause: unknown) {
     const hint = 'start it (crank controller, npm run demo), or say where its admin listener is: --admin-url'

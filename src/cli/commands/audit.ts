@@ -36,12 +36,16 @@ function tailCommand(): CommandUnknownOpts {
 function verifyCommand(): CommandUnknownOpts {
   return new Command('verify')
     .description('check the hash chain; exit 1 at the first bad record, a gap or a torn last line')
+    .argument('[files...]', 'audit logs, each of which continues the one before; without: the one of --audit-file')
     .addOption(auditFileOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
-    .addHelpText('after', '\nExample:\n  crank audit verify --audit-file .crank/audit.jsonl')
-    .action(async (options) => {
-      const { verifyAuditFile } = await import('../audit-verify.ts')
-      process.exitCode = await verifyAuditFile(options)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  crank audit verify --audit-file .crank/audit.jsonl\n  crank audit verify audit.jsonl.1 audit.jsonl',
+    )
+    .action(async (files, options) => {
+      const { verifyAuditFiles } = await import('../audit-verify.ts')
+      process.exitCode = await verifyAuditFiles(files, options)
     })
 }

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import Type from 'typebox'
 import { request } from 'undici'
+import { withBrake } from '../../controller/policy/brake.ts'
 import { createOfflineEngine } from '../../controller/policy/evaluate-files.ts'
 import { parseExactJson } from '../../controller/policy/exact-json.ts'
 import { createAsk, type AskPolicy, type PolicyQuestion } from '../../controller/steps/ask.ts'
@@ -43,7 +44,12 @@ async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<
   const { revision, dataText } = files
   return {
     ask: createAsk({
-      policy: { decide, engine: name, revision: () => revision },
+      // As a controller with this folder: its block list is judged before the policy.
+      policy: {
+        decide: withBrake({ blocked: () => files.blocked, revision: () => revision }, decide),
+        engine: name,
+        revision: () => revision,
+      },
       own: createOwnKnowledge(() => files),
       monotonic: performance.now.bind(performance),
       now,

@@ -46,7 +46,7 @@ export async function tallyBlocks(
 }
 
 function startThread(task: ThreadTask): Thread {
-  const worker = new Worker(THREAD, { name: 'replay', workerData: task })
+  const worker = new Worker(THREAD, { name: 'replay', env: {}, workerData: task })
   const waiting = new Map<number, { resolve: (tally: Tally) => void; reject: (cause: Error) => void }>()
   let failure: Error | undefined
   let lastId = 0

@@ -49,6 +49,14 @@ export function openRecord(line: string): ChainedRecord | LineFault {
   return { ...record, v: 1, seq: Number(seq), prev, hash } as ChainedRecord
 }
 
+/** Whether `text` is the beginning of a record, as far as it goes: of the one after `head`, or of any. */
+export function startsLikeRecord(text: string, head?: Head): boolean {
+  const [, seq, hash] = /^\{"v":1,"seq":([0-9]*)(?:,"prev":"([0-9a-f]*))?/.exec(text) ?? []
+  const next = head ?? { seq: Math.max(0, Number(seq ?? 1) - 1), hash: (hash ?? '').padEnd(64, '0') }
+  const start = `{"v":1,"seq":${next.seq + 1},"prev":"${next.hash}","hash":"`
+  return text !== '' && text.startsWith(start.slice(0, text.length))
+}
+
 function parseJson(line: string): object | undefined {
   try {
     const value: unknown = JSON.parse(line)

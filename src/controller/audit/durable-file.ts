@@ -1,10 +1,12 @@
-// A file that only grows by whole, durable appends: either all bytes of an append are in it, or none are.
-import { constants, fstatSync, fsync } from 'node:fs'
+// A file that only grows by whole, durable appends: either all bytes of an append are in it, or none are. An append is
+// acknowledged only where the path still leads to this file.
+import { constants, fstatSync, fsync, type Stats } from 'node:fs'
 import * as fs from 'node:fs'
 import { open as openHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { AuditFileError } from './audit-file-error.ts'
+import { seeUnchanged } from './file-left.ts'
 
 /** `fsync`: an append is on the disk when it resolves. `write`: it is with the kernel; a power cut can lose it. */
 export type Sync = 'fsync' | 'write'
@@ -14,7 +16,10 @@ export type DurableFile = {
   readonly fd: number
   /** Cuts the file to `size` bytes, durably. */
   truncate(size: number): Promise<void>
-  /** Rejects after having taken back what was written of it, or, if that fails too, takes it back before the next append. */
+  /**
+   * Rejects after having taken back what was written of it, or, if that fails too, takes it back before the next append.
+   * With a FileLeftError the file is to be left: it was moved, deleted or cut.
+   */
   append(bytes: Buffer): Promise<void>
   close(): Promise<void>
 }
@@ -38,33 +43,56 @@ const SYSTEM: FileCalls = {
   fdatasync: promisify(fs.fdatasync),
 }
 const closeFd = promisify(fs.close)
+const readFd = promisify(fs.read)
+
+/** Under load the look after one batch is the look before the next; after a pause there is one more, before the write. */
+const LOOK_AGAIN_MS = 50
+const PRIVATE = 0o600
+const OTHERS = 0o077
 
 /** Opens or creates (0600) a regular file. One append at a time. @throws {AuditFileError} when it is something else. */
 export async function openDurableFile(file: string, sync: Sync, calls: FileCalls = SYSTEM): Promise<DurableFile> {
-  const fd = await promisify(fs.open)(file, constants.O_RDWR | constants.O_CREAT, 0o600)
+  // O_APPEND: bytes never land behind a hole that a cut in place would leave, nor on somebody else's.
+  const fd = await promisify(fs.open)(file, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, PRIVATE)
   const stat = fstatSync(fd)
   if (!stat.isFile()) {
     await closeFd(fd)
-    throw new AuditFileError(`audit file ${file} is not a regular file`)
+    throw new AuditFileError(`audit file ${file} is not a regular file`, {
+      reason: 'the audit file is no regular file',
+    })
   }
+  await makePrivate(fd, stat)
   if (sync === 'fsync') await syncFolder(dirname(file))
+  const opened = { fd, dev: stat.dev, ino: stat.ino }
   let size = stat.size
-  let torn = false
+  let torn: Buffer | undefined
+  let seenAtMs = -Infinity
 
-  async function takeBack(): Promise<void> {
-    await calls.ftruncate(fd, size)
-    torn = false
+  async function look(expected: number): Promise<void> {
+    await seeUnchanged(file, opened, expected)
+    seenAtMs = performance.now()
+  }
+
+  /** Cuts off what is there of an append that failed, and nothing of what somebody else wrote. */
+  async function takeBack(bytes: Buffer): Promise<void> {
+    const start = await startOfOwnTail(fd, bytes, size)
+    if (start !== undefined) await calls.ftruncate(fd, start)
+    torn = undefined
   }
 
   async function append(bytes: Buffer): Promise<void> {
-    if (torn) await takeBack()
-    refuseIfChangedByOthers(fd, size)
+    if (torn !== undefined) await takeBack(torn)
+    if (fstatSync(fd).size !== size || performance.now() - seenAtMs > LOOK_AGAIN_MS) await look(size)
     try {
       await writeFully(calls.write, fd, bytes, size)
-      if (sync === 'fsync') await calls.fdatasync(fd)
+      const ends = [look(size + bytes.length), ...(sync === 'fsync' ? [calls.fdatasync(fd)] : [])]
+      // Both have to end: neither may find its descriptor closed.
+      const failed = (await Promise.allSettled(ends)).find((end) => end.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
     } catch (cause: unknown) {
-      torn = true
-      await takeBack().catch(() => undefined)
+      torn = bytes
+      seenAtMs = -Infinity
+      await takeBack(bytes).catch(() => undefined)
       throw cause
     }
     size += bytes.length
@@ -87,11 +115,24 @@ async function writeFully(write: FileCalls['write'], fd: number, bytes: Buffer, 
   }
 }
 
-/** Records in a deleted file are lost, and records behind somebody else's bytes belong to no chain: neither is written. */
-function refuseIfChangedByOthers(fd: number, size: number): void {
-  const stat = fstatSync(fd)
-  if (stat.nlink === 0) throw new Error('the file was deleted; restart the controller')
-  if (stat.size !== size) throw new Error('the file was changed by another process; restart the controller')
+/**
+ * Where the beginning of `bytes` that ends the file starts: at `size`, or elsewhere when somebody cut the file or wrote into
+ * it meanwhile. Undefined: there is none, or others wrote behind it.
+ */
+async function startOfOwnTail(fd: number, bytes: Buffer, size: number): Promise<number | undefined> {
+  const end = fstatSync(fd).size
+  for (const start of [size, end - bytes.length]) {
+    const length = end - start
+    if (start < 0 || length <= 0 || length > bytes.length) continue
+    const { buffer, bytesRead } = await readFd(fd, Buffer.alloc(length), 0, length, start)
+    if (bytesRead === length && buffer.equals(bytes.subarray(0, length))) return start
+  }
+  return undefined
+}
+
+/** An empty file that somebody else made (logrotate's `create`) becomes ours alone, where the system lets us. */
+async function makePrivate(fd: number, { size, mode }: Stats): Promise<void> {
+  if (size === 0 && (mode & OTHERS) !== 0) await promisify(fs.fchmod)(fd, PRIVATE).catch(() => undefined)
 }
 
 /** A new file's name is durable only when its folder is. */

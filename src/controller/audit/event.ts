@@ -2,6 +2,7 @@
 // members in the same order (null, not absent), so a denial and an allow differ only in their values.
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
+import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
@@ -78,6 +79,24 @@ export type RequestRefusedEvent = {
   readonly count: number
 }
 
+/**
+ * Why a TLS handshake failed. `certificate`: the peer's cannot be read or used. `alert`: the peer refused ours, or gave up.
+ * `protocol`: no version, cipher or ALPN in common, or a broken handshake. `not_tls`: other bytes. `timeout`: too slow.
+ */
+export type HandshakeFailure = (typeof HANDSHAKE_FAILURES)[number]
+export const HANDSHAKE_FAILURES = ['certificate', 'alert', 'protocol', 'not_tls', 'timeout'] as const
+
+/** A peer that failed in the TLS handshake, before there was a request. `count` as in IdentityRefusedEvent. */
+export type HandshakeRefusedEvent = {
+  readonly event: 'handshake_refused'
+  readonly timestamp: string
+  readonly decision_id: null
+  readonly trace_id: null
+  readonly error: HandshakeFailure
+  readonly remote_address: string | null
+  readonly count: number
+}
+
 /** What happens to the controller and to its log. */
 export type LifeEvent = { readonly timestamp: string } & (
   | {
@@ -107,9 +126,18 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'controller_stopped'; readonly reason: string }
   | { readonly event: 'audit_repaired'; readonly bytes_removed: number }
   | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
+  /** First record of a file that continues the chain of another. */
+  | {
+      readonly event: 'audit_segment_opened'
+      readonly reason: FileLeftReason
+      readonly previous_seq: number
+      readonly previous_hash: string
+    }
+  /** The wall clock was set: records before and after it are in the order of `seq`, not of `timestamp`. */
+  | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )
 
-export type RefusalEvent = IdentityRefusedEvent | RequestRefusedEvent | BlockedEvent
+export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
 
 /** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
@@ -209,6 +237,23 @@ export function identityRefused(refusal: {
     decision_id: refusal.decisionId,
     trace_id: refusal.traceId,
     error: refusal.error,
+    remote_address: refusal.remoteAddress,
+    count: 1,
+  }
+}
+
+/** The record of a peer that did not get past the TLS handshake. */
+export function handshakeRefused(refusal: {
+  readonly atMs: number
+  readonly kind: HandshakeFailure
+  readonly remoteAddress: string | null
+}): HandshakeRefusedEvent {
+  return {
+    event: 'handshake_refused',
+    timestamp: isoTime(refusal.atMs),
+    decision_id: null,
+    trace_id: null,
+    error: refusal.kind,
     remote_address: refusal.remoteAddress,
     count: 1,
   }

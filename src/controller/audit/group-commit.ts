@@ -2,18 +2,25 @@
 // given when a batch is written, so a batch that fails leaves no gap: nobody was told that it is recorded.
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError } from '../../core/errors.ts'
+import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { asObserver } from '../../platform/observer.ts'
+import { AuditFileError } from './audit-file-error.ts'
 import { sealRecord, type Head } from './chain.ts'
+import { createClockWatch, type ClockWatch } from './clock-watch.ts'
 import type { DurableFile } from './durable-file.ts'
 import { isoTime, type AuditEvent } from './event.ts'
+import { FileLeftError } from './file-left.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
 import { createWaitingQueue, type Waiting, type WaitingQueue } from './queue.ts'
 import { serialiseEvent } from './serialise.ts'
 
 export type AuditLog = {
-  /** Resolves when the record is durable. @throws {AppError} `audit_unavailable`: it may not be relied on to be recorded. */
-  append(event: AuditEvent): Promise<void>
+  /**
+   * Resolves when the record is durable. A patient one waits for a slow disk as long as it takes: nobody's call waits for
+   * it. @throws {AppError} `audit_unavailable`: it may not be relied on to be recorded.
+   */
+  append(event: AuditEvent, options?: { readonly patient?: boolean }): Promise<void>
   health(): AuditHealth
   /** Calls `listener` when health changes from ok to not ok or back. @returns the function that unsubscribes. */
   onHealthChange(listener: (health: AuditHealth) => void): () => void
@@ -25,24 +32,35 @@ export type GroupCommitOptions = {
   readonly file: DurableFile
   readonly head: Head
   readonly now: () => number
+  readonly monotonic: () => number
   readonly log: Logger
   readonly maxQueued: number
   readonly maxWaitMs: number
+  /** Opens what the path leads to now, for the chain that ends with `head`; where `file` was moved, deleted or cut. */
+  readonly reopen: (head: Head) => Promise<DurableFile>
   /** See AuditLogOptions. */
   readonly onDropped?: ((count: number) => void) | undefined
+  readonly onSegment?: ((reason: FileLeftReason) => void) | undefined
   readonly unlock: () => void
 }
 
 /** Building a batch holds up the event loop: about 2 ms for this many. */
 const MAX_BATCH = 512
 const PROBE_MS = 250
+/** A file that is moved again and again while one batch is written is trouble, not rotation. */
+const MAX_FILES_PER_BATCH = 3
 
 /** The one writer of a file. Invariant: `#head` is the last record that is durable, and the file ends with it. */
 export class GroupCommit implements AuditLog {
   readonly #opts: GroupCommitOptions
   readonly #queue: WaitingQueue
   readonly #outages: OutageTracker
+  readonly #clock: ClockWatch
+  #file: DurableFile
   #head: Head
+  /** Why the file before was left, until the record that says so is durable. */
+  #left: FileLeftReason | undefined
+  #segmentNote: string | undefined
   #lastDurableMs: number | undefined
   #flushing = false
   #onIdle: (() => void) | undefined
@@ -52,24 +70,27 @@ export class GroupCommit implements AuditLog {
   constructor(opts: GroupCommitOptions) {
     const { maxQueued, maxWaitMs, now } = opts
     this.#opts = opts
+    this.#file = opts.file
     this.#head = opts.head
     this.#outages = createOutageTracker(now)
+    this.#clock = createClockWatch(opts)
     const onExpired = (count: number): void => this.#fail(`no record became durable for ${maxWaitMs} ms`, count)
     const { onDropped } = asObserver({ onDropped: (count: number) => opts.onDropped?.(count) })
     this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, now, onExpired, onDropped })
   }
 
-  append(event: AuditEvent): Promise<void> {
+  append(event: AuditEvent, { patient }: { readonly patient?: boolean } = {}): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(new AppError('audit_unavailable', 'the audit log is closed'))
-    const appended = this.#queue.push(serialiseEvent(event))
+    const appended = this.#queue.push(serialiseEvent(event), patient)
     this.#startFlush()
     return appended
   }
 
   health(): AuditHealth {
-    const reason = this.#outages.current()?.reason
+    const outage = this.#outages.current()
+    const reason = outage?.reason ?? this.#segmentNote
     return {
-      ok: reason === undefined,
+      ok: outage === undefined,
       ...(reason !== undefined && { reason }),
       queued: this.#queue.length(),
       oldestMs: this.#queue.oldestMs(),
@@ -102,24 +123,69 @@ export class GroupCommit implements AuditLog {
     this.#onIdle?.()
   }
 
-  /** Writes one batch. After an outage its first record says so, and only when that one is durable is the outage over. */
+  /**
+   * Writes one batch. After an outage its first record says so, and only when that one is durable is the outage over; so it
+   * is with a step of the clock, which lies between the records before and those of the batch.
+   */
   async #commit(batch: readonly Waiting[], outage: Outage | undefined): Promise<boolean> {
     const members = batch.map((record) => record.members)
     if (outage !== undefined) members.unshift(serialiseEvent(recoveredEvent(outage, this.#opts.now())))
+    const stepMs = this.#clock.look()
+    if (stepMs !== 0) members.unshift(serialiseEvent(steppedEvent(stepMs, this.#opts.now())))
     try {
-      const { bytes, head } = sealBatch(this.#head, members)
-      await this.#opts.file.append(bytes)
-      this.#head = head
+      await this.#write(members)
     } catch (cause: unknown) {
       this.#fail(describe(cause), this.#queue.rejectAll(cause), cause)
       this.#probeLater()
       return false
     }
     this.#lastDurableMs = this.#opts.now()
+    if (stepMs !== 0) this.#tellStep(stepMs)
     this.#queue.done()
     for (const record of batch) record.resolve()
     if (outage !== undefined) this.#recover(outage)
     return true
+  }
+
+  /** Appends to the file at the path: where that is another one now, its first record says so. */
+  async #write(members: readonly string[]): Promise<void> {
+    for (let files = 1; ; files++) {
+      const previous = this.#head
+      const opened = this.#left === undefined ? [] : [serialiseEvent(this.#openedEvent(this.#left))]
+      const { bytes, head } = sealBatch(previous, [...opened, ...members])
+      try {
+        await this.#file.append(bytes)
+        this.#head = head
+        if (this.#left !== undefined) this.#tellSegment(this.#left, previous)
+        return
+      } catch (cause: unknown) {
+        if (!(cause instanceof FileLeftError) || files === MAX_FILES_PER_BATCH) throw cause
+        const next = await this.#opts.reopen(previous)
+        await this.#file.close()
+        this.#file = next
+        this.#left ??= cause.reason
+      }
+    }
+  }
+
+  #openedEvent(reason: FileLeftReason): AuditEvent {
+    const { seq, hash } = this.#head
+    const timestamp = isoTime(this.#opts.now())
+    return { event: 'audit_segment_opened', timestamp, reason, previous_seq: seq, previous_hash: hash }
+  }
+
+  #tellStep(stepMs: number): void {
+    this.#clock.told()
+    this.#opts.log.warn({ event: 'clock_stepped', step_ms: stepMs }, 'the wall clock was set')
+  }
+
+  #tellSegment(reason: FileLeftReason, { seq }: Head): void {
+    const { log, now, onSegment } = this.#opts
+    this.#left = undefined
+    this.#segmentNote = `in a new file since ${isoTime(now())}: the one before was ${reason}`
+    const fields = { event: 'audit_segment_opened', reason, previous_seq: seq }
+    log.warn(fields, 'the audit log goes on in a new file')
+    onSegment?.(reason)
   }
 
   #fail(reason: string, refused: number, err?: unknown): void {
@@ -145,7 +211,7 @@ export class GroupCommit implements AuditLog {
   }
 
   async #close(): Promise<void> {
-    const { file, unlock, maxWaitMs } = this.#opts
+    const { unlock, maxWaitMs } = this.#opts
     clearTimeout(this.#probe)
     if (this.#flushing) {
       const idle = new Promise<void>((resolve) => (this.#onIdle = resolve))
@@ -155,7 +221,7 @@ export class GroupCommit implements AuditLog {
     this.#queue.close()
     // A write that hangs still owns the descriptor; closing it now could send those bytes into another file.
     if (this.#flushing) return
-    await file.close()
+    await this.#file.close()
     unlock()
   }
 }
@@ -175,8 +241,13 @@ function recoveredEvent({ reason, sinceMs, refused }: Outage, nowMs: number): Au
   return { event: 'audit_recovered', timestamp: isoTime(nowMs), reason, since: isoTime(sinceMs), refused }
 }
 
+function steppedEvent(stepMs: number, nowMs: number): AuditEvent {
+  return { event: 'clock_stepped', timestamp: isoTime(nowMs), step_ms: stepMs }
+}
+
 /** For health and the record: the system's error code, never its message, which holds paths. */
 function describe(cause: unknown): string {
+  if (cause instanceof AuditFileError) return cause.reason
   const code = (cause as NodeJS.ErrnoException).code
   if (code !== undefined) return `write failed: ${code}`
   return cause instanceof Error ? cause.message : 'write failed'

@@ -3,7 +3,8 @@ import { asObserver } from '../../platform/observer.ts'
 import type { Head } from './chain.ts'
 
 /**
- * `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it) only when not ok. `oldestMs`: how long the
+ * `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it): why not ok; when ok, that the log went on
+ * in a new file. `oldestMs`: how long the
  * oldest record has waited for the disk, 0 when none waits.
  */
 export type AuditHealth = {

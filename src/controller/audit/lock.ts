@@ -1,17 +1,25 @@
 // One writer per audit file. The lock is SQLite's exclusive lock (fcntl) on an empty file beside it: the kernel frees it
 // when the process ends in whatever way, so there is no stale lock to clean up. fcntl locks die with the first
-// descriptor that is closed, so nothing else in this process may open and close the lock file.
-import { closeSync, openSync } from 'node:fs'
+// descriptor that is closed, so nothing else in this process may open and close the lock file. The lock is on the path,
+// not on the audit file: it holds for every file that takes the path while this process runs.
+import { closeSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { AuditFileError } from './audit-file-error.ts'
+
+/** Keep it: a lock that is garbage-collected is free. */
+export type AuditLock = {
+  /** Whether it still keeps others from `file`: not when its lock file was moved or deleted. */
+  readonly covers: (file: string) => boolean
+  readonly free: () => void
+}
 
 const SQLITE_BUSY = 5
 
 /**
- * Takes the lock `<file>.lock`, without waiting. @returns the function that frees it; keep it, a lock that is
- * garbage-collected is free. @throws {AuditFileError} when another controller, or another log in this process, has it.
+ * Takes the lock `<file>.lock`, without waiting. @throws {AuditFileError} when another controller, or another log in this
+ * process, has it.
  */
-export function lockAuditFile(file: string): () => void {
+export function lockAuditFile(file: string): AuditLock {
   const lockFile = `${file}.lock`
   createPrivate(lockFile)
   const database = new DatabaseSync(lockFile, { timeout: 0 })
@@ -20,12 +28,16 @@ export function lockAuditFile(file: string): () => void {
   } catch (cause: unknown) {
     database.close()
     if ((cause as { errcode?: number }).errcode !== SQLITE_BUSY) throw cause
-    throw new AuditFileError(`audit file ${file} is in use: another controller writes it (it holds ${lockFile})`, {
-      cause,
-    })
+    const reason = 'another controller writes the audit file'
+    const message = `audit file ${file} is in use: another controller writes it (it holds ${lockFile})`
+    throw new AuditFileError(message, { cause, reason })
   }
-  return () => {
-    if (database.isOpen) database.close()
+  const inode = inodeOf(lockFile)
+  return {
+    covers: (other) => other === file && inodeOf(lockFile) === inode,
+    free() {
+      if (database.isOpen) database.close()
+    },
   }
 }
 
@@ -36,4 +48,9 @@ function createPrivate(lockFile: string): void {
   } catch (cause: unknown) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
   }
+}
+
+function inodeOf(lockFile: string): string | undefined {
+  const stat = statSync(lockFile, { bigint: true, throwIfNoEntry: false })
+  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
 }

@@ -1,21 +1,25 @@
 // What waits to become durable: first in, first out, bounded in number and in time.
 import { AppError } from '../../core/errors.ts'
 
-/** One append that has not been answered. `age`: ticks of the queue's timer since it came at `sinceMs`. */
+/** One append that has not been answered. `age`: ticks of the queue's timer since it came at `sinceMs`; a patient one has none. */
 export type Waiting = {
   readonly members: string
   readonly sinceMs: number
   readonly resolve: () => void
   readonly reject: (error: AppError) => void
   age: number
+  readonly patient: boolean
 }
 
 export type WaitingQueue = {
   readonly length: () => number
   /** How long the oldest that is not durable has waited, taken ones included; 0 when there is none. */
   readonly oldestMs: () => number
-  /** Resolves when the record is durable. Rejects with `audit_unavailable` when the queue is full, or after the longest wait. */
-  push(members: string): Promise<void>
+  /**
+   * Resolves when the record is durable. Rejects with `audit_unavailable` when the queue is full, or after the longest wait
+   * unless it is patient.
+   */
+  push(members: string, patient?: boolean): Promise<void>
   /** Takes out the oldest, at most `count`; they are still answered by the timer when their time is over. */
   take(count: number): readonly Waiting[]
   /** What was taken is durable: the timer forgets it. */
@@ -46,7 +50,7 @@ export function createWaitingQueue(opts: {
   function tick(): void {
     for (const record of taken) record.age++
     for (const record of waiting) record.age++
-    const old = (record: Waiting): boolean => record.age >= TICKS_PER_WAIT
+    const old = (record: Waiting): boolean => !record.patient && record.age >= TICKS_PER_WAIT
     const expired = [...taken.filter(old), ...waiting.filter(old)]
     waiting = waiting.filter((record) => !old(record))
     taken = taken.filter((record) => !old(record))
@@ -64,14 +68,14 @@ export function createWaitingQueue(opts: {
     timer = undefined
   }
 
-  function push(members: string): Promise<void> {
+  function push(members: string, patient = false): Promise<void> {
     if (waiting.length >= opts.maxQueued) {
       opts.onDropped(1)
       return Promise.reject(unavailable('the queue of the audit log is full'))
     }
     const sinceMs = opts.now()
     timer ??= setInterval(tick, opts.maxWaitMs / TICKS_PER_WAIT).unref()
-    return new Promise((resolve, reject) => waiting.push({ members, sinceMs, resolve, reject, age: 0 }))
+    return new Promise((resolve, reject) => waiting.push({ members, sinceMs, resolve, reject, age: 0, patient }))
   }
   return {
     length: () => waiting.length,

@@ -75,14 +75,15 @@ async function* steps(file: string, signal: AbortSignal): AsyncGenerator<Step, v
   }
 }
 
-/** Ends when another file has taken the name. */
+/** Ends when another file has taken the name, or none has it: with all that was written until then. */
 async function* stepsOf(file: string, handle: FileHandle, signal: AbortSignal): AsyncGenerator<Step, void> {
-  const { ino } = await handle.stat()
+  const { ino, dev } = await handle.stat()
   const buffer = Buffer.alloc(CHUNK_BYTES)
   let splitter = createLineSplitter()
   let position = 0
   let number = 0
   let first = ''
+  let left = false
   while (!signal.aborted) {
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
     position += bytesRead
@@ -91,17 +92,19 @@ async function* stepsOf(file: string, handle: FileHandle, signal: AbortSignal): 
       yield { number, text }
     }
     if (bytesRead > 0) continue
+    if (left) return
     yield 'at end'
     await pause(signal)
     const named = await stat(file).catch(unlessAbsent)
-    if (named?.ino !== ino) return
-    if (named.size < position) {
-      // The writer took back a batch that failed; or, when the first record is another one, somebody emptied the file.
-      const lastLineEnd = position - splitter.rest().length
-      position = (await startsWith(handle, first)) ? Math.min(lastLineEnd, named.size) : 0
-      splitter = createLineSplitter()
-      number = 0
-    }
+    left = named?.ino !== ino || named.dev !== dev
+    // Somebody may have emptied the file, and the writer begun it again.
+    const same = await startsWith(handle, first)
+    const { size } = await handle.stat()
+    if (same && size >= position) continue
+    // The writer took back a batch that failed; or the first record is another one.
+    position = same ? Math.min(position - splitter.rest().length, size) : 0
+    splitter = createLineSplitter()
+    number = 0
   }
 }
 
@@ -123,8 +126,10 @@ function matches(record: ChainedRecord, { deny, who, cap, trace, since }: AuditF
   return cap === undefined || record['capability'] === cap || offers(record['capabilities'], cap)
 }
 
+const REFUSALS = new Set(['identity_refused', 'handshake_refused', 'request_refused'])
+
 function isRefusal(record: ChainedRecord): boolean {
-  if (record.event === 'identity_refused' || record.event === 'request_refused') return true
+  if (REFUSALS.has(record.event)) return true
   const decision = record['decision']
   return decision === 'deny' || decision === 'would_deny' || decision === 'error'
 }

@@ -71,7 +71,7 @@ export function createRefusalBudget(opts: {
 function summary({ first, count }: Counted, timestamp: string): RefusalEvent {
   if (first.event === 'policy_decision') return blockedRequests(first, timestamp, count)
   const common = { timestamp, decision_id: null, trace_id: null, count }
-  return first.event === 'identity_refused'
-    ? { ...first, ...common, remote_address: null }
-    : { ...first, ...common, requester_spiffe_id: null, reason: null }
+  return first.event === 'request_refused'
+    ? { ...first, ...common, requester_spiffe_id: null, reason: null }
+    : { ...first, ...common, remote_address: null }
 }

@@ -1,39 +1,72 @@
 // The end of an audit file, at start: where the chain goes on, and what a crash left behind it.
 import { fstatSync, readSync } from 'node:fs'
 import { AuditFileError } from './audit-file-error.ts'
-import { GENESIS, openRecord, type Head } from './chain.ts'
+import { GENESIS, openRecord, startsLikeRecord, type Head } from './chain.ts'
 
 /** `size`: how much of the file to keep; the `tornBytes` after it are the half of a last line. */
 export type Tail = { readonly head: Head; readonly size: number; readonly tornBytes: number }
 
 const STEP_BYTES = 64 * 1024
+/** More than one write of ours can hold: what has no line end for so long is no audit log. */
+const MAX_TAIL_BYTES = 16 * 1024 * 1024
 const LINE_FEED = 10
 
 /**
  * Reads the last record and checks it against its own hash. What is before it is not looked at, so that a start takes
- * the same time with any file; `verifyAudit` checks the whole. A last line that a crash cut off (no line feed, or no
- * JSON) is torn, at most one. @throws {AuditFileError} when the last whole record is not genuine.
+ * the same time with any file; `verifyAudit` checks the whole. Only what our own writer can have left half-written counts
+ * as torn, at most one line: it begins as the next record would, or is made of the zeros of a power cut behind a record.
+ * @throws {AuditFileError} when the file is somebody else's, or its last whole record is not genuine.
  */
 export function readTail(fd: number, file: string): Tail {
   const { size } = fstatSync(fd)
+  if (size === 0) return { head: GENESIS, size, tornBytes: 0 }
   const last = lineBefore(fd, size)
-  const torn = last.text === undefined || openRecord(last.text) === 'not_json'
-  const keep = torn ? last.start : size
-  if (keep === 0) return { head: GENESIS, size: 0, tornBytes: size }
-  const record = openRecord(lineBefore(fd, keep).text ?? '')
-  if (typeof record === 'string') {
-    throw new AuditFileError(
-      `audit file ${file}: its last record is damaged (${record}); see what "crank audit verify" says, then move the file away`,
-    )
+  const record = last.whole ? openRecord(last.text) : 'not_json'
+  if (typeof record === 'object') return { head: headOf(record), size, tornBytes: 0 }
+  if (last.start === 0) {
+    if (!last.whole && startsLikeRecord(last.text)) return { head: GENESIS, size: 0, tornBytes: size }
+    throw record === 'hash_mismatch' ? damaged(file, record) : notOurs(file)
   }
-  return { head: { seq: record.seq, hash: record.hash }, size: keep, tornBytes: size - keep }
+  const before = openRecord(lineBefore(fd, last.start).text)
+  if (typeof before === 'string')
+    throw [before, record].includes('hash_mismatch') ? damaged(file, before) : notOurs(file)
+  // A whole line that is JSON was written to its end: it is not torn.
+  if (record !== 'not_json' || !isTorn(last, before)) throw damaged(file, record)
+  return { head: headOf(before), size: last.start, tornBytes: size - last.start }
 }
 
-/** The line that ends at `end`, and where it starts; no text when it does not end in a line feed. */
-function lineBefore(fd: number, end: number): { start: number; text: string | undefined } {
+function headOf({ seq, hash }: Head): Head {
+  return { seq, hash }
+}
+
+type TailLine = { readonly start: number; readonly text: string; readonly whole: boolean }
+
+/** A line that ended was written to its end, unless a power cut left holes in it. */
+function isTorn({ text, whole }: TailLine, head: Head): boolean {
+  const hole = text.indexOf('\0')
+  if (whole && hole === -1) return false
+  return /^\0+$/.test(text) || startsLikeRecord(hole === -1 ? text : text.slice(0, hole), head)
+}
+
+function damaged(file: string, fault: string): AuditFileError {
+  return new AuditFileError(
+    `audit file ${file}: its last record is damaged (${fault}); see what "crank audit verify" says, then move the file away`,
+    { reason: 'the last record of the audit file is damaged; move the file away' },
+  )
+}
+
+function notOurs(file: string): AuditFileError {
+  return new AuditFileError(
+    `audit file ${file} holds something else than an audit log and is left as it is; move it away, or set CRANK_AUDIT_FILE to another path`,
+    { reason: "the file at the audit log's path holds something else; move it away" },
+  )
+}
+
+/** The line that ends at `end`, where it starts, and whether it ends in a line feed (which is not part of `text`). */
+function lineBefore(fd: number, end: number): TailLine {
   let bytes = Buffer.alloc(0)
   let start = end
-  while (start > 0) {
+  while (start > 0 && bytes.length < MAX_TAIL_BYTES) {
     const from = Math.max(0, start - STEP_BYTES)
     const step = Buffer.alloc(start - from)
     readSync(fd, step, 0, step.length, from)
@@ -48,5 +81,5 @@ function lineBefore(fd: number, end: number): { start: number; text: string | un
     }
   }
   const whole = bytes.at(-1) === LINE_FEED
-  return { start, text: whole ? bytes.toString('latin1', 0, bytes.length - 1) : undefined }
+  return { start, text: bytes.toString('latin1', 0, bytes.length - Number(whole)), whole }
 }

@@ -1,9 +1,10 @@
-// Checks a whole audit file: every hash, every link, every number.
-import { GENESIS, openRecord, type Head, type LineFault } from './chain.ts'
+// Checks whole audit files: every hash, every link, every number.
+import { GENESIS, openRecord, type ChainedRecord, type Head, type LineFault } from './chain.ts'
 import { readLines } from './lines.ts'
 
 /** `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but records before it are missing or doubled. */
 export type BadRecord = {
+  readonly file: string
   readonly line: number
   /** The number of the first record that is not proven to be as it was written. */
   readonly seq: number
@@ -11,43 +12,48 @@ export type BadRecord = {
   readonly message: string
 }
 
-/** `records` and `head` count up to the first bad one. A torn tail is repaired at the controller's next start. */
+/**
+ * `records` and `head` count up to the first bad one. `continues`: the chain begins in a file that was not looked at, which
+ * should end with this record. A torn tail is repaired at the controller's next start.
+ */
 export type Verification = {
   readonly ok: boolean
   readonly records: number
+  readonly continues?: Head
   readonly head: Head | null
   readonly firstBad?: BadRecord
   readonly tornTailBytes: number
 }
 
 /**
- * Reads `file` from its beginning to the first bad record. `ok`: no bad record and no torn tail. A chain alone cannot
- * show that its last records were cut off, or that it was written anew: compare `head` with one kept elsewhere.
- * Rejects with the file system's error when the file cannot be read.
+ * Reads `files`, each of which continues the one before, from their beginning to the first bad record. The first may begin
+ * with `audit_segment_opened`: the controller went on there when the file before was moved away. `ok`: no bad record and no
+ * torn tail. A chain alone cannot show that its last records were cut off, or that it was written again: compare `head` with
+ * one kept elsewhere. Rejects with the file system's error when a file cannot be read.
  */
-export async function verifyAudit(file: string): Promise<Verification> {
-  let head = GENESIS
-  let tornTailBytes = 0
-  for await (const { number, text, complete } of readLines(file)) {
-    if (!complete) {
-      tornTailBytes = text.length
-      break
-    }
-    const next = follow(head, text)
-    if ('why' in next) return verification(head, 0, { line: number, seq: head.seq + 1, ...next })
-    head = next
-  }
-  return verification(head, tornTailBytes)
-}
-
-function verification(head: Head, tornTailBytes: number, firstBad?: BadRecord): Verification {
-  return {
+export async function verifyAudit(...files: readonly string[]): Promise<Verification> {
+  let head: Head | undefined
+  let continues: Head | undefined
+  let records = 0
+  const done = (tornTailBytes: number, firstBad?: BadRecord): Verification => ({
     ok: firstBad === undefined && tornTailBytes === 0,
-    records: head.seq,
-    head: head.seq === 0 ? null : head,
+    records,
+    ...(continues !== undefined && { continues }),
+    head: records === 0 ? null : (head ?? null),
     ...(firstBad !== undefined && { firstBad }),
     tornTailBytes,
+  })
+  for (const file of files) {
+    for await (const { number, text, complete } of readLines(file)) {
+      if (!complete) return done(text.length)
+      const next = follow(head, text)
+      if ('why' in next) return done(0, { file, line: number, seq: (head ?? GENESIS).seq + 1, ...next })
+      if (head === undefined && next.before.seq > 0) continues = next.before
+      head = next.head
+      records++
+    }
   }
+  return done(0)
 }
 
 const FAULTS: Readonly<Record<LineFault, string>> = {
@@ -56,14 +62,24 @@ const FAULTS: Readonly<Record<LineFault, string>> = {
   hash_mismatch: 'the record was changed: it does not match its own hash',
 }
 
-function follow(head: Head, text: string): Head | Pick<BadRecord, 'why' | 'message'> {
+type Link = { readonly before: Head; readonly head: Head }
+
+/** The record that `text` is, if it may follow `head`; without one, if it may begin a file. */
+function follow(head: Head | undefined, text: string): Link | Pick<BadRecord, 'why' | 'message'> {
   const record = openRecord(text)
   if (typeof record === 'string') return { why: record, message: FAULTS[record] }
-  if (record.seq !== head.seq + 1) {
-    return { why: 'sequence_gap', message: `record ${head.seq + 1} should stand here, and ${record.seq} does` }
+  const before = head ?? beginningOf(record)
+  if (record.seq !== before.seq + 1) {
+    return { why: 'sequence_gap', message: `record ${before.seq + 1} should stand here, and ${record.seq} does` }
   }
-  if (record.prev !== head.hash) {
+  if (record.prev !== before.hash) {
     return { why: 'prev_mismatch', message: 'the record does not continue the one before it' }
   }
-  return { seq: record.seq, hash: record.hash }
+  return { before, head: { seq: record.seq, hash: record.hash } }
+}
+
+/** What a chain that begins with `record` continues. */
+function beginningOf(record: ChainedRecord): Head {
+  if (record.event !== 'audit_segment_opened') return GENESIS
+  return { seq: Number(record['previous_seq']), hash: String(record['previous_hash']) }
 }

@@ -1,18 +1,22 @@
 // Opens the audit log: its folder, its lock, the repair of what a crash left, and the group commit that writes from there.
-import { existsSync, mkdirSync, realpathSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { fstatSync, mkdirSync, realpathSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Logger } from '../../platform/logger.ts'
+import { AuditFileError } from './audit-file-error.ts'
 import type { Head } from './chain.ts'
 import { openDurableFile, type DurableFile, type Sync } from './durable-file.ts'
 import { isoTime } from './event.ts'
 import { GroupCommit, type AuditLog } from './group-commit.ts'
-import { lockAuditFile } from './lock.ts'
+import { lockAuditFile, type AuditLock } from './lock.ts'
 import { readTail } from './tail.ts'
 
 export type AuditLogOptions = {
   readonly file: string
   readonly sync: Sync
   readonly now: () => number
+  /** Tells a step of the wall clock apart from time that passes. */
+  readonly monotonic?: () => number
   readonly log: Logger
   /** Records that may wait; the next one is refused. Default 10,000. */
   readonly maxQueued?: number
@@ -20,6 +24,8 @@ export type AuditLogOptions = {
   readonly maxWaitMs?: number
   /** Told of records that were given up before they were written: the queue was full, or they waited too long. */
   readonly onDropped?: (count: number) => void
+  /** Told when the log went on in a new file, and why. */
+  readonly onSegment?: (reason: FileLeftReason) => void
 }
 
 const DEFAULT_MAX_QUEUED = 10_000
@@ -27,29 +33,63 @@ const DEFAULT_MAX_WAIT_MS = 1000
 
 /**
  * Opens (or creates, 0600 in a folder 0700) the audit file, takes its lock, cuts off a torn last line and records that.
- * @throws {AuditFileError} when it is in use, is not a regular file, or its last record is damaged; or the file system's error.
+ * @throws {AuditFileError} when it is in use, is not a regular file, holds something else, or its last record is damaged;
+ * or the file system's error.
  */
 export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
-  const path = prepareFolder(opts.file)
-  const unlock = lockAuditFile(path)
+  prepareFolder(opts.file)
+  let lock: AuditLock | undefined
+  // The configured path is what people read; its real path is locked, so that two names of one file share one lock.
+  const open = async (): Promise<DurableFile> => {
+    const file = await openDurableFile(opts.file, opts.sync)
+    try {
+      const path = realpathSync(opts.file)
+      if (lock?.covers(path) !== true) {
+        const next = lockAuditFile(path)
+        lock?.free()
+        lock = next
+      }
+      return file
+    } catch (cause: unknown) {
+      await file.close()
+      throw cause
+    }
+  }
   try {
-    const file = await openDurableFile(path, opts.sync)
-    const { head, tornBytes } = await repairTail(file, path)
-    const { now, log, maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS, onDropped } = opts
-    const audit = new GroupCommit({ file, head, now, log, maxQueued, maxWaitMs, onDropped, unlock })
+    const file = await open()
+    const { head, tornBytes } = await repairTail(file, opts.file)
+    const { maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS } = opts
+    const monotonic = opts.monotonic ?? performance.now.bind(performance)
+    const reopen = async (last: Head): Promise<DurableFile> => {
+      prepareFolder(opts.file)
+      return continued(await open(), opts.file, last)
+    }
+    const unlock = (): void => lock?.free()
+    const audit = new GroupCommit({ ...opts, monotonic, file, head, maxQueued, maxWaitMs, reopen, unlock })
     if (tornBytes > 0) await reportRepair(opts, audit, tornBytes)
     return audit
   } catch (cause: unknown) {
-    unlock()
+    lock?.free()
     throw cause
   }
 }
 
-/** Its real path, so that two names of one file share one lock. */
-function prepareFolder(file: string): string {
-  if (existsSync(file)) return realpathSync(file)
+function prepareFolder(file: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  return join(realpathSync(dirname(file)), basename(file))
+}
+
+/** A new file may only be empty, or a copy that ends with our last record; anything else is left as it is. */
+async function continued(file: DurableFile, path: string, head: Head): Promise<DurableFile> {
+  try {
+    if (fstatSync(file.fd).size === 0) return file
+    const tail = readTail(file.fd, path)
+    if (tail.tornBytes === 0 && tail.head.hash === head.hash) return file
+    const reason = "the file at the audit log's path does not end with our last record; move it away"
+    throw new AuditFileError(`audit file ${path}: ${reason}`, { reason })
+  } catch (cause: unknown) {
+    await file.close()
+    throw cause
+  }
 }
 
 async function repairTail(file: DurableFile, path: string): Promise<{ head: Head; tornBytes: number }> {
@@ -67,6 +107,6 @@ async function repairTail(file: DurableFile, path: string): Promise<{ head: Head
 async function reportRepair({ log, file, now }: AuditLogOptions, audit: AuditLog, tornBytes: number): Promise<void> {
   log.warn({ event: 'audit_repaired', file, bytes_removed: tornBytes }, 'cut off a torn last line of the audit file')
   await audit
-    .append({ event: 'audit_repaired', timestamp: isoTime(now()), bytes_removed: tornBytes })
+    .append({ event: 'audit_repaired', timestamp: isoTime(now()), bytes_removed: tornBytes }, { patient: true })
     .catch((err: unknown) => log.error({ event: 'audit_repair_lost', err }, 'the repair could not be recorded'))
 }

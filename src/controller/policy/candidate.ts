@@ -4,6 +4,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Decision, PolicyInput } from '../../core/decision.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
+import { childEnvironment } from '../../platform/env.ts'
 import type { CandidateAnswer, CandidateNews, CandidateTask } from './candidate-words.ts'
 import type { PolicyLog } from './guard.ts'
 
@@ -63,6 +64,8 @@ export type CandidateLimits = {
 const LIMITS: CandidateLimits = { queued: 1024, batch: 256, gatherMs: 20, answerMs: 5000, restartMs: 60_000 }
 const HEAP_MIB = 128
 // Beside this file, with its ending: .ts in the repository, .js in the package.
+// What compile.ts finds OPA by.
+const isForOpa = (name: string): boolean => name === 'OPA_BIN' || name === 'CRANK_CACHE_DIR'
 const THREAD = new URL(`./candidate-main${extname(import.meta.url)}`, import.meta.url)
 
 type Waiting = { readonly input: PolicyInput; readonly decision: Decision; readonly trace: TraceContext | undefined }
@@ -123,7 +126,9 @@ class Comparer implements Candidate {
     const { policyDir, env } = this.#options
     const thread = new Worker(THREAD, {
       name: 'candidate-policy',
-      workerData: { policyDir, env: { ...env } } satisfies CandidateTask,
+      // Its own environment, and what finds OPA.
+      env: childEnvironment(env),
+      workerData: { policyDir, env: childEnvironment(env, isForOpa) } satisfies CandidateTask,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
     })
     thread.unref()

@@ -29,6 +29,8 @@ export type ExceptionLimits = { readonly nowMs?: number | undefined; readonly ma
 /** As policies/common.rego has it, where data.exception_limits sets nothing else. */
 export const DEFAULT_MAX_DAYS = 90
 export const NS_PER_MS = 1_000_000n
+/** 1973. Today's time in seconds, milliseconds or microseconds is below it. */
+const FIRST_SENSIBLE_NS = 100_000_000_000_000_000n
 const NS_PER_DAY = 86_400_000n * NS_PER_MS
 
 /** Those that are in order, by SPIFFE ID and capability as they stand in the file; and what is wrong with the others. */
@@ -88,6 +90,10 @@ function lifetimeFaults(entry: Entry, { nowMs, maxDays = DEFAULT_MAX_DAYS }: Exc
   const createdMs = unixMs(entry.created_at)
   if (createdMs === undefined) return [{ path: 'created_at', reason: TIME_RULE }]
   const endsNs = BigInt(entry.expires_after)
+  if (endsNs < FIRST_SENSIBLE_NS) {
+    const year = new Date(Number(endsNs / NS_PER_MS)).getUTCFullYear()
+    return [{ path: 'expires_after', reason: `must be in nanoseconds; this is ${year}` }]
+  }
   const longestNs = BigInt(maxDays) * NS_PER_DAY
   if (endsNs > BigInt(createdMs) * NS_PER_MS + longestNs) {
     return [{ path: 'expires_after', reason: `must be at most ${maxDays} days after created_at` }]

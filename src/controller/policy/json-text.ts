@@ -42,6 +42,8 @@ function createReader(text: string): Reader {
       position = TOKEN.lastIndex
       const [, mark, string, literal] = match
       if (mark !== undefined) return { kind: 'mark', text: mark, at }
+      if (string !== undefined && hasLoneSurrogate(string))
+        return fail(at, 'half of a surrogate pair (\\ud800 to \\udfff)')
       return string !== undefined ? { kind: 'string', text: string, at } : { kind: 'literal', text: literal ?? '', at }
     },
     end: () => {
@@ -49,6 +51,11 @@ function createReader(text: string): Reader {
       if (at !== text.length) fail(at, 'unexpected text after the end')
     },
   }
+}
+
+/** A text that is none: the embedded engine aborts on it, and OPA reads another character. */
+function hasLoneSurrogate(string: string): boolean {
+  return string.includes('\\u') && !(JSON.parse(string) as string).isWellFormed()
 }
 
 function checkValue(reader: Reader, token: Token, depth: number): void {

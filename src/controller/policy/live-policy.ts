@@ -53,6 +53,8 @@ export type LivePolicyOptions = {
   /** Undefined: the embedded engine. */
   readonly opa: OpaTarget | undefined
   readonly timeoutMs: number
+  /** Of a sidecar's bundles; see sidecar-check.ts. */
+  readonly bundleRollback: 'refuse' | 'allow'
   /** Where OPA is looked for, should the Rego have to be compiled. */
   readonly env: NodeJS.ProcessEnv
   /** Makes a change durable before it counts; rejects when it cannot. */

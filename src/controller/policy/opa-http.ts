@@ -1,13 +1,13 @@
 // The OPA sidecar: POST /v1/data/crank/<question>/decision?provenance=true over kept-alive connections (TCP or unix socket). One deadline
-// covers queueing, connecting, asking and reading; it is a timer of our own, undici's headersTimeout fires a second late.
+// covers queueing, connecting, asking and reading; it is a timer of our own, undici's headersTimeout fires a second late. A
+// question changes nothing: on a kept connection that turns out to be dead it is asked once more, within the same deadline.
 import { errors, Pool, type Dispatcher } from 'undici'
 import type { Decision, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { formatTraceparent, unrecordedTrace } from '../../core/trace-context.ts'
 import { ForeignAnswerError, parseAnswer, wrongAnswer } from './answer.ts'
-import { isRecord } from './json-object.ts'
 import { inputText } from './input-text.ts'
-import { bundleRevision, poolOptions, type OpaTarget } from './opa-target.ts'
+import { answerBody, bundleRevision, isDeadConnection, poolOptions, type OpaTarget } from './opa-target.ts'
 
 /** `now`: a monotonic clock in ms. */
 export type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
@@ -46,20 +46,22 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
           if (outcome instanceof AppError) reject(outcome)
           else resolve(outcome)
         }
-        const used = pool
         const decisionId = input.context.decision_id
         const headers = ['content-type', 'application/json']
         // OPA makes a span of a question that no request asked, unless it is told not to.
         if (trace !== null) headers.push('traceparent', formatTraceparent(trace ?? unrecordedTrace()))
-        used.dispatch(
-          {
-            method: 'POST',
-            path: `/v1/data/crank/${question}/decision?provenance=true`,
-            headers,
-            body: `{"input":${inputText(input)}}`,
-          },
-          new Call({ decisionId, timeoutMs, now, settle, onForeignAnswer: () => distrust(used) }),
-        )
+        const request: Dispatcher.DispatchOptions = {
+          method: 'POST',
+          path: `/v1/data/crank/${question}/decision?provenance=true`,
+          headers,
+          body: `{"input":${inputText(input)}}`,
+        }
+        let used = pool
+        const send = (call: Call): void => {
+          used = pool
+          used.dispatch(request, call)
+        }
+        send(new Call({ decisionId, timeoutMs, now, settle, again: send, onForeignAnswer: () => distrust(used) }))
       }),
     close: () => pool.destroy(),
   }
@@ -79,6 +81,8 @@ type CallOptions = {
   readonly timeoutMs: number
   readonly now: () => number
   readonly settle: (outcome: Decision | AppError) => void
+  /** Asks once more. */
+  readonly again: (call: Call) => void
   readonly onForeignAnswer: () => void
 }
 
@@ -89,6 +93,8 @@ class Call implements Dispatcher.DispatchHandler {
   readonly #timer: NodeJS.Timeout
   #controller: Dispatcher.DispatchController | undefined
   #settled = false
+  #isFirst = true
+  #hasAnswer = false
   #bytes = 0
   #chunks: Buffer[] = []
 
@@ -104,6 +110,7 @@ class Call implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: unknown, status: number, headers: Record<string, string | string[] | undefined>): void {
+    this.#hasAnswer = true
     if (status !== 200) throw wrongAnswer(new Error(`HTTP ${status}`))
     const type = headers['content-type']
     if (typeof type !== 'string' || !JSON_TYPE.test(type)) throw wrongAnswer(new Error('not application/json'))
@@ -127,7 +134,25 @@ class Call implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: unknown, error: Error): void {
     if (error instanceof AppError) this.#settle(error)
+    else if (this.#mayAskAgain(error)) this.#askAgain()
     else this.#settle(isWrongHttp(error) ? wrongAnswer(error) : unavailable(error))
+  }
+
+  /** Nothing of an answer has come, and OPA had been there: it may be again. */
+  #mayAskAgain(error: Error): boolean {
+    return this.#isFirst && !this.#hasAnswer && !this.#settled && isDeadConnection(error)
+  }
+
+  #askAgain(): void {
+    this.#isFirst = false
+    // After this turn of the loop the pool has seen the end of every connection that ended with this one.
+    setImmediate(() => {
+      try {
+        if (!this.#settled) this.#options.again(this)
+      } catch (cause: unknown) {
+        this.#settle(unavailable(cause))
+      }
+    })
   }
 
   #read(): Decision {
@@ -136,7 +161,7 @@ class Call implements Dispatcher.DispatchHandler {
     if (now() - this.#startedMs > timeoutMs) throw unavailable(new Error('the answer came after the deadline'))
     const [first, ...more] = this.#chunks
     const text = (more.length === 0 && first !== undefined ? first : Buffer.concat(this.#chunks)).toString('utf8')
-    const body = bodyOf(JSON.parse(text))
+    const body = answerBody(text)
     const decision = parseAnswer(body['result'], decisionId)
     const revision = bundleRevision(body)
     return revision === undefined ? decision : { ...decision, revision }
@@ -153,11 +178,6 @@ class Call implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     this.#options.settle(outcome)
   }
-}
-
-function bodyOf(body: unknown): Readonly<Record<string, unknown>> {
-  if (!isRecord(body)) throw new Error('not a JSON object')
-  return body
 }
 
 /** Something answered, but not in HTTP. */

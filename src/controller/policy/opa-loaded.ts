@@ -7,7 +7,7 @@ import { Pool } from 'undici'
 import { formatTraceparent, unrecordedTrace } from '../../core/trace-context.ts'
 import { isRecord } from './json-object.ts'
 import { membersAsText } from './raw-json.ts'
-import { bundleRevision, poolOptions, type OpaTarget } from './opa-target.ts'
+import { answerBody, bundleRevision, isDeadConnection, poolOptions, type OpaTarget } from './opa-target.ts'
 import type { PolicyFiles } from './policy-files.ts'
 import { hashSources, isCompiled } from './source-hash.ts'
 
@@ -53,15 +53,26 @@ export function createOpaReader(target: OpaTarget): OpaReader {
   // OPA's name for data that it has found equal to ours, and whose data that was.
   let known: { readonly dataText: string; readonly dataSha256: string } | undefined
 
-  const ask = async (method: 'GET' | 'POST', path: string, body?: string): Promise<Record<string, unknown>> => {
+  const ask = async (
+    method: 'GET' | 'POST',
+    path: string,
+    body?: string,
+  ): Promise<Readonly<Record<string, unknown>>> => {
     const headers = { 'content-type': 'application/json', traceparent: formatTraceparent(unrecordedTrace()) }
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS)
-    const answer = await pool.request({ method, path, headers, signal, ...(body === undefined ? {} : { body }) })
+    const once = () => pool.request({ method, path, headers, signal, ...(body === undefined ? {} : { body }) })
+    const answer = await once().catch((cause: unknown) => {
+      // Nothing is changed by asking: once more, where the connection was one from before a restart of OPA.
+      if (isDeadConnection(cause)) return once()
+      throw cause
+    })
     const text = await answer.body.text()
     if (answer.statusCode !== 200) throw new Error(`${method} ${path}: HTTP ${answer.statusCode}`)
-    const parsed: unknown = JSON.parse(text)
-    if (!isRecord(parsed)) throw new Error(`${method} ${path}: not a JSON object`)
-    return parsed
+    try {
+      return answerBody(text)
+    } catch (cause: unknown) {
+      throw new Error(`${method} ${path}: ${String(cause)}`, { cause })
+    }
   }
 
   const bundle = async (revision: string): Promise<LoadedByOpa> => {
@@ -69,7 +80,7 @@ export function createOpaReader(target: OpaTarget): OpaReader {
     return { kind: 'bundle', revision, ...bundleStatus(status) }
   }
 
-  const files = async (own: PolicyFiles, first: Record<string, unknown>): Promise<LoadedByOpa> => {
+  const files = async (own: PolicyFiles, first: Readonly<Record<string, unknown>>): Promise<LoadedByOpa> => {
     let data = dataAnswer(first)
     const isKnown = known?.dataText === own.dataText && known.dataSha256 === data.dataSha256
     if (!isKnown) data = dataAnswer(await ask('POST', LOADED, `{"input":{"documents":${documentsOf(own)}}}`))
@@ -103,7 +114,7 @@ export function createOpaReader(target: OpaTarget): OpaReader {
   }
 }
 
-function dataAnswer({ result }: Record<string, unknown>): { dataSha256: string; equal: boolean } {
+function dataAnswer({ result }: Readonly<Record<string, unknown>>): { dataSha256: string; equal: boolean } {
   if (!isRecord(result) || typeof result['data_sha256'] !== 'string') {
     throw new Error('OPA has no data.crank.revision.loaded: is opa_revision.rego among its files?')
   }
@@ -125,7 +136,10 @@ function hashModules(modules: unknown): string {
   return hashSources(sources.filter(({ name }) => isCompiled(name)))
 }
 
-function bundleStatus(status: Record<string, unknown>): { polledAtMs: number | undefined; fault: string | undefined } {
+function bundleStatus(status: Readonly<Record<string, unknown>>): {
+  polledAtMs: number | undefined
+  fault: string | undefined
+} {
   const result = isRecord(status['result']) ? status['result'] : {}
   const bundles = Object.values(isRecord(result['bundles']) ? result['bundles'] : {}).filter(isRecord)
   const polls = bundles.map(({ last_successful_request: at }) => (typeof at === 'string' ? Date.parse(at) : NaN))

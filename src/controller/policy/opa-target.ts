@@ -1,6 +1,7 @@
 // Where a sidecar listens, how connections to it are made, and the one member of its answers that is not the policy's:
 // which bundles it has.
 import type { Pool } from 'undici'
+import { doubledKey } from './doubled-key.ts'
 import { isRecord } from './json-object.ts'
 
 export type OpaTarget =
@@ -8,6 +9,8 @@ export type OpaTarget =
 
 const KEEP_ALIVE_MS = 60_000
 const MAX_REVISION = 256
+const MAX_NAME = 64
+const DEAD = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
 
 /** What undici needs for connections to `target`. Deadlines are the caller's own. */
 export function poolOptions(target: OpaTarget): { readonly origin: string; readonly options: Pool.Options } {
@@ -23,6 +26,20 @@ export function poolOptions(target: OpaTarget): { readonly origin: string; reado
       ...(target.kind === 'unix' ? { socketPath: target.path } : {}),
     },
   }
+}
+
+/** What OPA said, as a JSON object in which no name stands twice. @throws {Error} when it is another thing */
+export function answerBody(text: string): Readonly<Record<string, unknown>> {
+  const body: unknown = JSON.parse(text)
+  if (!isRecord(body)) throw new Error('not a JSON object')
+  const doubled = doubledKey(text)
+  if (doubled !== undefined) throw new Error(`the name ${JSON.stringify(doubled.slice(0, MAX_NAME))} stands twice`)
+  return body
+}
+
+/** The other side closed or reset a connection that had been open: a restart leaves such ones in the pool. */
+export function isDeadConnection(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && DEAD.has(String(error.code))
 }
 
 /**

@@ -1,5 +1,6 @@
 // Keeps the revision that is reported at what a sidecar really has. Its files or bundles change without asking us, so
 // every self-check looks, and every decision that names a bundle's revision counts.
+import { AppError } from '../../core/errors.ts'
 import type { Freshness } from './freshness.ts'
 import type { InForce, PolicyLog } from './guard.ts'
 import type { LoadedByOpa } from './opa-loaded.ts'
@@ -18,6 +19,8 @@ export type SidecarCheckOptions = {
   readonly watch: Pick<PolicyWatch, 'poll' | 'isFaulty' | 'cause'>
   readonly onFault: (fault: PolicyFault) => void
   readonly timeoutMs: number
+  /** What becomes of decisions by a bundle that was replaced before: it is signed as well as a new one. */
+  readonly bundleRollback: 'refuse' | 'allow'
   readonly log: PolicyLog
   readonly now: () => number
   readonly monotonic: () => number
@@ -26,7 +29,10 @@ export type SidecarCheckOptions = {
 export type SidecarCheck = {
   /** The self-check, and then a look at what is loaded. Never rejects. */
   readonly check: (selfCheck: () => Promise<SelfCheckFault | undefined>) => Promise<SelfCheckFault | undefined>
-  /** A decision named this revision: recorded before the decision is given out. @throws {AppError} `audit_unavailable` */
+  /**
+   * A decision named this revision: recorded before the decision is given out.
+   * @throws {AppError} `audit_unavailable`, or `policy_not_ready` for a bundle that was replaced before
+   */
   readonly noteBundle: (revision: string) => Promise<void>
   /** What the last look found that does not keep it from deciding. */
   readonly notes: () => readonly PolicyNote[]
@@ -34,6 +40,7 @@ export type SidecarCheck = {
 
 // An answer that was on its way during a swap names the revision before it.
 const LATE_MS = 1000
+const MAX_BUNDLES = 1000
 
 export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
   const { loaded, transition, freshness, watch, timeoutMs, log, now } = options
@@ -51,10 +58,17 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       return { next: { ...current, revision }, changed: NO_DELTA }
     }, isFirst)
 
+  const bundles = new Set<string>()
+  let isRolledBack = false
+  const rollback = (): SelfCheckFault | undefined =>
+    isRolledBack ? { code: 'policy_not_ready', reason: ROLLED_BACK } : undefined
   const noteBundle = async (revision: string): Promise<void> => {
     if (revision === bundle && revision === transition.current().revision) return
     if (revision === before && now() - transition.sinceMs() < timeoutMs + LATE_MS) return
+    isRolledBack = options.bundleRollback === 'refuse' && revision !== bundle && bundles.has(revision)
+    if (isRolledBack) throw new AppError('policy_not_ready', undefined, { cause: new Error(rollbackOf(revision)) })
     await rename(() => revision, bundle === undefined)
+    if (bundles.size < MAX_BUNDLES) bundles.add(revision)
     if (revision === bundle) return
     before = bundle
     bundle = revision
@@ -115,8 +129,12 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       }
       // What cannot be recorded is tried again with the next check, and until then it does not count.
       if (fault !== undefined) return fault
-      await look().catch((cause: unknown) => tell('opa_files', `not recorded: ${String(cause)}`))
-      return lag.fault()
+      isRolledBack = false
+      await look().catch((cause: unknown) => {
+        if (rollback() !== undefined) tell('opa_bundle', messageOf(cause))
+        else tell('opa_files', `not recorded: ${String(cause)}`)
+      })
+      return rollback() ?? lag.fault()
     },
     noteBundle,
     notes: () => [
@@ -126,6 +144,19 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
         : [{ cause: 'opa_silent' as const, reason: `OPA does not say which policy it has: ${unverified}` }]),
     ],
   }
+}
+
+const ROLLED_BACK = 'OPA has gone back to a bundle that was replaced before'
+
+function rollbackOf(revision: string): string {
+  const wayOut = 'offer it under a new revision, or set CRANK_POLICY_BUNDLE_ROLLBACK=allow'
+  return `OPA has gone back to the bundle ${revision}, which was replaced before: ${wayOut}`
+}
+
+/** Of trouble: what is behind its code. */
+function messageOf(trouble: unknown): string {
+  const { cause } = trouble as Error
+  return cause instanceof Error ? cause.message : String(trouble)
 }
 
 type Teller = {

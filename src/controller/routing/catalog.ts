@@ -1,15 +1,32 @@
-// The registry as others may see it: the answers of GET /workers and GET /capabilities.
+// The registry as others may see it: the answers of GET /workers and GET /capabilities, in pages.
 import type { Capability } from '../../core/capability.ts'
-import type { CapabilitiesReply, CapabilityEntry, WorkerEntry, WorkersReply } from '../../core/wire.ts'
+import type { CapabilitiesReply, CapabilityEntry, CatalogQuery, WorkerEntry, WorkersReply } from '../../core/wire.ts'
+import { pageOf, parsePage } from './page.ts'
 import type { Registry, WorkerInstance } from './registry.ts'
 
-/** @param clock turns the registry's monotonic milliseconds into a time of the day. */
-export function describeWorkers(
-  registry: Registry,
-  clock: (monotonicMs: number) => number,
-  options: { withUrls: boolean },
-): WorkersReply {
-  const workers = registry.list().map((worker): WorkerEntry => ({
+export type WorkersView = {
+  /** Turns the registry's monotonic milliseconds into a time of the day. */
+  readonly clock: (monotonicMs: number) => number
+  readonly withUrls: boolean
+}
+
+/** In the order of worker ids. @throws {AppError} `request_invalid` for a page that cannot be */
+export function describeWorkers(registry: Registry, view: WorkersView, query: CatalogQuery): WorkersReply {
+  // A worker id belongs to one SPIFFE ID, unless policy lets two have it.
+  const all = registry.list().map((worker) => [`${worker.workerId} ${worker.spiffeId}`, worker] as const)
+  const { entries, ...next } = pageOf(all, parsePage(query))
+  return { workers: entries.map((worker) => describeWorker(worker, view)), ...next }
+}
+
+/** Live capabilities in the order of their names. @throws as describeWorkers */
+export function describeCapabilities(registry: Registry, query: CatalogQuery): CapabilitiesReply {
+  const live = [...registry.capabilities()].map((entry) => [entry[0] as string, entry] as const)
+  const { entries, ...next } = pageOf(live, parsePage(query))
+  return { capabilities: entries.flatMap(([capability, workers]) => describeCapability(capability, workers)), ...next }
+}
+
+function describeWorker(worker: WorkerInstance, { clock, withUrls }: WorkersView): WorkerEntry {
+  return {
     worker_id: worker.workerId,
     spiffe_id: worker.spiffeId,
     state: worker.state,
@@ -18,15 +35,8 @@ export function describeWorkers(
     ...(worker.load === undefined ? {} : { load: worker.load }),
     registered_at: worker.registeredAt,
     last_heartbeat_at: new Date(clock(worker.lastSeenMs)).toISOString(),
-    ...(options.withUrls ? { worker_url: worker.origin } : {}),
-  }))
-  return { workers }
-}
-
-/** Live capabilities in the order of their names. */
-export function describeCapabilities(registry: Registry): CapabilitiesReply {
-  const live = [...registry.capabilities()].sort(([a], [b]) => (a < b ? -1 : 1))
-  return { capabilities: live.flatMap(([capability, workers]) => describeCapability(capability, workers)) }
+    ...(withUrls ? { worker_url: worker.origin } : {}),
+  }
 }
 
 function describeCapability(capability: Capability, workers: readonly WorkerInstance[]): CapabilityEntry[] {

@@ -1,10 +1,11 @@
-// Where a worker may live. The guard that counts is the pinned SPIFFE ID; this one keeps the probe from being pointed at
-// places that no worker can be (link-local metadata services, multicast), and lets an operator narrow it further.
-import { BlockList, isIP } from 'node:net'
+// Where a worker may live, by what it says of itself. The guard that counts is the pinned SPIFFE ID; this one keeps the probe
+// from being pointed at places where no worker can be, and lets an operator narrow it further. What a name stands for is
+// looked at by every connection (dispatch/worker-address.ts).
+import { isIP } from 'node:net'
 import { AppError } from '../../core/errors.ts'
+import { isNeverAWorker } from '../../platform/address-rules.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
 
-const NEVER = blockList(['0.0.0.0/32', '169.254.0.0/16', '224.0.0.0/4', '::/128', 'fe80::/10', 'ff00::/8'])
 const SHAPE = /^https:\/\/(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?\/?$/
 
 /**
@@ -20,23 +21,9 @@ export function parseWorkerUrl(text: string, allowed: Pick<HostRules, 'allows'>)
   const host = url.hostname.replace(/^\[|\]$/g, '')
   // `new URL` turns 127.1 and 0x7f000001 into 127.0.0.1: what was written must be what is meant.
   if (isIP(host) === 4 && !text.includes(host)) throw refused('must write an IPv4 address as four decimal numbers')
-  if (isInside(NEVER, host)) throw refused('must not be a link-local, multicast or unspecified address')
+  if (isNeverAWorker(host)) throw refused('must not be a link-local, multicast or unspecified address')
   if (!allowed.allows(host)) throw refused('has a host that CRANK_WORKER_HOSTS does not allow')
   return url.origin
-}
-
-function blockList(cidrs: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const cidr of cidrs) {
-    const [network = '', bits] = cidr.split('/')
-    list.addSubnet(network, Number(bits), isIP(network) === 6 ? 'ipv6' : 'ipv4')
-  }
-  return list
-}
-
-function isInside(list: BlockList, host: string): boolean {
-  const family = isIP(host)
-  return family !== 0 && list.check(host, family === 6 ? 'ipv6' : 'ipv4')
 }
 
 function refused(why: string): AppError {

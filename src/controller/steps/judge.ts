@@ -43,8 +43,10 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
       const ruling = rulingOf(question, decision, () => own.isBlocked(input))
       const revision = decision.revision ?? policy.revision()
       const reason = decision.reasons[0]?.code ?? decision.grounds[0]
-      annotate(span, asked, { ruling, mode: decision.mode, reason, engine: policy.engine, revision })
-      return { ...facts(), revision, ruling, decision }
+      // No policy gave it: the controller's own block list did (policy/brake.ts).
+      const engine = decision.policyVersion === null ? 'controller' : policy.engine
+      annotate(span, asked, { ruling, mode: decision.mode, reason, engine, revision })
+      return { ...facts(), engine, revision, ruling, decision }
     } catch (cause: unknown) {
       const error = toAppError(cause, 'policy_engine_error')
       const ruling = rulingOnTrouble(question, input, own)

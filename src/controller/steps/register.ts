@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts'
 import type { CapabilitySchema, RegisterBody, RegisterReply } from '../../core/wire.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
 import type { Asked, RegistrationVerdict } from '../call.ts'
-import type { Target } from '../dispatch/worker-pools.ts'
+import type { Probe } from '../dispatch/probe.ts'
 import type { Registry } from '../routing/registry.ts'
 import { parseWorkerUrl } from '../routing/worker-url.ts'
 import { policyInput, type Judge } from './judge.ts'
@@ -14,7 +14,7 @@ import { refuseUnlessPassed } from './refuse.ts'
 export type RegisterDeps = {
   readonly judge: Judge
   readonly record: (asked: Asked, verdict: RegistrationVerdict) => Promise<void>
-  readonly probe: (target: Target) => Promise<void>
+  readonly probe: Probe
   readonly registry: Registry
   /** The worker is routable from now on; `verdict` let it in. */
   readonly onRegistered: (verdict: RegistrationVerdict) => void
@@ -35,7 +35,7 @@ export function createRegister(deps: RegisterDeps): (asked: Asked, body: Registe
     )
     await deps.record(asked, verdict)
     refuseUnlessPassed(verdict, 'registration_denied')
-    await deps.probe({ spiffeId: asked.caller, origin })
+    await deps.probe({ spiffeId: asked.caller, origin, decisionId: asked.decisionId })
     const { lease } = deps.registry.register({ spiffeId: asked.caller, workerId: body.worker_id, origin, capabilities })
     deps.onRegistered(verdict)
     return {
@@ -58,7 +58,19 @@ function registrationInput(
   return { ...input, resource: { worker_id, worker_url, capabilities: [...capabilities.keys()] } }
 }
 
+/** Each answer of GET /capabilities holds one of each: a large one would make all of them large. */
+const MAX_SCHEMA_BYTES = 64 * 1024
+
 function capabilitiesOf({ capabilities }: RegisterBody): Map<Capability, CapabilitySchema> {
+  for (const schema of capabilities) {
+    const bytes = Buffer.byteLength(JSON.stringify(schema))
+    if (bytes <= MAX_SCHEMA_BYTES) continue
+    const name = makeCapability(schema.verb, schema.name)
+    throw new AppError(
+      'request_invalid',
+      `the schema of ${name} has ${bytes} bytes; at most ${MAX_SCHEMA_BYTES} may be`,
+    )
+  }
   const byName = new Map(capabilities.map((schema) => [makeCapability(schema.verb, schema.name), schema]))
   if (byName.size < capabilities.length) throw new AppError('request_invalid', 'a capability is listed twice')
   return byName

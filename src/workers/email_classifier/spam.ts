@@ -1,12 +1,19 @@
 // Spam or not: the naive Bayes model of spam-model.json, made by scripts/train-spam-model.ts.
+import type { Category } from './categories.ts'
+import type { CategoryClassifier } from './category.ts'
 import { abstain, judge, MAX_EVIDENCE, type Judgement } from './judgement.ts'
 import type { MailText } from './mail.ts'
 import { createBayes, highestOf, type BayesModel } from './naive-bayes.ts'
 import { spamTerms } from './spam-features.ts'
 
+/** Below `threshold` the model says nothing; chosen on mails that it was not trained on. */
+export type SpamModel = BayesModel & { readonly threshold: number }
+
 export const SPAM_CLASSES = ['not_spam', 'spam'] as const
-/** Below it the model says nothing. Its confidences are true to its hits: the metrics in the model file say how true. */
-export const SPAM_THRESHOLD = 0.9
+/** Mails that people wait for. Spam imitates them, but to lose a real one costs more than to let an imitation pass. */
+const NEVER_ACCUSED: ReadonlySet<string> = new Set<Category>(['receipt', 'bill', 'travel', 'notification'])
+/** They do not count for spam. */
+const NO_HEADERS: ReadonlyMap<string, string> = new Map()
 /** A mail of which the model knows fewer terms is none that it could judge. */
 const MIN_KNOWN_TERMS = 12
 
@@ -14,7 +21,8 @@ const MIN_KNOWN_TERMS = 12
 export type SpamLook = { readonly spam: boolean; readonly judgement: Judgement }
 export type SpamClassifier = (mail: MailText) => SpamLook
 
-export function createSpamClassifier(model: BayesModel): SpamClassifier {
+/** `category` has a veto: what it takes for a receipt, a bill, a journey or a notification is not called spam. */
+export function createSpamClassifier(model: SpamModel, category: CategoryClassifier): SpamClassifier {
   const bayes = createBayes(model)
   return (mail) => {
     const terms = spamTerms(mail)
@@ -23,9 +31,11 @@ export function createSpamClassifier(model: BayesModel): SpamClassifier {
     const value = bayes.classes[best] ?? ''
     const spam = value === 'spam'
     if (known < MIN_KNOWN_TERMS) return { spam, judgement: abstain('model') }
+    if (spam && NEVER_ACCUSED.has(category({ ...mail, headers: NO_HEADERS }).category().value))
+      return { spam, judgement: abstain('model') }
     const judgement = judge(value, {
       confidence: probabilities[best] ?? 0,
-      threshold: SPAM_THRESHOLD,
+      threshold: model.threshold,
       method: 'model',
       evidence: bayes.speakingFor(best, terms, MAX_EVIDENCE).map(described),
     })

@@ -26,10 +26,8 @@ type Asked<T extends ClassificationType> = Input & { readonly classification_typ
 export function createEmailClassifier({
   monotonic = () => performance.now(),
 }: { readonly monotonic?: () => number } = {}): WorkerDefinition {
-  const classifiers = {
-    spam: createSpamClassifier(spamModel.model),
-    category: createCategoryClassifier(categoryModel.model),
-  }
+  const category = createCategoryClassifier(categoryModel.model)
+  const classifiers = { category, spam: createSpamClassifier(spamModel.model, category) }
 
   const emailCategory = defineCapability({
     verb: 'classify',

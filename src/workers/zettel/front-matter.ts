@@ -8,7 +8,7 @@ export const MAX_FRONT_MATTER = 128 * 1024
 /** Bytes. */
 export const MAX_FILE = LIMITS.contentBytes + 4 * MAX_FRONT_MATTER
 
-const WRITE = { version: '1.2', schema: 'core', lineWidth: 0, aliasDuplicateObjects: false } as const
+const WRITE = { version: '1.2', schema: 'core', lineWidth: 0, blockQuote: false, aliasDuplicateObjects: false } as const
 const READ = { version: '1.2', schema: 'core', strict: true, resolveKnownTags: false, prettyErrors: false } as const
 
 /** @throws {HandlerError} INVALID_ZETTEL when the front matter gets too long */

@@ -29,9 +29,11 @@ export const draftMembers = {
     maxLength: LIMITS.content,
     description: `Markdown or plain text, kept as it is, at most ${LIMITS.contentBytes} bytes. [[…]] links to the zettels of that title or id.`,
   }),
-  title: Type.Optional(line(LIMITS.title, `${TITLE} Default: the first line of the content.`)),
+  title: Type.Optional(
+    line(LIMITS.title, `${TITLE} Default: the title of the content's own front matter, else its first line.`),
+  ),
   category: Type.Optional(line(LIMITS.category, `${CATEGORY} Default: ${DEFAULT_CATEGORY}.`)),
-  tags: Type.Optional(tags),
+  tags: Type.Optional({ ...tags, description: "The tags of the content's own front matter are added." }),
   source_agent: Type.Optional(sourceAgent),
 }
 

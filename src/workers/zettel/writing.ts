@@ -6,6 +6,7 @@ import { notFound, type Quota } from './errors.ts'
 import { addLink, formatZettel, parseZettel } from './front-matter.ts'
 import { keyOf, pathOf } from './names.ts'
 import { currentFile, linksAround, visible, type Session, type Stored } from './reading.ts'
+import { withNoteHead } from './note-head.ts'
 import type { Ulids } from './ulid.ts'
 import { wikiLinks } from './wiki-links.ts'
 import { invalid, makeZettel, type Draft, type Zettel } from './zettel.ts'
@@ -21,8 +22,9 @@ export type WritingSession = Session & {
 export type Linking = { readonly source_id: string; readonly target_id: string; readonly added: boolean }
 
 /** See Zettels.add. */
-export async function addZettel(session: WritingSession, draft: Draft, id: string | undefined): Promise<Stored> {
+export async function addZettel(session: WritingSession, given: Draft, id: string | undefined): Promise<Stored> {
   session.signal.throwIfAborted()
+  const draft = withNoteHead(given)
   const origin = { stored_by: session.caller, created_at: new Date(session.now()).toISOString() }
   const zettel = makeZettel(draft, { ...origin, zettel_id: id ?? unusedId(session) })
   const there = id === undefined ? undefined : await currentFile(session.open, id)

@@ -1,5 +1,6 @@
 // What a zettel is, and the rules that make one of what a caller or a file says.
 import { capabilityError, type HandlerError } from '../../worker/call-error.ts'
+import { withoutNoteBlock } from './note-block.ts'
 
 /** As in the front matter of its file. `stored_by`: SPIFFE ID of the caller, who alone sees it unless it is `shared`. */
 export type Zettel = {
@@ -20,7 +21,7 @@ export type Zettel = {
 }
 export type JsonRecord = Readonly<Record<string, unknown>>
 
-/** What may be left out: the title is then the first line of the content, the category DEFAULT_CATEGORY. */
+/** What may be left out: the title is then the first line of the content that says something, the category DEFAULT_CATEGORY. */
 export type Draft = Pick<Zettel, 'content'> &
   Maybe<Pick<Zettel, 'title' | 'category' | 'tags' | 'source_agent' | 'shared' | 'metadata' | 'context'>>
 export type Origin = Pick<Zettel, 'zettel_id' | 'stored_by' | 'created_at'> &
@@ -45,6 +46,7 @@ export const DEFAULT_CATEGORY = 'general'
 const MAX_DERIVED_TITLE = 80
 // UTF-16 units of the content's begin.
 const TITLE_WITHIN = 1000
+const MARKS_ONLY = /^[\s\-*_=~`>|+]*$/
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029]+/gu
 
 /** Names are trimmed and in NFC, tags once each. @throws {HandlerError} INVALID_ZETTEL, naming the member and the rule */
@@ -90,23 +92,34 @@ function checkContent(content: string): void {
   }
 }
 
+/** Whether a tidied text can be a name of at most `maxLength` characters. */
+export function isName(name: string, maxLength: number): boolean {
+  return name !== '' && isPrintable(name) && Array.from(name).length <= maxLength
+}
+
+function isPrintable(name: string): boolean {
+  return name.isWellFormed() && name.search(UNPRINTABLE) < 0
+}
+
 function line(member: string, text: string, maxLength: number): string {
   const name = tidy(text)
   if (name === '') throw invalid(`${member} is blank`)
-  if (!name.isWellFormed() || name.search(UNPRINTABLE) >= 0) throw invalid(`${member} has a character not for print`)
+  if (!isPrintable(name)) throw invalid(`${member} has a character not for print`)
   if (Array.from(name).length > maxLength) throw invalid(`${member} is longer than ${maxLength} characters`)
   return name
 }
 
-// The first line that says something, without the marks of a Markdown heading.
+// The first line that says something, without the marks of a Markdown heading. Front matter says nothing of the note's own,
+// nor does a line of marks alone: a rule, a code fence, a bare bullet.
 function titleOf(content: string): string {
-  const lines = content
+  const lines = withoutNoteBlock(content)
     .trimStart()
     .slice(0, TITLE_WITHIN)
     .toWellFormed()
     .split(/[\n\r\u2028\u2029]/)
   for (const line of lines) {
     const name = tidy(line.replaceAll(UNPRINTABLE, ' ').replace(/^\s*#+/, ''))
+    if (MARKS_ONLY.test(name)) continue
     const characters = Array.from(name)
     if (characters.length > MAX_DERIVED_TITLE) return `${characters.slice(0, MAX_DERIVED_TITLE).join('').trim()}…`
     if (characters.length > 0) return name

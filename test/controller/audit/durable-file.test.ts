@@ -1,5 +1,5 @@
 import * as fs from 'node:fs'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
@@ -66,14 +66,51 @@ test('writes nothing behind a torn tail that it could not take back yet', async 
 test('does not write to a file that was deleted', async () => {
   const { durable, file } = await open()
   rmSync(file)
-  await expect(durable.append(Buffer.from('one\n'))).rejects.toThrow('was deleted')
+  await expect(durable.append(Buffer.from('one\n'))).rejects.toMatchObject({ reason: 'deleted' })
 })
 
-test('does not write to a file that another process changed', async () => {
+test('does not write to a file that was emptied', async () => {
   const { durable, file } = await open()
   await durable.append(Buffer.from('one\n'))
   writeFileSync(file, '')
-  await expect(durable.append(Buffer.from('two\n'))).rejects.toThrow('changed by another process')
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toMatchObject({ reason: 'truncated' })
+  expect(readFileSync(file, 'utf8')).toBe('')
+})
+
+test('does not write to a file that another process wrote into, nor cut what that wrote', async () => {
+  const { durable, file } = await open()
+  await durable.append(Buffer.from('one\n'))
+  appendFileSync(file, 'x')
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toThrow('another process wrote into the audit file')
+  expect(readFileSync(file, 'utf8')).toBe('one\nx')
+})
+
+test('takes back an append during which the file was moved away', async () => {
+  const moves: (() => void)[] = []
+  const { durable, file } = await open({
+    write: async (...call) => {
+      const done = await REAL.write(...call)
+      moves.pop()?.()
+      return done
+    },
+  })
+  await durable.append(Buffer.from('one\n'))
+  moves.push(() => renameSync(file, `${file}.1`))
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toMatchObject({ reason: 'renamed' })
+  expect(readFileSync(`${file}.1`, 'utf8')).toBe('one\n')
+})
+
+test('leaves no hole where the file was cut just before a write, and takes that write back', async () => {
+  const cuts: (() => void)[] = []
+  const { durable, file } = await open({
+    write: (...call) => {
+      cuts.pop()?.()
+      return REAL.write(...call)
+    },
+  })
+  await durable.append(Buffer.from('one\n'))
+  cuts.push(() => truncateSync(file, 0))
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toMatchObject({ reason: 'truncated' })
   expect(readFileSync(file, 'utf8')).toBe('')
 })
 

@@ -27,9 +27,11 @@ function commitTo(file: DurableFile, opts: Partial<GroupCommitOptions> = {}): Gr
     file,
     head: GENESIS,
     now: () => 0,
+    monotonic: () => 0,
     log: SILENT,
     maxQueued: 10,
     maxWaitMs: 5000,
+    reopen: () => Promise.reject(new Error('no other file')),
     unlock,
     ...opts,
   })
@@ -253,4 +255,57 @@ test('who unsubscribed is not called', async () => {
   writes[0]!.fail(new Error('no'))
   await first
   expect(healths).toEqual([])
+})
+
+test('a patient record waits for a slow disk as long as it takes, and refuses nobody', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file, { maxWaitMs: 50 })
+  const first = audit.append(outcome('start'), { patient: true })
+  await until(() => writes.length === 1)
+  expect(await codeOf(audit.append(outcome('2')))).toBe('audit_unavailable')
+  writes[0]!.succeed()
+  await first
+})
+
+test('a step of the wall clock is one record between those before and after it, once, whichever way it went', async () => {
+  const { file, writes } = slowFile()
+  const clock = { wall: 1_000_000, monotonic: 0 }
+  const audit = commitTo(file, { now: () => clock.wall, monotonic: () => clock.monotonic })
+  const write = async (mark: string): Promise<string[]> => {
+    const appended = audit.append(outcome(mark))
+    const count = writes.length + 1
+    await until(() => writes.length === count)
+    writes.at(-1)!.succeed()
+    await appended
+    const lines = writes.at(-1)!.bytes.trimEnd().split('\n')
+    return lines.map((line) => {
+      const record = JSON.parse(line) as Record<string, unknown>
+      return record['event'] === 'clock_stepped' ? `step ${String(record['step_ms'])}` : String(record['decision_id'])
+    })
+  }
+  clock.wall += 60_000
+  clock.monotonic += 60_000
+  expect(await write('1')).toEqual(['1'])
+  clock.wall -= 3_600_000
+  expect(await write('2')).toEqual(['step -3600000', '2'])
+  expect(await write('3')).toEqual(['3'])
+  clock.wall += 1_900
+  expect(await write('4')).toEqual(['4'])
+  clock.wall += 86_400_000
+  expect(await write('5')).toEqual(['step 86400000', '5'])
+})
+
+test('a step whose record could not be written is told with the next batch', async () => {
+  const { file, writes } = slowFile()
+  const clock = { wall: 1_000_000 }
+  const audit = commitTo(file, { now: () => clock.wall })
+  clock.wall += 10_000
+  const first = codeOf(audit.append(outcome('1')))
+  await until(() => writes.length === 1)
+  writes[0]!.fail(new Error('no'))
+  await first
+  await until(() => writes.length === 2)
+  expect(writes[1]!.bytes).toContain('"event":"clock_stepped"')
+  writes[1]!.succeed()
+  await until(() => audit.health().ok)
 })

@@ -114,6 +114,36 @@ test('following goes on after the file was emptied and after it was replaced', a
   expect(marks(seen)).toEqual(['d-1', 'd-2', 'd-3', 'd-4'])
 })
 
+test('following loses nothing that was written before a rename, and goes on in the new file', async () => {
+  const file = temporaryFile()
+  const audit = await openLog(file)
+  await audit.append(outcome('d-1'))
+  const seen = follow(file)
+  await until(() => seen.length === 1)
+  await audit.append(outcome('d-2'))
+  renameSync(file, `${file}.1`)
+  await audit.append(outcome('d-3'))
+  await until(() => seen.length === 4)
+  expect(seen.map(({ record }) => record['decision_id'] ?? record.event)).toEqual([
+    'd-1',
+    'd-2',
+    'audit_segment_opened',
+    'd-3',
+  ])
+})
+
+test('following notices that a file was cut in place and has grown beyond its old size since', async () => {
+  const file = temporaryFile()
+  const audit = await openLog(file)
+  await audit.append(outcome('d-1'))
+  const seen = follow(file)
+  await until(() => seen.length === 1)
+  truncateSync(file, 0)
+  await Promise.all(['d-2', 'd-3', 'd-4', 'd-5'].map((mark) => audit.append(outcome(mark))))
+  await until(() => seen.length === 6)
+  expect(marks(seen)).toEqual(['d-1', undefined, 'd-2', 'd-3', 'd-4', 'd-5'])
+})
+
 test('following goes on where the writer took back a batch', async () => {
   const file = await written(outcome('d-1'))
   const { size } = statSync(file)

@@ -69,7 +69,7 @@ test('a torn last line is cut off, recorded and logged', async () => {
 const tails: Record<string, string> = {
   'a single character': '{',
   'a last line that is no JSON': '{"v":1,"seq":4,"pr\0\0\0\0\0\0\n',
-  'more than one reading step': 'x'.repeat(200_000),
+  'more than one reading step': `{"v":1,"seq":4,"pr${'\0'.repeat(200_000)}`,
   'zeros that a power cut left': '\0'.repeat(70_000),
 }
 for (const [name, tail] of Object.entries(tails)) {
@@ -116,14 +116,37 @@ test('a second log on the same file is refused, by whatever name', async () => {
   await openLog(other)
 })
 
-test('a file that was emptied turns health red, and a new log on it begins a new chain', async () => {
-  const file = await fileWithRecords(1)
-  const audit = await openLog(file)
-  truncateSync(file, 0)
-  await expect(audit.append(outcome('lost'))).rejects.toMatchObject({ code: 'audit_unavailable' })
-  expect(audit.health()).toMatchObject({ ok: false, reason: expect.stringContaining('changed by another process') })
-  await audit.close()
-  const next = await openLog(file)
-  await next.append(outcome('first'))
-  expect(await verifyAudit(file)).toMatchObject({ ok: true, records: 1 })
-})
+const strangers: Record<string, string> = {
+  'one line': '127.0.0.1 localhost\n',
+  'one line without an end': 'hello',
+  'two lines': '127.0.0.1 localhost\n10.0.0.7 db\n',
+  'the JSON lines of another log': '{"level":30,"msg":"x"}\n{"level":30,"msg":"y"}\n',
+  'the beginning of other JSON': '{"version":1}',
+  zeros: '\0'.repeat(100),
+  'an empty line': '\n',
+}
+for (const [name, content] of Object.entries(strangers)) {
+  test(`refuses somebody else's file and leaves it as it is: ${name}`, async () => {
+    const file = temporaryFile()
+    mkdirSync(dirname(file))
+    writeFileSync(file, content)
+    await expect(openLog(file)).rejects.toThrow(/holds something else than an audit log .*CRANK_AUDIT_FILE/)
+    expect(readFileSync(file, 'utf8')).toBe(content)
+  })
+}
+
+const behindRecords: Record<string, string> = {
+  'a line that is no record': 'note to self\n',
+  'a beginning of another line': 'note to se',
+  'a beginning of the record of another chain': `{"v":1,"seq":4,"prev":"${'0'.repeat(64)}","ha`,
+  'a record cut by hand, line feed and all': '{"v":1,"seq":4,"prev":"\n',
+}
+for (const [name, content] of Object.entries(behindRecords)) {
+  test(`does not cut off what its own writer cannot have left behind records: ${name}`, async () => {
+    const file = await fileWithRecords(3)
+    appendFileSync(file, content)
+    const before = readFileSync(file, 'utf8')
+    await expect(openLog(file)).rejects.toThrow(/last record is damaged \(not_json\)/)
+    expect(readFileSync(file, 'utf8')).toBe(before)
+  })
+}

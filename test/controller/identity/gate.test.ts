@@ -14,6 +14,7 @@ import { credentialsFor } from '../../fixtures/pki/credential-files.ts'
 import {
   createTestPki,
   GOOD_ID,
+  DER_DEFECTS,
   LEAF_DEFECTS,
   MALFORMED,
   TRUST_DEFECTS,
@@ -92,7 +93,7 @@ describe('refuses with 401, a code, and the end of the connection', () => {
     })
   })
 
-  test.each(Object.entries({ ...LEAF_DEFECTS, ...MALFORMED, ...TRUST_DEFECTS }))(
+  test.each(Object.entries({ ...LEAF_DEFECTS, ...DER_DEFECTS, ...MALFORMED, ...TRUST_DEFECTS }))(
     '%s',
     async (_name, { code, issue }) => {
       const answer = await askOnce(await issue(pki))
@@ -169,13 +170,13 @@ describe('on an open connection', () => {
     expect(second).toMatchObject({ status: 401, json: { error: 'client_certificate_expired' }, close: true })
   })
 
-  test('an issuer that has expired since makes its leaves untrusted', async () => {
+  test('an issuer that has expired since ends the trust in its leaves, and is named', async () => {
     let nowMs = Date.now()
     await using app = await startGatedApp(credentials, { now: () => nowMs })
     using agent = agentOf(await (await pki.td1.intermediate({ notAfterMs: endMs })).issue({ uri: GOOD_ID }))
     expect((await ask(app.port, agent)).status).toBe(200)
     nowMs = endMs
-    expect((await ask(app.port, agent)).json.error).toBe('client_certificate_untrusted')
+    expect((await ask(app.port, agent)).json.error).toBe('client_certificate_expired')
   })
 
   test('is retired before its certificate expires, without a failed request', async () => {

@@ -37,6 +37,18 @@ describe('exceptions by name', () => {
   })
 })
 
+describe('an end that is no time of this century', () => {
+  test.each([
+    ['seconds', 1795514400n],
+    ['milliseconds', 1795514400000n],
+    ['microseconds', 1795514400000000n],
+  ])('in %s is told to be in another unit, and is no exception that is over', (_unit, expires_after) => {
+    const { entries, faults } = parseExceptions({ [A]: { temporary_allow_all: true, ...rest, expires_after } })
+    expect(entries).toEqual([])
+    expect(faults).toEqual([{ path: `["${A}"].expires_after`, reason: 'must be in nanoseconds; this is 1970' }])
+  })
+})
+
 describe('the longest lifetime', () => {
   const reasons = (entry: object, limits: object): string[] =>
     parseExceptions({ [A]: { temporary_allow_all: true, ...rest, ...entry } }, limits).faults.map(

@@ -33,9 +33,15 @@ describe('checkJsonText', () => {
     ['{"a": 1, "b": {"a": 1},\n "a": 2}', 'doubled key "a" at line 2 column 2'],
     ['{"a": 1, "\\u0061": 2}', 'doubled key "\\u0061" at line 1 column 10'],
     ['{"a": [{"x": 1}, {"x": 1, "x": 1}]}', 'doubled key "x" at line 1 column 27'],
+    ['{"a": 1,\n "b": "x\\ud800y"}', 'half of a surrogate pair (\\ud800 to \\udfff) at line 2 column 7'],
+    ['{"\\uDC00": 1}', 'half of a surrogate pair (\\ud800 to \\udfff) at line 1 column 2'],
     ['['.repeat(5000), 'nesting deeper than 100 at line 1 column 102'],
   ])('says what is wrong in %j, and where', (text, fault) => {
     expect(faultOf(text)).toBe(fault)
+  })
+
+  test('takes whole pairs, and what only looks like half of one', () => {
+    for (const text of ['"\\ud83d\\ude00"', '"\\\\ud800"', '"\\u0000"']) expect(faultOf(text)).toBeUndefined()
   })
 
   test('finds nothing wrong in any JSON that was written from a value', () => {

@@ -71,6 +71,25 @@ describe('a bundle', () => {
     await until('it is ready', () => live.policy.ready().ok)
   })
 
+  test('that was replaced before is refused when it comes back, until it has a new revision', async () => {
+    await using blocked = await copyPolicies({ 'data/blocked.json': blockedJson(STREAMING) })
+    await bundles.offer(POLICY_DIR, { revision: 'release-1' })
+    opa = await startOpa({ more: bundles.opaArguments })
+    // Short, so that an answer is late soon.
+    await using live = await observePolicy({ opa: opa.target, timeoutMs: 1000 })
+    await bundles.offer(blocked.dir, { revision: 'release-2' })
+    await until('the second one decides', () => live.policy.revision() === 'release-2')
+    await until('an answer of the first one would be late', () => Date.now() - live.policy.loadedAtMs() > 2500)
+    await bundles.offer(POLICY_DIR, { revision: 'release-1' })
+    await until('it is not ready', () => !live.policy.ready().ok)
+    expect(live.policy.ready()).toEqual({ ok: false, reason: 'OPA has gone back to a bundle that was replaced before' })
+    await expect(decide(live)).rejects.toMatchObject({ code: 'policy_not_ready' })
+    expect(live.faults).toEqual([expect.stringContaining('the bundle release-1, which was replaced before')])
+    await bundles.offer(POLICY_DIR, { revision: 'release-1-again' })
+    await until('it is ready', () => live.policy.ready().ok)
+    expect(await decide(live)).toMatchObject({ decision: 'allow', revision: 'release-1-again' })
+  })
+
   test('that is not there yet: nothing is decided', async () => {
     opa = await startOpa({ more: bundles.opaArguments })
     await expect(observePolicy({ opa: opa.target, readyLimitMs: 2000 })).rejects.toThrow('the policy is ready')

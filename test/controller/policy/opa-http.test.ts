@@ -183,6 +183,28 @@ describe('after trouble', () => {
     })
   })
 
+  test('a kept connection that turns out to be dead costs no decision: the question is asked once more', async () => {
+    await withEngine(20_000, async (engine) => {
+      await ask(engine)
+      const before = pdp.requests.length
+      pdp.answer((request) => (pdp.requests.length === before + 1 ? 'reset' : allow(request)))
+      expect((await ask(engine)).decision).toBe('allow')
+      const [first, second, ...more] = pdp.requests.slice(before)
+      expect([second?.body, more]).toEqual([first?.body, []])
+      expect(second?.connection).not.toBe(first?.connection)
+    })
+  })
+
+  test('and no more than once more', async () => {
+    await withEngine(20_000, async (engine) => {
+      await ask(engine)
+      const before = pdp.requests.length
+      pdp.answer(() => 'reset')
+      await expect(ask(engine)).rejects.toMatchObject({ code: 'policy_engine_unavailable' })
+      expect(pdp.requests.length - before).toBe(2)
+    })
+  })
+
   test('a closed engine refuses', async () => {
     const engine = createOpaHttp({ target: { kind: 'tcp', origin: pdp.origin }, timeoutMs: 1000 })
     await engine.close()

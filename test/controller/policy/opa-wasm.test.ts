@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadPolicy } from '@open-policy-agent/opa-wasm'
@@ -8,13 +10,17 @@ import { loadPolicyFiles } from '../../../src/controller/policy/policy-files.ts'
 import type { PolicyEngine, PolicyInput } from '../../../src/core/decision.ts'
 import { compilePolicies, copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
 import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
+import { until } from '../../fixtures/until.ts'
 
 const input = (): PolicyInput => policyInput(STREAMING, 'stream:text_events')
 const ask = (engine: PolicyEngine, question = input()) => engine.decide('capability_access', question)
 
-async function engineFor(dir: string, now?: () => number): Promise<PolicyEngine> {
+async function engineFor(
+  dir: string,
+  clocks: { now?: () => number; cpuMs?: () => number } = {},
+): Promise<PolicyEngine> {
   const files = await loadPolicyFiles(dir, Date.now())
-  return await createOpaWasm({ files, timeoutMs: 5000, maxPages: 128, ...(now && { now }) })
+  return await createOpaWasm({ files, timeoutMs: 5000, maxPages: 128, ...clocks })
 }
 
 /** Compiles the repository's policy with another capability_access.rego; trouble is what `body` makes of it. */
@@ -88,9 +94,10 @@ describe('fails closed when', () => {
     await expect(ask(engine)).rejects.toMatchObject({ name: 'AppError', code: 'policy_engine_error' })
   })
 
-  test('the answer comes after the deadline', async () => {
+  test('the evaluation takes more time than the deadline leaves', async () => {
     let clock = 0
-    const engine = await engineFor(POLICY_DIR, () => (clock += 6000))
+    const slow = (): number => (clock += 6000)
+    const engine = await engineFor(POLICY_DIR, { now: slow, cpuMs: slow })
     await expect(ask(engine)).rejects.toMatchObject({ code: 'policy_engine_unavailable' })
   })
 
@@ -101,6 +108,45 @@ describe('fails closed when', () => {
     await expect(ask(engine, cyclic as unknown as PolicyInput)).rejects.toMatchObject({ code: 'policy_engine_error' })
     expect((await ask(engine)).decision).toBe('allow')
   })
+})
+
+// Busy for a good part of a second, whatever the machine.
+const SLOW = `decision := ${ANSWER} if {
+  ones := numbers.range(1, 300)
+  count([1 | some a in ones; some b in ones; a * b == 7]) > 0
+}`
+
+/** Evaluates in a process that gets no turn for `pausedMs` once it has begun. */
+async function starve(timeoutMs: number, pausedMs: number): Promise<string> {
+  const rego = `package crank.capability_access\n\nimport data.crank.common\n\n${SLOW}\n`
+  await using policies = await copyPolicies({ 'capability_access.rego': rego })
+  await compilePolicies(policies.dir)
+  const script = join(import.meta.dirname, '../../fixtures/starved-engine.ts')
+  const child = spawn(process.execPath, [script, policies.dir, String(timeoutMs)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    if (output === '') child.kill('SIGSTOP')
+    output += chunk.toString('utf8')
+  })
+  const ended = once(child, 'close')
+  await until('it has begun', () => output !== '')
+  const from = performance.now()
+  await until('it has been without a turn', () => performance.now() - from > pausedMs)
+  child.kill('SIGCONT')
+  await ended
+  return output
+}
+
+describe('on a machine that gives it no turn', () => {
+  test('an answer counts whose evaluation did not take the deadline', async () => {
+    expect(await starve(2000, 2500)).toBe('begin\nallow\n')
+  }, 60_000)
+
+  test('an evaluation that took the deadline fails closed', async () => {
+    expect(await starve(1, 0)).toBe('begin\npolicy_engine_unavailable\n')
+  }, 60_000)
 })
 
 test('a trap leaves nothing behind: the next question runs on a fresh instance', async () => {

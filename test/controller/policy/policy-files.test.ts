@@ -124,6 +124,11 @@ describe('a policy folder is refused, with the file and the place, when', () => 
     await expect(loadPolicyFiles(policies.dir, NOW_MS)).rejects.toThrow(/data\/blocked\.json: not valid UTF-8$/)
   })
 
+  test('a text holds half of a surrogate pair', async () => {
+    const failure = await load({ 'data/worker_manifests.json': '{"workers":{"a":\n"\\ud800"}}' }).catch(String)
+    expect(failure).toMatch(/data\/worker_manifests\.json: half of a surrogate pair .* at line 2 column 1$/)
+  })
+
   test('files that must be there are not: each is named, with what to create', async () => {
     await using policies = await copyPolicies()
     await rm(join(policies.dir, 'data/blocked.json'))

@@ -1,13 +1,36 @@
 // A real OPA that does not watch its files comes back with those of the folder, which were refused until then.
 import { afterEach, expect, test } from 'vitest'
+import { createOpaHttp } from '../../../src/controller/policy/opa-http.ts'
 import { blockedJson, observePolicy, replaceFile } from '../../fixtures/live-policy.ts'
 import { startOpa } from '../../fixtures/opa-server.ts'
-import { copyPolicies } from '../../fixtures/policy-dir.ts'
+import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
+import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
 import { until } from '../../fixtures/until.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+test('none of sixty decisions fails after it is back, on whatever connections were kept', async () => {
+  const opa = await startOpa({ policyDir: POLICY_DIR })
+  cleanUps.push(() => opa.kill())
+  const engine = createOpaHttp({ target: opa.target, timeoutMs: 20_000 })
+  cleanUps.push(() => engine.close())
+  const askSixty = () =>
+    Promise.all(
+      Array.from({ length: 60 }, () =>
+        engine.decide('capability_access', policyInput(STREAMING, 'stream:text_events')),
+      ),
+    )
+  let running = opa
+  for (let round = 0; round < 4; round++) {
+    expect((await askSixty()).map(({ decision }) => decision)).toEqual(new Array(60).fill('allow'))
+    await running.kill()
+    running = await startOpa({ policyDir: POLICY_DIR, port: opa.port })
+    const started = running
+    cleanUps.push(() => started.kill())
+  }
 })
 
 test('the self-check brings them into force by their own revision, and finds no fault', async () => {

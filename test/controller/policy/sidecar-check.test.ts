@@ -9,7 +9,7 @@ import type { PolicyFiles } from '../../../src/controller/policy/policy-files.ts
 import { createSidecarCheck } from '../../../src/controller/policy/sidecar-check.ts'
 import { createTransition } from '../../../src/controller/policy/transition.ts'
 
-function setUp({ isFaulty = false } = {}) {
+function setUp({ isFaulty = false, rollback = 'refuse' }: { isFaulty?: boolean; rollback?: 'refuse' | 'allow' } = {}) {
   const clock = { ms: 1_790_000_000_000 }
   const recorded: string[] = []
   const faults: string[] = []
@@ -58,6 +58,7 @@ function setUp({ isFaulty = false } = {}) {
     },
     onFault: ({ message }) => faults.push(message),
     timeoutMs: 100,
+    bundleRollback: rollback,
     log,
     now,
     monotonic: now,
@@ -79,8 +80,8 @@ test('many decisions of a new revision make one record', async () => {
   expect([recorded, transition.current().revision]).toEqual([['nothing > one'], 'one'])
 })
 
-test('a late answer of the revision before changes nothing; later it is a change back', async () => {
-  const { noteBundle, recorded, clock, events } = setUp()
+test('a late answer of the revision before changes nothing; later it is a change back, where that is allowed', async () => {
+  const { noteBundle, recorded, clock, events } = setUp({ rollback: 'allow' })
   await noteBundle('one')
   await noteBundle('two')
   await noteBundle('one')
@@ -89,6 +90,25 @@ test('a late answer of the revision before changes nothing; later it is a change
   await noteBundle('one')
   expect(recorded.at(-1)).toBe('two > one')
   expect(events.filter((event) => event === 'policy_changed')).toHaveLength(3)
+})
+
+test('a bundle that was replaced before does not decide, until another one comes', async () => {
+  const { noteBundle, look, recorded, clock, faults, notes, transition } = setUp()
+  await look(bundle('one'))
+  await look(bundle('two'))
+  clock.ms += 5000
+  await expect(noteBundle('one')).rejects.toMatchObject({ code: 'policy_not_ready' })
+  const fault = { code: 'policy_not_ready', reason: 'OPA has gone back to a bundle that was replaced before' }
+  expect(await look(bundle('one'))).toEqual(fault)
+  expect(await look(bundle('one'))).toEqual(fault)
+  expect(faults).toEqual([
+    expect.stringMatching(/^OPA has gone back to the bundle one, .* CRANK_POLICY_BUNDLE_ROLLBACK=allow$/),
+  ])
+  expect(notes().map(({ cause }) => cause)).toEqual(['opa_bundle'])
+  expect(transition.current().revision).toBe('two')
+  expect(await look(bundle('three'))).toBeUndefined()
+  expect([recorded, notes()]).toEqual([['nothing > one', 'one > two', 'two > three'], []])
+  await noteBundle('three')
 })
 
 test('a decision of a revision that cannot be recorded is not given out', async () => {

@@ -36,7 +36,9 @@ test('tells spam from mails that were never trained on', async () => {
   }
   const answered = verdicts.filter(({ value }) => value !== 'unknown')
   const right = answered.filter(({ spam, value }) => value === (spam ? 'spam' : 'not_spam'))
-  expect(answered.length / verdicts.length).toBeGreaterThanOrEqual(0.9)
+  expect(answered.filter(({ spam, value }) => value === 'spam' && !spam)).toStrictEqual([])
+  // 61 mails: the whole half is counted in spam-model.test.ts.
+  expect(answered.length / verdicts.length).toBeGreaterThanOrEqual(0.8)
   expect(right.length / answered.length).toBeGreaterThanOrEqual(0.98)
 })
 

@@ -76,6 +76,11 @@ describe('the file of a zettel', () => {
     )
   })
 
+  test('keeps blanks before a line feed, which a block of YAML would drop', () => {
+    const zettel = made({ content: '\n---\nx', context: { '': ' \n', b: 'a \n b \n' } })
+    expect(parseZettel(formatZettel(zettel))).toStrictEqual(zettel)
+  })
+
   test('can be read by a person', () => {
     const zettel = made({ content: 'First.\n', title: 'Trust: a "word"', tags: ['zero', 'yes'], metadata: { rank: 1 } })
     expect(formatZettel(zettel)).toBe(`---
@@ -232,7 +237,7 @@ describe('a zettel', () => {
   const titles: Record<string, string> = {
     '\n \n## On Trust  \nmore': 'On Trust',
     'one\ttwo\u0085three\r\nmore': 'one two three',
-    '###\n---': '---',
+    '###\n---': 'Untitled',
     '#': 'Untitled',
     [`${' '.repeat(1_000_000)}x`]: 'x',
     [`# ${'😀'.repeat(100)}`]: `${'😀'.repeat(80)}…`,

@@ -191,7 +191,7 @@ describe('link and backlinks', () => {
 
 describe('input that does not fit', () => {
   const refused: Record<string, [input: unknown, message: string]> = {
-    nothing: [null, 'input must be object'],
+    nothing: [null, "input must have required property 'operation'"],
     'no operation': [{}, "input must have required property 'operation'"],
     'another operation': [{ operation: 'delete' }, 'input/operation must be equal to one of the allowed values'],
     'no content': [{ operation: 'store' }, "input must have required property 'content'"],

@@ -147,7 +147,7 @@ describe('an id that is given', () => {
 
 describe('input that is no zettel', () => {
   const refused: Record<string, [input: unknown, message: string]> = {
-    nothing: [null, 'input must be object'],
+    nothing: [null, "input must have required property 'content'"],
     'no content': [{}, "input must have required property 'content'"],
     'blank content': [{ content: ' \n' }, 'content is blank'],
     'a member that is not known': [

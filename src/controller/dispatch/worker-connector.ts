@@ -1,0 +1,25 @@
+// How connections to workers are opened: resolved and checked for each one, and only to the identity that registered.
+import type { buildConnector } from 'undici'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import type { CredentialSource } from '../../platform/credentials.ts'
+import { createHostLookup, type HostLookupOptions } from '../../platform/host-lookup.ts'
+import type { HostRules } from '../../platform/host-rules.ts'
+import type { PeerVerifier } from '../../platform/peer.ts'
+import { createPinnedConnector } from '../../platform/tls.ts'
+import { createWorkerAddresses } from './worker-address.ts'
+
+export type WorkerConnectorDeps = HostLookupOptions & {
+  readonly source: CredentialSource
+  readonly verifier: PeerVerifier
+  /** The operator's rule (CRANK_WORKER_HOSTS). */
+  readonly rules: HostRules
+}
+
+/** `timeoutMs`: for lookup, TCP and TLS together; left out: 5 s. */
+export type WorkerConnectors = (expected: SpiffeId, timeoutMs?: number) => buildConnector.connector
+
+export function createWorkerConnectors(deps: WorkerConnectorDeps): WorkerConnectors {
+  const { source, verifier, rules } = deps
+  const addresses = createWorkerAddresses({ lookup: createHostLookup(deps), rules })
+  return (expected, timeoutMs) => createPinnedConnector({ source, verifier, expected, addresses, timeoutMs })
+}

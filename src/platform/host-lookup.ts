@@ -1,0 +1,149 @@
+// Names to addresses by `dns.lookup`, so that /etc/hosts holds. It blocks a thread of the pool that files need too, for as
+// long as the resolver cares to wait, and nothing can stop it: so two at once at most, and names that are known to hang
+// never get both.
+import type { LookupAddress } from 'node:dns'
+import { lookup as dnsLookup } from 'node:dns/promises'
+import { LRUCache } from 'lru-cache'
+import { AppError } from '../core/errors.ts'
+
+export type Addresses = readonly LookupAddress[]
+
+/**
+ * The addresses of a name. `owner`: on whose behalf; one owner has one lookup at a time. `signal` ends the wait, not the lookup.
+ * @throws what the resolver says, or {AppError} `overloaded` when there is no room to ask it
+ */
+export type HostLookup = (host: string, owner: string, signal: AbortSignal) => Promise<Addresses>
+
+export type HostLookupOptions = {
+  readonly monotonic: () => number
+  /** Left out: `dns.lookup`. */
+  readonly lookup?: ((host: string) => Promise<Addresses>) | undefined
+}
+
+const AT_ONCE = 2
+const CACHE_MS = 5000
+const MAX_REMEMBERED = 1024
+const MAX_WAITING = 256
+/** A lookup that takes this long hangs; its owner and its zone count as slow for a while. */
+const HANGS_AFTER_MS = 1000
+const SLOW_FOR_MS = 60_000
+
+type Answer = { readonly atMs: number; readonly addresses?: Addresses; readonly error?: Error }
+type Job = {
+  readonly host: string
+  /** Its owner and its zone: jobs that share one never run at once. */
+  readonly keys: readonly string[]
+  readonly settled: PromiseWithResolvers<Addresses>
+  asking: number
+  hangs: boolean
+}
+
+export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOptions): HostLookup {
+  const answers = new LRUCache<string, Answer>({ max: MAX_REMEMBERED })
+  const slow = new LRUCache<string, number>({ max: MAX_REMEMBERED })
+  const jobs = new Map<string, Job>()
+  const running = new Set<Job>()
+  const waiting = new Set<Job>()
+
+  const isSlow = ({ hangs, keys }: Job): boolean =>
+    hangs || keys.some((key) => (slow.get(key) ?? -Infinity) > monotonic())
+  const mayStart = (job: Job): boolean =>
+    running.size < AT_ONCE && [...running].every((other) => !sharesKey(job, other) && !(isSlow(job) && isSlow(other)))
+
+  function startNext(): void {
+    for (const job of waiting) if (mayStart(job)) void run(job)
+  }
+
+  async function run(job: Job): Promise<void> {
+    waiting.delete(job)
+    running.add(job)
+    const timer = setTimeout(onHanging, HANGS_AFTER_MS, job).unref()
+    try {
+      const addresses = await lookup(job.host)
+      answers.set(job.host, { atMs: monotonic(), addresses })
+      job.settled.resolve(addresses)
+    } catch (error: unknown) {
+      answers.set(job.host, { atMs: monotonic(), error: error as Error })
+      job.settled.reject(error)
+    }
+    clearTimeout(timer)
+    for (const key of job.keys) if (!job.hangs) slow.delete(key)
+    running.delete(job)
+    jobs.delete(job.host)
+    startNext()
+  }
+
+  /** What hangs likely hangs for its neighbours as well: they are told now, instead of after waiting in vain. */
+  function onHanging(job: Job): void {
+    job.hangs = true
+    for (const key of job.keys) slow.set(key, monotonic() + SLOW_FOR_MS)
+    for (const other of waiting) if (sharesKey(other, job)) drop(other, new AppError('overloaded'))
+  }
+
+  function drop(job: Job, error: Error): void {
+    waiting.delete(job)
+    jobs.delete(job.host)
+    job.settled.reject(error)
+  }
+
+  function createJob(host: string, owner: string): Job {
+    const job: Job = {
+      host,
+      keys: [`owner ${owner}`, `zone ${zoneOf(host)}`],
+      settled: Promise.withResolvers<Addresses>(),
+      asking: 0,
+      hangs: false,
+    }
+    job.settled.promise.catch(() => undefined) // those who asked may have left
+    const isHopeless = [...running].some((other) => other.hangs && sharesKey(other, job))
+    if (waiting.size >= MAX_WAITING || isHopeless) throw new AppError('overloaded')
+    jobs.set(host, job)
+    waiting.add(job)
+    startNext()
+    return job
+  }
+
+  return async (host, owner, signal) => {
+    const known = answers.get(host)
+    if (known !== undefined && monotonic() - known.atMs < CACHE_MS) return fromAnswer(known)
+    const job = jobs.get(host) ?? createJob(host, owner)
+    job.asking += 1
+    try {
+      return await untilAborted(job.settled.promise, signal)
+    } finally {
+      job.asking -= 1
+      if (job.asking === 0 && waiting.has(job)) drop(job, new Error('nobody waits for it any more'))
+    }
+  }
+}
+
+function lookupAll(host: string): Promise<Addresses> {
+  return dnsLookup(host, { all: true })
+}
+
+/** The part of a name that its neighbours share: what stands behind its first dot. */
+function zoneOf(host: string): string {
+  const [, ...rest] = host.split('.')
+  return rest.length === 0 ? host : rest.join('.')
+}
+
+function sharesKey(one: Job, other: Job): boolean {
+  return one.keys.some((key) => other.keys.includes(key))
+}
+
+function fromAnswer({ addresses, error }: Answer): Addresses {
+  if (addresses === undefined) throw error ?? new Error('no address')
+  return addresses
+}
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

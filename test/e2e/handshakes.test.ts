@@ -1,0 +1,94 @@
+// Peers that fail inside the TLS handshake: they get no answer, but the audit log says that they were there.
+import { once } from 'node:events'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect, type ConnectionOptions } from 'node:tls'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { selfSigned } from '../fixtures/pki/ca.ts'
+import { startMesh, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+
+let mesh: Mesh
+beforeAll(async () => {
+  mesh = await startMesh()
+})
+afterAll(() => mesh.close())
+
+const port = (): number => mesh.controller.port
+const recordOf = (kind: string): Promise<AuditLine> =>
+  mesh.auditedAs((line) => line.event === 'handshake_refused' && line['error'] === kind)
+
+/** However it ends. */
+async function closed(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    socket.on('error', () => undefined).resume()
+    socket.once('close', () => resolve())
+  })
+}
+
+async function write(bytes: Buffer): Promise<void> {
+  const socket = connectTcp(port(), '127.0.0.1')
+  socket.write(bytes)
+  await closed(socket)
+}
+
+async function shake(options: ConnectionOptions): Promise<void> {
+  const socket = connect({ host: '127.0.0.1', port: port(), rejectUnauthorized: false, ...options })
+  await closed(socket)
+}
+
+describe('a handshake that fails', () => {
+  test.each<[string, string, () => Promise<void>]>([
+    ['protocol', 'with an older version of TLS', () => shake({ maxVersion: 'TLSv1.2' })],
+    ['protocol', 'with HTTP/2 only', () => shake({ ALPNProtocols: ['h2'] })],
+    ['not_tls', 'because the bytes are plain HTTP', () => write(Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'))],
+  ])('is recorded as %s %s', async (kind, _why, run) => {
+    await run()
+    const { decision_id, requester_spiffe_id, remote_address, count } = await recordOf(kind)
+    expect({ decision_id, requester_spiffe_id, remote_address, count }).toEqual({
+      decision_id: null,
+      requester_spiffe_id: undefined,
+      remote_address: '127.0.0.1',
+      count: 1,
+    })
+  })
+
+  test('is recorded as certificate where unverified peers are refused in it (TLS_REFUSE_UNVERIFIED)', async () => {
+    const own = await startMesh({ env: { TLS_REFUSE_UNVERIFIED: 'true' } })
+    onTestFinished(own.close)
+    const { chainPem: cert, keyPem: key } = await selfSigned({ uri: 'spiffe://crank.local/worker/a' })
+    await closed(connect({ host: '127.0.0.1', port: own.controller.port, rejectUnauthorized: false, cert, key }))
+    expect(await own.auditedAs((line) => line.event === 'handshake_refused')).toMatchObject({
+      error: 'certificate',
+      remote_address: '127.0.0.1',
+      count: 1,
+    })
+  })
+
+  test('is counted', async () => {
+    const { text } = await mesh.admin('/metrics')
+    const [, count] = /controller_connections_refused_total\{reason="tls"\} (\d+)/.exec(text) ?? []
+    expect(Number(count)).toBeGreaterThanOrEqual(3)
+  })
+
+  test('a flood of them stays within the budget of strangers, and none is lost from the count', async () => {
+    const before = (await mesh.audit()).length
+    await Promise.all(Array.from({ length: 120 }, () => shake({ maxVersion: 'TLSv1.2' })))
+    const counted = async (): Promise<number> =>
+      (await mesh.audit())
+        .slice(before)
+        .filter((line) => line.event === 'handshake_refused')
+        .reduce((sum, line) => sum + Number(line['count']), 0)
+    await expect.poll(counted).toBe(120)
+  })
+})
+
+test('who only opens the port and leaves is not recorded', async () => {
+  const before = (await mesh.audit()).filter((line) => line.event === 'handshake_refused').length
+  const socket = connectTcp(port(), '127.0.0.1')
+  await once(socket, 'connect')
+  socket.destroy()
+  await once(socket, 'close')
+  await shake({ maxVersion: 'TLSv1.2' })
+  await expect
+    .poll(async () => (await mesh.audit()).filter((line) => line.event === 'handshake_refused').length)
+    .toBe(before + 1)
+})
