@@ -39,7 +39,6 @@ const LEFT_OUT = {
   ruby: ['CONTENT_DROPPED', 'text with a reading above it is left out'],
   bidirectional: ['CONTENT_DROPPED', 'text with a direction of its own is left out'],
   inserted: ['CONTENT_DROPPED', 'documents inside of the document are left out'],
-  watermark: ['CONTENT_DROPPED', 'backgrounds are left out'],
   macros: ['ACTIVE_CONTENT_DROPPED', 'macros and controls are left out'],
   // Their code is older than the one that says it best.
   pictures: ['CONTENT_SIMPLIFIED', 'pictures are left out that are no PNG or JPEG inside of the document'],
