@@ -1,6 +1,7 @@
 // Gathers text, in the order of a document, into blocks: white space as HTML has it, tables as rows of cells.
 import { STYLE, type Block, type Picture, type Place, type Run, type Style } from './blocks.ts'
 import { createTableBuilder } from './table-builder.ts'
+import type { Spanning } from './table-grid.ts'
 
 /** What holds at one point of a document. `heading`: 0 for none. */
 export type Context = {
@@ -20,16 +21,19 @@ export type BlockBuilder = {
   readonly mark: (marker: string | undefined) => void
   readonly rule: (at: Context) => void
   readonly picture: (picture: Picture, alt: string, at: Context) => void
-  readonly beginTable: (at: Context) => void
+  /** `where`: as a reader finds it. */
+  readonly beginTable: (at: Context, where: string) => void
   readonly endTable: () => void
   readonly beginRow: () => void
-  readonly beginCell: (span: number) => void
+  readonly beginCell: (spanning: Spanning) => void
+  readonly beginRowGroup: () => void
   readonly endCell: () => void
   readonly finish: () => Block[]
 }
 
-export function createBlockBuilder(): BlockBuilder {
-  const tables = createTableBuilder()
+/** `onTakenApart`: a table is, which cannot be drawn as one. */
+export function createBlockBuilder(onTakenApart: (where: string) => void = () => undefined): BlockBuilder {
+  const tables = createTableBuilder(onTakenApart)
   let runs: Run[] = []
   // Kept apart: to look for it at the end of a growing text would copy that text each time.
   let lastCharacter = ''
@@ -78,10 +82,11 @@ export function createBlockBuilder(): BlockBuilder {
     mark: (next) => void (marker = next),
     rule: between((at) => push({ ...place(at), kind: 'rule' })),
     picture: between((picture, alt, at) => push({ ...place(at), kind: 'picture', picture, alt })),
-    beginTable: between(({ indent, quote }) => tables.beginTable({ indent, quote })),
+    beginTable: between(({ indent, quote }, where) => tables.beginTable({ indent, quote }, where)),
     endTable: between(tables.endTable),
     beginRow: between(tables.beginRow),
     beginCell: between(tables.beginCell),
+    beginRowGroup: between(tables.beginRowGroup),
     endCell: between(tables.endCell),
     finish() {
       flush()

@@ -1,5 +1,6 @@
 // Blocks as plain text: paragraphs apart by a blank line, list items with their marks, quotes as in mails.
 import type { Block, Cell, Run } from './blocks.ts'
+import { plainScript } from './script-text.ts'
 
 export function blocksToText(blocks: readonly Block[]): string {
   let text = ''
@@ -34,12 +35,18 @@ function textOf(block: Block): string {
   }
 }
 
+// A cell of several columns or rows leaves the others that it takes empty: each value stays in its column.
 function rowText(row: readonly Cell[]): string {
-  return row.map(({ runs }) => plain(runs).replaceAll('\n', ' ')).join(' | ')
+  const texts: string[] = []
+  for (const { runs, column } of row) {
+    while (texts.length < column) texts.push('')
+    texts.push(plain(runs).replaceAll('\n', ' '))
+  }
+  return texts.join(' | ')
 }
 
 function plain(runs: readonly Run[]): string {
-  return runs.map(({ text }) => text).join('')
+  return runs.map(({ text, style }) => plainScript(text, style)).join('')
 }
 
 function setIn({ quote, indent, marker }: Block, text: string): string {

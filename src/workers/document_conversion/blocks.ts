@@ -1,13 +1,28 @@
 // A document as a flat list of blocks: what every text format becomes before it is drawn or written as text.
 
-/** Flags of a run's style, added up. */
-export const STYLE = { plain: 0, bold: 1, italic: 2, code: 4, underline: 8, strike: 16 } as const
+/** Flags of a run's style, added up. `box`: the text is a check box, as the pen prepares it. */
+export const STYLE = {
+  plain: 0,
+  bold: 1,
+  italic: 2,
+  code: 4,
+  underline: 8,
+  strike: 16,
+  sub: 32,
+  sup: 64,
+  box: 128,
+} as const
 export type Style = number
 
 /** Text of one style. A line break is `\n`. */
 export type Run = { readonly text: string; readonly style: Style }
-/** `span`: columns it takes. */
-export type Cell = { readonly runs: readonly Run[]; readonly span: number }
+/** `column`: its first, from 0; `span` and `rows`: how many columns and rows it takes. */
+export type Cell = {
+  readonly runs: readonly Run[]
+  readonly column: number
+  readonly span: number
+  readonly rows: number
+}
 /** How far a block is set in, and the number or bullet before it. */
 export type Place = { readonly indent: number; readonly quote: number; readonly marker?: string }
 export type Picture = { readonly bytes: Uint8Array; readonly width: number; readonly height: number }

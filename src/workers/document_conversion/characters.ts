@@ -18,6 +18,7 @@ export function visibleText(text: string): string {
 /** What many documents draw lines, arrows and marks with, and the font lacks: in ASCII they say the same. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = {
   '\u2190': '<-',
+  '\u2191': '^',
   '\u2192': '->',
   '\u2194': '<->',
   '\u21d0': '<=',
@@ -29,8 +30,6 @@ const LOOK_ALIKES: Readonly<Record<string, string>> = {
   '\u25c4': '<',
   '\u25aa': '\u2022',
   '\u25cf': '\u2022',
-  '\u2610': '[ ]',
-  '\u2611': '[x]',
 }
 
 // Unicode's block of box drawing: lines one way, lines the other way, and where they meet.

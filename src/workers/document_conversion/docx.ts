@@ -1,5 +1,7 @@
 // DOCX to HTML with mammoth, which is given only parts that have been unpacked within limits.
 import mammoth from 'mammoth'
+import { sayDocxLosses } from './docx-losses.ts'
+import { isDecided, usualPrefix } from './docx-names.ts'
 import { ConversionFault } from './task.ts'
 import type { Warnings } from './warnings.ts'
 import { unzip, zipStored } from './zip.ts'
@@ -10,7 +12,9 @@ const MEDIA = /^word\/media\/[^/]{1,128}\.(?:png|jpe?g)$/i
 
 /** @throws {ConversionFault} INVALID_FORMAT, CORRUPT_DOCUMENT, LIMIT_EXCEEDED */
 export async function docxToHtml(bytes: Uint8Array<ArrayBuffer>, warnings: Warnings): Promise<string> {
+  const names: string[] = []
   const parts = unzip(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), (name) => {
+    names.push(name)
     return PART.test(name) || MEDIA.test(name)
   })
   if (!parts.some(({ name }) => name === '[Content_Types].xml')) {
@@ -19,14 +23,30 @@ export async function docxToHtml(bytes: Uint8Array<ArrayBuffer>, warnings: Warni
   try {
     const { value, messages } = await mammoth.convertToHtml(
       { buffer: zipStored(parts) },
-      { externalFileAccess: false, includeEmbeddedStyleMap: false },
+      // By default underlines are left out.
+      { externalFileAccess: false, includeEmbeddedStyleMap: false, styleMap: ['u => u'] },
     )
-    // Messages quote the document: their number says enough.
-    if (messages.length > 0) warnings.add('CONTENT_SIMPLIFIED', messages.length)
+    sayDocxLosses(names, parts, warnings)
+    // Errors are pictures that could not be read: sayDocxLosses has found them.
+    for (const { type, message } of messages) if (type === 'warning') sayMessage(message, warnings)
     return value
   } catch (cause: unknown) {
     // Too deep for the stack: the caller of this tells that from damage.
     if (cause instanceof RangeError) throw cause
     throw new ConversionFault('CORRUPT_DOCUMENT', 'the document is damaged: its parts do not fit together', { cause })
   }
+}
+
+/** Mammoth's own names for styles that it draws plainly, and for pictures, which sayDocxLosses finds with their places. */
+const SAID_ELSEWHERE = /style|image|a:blip|v:imagedata/i
+
+// Messages quote the document: none is passed on.
+function sayMessage(message: string, warnings: Warnings): void {
+  const element = /^An unrecognised element was ignored: (.*)$/.exec(message)?.[1]
+  if (element !== undefined) {
+    const [, uri = '', local = ''] = /^\{(.*)\}(.*)$/.exec(element) ?? []
+    const name = uri === '' ? element : `${usualPrefix(uri) ?? '?'}:${local}`
+    if (!isDecided(name)) warnings.leftOut('other')
+  } else if (message.includes('w:sym')) warnings.leftOut('characters')
+  else if (!SAID_ELSEWHERE.test(message)) warnings.add('CONTENT_SIMPLIFIED')
 }

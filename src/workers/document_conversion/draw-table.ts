@@ -15,41 +15,70 @@ const MEASURED_CHARACTERS = 200
 const MEASURED_WORD = 40
 const BORDER = '#999999'
 
-type Box = { readonly x: number; readonly width: number; readonly lines: readonly Line[] }
+/** A cell as it is drawn. `next`: the first of its lines that is not drawn yet; `until`: the row after its last. */
+type Box = {
+  readonly column: number
+  readonly span: number
+  readonly until: number
+  readonly x: number
+  readonly width: number
+  readonly lines: readonly Line[]
+  next: number
+}
 type Row = readonly Cell[]
 type Area = { readonly x: number; readonly width: number }
+type Tools = { readonly document: PDFDocument; readonly sheet: Sheet; readonly pen: Pen }
 
 /** `area`: where it stands, between left and right. */
-export function drawTable(
-  rows: readonly Row[],
-  area: Area,
-  { document, sheet, pen }: { document: PDFDocument; sheet: Sheet; pen: Pen },
-): void {
-  const ready = rows.map((row) => row.map(({ runs, span }): Cell => ({ runs: [...pen.prepare(runs)], span })))
+export function drawTable(rows: readonly Row[], area: Area, { document, sheet, pen }: Tools): void {
+  const ready = rows.map((row) => row.map((cell): Cell => ({ ...cell, runs: [...pen.prepare(cell.runs)] })))
   const widths = columnWidths(ready, area.width, pen)
+  /** Those that the row takes part in, those from above included. */
+  let boxes: Box[] = []
   ready.forEach((row, index) => {
-    const boxes = boxesOf(row, widths, area, pen)
-    const slices = Math.max(1, ...boxes.map(({ lines }) => lines.length))
+    boxes = [...boxes.filter(({ until }) => until > index), ...row.map((cell) => boxOf(cell, index))]
+    const slices = slicesOf(boxes, index)
     // A row is kept in one piece where a page can hold it.
     sheet.ensure(Math.min(slices * HEIGHT + 2 * PADDING, sheet.height))
     if (index === 0) line(area.x, sheet.top(), area.x + area.width, sheet.top())
-    for (let slice = 0; slice < slices; slice += 1) drawSlice(boxes, slice, slices)
-    line(area.x, sheet.top(), area.x + area.width, sheet.top())
+    for (let slice = 0; slice < slices; slice += 1) drawSlice(slice, slices)
+    drawBottom(index)
   })
 
-  function drawSlice(boxes: readonly Box[], slice: number, slices: number): void {
+  function boxOf({ column, span, rows: taken, runs }: Cell, index: number): Box {
+    const width = sum(widths.slice(column, column + span))
+    const lines = [...layoutLines(runs, Math.max(width - 2 * PADDING, 1), pen.measureAt(POINTS), false)]
+    return { column, span, until: index + taken, x: area.x + sum(widths.slice(0, column)), width, lines, next: 0 }
+  }
+
+  function drawSlice(slice: number, slices: number): void {
     const above = slice === 0 ? PADDING : 0
     const below = slice === slices - 1 ? PADDING : 0
     sheet.ensure(HEIGHT + above + below)
     const top = sheet.top()
     const bottom = top + above + HEIGHT + below
-    for (const { x, width, lines } of boxes) {
-      const text = lines[slice]
-      if (text !== undefined) pen.draw(text, x + PADDING, top + above, POINTS)
-      line(x, top, x, bottom)
-      line(x + width, top, x + width, bottom)
+    for (const box of boxes) {
+      const text = box.lines[box.next]
+      box.next += 1
+      if (text !== undefined) pen.draw(text, box.x + PADDING, top + above, POINTS)
+      line(box.x, top, box.x, bottom)
+      line(box.x + box.width, top, box.x + box.width, bottom)
     }
     sheet.advance(bottom - top)
+  }
+
+  // None through a cell that goes on below.
+  function drawBottom(index: number): void {
+    const y = sheet.top()
+    const isOpen = new Set<number>()
+    for (const { column, span, until } of boxes) {
+      if (until > index + 1) for (let at = column; at < column + span; at += 1) isOpen.add(at)
+    }
+    let { x } = area
+    widths.forEach((width, column) => {
+      if (!isOpen.has(column)) line(x, y, x + width, y)
+      x += width
+    })
   }
 
   function line(x1: number, y1: number, x2: number, y2: number): void {
@@ -57,32 +86,27 @@ export function drawTable(
   }
 }
 
-function boxesOf(row: Row, widths: readonly number[], area: Area, pen: Pen): Box[] {
-  const measure = pen.measureAt(POINTS)
-  let column = 0
-  let { x } = area
-  return row.map(({ runs, span }) => {
-    const width = sum(widths.slice(column, column + span))
-    const box = { x, width, lines: [...layoutLines(runs, Math.max(width - 2 * PADDING, 1), measure, false)] }
-    column += span
-    x += width
-    return box
-  })
+// A cell of several rows has its lines in all of them; what is left when it comes to its last makes that one higher.
+function slicesOf(boxes: readonly Box[], index: number): number {
+  return boxes.reduce((most, { lines, next, until }) => {
+    return until === index + 1 ? Math.max(most, lines.length - next) : most
+  }, 1)
 }
 
 /** What a column needs for its longest word, and what it wants for its longest text in one line. */
 type Wish = { needed: number; wanted: number }
 
 function columnWidths(rows: readonly Row[], available: number, pen: Pen): number[] {
-  const count = Math.max(1, ...rows.map((row) => sum(row.map(({ span }) => span))))
+  const count = rows.reduce(
+    (most, row) => row.reduce((last, { column, span }) => Math.max(last, column + span), most),
+    1,
+  )
   const least = Math.min(MIN_COLUMN, available / count)
   const wishes = Array.from({ length: count }, (): Wish => ({ needed: least, wanted: least }))
   for (const row of rows.slice(0, MEASURED_ROWS)) {
-    let column = 0
-    for (const { runs, span } of row) {
+    for (const { runs, column, span } of row) {
       const wish = wishes[column]
       if (span === 1 && wish !== undefined) grow(wish, runs, available / count, pen)
-      column += span
     }
   }
   const needed = sum(wishes.map((wish) => wish.needed))

@@ -87,7 +87,11 @@ function oneLine(value: string): string {
 function bodyOf({ text = '', html = '' }: Email, warnings: Warnings): { body: string; bodySource: BodySource } {
   const plain = readable(text)
   if (plain !== '') return { body: plain, bodySource: 'text' }
-  const fromHtml = readable(blocksToText(htmlToBlocks(html, warnings).blocks))
+  const { blocks } = htmlToBlocks(html, warnings)
+  // Text has no pictures: what they are called is all that is left of them.
+  const pictures = blocks.filter(({ kind }) => kind === 'picture').length
+  if (pictures > 0) warnings.add('IMAGES_DROPPED', { count: pictures })
+  const fromHtml = readable(blocksToText(blocks))
   return fromHtml === '' ? { body: '', bodySource: 'none' } : { body: fromHtml, bodySource: 'html' }
 }
 

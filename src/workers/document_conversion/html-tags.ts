@@ -1,23 +1,36 @@
 // What each HTML tag means to a document on paper. A tag that stands nowhere here is inline and only its text counts.
 import { STYLE, type Style } from './blocks.ts'
+import type { LeftOut } from './left-out.ts'
+
+/**
+ * `active`: it would run. `remote`: it would be loaded from elsewhere. `nothing`: a browser shows nothing of it either.
+ * `select`, `meter`: its value is drawn instead.
+ */
+export type TagFate = LeftOut | 'active' | 'remote' | 'nothing' | 'select' | 'meter'
 
 /** Left out together with everything in them. */
-export const DROPPED: ReadonlySet<string> = new Set(
-  (
-    'script style iframe frame frameset object embed applet template svg math canvas audio video source track ' +
-    'link meta base input select datalist noembed noframes'
-  ).split(' '),
-)
-/** Of these, what would run. */
-export const ACTIVE: ReadonlySet<string> = new Set('script object embed applet'.split(' '))
-/** Of these, what would be loaded from elsewhere. */
-export const LOADING: ReadonlySet<string> = new Set('iframe frame audio video link'.split(' '))
+export const LEFT_OUT_TAGS: ReadonlyMap<string, TagFate> = new Map<string, TagFate>([
+  ...fates('active', 'script object embed applet'),
+  ...fates('remote', 'iframe frame audio video link bgsound portal'),
+  ...fates('nothing', 'style template source track meta base datalist noembed noframes rp param col colgroup wbr'),
+  ['svg', 'svg'],
+  ['math', 'math'],
+  ['canvas', 'canvas'],
+  ['area', 'imageMap'],
+  ['select', 'select'],
+  ['progress', 'meter'],
+  ['meter', 'meter'],
+])
+
+function fates(fate: TagFate, tags: string): [tag: string, fate: TagFate][] {
+  return tags.split(' ').map((tag) => [tag, fate])
+}
 
 /** Begin and end a block of their own. */
 export const BLOCK: ReadonlySet<string> = new Set(
   (
-    'address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure ' +
-    'footer form h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main menu nav ol optgroup option p pre ' +
+    'address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure ' +
+    'footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main menu nav ol optgroup option p pre ' +
     'search section summary table tbody td textarea tfoot th thead tr ul'
   ).split(' '),
 )
@@ -42,6 +55,8 @@ export const STYLE_OF: Readonly<Record<string, Style>> = {
   s: STYLE.strike,
   strike: STYLE.strike,
   del: STYLE.strike,
+  sub: STYLE.sub,
+  sup: STYLE.sup,
 }
 
 /** 1 to 6, or undefined for what is no heading. */

@@ -2,6 +2,7 @@
 import { getDocumentProxy } from 'unpdf'
 import { hearingDamage } from './pdf-damage.ts'
 import { MAX_PAGES, MAX_TEXT_CHARACTERS } from './limits.ts'
+import { sayPdfNotes } from './pdf-notes.ts'
 import { ConversionFault, limitFault, type PageText, type PdfTextResult, type PdfToTextTask } from './task.ts'
 import type { Warnings } from './warnings.ts'
 
@@ -22,10 +23,10 @@ async function read(task: PdfToTextTask, warnings: Warnings): Promise<PdfTextRes
     const pages: PageText[] = []
     let left = MAX_TEXT_CHARACTERS
     for (let page = first; page <= last; page += 1) {
-      const text = await pageText(pdf, page)
+      const text = await pageText(pdf, page, warnings)
       left -= text.length
       if (left < 0) throw limitFault(`the pages have more than ${MAX_TEXT_CHARACTERS} characters of text`)
-      if (text.trim() === '') warnings.add('NO_TEXT')
+      if (text.trim() === '') warnings.add('NO_TEXT', { place: `page ${page}` })
       pages.push({ page, text })
     }
     return { pages, pageCount: pdf.numPages, warnings: warnings.list() }
@@ -65,10 +66,11 @@ function rangeOf({ firstPage, lastPage }: PdfToTextTask, count: number): { first
   return { first: firstPage, last }
 }
 
-async function pageText(pdf: Pdf, number: number): Promise<string> {
+async function pageText(pdf: Pdf, number: number, warnings: Warnings): Promise<string> {
   try {
     const page = await pdf.getPage(number)
     const { items } = await page.getTextContent()
+    await sayPdfNotes(page, number, warnings)
     page.cleanup()
     return items
       .map((item) => ('str' in item ? item.str + (item.hasEOL ? '\n' : '') : ''))

@@ -168,6 +168,6 @@ function drawPicture(place: Place, picture: Picture, { document, sheet, warnings
   } catch (cause: unknown) {
     // The library throws text for pictures that it does not like; what we throw ourselves goes on.
     if (cause instanceof Error && cause.name === 'ConversionFault') throw cause
-    warnings.add('IMAGES_DROPPED')
+    warnings.add('IMAGES_DROPPED', { place: `page ${sheet.pages()}` })
   }
 }

@@ -35,6 +35,10 @@ declare module 'pdfkit' {
     stroke(color?: string): this
     openImage(bytes: Uint8Array): PdfPicture
     image(picture: PdfPicture, x: number, y: number, options: { width: number; height: number }): this
+    /** Content stream operators, as they are. */
+    addContent(operators: string): this
+    save(): this
+    restore(): this
     end(): void
   }
 

@@ -2,8 +2,10 @@
 import type { PDFDocument } from 'pdfkit'
 import { STYLE, type Run, type Style } from './blocks.ts'
 import { codePointName, coveredText, visibleText } from './characters.ts'
-import { createFonts, faceFor } from './fonts.ts'
+import { drawCheckBox, splitCheckBoxes } from './check-boxes.ts'
+import { createFonts, faceFor, type Fonts } from './fonts.ts'
 import type { Line, Measure } from './layout.ts'
+import { isScript, onTheLine, scriptText } from './script-text.ts'
 import type { Warnings } from './warnings.ts'
 
 export type Pen = {
@@ -14,12 +16,22 @@ export type Pen = {
   readonly draw: (line: Line, x: number, top: number, points: number) => void
 }
 
+type Point = { readonly x: number; readonly y: number }
+
 /** Of the size of its letters. */
 export const LINE_HEIGHT = 1.4
 const ASCENT = 1.07
 const MAX_KNOWN_WIDTHS = 50_000
 const UNIT = 100
+// ISO 32000-1 table 106: text rendering mode 3.
+const INVISIBLE_TEXT = '3 Tr'
 const PLAIN = /^[\n\t\u0020-\u007e]*$/
+/** Raised and lowered text: its size, and how far it is off the line, both of the size of the letters around it. */
+const SCRIPT_SIZE = 0.7
+const RISE = 0.36
+const FALL = 0.16
+const WORD_END = /[\p{L}\p{N}]$/u
+const WORD_START = /^[\p{L}\p{N}]/u
 
 export function createPen(document: PDFDocument, warnings: Warnings): Pen {
   const fonts = createFonts(document)
@@ -39,34 +51,40 @@ export function createPen(document: PDFDocument, warnings: Warnings): Pen {
   const measureAt =
     (points: number): Measure =>
     (text, style) =>
-      (unitWidth(text, style) * points) / UNIT
+      (unitWidth(text, style) * points * sizeOf(style)) / UNIT
 
   return {
     measureAt,
-    *prepare(runs) {
-      for (const { text, style } of runs) {
-        const visible = visibleText(text)
-        if (PLAIN.test(visible)) {
-          yield { text: visible, style }
-          continue
-        }
-        const face = faceFor(style & ~STYLE.code, visible)
-        const has = (codePoint: number) => fonts.has(face, codePoint)
-        const missing = (codePoint: number) => warnings.add('CHARACTERS_REPLACED', 1, codePointName(codePoint))
-        const covered = coveredText(visible, has, missing)
-        yield { text: covered, style: PLAIN.test(covered) ? style : style & ~STYLE.code }
-      }
-    },
+    prepare: (runs) => apart(prepareRuns(runs, fonts, warnings)),
     draw(line, x, top, points) {
       const baseline = top + ((LINE_HEIGHT - 1) / 2 + ASCENT - 0.2) * points
       for (const piece of line) {
         const text = piece.text.replaceAll('\u00a0', ' ')
         if (text.trim() === '') continue
         fonts.use(faceFor(piece.style, text))
-        document.fontSize(points).text(text, x + piece.x, baseline, { lineBreak: false, baseline: 'alphabetic' })
-        drawLines(piece.style, x + piece.x, measureAt(points)(text, piece.style), baseline, points)
+        const at = { x: x + piece.x, y: baseline - riseOf(piece.style) * points }
+        const size = points * sizeOf(piece.style)
+        if ((piece.style & STYLE.box) === 0) drawText(text, at, size)
+        else drawBoxes(text, at, points)
+        drawLines(piece.style, at.x, measureAt(points)(piece.text, piece.style), at.y, size)
       }
     },
+  }
+
+  function drawText(text: string, { x, y }: Point, points: number): void {
+    document.fontSize(points).text(text, x, y, { lineBreak: false, baseline: 'alphabetic' })
+  }
+
+  // What is copied is [x]: text that is there, but not painted. What is seen is a box.
+  function drawBoxes(text: string, at: Point, points: number): void {
+    document.save().addContent(INVISIBLE_TEXT)
+    drawText(text, at, points)
+    document.restore()
+    let { x } = at
+    for (const [box] of text.matchAll(/\[.\]/g)) {
+      drawCheckBox(document, box, { x, y: at.y }, points)
+      x += measureAt(points)(box, STYLE.plain)
+    }
   }
 
   function drawLines(style: Style, x: number, width: number, baseline: number, points: number): void {
@@ -81,5 +99,48 @@ export function createPen(document: PDFDocument, warnings: Warnings): Pen {
         .lineWidth(0.6)
         .stroke('black')
     }
+  }
+}
+
+function sizeOf(style: Style): number {
+  return isScript(style) ? SCRIPT_SIZE : 1
+}
+
+function riseOf(style: Style): number {
+  if (!isScript(style)) return 0
+  return (style & STYLE.sup) === 0 ? -FALL : RISE
+}
+
+function* prepareRuns(runs: Iterable<Run>, fonts: Fonts, warnings: Warnings): Generator<Run, void> {
+  for (const { text, style } of runs) {
+    for (const part of splitCheckBoxes({ text: visibleText(text), style })) {
+      yield (part.style & STYLE.box) === 0 ? prepareRun(part, fonts, warnings) : part
+    }
+  }
+}
+
+function prepareRun({ text, style }: Run, fonts: Fonts, warnings: Warnings): Run {
+  const face = faceFor(style & ~STYLE.code, text)
+  const has = (codePoint: number) => fonts.has(face, codePoint)
+  const script = isScript(style) ? scriptText(text, style) : undefined
+  if (script !== undefined && Array.from(script).every((character) => has(character.codePointAt(0) ?? 0))) {
+    return { text: script, style: onTheLine(style) & ~STYLE.code }
+  }
+  if (PLAIN.test(text)) return { text, style }
+  const missing = (codePoint: number) => warnings.add('CHARACTERS_REPLACED', { sample: codePointName(codePoint) })
+  const covered = coveredText(text, has, missing)
+  return { text: covered, style: PLAIN.test(covered) ? style : style & ~STYLE.code }
+}
+
+// A space that does not break, where raised or lowered letters would be read as one word with those beside them.
+function* apart(runs: Iterable<Run>): Generator<Run, void> {
+  let before: Run | undefined
+  for (const run of runs) {
+    const differs = before !== undefined && isScript(before.style) !== isScript(run.style)
+    const joins = differs && WORD_END.test(before?.text ?? '') && WORD_START.test(run.text)
+    const style = isScript(run.style) ? run.style : (before?.style ?? run.style)
+    if (joins) yield { text: '\u00a0', style }
+    before = run
+    yield run
   }
 }

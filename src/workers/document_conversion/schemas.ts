@@ -1,6 +1,7 @@
 // What goes in and comes out of the four capabilities, and how they fail.
 import Type from 'typebox'
 import type { ErrorDeclaration } from '../../worker/define.ts'
+import { MAX_PLACES } from './warnings.ts'
 import { MAX_BASE64_LENGTH, MAX_DOCUMENT_BYTES, MAX_PAGES } from './limits.ts'
 
 const closed = { additionalProperties: false } as const
@@ -44,16 +45,27 @@ const Warnings = Type.Array(
         'IMAGES_DROPPED',
         'ACTIVE_CONTENT_DROPPED',
         'REMOTE_CONTENT_DROPPED',
+        'CONTENT_DROPPED',
         'CONTENT_SIMPLIFIED',
         'NO_TEXT',
         'DAMAGED',
       ]),
       message: Type.String(),
       count: Type.Integer({ minimum: 1 }),
+      places: Type.Optional(
+        Type.Array(Type.String({ maxLength: 200 }), {
+          minItems: 1,
+          maxItems: MAX_PLACES + 1,
+          description: 'Where the first are, by the text before them or their page; the last item may be: and 7 more.',
+        }),
+      ),
     },
     closed,
   ),
-  { description: 'What was left out or changed. Empty: nothing was.' },
+  {
+    description:
+      'What was left out or changed, one item for each kind. Empty: nothing was, but for fonts, sizes, colours and positions.',
+  },
 )
 
 export const DocumentInput = Type.Object(
@@ -162,9 +174,14 @@ export const EmailOutput = Type.Object(
 const common = {
   INVALID_INPUT: { description: 'The input does not fit the schema.', retryable: false, status: 400 },
   LIMIT_EXCEEDED: {
-    description: 'The document is beyond a limit of size, pages, nesting, time or memory; the message names it.',
+    description: 'The document is beyond a limit of size, pages, nesting, CPU time or memory; the message names it.',
     retryable: false,
     status: 413,
+  },
+  CONVERSION_TIMEOUT: {
+    description: 'The node is too busy: the conversion did not end in time, and may be tried again.',
+    retryable: true,
+    status: 503,
   },
 } as const satisfies Record<string, ErrorDeclaration>
 

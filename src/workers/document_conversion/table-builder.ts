@@ -1,24 +1,29 @@
 // Tables while a document is read. What is really a grid stays one; a table that only lays out a page is taken apart.
 import type { Block, Cell, Place, Run } from './blocks.ts'
 import { MAX_TABLE_COLUMNS } from './limits.ts'
+import { placeCells, withoutUnusedColumns, type Placed, type Spanning } from './table-grid.ts'
 
-type OpenCell = { readonly blocks: Block[]; readonly span: number }
-type OpenTable = { readonly place: Place; readonly rows: OpenCell[][] }
+type OpenCell = Spanning & { readonly blocks: Block[] }
+type OpenRow = { readonly group: number; readonly cells: OpenCell[] }
+type OpenTable = { readonly place: Place; readonly where: string; readonly rows: OpenRow[]; group: number }
 
 export type TableBuilder = {
   /** Where blocks go now: the innermost open cell, or the document. */
   readonly sink: () => Block[]
-  readonly beginTable: (place: Place) => void
+  readonly beginTable: (place: Place, where: string) => void
   readonly endTable: () => void
   readonly beginRow: () => void
   /** Every cell that is begun must be ended. */
-  readonly beginCell: (span: number) => void
+  readonly beginCell: (spanning: Spanning) => void
+  /** The rows that follow are a group of their own: no cell reaches into it from the one before. */
+  readonly beginRowGroup: () => void
   readonly endCell: () => void
   /** The blocks of the document; tables that are still open are ended. */
   readonly finish: () => Block[]
 }
 
-export function createTableBuilder(): TableBuilder {
+/** `onTakenApart`: a grid is, since a cell holds what is no text. */
+export function createTableBuilder(onTakenApart: (where: string) => void): TableBuilder {
   const document: Block[] = []
   const sinks: Block[][] = [document]
   const tables: OpenTable[] = []
@@ -26,20 +31,27 @@ export function createTableBuilder(): TableBuilder {
   const endTable = (): void => {
     const table = tables.pop()
     // One by one: as arguments of one push they would have to fit on the stack.
-    if (table !== undefined) for (const block of toBlocks(table)) sink().push(block)
+    if (table !== undefined) for (const block of toBlocks(table, onTakenApart)) sink().push(block)
   }
   return {
     sink,
-    beginTable: (place) => void tables.push({ place, rows: [] }),
+    beginTable: (place, where) => void tables.push({ place, where, rows: [], group: 0 }),
     endTable,
-    beginRow: () => void tables.at(-1)?.rows.push([]),
-    beginCell(span) {
-      const cell: OpenCell = { blocks: [], span }
+    beginRow() {
+      const table = tables.at(-1)
+      table?.rows.push({ group: table.group, cells: [] })
+    },
+    beginRowGroup() {
+      const table = tables.at(-1)
+      if (table !== undefined) table.group += 1
+    },
+    beginCell(spanning) {
+      const cell: OpenCell = { ...spanning, blocks: [] }
       const table = tables.at(-1)
       // A cell outside of any table is a block like any other.
       if (table === undefined) return void sinks.push(sink())
-      if (table.rows.length === 0) table.rows.push([])
-      table.rows.at(-1)?.push(cell)
+      if (table.rows.length === 0) table.rows.push({ group: table.group, cells: [] })
+      table.rows.at(-1)?.cells.push(cell)
       sinks.push(cell.blocks)
     },
     endCell() {
@@ -53,21 +65,53 @@ export function createTableBuilder(): TableBuilder {
   }
 }
 
-function* toBlocks({ place, rows }: OpenTable): Generator<Block, void> {
-  const filled = rows.filter((row) => row.some(({ blocks }) => blocks.length > 0))
-  const columns = filled.reduce((most, row) => Math.max(most, columnsOf(row)), 0)
-  if (columns < 2 || !filled.every((row) => row.every(isText))) {
-    for (const row of filled) for (const { blocks } of row) yield* blocks
+function* toBlocks({ place, where, rows }: OpenTable, onTakenApart: (where: string) => void): Generator<Block, void> {
+  const filled = withoutEmptyRows(rows)
+  const grid = withoutUnusedColumns(placeCells(filled)).map((row) => row.map(cellOf))
+  const columns = grid.reduce((most, row) => Math.max(most, columnsOf(row)), 0)
+  if (columns < 2 || !filled.every(({ cells }) => cells.every(isText))) {
+    if (isGrid(filled)) onTakenApart(where)
+    for (const { cells } of filled) for (const { blocks } of cells) yield* blocks
   } else if (columns > MAX_TABLE_COLUMNS) {
-    for (const row of filled) yield { ...place, kind: 'paragraph', runs: joined(row.map(runsOf), ' | ') }
+    for (const row of grid) yield { ...place, kind: 'paragraph', runs: inOneLine(row) }
   } else {
-    const cells = (row: OpenCell[]): Cell[] => row.map((cell) => ({ runs: runsOf(cell), span: cell.span }))
-    yield { ...place, kind: 'table', rows: filled.map(cells) }
+    yield { ...place, kind: 'table', rows: grid }
   }
 }
 
-function columnsOf(row: readonly OpenCell[]): number {
-  return row.reduce((sum, { span }) => sum + span, 0)
+// A row of which nothing is seen is no row, unless a cell of several rows counts it.
+function withoutEmptyRows(rows: readonly OpenRow[]): OpenRow[] {
+  let counted = 0
+  return rows.filter(({ cells }, row) => {
+    const isCounted = row < counted
+    for (const { rows: taken } of cells) counted = Math.max(counted, taken === 0 ? rows.length : row + taken)
+    return isCounted || cells.some(({ blocks, rows: taken }) => blocks.length > 0 || taken !== 1)
+  })
+}
+
+function cellOf({ cell, column, span, rows }: Placed<OpenCell>): Cell {
+  return { runs: runsOf(cell), column, span, rows }
+}
+
+function columnsOf(row: readonly Cell[]): number {
+  const last = row.at(-1)
+  return last === undefined ? 0 : last.column + last.span
+}
+
+// Columns that a cell of several columns or rows takes stay empty: each value stays in its column.
+function inOneLine(row: readonly Cell[]): Run[] {
+  const parts: Run[][] = []
+  for (const { runs, column } of row) {
+    while (parts.length < column) parts.push([])
+    parts.push([...runs])
+  }
+  return joined(parts, ' | ')
+}
+
+// Several rows with several cells that have something in them: to take it apart loses which belong together.
+function isGrid(rows: readonly OpenRow[]): boolean {
+  const full = rows.filter(({ cells }) => cells.filter(({ blocks }) => blocks.length > 0).length > 1)
+  return full.length > 1
 }
 
 function isText({ blocks }: OpenCell): boolean {

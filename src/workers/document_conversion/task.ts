@@ -33,12 +33,19 @@ export type EmailTask = {
 }
 export type ConvertTask = ToPdfTask | PdfToTextTask | EmailTask
 
-export type Warning = { readonly code: WarningCode; readonly message: string; readonly count: number }
+/** `places`: where the first few are; the last one may say how many more there are. */
+export type Warning = {
+  readonly code: WarningCode
+  readonly message: string
+  readonly count: number
+  readonly places?: string[]
+}
 export type WarningCode =
   | 'CHARACTERS_REPLACED'
   | 'IMAGES_DROPPED'
   | 'ACTIVE_CONTENT_DROPPED'
   | 'REMOTE_CONTENT_DROPPED'
+  | 'CONTENT_DROPPED'
   | 'CONTENT_SIMPLIFIED'
   | 'NO_TEXT'
   | 'DAMAGED'
@@ -78,9 +85,10 @@ export type ConvertResult<T extends ConvertTask> = ResultOf[T['kind']]
 /** Converts one document. @throws {ConversionFault} for what is the document's fault */
 export type Convert = <T extends ConvertTask>(task: T, signal: AbortSignal) => Promise<ConvertResult<T>>
 
-export type FaultCode = 'INVALID_INPUT' | 'INVALID_FORMAT' | 'CORRUPT_DOCUMENT' | 'INVALID_EMAIL' | 'LIMIT_EXCEEDED'
+export type FaultCode =
+  'INVALID_INPUT' | 'INVALID_FORMAT' | 'CORRUPT_DOCUMENT' | 'INVALID_EMAIL' | 'LIMIT_EXCEEDED' | 'CONVERSION_TIMEOUT'
 
-/** The document is at fault: `code` and `message` are for the caller. */
+/** The document is at fault, or (CONVERSION_TIMEOUT) the node is too busy: `code` and `message` are for the caller. */
 export class ConversionFault extends Error {
   override readonly name = 'ConversionFault'
   readonly code: FaultCode

@@ -9,10 +9,14 @@ export type ThreadOptions = {
   /** File of the thread: it posts ThreadMessages and takes ConvertTasks. */
   readonly entry: URL
   readonly threads: number
-  /** Of one task, from when a ready thread has it. */
-  readonly timeLimitMs: number
+  /** CPU time of one task. Beyond it: LIMIT_EXCEEDED, since the document is too big. */
+  readonly cpuLimitMs: number
+  /** Wall-clock time of one task, from when a ready thread has it. Beyond it: CONVERSION_TIMEOUT, which may be retried. */
+  readonly wallLimitMs: number
   /** Of a thread's heap, and once more of its buffers. */
   readonly memoryLimitMb: number
+  /** CPU time that a thread has used since its start, in milliseconds; default: what the operating system counts. */
+  readonly cpuMs?: (worker: Worker) => Promise<number>
 }
 export type ThreadPool = { readonly convert: Convert; readonly close: () => Promise<void> }
 
@@ -34,7 +38,7 @@ const WATCH_MS = 100
 const MIB = 1024 * 1024
 
 export function createThreadPool(options: ThreadOptions): ThreadPool {
-  const { entry, timeLimitMs, memoryLimitMb } = options
+  const { entry, cpuLimitMs, wallLimitMs, memoryLimitMb, cpuMs = threadCpuMs } = options
   const threads = new Set<Thread>()
   const waiting: Job[] = []
   let closed = false
@@ -93,14 +97,23 @@ export function createThreadPool(options: ThreadOptions): ThreadPool {
   }
 
   function watch(thread: Thread): () => void {
-    const tooLong = limitFault(`the conversion takes longer than ${timeLimitMs} ms`)
-    const timer = setTimeout(() => void end(thread, tooLong), timeLimitMs)
-    // The heap has its own limit; what is outside of it (inflated streams, pictures) has none.
+    const { job, worker } = thread
+    const timer = setTimeout(() => void end(thread, timedOut(wallLimitMs)), wallLimitMs)
+    // A reading may come when its task is done, and the thread at the next one or gone.
+    const endIf = (reached: boolean, reason: () => Error): void => {
+      if (reached && thread.job === job) void end(thread, reason())
+    }
+    // Asked for before the task is sent: a thread has used some for what it did before.
+    const startMs = cpuMs(worker)
+    startMs.catch(() => undefined)
     const interval = setInterval(() => {
-      thread.worker.getHeapStatistics().then(
-        ({ external_memory }) => {
-          if (external_memory > memoryLimitMb * MIB) void end(thread, outOfMemory())
-        },
+      // The heap has its own limit; what is outside of it (inflated streams, pictures) has none.
+      worker.getHeapStatistics().then(
+        ({ external_memory }) => endIf(external_memory > memoryLimitMb * MIB, () => outOfMemory()),
+        () => undefined,
+      )
+      Promise.all([startMs, cpuMs(worker)]).then(
+        ([before, now]) => endIf(now - before > cpuLimitMs, () => tooMuchWork(cpuLimitMs)),
         () => undefined,
       )
     }, WATCH_MS)
@@ -152,6 +165,20 @@ export function createThreadPool(options: ThreadOptions): ThreadPool {
     if (code === 'ERR_WORKER_OUT_OF_MEMORY') return outOfMemory(error)
     return new ThreadFailure(`a thread failed${typeof code === 'string' ? ` with ${code}` : ''}`)
   }
+}
+
+async function threadCpuMs(worker: Worker): Promise<number> {
+  const { user, system } = await worker.cpuUsage()
+  return (user + system) / 1000
+}
+
+function tooMuchWork(limitMs: number): ConversionFault {
+  return limitFault(`the conversion takes more than ${limitMs} ms of CPU time; split the document`)
+}
+
+function timedOut(limitMs: number): ConversionFault {
+  const message = `the conversion did not end within ${limitMs} ms, because this node is busy; try again`
+  return new ConversionFault('CONVERSION_TIMEOUT', message)
 }
 
 function settle({ signal, onAbort }: Job, how: () => void): void {

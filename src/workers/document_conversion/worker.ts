@@ -6,7 +6,7 @@ import type { HandlerContext } from '../../worker/handler.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'
 import { emailAnswer, pdfAnswer, textAnswer } from './answers.ts'
 import { documentTask, htmlTask, mailTask, pdfTask } from './inputs.ts'
-import { MAX_CONCURRENCY, MEMORY_LIMIT_MB, THREADS, TIME_LIMIT_MS } from './limits.ts'
+import { CPU_LIMIT_MS, MAX_CONCURRENCY, MEMORY_LIMIT_MB, THREADS, WALL_LIMIT_MS } from './limits.ts'
 import { DocumentInput, EmailInput, EmailOutput, HtmlInput, PdfInput, PdfOutput, TextOutput } from './schemas.ts'
 import { documentErrors, emailErrors } from './schemas.ts'
 import { ConversionFault, type ConvertResult, type ConvertTask } from './task.ts'
@@ -14,7 +14,12 @@ import { createThreadPool, type ThreadPool } from './threads.ts'
 
 // Beside this file, with its ending: .ts in the repository, .js in the package.
 const THREAD = new URL(`./thread-main${extname(import.meta.url)}`, import.meta.url)
-const LIMITS = { threads: THREADS, timeLimitMs: TIME_LIMIT_MS, memoryLimitMb: MEMORY_LIMIT_MB }
+const LIMITS = {
+  threads: THREADS,
+  cpuLimitMs: CPU_LIMIT_MS,
+  wallLimitMs: WALL_LIMIT_MS,
+  memoryLimitMb: MEMORY_LIMIT_MB,
+}
 
 type Parts = {
   /** What does the work; default: threads of the worker's own, none of them before the first call. */

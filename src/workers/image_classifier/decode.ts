@@ -6,6 +6,7 @@ import { PICTURE_SIDE, type Picture } from './picture.ts'
 
 export const MAX_SIDE = 16_384
 export const MAX_PIXELS = 40_000_000
+/** Wall-clock time, which a busy node can use up with any image: it says nothing about the image. */
 export const MAX_DECODE_SECONDS = 15
 
 /** `width` and `height` as a viewer shows it (upright), in pixels; `frames` of an animation, of which only the first was seen. */
@@ -18,13 +19,13 @@ export type Source = {
 export type Decoded = { readonly picture: Picture; readonly source: Source }
 export type Decode = (image: InputImage) => Promise<Decoded>
 
-type SharpModule = (input: Buffer, options: SharpOptions) => Sharp
+export type SharpModule = (input: Buffer, options: SharpOptions) => Sharp
 
 /** libvips is loaded at the first call. The decoding runs in its own threads, not in this one. */
-export function createDecode(): Decode {
+export function createDecode(load: () => Promise<SharpModule> = loadSharp): Decode {
   let sharp: Promise<SharpModule> | undefined
   return async (image) => {
-    const open = await (sharp ??= loadSharp())
+    const open = await (sharp ??= load())
     const source = await readSource(open, image)
     return { source, picture: await readPicture(open, image) }
   }
@@ -57,7 +58,7 @@ async function headerOf(open: SharpModule, bytes: Buffer): Promise<Metadata> {
   return open(bytes, { limitInputPixels: false }).metadata()
 }
 
-/** @throws {HandlerError} INVALID_IMAGE for what breaks off or cannot be decoded, IMAGE_TOO_LARGE for what takes too long. */
+/** @throws {HandlerError} INVALID_IMAGE for what breaks off or cannot be decoded, DECODE_TIMEOUT for what is not done in time. */
 async function readPicture(open: SharpModule, { bytes, format }: InputImage): Promise<Picture> {
   try {
     const { data, info } = await open(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error', pages: 1 })
@@ -72,7 +73,8 @@ async function readPicture(open: SharpModule, { bytes, format }: InputImage): Pr
     return { pixels: new Uint8Array(data), width: info.width, height: info.height }
   } catch (cause: unknown) {
     if (cause instanceof Error && cause.message.includes('timeout')) {
-      tooLarge('more to decode than can be done in time', `${MAX_DECODE_SECONDS} s`)
+      const message = `the image was not decoded within ${MAX_DECODE_SECONDS} s, because this node is busy; try again`
+      throw capabilityError('DECODE_TIMEOUT', message, { cause })
     }
     throw capabilityError('INVALID_IMAGE', `the ${format} is damaged or incomplete`, { cause })
   }

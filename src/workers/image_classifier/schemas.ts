@@ -106,9 +106,14 @@ export const errors = {
     status: 422,
   },
   IMAGE_TOO_LARGE: {
-    description: `More than ${MAX_PIXELS} pixels, ${MAX_SIDE} pixels a side, or ${MAX_DECODE_SECONDS} s to decode.`,
+    description: `More than ${MAX_PIXELS} pixels, or ${MAX_SIDE} pixels a side.`,
     retryable: false,
     status: 413,
+  },
+  DECODE_TIMEOUT: {
+    description: `The node is too busy: the image was not decoded within ${MAX_DECODE_SECONDS} s, and may be tried again.`,
+    retryable: true,
+    status: 503,
   },
   MODEL_UNAVAILABLE: { description: 'A model could not be loaded.', retryable: true, status: 503 },
   CLASSIFICATION_FAILED: {

@@ -7,7 +7,7 @@ import { call, createTestWorker, type TestWorker } from '../../worker/calls.ts'
 /** The work is done in the calling thread. */
 export const here: ThreadPool = { convert: (task) => convert(task), close: () => Promise.resolve() }
 
-export type Warning = { code: string; message: string; count: number }
+export type Warning = { code: string; message: string; count: number; places?: string[] }
 export type PdfAnswer = { converted_data: string; page_count: number; warnings: Warning[] }
 export type TextAnswer = { pages: { page: number; text: string }[]; page_count: number; warnings: Warning[] }
 export type Failure = { error: string; message: string; retryable: boolean }

@@ -16,7 +16,8 @@ const definition = createDocumentConversion({
   pool: createThreadPool({
     entry: new URL('../../../src/workers/document_conversion/thread-main.ts', import.meta.url),
     threads: 2,
-    timeLimitMs: 10_000,
+    cpuLimitMs: 10_000,
+    wallLimitMs: 120_000,
     memoryLimitMb: 256,
   }),
 })
@@ -73,7 +74,7 @@ const word = fc.oneof(
   fc.string({ maxLength: 6 }),
 )
 const tag = fc.constantFrom(
-  ...'p b i h1 h7 ul ol li table tr td th caption a img br hr pre blockquote script style svg title q dl dt dd form'.split(
+  ...'p b i h1 h7 ul ol li table tr td th caption a img br hr pre blockquote script style svg title q dl dt dd form sub sup input select option rt ruby tbody progress'.split(
     ' ',
   ),
 )
@@ -85,6 +86,11 @@ const attribute = fc.constantFrom(
   ' src="data:image/jpeg;base64,/9j/4AAQSkZJRg=="',
   ' colspan="3"',
   ' colspan="99999999999"',
+  ' colspan="1000"',
+  ' rowspan="2"',
+  ' rowspan="0"',
+  ' type="checkbox" checked',
+  ' value="7"',
   ' start="-1"',
   ' hidden',
   ' style="display:none',

@@ -36,6 +36,28 @@ describe('convert:pdf_to_text', () => {
     expect(warnings).toMatchObject([{ code: 'NO_TEXT', count: 1 }])
   })
 
+  for (const [what, [annotation, message]] of Object.entries<[annotation: string, message: string]>({
+    'a note': ['/Subtype /Text /Contents (Check this)', 'comments and other notes on pages are left out'],
+    'text that was typed onto the page': [
+      '/Subtype /FreeText /Contents (Paid) /DA (/F1 9 Tf)',
+      'comments and other notes on pages are left out',
+    ],
+    'a filled field': ['/Subtype /Widget /FT /Tx /T (name) /V (Ada)', 'values of form fields are left out'],
+  })) {
+    test(`says that ${what} is left out, and on which page`, async () => {
+      const pdf = rawPdf(showing('Hello'), undefined, '', `<< /Type /Annot /Rect [9 9 99 99] ${annotation} >>`)
+      const { pages, warnings } = await read(pdf)
+      expect(pages).toStrictEqual([{ page: 1, text: 'Hello' }])
+      expect(warnings).toStrictEqual([{ code: 'CONTENT_DROPPED', message, count: 1, places: ['page 1'] }])
+    })
+  }
+
+  test('does not speak of links and of fields that are empty', async () => {
+    const link = '<< /Type /Annot /Subtype /Link /Rect [9 9 99 99] /A << /S /URI /URI (https://example.org/) >> >>'
+    const empty = '<< /Type /Annot /Subtype /Widget /FT /Tx /T (name) /Rect [9 9 99 99] >>'
+    expect((await read(rawPdf(showing('Hello'), undefined, '', link + empty))).warnings).toStrictEqual([])
+  })
+
   test('says that it saw damage which it could read around', async () => {
     const { pages, warnings } = await read(rawPdf(deflateSync('BT /F1 12 Tf (a) Tj ET x q 1 cm')))
     expect(pages[0]!.text).toBe('a')

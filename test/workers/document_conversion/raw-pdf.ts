@@ -1,13 +1,14 @@
 // A PDF of one page, written by hand: what no library would write can be tried.
 import { deflateSync } from 'node:zlib'
 
-/** `content`: of the page's stream, as it stands in the file; `dictionary`: what is said of it. */
-export function rawPdf(content: Buffer, dictionary = '/Filter /FlateDecode', catalog = ''): Buffer {
+/** `content`: of the page's stream, as it stands in the file; `dictionary`: what is said of it; `annotations`: of the page. */
+export function rawPdf(content: Buffer, dictionary = '/Filter /FlateDecode', catalog = '', annotations = ''): Buffer {
   const objects = [
     Buffer.from(`<< /Type /Catalog /Pages 2 0 R ${catalog} >>`),
     Buffer.from('<< /Type /Pages /Kids [3 0 R] /Count 1 >>'),
     Buffer.from(
-      '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>',
+      `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Annots [${annotations}] /Contents 4 0 R ` +
+        '/Resources << /Font << /F1 5 0 R >> >> >>',
     ),
     Buffer.concat([
       Buffer.from(`<< /Length ${content.length} ${dictionary} >>\nstream\n`),

@@ -14,13 +14,14 @@ import { call, createTestWorker } from '../../worker/calls.ts'
 import { base64 } from './conversions.ts'
 
 const HOSTILE = new URL('threads/hostile.ts', import.meta.url)
+const LIMITS = { cpuLimitMs: 60_000, wallLimitMs: 600_000, memoryLimitMb: 64 }
 const never = new AbortController().signal
 
 let pool: ThreadPool
 afterEach(() => pool.close())
 
 function open(options: Partial<ThreadOptions> = {}): ThreadPool {
-  pool = createThreadPool({ entry: HOSTILE, threads: 1, timeLimitMs: 60_000, memoryLimitMb: 64, ...options })
+  pool = createThreadPool({ entry: HOSTILE, threads: 1, ...LIMITS, ...options })
   return pool
 }
 
@@ -34,12 +35,42 @@ async function doing(deed: string, signal = never): Promise<string> {
 }
 
 describe('a task is ended', () => {
-  test('when it takes longer than the limit', async () => {
-    open({ timeLimitMs: 200 })
+  test('when it takes more CPU time than the limit, which is the fault of the document', async () => {
+    open({ cpuLimitMs: 200 })
     await expect(doing('never ends')).rejects.toMatchObject({
       code: 'LIMIT_EXCEEDED',
-      message: 'the conversion takes longer than 200 ms',
+      message: 'the conversion takes more than 200 ms of CPU time; split the document',
     })
+  })
+
+  test('when it does not end in time, which is the fault of a busy node', async () => {
+    // A thread that waits uses next to no CPU time, as one that is given none.
+    open({ cpuLimitMs: 20_000, wallLimitMs: 200 })
+    await expect(doing('waits')).rejects.toMatchObject({
+      code: 'CONVERSION_TIMEOUT',
+      message: 'the conversion did not end within 200 ms, because this node is busy; try again',
+    })
+  })
+
+  test('for its own CPU time, not for that of the tasks before it in the same thread', async () => {
+    let usedMs = 0
+    open({ cpuLimitMs: 20_000, cpuMs: () => Promise.resolve((usedMs += 19_000)) })
+    await doing('first')
+    const busy = doing('waits')
+    await expect(busy).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
+    // Asked at the start of each task, then twice in the last: 38 s for the second task, 76 s of the thread.
+    expect(usedMs).toBeGreaterThanOrEqual(4 * 19_000)
+  })
+
+  test('never while a busy node gives it no CPU time, however long that lasts', async () => {
+    let readings = 0
+    open({ cpuLimitMs: 1, cpuMs: () => Promise.resolve((readings += 1) && 7) })
+    const call = new AbortController()
+    const waiting = doing('waits', call.signal)
+    const expected = expect(waiting).rejects.toThrow('the caller left')
+    await vi.waitFor(() => expect(readings).toBeGreaterThan(5), { timeout: 20_000 })
+    call.abort(new Error('the caller left'))
+    await expected
   })
 
   for (const what of ['heap', 'buffers']) {
@@ -144,6 +175,18 @@ describe('the worker', () => {
     expect(mail.json()).toMatchObject({ error: 'PARSING_FAILED', retryable: true })
     expect(worker.logged().filter(({ event }) => event === 'conversion_failed')).toHaveLength(2)
   })
+
+  for (const [capability, input] of Object.entries({
+    document_to_pdf: { document_data: base64('waits'), source_format: 'text' },
+    email_to_text: { raw_email: 'waits' },
+  })) {
+    test(`answers that ${capability} may be tried again when the node is too busy`, async () => {
+      const worker = await createTestWorker(createDocumentConversion({ pool: open({ wallLimitMs: 200 }) }))
+      const answer = await call(worker, `convert:${capability}`, input)
+      expect(answer.status).toBe(503)
+      expect(answer.json()).toMatchObject({ error: 'CONVERSION_TIMEOUT', retryable: true })
+    })
+  }
 
   test('ends the work of a caller who leaves, and frees its place', async () => {
     const worker = await createTestWorker(createDocumentConversion({ pool: open() }))

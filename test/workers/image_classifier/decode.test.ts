@@ -3,12 +3,13 @@ import fc from 'fast-check'
 import sharp, { type Sharp } from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { HandlerError } from '../../../src/worker/call-error.ts'
-import { createDecode, MAX_PIXELS, MAX_SIDE } from '../../../src/workers/image_classifier/decode.ts'
+import { createDecode, MAX_PIXELS, MAX_SIDE, type SharpModule } from '../../../src/workers/image_classifier/decode.ts'
 import {
   MAX_BASE64_LENGTH,
   MAX_IMAGE_BYTES,
   parseInputImage,
 } from '../../../src/workers/image_classifier/input-image.ts'
+import { errors } from '../../../src/workers/image_classifier/schemas.ts'
 import { craftPng, drawn, graphic, noise, outdoor, personJpeg } from './drawn.ts'
 
 const decode = createDecode()
@@ -223,3 +224,18 @@ function noisy(format: 'png' | 'jpeg' | 'webp' | 'gif'): Promise<Buffer> {
   const image = drawn(64, 48, (x, y) => [128 + noise(x, y) * 120, 100, 128 + noise(y, x) * 90])
   return image.toFormat(format).toBuffer()
 }
+
+test('an image that is not decoded in time is the fault of a busy node, and may be tried again', async () => {
+  // What libvips says when its time limit is over, as sharp passes it on.
+  const late: SharpModule = (bytes, options) =>
+    Object.assign(sharp(bytes, options), { toBuffer: () => Promise.reject(new Error('timeout: 42% complete')) })
+  const bytes = await drawn(60, 40, graphic).png().toBuffer()
+  const error: unknown = await createDecode(() => Promise.resolve(late))(
+    parseInputImage(bytes.toString('base64')),
+  ).catch((cause: unknown) => cause)
+  expect(error).toMatchObject({
+    code: 'DECODE_TIMEOUT',
+    message: 'the image was not decoded within 15 s, because this node is busy; try again',
+  })
+  expect(errors.DECODE_TIMEOUT).toMatchObject({ retryable: true, status: 503 })
+})

@@ -4,7 +4,8 @@ import { createThreadPool } from '../../../../src/workers/document_conversion/th
 const pool = createThreadPool({
   entry: new URL('../../../../src/workers/document_conversion/thread-main.ts', import.meta.url),
   threads: 1,
-  timeLimitMs: 60_000,
+  cpuLimitMs: 60_000,
+  wallLimitMs: 600_000,
   memoryLimitMb: 64,
 })
 const { pageCount } = await pool.convert(

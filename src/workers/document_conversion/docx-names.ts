@@ -1,0 +1,103 @@
+// What each element and each part of a DOCX is to the PDF: drawn by way of mammoth, without anything to show, or left out.
+// ECMA-376 part 1, sections 17, 20 and 22; [MS-DOCX] for what Word added.
+import type { LeftOut } from './left-out.ts'
+
+export type Fate = LeftOut | 'drawn' | 'nothing' | 'properties'
+
+const URIS: Readonly<Record<string, string>> = {
+  'http://schemas.openxmlformats.org/wordprocessingml/2006/main': 'w',
+  'http://purl.oclc.org/ooxml/wordprocessingml/main': 'w',
+  'http://schemas.openxmlformats.org/officeDocument/2006/math': 'm',
+  'http://purl.oclc.org/ooxml/officeDocument/math': 'm',
+  'http://schemas.openxmlformats.org/officeDocument/2006/relationships': 'r',
+  'http://purl.oclc.org/ooxml/officeDocument/relationships': 'r',
+  'http://schemas.openxmlformats.org/drawingml/2006/main': 'a',
+  'http://purl.oclc.org/ooxml/drawingml/main': 'a',
+  'http://schemas.openxmlformats.org/drawingml/2006/chart': 'c',
+  'http://purl.oclc.org/ooxml/drawingml/chart': 'c',
+  'http://schemas.microsoft.com/office/drawing/2014/chartex': 'c',
+  'http://schemas.openxmlformats.org/drawingml/2006/diagram': 'dgm',
+  'http://purl.oclc.org/ooxml/drawingml/diagram': 'dgm',
+  'http://schemas.microsoft.com/office/word/2010/wordprocessingShape': 'wps',
+  'http://schemas.microsoft.com/office/word/2010/wordprocessingGroup': 'wpg',
+  'http://schemas.microsoft.com/office/word/2010/wordprocessingCanvas': 'wpc',
+  'http://schemas.microsoft.com/office/word/2010/wordprocessingInk': 'wpi',
+  'http://schemas.openxmlformats.org/markup-compatibility/2006': 'mc',
+  'urn:schemas-microsoft-com:vml': 'v',
+  'urn:schemas-microsoft-com:office:office': 'o',
+}
+
+/** The usual prefix of a namespace; a prefix of the document's own may be anything. */
+export function usualPrefix(uri: string): string | undefined {
+  return URIS[uri]
+}
+
+const FATES = new Map<string, Fate>([
+  ...fates('drawn', 'w', 'document body p r t tab noBreakHyphen softHyphen sym hyperlink tbl tr tc br sdt sdtContent'),
+  ...fates('drawn', 'w', 'footnoteReference endnoteReference customXml smartTag drawing pict txbxContent'),
+  ...fates('drawn', 'w', 'footnotes endnotes footnote endnote bookmarkStart fldChar'),
+  ...fates('properties', 'w', 'pPr rPr tblPr trPr tcPr sectPr sdtPr sdtEndPr tblGrid tblPrEx smartTagPr customXmlPr'),
+  ...fates('properties', 'w', 'ffData fldData background'),
+  ...fates('nothing', 'w', 'bookmarkEnd proofErr lastRenderedPageBreak commentRangeStart commentRangeEnd permStart'),
+  ...fates('nothing', 'w', 'permEnd annotationRef footnoteRef endnoteRef separator continuationSeparator instrText'),
+  ...fates('nothing', 'w', 'moveFromRangeStart moveFromRangeEnd moveToRangeStart moveToRangeEnd delInstrText'),
+  ...fates('nothing', 'w', 'customXmlInsRangeStart customXmlInsRangeEnd customXmlDelRangeStart customXmlDelRangeEnd'),
+  ...fates('nothing', 'w', 'customXmlMoveFromRangeStart customXmlMoveFromRangeEnd customXmlMoveToRangeStart'),
+  ...fates('nothing', 'w', 'customXmlMoveToRangeEnd'),
+  ...fates('comments', 'w', 'commentReference'),
+  ...fates('deletions', 'w', 'del moveFrom delText'),
+  ...fates('insertions', 'w', 'ins moveTo'),
+  ...fates('embedded', 'w', 'object'),
+  ...fates('macros', 'w', 'control'),
+  ...fates('fields', 'w', 'fldSimple pgNum dayShort dayLong monthShort monthLong yearShort yearLong'),
+  ...fates('characters', 'w', 'cr ptab'),
+  ...fates('ruby', 'w', 'ruby'),
+  ...fates('bidirectional', 'w', 'dir bdo'),
+  ...fates('inserted', 'w', 'altChunk subDoc contentPart'),
+  ...fates('formulas', 'm', 'oMath'),
+  ...fates('drawn', 'm', 'oMathPara'),
+  ...fates('charts', 'c', 'chart'),
+  ...fates('diagrams', 'dgm', 'relIds'),
+  ...fates('shapes', 'wps', 'wsp'),
+  ...fates('shapes', 'wpg', 'wgp'),
+  ...fates('shapes', 'wpc', 'wpc'),
+  ...fates('shapes', 'wpi', 'contentPart'),
+  ...fates('shapes', 'v', 'line oval polyline arc curve image textpath'),
+  // Of these the text is drawn, and a picture; see the scan.
+  ...fates('drawn', 'v', 'shape rect roundrect group textbox imagedata'),
+])
+
+function fates(fate: Fate, prefix: string, names: string): [name: string, fate: Fate][] {
+  return names.split(' ').map((name) => [`${prefix}:${name}`, fate])
+}
+
+/** `name`: with its usual prefix. What nobody knows of the main vocabulary is left out by mammoth too. */
+export function fateOf(name: string): Fate {
+  return FATES.get(name) ?? (name.startsWith('w:') ? 'other' : 'nothing')
+}
+
+/** Whether it is a name that this table decides on. What else there is in VML says how shapes look. */
+export function isDecided(name: string): boolean {
+  return FATES.has(name) || /^(?:w|v|o|office-word):/.test(name)
+}
+
+/** Whether mammoth draws an element though something of it is lost: what is inside is drawn too. */
+export function isInside(fate: Fate): boolean {
+  return fate === 'drawn' || fate === 'insertions' || fate === 'nothing'
+}
+
+const NO_CONTENT =
+  /^(?:\[Content_Types\]\.xml|_rels\/.*|docProps\/.*|customXml\/.*|customUI\/.*|userCustomization\/.*|.*\/|.*\/_rels\/[^/]*|_xmlsignatures\/.*)$/
+const WORD_PARTS =
+  /^(?:document\d*|styles\d*|stylesWithEffects|settings\d*|webSettings\d*|fontTable\d*|numbering\d*|header\d*|footer\d*|footnotes\d*|endnotes\d*|comments\w*|people|vbaData|attachedToolbars|customizations|keyMapCustomizations|documentProtection|intelligence2?)\.xml$/
+// What these hold is told by the element that refers to them.
+const REFERRED = /^(?:theme|media|fonts|charts|diagrams|embeddings|glossary|drawings|ink|webextensions|afchunk[^/]*)\b/i
+
+/** What is said of a part by its name alone; undefined: nothing. */
+export function partLeftOut(name: string): 'macros' | 'other' | undefined {
+  if (NO_CONTENT.test(name)) return undefined
+  if (/^word\/(?:vbaProject\.bin|activeX\/.*)$/.test(name)) return 'macros'
+  const inWord = /^word\/(.*)$/.exec(name)?.[1]
+  if (inWord === undefined) return /\.(?:xml|rels|docx|html?|mht|rtf|txt)$/i.test(name) ? 'other' : undefined
+  return WORD_PARTS.test(inWord) || REFERRED.test(inWord) ? undefined : 'other'
+}

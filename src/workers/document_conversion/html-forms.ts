@@ -1,0 +1,80 @@
+// Form fields on paper: what a reader of the form sees in them.
+import { CHECKED, UNCHECKED } from './check-boxes.ts'
+import { STYLE } from './blocks.ts'
+import { write, type Attributes, type State, type Walk } from './html-state.ts'
+
+/** An empty field: something to write on. */
+const BLANK = '____'
+const BUTTONS: Readonly<Record<string, string>> = { submit: 'Submit', reset: 'Reset', button: '' }
+
+/** A value stands apart from the text around it, underlined. */
+export function writeField(text: string, state: State, walk: Walk): void {
+  if (text === '') return
+  write(' ', state, walk)
+  write(text, { ...state, style: state.style | STYLE.underline }, walk)
+  write(' ', state, walk)
+}
+
+/** Whether it is a box to check, which stands close to its label. */
+export function isChoice({ type }: Attributes): boolean {
+  return /^\s*(?:checkbox|radio)\s*$/i.test(type ?? '')
+}
+
+/** The text of an input; undefined for a value that is not for others to read. */
+export function inputText(attributes: Attributes): string | undefined {
+  const value = attributes['value'] ?? ''
+  const type = attributes['type']?.trim().toLowerCase() ?? 'text'
+  const isChecked = 'checked' in attributes
+  switch (type) {
+    case 'checkbox':
+      return `${isChecked ? CHECKED : UNCHECKED} `
+    case 'radio':
+      return isChecked ? '(\u2022) ' : '(\u00a0) '
+    case 'hidden':
+      return ''
+    case 'password':
+      return value === '' ? BLANK : undefined
+    case 'image':
+      return attributes['alt'] ?? ''
+    default: {
+      const label = BUTTONS[type]
+      if (label === undefined) return value === '' ? BLANK : value
+      return value === '' && label === '' ? '' : `[${value === '' ? label : value}]`
+    }
+  }
+}
+
+/** How far a progress bar or a meter is; without a value it says nothing. */
+export function meterText({ value, max }: Attributes): string {
+  const [shown, most] = [value, max].map((text) => (text ?? '').trim())
+  if (shown === undefined || shown === '') return ''
+  return most === undefined || most === '' ? shown : `${shown} / ${most}`
+}
+
+export type Select = {
+  readonly open: (tag: string, attributes: Attributes) => void
+  readonly text: (text: string) => void
+  /** What is chosen: the first option, where nothing else is and only one can be seen. */
+  readonly chosen: () => string
+}
+
+/** `onHidden`: options that a browser shows are not among the chosen. */
+export function createSelect(attributes: Attributes, onHidden: () => void): Select {
+  const options: { text: string; readonly isChosen: boolean }[] = []
+  const showsAll = 'multiple' in attributes || Number(attributes['size'] ?? 1) > 1
+  return {
+    open(tag, { selected, label }) {
+      if (tag === 'option') options.push({ text: label ?? '', isChosen: selected !== undefined })
+    },
+    text(text) {
+      const last = options.at(-1)
+      if (last !== undefined) last.text += text
+    },
+    chosen() {
+      const chosen = options.filter(({ isChosen }) => isChosen)
+      if (showsAll && chosen.length < options.length) onHidden()
+      const shown = chosen.length > 0 || showsAll ? chosen : options.slice(0, 1)
+      return shown.map(({ text }) => text.trim()).join(', ') || BLANK
+    },
+  }
+}
