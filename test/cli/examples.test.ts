@@ -1,7 +1,7 @@
 // The examples of every --help, run as they are written: in a checkout, with the demo's mesh beside them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,10 +46,13 @@ beforeAll(async () => {
   await writeFile(crank, `#!/bin/sh\nexec '${process.execPath}' '${join(checkout, 'bin/crank.js')}' "$@"\n`)
   await chmod(crank, 0o755)
   await writeFile(join(checkout, 'request.json'), '{"content":"one two three"}')
+  await writeFile(join(checkout, 'story.txt'), 'Once upon a time.')
   const pem = { type: 'pkcs8', format: 'pem' } as const
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await writeFile(join(checkout, 'bundle.key'), privateKey.export(pem))
   await writeFile(join(checkout, 'bundle.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
+  // As logrotate leaves it: what the mesh did until now, and a log that goes on.
+  await rename(join(mesh.stateDir, 'audit.jsonl'), join(checkout, 'audit.jsonl.1'))
   ids = await withControllerClient(mesh.caller, Date.now, async (client) => {
     const answer = await client.route({ verb: 'convert', capability: 'document_to_pdf' })
     await text(answer.body)

@@ -31,5 +31,5 @@ export function invokeCommand(): CommandUnknownOpts {
 }
 
 function memberOption<Flags extends string>(flags: Flags, description: string) {
-  return new Option(flags, description).argParser<string[]>((given, before) => [...(before ?? []), given])
+  return new Option(flags, description).argParser<string[] | undefined>((given, before) => [...(before ?? []), given])
 }

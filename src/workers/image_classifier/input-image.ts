@@ -8,9 +8,13 @@ export const FORMATS = ['png', 'jpeg', 'webp', 'gif'] as const
 export type Format = (typeof FORMATS)[number]
 export type InputImage = { readonly bytes: Buffer; readonly format: Format }
 
-/** @throws {HandlerError} INVALID_IMAGE: not base64, or none of FORMATS. */
+/** @throws {HandlerError} INVALID_IMAGE: not base64, or none of FORMATS; IMAGE_TOO_LARGE. */
 export function parseInputImage(base64: string): InputImage {
   const bytes = parseBase64(base64)
+  // Base64 of one or two bytes more may be just as long: the schema cannot tell.
+  if (bytes.length > MAX_IMAGE_BYTES) {
+    throw capabilityError('IMAGE_TOO_LARGE', `the image has ${bytes.length} bytes, the limit is ${MAX_IMAGE_BYTES}`)
+  }
   const format = formatOf(bytes)
   if (format === undefined) throw capabilityError('INVALID_IMAGE', `the image is none of ${FORMATS.join(', ')}`)
   return { bytes, format }
