@@ -73,6 +73,9 @@ export const arrival = fp<ArrivalOptions>(
   { name: 'arrival' },
 )
 
+/** A call is one operation to search for, whichever its form; `http.route` tells the form. */
+const OPERATIONS: Readonly<Partial<Record<string, string>>> = { '/route/:verb/:capability': '/route' }
+
 /** The route's own span where @fastify/otel made one (every route but /route, design D12), else one by hand. */
 function serverSpan(request: FastifyRequest, tracer: Tracer, parent: TraceContext | undefined): Span {
   const made = otelSpan(request)
@@ -81,7 +84,7 @@ function serverSpan(request: FastifyRequest, tracer: Tracer, parent: TraceContex
     return parent === undefined ? made : keepRandomFlag(made, parent)
   }
   const route = request.routeOptions.url ?? 'unknown'
-  return startSpan(tracer, `${request.method} ${route}`, SpanKind.SERVER, parent, {
+  return startSpan(tracer, `${request.method} ${OPERATIONS[route] ?? route}`, SpanKind.SERVER, parent, {
     'http.request.method': request.method,
     'http.route': route,
     'url.scheme': 'https',

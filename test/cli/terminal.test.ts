@@ -102,7 +102,7 @@ test('what a server sends stays text in tables, in errors and in bodies on a ter
     if (request.url === '/workers') {
       const worker = { worker_id: EVIL, state: 'live', in_flight: 0, last_heartbeat_at: 'x', capabilities: [] }
       response.end(JSON.stringify({ workers: [{ ...worker, spiffe_id: 'a' }] }))
-    } else if (request.url === '/route') response.writeHead(403, { 'content-type': 'text/plain' }).end(EVIL)
+    } else if (request.url === '/route/a/b') response.writeHead(403, { 'content-type': 'text/plain' }).end(EVIL)
     else response.writeHead(403).end(JSON.stringify({ error: 'refused', reason: EVIL }))
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
