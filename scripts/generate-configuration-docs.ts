@@ -16,7 +16,7 @@ const TELEMETRY: readonly [name: string, what: string][] = [
     'OTEL_EXPORTER_OTLP_ENDPOINT',
     'Collector, e.g. `http://localhost:4317`. Unset: nothing is exported; logs and audit have ids, and a `traceparent` that came in goes on as it is.',
   ],
-  ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'The same for traces alone; goes before the general one.'],
+  ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'The same for traces alone; takes precedence over the general one.'],
   [
     'OTEL_EXPORTER_OTLP_PROTOCOL',
     '`grpc` (our default), `http/protobuf`, `http/json`; another one is refused, and nothing is exported.',

@@ -36,7 +36,7 @@ function print(file: string, verification: Verification): void {
   }
   writeLine(`${paint('red', '×')} ${file}: ${fault}; ${records} records before it are whole`)
   if (verification.firstBad === undefined) say('a controller that starts on this file repairs it')
-  else say('keep the file as it is, and compare it with a copy: what stands from there on is not proven')
+  else say('keep the file as it is, and compare it with a copy: what follows it is not proven')
 }
 
 /** The file that a file system's error is about. */

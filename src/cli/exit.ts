@@ -17,19 +17,39 @@ export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exit: ExitCode
   readonly hint: string | undefined
+  /** Shown between the two, a line each. */
+  readonly details: readonly string[]
 
-  constructor(exit: ExitCode, message: string, options?: ErrorOptions & { hint?: string }) {
+  constructor(
+    exit: ExitCode,
+    message: string,
+    options?: ErrorOptions & { hint?: string | undefined; details?: readonly string[] },
+  ) {
     super(message, options)
     this.exit = exit
     this.hint = options?.hint
+    this.details = options?.details ?? []
   }
+}
+
+/** `usage`, for something that was given and cannot be used: `what` it is, then why, each fault of a policy folder on a line. */
+export function usageFailure(what: string, cause: unknown, hint?: string): CliError {
+  const [first = '', ...more] = faultLines(cause)
+  if (more.length === 0) return new CliError(EXIT.usage, `${what}: ${first}`, { cause, hint })
+  return new CliError(EXIT.usage, `${what}:`, { cause, hint, details: [first, ...more] })
+}
+
+/** What is wrong, by lines: a policy folder's error has one for each fault. */
+export function faultLines(cause: unknown): string[] {
+  const isFolders = cause instanceof Error && cause.name === 'PolicyFilesError'
+  return isFolders ? cause.message.split('\n') : [messageOf(cause)]
 }
 
 /** What to say on stderr, line by line, and how to end, for anything that a command threw. What came from outside is escaped. */
 export function describeFailure(cause: unknown): { exit: ExitCode; text: string } {
   if (cause instanceof CliError) {
-    const hint = cause.hint === undefined ? '' : `\n  ${printable(cause.hint)}`
-    return { exit: cause.exit, text: `${printable(cause.message)}${hint}` }
+    const more = [...cause.details, ...(cause.hint === undefined ? [] : [cause.hint])]
+    return { exit: cause.exit, text: [cause.message, ...more].map(printable).join('\n  ') }
   }
   // By name: loading platform/env.ts for the class would load the schema compiler for every command.
   if (cause instanceof Error && cause.name === 'ConfigError') return { exit: EXIT.usage, text: cause.message }

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { BundleError, buildBundle, verifyBundle } from '../controller/policy/bundle.ts'
 import { findOpa, OPA_VERSION, PolicyCompileError } from '../controller/policy/compile.ts'
 import { PolicyFilesError } from '../controller/policy/policy-files.ts'
-import { CliError, EXIT, type ExitCode } from './exit.ts'
+import { CliError, EXIT, usageFailure, type ExitCode } from './exit.ts'
 import { say, writeJson, writeLine, type Format } from './output.ts'
 
 export type BuildOptions = {
@@ -52,8 +52,8 @@ const FILE_FAULTS = ['ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR']
 /** Faults of what the user gave become sentences; those of the program stay what they are. */
 function explained(cause: unknown): never {
   const isUsers = [PolicyFilesError, PolicyCompileError, BundleError].some((kind) => cause instanceof kind)
-  const { code, message } = cause as NodeJS.ErrnoException
+  const { code } = cause as NodeJS.ErrnoException
   const isPlain = cause instanceof Error && cause.name === 'Error' && (code === undefined || FILE_FAULTS.includes(code))
-  if (isUsers || isPlain) throw new CliError(EXIT.usage, message, { cause })
+  if (isUsers || isPlain) throw usageFailure('the bundle cannot be made or read', cause)
   throw cause
 }

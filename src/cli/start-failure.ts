@@ -1,5 +1,5 @@
 // Why a controller or worker could not start, as a sentence. Faults of the configuration come as ConfigError already.
-import { CliError, EXIT } from './exit.ts'
+import { usageFailure } from './exit.ts'
 
 /** Refusals with a sentence for the operator: certificates, policy folder, audit file. */
 const EXPECTED = new Set([
@@ -19,5 +19,5 @@ const NO_PACKAGE_HINT = `its packages are installed by "npm ci" without --worksp
 export function startFailure(who: string, cause: unknown): unknown {
   if (!(cause instanceof Error) || !EXPECTED.has(cause.name)) return cause
   const hint = cause.message.startsWith(NO_PACKAGE) ? NO_PACKAGE_HINT : 'see: crank check'
-  return new CliError(EXIT.usage, `${who} cannot start: ${cause.message}`, { cause, hint })
+  return usageFailure(`${who} cannot start`, cause, hint)
 }

@@ -2,6 +2,7 @@
 import { finished } from 'node:stream'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
+import { NO_TLS_HINT, speaksNoTls } from '../platform/no-tls.ts'
 import { answerAttributes, type ControllerClient, type ControllerReply } from '../worker/controller-client.ts'
 import type { ClientSpan, ClientSpans, SpanAttributes } from './client-spans.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
@@ -66,12 +67,11 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
       span.failed(cause)
       span.end()
       sayTrace(span)
-      const hint = speaksNoTls(cause)
-        ? 'something answers there without TLS: is it the admin listener? Workers and commands call the other one, by default https://127.0.0.1:9000'
-        : 'is it running? See: crank check'
-      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
+      const noTls = speaksNoTls(cause)
+      const what = noTls ? 'it answers without TLS' : messageOf(cause)
+      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${what}`, {
         cause,
-        hint,
+        hint: noTls ? NO_TLS_HINT : 'is it running? See: crank check',
       })
     }
   }
@@ -80,15 +80,6 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
   function sayTrace({ trace }: ClientSpan): void {
     if (trace !== undefined) say(`trace ${trace.traceId}`)
   }
-}
-
-/** OpenSSL's word for an answer that is no TLS record, such as plain HTTP. */
-function speaksNoTls(cause: unknown): boolean {
-  if (!(cause instanceof Error)) return false
-  const code = 'code' in cause ? cause.code : undefined
-  return (
-    code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG' || speaksNoTls(cause.cause)
-  )
 }
 
 function inTrace({ trace }: ClientSpan): { trace?: TraceContext } {

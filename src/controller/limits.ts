@@ -61,7 +61,7 @@ function faultOf(request: FastifyRequest): AppError | undefined {
   for (let at = 0; at < raw.rawHeaders.length; at += 2) {
     const name = raw.rawHeaders[at]?.toLowerCase() ?? ''
     if (!SINGLE.has(name)) continue
-    if (seen.has(name)) return new AppError('request_invalid', `the header ${name} stands twice`)
+    if (seen.has(name)) return new AppError('request_invalid', `duplicate header ${name}`)
     seen.add(name)
   }
   return undefined

@@ -256,8 +256,8 @@ export async function startController(options: Options): Promise<RunningControll
 /** Policies and workers know the controller by one name: a certificate with another would be refused by all of them. */
 function checkOwnIdentity({ controllerId }: ControllerConfig, spiffeId: string): void {
   if (spiffeId === controllerId) return
-  const mend = 'give it the right certificate, or set CRANK_CONTROLLER_ID'
-  throw new ConfigError([`CRANK_TLS_CERT holds ${spiffeId}, but the controller's identity is ${controllerId}: ${mend}`])
+  const cure = 'give it the right certificate, or set CRANK_CONTROLLER_ID'
+  throw new ConfigError([`CRANK_TLS_CERT holds ${spiffeId}, but the controller's identity is ${controllerId}: ${cure}`])
 }
 
 function countedAppend(auditLog: AuditLog, metrics: Metrics): AuditLog['append'] {
@@ -277,8 +277,8 @@ async function listen(app: Listener, { host, port }: { host: string; port: numbe
     await app.listen({ host, port })
   } catch (cause: unknown) {
     if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
-    const mend = `stop what uses it, or choose another with ${variable} (0 takes a free one)`
-    throw new ConfigError([`${variable}="${port}": port ${port} on ${host} is in use; ${mend}`])
+    const cure = `stop what uses it, or choose another with ${variable} (0 takes a free one)`
+    throw new ConfigError([`${variable}="${port}": port ${port} on ${host} is in use; ${cure}`])
   }
 }
 

@@ -68,7 +68,7 @@ export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffe
     const end = endOfString(json, at)
     const name = nameOf(json, at, end)
     if (limits.names?.has(name) === false) throw unknownMember(name)
-    if (members.has(name)) throw new JsonShapeError(`the member ${quoted(name)} stands twice`)
+    if (members.has(name)) throw new JsonShapeError(`duplicate member ${quoted(name)}`)
     if (members.size === limits.maxMembers) throw new JsonShapeError(`more than ${limits.maxMembers} members`)
     at = skipSpace(json, end + 1)
     if (json[at] !== COLON) throw malformed()

@@ -81,7 +81,7 @@ class ReadableCertificate extends x509.X509Certificate {
     const listed = this.asn.tbsCertificate.extensions
     if (listed === undefined) return extensions
     for (const { extnID, critical, extnValue } of listed) {
-      if (extensions.has(extnID)) throw new Error(`extension ${extnID} stands twice`)
+      if (extensions.has(extnID)) throw new Error(`duplicate extension ${extnID}`)
       const { rawData, value } = new x509.Extension(extnID, critical, extnValue.buffer)
       extensions.set(extnID, { critical, value, raw: rawData })
     }

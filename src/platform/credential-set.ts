@@ -34,7 +34,7 @@ export type CredentialFiles = {
 
 /**
  * Reads and checks a set: the certificate is a valid X.509-SVID of the own trust domain, the key is its key, and it chains to
- * the own bundle. @throws {Error} whose message names the file, what is wrong with it and how to mend it
+ * the own bundle. @throws {Error} whose message names the file, what is wrong with it and how to fix it
  */
 export async function loadCredentials(files: CredentialFiles, now: () => number): Promise<Credentials> {
   const { certFile, keyFile, bundlePath, trustDomain } = files
@@ -78,7 +78,7 @@ function parseOwnSvid(leaf: X509Certificate, certFile: string): Svid {
     return parseSvid(leaf.raw)
   } catch (cause: unknown) {
     const fault = cause instanceof Error ? cause.message : 'malformed'
-    throw new Error(`${certFile}: not an X.509-SVID: ${fault}; have it issued anew`, { cause })
+    throw new Error(`${certFile}: not an X.509-SVID: ${fault}; have it issued again`, { cause })
   }
 }
 
@@ -104,7 +104,7 @@ function checkTrustDomain(spiffeId: SpiffeId, { certFile, trustDomain }: Credent
 
 function checkValidity({ notBeforeMs, notAfterMs }: Svid, nowMs: number, certFile: string): void {
   if (nowMs >= notAfterMs) {
-    throw new Error(`${certFile}: expired at ${new Date(notAfterMs).toISOString()}; have it issued anew`)
+    throw new Error(`${certFile}: expired at ${new Date(notAfterMs).toISOString()}; have it issued again`)
   }
   if (nowMs < notBeforeMs) {
     throw new Error(`${certFile}: is valid only from ${new Date(notBeforeMs).toISOString()}; check the clock`)

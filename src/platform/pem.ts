@@ -14,7 +14,7 @@ export function parseCertificates(blocks: readonly string[], file: string): X509
     try {
       return new X509Certificate(block)
     } catch (cause: unknown) {
-      throw new Error(`${file}: certificate ${index + 1} cannot be parsed; write the file anew`, { cause })
+      throw new Error(`${file}: certificate ${index + 1} cannot be parsed; write the file again`, { cause })
     }
   })
 }

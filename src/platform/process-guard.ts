@@ -6,7 +6,7 @@ import closeWithGrace from 'close-with-grace'
 export const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGABRT', 'SIGXCPU', 'SIGPWR'] as const
 /**
  * Would end a process, or open Node's debugger (SIGUSR1), and mean nothing here. Not among them: the signals of a fault of
- * the machine code (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS). A process that went on after one would hang for ever
+ * the machine code (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS). A process that went on after one would hang forever
  * or be wrong; what it had acknowledged is in the audit log.
  */
 export const IGNORED_SIGNALS = [
@@ -21,7 +21,7 @@ export const IGNORED_SIGNALS = [
   'SIGXFSZ',
 ] as const
 
-/** close-with-grace has a list of its own, in which a real SIGSEGV would loop for ever and a second SIGTERM cuts the drain. */
+/** close-with-grace has a list of its own, in which a real SIGSEGV would loop forever and a second SIGTERM cuts the drain. */
 const OF_THE_LIBRARY = [
   'SIGHUP',
   'SIGINT',

@@ -1,5 +1,5 @@
-// Variables with our prefixes, and what a process makes of one that it does not know: a slip of the pen must not leave a
-// setting at its default in silence. Free of packages, as `crank --help` loads it.
+// Variables with our prefixes, and what a process makes of one that it does not know: a misspelt one must not leave a
+// setting at its default unnoticed. Free of packages, as `crank --help` loads it.
 import { isIP } from 'node:net'
 import { editDistance } from '../core/edit-distance.ts'
 
@@ -19,6 +19,7 @@ export const SETTING_NAMES: readonly string[] = [
   'CRANK_HEARTBEAT_INTERVAL_MS',
   'CRANK_HOST',
   'CRANK_MAX_CONNECTIONS',
+  'CRANK_POLICY_BUNDLE_ROLLBACK',
   'CRANK_POLICY_DIR',
   'CRANK_POLICY_MAX_STALENESS',
   'CRANK_POLICY_STALENESS_ACTION',
@@ -45,6 +46,8 @@ export const SETTING_NAMES: readonly string[] = [
 export type OddNames = { readonly faults: readonly string[]; readonly unknown: readonly string[] }
 
 const PREFIX = /^(?:CRANK|OPA)_/
+/** Settings without our prefix: with it they are not read. */
+const BARE_NAMES = ['CONTROLLER_URL', 'HTTPS_ONLY', 'LOG_LEVEL', 'TLS_REFUSE_UNVERIFIED']
 const MAX_DISTANCE = 2
 const URL_OF_SERVICE = /^(?:tcp|udp|sctp):\/\//
 const NUMBER = /^\d+$/
@@ -67,7 +70,7 @@ export function oddNames(env: NodeJS.ProcessEnv, own: readonly string[] = []): O
   const unknown: string[] = []
   for (const [name, value = ''] of Object.entries(env)) {
     if (!PREFIX.test(name) || value === '' || known.includes(name) || isOfKubernetes(name, value)) continue
-    const meant = known.find((other) => differsBySuffix(name, other)) ?? nearest(name, known)
+    const meant = known.find((other) => differsBySuffix(name, other)) ?? bareName(name) ?? nearest(name, known)
     if (meant === undefined) unknown.push(name)
     else faults.push(`${name}: there is no such setting; did you mean ${meant}? Rename it, or unset it`)
   }
@@ -93,6 +96,10 @@ export function kubernetesHint(name: string, value: string): string {
 
 function isOfKubernetes(name: string, value: string): boolean {
   return OF_KUBERNETES.find(([pattern]) => pattern.test(name))?.[1](value) ?? false
+}
+
+function bareName(name: string): string | undefined {
+  return BARE_NAMES.find((bare) => name.replace(PREFIX, '') === bare)
 }
 
 /** `CRANK_AUDIT` and `CRANK_AUDIT_FILE`, either way. */

@@ -80,7 +80,7 @@ function readAnchor(anchor: X509Certificate, where: string): ReturnType<typeof r
   try {
     return readCertificate(anchor.raw)
   } catch (cause: unknown) {
-    throw new Error(`${where} cannot be parsed; write the file anew`, { cause })
+    throw new Error(`${where} cannot be parsed; write the file again`, { cause })
   }
 }
 

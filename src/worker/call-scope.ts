@@ -29,7 +29,7 @@ export function createCallScope(opts: {
   const onLeft = () => end(new RuntimeError('CALLER_LEFT', 'the caller left'))
   const onStopped = () => end(new RuntimeError('SHUTTING_DOWN', 'the worker is shutting down'))
   const onDeadline = () => {
-    // Not for ever: a caller that stops sending is cut off by the controller.
+    // Not forever: a caller that stops sending is cut off by the controller.
     if (isArriving(opts.body)) timer?.refresh()
     else end(new RuntimeError('DEADLINE_EXCEEDED', 'the time for this call is over'))
   }

@@ -188,7 +188,7 @@ function compile(definition: CapabilityDefinition): Entry {
 function assertOutput(check: SchemaCheck, value: unknown): void {
   const fault = check(value)
   if (fault === undefined) return
-  // What exactly is wrong is for the log: the caller cannot mend it, and it may quote data.
+  // What exactly is wrong is for the log: the caller cannot fix it, and it may quote data.
   throw new RuntimeError('OUTPUT_INVALID', 'the worker made an answer that does not fit its schema', {
     cause: new Error(fault),
   })

@@ -1,6 +1,7 @@
 // The three requests of a registration, each with a time limit and its answer read strictly.
 import type { HeartbeatBody, RegisterBody } from '../core/wire.ts'
 import { RegisterReply } from '../core/wire.ts'
+import { NO_TLS_HINT, speaksNoTls } from '../platform/no-tls.ts'
 import type { ControllerClient, ControllerReply } from './controller-client.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
@@ -53,6 +54,7 @@ async function ask(
   try {
     return await client.post(path, body, { signal })
   } catch (error: unknown) {
+    if (speaksNoTls(error)) return { kind: 'unavailable', reason: `CONTROLLER_URL answers without TLS: ${NO_TLS_HINT}` }
     return { kind: 'unavailable', reason: error instanceof Error ? error.message : String(error) }
   }
 }

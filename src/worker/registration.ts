@@ -6,7 +6,7 @@ import type { ControllerClient } from './controller-client.ts'
 import { deregister, heartbeat, register, type Refusal } from './registration-calls.ts'
 
 export type Registration = {
-  /** Resolves with the first registration; never rejects: denied and unreachable are tried again for ever. */
+  /** Resolves with the first registration; never rejects: denied and unreachable are tried again forever. */
   readonly registered: Promise<void>
   isRegistered(): boolean
   /** Stops and takes the worker out of the registry; at most 2 s, never rejects. */

@@ -87,7 +87,7 @@ test('invoke of the admin listener says what it is', async () => {
   const url = `https://${new URL(mesh.admin.url).host}`
   const { code, stderr } = await run(['invoke', 'invoke', 'hello_world', '--controller-url', url])
   expect(code).toBe(3)
-  expect(stderr).toContain('is it the admin listener?')
+  expect(stderr).toContain(`cannot reach the controller at ${url}: it answers without TLS\n  is it the admin listener?`)
 })
 
 test('invoke with -o json gathers the events of a stream', async () => {

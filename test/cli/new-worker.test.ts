@@ -34,9 +34,9 @@ const crank = (args: string[], env: NodeJS.ProcessEnv = {}) =>
 
 describe('what is refused, without a trace in the checkout', () => {
   test.each([
-    ['Greeting', [], '"Greeting" is no name for a worker: must be words of a-z'],
-    ['new', [], '"new" is no name'],
-    ['../escape', [], '"../escape" is no name'],
+    ['Greeting', [], '"Greeting" is not a name for a worker: must be words of a-z'],
+    ['new', [], '"new" is not a name'],
+    ['../escape', [], '"../escape" is not a name'],
     ['hello_world', [], 'src/workers/hello_world.ts is there already: take another name'],
     ['card', ['--capability', 'card'], '--capability card: "card" is not of the form verb:name'],
     ['card', ['--capability', 'Make:card'], '--capability Make:card: verb must be a lower-case word'],

@@ -90,7 +90,19 @@ describe('can-i', () => {
     expect(stderr).toContain('blocked.json: no such file; put it back or, if nobody is to be blocked, create it')
   })
 
-  const nonsense: Readonly<Record<string, readonly [args: string[], says: string]>> = {
+  test('lists what a folder lacks, a line for each file', async () => {
+    await using bare = await copyPolicies()
+    await rm(join(bare.dir, 'data'), { recursive: true })
+    const { code, stderr } = await crank(['can-i', 'streaming', 'stream', 'text_events', '--policy', bare.dir])
+    expect(code).toBe(2)
+    const [first, ...files] = stderr.trimEnd().split('\n')
+    expect(first).toBe('× --policy cannot be used:')
+    const names = ['worker_manifests', 'exceptions', 'enforcement', 'blocked']
+    const lines = names.map((name) => expect.stringContaining(`/data/${name}.json: no such file; put it back or`))
+    expect(files).toEqual(lines)
+  })
+
+  const invalid: Readonly<Record<string, readonly [args: string[], says: string]>> = {
     'a name that is none': [['a b', 'stream', 'text_events'], 'neither a worker nor a SPIFFE ID'],
     'a SPIFFE ID that is none': [['spiffe://crank.local', 'stream', 'text_events'], 'path is missing'],
     'a verb that is none': [['streaming', 'Stream', 'text_events'], 'verb must be a lower-case word'],
@@ -102,13 +114,16 @@ describe('can-i', () => {
       ['streaming', 'stream', 'text_events', '--admin', 'localhost:9001'],
       'CRANK_ADMIN_URL="localhost:9001"',
     ],
-    'a folder without a policy': [['streaming', 'stream', 'text_events', '--policy', '/nowhere'], '--policy /nowhere'],
+    'a folder that is not there': [
+      ['streaming', 'stream', 'text_events', '--policy', '/nowhere'],
+      '--policy cannot be used: /nowhere: no such folder',
+    ],
     'controller and files at once': [
       ['streaming', 'stream', 'text_events', '--policy', POLICY_DIR, '--admin', 'http://127.0.0.1:1'],
       'cannot be used with',
     ],
   }
-  for (const [what, [args, says]] of Object.entries(nonsense)) {
+  for (const [what, [args, says]] of Object.entries(invalid)) {
     test(`exits with 2 for ${what}`, async () => {
       const { code, stdout, stderr } = await live('can-i', ...args)
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -283,7 +298,7 @@ describe('who-can and what-can', () => {
   test('who-can exits with 1 when nobody may', async () => {
     const { code, stdout, stderr } = await files('who-can', 'sing', 'aria')
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain('nobody may use sing:aria: 10 asked')
+    expect(stderr).toContain('nobody may use sing:aria: asked about all 10')
   })
 
   test('what-can lists what somebody may, and who provides it, the same by controller and by files', async () => {
@@ -300,7 +315,7 @@ describe('who-can and what-can', () => {
     expect(JSON.parse(stdout)).toMatchObject({ asked: expect.any(Number), answers: [] })
   })
 
-  test('both exit with 2 for nonsense', async () => {
+  test('both exit with 2 for invalid input', async () => {
     expect((await files('who-can', 'Sing', 'aria')).code).toBe(2)
     expect((await files('what-can', 'a b')).code).toBe(2)
   })

@@ -150,7 +150,7 @@ test('--verify refuses a log whose chain is broken', async () => {
 
 test.each([
   { args: [], said: "required option '--policy <dir>' not specified" },
-  { args: ['--policy', '/nowhere'], said: 'the policy /nowhere cannot be used' },
+  { args: ['--policy', '/nowhere'], said: '--policy cannot be used: /nowhere: no such folder' },
   { args: ['--policy', POLICY_DIR, '--audit', '/nowhere/audit.jsonl'], said: 'there is no audit log at' },
   { args: ['--policy', POLICY_DIR, '--since', '7'], said: '--since "7": must be like 90s, 10m, 2h or 7d' },
   { args: ['--policy', POLICY_DIR, '--until', 'soon'], said: '--until "soon": must be like' },

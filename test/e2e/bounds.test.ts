@@ -31,7 +31,7 @@ describe('a body is refused before it is parsed', () => {
   const cases: Record<string, readonly [path: string, body: string, reason: string]> = {
     '96,000 members': ['/route', `{"verb":"test",${MEMBERS},oops`, '("k0")'],
     'a name of half a megabyte': ['/route', `{"${'x'.repeat(500_000)}":oops`, `("${'x'.repeat(64)}")`],
-    'a duplicate name': ['/route', '{"verb":"a","verb":oops', 'the member "verb" stands twice'],
+    'a duplicate name': ['/route', '{"verb":"a","verb":oops', 'duplicate member "verb"'],
     'half a million levels': ['/route', `{"verb":"a","payload":${'['.repeat(500_000)}`, 'nested deeper than 32 levels'],
     '__proto__ in the payload': ['/route', '{"payload":{"__proto__":1},oops', '"__proto__" is not allowed'],
     'an unknown member in /register': ['/register', '{"worker_id":"a","x":oops', '("x")'],

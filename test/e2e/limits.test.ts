@@ -35,7 +35,7 @@ describe('the JSON form refuses', () => {
     'a wrong type, without coercion': ['{"verb":"a","capability":"b","timeout_ms":"5"}', 'timeout_ms'],
     'an upper-case verb': ['{"verb":"A","capability":"b"}', 'verb'],
     'a timeout over the maximum': ['{"verb":"a","capability":"b","timeout_ms":300001}', 'timeout_ms'],
-    'a doubled member': ['{"verb":"a","verb":"b","capability":"c"}', 'stands twice'],
+    'a doubled member': ['{"verb":"a","verb":"b","capability":"c"}', 'duplicate member "verb"'],
     'more than 32 levels': [`{"verb":"a","capability":"b","payload":${nested}}`, 'nested deeper'],
     'a byte order mark': ['\ufeff{"verb":"a","capability":"b","payload":1}', 'byte order mark'],
     __proto__: ['{"verb":"a","capability":"b","payload":{"__proto__":1}}', 'the name "__proto__" is not allowed'],
@@ -118,10 +118,10 @@ describe('HTTP itself', () => {
   const line = 'POST /route HTTP/1.1\r\n'
   const json = `Content-Type: application/json\r\nContent-Length: ${HELLO_CALL.length}\r\nConnection: close\r\n`
   const refused: Record<string, [string, string]> = {
-    'two Host headers': [`${line}Host: a\r\nHost: b\r\n${json}\r\n${HELLO_CALL}`, 'the header host stands twice'],
+    'two Host headers': [`${line}Host: a\r\nHost: b\r\n${json}\r\n${HELLO_CALL}`, 'duplicate header host'],
     'two idempotency keys': [
       `${line}Host: a\r\nIdempotency-Key: 1\r\nIdempotency-Key: 2\r\n${json}\r\n${HELLO_CALL}`,
-      'the header idempotency-key stands twice',
+      'duplicate header idempotency-key',
     ],
     'HTTP/1.0': [`POST /route HTTP/1.0\r\nHost: a\r\n${json}\r\n${HELLO_CALL}`, 'only HTTP/1.1'],
     'no Host header': [`${line}${json}\r\n${HELLO_CALL}`, 'the header host is missing'],

@@ -34,6 +34,8 @@ describe('a name that nobody reads', () => {
     ['CRANK_TLS_CRET', 'CRANK_TLS_CERT'],
     ['OPA_TIMEOUT', 'OPA_TIMEOUT_MS'],
     ['OPA_URLS', 'OPA_URL'],
+    ['CRANK_CONTROLLER_URL', 'CONTROLLER_URL'],
+    ['CRANK_LOG_LEVEL', 'LOG_LEVEL'],
   ])('%s is a fault, and %s was meant', (name, meant) => {
     expect(oddNames({ [name]: '9001' })).toEqual({
       faults: [`${name}: there is no such setting; did you mean ${meant}? Rename it, or unset it`],

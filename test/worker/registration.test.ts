@@ -50,6 +50,16 @@ function registerWith(answers: Record<string, Step[]>) {
   return { registration, asked, events, count }
 }
 
+test('says of a controller that answers without TLS that it may be the admin listener', async () => {
+  const plain = Object.assign(new Error('wrong version number'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' })
+  const { registration, events } = registerWith({ '/register': [plain, registered] })
+  await registration.registered
+  expect(events()[0]).toMatchObject({
+    event: 'controller_unavailable',
+    reason: expect.stringMatching(/^CONTROLLER_URL answers without TLS: is it the admin listener\?/),
+  })
+})
+
 test('registers and then sends heartbeats with lease and load', async () => {
   const { registration, asked, count } = registerWith({ '/register': [registered] })
   await registration.registered

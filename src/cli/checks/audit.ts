@@ -17,7 +17,7 @@ export async function checkAudit(file: string): Promise<Finding[]> {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
       return [warn('audit file', `${file} is not there`, 'a controller makes it; another place: CRANK_AUDIT_FILE')]
     }
-    return [fail('audit file', messageOf(cause), 'run as the user of the controller, or mend the permissions')]
+    return [fail('audit file', messageOf(cause), 'run as the user of the controller, or fix the permissions')]
   }
 }
 

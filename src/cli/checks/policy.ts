@@ -6,7 +6,7 @@ import { createOpaHttp } from '../../controller/policy/opa-http.ts'
 import { createOpaWasm } from '../../controller/policy/opa-wasm.ts'
 import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../controller/policy/policy-files.ts'
 import { createSelfCheck } from '../../controller/policy/self-check.ts'
-import { messageOf } from '../exit.ts'
+import { faultLines, messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 export type PolicySettings = {
@@ -29,12 +29,12 @@ export async function checkPolicy(
   try {
     const files = await loadPolicyFiles(settings.policyDir, now())
     const data = files.dataFaults.map((fault) =>
-      warn('policy data', describeFault(fault), 'the entry has no effect: mend or remove it'),
+      warn('policy data', describeFault(fault), 'the entry has no effect: correct or remove it'),
     )
     return { findings: [...data, await checkEngine(settings, files, now)], revision: files.revision }
   } catch (cause: unknown) {
     const hint = cause instanceof PolicyFilesError ? FILES_HINT : FOLDER_HINT
-    return { findings: [fail('policy', messageOf(cause), hint)], revision: undefined }
+    return { findings: faultLines(cause).map((line) => fail('policy', line, hint)), revision: undefined }
   }
 }
 

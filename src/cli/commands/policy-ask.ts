@@ -12,7 +12,7 @@ export function canICommand() {
     .argument('<verb>', VERB)
     .argument('[capability]', 'such as document_to_pdf')
     .usage('[options] <who> <verb> <capability>')
-    .description('may somebody use a capability? exit 0 yes, 1 no, 2 wrong usage, 3 nobody decides')
+    .description('may somebody use a capability? exit 0 yes, 1 no, 2 wrong usage, 3 no decision')
     .addOption(adminOption())
     .addOption(policyOption())
     .addOption(atOption())

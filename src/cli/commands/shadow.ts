@@ -19,7 +19,7 @@ function reportCommand() {
     .addOption(outputOption())
     .addHelpText(
       'after',
-      '\nA would-be denial that the policy of today allows has been mended and no longer counts.\n\nExamples:\n' +
+      '\nA would-be denial that the policy of today allows has been fixed and no longer counts.\n\nExamples:\n' +
         '  crank shadow report --since 14d\n  crank shadow report --audit .crank/audit.jsonl --policy policies -o json',
     )
     .action(async (options) => {

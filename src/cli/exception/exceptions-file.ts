@@ -8,7 +8,7 @@ import { isRecord } from '../../controller/policy/json-object.ts'
 import { checkJsonText } from '../../controller/policy/json-text.ts'
 import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../controller/policy/policy-files.ts'
 import { loadConfig } from '../../platform/env.ts'
-import { CliError, EXIT, messageOf } from '../exit.ts'
+import { CliError, EXIT, usageFailure } from '../exit.ts'
 import { paint, say, writeLine, type Colour, type Format } from '../output.ts'
 import { lineDiff } from './line-diff.ts'
 
@@ -35,7 +35,7 @@ export async function readExceptions(options: { policy?: string | undefined }): 
     return { path, text, entries: parse(text), policy }
   } catch (cause: unknown) {
     const hint = 'the policy folder is set by --policy or CRANK_POLICY_DIR'
-    throw new CliError(EXIT.usage, messageOf(cause), { cause, ...(isFolderFault(cause) ? { hint } : {}) })
+    throw usageFailure('the policy folder cannot be used', cause, isFolderFault(cause) ? hint : undefined)
   }
 }
 

@@ -55,7 +55,7 @@ export async function verifyManifest(options: ManifestOptions): Promise<ExitCode
   const exit = report(options, inspection, { ok }, () => {
     for (const line of linesOf(inspection)) writeLine(line)
     for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId}`)
-    if (!ok) say('mend the code, or write the manifest anew: crank manifest generate')
+    if (!ok) say('fix the code, or write the manifest again: crank manifest generate')
     else say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
   })
   return ok ? exit : EXIT.negative

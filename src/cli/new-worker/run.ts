@@ -45,7 +45,7 @@ function checkName(given: string): string {
   const name = given.replaceAll('-', '_')
   if (name !== 'new' && name.length <= MAX_NAME && NAME.test(name)) return name
   const allowed = `words of a-z and 0-9 with _ between them, letter first, at most ${MAX_NAME} characters, and not "new"`
-  throw new CliError(EXIT.usage, `"${given}" is no name for a worker: must be ${allowed}`)
+  throw new CliError(EXIT.usage, `"${given}" is not a name for a worker: must be ${allowed}`)
 }
 
 function checkCapability(text: string): Capability {

@@ -31,7 +31,7 @@ export async function canI(typed: Typed, options: AskOptions & { enforced?: true
   return yes ? EXIT.ok : EXIT.negative
 }
 
-/** What was typed. @throws {CliError} `usage` for nonsense, before anybody is asked */
+/** What was typed. @throws {CliError} `usage` for invalid input, before anybody is asked */
 export function readQuestion(
   { who, ...words }: Typed,
   { at }: { at?: string | undefined },

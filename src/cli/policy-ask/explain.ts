@@ -102,7 +102,7 @@ async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promis
     return { today, nearest: inAsked(nearestToRecord(asked, record, knowledge), options), knowledge }
   } catch (cause: unknown) {
     if (!(cause instanceof CliError)) throw cause
-    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text.replace('\n ', ';')}`)
+    say(`shown as recorded, without the nearest miss: ${describeFailure(cause).text.replaceAll('\n ', ';')}`)
     return { today: undefined, nearest: { misses: [], changes: [] }, knowledge: undefined }
   }
 }

@@ -45,7 +45,7 @@ export async function whatCan(who: string, options: ListOptions): Promise<ExitCo
     },
     WHY,
   ]
-  return list({ questions, columns, subject: `${spiffeId} may use nothing` }, options)
+  return list({ questions, columns, subject: `${spiffeId} may not use any capability` }, options)
 }
 
 type Listing = {
@@ -66,7 +66,7 @@ async function list({ questions, columns, subject, remark }: Listing, options: L
   const shown = options.all === true ? answers : passing
   if (options.output === 'json') writeJson({ policy_revision: known.revision, asked: answers.length, answers: shown })
   else if (shown.length > 0) writeTable(columns(known), shown)
-  if (passing.length === 0) say(`${subject}: ${answers.length} asked, as many as the policy data names`)
+  if (passing.length === 0) say(`${subject}: asked about all ${answers.length} that the policy data names`)
   const more = passing.length === 0 ? remark?.(known) : undefined
   if (more !== undefined) say(more)
   if (known.enforcement.default === 'shadow') {

@@ -55,7 +55,7 @@ function block(section: 'identities' | 'capabilities', name: string, entries: Re
   const why = entries.get(name)
   const because = typeof why === 'string' && why !== '' ? `: "${why}"` : ''
   return {
-    misses: [`${name} is on the block list, which goes before manifests and exceptions${because}`],
+    misses: [`${name} is on the block list, which takes precedence over manifests and exceptions${because}`],
     changes: [takeOut(section, name)],
   }
 }

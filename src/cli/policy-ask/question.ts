@@ -1,4 +1,4 @@
-// What was typed, as a question to the policy. Nonsense ends here, with exit code 2.
+// What was typed, as a question to the policy. Invalid input ends here, with exit code 2.
 import { CapabilityError, makeCapability, parseCapability, type Capability } from '../../core/capability.ts'
 import { INSTANT_RULE, parseInstant } from '../../core/policy-ask.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'

@@ -11,7 +11,7 @@ import { splitCapability } from '../../core/capability.ts'
 import { formatInstant, MAX_QUESTIONS, type AskAnswer, type AskQuestion } from '../../core/policy-ask.ts'
 import { loadConfig } from '../../platform/env.ts'
 import { adminUrlSetting } from '../admin-url.ts'
-import { CliError, EXIT, messageOf } from '../exit.ts'
+import { CliError, EXIT, messageOf, usageFailure } from '../exit.ts'
 import { say } from '../output.ts'
 import { parseKnowledge, type Knowledge } from './knowledge.ts'
 
@@ -34,11 +34,11 @@ export async function openSource({ adminUrl, policy }: SourceOptions, env: NodeJ
 async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<PolicySource> {
   const now = Date.now
   const onCompile = (reason: string): void => {
-    say(`${reason}: compiled anew`)
+    say(`${reason}: compiled again`)
   }
   const { name, decide, files } = await createOfflineEngine(policyDir, { env, now, onCompile }).catch(
     (cause: unknown) => {
-      throw new CliError(EXIT.usage, `--policy ${policyDir}: ${messageOf(cause)}`, { cause })
+      throw usageFailure('--policy cannot be used', cause)
     },
   )
   const { revision, dataText } = files
@@ -93,7 +93,7 @@ async function call(url: string, path: string, body?: object): Promise<string> {
   const { statusCode, text } = await request(url + path, { ...sent, ...limits })
     .then(async (answer) => ({ statusCode: answer.statusCode, text: await answer.body.text() }))
     .catch((cause: unknown) => {
-      const hint = 'is it running (crank check)? Ask the files instead: --policy <dir>'
+      const hint = 'is it running (crank check), and is this its admin listener? Or ask the files: --policy <dir>'
       throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
         cause,
         hint,

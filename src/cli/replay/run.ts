@@ -9,7 +9,7 @@ import { loadPolicyFiles, type PolicyFiles } from '../../controller/policy/polic
 import { hashSources, policySourceHash } from '../../controller/policy/source-hash.ts'
 import { auditFileOf, unreadable } from '../audit-config.ts'
 import { describeFault } from '../audit-verify.ts'
-import { CliError, EXIT, type ExitCode } from '../exit.ts'
+import { CliError, EXIT, usageFailure, type ExitCode } from '../exit.ts'
 import { parseSince } from '../option-values.ts'
 import { say } from '../output.ts'
 import { BLOCK_BYTES, readBlocks } from './blocks.ts'
@@ -124,8 +124,7 @@ async function loadPolicy({ policy: dir, memo }: Pick<ReplayOptions, 'policy' | 
     const memoOff = memo ? ((await findReader(files)) ?? null) : '--no-memo'
     return { files, wasm, memoOff, memo: memoOff === null ? createMemoPlan(files.dataText) : undefined }
   } catch (cause: unknown) {
-    const what = cause instanceof Error ? cause.message : String(cause)
-    throw new CliError(EXIT.usage, `the policy ${dir} cannot be used: ${what}`, { cause })
+    throw usageFailure('--policy cannot be used', cause)
   }
 }
 

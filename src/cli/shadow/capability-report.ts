@@ -21,7 +21,7 @@ export type CapabilityReport = {
   readonly errors: number
   readonly would_denials: {
     readonly total: number
-    /** Denied by the policy of the folder as well; the others have been mended since. */
+    /** Denied by the policy of the folder as well; the others have been fixed since. */
     readonly standing: number
     readonly by_reason: Readonly<Record<string, number>>
     readonly by_caller: readonly WouldDenied[]

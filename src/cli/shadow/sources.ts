@@ -33,7 +33,7 @@ export async function readEvidence(options: EvidenceOptions, sinceMs: number, no
   const { CRANK_POLICY_DIR } = loadConfig(PolicyEnv, { env, flags: { CRANK_POLICY_DIR: options.policy } })
   const policyDir = resolve(CRANK_POLICY_DIR)
   const onCompile = (reason: string): void => {
-    say(`${reason}: compiled anew`)
+    say(`${reason}: compiled again`)
   }
   const policy = await createOfflineEngine(policyDir, { env, now, onCompile }).catch((cause: unknown) => {
     const message = cause instanceof Error ? cause.message : String(cause)

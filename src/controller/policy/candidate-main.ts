@@ -31,7 +31,7 @@ async function main(port: MessagePort, task: CandidateTask): Promise<never> {
   })
   const follow = async (): Promise<void> => {
     const files = await loadPolicyFiles(task.policyDir, Date.now())
-    // One that could not be used is not tried again until it changes; a return to the one in use mends the fault.
+    // One that could not be used is not tried again until it changes; a return to the one in use ends the fault.
     const isInUse = files.revision === loaded?.revision
     if (isInUse ? lastFault === undefined : files.revision === tried) return
     tried = files.revision

@@ -15,7 +15,7 @@ export type OfflineEngineOptions = {
   readonly env: NodeJS.ProcessEnv
   /** Unix ms. */
   readonly now: () => number
-  /** Told why the Rego is compiled anew. */
+  /** Told why the Rego is compiled again. */
   readonly onCompile?: (reason: string) => void
 }
 

@@ -55,7 +55,7 @@ export function createExceptionWatch(options: ExceptionWatchOptions): ExceptionW
     },
     used(name) {
       const state = states.get(name)
-      // Of a policy that is not in force any more.
+      // The policy is not in force any more.
       if (state === undefined) return
       state.uses += 1
       state.lastUsedMs = now()

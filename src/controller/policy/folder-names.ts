@@ -6,7 +6,8 @@ import type { Dirent } from 'node:fs'
 
 /** Names of the files of `dir` that are wanted, sorted; links are followed. @throws {Error} when `dir` cannot be read */
 export async function policyFileNames(dir: string, isWanted: (name: string) => boolean): Promise<string[]> {
-  const entries = (await readdir(dir, { withFileTypes: true })).filter(({ name }) => !isHidden(name) && isWanted(name))
+  const found = await readdir(dir, { withFileTypes: true }).catch((cause: unknown) => inWords(dir, cause))
+  const entries = found.filter(({ name }) => !isHidden(name) && isWanted(name))
   const isKept = await Promise.all(entries.map((entry) => isFile(dir, entry)))
   return entries
     .filter((_entry, index) => isKept[index])
@@ -17,6 +18,14 @@ export async function policyFileNames(dir: string, isWanted: (name: string) => b
 /** Whether a name is one that editors and systems give to what is theirs. */
 export function isHidden(name: string): boolean {
   return name.startsWith('.')
+}
+
+/** The error keeps its code. */
+function inWords(dir: string, cause: unknown): never {
+  const { code } = cause as NodeJS.ErrnoException
+  const what = code === 'ENOENT' ? 'no such folder' : code === 'ENOTDIR' ? 'not a folder' : undefined
+  if (what === undefined) throw cause
+  throw Object.assign(new Error(`${dir}: ${what}`, { cause }), { code })
 }
 
 async function isFile(dir: string, entry: Dirent): Promise<boolean> {

@@ -1,4 +1,4 @@
-// JSON checked as text: where it is wrong, and whether a key stands twice. JSON.parse often gives no position, keeps the
+// JSON checked as text: where it is wrong, and whether a key is a duplicate. JSON.parse often gives no position, keeps the
 // last of two equal keys without a word, and rounds 19-digit integers, so the text itself is what goes on to the engine.
 
 /** A text that is not JSON, or has a doubled key; `message` ends in the line and column. */

@@ -131,7 +131,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     dir: policyDir,
     seen: folder.signature,
     adopt,
-    // Of a sidecar only the sidecar can say what it has.
+    // Only the sidecar can say what it has.
     onConfirmed: () => source.loaded === undefined && freshness.confirm(),
     onStuck: blocks.takeFromFolder,
     onFault(fault) {

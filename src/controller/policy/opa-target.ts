@@ -28,12 +28,12 @@ export function poolOptions(target: OpaTarget): { readonly origin: string; reado
   }
 }
 
-/** What OPA said, as a JSON object in which no name stands twice. @throws {Error} when it is another thing */
+/** What OPA said, as a JSON object without duplicate names. @throws {Error} when it is another thing */
 export function answerBody(text: string): Readonly<Record<string, unknown>> {
   const body: unknown = JSON.parse(text)
   if (!isRecord(body)) throw new Error('not a JSON object')
   const doubled = doubledKey(text)
-  if (doubled !== undefined) throw new Error(`the name ${JSON.stringify(doubled.slice(0, MAX_NAME))} stands twice`)
+  if (doubled !== undefined) throw new Error(`duplicate name ${JSON.stringify(doubled.slice(0, MAX_NAME))}`)
   return body
 }
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parseCapability, type Capability } from '../../core/capability.ts'
-import { quoted } from '../../core/printable.ts'
+import { printable, quoted } from '../../core/printable.ts'
 import { parseSpiffeId, parseTrustDomain, trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { parseBlocked, type Blocked } from './blocked.ts'
 import { checkPolicyData, type DataFault } from './data-schema.ts'
@@ -51,7 +51,7 @@ export type PolicyFiles = {
   readonly dataFaults: readonly DataFault[]
 }
 
-/** A policy folder that cannot be used; `message` names the file and, in a file, the place. */
+/** A policy folder that cannot be used; `message` has a line for each fault, with the file and, in a file, the place. */
 export class PolicyFilesError extends Error {
   override readonly name = 'PolicyFilesError'
   /** The faults of a file that has a schema. */
@@ -102,7 +102,7 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
 }
 
 async function readDataFiles(dir: string): Promise<DataFile[]> {
-  const names = await policyFileNames(dir, isData).catch(noNames)
+  const names = await dataFileNames(dir)
   const missing = DATA_FILES.filter((name) => !names.includes(name)).map((name) => missingFile(dir, name))
   const read = await Promise.allSettled(names.map((name) => parseDataFile(join(dir, name), name)))
   const faults = [...missing, ...read.flatMap((file) => (file.status === 'rejected' ? [file.reason as unknown] : []))]
@@ -110,15 +110,12 @@ async function readDataFiles(dir: string): Promise<DataFile[]> {
   return read.flatMap((file) => (file.status === 'fulfilled' ? [file.value] : []))
 }
 
-/** A folder that is missing lacks every file that must be there, which says more. */
-function noNames(cause: unknown): string[] {
-  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
-  throw cause
-}
-
-/** Whether a file of this name in `data` is data. */
-export function isData(name: string): boolean {
-  return name.endsWith('.json')
+/** Names of the data files in the folder `data`. One that is missing lacks every file that must be there, which says more. */
+export async function dataFileNames(dir: string): Promise<string[]> {
+  return policyFileNames(dir, (name) => name.endsWith('.json')).catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw cause
+  })
 }
 
 /**
@@ -166,7 +163,7 @@ async function parseDataFile(path: string, name: string): Promise<DataFile> {
 function refused(file: string, name: string, found: readonly PlacedFault[], options?: ErrorOptions): PolicyFilesError {
   const lines = found.map(({ path, reason }) => `${file}: ${path === '' ? '' : `${path} `}${reason}`)
   const faults = isDataFile(name) ? found.map(({ path, reason }) => ({ file: name, path, reason })) : []
-  return new PolicyFilesError(lines.join('\n'), { ...options, faults })
+  return new PolicyFilesError(lines.map(printable).join('\n'), { ...options, faults })
 }
 
 async function readUtf8(path: string): Promise<string> {

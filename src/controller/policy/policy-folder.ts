@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { policyFileNames } from './folder-names.ts'
-import { isData, loadPolicyFiles, type PolicyFiles } from './policy-files.ts'
+import { dataFileNames, loadPolicyFiles, type PolicyFiles } from './policy-files.ts'
 import { isCompiled } from './source-hash.ts'
 
 /** `hashes`: SHA-256 by name within the folder, of the Rego that decides and of the data. */
@@ -47,7 +47,7 @@ async function hashFiles(dir: string): Promise<Map<string, string>> {
 }
 
 async function dataNames(dir: string): Promise<string[]> {
-  const names = await policyFileNames(join(dir, 'data'), isData)
+  const names = await dataFileNames(join(dir, 'data'))
   return names.map((name) => `data/${name}`)
 }
 

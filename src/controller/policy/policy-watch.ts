@@ -51,7 +51,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
   const limits = { ...LIMITS, ...options.limits }
   const faults = createFaults(options, limits)
   let seen = options.seen
-  // Of the set that was last looked into, good or not.
+  // The set that was last looked into, good or not.
   let tried = options.seen
   let running: Promise<void> | undefined
   let closed = false

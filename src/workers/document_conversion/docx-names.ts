@@ -63,7 +63,7 @@ const FATES = new Map<string, Fate>([
   ...fates('shapes', 'wpc', 'wpc'),
   ...fates('shapes', 'wpi', 'contentPart'),
   ...fates('shapes', 'v', 'line oval polyline arc curve image textpath'),
-  // Of these the text is drawn, and a picture; see the scan.
+  // The text of these is drawn, and a picture; see the scan.
   ...fates('drawn', 'v', 'shape rect roundrect group textbox imagedata'),
 ])
 

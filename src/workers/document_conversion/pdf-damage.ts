@@ -1,4 +1,4 @@
-// What pdf.js makes the best of, it only says on the console. Counted here, so that no damage goes by in silence.
+// What pdf.js makes the best of, it only says on the console. Counted here, so that no damage goes unnoticed.
 
 /** Its words for what is broken; it has others, for fonts it does not know and the like. */
 const DAMAGE =

@@ -117,7 +117,7 @@ export const errors = {
   },
   MODEL_UNAVAILABLE: { description: 'A model could not be loaded.', retryable: true, status: 503 },
   CLASSIFICATION_FAILED: {
-    description: 'A model failed or did not answer in time; it is started anew for the next call.',
+    description: 'A model failed or did not answer in time; it is started again for the next call.',
     retryable: true,
     status: 503,
   },

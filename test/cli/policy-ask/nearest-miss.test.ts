@@ -220,7 +220,7 @@ const rows: readonly Row[] = [
     `${ID}/bad`,
     'sing:aria',
     denied('identity_blocked'),
-    [`${ID}/bad is on the block list, which goes before manifests and exceptions: "key was lost"`],
+    [`${ID}/bad is on the block list, which takes precedence over manifests and exceptions: "key was lost"`],
     'take it off the block list, once the reason is gone',
   ],
   [
@@ -228,7 +228,7 @@ const rows: readonly Row[] = [
     `${ID}/streaming`,
     'drop:everything',
     denied('capability_blocked'),
-    ['drop:everything is on the block list, which goes before manifests and exceptions'],
+    ['drop:everything is on the block list, which takes precedence over manifests and exceptions'],
     'take it off the block list, once the reason is gone',
   ],
 ]

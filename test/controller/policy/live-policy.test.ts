@@ -197,8 +197,8 @@ decision := {
     ],
     ['Rego that does not parse', (dir) => appendFile(join(dir, 'common.rego'), 'broken {'), 'common.rego'],
     ['Rego that allows everybody', (dir) => writeFile(join(dir, 'capability_access.rego'), ALLOWS_ALL), 'a stranger'],
-    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'no such file'],
-    ['a folder that is gone', (dir) => rm(dir, { recursive: true }), 'ENOENT'],
+    ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'create it with this content'],
+    ['a folder that is gone', (dir) => rm(dir, { recursive: true }), 'no such folder'],
   ])('%s', async (_what, spoil, reason) => {
     await using policies = await copyPolicies()
     await using live = await observePolicy({ policyDir: policies.dir })
