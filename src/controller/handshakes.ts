@@ -1,5 +1,6 @@
 // Peers that never got past the TLS handshake: no request, so no gate and no 401 that could be recorded. One record each, in the
 // budget of strangers, with the address and the kind of the failure.
+import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { Logger } from '../platform/logger.ts'
 import { handshakeRefused, type HandshakeFailure } from './audit/event.ts'
@@ -13,15 +14,16 @@ export type HandshakeDeps = {
 
 /** Call it before the server listens. Who only opens a port and leaves is counted elsewhere, and not recorded. */
 export function recordHandshakes(server: Server, { strangers, log, now }: HandshakeDeps): void {
-  // A socket that has ended no longer knows its address; 'keylog' hands it out in the middle of the handshake.
-  const addresses = new WeakMap<TLSSocket, string | undefined>()
-  server.on('keylog', (_line, socket) => {
-    if (!addresses.has(socket)) addresses.set(socket, socket.remoteAddress)
+  // A socket that has ended no longer knows its address, and one that said too little never gets far enough to tell it.
+  const addresses = new WeakMap<Socket, string | undefined>()
+  server.on('connection', (socket: Socket) => {
+    addresses.set(socket, socket.remoteAddress)
   })
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     const kind = failureOf(error.code ?? '', socket)
     if (kind === undefined) return
-    const remoteAddress = socket.remoteAddress ?? addresses.get(socket) ?? null
+    const under = socketUnder(socket)
+    const remoteAddress = socket.remoteAddress ?? (under && addresses.get(under)) ?? null
     if (!strangers.record(handshakeRefused({ atMs: now(), kind, remoteAddress }))) return
     const fields = { event: 'handshake_refused', kind, remote_address: remoteAddress, code: error.code }
     log.warn(fields, 'a TLS handshake failed')
@@ -32,9 +34,14 @@ export function recordHandshakes(server: Server, { strangers, log, now }: Handsh
 const FAILURES: readonly (readonly [RegExp, HandshakeFailure])[] = [
   [/_ALERT_/, 'alert'],
   [/HANDSHAKE_TIMEOUT/, 'timeout'],
-  [/HTTP_REQUEST|HTTPS_PROXY|WRONG_VERSION_NUMBER|PACKET_LENGTH|RECORD_(LAYER|TOO)|UNEXPECTED_MESSAGE/, 'not_tls'],
+  [/HTTP_REQUEST|HTTPS_PROXY|WRONG_VERSION_NUMBER|PACKET_LENGTH|RECORD_(LAYER|TOO)/, 'not_tls'],
   [/CERT|X509|ASN1|KEY_TOO_SMALL|MD_TOO_WEAK|SIGNATURE|EE_KEY|CA_KEY|UNKNOWN_PUBLIC_KEY|OSSL/, 'certificate'],
 ]
+
+/** Node keeps it in a member without documentation; missing, a record has no address. */
+function socketUnder(socket: TLSSocket): Socket | undefined {
+  return (socket as { readonly _parent?: Socket })._parent
+}
 
 function failureOf(code: string, { authorizationError }: TLSSocket): HandshakeFailure | undefined {
   // Node ends a connection whose certificate it refuses (TLS_REFUSE_UNVERIFIED) without a reason of its own.

@@ -2,6 +2,7 @@
 // a limit, so that nothing is parsed for somebody who may turn out to have no rights. Values are slices, not copies: a
 // payload is forwarded byte for byte, since parsing and writing it again would round 19-digit integers.
 
+import { skipRun, tableOf } from './byte-run.ts'
 import { quoted } from './printable.ts'
 
 /** Why a text is not accepted. */
@@ -44,8 +45,8 @@ const CLOSE_BRACE = 0x7d
 const SHORT_STRING = 48
 /** `\u0061` */
 const ESCAPE_BYTES = 6
-const IS_PLAIN = tableOf((character) => !'"{}[],'.includes(character))
-const IS_SPACE = tableOf((character) => ' \n\r\t'.includes(character))
+const PLAIN = tableOf((character) => !'"{}[],'.includes(character))
+const SPACE = tableOf((character) => ' \n\r\t'.includes(character))
 const IS_WORD = tableOf((character) => /\w/.test(character))
 
 /**
@@ -82,9 +83,15 @@ export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffe
   return members
 }
 
-/** Whether a text, if it is JSON at all, is an object. */
+/** The text without the space around it, of which there may be a megabyte: what reads it next need not pass it again. */
+export function withoutSpaceAround(json: Buffer): Buffer {
+  const from = skipSpace(json, 0)
+  return json.subarray(from, Math.max(from, endOfValue(json, json.length)))
+}
+
+/** Whether a text without space in front, if it is JSON at all, is an object. */
 export function startsObject(json: Buffer): boolean {
-  return json[skipSpace(json, 0)] === OPEN_BRACE
+  return json[0] === OPEN_BRACE
 }
 
 /** `depth`: the level on which the value stands. `inConstructor`: it is the value of a member `constructor`. */
@@ -108,8 +115,7 @@ function skipValue(json: Buffer, from: number, place: Place): number {
     } else if (byte === COMMA && level === depth) break
     else {
       // Numbers, words, space: most of a text that is no string, and nothing to see in it.
-      do at++
-      while (at < json.length && IS_PLAIN[json[at] ?? QUOTE] === 1)
+      at = skipRun(json, at + 1, PLAIN)
     }
   }
   if (at === from || level !== depth) throw malformed()
@@ -194,18 +200,11 @@ function malformed(): JsonShapeError {
 }
 
 function skipSpace(json: Buffer, from: number): number {
-  let at = from
-  while (at < json.length && IS_SPACE[json[at] ?? QUOTE] === 1) at++
-  return at
+  return skipRun(json, from, SPACE)
 }
 
 function endOfValue(json: Buffer, after: number): number {
   let end = after
-  while (end > 0 && IS_SPACE[json[end - 1] ?? QUOTE] === 1) end--
+  while (end > 0 && SPACE[json[end - 1] ?? QUOTE] === 1) end--
   return end
-}
-
-/** For each byte whether `holds` is true of it. */
-function tableOf(holds: (character: string) => boolean): Uint8Array {
-  return Uint8Array.from({ length: 256 }, (_, byte) => Number(holds(String.fromCharCode(byte))))
 }

@@ -38,17 +38,16 @@ const MAX_VALUE_CHARS = 80
 /** Enough to be found, to find the user's folders, and to speak the user's language. */
 const FOR_EVERY_PROGRAM = /^(PATH|HOME|USER|TMPDIR|TZ|LANG|LC_[A-Z]+|XDG_CACHE_HOME)$/
 
-// Switches of Node that weaken TLS or HTTP parsing, or open the process or its memory to others, written with dashes (Node takes underscores too). `why` ends the
-// sentence "would …".
+// Switches of Node that weaken TLS or HTTP parsing, or open the process or its memory to others, written with dashes (Node
+// takes underscores too). `why` ends the sentence "would …".
 const FLAGS: readonly { flag: string; why: string }[] = [
   { flag: '--security-revert', why: 'bring back a fixed vulnerability' },
   { flag: '--tls-keylog', why: 'write the session keys to a file' },
   { flag: '--insecure-http-parser', why: 'accept malformed HTTP, which makes request smuggling possible' },
   { flag: '--tls-min-v1.0', why: 'allow TLS 1.0' },
   { flag: '--tls-min-v1.1', why: 'allow TLS 1.1' },
-  ...['--inspect', '--inspect-brk', '--inspect-wait', '--inspect-port', '--debug-port', '--inspect-brk-node'].map(
-    (flag) => ({ flag, why: 'let whoever reaches the debugger run code in this process' }),
-  ),
+  ...['', '-brk', '-wait', '-port', '-brk-node', '-publish-uid'].map((end) => debuggerFlag(`--inspect${end}`)),
+  debuggerFlag('--debug-port'),
   ...['--heapsnapshot-signal', '--heapsnapshot-near-heap-limit', '--abort-on-uncaught-exception'].map((flag) => ({
     flag,
     why: 'write the memory of this process, keys included, to a file',
@@ -190,6 +189,10 @@ function variableFaults(env: NodeJS.ProcessEnv): string[] {
   if ((env['SSLKEYLOGFILE'] ?? '') !== '')
     faults.push('SSLKEYLOGFILE: would write the session keys to a file; unset it')
   return faults
+}
+
+function debuggerFlag(flag: string): { flag: string; why: string } {
+  return { flag, why: 'let whoever reaches the debugger run code in this process' }
 }
 
 function flagFaults(args: readonly string[], where: string): string[] {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { jsonMembers, JsonShapeError } from '../../src/core/json-members.ts'
+import { jsonMembers, JsonShapeError, withoutSpaceAround } from '../../src/core/json-members.ts'
 
 const members = (text: string, depth = 32) =>
   Object.fromEntries(
@@ -34,6 +34,14 @@ describe('jsonMembers', () => {
     expect(() => members(nested(32))).not.toThrow()
     expect(() => members(nested(33))).toThrow('nested deeper than 32 levels')
     expect(() => members(`{"a":${nested(32)}}`)).toThrow(JsonShapeError)
+  })
+
+  test('reads an object with long runs of space at every place', () => {
+    const run = ' \n\r\t'.repeat(1000)
+    const text = ['', '{', '"a"', ':', '1', ',', '"b"', ':', '[', '"x"', ']', '}', ''].join(run)
+    expect(members(text)).toEqual({ a: '1', b: `[${run}"x"${run}]` })
+    expect(withoutSpaceAround(Buffer.from(text)).toString()).toBe(text.trim())
+    expect(withoutSpaceAround(Buffer.from(run)).length).toBe(0)
   })
 
   test('agrees with JSON.parse on every object', () => {

@@ -1,6 +1,6 @@
 // Peers that fail inside the TLS handshake: they get no answer, but the audit log says that they were there.
 import { once } from 'node:events'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
 import { connect, type ConnectionOptions } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { selfSigned } from '../fixtures/pki/ca.ts'
@@ -30,15 +30,42 @@ async function write(bytes: Buffer): Promise<void> {
   await closed(socket)
 }
 
+/** The first bytes of a TLS 1.3 client, to be sent by somebody who then does something else. */
+async function clientHello(): Promise<Buffer> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, minVersion: 'TLSv1.3' })
+  client.on('error', () => undefined)
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  const [hello] = (await once(socket, 'data')) as [Buffer]
+  client.destroy()
+  socket.destroy()
+  server.close()
+  return hello
+}
+
+/** Answers the server's part of the handshake with `bytes`. */
+async function answerWith(bytes: Buffer): Promise<void> {
+  const socket = connectTcp(port(), '127.0.0.1')
+  socket.once('data', () => socket.write(bytes))
+  socket.write(await clientHello())
+  await closed(socket)
+}
+
 async function shake(options: ConnectionOptions): Promise<void> {
   const socket = connect({ host: '127.0.0.1', port: port(), rejectUnauthorized: false, ...options })
   await closed(socket)
 }
 
+/** Fatal, unknown_ca. */
+const ALERT = Buffer.from('15030300020230', 'hex')
+
 describe('a handshake that fails', () => {
   test.each<[string, string, () => Promise<void>]>([
     ['protocol', 'with an older version of TLS', () => shake({ maxVersion: 'TLSv1.2' })],
     ['protocol', 'with HTTP/2 only', () => shake({ ALPNProtocols: ['h2'] })],
+    ['alert', 'because the peer does not like our certificate', () => answerWith(ALERT)],
+    ['timeout', 'because the peer says too little in 5 s', async () => write((await clientHello()).subarray(0, 10))],
     ['not_tls', 'because the bytes are plain HTTP', () => write(Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'))],
   ])('is recorded as %s %s', async (kind, _why, run) => {
     await run()
@@ -61,6 +88,17 @@ describe('a handshake that fails', () => {
       remote_address: '127.0.0.1',
       count: 1,
     })
+  })
+
+  test('is no other kind of bytes where the peer only sends its messages in the wrong order', async () => {
+    const seen = (await mesh.audit()).length
+    await write(ALERT)
+    const later = async (): Promise<unknown[]> =>
+      (await mesh.audit())
+        .slice(seen)
+        .filter((line) => line.event === 'handshake_refused')
+        .map((line): unknown => line['error'])
+    await expect.poll(later).toEqual(['protocol'])
   })
 
   test('is counted', async () => {

@@ -101,6 +101,7 @@ describe('refuseWeakening', () => {
     ['--inspect-brk', {}, ['--inspect_brk']],
     ['--inspect-wait', {}, ['--inspect-wait']],
     ['--inspect-port', {}, ['--inspect-port=0']],
+    ['--inspect-publish-uid', {}, ['--inspect-publish-uid=http']],
     ['--debug-port', {}, ['--debug-port=1']],
     ['--inspect in NODE_OPTIONS', { NODE_OPTIONS: '--inspect=127.0.0.1:0' }, []],
     ['--heapsnapshot-signal', {}, ['--heapsnapshot-signal=SIGUSR2']],

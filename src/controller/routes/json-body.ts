@@ -6,7 +6,13 @@ import type { IncomingMessage } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../../core/errors.ts'
-import { jsonMembers, JsonShapeError, startsObject, type JsonLimits } from '../../core/json-members.ts'
+import {
+  jsonMembers,
+  JsonShapeError,
+  startsObject,
+  withoutSpaceAround,
+  type JsonLimits,
+} from '../../core/json-members.ts'
 import type { BodiesInFlight, BodyInFlight } from './bodies-in-flight.ts'
 import { sayContinue } from './expectation.ts'
 
@@ -52,7 +58,8 @@ export function memberBytes(body: object, name: string): Buffer | undefined {
   return sources.get(body)?.get(name)
 }
 
-function parseBody(bytes: Buffer, limits: JsonLimits, opaque: string | undefined): unknown {
+function parseBody(sent: Buffer, limits: JsonLimits, opaque: string | undefined): unknown {
+  const bytes = withoutSpaceAround(sent)
   if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)) {
     throw new AppError('request_invalid', 'the body starts with a byte order mark')
   }
