@@ -98,7 +98,9 @@ describe('can-i', () => {
     const [first, ...files] = stderr.trimEnd().split('\n')
     expect(first).toBe('× --policy cannot be used:')
     const names = ['worker_manifests', 'exceptions', 'enforcement', 'blocked']
-    const lines = names.map((name) => expect.stringContaining(`/data/${name}.json: no such file; put it back or`))
+    const lines = names.map((name): unknown =>
+      expect.stringContaining(`/data/${name}.json: no such file; put it back or`),
+    )
     expect(files).toEqual(lines)
   })
 

@@ -24,7 +24,7 @@ describe('jsonMembers', () => {
     for (const text of ['[]', '[{"a":1}]', '"a"', ' [ "x" , "y" ] ', '1', 'null']) expect(members(text)).toEqual({})
   })
 
-  test('refuses a name that stands twice, also when it is spelled in two ways', () => {
+  test('refuses a duplicate name, also when it is spelled in two ways', () => {
     expect(() => members('{"a":1,"b":2,"a":3}')).toThrow(JsonShapeError)
     expect(() => members('{"a":1,"\\u0061":3}')).toThrow('duplicate member')
   })
