@@ -116,7 +116,7 @@ export const changesRow: Row = {
       title: 'Reloads',
       description:
         'Changes of policy or data that came into force (ok) or were refused (failed). Failed: the last good policy still decides; the log event policy_change_refused says what is wrong with the new one.',
-      width: 8,
+      width: 5,
       queries: [series(`sum by (result) (increase(controller_policy_reload_total${RATE}))`, '{{result}}')],
       unit: 'short',
       min: 0,
@@ -126,11 +126,20 @@ export const changesRow: Row = {
       title: 'Decisions on registrations',
       description:
         'What workers may offer, allowed or denied, a second. A worker that is denied again and again offers a capability that its manifest does not provide.',
-      width: 8,
+      width: 5,
       queries: [series(`sum by (decision) (rate(controller_registrations_total${RATE}))`, '{{decision}}')],
       unit: 'reqps',
       min: 0,
       colours: { allow: 'green', deny: 'red' },
+    }),
+    graph({
+      title: 'Not confirmed',
+      description:
+        'Above 0: what decides is not known to be what it should be, although the controller is ready. folder: a file is at fault; opa_files, opa_bundle: OPA did not take a change; opa_silent: OPA does not say. Look at the check policy in crank check.',
+      width: 6,
+      queries: [series('max by (cause) (controller_policy_unconfirmed)', '{{cause}}')],
+      unit: 'short',
+      min: 0,
     }),
     logs({
       title: 'What changed',

@@ -109,6 +109,7 @@ test('the alerts are those that the guide promises', () => {
     'PolicyDenialUnderEnforcement',
     'PolicyEngineDown',
     'PolicyStale',
+    'PolicyUnconfirmed',
     'SpansLost',
     'SvidExpiring',
     'WatcherDown',

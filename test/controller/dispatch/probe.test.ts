@@ -1,7 +1,8 @@
 // The probe on real sockets: the log tells its failures apart, whoever asked reads the same sentence for all of them.
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer as createHttpsServer } from 'node:https'
-import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
+import { connect as connectTcp, createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createProbe } from '../../../src/controller/dispatch/probe.ts'
 import { createWorkerConnectors } from '../../../src/controller/dispatch/worker-connector.ts'
@@ -82,6 +83,21 @@ const silent = (): Promise<string> => {
   return listening(server)
 }
 
+/** Its process is stopped and its queue full: the kernel drops who wants to connect. */
+async function unreachable(): Promise<string> {
+  const program = `const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+    console.log(server.address().port)
+    process.kill(process.pid, 'SIGSTOP')
+  })`
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const [port] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
+  const filling = Array.from({ length: 8 }, () => connectTcp(Number(port), '127.0.0.1').on('error', () => undefined))
+  onTestFinished(() => filling.forEach((socket) => void socket.destroy()))
+  await once(filling[0] ?? child, 'connect')
+  return `https://127.0.0.1:${port.trim()}`
+}
+
 const failures: Record<string, { kind: string; run: () => Promise<{ line: Line; told: string }> }> = {
   'a name without an address': { kind: 'dns', run: () => probe('https://a.test:1', nowhere) },
   'a name whose lookup hangs': { kind: 'dns', run: () => probe('https://a.test:1', hangs) },
@@ -90,6 +106,7 @@ const failures: Record<string, { kind: string; run: () => Promise<{ line: Line; 
     run: () => probe('https://a.test:1', standsFor('169.254.169.254')),
   },
   'a port where nobody listens': { kind: 'connect_refused', run: async () => probe(await freeOrigin()) },
+  'a port that takes no connection': { kind: 'connect_timeout', run: async () => probe(await unreachable()) },
   'a peer that accepts and says nothing': { kind: 'tls', run: async () => probe(await silent()) },
   'a peer of a CA nobody trusts': {
     kind: 'tls',
