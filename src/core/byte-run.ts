@@ -35,14 +35,36 @@ export function skipRun(bytes: Buffer, from: number, table: ByteTable): number {
   return at
 }
 
+/** Index of the first byte of the run that ends before `end`; `end` itself if there is none. */
+export function startOfRun(bytes: Buffer, end: number, table: ByteTable): number {
+  let at = end
+  const stop = Math.max(end - SHORT_RUN, 0)
+  while (at > stop && table[bytes[at - 1] ?? 0] === 1) at--
+  if (at > stop || at === 0) return at
+  while ((bytes.byteOffset + at) % WORD_BYTES !== 0) {
+    if (at === 0 || table[bytes[at - 1] ?? 0] !== 1) return at
+    at--
+  }
+  const first = at % WORD_BYTES
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + first, (at - first) / WORD_BYTES)
+  let n = words.length
+  while (n > 0 && holdsWord(table, words[n - 1] ?? 0)) n--
+  at = first + WORD_BYTES * n
+  while (at > 0 && table[bytes[at - 1] ?? 0] === 1) at--
+  return at
+}
+
 /** How many whole words from `at`, which is aligned, have only bytes of the table. */
 function wordsOfRun(bytes: Buffer, at: number, table: ByteTable): number {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset + at, Math.floor((bytes.length - at) / WORD_BYTES))
   let n = 0
   while (n < words.length) {
-    const word = words[n] ?? 0
-    if (((table[BYTES + (word & 0xffff)] ?? 0) & (table[BYTES + (word >>> 16)] ?? 0)) === 0) break
+    if (!holdsWord(table, words[n] ?? 0)) break
     n++
   }
   return n
+}
+
+function holdsWord(table: ByteTable, word: number): boolean {
+  return ((table[BYTES + (word & 0xffff)] ?? 0) & (table[BYTES + (word >>> 16)] ?? 0)) === 1
 }

@@ -2,7 +2,7 @@
 // a limit, so that nothing is parsed for somebody who may turn out to have no rights. Values are slices, not copies: a
 // payload is forwarded byte for byte, since parsing and writing it again would round 19-digit integers.
 
-import { skipRun, tableOf } from './byte-run.ts'
+import { skipRun, startOfRun, tableOf } from './byte-run.ts'
 import { quoted } from './printable.ts'
 
 /** Why a text is not accepted. */
@@ -204,7 +204,5 @@ function skipSpace(json: Buffer, from: number): number {
 }
 
 function endOfValue(json: Buffer, after: number): number {
-  let end = after
-  while (end > 0 && SPACE[json[end - 1] ?? QUOTE] === 1) end--
-  return end
+  return startOfRun(json, after, SPACE)
 }

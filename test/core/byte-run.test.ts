@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { skipRun, tableOf } from '../../src/core/byte-run.ts'
+import { skipRun, startOfRun, tableOf } from '../../src/core/byte-run.ts'
 
 const space = tableOf((character) => ' \n\r\t'.includes(character))
 
@@ -29,6 +29,30 @@ describe('skipRun', () => {
         const start = Math.min(from, bytes.length)
         const found = bytes.findIndex((byte, at) => at >= start && !' \n\r\t'.includes(String.fromCharCode(byte)))
         expect(skipRun(bytes, start, space)).toBe(found === -1 ? bytes.length : found)
+      }),
+    )
+  })
+})
+
+describe('startOfRun', () => {
+  test.each([0, 1, 23, 24, 25, 26, 27, 28, 29, 100, 1_000_001])('begins before a run of %i bytes', (length) => {
+    for (const offset of [0, 1, 2, 3]) {
+      const run = ' \n\r\t'.repeat(length / 4 + 1).slice(0, length)
+      expect(startOfRun(placed(run, offset), length, space)).toBe(0)
+      expect(startOfRun(placed(`   x${run}`, offset), 4 + length, space)).toBe(4)
+      expect(startOfRun(placed(`x${run}xx`, offset), 1 + length, space)).toBe(1)
+    }
+  })
+
+  test('finds what one look at each byte finds, wherever the bytes lie in memory', () => {
+    const text = fc.array(fc.constantFrom(' ', '\t', ' '.repeat(30), 'x', '\u00a0', '\0', '\u0120'), { maxLength: 20 })
+    fc.assert(
+      fc.property(text, fc.nat(7), fc.nat(40), (parts, offset, beforeEnd) => {
+        const bytes = placed(parts.join(''), offset)
+        const end = Math.max(0, bytes.length - beforeEnd)
+        const before = bytes.subarray(0, end)
+        const found = before.findLastIndex((byte) => !' \n\r\t'.includes(String.fromCharCode(byte)))
+        expect(startOfRun(bytes, end, space)).toBe(found + 1)
       }),
     )
   })
