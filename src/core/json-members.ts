@@ -57,12 +57,14 @@ const IS_WORD = tableOf((character) => /\w/.test(character))
  */
 export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffer> {
   const members = new Map<string, Buffer>()
+  // For each level 1 where the object on it is the value of a member `constructor`.
+  const constructors = new Uint8Array(limits.maxDepth + 1)
   let at = skipSpace(json, 0)
   if (json[at] !== OPEN_BRACE) {
-    skipValue(json, at, { limits, depth: 0, inConstructor: false })
+    skipValue(json, at, { limits, depth: 0, constructors })
     return members
   }
-  const within = { limits, depth: 1, inConstructor: false }
+  const within = { limits, depth: 1, constructors }
   at = skipSpace(json, at + 1)
   while (json[at] !== CLOSE_BRACE || members.size > 0) {
     if (json[at] !== QUOTE) throw malformed()
@@ -94,19 +96,27 @@ export function startsObject(json: Buffer): boolean {
   return json[0] === OPEN_BRACE
 }
 
-/** `depth`: the level on which the value stands. `inConstructor`: it is the value of a member `constructor`. */
-type Place = { readonly limits: JsonLimits; readonly depth: number; readonly inConstructor: boolean }
+/** `depth`: the level on which the value stands. */
+type Place = { readonly limits: JsonLimits; readonly depth: number; readonly constructors: Uint8Array }
 
 /** Index of the comma or the closing bracket after the value at `from`; the end of the text if the value is all of it. */
-function skipValue(json: Buffer, from: number, place: Place): number {
-  const { depth, limits } = place
+function skipValue(json: Buffer, from: number, { depth, limits, constructors }: Place): number {
   let level = depth
   let at = from
+  let constructorAt = -1
   while (at < json.length) {
     const byte = json[at]
-    if (byte === QUOTE) at = skipString(json, at, { place, level })
-    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+    if (byte === QUOTE) {
+      const after = endOfString(json, at) + 1
+      if (limits.refusePrototypes === true && level > depth && mayPoison(json[at + 1])) {
+        const colon = skipSpace(json, after)
+        const isConstructor = json[colon] === COLON && isConstructorName(json, at, constructors[level] === 1)
+        at = json[colon] === COLON ? skipSpace(json, colon + 1) : colon
+        if (isConstructor) constructorAt = at
+      } else at = after
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
       if (++level > limits.maxDepth) throw new JsonShapeError(`nested deeper than ${limits.maxDepth} levels`)
+      constructors[level] = at === constructorAt ? 1 : 0
       at++
     } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
       if (level === depth) break
@@ -122,20 +132,18 @@ function skipValue(json: Buffer, from: number, place: Place): number {
   return at
 }
 
-/** Index after a string, or after the whole member if it is the name `constructor` in a value. */
-function skipString(json: Buffer, start: number, { place, level }: { place: Place; level: number }): number {
-  const after = endOfString(json, start) + 1
-  if (place.limits.refusePrototypes !== true || level === place.depth) return after
-  const first = json[start + 1]
-  if (first !== UNDERSCORE && first !== LOWER_C && first !== LOWER_P && first !== BACKSLASH) return after
-  const colon = skipSpace(json, after)
-  if (json[colon] !== COLON) return colon
-  const isPrototype = place.inConstructor && level === place.depth + 1 && spells(json, start, 'prototype')
+/** Whether a name that begins so may be one of the three that poison prototypes. */
+function mayPoison(first: number | undefined): boolean {
+  return first === UNDERSCORE || first === LOWER_C || first === LOWER_P || first === BACKSLASH
+}
+
+/** Whether the name that opens at `start` is `constructor`. @throws {JsonShapeError} for `__proto__`, and for `prototype` in a `constructor` */
+function isConstructorName(json: Buffer, start: number, inConstructor: boolean): boolean {
+  const isPrototype = inConstructor && spells(json, start, 'prototype')
   if (isPrototype || spells(json, start, '__proto__')) {
     throw new JsonShapeError(`the name "${isPrototype ? 'constructor.prototype' : '__proto__'}" is not allowed`)
   }
-  if (!spells(json, start, 'constructor')) return colon + 1
-  return skipValue(json, skipSpace(json, colon + 1), { ...place, depth: level, inConstructor: true })
+  return spells(json, start, 'constructor')
 }
 
 /** Whether the string that opens at `start` is `word`, with whatever of it escaped. */
