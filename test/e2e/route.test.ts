@@ -79,7 +79,7 @@ describe('an allowed call', () => {
       tracestate: 'a=1',
     })
     expect(Number(headers['x-crank-deadline-ms'])).toBeGreaterThan(4000)
-    // Of a controller that exports no spans, as it came.
+    // A controller that exports no spans hands it on as it came.
     expect(headers['traceparent']).toBe('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')
     for (const name of ['x-forwarded-client-cert', 'baggage', 'cookie']) expect(headers[name]).toBeUndefined()
   })

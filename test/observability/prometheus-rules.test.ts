@@ -24,7 +24,7 @@ const suites = await readTests()
 const cases: AlertCase[] = suites.flatMap(({ tests }) => tests.flatMap((one) => one.alert_rule_test ?? []))
 
 /**
- * Of the parts of the stack, as far as alerts ask for them. Jaeger's and Prometheus's are seen in test/stack; Alloy's are those of
+ * The metrics of the stack's parts that alerts ask for. Jaeger's and Prometheus's are seen in test/stack; Alloy's are those of
  * the metrics of loki.write in its source, Alertmanager's those of its documentation.
  */
 const FOREIGN: Readonly<Record<string, readonly string[]>> = {

@@ -141,7 +141,7 @@ test('over HTTP a busy collector is asked again, and spans that it throws away a
   expect(warnings).toMatchObject([{ level: 'warn', reason: expect.stringContaining('too old') }])
 })
 
-test('each further attempt connects anew, whatever gRPC would wait after attempts that failed', async () => {
+test('each further attempt opens a new connection, whatever gRPC would wait after attempts that failed', async () => {
   const port = await freePort()
   let connections = 0
   const count = (message: unknown): void => {

@@ -127,7 +127,7 @@ describe('with everything in place', () => {
       'crank-controller': ['POST /execute', 'POST /register', 'POST /route', 'policy.evaluate', 'worker.select'],
       'crank-worker-hello-world': ['worker_execute'],
       'crank-worker-streaming': ['invoke', 'worker_execute'],
-      // Of its two spans of a request, of the server and of the route in it, one is kept.
+      // OPA makes two spans of a request, one of the server and one of the route in it; one is kept.
       opa: ['POST /v1/data/{path...}'],
       'test-caller': ['call'],
     })
