@@ -56,8 +56,8 @@ export const arrival = fp<ArrivalOptions>(
       request.arrival = { span, trace, continued: parent !== undefined, decided: false }
       void reply.header(HEADERS.decisionId, request.id).header(HEADERS.traceId, trace.traceId)
       let sentAt: number | undefined
-      // The caller's span ends with the last byte, before this process hears that the byte is out.
-      reply.raw.once('prefinish', () => (sentAt = timeIn(span)))
+      // The caller's span ends with the last byte, which may be there before `end` returns: 'prefinish' is too late.
+      beforeEnd(reply.raw, () => (sentAt ??= timeIn(span)))
       reply.raw.once('close', () => {
         leave(request, reply, { ...options, sentAt })
       })
@@ -72,6 +72,14 @@ export const arrival = fp<ArrivalOptions>(
   },
   { name: 'arrival' },
 )
+
+function beforeEnd(raw: FastifyReply['raw'], run: () => void): void {
+  const end = raw.end.bind(raw) as (...args: unknown[]) => typeof raw
+  raw.end = (...args: unknown[]) => {
+    run()
+    return end(...args)
+  }
+}
 
 /** A call is one operation to search for, whichever its form; `http.route` tells the form. */
 const OPERATIONS: Readonly<Partial<Record<string, string>>> = { '/route/:verb/:capability': '/route' }
