@@ -1,9 +1,9 @@
 // The three calls, and what answer, audit log and metrics say about each.
 import { text } from 'node:stream/consumers'
 import { withControllerClient } from '../../src/cli/controller-client.ts'
-import type { ChainedRecord } from '../../src/controller/audit/chain.ts'
-import { readAudit } from '../../src/controller/audit/reader.ts'
-import { verifyAudit } from '../../src/controller/audit/verify.ts'
+import type { ChainedRecord } from '../../src/audit/chain.ts'
+import { readAudit } from '../../src/audit/reader.ts'
+import { verifyAudit } from '../../src/audit/verify.ts'
 import type { RouteBody } from '../../src/core/wire.ts'
 import type { ControllerClient, RouteAnswer } from '../../src/worker/controller-client.ts'
 import { parseEvents, type RawEvent } from '../../src/worker/sse.ts'

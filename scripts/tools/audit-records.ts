@@ -7,9 +7,9 @@ import {
   type AuditEvent,
   type Evaluation,
   type Verdict,
-} from '../../src/controller/audit/event.ts'
-import { GENESIS, sealRecord, type Head } from '../../src/controller/audit/chain.ts'
-import { serialiseEvent } from '../../src/controller/audit/serialise.ts'
+} from '../../src/audit/event.ts'
+import { GENESIS, sealRecord, type Head } from '../../src/audit/chain.ts'
+import { serialiseEvent } from '../../src/audit/serialise.ts'
 import { parseCapability, splitCapability } from '../../src/core/capability.ts'
 import type { PolicyInput, RegistrationInput } from '../../src/core/decision.ts'
 import { parseSpiffeId, trustDomainOf } from '../../src/core/spiffe-id.ts'

@@ -1,6 +1,6 @@
 // `crank audit tail`: one line per record for people, the records as they stand in the file for programs.
-import type { ChainedRecord } from '../controller/audit/chain.ts'
-import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../controller/audit/reader.ts'
+import type { ChainedRecord } from '../audit/chain.ts'
+import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'

@@ -1,5 +1,5 @@
 // `crank audit verify`: proves that no record was changed, taken out or put in.
-import { verifyAudit, type Verification } from '../controller/audit/verify.ts'
+import { verifyAudit, type Verification } from '../audit/verify.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { paint, say, writeJson, writeLine } from './output.ts'

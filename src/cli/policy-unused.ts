@@ -1,5 +1,5 @@
 // `crank policy unused`: what the manifests declare and nobody uses, and what is used without being declared.
-import type { AuditedDecision } from '../controller/audit/event.ts'
+import type { AuditedDecision } from '../audit/event.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { parseSince } from './option-values.ts'
 import { say, writeJson, writeTable, type Column, type Format } from './output.ts'

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { Logger } from '../platform/logger.ts'
-import { handshakeRefused, type HandshakeFailure } from './audit/event.ts'
+import { handshakeRefused, type HandshakeFailure } from '../audit/event.ts'
 import type { RefusalBudget } from './audit/refusal-budget.ts'
 
 export type HandshakeDeps = {

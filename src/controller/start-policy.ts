@@ -1,6 +1,6 @@
 // The live policy with everything that follows from a change: audit record, metrics, the registered workers.
 import type { Logger } from '../platform/logger.ts'
-import { isoTime, type AuditEvent } from './audit/event.ts'
+import { isoTime, type AuditEvent } from '../audit/event.ts'
 import type { ControllerConfig } from './config.ts'
 import type { Metrics } from './metrics.ts'
 import { createLivePolicy, type LivePolicy } from './policy/live-policy.ts'

@@ -1,8 +1,8 @@
 // Audit logs for tests of commands: decisions as the controller writes them, chained.
 import { writeFile } from 'node:fs/promises'
-import { GENESIS, sealRecord } from '../../src/controller/audit/chain.ts'
-import type { AuditedDecision, PolicyDecisionEvent } from '../../src/controller/audit/event.ts'
-import { serialiseEvent } from '../../src/controller/audit/serialise.ts'
+import { GENESIS, sealRecord } from '../../src/audit/chain.ts'
+import type { AuditedDecision, PolicyDecisionEvent } from '../../src/audit/event.ts'
+import { serialiseEvent } from '../../src/audit/serialise.ts'
 
 export type Made = {
   readonly who: string

@@ -1,7 +1,7 @@
 // The disk gives out under load (RLIMIT_FSIZE): no call without a record, and all is well again when there is room.
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { verifyAudit } from '../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
 import { createParties, postJson, readAuditLines, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'

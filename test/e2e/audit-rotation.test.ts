@@ -1,7 +1,7 @@
 // The audit file under what operators do at night, on the running product: renamed, copied and cut, deleted, replaced.
 import { copyFile, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { verifyAudit } from '../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../src/audit/verify.ts'
 import { crank } from '../cli/crank.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'

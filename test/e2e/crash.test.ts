@@ -1,6 +1,6 @@
 // The controller dies under load, again and again: no answered request without its record, and the chain always verifies.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { verifyAudit } from '../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
 import { createParties, postJson, readAuditLines, STREAMING, type Parties } from '../fixtures/parties.ts'

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { verifyAudit } from '../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../src/audit/verify.ts'
 import { createHelloWorld } from '../../src/workers/hello_world.ts'
 import { greets, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'

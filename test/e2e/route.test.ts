@@ -1,6 +1,6 @@
 // The way of a call on real TLS: allowed, denied, refused; each in the audit log with its trace id, each counted.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { verifyAudit } from '../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { HELLO, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 

@@ -8,7 +8,7 @@ import {
   routeOutcome,
   workerRegistration,
   type AuditEvent,
-} from '../../src/controller/audit/event.ts'
+} from '../../src/audit/event.ts'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import { policyInput, registrationInput } from '../fixtures/policy-input.ts'
 

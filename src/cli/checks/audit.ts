@@ -1,6 +1,6 @@
 // The audit log: there, writable, private, and its chain whole.
 import { access, constants, stat } from 'node:fs/promises'
-import { verifyAudit } from '../../controller/audit/verify.ts'
+import { verifyAudit } from '../../audit/verify.ts'
 import { describeFault } from '../audit-verify.ts'
 import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'

@@ -1,6 +1,6 @@
 // The uses of exceptions that an audit log holds: it outlives the controllers that count them.
-import { openRecord } from '../../controller/audit/chain.ts'
-import { readLines } from '../../controller/audit/lines.ts'
+import { openRecord } from '../../audit/chain.ts'
+import { readLines } from '../../audit/lines.ts'
 
 export type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
 /** `since`: of the first record; null for an empty log. */

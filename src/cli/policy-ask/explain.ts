@@ -1,5 +1,5 @@
 // `crank explain`: a recorded decision, or a question; the nearest miss, and what would change the answer.
-import type { ChainedRecord } from '../../controller/audit/chain.ts'
+import type { ChainedRecord } from '../../audit/chain.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { auditFileOf, unreadable } from '../audit-config.ts'
 import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'

@@ -1,6 +1,6 @@
 // The records of one request in the audit log, and what they say.
-import { openRecord, type ChainedRecord } from '../../controller/audit/chain.ts'
-import { readLines } from '../../controller/audit/lines.ts'
+import { openRecord, type ChainedRecord } from '../../audit/chain.ts'
+import { readLines } from '../../audit/lines.ts'
 import { parseCapability } from '../../core/capability.ts'
 import { parseSpiffeId } from '../../core/spiffe-id.ts'
 import type { Asked } from './nearest-miss.ts'

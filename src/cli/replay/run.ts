@@ -2,8 +2,8 @@
 // folder and nothing else; writes nothing.
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isoTime } from '../../controller/audit/event.ts'
-import { verifyAudit } from '../../controller/audit/verify.ts'
+import { isoTime } from '../../audit/event.ts'
+import { verifyAudit } from '../../audit/verify.ts'
 import { loadWasm } from '../../controller/policy/compile.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../controller/policy/policy-files.ts'
 import { hashSources, policySourceHash } from '../../controller/policy/source-hash.ts'

@@ -1,9 +1,9 @@
 // The audit log, added up: who called what, and what the policy said of it.
-import type { ChainedRecord } from '../../controller/audit/chain.ts'
-import type { AuditedDecision } from '../../controller/audit/event.ts'
+import type { ChainedRecord } from '../../audit/chain.ts'
+import type { AuditedDecision } from '../../audit/event.ts'
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
-import { readAudit } from '../../controller/audit/reader.ts'
+import { readAudit } from '../../audit/reader.ts'
 
 /** The calls of one capability by one caller. Times are ISO 8601 as in the log. */
 export type PairTally = {

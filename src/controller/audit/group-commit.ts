@@ -6,14 +6,14 @@ import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { asObserver } from '../../platform/observer.ts'
 import { AuditFileError } from './audit-file-error.ts'
-import { sealRecord, type Head } from './chain.ts'
+import { sealRecord, type Head } from '../../audit/chain.ts'
 import { createClockWatch, type ClockWatch } from './clock-watch.ts'
 import type { DurableFile } from './durable-file.ts'
-import { isoTime, type AuditEvent } from './event.ts'
+import { isoTime, type AuditEvent } from '../../audit/event.ts'
 import { FileLeftError } from './file-left.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
 import { createWaitingQueue, type Waiting, type WaitingQueue } from './queue.ts'
-import { serialiseEvent } from './serialise.ts'
+import { serialiseEvent } from '../../audit/serialise.ts'
 
 export type AuditLog = {
   /**

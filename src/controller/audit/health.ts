@@ -1,6 +1,6 @@
 // Whether the audit log can be relied on, and who wants to know. An outage ends only when a record of it is durable.
 import { asObserver } from '../../platform/observer.ts'
-import type { Head } from './chain.ts'
+import type { Head } from '../../audit/chain.ts'
 
 /**
  * `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it): why not ok; when ok, that the log went on

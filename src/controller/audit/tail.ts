@@ -1,7 +1,7 @@
 // The end of an audit file, at start: where the chain goes on, and what a crash left behind it.
 import { fstatSync, readSync } from 'node:fs'
 import { AuditFileError } from './audit-file-error.ts'
-import { GENESIS, openRecord, startsLikeRecord, type Head } from './chain.ts'
+import { GENESIS, openRecord, startsLikeRecord, type Head } from '../../audit/chain.ts'
 
 /** `size`: how much of the file to keep; the `tornBytes` after it are the half of a last line. */
 export type Tail = { readonly head: Head; readonly size: number; readonly tornBytes: number }

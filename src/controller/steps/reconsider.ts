@@ -3,7 +3,7 @@
 import type { Decide, RegistrationInput } from '../../core/decision.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { isoTime, type AuditEvent } from '../audit/event.ts'
+import { isoTime, type AuditEvent } from '../../audit/event.ts'
 import type { Registry, WorkerInstance } from '../routing/registry.ts'
 import { policyInput } from './judge.ts'
 

@@ -1,8 +1,8 @@
 // Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from one place.
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
-import * as audit from '../audit/event.ts'
-import type { AuditEvent } from '../audit/event.ts'
+import * as audit from '../../audit/event.ts'
+import type { AuditEvent } from '../../audit/event.ts'
 import type { Asked, RegistrationVerdict, RouteCall, RouteOutcome, Verdict } from '../call.ts'
 import type { Metrics } from '../metrics.ts'
 

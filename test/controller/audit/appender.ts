@@ -3,7 +3,7 @@
 // Lines: `open`, `ok <mark>`, `refused <mark> <code>`, `health <true|false>`. SIGTERM: closes the log, then `closed`.
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
-import { routeOutcome } from '../../../src/controller/audit/event.ts'
+import { routeOutcome } from '../../../src/audit/event.ts'
 import { openAuditLog } from '../../../src/controller/audit/writer.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'

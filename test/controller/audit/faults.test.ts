@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { verifyAudit } from '../../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../../src/audit/verify.ts'
 import { APPENDER, openLog, recordsOf, startChild, temporaryFile, until, type Child } from './support.ts'
 
 const marksOf = (child: Child, word: string): string[] =>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { GENESIS } from '../../../src/controller/audit/chain.ts'
+import { GENESIS } from '../../../src/audit/chain.ts'
 import type { DurableFile } from '../../../src/controller/audit/durable-file.ts'
 import { GroupCommit, type GroupCommitOptions } from '../../../src/controller/audit/group-commit.ts'
 import { outcome, SILENT, until } from './support.ts'

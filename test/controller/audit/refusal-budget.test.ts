@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { requestRefused, type RefusalEvent } from '../../../src/controller/audit/event.ts'
+import { requestRefused, type RefusalEvent } from '../../../src/audit/event.ts'
 import { createRefusalBudget } from '../../../src/controller/audit/refusal-budget.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
 import { refusal, until } from './support.ts'

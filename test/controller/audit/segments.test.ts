@@ -17,7 +17,7 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { FileLeftReason } from '../../../src/core/file-left.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
-import { verifyAudit } from '../../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../../src/audit/verify.ts'
 import { openLog, outcome, recordsOf, temporaryFile, until } from './support.ts'
 
 type Opened = { file: string; old: string; audit: AuditLog; told: FileLeftReason[] }

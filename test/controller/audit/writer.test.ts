@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { AuditFileError } from '../../../src/controller/audit/audit-file-error.ts'
-import { verifyAudit } from '../../../src/controller/audit/verify.ts'
+import { verifyAudit } from '../../../src/audit/verify.ts'
 import { openLog, outcome, recordsOf, temporaryFile } from './support.ts'
 
 async function fileWithRecords(count: number): Promise<string> {

@@ -1,6 +1,6 @@
 // Who is routed to after a change of policy: the registry is real, the policy answers what the test says.
 import { describe, expect, test } from 'vitest'
-import type { AuditEvent } from '../../../src/controller/audit/event.ts'
+import type { AuditEvent } from '../../../src/audit/event.ts'
 import { Registry } from '../../../src/controller/routing/registry.ts'
 import { createReconsider } from '../../../src/controller/steps/reconsider.ts'
 import type { Decide, Decision, RegistrationInput } from '../../../src/core/decision.ts'

@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { GENESIS, openRecord, sealRecord } from '../../../src/controller/audit/chain.ts'
-import { serialiseEvent } from '../../../src/controller/audit/serialise.ts'
-import { verifyAudit } from '../../../src/controller/audit/verify.ts'
-import { outcome, temporaryFile } from './support.ts'
+import { GENESIS, openRecord, sealRecord } from '../../src/audit/chain.ts'
+import { serialiseEvent } from '../../src/audit/serialise.ts'
+import { verifyAudit } from '../../src/audit/verify.ts'
+import { outcome, temporaryFile } from '../controller/audit/support.ts'
 
 function chainOf(count: number): string {
   let head = GENESIS

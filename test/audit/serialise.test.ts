@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { AuditEvent } from '../../../src/controller/audit/event.ts'
-import { MAX_TEXT, serialiseEvent } from '../../../src/controller/audit/serialise.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
+import { MAX_TEXT, serialiseEvent } from '../../src/audit/serialise.ts'
 
 const parsed = (event: object): unknown => JSON.parse(`{${serialiseEvent(event as AuditEvent)}}`)
 const hostile =

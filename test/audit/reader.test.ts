@@ -1,8 +1,8 @@
 import { appendFileSync, renameSync, statSync, truncateSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
-import type { AuditEvent } from '../../../src/controller/audit/event.ts'
-import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../../../src/controller/audit/reader.ts'
-import { openLog, outcome, refusal, temporaryFile, until } from './support.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
+import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../../src/audit/reader.ts'
+import { openLog, outcome, refusal, temporaryFile, until } from '../controller/audit/support.ts'
 
 const other = 'spiffe://crank.local/worker/other'
 const denied = { ...outcome('d-3'), decision: 'deny' } as unknown as AuditEvent

@@ -1,8 +1,8 @@
 // What the audit log records of a request by an identity on the controller's own block list, refused before anything else
 // of it was looked at: a denial with the members of every `policy_decision`, about no capability and by no engine.
-import type { Reason } from '../../core/decision.ts'
-import { isoTime } from '../../core/iso-time.ts'
-import type { TraceContext } from '../../core/trace-context.ts'
+import type { Reason } from '../core/decision.ts'
+import { isoTime } from '../core/iso-time.ts'
+import type { TraceContext } from '../core/trace-context.ts'
 
 /** `count` > 1: that many in one second, the ids and the requester left out (refusal-budget). */
 export type BlockedEvent = {

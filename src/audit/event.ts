@@ -1,11 +1,11 @@
 // What the audit log records: design section 6, names as they stand in the file. Every event of a kind has the same
 // members in the same order (null, not absent), so a denial and an allow differ only in their values.
-import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../../core/decision.ts'
-import type { ErrorCode, IdentityErrorCode } from '../../core/errors.ts'
-import type { FileLeftReason } from '../../core/file-left.ts'
-import type { Outcome } from '../../core/outcome.ts'
-import type { SpiffeId } from '../../core/spiffe-id.ts'
-import type { TraceContext } from '../../core/trace-context.ts'
+import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
+import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
+import type { FileLeftReason } from '../core/file-left.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { SpiffeId } from '../core/spiffe-id.ts'
+import type { TraceContext } from '../core/trace-context.ts'
 import type { BlockedEvent } from './blocked-event.ts'
 
 /**

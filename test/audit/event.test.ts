@@ -5,10 +5,10 @@ import {
   routeOutcome,
   workerRegistration,
   type Verdict,
-} from '../../../src/controller/audit/event.ts'
-import type { Decision, PolicyInput } from '../../../src/core/decision.ts'
-import { parseSpiffeId, trustDomainOf } from '../../../src/core/spiffe-id.ts'
-import { outcome, refusal } from './support.ts'
+} from '../../src/audit/event.ts'
+import type { Decision, PolicyInput } from '../../src/core/decision.ts'
+import { parseSpiffeId, trustDomainOf } from '../../src/core/spiffe-id.ts'
+import { outcome, refusal } from '../controller/audit/support.ts'
 
 const id = parseSpiffeId('spiffe://crank.local/worker/streaming')
 const input: PolicyInput = {
