@@ -5,8 +5,8 @@ import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { compileRego, ENTRYPOINTS } from '../src/controller/policy/compile.ts'
-import { policySourceHash } from '../src/controller/policy/source-hash.ts'
+import { compileRego, ENTRYPOINTS } from '../src/policy/engine/compile.ts'
+import { policySourceHash } from '../src/policy/data/source-hash.ts'
 import { findTool, pinOf } from './tools/native-tools.ts'
 
 export type BuiltPolicy = { readonly wasm: Buffer; readonly manifest: string }

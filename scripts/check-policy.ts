@@ -2,9 +2,9 @@
 // schemas and policy.wasm are what their sources give, and that the manifests are what the workers' code says.
 // All steps run before it fails, so that one run shows everything that is wrong.
 import { join } from 'node:path'
-import { describeFault } from '../src/controller/policy/data-schema.ts'
-import { policyFileNames } from '../src/controller/policy/folder-names.ts'
-import { loadPolicyFiles } from '../src/controller/policy/policy-files.ts'
+import { describeFault } from '../src/policy/data/data-schema.ts'
+import { policyFileNames } from '../src/policy/data/folder-names.ts'
+import { loadPolicyFiles } from '../src/policy/data/policy-files.ts'
 import { findStalePolicy } from './build-policy.ts'
 import { findStaleSchemas } from './generate-policy-schemas.ts'
 import { findTool } from './tools/native-tools.ts'

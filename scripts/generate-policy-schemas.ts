@@ -1,11 +1,11 @@
-// Writes policies/schemas from the schemas that the controller checks its data by (src/controller/policy/data-shapes.ts);
+// Writes policies/schemas from the schemas that the controller checks its data by (src/policy/data/data-shapes.ts);
 // `--check` compares and exits 1 when they differ. A folder for each: `opa test policies` loads every JSON file it finds,
 // and two schemas in one folder would be one document with conflicting members.
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { format, resolveConfig } from 'prettier'
-import { DATA_FILES, DATA_SCHEMAS, type DataFileName } from '../src/controller/policy/data-shapes.ts'
+import { DATA_FILES, DATA_SCHEMAS, type DataFileName } from '../src/policy/data/data-shapes.ts'
 
 const DIR = join(import.meta.dirname, '../policies/schemas')
 
@@ -21,7 +21,7 @@ export async function policySchemas(dir = DIR): Promise<Map<string, string>> {
   const texts = DATA_FILES.map(async (name) => {
     const schema = {
       $schema: 'http://json-schema.org/draft-07/schema#',
-      $comment: 'Made by scripts/generate-policy-schemas.ts from src/controller/policy/data-shapes.ts. Do not edit.',
+      $comment: 'Made by scripts/generate-policy-schemas.ts from src/policy/data/data-shapes.ts. Do not edit.',
       ...DATA_SCHEMAS[name],
     }
     return [schemaPath(name, dir), await format(JSON.stringify(schema, null, 2), options)] as const

@@ -6,8 +6,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { AuditEvent, Verdict } from '../src/audit/event.ts'
-import { createOfflineEngine, type OfflineEngine } from '../src/controller/policy/evaluate-files.ts'
-import { createOwnKnowledge, rulingOf } from '../src/controller/steps/ruling.ts'
+import { createOfflineEngine, type OfflineEngine } from '../src/policy/engine/evaluate-files.ts'
+import { createOwnKnowledge, rulingOf } from '../src/policy/ruling.ts'
 import type { PolicyInput, Question } from '../src/core/decision.ts'
 import {
   callInput,

@@ -2,7 +2,7 @@
 import { trace, TraceFlags } from '@opentelemetry/api'
 import type { Verdict } from '../../src/controller/call.ts'
 import type { Metrics } from '../../src/controller/metrics.ts'
-import type { Judge } from '../../src/controller/steps/judge.ts'
+import type { Judge } from '../../src/policy/judge.ts'
 import type { PolicyInput } from '../../src/core/decision.ts'
 import type { LightTracer } from '../../src/platform/light-tracer.ts'
 

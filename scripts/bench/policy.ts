@@ -1,7 +1,7 @@
 // Decisions of one engine without anything around them, timed one by one. A process of the bench.
-import { createOpaHttp } from '../../src/controller/policy/opa-http.ts'
-import { createOpaWasm } from '../../src/controller/policy/opa-wasm.ts'
-import { loadPolicyFiles } from '../../src/controller/policy/policy-files.ts'
+import { createOpaHttp } from '../../src/policy/engine/opa-http.ts'
+import { createOpaWasm } from '../../src/policy/engine/opa-wasm.ts'
+import { loadPolicyFiles } from '../../src/policy/data/policy-files.ts'
 import type { PolicyEngine, PolicyInput } from '../../src/core/decision.ts'
 import { uuidv7 } from '../../src/core/ids.ts'
 import { parseSpiffeId, trustDomainOf } from '../../src/core/spiffe-id.ts'

@@ -1,8 +1,8 @@
 // `crank policy build` and `crank policy verify-bundle`: the policy folder as a signed OPA bundle.
 import { resolve } from 'node:path'
-import { BundleError, buildBundle, verifyBundle } from '../controller/policy/bundle.ts'
-import { findOpa, OPA_VERSION, PolicyCompileError } from '../controller/policy/compile.ts'
-import { PolicyFilesError } from '../controller/policy/policy-files.ts'
+import { BundleError, buildBundle, verifyBundle } from '../policy/engine/bundle.ts'
+import { findOpa, OPA_VERSION, PolicyCompileError } from '../policy/engine/compile.ts'
+import { PolicyFilesError } from '../policy/data/policy-files.ts'
 import { CliError, EXIT, usageFailure, type ExitCode } from './exit.ts'
 import { say, writeJson, writeLine, type Format } from './output.ts'
 

@@ -3,7 +3,7 @@ import type { AuditedDecision } from '../audit/event.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { parseSince } from './option-values.ts'
 import { say, writeJson, writeTable, type Column, type Format } from './output.ts'
-import { manifestsIn, type Manifest } from './shadow/manifests.ts'
+import { manifestsIn, type Manifest } from '../policy/data/manifests.ts'
 import { readEvidence, type EvidenceOptions } from './shadow/sources.ts'
 import type { PairTally, Tally } from './shadow/tally.ts'
 

@@ -1,7 +1,7 @@
 // The way of a call, in one piece: decide, record, then and only then call a worker, record again.
 import type { RouteCall, RouteOutcome, Verdict } from './call.ts'
 import { refuseUnlessPassed } from './steps/refuse.ts'
-import { markedIfShadowed } from './steps/ruling.ts'
+import { markedIfShadowed } from '../policy/ruling.ts'
 
 /** The steps; each is made in `steps/` and wired in main.ts. */
 export type Steps = {

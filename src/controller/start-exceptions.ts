@@ -2,7 +2,7 @@
 import type { Logger } from '../platform/logger.ts'
 import type { Registry } from '../platform/metrics.ts'
 import { createExceptionMetrics } from './metrics-exceptions.ts'
-import { DATA_FILES } from './policy/data-shapes.ts'
+import { DATA_FILES } from '../policy/data/data-shapes.ts'
 import { createExceptionWatch, type ExceptionWatch } from './policy/exception-watch.ts'
 import type { LivePolicy } from './policy/live-policy.ts'
 

@@ -4,7 +4,7 @@ import { isoTime, type AuditEvent } from '../audit/event.ts'
 import type { ControllerConfig } from './config.ts'
 import type { Metrics } from './metrics.ts'
 import { createLivePolicy, type LivePolicy } from './policy/live-policy.ts'
-import type { PolicyFiles } from './policy/policy-files.ts'
+import type { PolicyFiles } from '../policy/data/policy-files.ts'
 
 export type StartPolicyOptions = {
   readonly config: ControllerConfig

@@ -1,9 +1,9 @@
 // The controller's own block list refuses in the very words of the policy: whoever reads a reason need not know who gave it.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { blockReasons } from '../../src/controller/policy/brake.ts'
-import { createOpaHttp } from '../../src/controller/policy/opa-http.ts'
-import { createOpaWasm } from '../../src/controller/policy/opa-wasm.ts'
-import { loadPolicyFiles, type PolicyFiles } from '../../src/controller/policy/policy-files.ts'
+import { blockReasons } from '../../src/policy/brake.ts'
+import { createOpaHttp } from '../../src/policy/engine/opa-http.ts'
+import { createOpaWasm } from '../../src/policy/engine/opa-wasm.ts'
+import { loadPolicyFiles, type PolicyFiles } from '../../src/policy/data/policy-files.ts'
 import type { PolicyEngine, PolicyInput, Question } from '../../src/core/decision.ts'
 import { startOpa, type OpaServer } from '../fixtures/opa-server.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'

@@ -138,7 +138,7 @@ function selectedEvents({ stream }: LogQuery): object[] {
 test('TraceQL asks for an attribute that our spans have', async () => {
   const attributes = ofSource('tempo').flatMap((query) => [...query.matchAll(/span\.([\w.]+)/g)])
   expect(attributes.map(([, name]) => name)).toEqual(['policy.decision'])
-  expect(await readText('src/controller/steps/judge.ts')).toContain("'policy.decision'")
+  expect(await readText('src/policy/judge.ts')).toContain("'policy.decision'")
   expect(ofSource('tempo').filter((query) => !query.includes('.service.name = "crank-controller"'))).toEqual([])
 })
 

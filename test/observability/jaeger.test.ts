@@ -156,6 +156,6 @@ describe('the links of its pages', () => {
     expect(ofTags.map(({ key }) => key)).toEqual(['opa.decision_id'])
     expect(ofTags.map(({ url }) => new Set(url.match(/#\{.*?\}/g)))).toEqual([new Set(['#{opa.decision_id}'])])
     expect(ofTags.map((link) => followed(link, 'abc'))).toEqual([lines('decision_id=`abc` or opa_decision_id=`abc`')])
-    expect(await readText('src/controller/steps/judge.ts')).toContain("'opa.decision_id': asked.decisionId")
+    expect(await readText('src/policy/judge.ts')).toContain("'opa.decision_id': asked.decisionId")
   })
 })

@@ -6,7 +6,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { buildPolicy, findStalePolicy } from '../../scripts/build-policy.ts'
 import { findTool } from '../../scripts/tools/native-tools.ts'
 import { run } from '../../scripts/tools/run.ts'
-import { policySourceHash } from '../../src/controller/policy/source-hash.ts'
+import { policySourceHash } from '../../src/policy/data/source-hash.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const WAY_OUT = 'run npm run build:policy and commit both files'

@@ -1,11 +1,11 @@
 // The policy folder and the engine that decides with it, asked the same questions as at the controller's start.
 import { parseOpaUrl } from '../../controller/opa-url.ts'
-import { describeFault } from '../../controller/policy/data-schema.ts'
-import { loadWasm } from '../../controller/policy/compile.ts'
-import { createOpaHttp } from '../../controller/policy/opa-http.ts'
-import { createOpaWasm } from '../../controller/policy/opa-wasm.ts'
-import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../controller/policy/policy-files.ts'
-import { createSelfCheck } from '../../controller/policy/self-check.ts'
+import { describeFault } from '../../policy/data/data-schema.ts'
+import { loadWasm } from '../../policy/engine/compile.ts'
+import { createOpaHttp } from '../../policy/engine/opa-http.ts'
+import { createOpaWasm } from '../../policy/engine/opa-wasm.ts'
+import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../policy/data/policy-files.ts'
+import { createSelfCheck } from '../../policy/engine/self-check.ts'
 import { faultLines, messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 

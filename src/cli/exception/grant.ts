@@ -2,7 +2,7 @@
 import Type from 'typebox'
 import { CapabilityError, parseCapability, type Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { exceptionFaults, exceptionId, NS_PER_MS } from '../../controller/policy/exceptions.ts'
+import { exceptionFaults, exceptionId, NS_PER_MS } from '../../policy/data/exceptions.ts'
 import { parseDuration } from '../../platform/duration.ts'
 import { loadConfig } from '../../platform/env.ts'
 import { readTrustDomain, tlsSettings } from '../../platform/settings.ts'

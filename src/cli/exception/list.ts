@@ -2,9 +2,9 @@
 // running controller has counted. The controller forgets at a restart, the log does not.
 import Type from 'typebox'
 import { request } from 'undici'
-import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../controller/policy/exceptions.ts'
+import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
 import type { ExceptionsReply } from '../../controller/routes/policy-exceptions.ts'
-import type { PlacedFault } from '../../controller/policy/schema-faults.ts'
+import type { PlacedFault } from '../../policy/data/schema-faults.ts'
 import { loadConfig } from '../../platform/env.ts'
 import { adminUrlSetting } from '../admin-url.ts'
 import { auditFileOf } from '../audit-config.ts'

@@ -1,5 +1,5 @@
 // `crank exception revoke`: an entry, or some of its capabilities, goes.
-import { isRecord } from '../../controller/policy/json-object.ts'
+import { isRecord } from '../../policy/data/json-object.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { writeJson } from '../output.ts'
 import { readExceptions, writeExceptions, type EditOptions, type ExceptionsFile } from './exceptions-file.ts'

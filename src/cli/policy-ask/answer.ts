@@ -1,5 +1,5 @@
 // An answer of the policy in a sentence, and as yes or no.
-import type { AskPolicy, PolicyQuestion } from '../../controller/steps/ask.ts'
+import type { AskPolicy, PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { CliError, EXIT } from '../exit.ts'
 import type { Colour } from '../output.ts'

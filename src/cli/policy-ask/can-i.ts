@@ -1,5 +1,5 @@
 // `crank can-i`: yes or no, as sentence and as exit code.
-import type { PolicyQuestion } from '../../controller/steps/ask.ts'
+import type { PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { readStateConfig } from '../client-config.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'

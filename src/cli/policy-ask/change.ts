@@ -1,7 +1,7 @@
 // What would change an answer: which file, where in it, and the command that does it.
 import { join } from 'node:path'
-import type { DataFileName } from '../../controller/policy/data-shapes.ts'
-import { placeOf } from '../../controller/policy/schema-faults.ts'
+import type { DataFileName } from '../../policy/data/data-shapes.ts'
+import { placeOf } from '../../policy/data/schema-faults.ts'
 
 /** `file`: in the folder `data` of the policies. */
 export type Change = {

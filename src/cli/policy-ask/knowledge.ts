@@ -1,12 +1,12 @@
 // What the policy data says, for what is listed and explained of it. Nothing is decided with it: that is asked.
-import { parseEnforcement, type Enforcement } from '../../controller/policy/enforcement.ts'
-import { parseExactJson } from '../../controller/policy/exact-json.ts'
-import { parseExceptions, type ExceptionEntry } from '../../controller/policy/exceptions.ts'
-import { entriesOf, isRecord } from '../../controller/policy/json-object.ts'
-import type { PlacedFault } from '../../controller/policy/schema-faults.ts'
+import { parseEnforcement, type Enforcement } from '../../policy/data/enforcement.ts'
+import { parseExactJson } from '../../policy/data/exact-json.ts'
+import { parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
+import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
+import type { PlacedFault } from '../../policy/data/schema-faults.ts'
 import type { Capability } from '../../core/capability.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId } from '../../core/spiffe-id.ts'
-import { manifestsIn, type Manifest } from '../shadow/manifests.ts'
+import { manifestsIn, type Manifest } from '../../policy/data/manifests.ts'
 
 export type Knowledge = {
   readonly policyDir: string

@@ -1,5 +1,5 @@
 // `crank who-can` and `crank what-can`: the policy asked about everybody, or everything, that its data names.
-import type { PolicyQuestion } from '../../controller/steps/ask.ts'
+import type { PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { parseCapability } from '../../core/capability.ts'
 import { readStateConfig } from '../client-config.ts'

@@ -3,7 +3,7 @@
 import type { Capability } from '../../core/capability.ts'
 import { formatInstant, type AskAnswer } from '../../core/policy-ask.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { placeOf } from '../../controller/policy/schema-faults.ts'
+import { placeOf } from '../../policy/data/schema-faults.ts'
 import { declare, grant, namedInstead, takeOut, type Change } from './change.ts'
 import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from './knowledge.ts'
 import { alike, alikeIdentity, didYouMean, type Likeness } from './likeness.ts'

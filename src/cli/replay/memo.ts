@@ -1,9 +1,9 @@
 // When a question need not be evaluated because an equal one has been: same question, caller and subject, at a time that
 // the policy cannot tell from the other. memo-scan.ts proves that nothing else of the input is read; here is what it means
 // for time: the policy compares it with the end of the caller's exception and with the longest life of one, nothing else.
-import { DEFAULT_MAX_DAYS, NS_PER_MS } from '../../controller/policy/exceptions.ts'
-import { parseExactJson } from '../../controller/policy/exact-json.ts'
-import { entriesOf, isRecord } from '../../controller/policy/json-object.ts'
+import { DEFAULT_MAX_DAYS, NS_PER_MS } from '../../policy/data/exceptions.ts'
+import { parseExactJson } from '../../policy/data/exact-json.ts'
+import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
 import type { RegistrationInput } from '../../core/decision.ts'
 import type { Recorded } from './recorded.ts'
 

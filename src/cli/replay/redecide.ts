@@ -1,7 +1,7 @@
 // A recorded question, decided again by another policy: the same ruling that the controller would give.
 import type { Decide } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
-import { rulingOf, rulingOnTrouble, type OwnKnowledge } from '../../controller/steps/ruling.ts'
+import { rulingOf, rulingOnTrouble, type OwnKnowledge } from '../../policy/ruling.ts'
 import { memoKey, type MemoPlan } from './memo.ts'
 import { codesOf, type Recorded } from './recorded.ts'
 import type { Redecided } from './tally.ts'

@@ -1,8 +1,8 @@
 // A thread of a replay: one instance of the policy, used for every block of lines that it is given.
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
-import { createOpaWasm } from '../../controller/policy/opa-wasm.ts'
-import type { PolicyFiles } from '../../controller/policy/policy-files.ts'
-import { createOwnKnowledge } from '../../controller/steps/ruling.ts'
+import { createOpaWasm } from '../../policy/engine/opa-wasm.ts'
+import type { PolicyFiles } from '../../policy/data/policy-files.ts'
+import { createOwnKnowledge } from '../../policy/ruling.ts'
 import { readRecorded } from './recorded.ts'
 import { createRedecide, type Redecide } from './redecide.ts'
 import { addDecision, createTally, type Tally } from './tally.ts'

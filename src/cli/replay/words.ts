@@ -1,5 +1,5 @@
 // What the replay and its threads say to each other.
-import type { PolicyFiles } from '../../controller/policy/policy-files.ts'
+import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { MemoPlan } from './memo.ts'
 import type { Window } from './recorded.ts'
 import type { Tally } from './tally.ts'

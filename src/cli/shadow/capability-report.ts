@@ -1,8 +1,8 @@
 // What the log and the manifests say about one capability.
-import { modeOf } from '../../controller/policy/enforcement.ts'
+import { modeOf } from '../../policy/data/enforcement.ts'
 import type { Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import type { Manifest } from './manifests.ts'
+import type { Manifest } from '../../policy/data/manifests.ts'
 import { isDeniedNow, type Evidence } from './sources.ts'
 import { increment, type PairTally } from './tally.ts'
 import { readinessOf, type Readiness, type Thresholds } from './verdict.ts'

@@ -4,7 +4,7 @@ import { EXIT, type ExitCode } from '../exit.ts'
 import { parseCount, parseSince } from '../option-values.ts'
 import { paint, say, writeJson, writeLine, type Colour, writeTable, type Column, type Format } from '../output.ts'
 import { reportOn, type CapabilityReport } from './capability-report.ts'
-import { manifestsIn } from './manifests.ts'
+import { manifestsIn } from '../../policy/data/manifests.ts'
 import { readEvidence, type Evidence, type EvidenceOptions } from './sources.ts'
 import type { Readiness } from './verdict.ts'
 

@@ -2,7 +2,7 @@
 // of the policy itself, never worked out here.
 import { resolve } from 'node:path'
 import Type from 'typebox'
-import { createOfflineEngine, type OfflineEngine } from '../../controller/policy/evaluate-files.ts'
+import { createOfflineEngine, type OfflineEngine } from '../../policy/engine/evaluate-files.ts'
 import { splitCapability, type Capability } from '../../core/capability.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'

@@ -1,9 +1,9 @@
 // The block list by itself: a file that is at fault elsewhere, Rego that compiles for long or a sidecar that is behind never
 // delays a block. Only the controller's own list follows; engine, data and revision stay those of the last good set.
-import type { Blocked } from './blocked.ts'
+import type { Blocked } from '../../policy/data/blocked.ts'
 import type { PolicyLog } from './guard.ts'
 import { blockedDelta } from './policy-delta.ts'
-import { loadBlocked } from './policy-files.ts'
+import { loadBlocked } from '../../policy/data/policy-files.ts'
 import type { Transition } from './transition.ts'
 
 export type BlockFollow = {

@@ -1,6 +1,6 @@
 // Which entries of the block list the self-check may ask about. A new one may be on its way to a sidecar for some
 // seconds; whatever was blocked before that must be known there.
-import type { Blocked } from './blocked.ts'
+import type { Blocked } from '../../policy/data/blocked.ts'
 
 const ON_ITS_WAY_MS = 5000
 

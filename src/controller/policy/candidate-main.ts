@@ -5,9 +5,9 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { PolicyEngine, PolicyInput } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
 import type { CandidateAnswer, CandidateBatch, CandidateNews, CandidateTask } from './candidate-words.ts'
-import { loadWasm } from './compile.ts'
-import { createOpaWasm } from './opa-wasm.ts'
-import { loadPolicyFiles } from './policy-files.ts'
+import { loadWasm } from '../../policy/engine/compile.ts'
+import { createOpaWasm } from '../../policy/engine/opa-wasm.ts'
+import { loadPolicyFiles } from '../../policy/data/policy-files.ts'
 
 type Loaded = { readonly revision: string; readonly engine: PolicyEngine }
 

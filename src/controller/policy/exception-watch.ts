@@ -1,7 +1,7 @@
 // What is known of the exceptions in force beside the decisions themselves: how often each was used and when last, and a
 // word in time before it ends. Counts are of this process; the audit log has all of them.
 import type { PolicyLog } from './guard.ts'
-import { NS_PER_MS, type ExceptionEntry } from './exceptions.ts'
+import { NS_PER_MS, type ExceptionEntry } from '../../policy/data/exceptions.ts'
 
 /** One exception with its use. Times in Unix ms. */
 export type ExceptionUse = {

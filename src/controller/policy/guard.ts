@@ -8,9 +8,9 @@
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { AppError, toAppError, type ErrorCode } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
-import type { PolicyFiles } from './policy-files.ts'
+import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import { createRecheck } from './recheck.ts'
-import type { SelfCheckFault } from './self-check.ts'
+import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 
 /** As much of a pino logger as is used here. */
 export type PolicyLog = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>

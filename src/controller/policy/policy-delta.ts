@@ -1,7 +1,7 @@
 // What changed from one policy to the next, small enough for an audit record: files, and entries counted and named.
-import type { Blocked } from './blocked.ts'
-import { entriesOf, isRecord } from './json-object.ts'
-import { parseAsWritten } from './raw-json.ts'
+import type { Blocked } from '../../policy/data/blocked.ts'
+import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
+import { parseAsWritten } from '../../policy/data/raw-json.ts'
 import type { PolicyFolder } from './policy-folder.ts'
 
 /** `names`: at most ten of the entries, each with `+`, `-` or `~` before it. */

@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { policyFileNames } from './folder-names.ts'
-import { dataFileNames, loadPolicyFiles, type PolicyFiles } from './policy-files.ts'
-import { isCompiled } from './source-hash.ts'
+import { policyFileNames } from '../../policy/data/folder-names.ts'
+import { dataFileNames, loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'
+import { isCompiled } from '../../policy/data/source-hash.ts'
 
 /** `hashes`: SHA-256 by name within the folder, of the Rego that decides and of the data. */
 export type PolicyFolder = {

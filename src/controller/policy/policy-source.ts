@@ -1,13 +1,13 @@
 // The two ways in which a set on disk comes into force: compiled and evaluated here, or loaded by a sidecar of its own.
 import type { PolicyEngine } from '../../core/decision.ts'
-import { loadWasm } from './compile.ts'
+import { loadWasm } from '../../policy/engine/compile.ts'
 import type { InForce, PolicyLog } from './guard.ts'
-import { createOpaHttp } from './opa-http.ts'
+import { createOpaHttp } from '../../policy/engine/opa-http.ts'
 import { createOpaReader, type LoadedByOpa } from './opa-loaded.ts'
-import type { OpaTarget } from './opa-target.ts'
-import { createOpaWasm } from './opa-wasm.ts'
-import type { PolicyFiles } from './policy-files.ts'
-import { createSelfCheck } from './self-check.ts'
+import type { OpaTarget } from '../../policy/engine/opa-target.ts'
+import { createOpaWasm } from '../../policy/engine/opa-wasm.ts'
+import type { PolicyFiles } from '../../policy/data/policy-files.ts'
+import { createSelfCheck } from '../../policy/engine/self-check.ts'
 
 /** A set that may not come into force; `message` says why. */
 export class PolicyRefusedError extends Error {

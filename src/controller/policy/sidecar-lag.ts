@@ -2,7 +2,7 @@
 // decides by rights and blocks that nobody gave, and must not go on deciding.
 import { OpaBehindError } from './policy-source.ts'
 import type { LoadedByOpa } from './opa-loaded.ts'
-import type { SelfCheckFault } from './self-check.ts'
+import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 
 const MAX_LAG_MS = 5000
 

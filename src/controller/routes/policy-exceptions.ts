@@ -1,7 +1,7 @@
 // GET /policy/exceptions on the admin listener: every exception with its end and its use, and the entries without effect.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import Type, { type Static } from 'typebox'
-import type { DataFault } from '../policy/data-schema.ts'
+import type { DataFault } from '../../policy/data/data-schema.ts'
 import type { ExceptionUse, ExceptionWatch } from '../policy/exception-watch.ts'
 
 export type PolicyExceptionsOptions = {

@@ -5,7 +5,7 @@ import { uuidv7 } from '../../core/ids.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { isoTime, type AuditEvent } from '../../audit/event.ts'
 import type { Registry, WorkerInstance } from '../routing/registry.ts'
-import { policyInput } from './judge.ts'
+import { policyInput } from '../../policy/judge.ts'
 
 export type ReconsiderDeps = {
   readonly decide: Decide

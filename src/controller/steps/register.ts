@@ -8,7 +8,7 @@ import type { Asked, RegistrationVerdict } from '../call.ts'
 import type { Probe } from '../dispatch/probe.ts'
 import type { Registry } from '../routing/registry.ts'
 import { parseWorkerUrl } from '../routing/worker-url.ts'
-import { policyInput, type Judge } from './judge.ts'
+import { policyInput, type Judge } from '../../policy/judge.ts'
 import { refuseUnlessPassed } from './refuse.ts'
 
 export type RegisterDeps = {

@@ -9,10 +9,10 @@ import { readRecorded, type Recorded } from '../../../src/cli/replay/recorded.ts
 import { andMore, createReport } from '../../../src/cli/replay/report.ts'
 import { addDecision, createTally, mergeTally, OTHER_REVISIONS } from '../../../src/cli/replay/tally.ts'
 import { tallyBlocks } from '../../../src/cli/replay/threads.ts'
-import { loadPolicyFiles } from '../../../src/controller/policy/policy-files.ts'
+import { loadPolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { chainLines } from '../../../scripts/tools/audit-records.ts'
 import { POLICY_DIR } from '../../fixtures/policy-dir.ts'
-import { readWasm } from '../../../src/controller/policy/compile.ts'
+import { readWasm } from '../../../src/policy/engine/compile.ts'
 import { recordOf } from '../../fixtures/replay.ts'
 
 const ALL = { from: undefined, until: undefined }

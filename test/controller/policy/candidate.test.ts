@@ -8,8 +8,8 @@ import {
   type CandidateLimits,
   type Comparison,
 } from '../../../src/controller/policy/candidate.ts'
-import { createOpaWasm } from '../../../src/controller/policy/opa-wasm.ts'
-import { loadPolicyFiles } from '../../../src/controller/policy/policy-files.ts'
+import { createOpaWasm } from '../../../src/policy/engine/opa-wasm.ts'
+import { loadPolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import type { PolicyEngine } from '../../../src/core/decision.ts'
 import { replaceFile } from '../../fixtures/live-policy.ts'
 import { compilePolicies, copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createExceptionWatch, type ExceptionWatch } from '../../../src/controller/policy/exception-watch.ts'
-import { parseExceptions, type ExceptionEntry } from '../../../src/controller/policy/exceptions.ts'
+import { parseExceptions, type ExceptionEntry } from '../../../src/policy/data/exceptions.ts'
 import { until } from '../../fixtures/until.ts'
 
 const DAY_MS = 86_400_000

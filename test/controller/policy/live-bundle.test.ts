@@ -1,7 +1,7 @@
 // Signed bundles, made by `opa build`, fetched and verified by a real OPA: the controller knows the revision that decides.
 import { dirname } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { loadPolicyFiles } from '../../../src/controller/policy/policy-files.ts'
+import { loadPolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { mintKey, startBundleServer, type BundleServer } from '../../fixtures/bundle-server.ts'
 import { blockedJson, observePolicy, type Observed } from '../../fixtures/live-policy.ts'
 import { startOpa, type OpaServer } from '../../fixtures/opa-server.ts'

@@ -1,6 +1,6 @@
 // A real OPA that does not watch its files comes back with those of the folder, which were refused until then.
 import { afterEach, expect, test } from 'vitest'
-import { createOpaHttp } from '../../../src/controller/policy/opa-http.ts'
+import { createOpaHttp } from '../../../src/policy/engine/opa-http.ts'
 import { blockedJson, observePolicy, replaceFile } from '../../fixtures/live-policy.ts'
 import { startOpa } from '../../fixtures/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'

@@ -5,7 +5,7 @@ import { AppError } from '../../../src/core/errors.ts'
 import type { InForce } from '../../../src/controller/policy/guard.ts'
 import type { LoadedByOpa } from '../../../src/controller/policy/opa-loaded.ts'
 import type { PolicyDelta } from '../../../src/controller/policy/policy-delta.ts'
-import type { PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
+import type { PolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { createSidecarCheck } from '../../../src/controller/policy/sidecar-check.ts'
 import { createTransition } from '../../../src/controller/policy/transition.ts'
 

@@ -1,11 +1,11 @@
 // Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a decision.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
-import type { Decide, Mode, PolicyInput, Priority, Question } from '../../core/decision.ts'
-import { toAppError } from '../../core/errors.ts'
-import { isoTime } from '../../core/iso-time.ts'
-import { trustDomainOf } from '../../core/spiffe-id.ts'
-import { onwardTrace, startSpan } from '../../platform/tracing.ts'
-import type { Asker, Ruling, Verdict } from '../call.ts'
+import type { Decide, Mode, PolicyInput, Priority, Question } from '../core/decision.ts'
+import { toAppError } from '../core/errors.ts'
+import { isoTime } from '../core/iso-time.ts'
+import { trustDomainOf } from '../core/spiffe-id.ts'
+import { onwardTrace, startSpan } from '../platform/tracing.ts'
+import type { Asker, Ruling, Verdict } from '../controller/call.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 
 export type JudgeDeps = {

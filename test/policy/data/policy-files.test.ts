@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
+import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
 
 const NOW_MS = Date.UTC(2026, 10, 23)

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { findInstalledTool } from '../../platform/installed-tool.ts'
 import { run } from '../../platform/run-program.ts'
-import type { PolicyFiles } from './policy-files.ts'
-import { policySourceHash } from './source-hash.ts'
+import type { PolicyFiles } from '../data/policy-files.ts'
+import { policySourceHash } from '../data/source-hash.ts'
 
 /** The version that scripts/tools/opa/go.mod pins. */
 export const OPA_VERSION = '1.22.2'

@@ -1,11 +1,11 @@
 // What the spans say of a ruling: shadow mode must not look like an allow in a trace.
 import { SpanStatusCode, type Attributes, type Span, type SpanStatus, type Tracer } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
-import type { Asked } from '../../../src/controller/call.ts'
-import { createJudge } from '../../../src/controller/steps/judge.ts'
-import type { Decide, Decision, Mode } from '../../../src/core/decision.ts'
-import { AppError } from '../../../src/core/errors.ts'
-import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
+import type { Asked } from '../../src/controller/call.ts'
+import { createJudge } from '../../src/policy/judge.ts'
+import type { Decide, Decision, Mode } from '../../src/core/decision.ts'
+import { AppError } from '../../src/core/errors.ts'
+import { policyInput, STREAMING } from '../fixtures/policy-input.ts'
 
 class NotedSpan {
   readonly attributes: Attributes = {}

@@ -7,7 +7,7 @@ import { AppError } from '../../core/errors.ts'
 import { parseAnswer, wrongAnswer } from './answer.ts'
 import { readWasm } from './compile.ts'
 import { inputText } from './input-text.ts'
-import type { PolicyFiles } from './policy-files.ts'
+import type { PolicyFiles } from '../data/policy-files.ts'
 
 /**
  * `wasm`: the compiled form of `files`; policy.wasm of the folder if left out. `now`: a monotonic clock in ms. `cpuMs`: the CPU time of

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ForeignAnswerError, parseAnswer } from '../../../src/controller/policy/answer.ts'
+import { ForeignAnswerError, parseAnswer } from '../../../src/policy/engine/answer.ts'
 import { pdpDenial, pdpResult } from '../../fakes/pdp.ts'
 
 const ID = '0192-id'

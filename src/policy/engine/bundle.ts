@@ -7,9 +7,9 @@ import { join, resolve } from 'node:path'
 import { quoted } from '../../core/printable.ts'
 import { run } from '../../platform/run-program.ts'
 import { compileRego } from './compile.ts'
-import { membersAsText } from './raw-json.ts'
-import { loadPolicyFiles } from './policy-files.ts'
-import { policySourceHash } from './source-hash.ts'
+import { membersAsText } from '../data/raw-json.ts'
+import { loadPolicyFiles } from '../data/policy-files.ts'
+import { policySourceHash } from '../data/source-hash.ts'
 
 /** `signingKey`: path of a private key, PEM: RSA, or EC on P-256, P-384 or P-521. */
 export type BundleOptions = {

@@ -2,7 +2,7 @@
 // which bundles it has.
 import type { Pool } from 'undici'
 import { doubledKey } from './doubled-key.ts'
-import { isRecord } from './json-object.ts'
+import { isRecord } from '../data/json-object.ts'
 
 export type OpaTarget =
   { readonly kind: 'tcp'; readonly origin: string } | { readonly kind: 'unix'; readonly path: string }

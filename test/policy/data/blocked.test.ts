@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseBlocked } from '../../../src/controller/policy/blocked.ts'
+import { parseBlocked } from '../../../src/policy/data/blocked.ts'
 
 test('every entry blocks, whatever its value is', () => {
   const { identities, capabilities } = parseBlocked({

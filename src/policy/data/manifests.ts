@@ -1,7 +1,7 @@
 // What the manifests of a policy folder declare.
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
-import type { PolicyFiles } from '../../controller/policy/policy-files.ts'
+import type { PolicyFiles } from './policy-files.ts'
 
 export type Manifest = {
   readonly spiffeId: SpiffeId

@@ -9,8 +9,8 @@ import {
   OPA_VERSION,
   PolicyCompileError,
   StalePolicyError,
-} from '../../../src/controller/policy/compile.ts'
-import { policySourceHash } from '../../../src/controller/policy/source-hash.ts'
+} from '../../../src/policy/engine/compile.ts'
+import { policySourceHash } from '../../../src/policy/data/source-hash.ts'
 import { compilePolicies, copyPolicies } from '../../fixtures/policy-dir.ts'
 
 const env = process.env

@@ -5,8 +5,8 @@ import type { Decision, PolicyEngine, PolicyInput, RegistrationInput } from '../
 import { toAppError, type ErrorCode } from '../../core/errors.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import { parseSpiffeId, trustDomainOf } from '../../core/spiffe-id.ts'
-import type { Blocked } from './blocked.ts'
-import type { PolicyFiles, Probe } from './policy-files.ts'
+import type { Blocked } from '../data/blocked.ts'
+import type { PolicyFiles, Probe } from '../data/policy-files.ts'
 
 /** Why answers are not trusted. `reason` is public, `detail` is for the log. */
 export type SelfCheckFault = { readonly code: ErrorCode; readonly reason: string; readonly detail?: string }

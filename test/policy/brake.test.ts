@@ -1,10 +1,10 @@
 // The controller's block list counts before any engine's allow.
 import { expect, test } from 'vitest'
-import type { Blocked } from '../../../src/controller/policy/blocked.ts'
-import { withBrake } from '../../../src/controller/policy/brake.ts'
-import type { Decide, Decision } from '../../../src/core/decision.ts'
-import { AppError } from '../../../src/core/errors.ts'
-import { policyInput, registrationInput, STREAMING } from '../../fixtures/policy-input.ts'
+import type { Blocked } from '../../src/policy/data/blocked.ts'
+import { withBrake } from '../../src/policy/brake.ts'
+import type { Decide, Decision } from '../../src/core/decision.ts'
+import { AppError } from '../../src/core/errors.ts'
+import { policyInput, registrationInput, STREAMING } from '../fixtures/policy-input.ts'
 
 const NOBODY: Blocked = { identities: new Set(), capabilities: new Set() }
 const ALL: Blocked = { identities: new Set([STREAMING]), capabilities: new Set(['invoke:hello_world']) }

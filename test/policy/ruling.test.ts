@@ -1,17 +1,11 @@
 // The one place where shadow mode lets something pass: every combination, and what no mode lets pass.
 import { describe, expect, test } from 'vitest'
-import type { RouteCall, Verdict } from '../../../src/controller/call.ts'
-import { parseBlocked } from '../../../src/controller/policy/blocked.ts'
-import { parseEnforcement } from '../../../src/controller/policy/enforcement.ts'
-import {
-  createOwnKnowledge,
-  markedIfShadowed,
-  passes,
-  rulingOf,
-  rulingOnTrouble,
-} from '../../../src/controller/steps/ruling.ts'
-import type { Decision } from '../../../src/core/decision.ts'
-import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
+import type { RouteCall, Verdict } from '../../src/controller/call.ts'
+import { parseBlocked } from '../../src/policy/data/blocked.ts'
+import { parseEnforcement } from '../../src/policy/data/enforcement.ts'
+import { createOwnKnowledge, markedIfShadowed, passes, rulingOf, rulingOnTrouble } from '../../src/policy/ruling.ts'
+import type { Decision } from '../../src/core/decision.ts'
+import { policyInput, STREAMING } from '../fixtures/policy-input.ts'
 
 const input = policyInput(STREAMING, 'convert:document_to_pdf')
 const shadowAll = parseEnforcement({ default: 'shadow' })

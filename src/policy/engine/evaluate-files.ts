@@ -2,7 +2,7 @@
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { loadWasm } from './compile.ts'
 import { createOpaWasm } from './opa-wasm.ts'
-import { loadPolicyFiles, type PolicyFiles } from './policy-files.ts'
+import { loadPolicyFiles, type PolicyFiles } from '../data/policy-files.ts'
 
 export type OfflineEngine = {
   readonly name: PolicyEngine['name']

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { checkJsonText, type JsonTextError } from '../../../src/controller/policy/json-text.ts'
+import { checkJsonText, type JsonTextError } from '../../../src/policy/data/json-text.ts'
 
 function faultOf(text: string): string | undefined {
   try {

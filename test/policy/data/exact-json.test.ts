@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { exactInteger, parseExactJson } from '../../../src/controller/policy/exact-json.ts'
+import { exactInteger, parseExactJson } from '../../../src/policy/data/exact-json.ts'
 
 describe('exact JSON', () => {
   test('keeps 19 digits, and leaves what a number can hold a number', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { doubledKey } from '../../../src/controller/policy/doubled-key.ts'
+import { doubledKey } from '../../../src/policy/engine/doubled-key.ts'
 
 test.each<[string, string | undefined]>([
   ['{}', undefined],

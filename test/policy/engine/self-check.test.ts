@@ -1,8 +1,8 @@
 // The self-check asks about one blocked call where the block list has any.
 import { expect, test } from 'vitest'
 import { createBlockProbe } from '../../../src/controller/policy/block-probe.ts'
-import { loadPolicyFiles, type PolicyFiles } from '../../../src/controller/policy/policy-files.ts'
-import { createSelfCheck } from '../../../src/controller/policy/self-check.ts'
+import { loadPolicyFiles, type PolicyFiles } from '../../../src/policy/data/policy-files.ts'
+import { createSelfCheck } from '../../../src/policy/engine/self-check.ts'
 import type { Decide, Decision, PolicyEngine } from '../../../src/core/decision.ts'
 import { blockedJson } from '../../fixtures/live-policy.ts'
 import { copyPolicies } from '../../fixtures/policy-dir.ts'

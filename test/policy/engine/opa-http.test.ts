@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createOpaHttp } from '../../../src/controller/policy/opa-http.ts'
+import { createOpaHttp } from '../../../src/policy/engine/opa-http.ts'
 import type { Decision, PolicyEngine } from '../../../src/core/decision.ts'
 import { pdpAnswer, pdpDenial, pdpResult, startFakePdp, type FakePdp, type PdpRequest } from '../../fakes/pdp.ts'
 import { PDP_SHAPES } from '../../fixtures/pdp-shapes.ts'

@@ -1,10 +1,10 @@
 // What becomes of a call once the policy has spoken, or failed to: the only place where shadow mode lets something pass.
-import { makeCapability } from '../../core/capability.ts'
-import type { Decision, Mode, PolicyInput, Question } from '../../core/decision.ts'
-import { HEADERS } from '../../core/wire.ts'
-import type { RouteCall, Ruling, Verdict } from '../call.ts'
-import { modeOf } from '../policy/enforcement.ts'
-import type { PolicyFiles } from '../policy/policy-files.ts'
+import { makeCapability } from '../core/capability.ts'
+import type { Decision, Mode, PolicyInput, Question } from '../core/decision.ts'
+import { HEADERS } from '../core/wire.ts'
+import type { RouteCall, Ruling, Verdict } from '../controller/call.ts'
+import { modeOf } from './data/enforcement.ts'
+import type { PolicyFiles } from './data/policy-files.ts'
 
 /** What the controller knows by itself, without the policy engine: its own copy of the data, the last that was sound. */
 export type OwnKnowledge = {

@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseCapability } from '../../../src/core/capability.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
-import {
-  EnforcementError,
-  modeOf,
-  parseEnforcement,
-  shadowEntries,
-} from '../../../src/controller/policy/enforcement.ts'
+import { EnforcementError, modeOf, parseEnforcement, shadowEntries } from '../../../src/policy/data/enforcement.ts'
 
 const A = 'spiffe://crank.local/worker/team/a'
 const TO_PDF = 'convert:document_to_pdf'
