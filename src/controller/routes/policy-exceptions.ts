@@ -2,7 +2,7 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import Type, { type Static } from 'typebox'
 import type { DataFault } from '../../policy/data/data-schema.ts'
-import type { ExceptionUse, ExceptionWatch } from '../policy/exception-watch.ts'
+import type { ExceptionUse, ExceptionWatch } from '../exceptions/exception-watch.ts'
 
 export type PolicyExceptionsOptions = {
   readonly exceptions: Pick<ExceptionWatch, 'list' | 'sinceMs'>

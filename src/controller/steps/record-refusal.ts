@@ -9,8 +9,8 @@ import { blockedRequest } from '../../audit/blocked-event.ts'
 import { identityRefused, requestRefused } from '../../audit/event.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
 import { IDENTITY_BLOCKED } from '../identity/blocked-gate.ts'
-import type { Metrics } from '../metrics.ts'
-import type { Refused } from '../unparsed.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import type { Refused } from '../edge/unparsed.ts'
 
 export type RefusalDeps = {
   readonly strangers: RefusalBudget

@@ -4,7 +4,7 @@ import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../../audit/event.ts'
 import type { AuditEvent } from '../../audit/event.ts'
 import type { Asked, RegistrationVerdict, RouteCall, RouteOutcome, Verdict } from '../call.ts'
-import type { Metrics } from '../metrics.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 
 export type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>

@@ -1,6 +1,6 @@
 // The self-check asks about one blocked call where the block list has any.
 import { expect, test } from 'vitest'
-import { createBlockProbe } from '../../../src/controller/policy/block-probe.ts'
+import { createBlockProbe } from '../../../src/controller/live-policy/block-probe.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { createSelfCheck } from '../../../src/policy/engine/self-check.ts'
 import type { Decide, Decision, PolicyEngine } from '../../../src/core/decision.ts'

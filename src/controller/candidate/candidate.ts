@@ -1,0 +1,231 @@
+// A candidate policy beside the active one: it is asked what was asked on live traffic, in a thread of its own, after the
+// decision and in batches. Nothing waits for it: what it has no time for is dropped and counted, and it decides nothing.
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { Decision, PolicyInput } from '../../core/decision.ts'
+import type { TraceContext } from '../../core/trace-context.ts'
+import { childEnvironment } from '../../platform/env.ts'
+import type { CandidateAnswer, CandidateNews, CandidateTask } from './candidate-words.ts'
+import type { PolicyLog } from '../live-policy/guard.ts'
+
+/** A question that the active policy has answered, or could not (`decision` undefined): the candidate is not asked then. */
+export type Decided = {
+  readonly input: PolicyInput
+  readonly decision: Decision | undefined
+  /** Of the request that it was asked for. */
+  readonly trace?: TraceContext
+}
+
+/** How often each pair of decisions came up: `agreement.allow.deny`, the active one allowed, the candidate denied. */
+export type Agreement = Record<'allow' | 'deny', Record<'allow' | 'deny', number>>
+
+export type CandidateStatus = {
+  readonly state: 'starting' | 'ready' | 'failed'
+  /** Why it failed; also set while an older revision is in use because the newest cannot be. */
+  readonly reason: string | null
+  readonly revision: string | null
+  readonly agreement: Agreement
+  /** Questions that were not compared: it was behind or down, or gave no decision. */
+  readonly dropped: number
+  readonly undecided: number
+}
+
+export type Candidate = {
+  /** Puts a question aside for the candidate. Never throws, never waits. */
+  readonly offer: (decided: Decided) => void
+  readonly status: () => CandidateStatus
+  readonly close: () => Promise<void>
+}
+
+export type Comparison = {
+  readonly input: PolicyInput
+  readonly trace: TraceContext | undefined
+  readonly active: Decision
+  readonly candidate: Extract<CandidateAnswer, { decision: 'allow' | 'deny' }>
+}
+
+export type CandidateOptions = CandidateTask & {
+  readonly log: PolicyLog
+  readonly onCompared: (comparison: Comparison) => void
+  readonly onSkipped: (reason: 'dropped' | 'undecided', count: number) => void
+  readonly onRevision: (revision: string) => void
+  readonly limits?: Partial<CandidateLimits>
+}
+
+/** `gatherMs`: how long questions wait for others. `answerMs`: after it the thread counts as hanging and is ended. */
+export type CandidateLimits = {
+  readonly queued: number
+  readonly batch: number
+  readonly gatherMs: number
+  readonly answerMs: number
+  readonly restartMs: number
+}
+
+const LIMITS: CandidateLimits = { queued: 1024, batch: 256, gatherMs: 20, answerMs: 5000, restartMs: 60_000 }
+const HEAP_MIB = 128
+// Beside this file, with its ending: .ts in the repository, .js in the package.
+// What compile.ts finds OPA by.
+const isForOpa = (name: string): boolean => name === 'OPA_BIN' || name === 'CRANK_CACHE_DIR'
+const THREAD = new URL(`./candidate-main${extname(import.meta.url)}`, import.meta.url)
+
+type Waiting = { readonly input: PolicyInput; readonly decision: Decision; readonly trace: TraceContext | undefined }
+
+/** Starts the candidate's thread. A folder that cannot be used shows in `status()` and in the log, nowhere else. */
+export function createCandidate(options: CandidateOptions): Candidate {
+  return new Comparer(options)
+}
+
+class Comparer implements Candidate {
+  readonly #options: CandidateOptions
+  readonly #limits: CandidateLimits
+  readonly #agreement: Agreement = { allow: { allow: 0, deny: 0 }, deny: { allow: 0, deny: 0 } }
+  #thread: Worker | undefined
+  #state: CandidateStatus['state'] = 'starting'
+  #reason: string | null = null
+  #revision: string | null = null
+  #queue: Waiting[] = []
+  #asked: Waiting[] = []
+  #dropped = 0
+  #undecided = 0
+  #gatherTimer: NodeJS.Timeout | undefined
+  #answerTimer: NodeJS.Timeout | undefined
+  #restartTimer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(options: CandidateOptions) {
+    this.#options = options
+    this.#limits = { ...LIMITS, ...options.limits }
+    this.#start()
+  }
+
+  readonly offer = ({ input, decision, trace }: Decided): void => {
+    if (decision === undefined || this.#closed) return
+    if (this.#thread === undefined || this.#queue.length >= this.#limits.queued) this.#drop(1)
+    else {
+      this.#queue.push({ input, decision, trace })
+      this.#gather()
+    }
+  }
+
+  readonly status = (): CandidateStatus => ({
+    state: this.#state,
+    reason: this.#reason,
+    revision: this.#revision,
+    agreement: structuredClone(this.#agreement),
+    dropped: this.#dropped,
+    undecided: this.#undecided,
+  })
+
+  readonly close = async (): Promise<void> => {
+    this.#closed = true
+    clearTimeout(this.#restartTimer)
+    await this.#end()
+  }
+
+  #start(): void {
+    const { policyDir, env } = this.#options
+    const thread = new Worker(THREAD, {
+      name: 'candidate-policy',
+      // Its own environment, and what finds OPA.
+      env: childEnvironment(env),
+      workerData: { policyDir, env: childEnvironment(env, isForOpa) } satisfies CandidateTask,
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+    })
+    thread.unref()
+    thread.on('message', (news: CandidateNews) => this.#hear(news))
+    thread.on('error', (cause: Error) => this.#fail(thread, `its thread failed: ${cause.message}`))
+    thread.on('exit', () => this.#fail(thread, 'its thread ended'))
+    this.#thread = thread
+  }
+
+  #hear(news: CandidateNews): void {
+    switch (news.kind) {
+      case 'ready':
+        this.#state = 'ready'
+        this.#reason = null
+        this.#revision = news.revision
+        this.#options.onRevision(news.revision)
+        this.#options.log.info({ event: 'candidate_ready', revision: news.revision }, 'candidate policy is loaded')
+        {
+          this.#gather()
+          return
+        }
+      case 'failed': {
+        this.#report(news.reason)
+        return
+      }
+      case 'answers': {
+        this.#take(news.answers)
+        return
+      }
+    }
+  }
+
+  #gather(): void {
+    if (this.#revision === null || this.#gatherTimer !== undefined || this.#asked.length > 0) return
+    if (this.#queue.length === 0) return
+    this.#gatherTimer = setTimeout(() => this.#ask(), this.#limits.gatherMs).unref()
+  }
+
+  #ask(): void {
+    this.#gatherTimer = undefined
+    this.#asked = this.#queue.splice(0, this.#limits.batch)
+    this.#thread?.postMessage({ inputs: this.#asked.map(({ input }) => input) })
+    const thread = this.#thread
+    const onHang = (): void => {
+      if (thread !== undefined) this.#fail(thread, `no answer within ${this.#limits.answerMs} ms`)
+    }
+    this.#answerTimer = setTimeout(onHang, this.#limits.answerMs).unref()
+  }
+
+  #take(answers: readonly CandidateAnswer[]): void {
+    clearTimeout(this.#answerTimer)
+    const asked = this.#asked
+    this.#asked = []
+    for (const [at, waiting] of asked.entries()) this.#compare(waiting, answers[at])
+    this.#gather()
+  }
+
+  #compare({ input, decision: active, trace }: Waiting, candidate: CandidateAnswer | undefined): void {
+    if (candidate === undefined || candidate.decision === 'error') {
+      this.#undecided += 1
+      this.#options.onSkipped('undecided', 1)
+      return
+    }
+    this.#agreement[active.decision][candidate.decision] += 1
+    this.#options.onCompared({ input, trace, active, candidate })
+  }
+
+  /** The thread is of no use any more: it is ended, and another one tried later. */
+  #fail(thread: Worker, reason: string): void {
+    if (thread !== this.#thread || this.#closed) return
+    this.#revision = null
+    this.#report(reason)
+    void this.#end()
+    this.#restartTimer = setTimeout(() => this.#start(), this.#limits.restartMs).unref()
+  }
+
+  #report(reason: string): void {
+    this.#reason = reason
+    if (this.#revision === null) this.#state = 'failed'
+    this.#options.log.error({ event: 'candidate_failed', reason }, 'candidate policy cannot be used; calls go on')
+  }
+
+  async #end(): Promise<void> {
+    const thread = this.#thread
+    this.#thread = undefined
+    clearTimeout(this.#gatherTimer)
+    clearTimeout(this.#answerTimer)
+    this.#gatherTimer = undefined
+    const lost = this.#queue.length + this.#asked.length
+    this.#queue = []
+    this.#asked = []
+    if (lost > 0) this.#drop(lost)
+    await thread?.terminate()
+  }
+
+  #drop(count: number): void {
+    this.#dropped += count
+    this.#options.onSkipped('dropped', count)
+  }
+}

@@ -1,0 +1,45 @@
+// Where the candidate policy would decide otherwise: into the log, so many a second and no more, the rest as a number.
+import { traceFields } from '../../core/trace-context.ts'
+import type { Comparison } from './candidate.ts'
+import type { PolicyLog } from '../live-policy/guard.ts'
+
+export type DisagreementOptions = {
+  readonly log: PolicyLog
+  readonly perSecond: number
+  /** Monotonic ms. */
+  readonly monotonic: () => number
+}
+
+/** Logs a comparison whose two decisions differ; `suppressed` counts those left out since the last line. */
+export function createDisagreementLog({ log, perSecond, monotonic }: DisagreementOptions): (c: Comparison) => void {
+  let secondFromMs = -Infinity
+  let logged = 0
+  let suppressed = 0
+  return ({ input, trace, active, candidate }) => {
+    if (active.decision === candidate.decision) return
+    const atMs = monotonic()
+    if (atMs - secondFromMs >= 1000) {
+      secondFromMs = atMs
+      logged = 0
+    }
+    if (logged >= perSecond) {
+      suppressed += 1
+      return
+    }
+    logged += 1
+    const { identity, action, context } = input
+    const fields = {
+      requester: identity.spiffe_id,
+      capability: `${action.verb}:${action.capability}`,
+      active: active.decision,
+      candidate: candidate.decision,
+      active_reasons: active.reasons.map(({ code }) => code),
+      candidate_reasons: candidate.reasons.map(({ code }) => code),
+      ...(trace && traceFields(trace)),
+      decision_id: context.decision_id,
+      suppressed,
+    }
+    suppressed = 0
+    log.warn({ event: 'candidate_disagrees', ...fields }, 'the candidate policy decides otherwise')
+  }
+}

@@ -1,0 +1,148 @@
+// What ends without a request that a hook could see: bytes that are not HTTP/1.1, headers that are too long or too late, a
+// CONNECT. Answered as the gate and the error handler would: 401 for strangers, a problem for peers, a record and a count.
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
+import type { Server } from 'node:https'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { FastifyRequest } from 'fastify'
+import { AppError, toAppError, type ErrorCode } from '../../core/errors.ts'
+import { randomHex, uuidv7 } from '../../core/ids.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import type { TraceContext } from '../../core/trace-context.ts'
+import { HEADERS } from '../../core/wire.ts'
+import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../platform/connection-identity.ts'
+import { lingerAfterAnswer, lingeringClose, STRANGER_LINGER } from '../../platform/lingering-close.ts'
+import type { ConnectionRefusal, Metrics } from '../metrics/metrics.ts'
+import { problemOf } from './problem.ts'
+
+/** A request that was refused before any decision, as far as it is known. */
+export type Refused = {
+  readonly decisionId: string
+  readonly trace: TraceContext
+  readonly requester: SpiffeId | undefined
+  readonly remoteAddress: string | undefined
+  /** Where there was one that could be read. */
+  readonly request?: FastifyRequest
+}
+
+export type UnparsedOptions = {
+  readonly gate: ConnectionIdentityOptions
+  readonly metrics: Pick<Metrics, 'answered' | 'connectionRefused'>
+  readonly now: () => number
+  readonly onRefused: (refused: Refused, error: AppError) => void
+}
+
+export type Unparsed = {
+  /** For the server's `clientError`. */
+  readonly onClientError: (error: Error & { code?: string }, socket: Socket) => void
+  /** Answers on the bare socket and closes it. */
+  readonly refuse: (socket: Socket, error: AppError) => void
+  /** Call it before the server listens. */
+  readonly watch: (server: Server) => void
+}
+
+const FAULTS: Readonly<Partial<Record<string, [ErrorCode, string]>>> = {
+  HPE_HEADER_OVERFLOW: ['headers_too_large', 'the headers are longer than 16 KiB'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'the headers did not arrive within 5 s'],
+}
+
+export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOptions): Unparsed {
+  const identify = createConnectionIdentity(gate)
+  /** How many requests of a connection wait for the end of their answer, and the one that came last. */
+  const requests = new WeakMap<Socket, { unanswered: number; last: IncomingMessage }>()
+  const refused = new WeakSet<Socket>()
+
+  function onClientError({ code = '' }: { code?: string }, socket: Socket): void {
+    metrics.connectionRefused(refusalOf(code))
+    const known = requests.get(socket)
+    // Gone, never secure, or in the middle of a body: whoever reads that body records how it ended.
+    if (!isFault(code) || known?.last.complete === false) {
+      socket.destroy()
+      return
+    }
+    // More of the same bytes.
+    if (refused.has(socket)) return
+    const [fault, reason] = FAULTS[code] ?? ['request_invalid', 'the bytes are not an HTTP/1.1 request']
+    refuse(socket, new AppError(fault, reason))
+  }
+
+  function refuse(socket: Socket, fault: AppError): void {
+    refused.add(socket)
+    const { error, requester } = judge(socket, fault)
+    const decisionId = uuidv7(now())
+    const trace = { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
+    onRefused({ decisionId, trace, requester, remoteAddress: socket.remoteAddress }, error)
+    const { status } = error.kind
+    // In the middle of an answer these bytes would be read as its body.
+    const isAnswerable = (requests.get(socket)?.unanswered ?? 0) === 0 && socket.writable
+    metrics.answered({ route: undefined, status: isAnswerable ? status : undefined, code: error.code })
+    if (!isAnswerable) {
+      socket.destroy()
+      return
+    }
+    const { traceId } = trace
+    const body = JSON.stringify(problemOf(error, { decisionId, traceId, requester, capability: undefined }))
+    socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\n` +
+        `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+        `${HEADERS.decisionId}: ${decisionId}\r\n${HEADERS.traceId}: ${traceId}\r\n\r\n${body}`,
+    )
+    lingeringClose(socket, STRANGER_LINGER)
+  }
+
+  /** A stranger's fault is that it is one. */
+  function judge(socket: Socket, error: AppError): { error: AppError; requester: SpiffeId | undefined } {
+    try {
+      if (!(socket instanceof TLSSocket)) throw new AppError('client_certificate_required')
+      return { error, requester: identify(socket).peer.spiffeId }
+    } catch (cause: unknown) {
+      return { error: toAppError(cause, 'internal_error'), requester: undefined }
+    }
+  }
+
+  return {
+    onClientError,
+    refuse,
+    watch(server) {
+      server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+        const { socket } = request
+        const unanswered = (requests.get(socket)?.unanswered ?? 0) + 1
+        requests.set(socket, { unanswered, last: request })
+        response.once('close', () => {
+          const known = requests.get(socket)
+          if (known !== undefined) known.unanswered -= 1
+        })
+      })
+      server.on('connect', (request) => {
+        answerConnect(server, request)
+      })
+    },
+  }
+}
+
+/** Node would close it without a word; this way it passes the gate like any other request, and is refused there or behind it. */
+function answerConnect(server: Server, request: IncomingMessage): void {
+  const { socket } = request
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.assignSocket(socket)
+  lingerAfterAnswer(request, STRANGER_LINGER)
+  response.once('finish', () => {
+    response.detachSocket(socket)
+    socket.destroySoon()
+    // As Node does for every other response: it ends the request's span and is counted by it.
+    response.emit('close')
+  })
+  socket.on('error', () => undefined).resume()
+  server.emit('request', request, response)
+}
+
+function isFault(code: string): boolean {
+  return code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT'
+}
+
+function refusalOf(code: string): ConnectionRefusal {
+  if (/^ERR_(TLS|SSL|OSSL)_/.test(code)) return 'tls'
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'too_slow'
+  return code === 'ECONNRESET' ? 'reset' : 'malformed'
+}

@@ -1,0 +1,47 @@
+// Requests for what is not served, refused before their body is looked at: 405 where the path knows other methods, else 404.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { AppError } from '../../core/errors.ts'
+
+/** `hint` follows the sentence of a 404. */
+export type UnroutedOptions = { readonly hint?: string }
+
+const SHOWN_PATH_CHARS = 128
+
+/** Fastify plugin: an onRequest hook behind the gate and the limits. Register it before the routes: it learns of each. */
+export const unrouted = fp<UnroutedOptions>(
+  (app, { hint = '' }, done) => {
+    const methods = new Map<string, Set<string>>()
+    app.addHook('onRoute', ({ url, method }) => {
+      const known = methods.get(url) ?? new Set()
+      for (const one of [method].flat()) known.add(one)
+      methods.set(url, known)
+    })
+    app.addHook('onRequest', (request, reply, next) => {
+      next(request.is404 ? refusalOf(request, reply, { methods, hint }) : undefined)
+    })
+    done()
+  },
+  { name: 'unrouted' },
+)
+
+function refusalOf(
+  { method, url }: FastifyRequest,
+  reply: FastifyReply,
+  { methods, hint }: { methods: ReadonlyMap<string, ReadonlySet<string>>; hint: string },
+): AppError {
+  const path = url.split('?')[0] ?? ''
+  const shown = path.slice(0, SHOWN_PATH_CHARS)
+  const allowed = [...methods].filter(([pattern]) => fits(path, pattern)).flatMap(([, known]) => [...known])
+  if (allowed.length === 0) return new AppError('not_found', `no route ${method} ${shown}${hint}`)
+  const allow = [...new Set(allowed)].sort().join(', ')
+  void reply.header('allow', allow)
+  return new AppError('method_not_allowed', `${shown} does not take ${method}; it takes ${allow}`)
+}
+
+/** Patterns are plain: literal segments and whole `:parameters`. */
+function fits(path: string, pattern: string): boolean {
+  const asked = path.split('/')
+  const served = pattern.split('/')
+  return asked.length === served.length && served.every((part, at) => part.startsWith(':') || part === asked[at])
+}

@@ -1,0 +1,198 @@
+// Every counter and histogram of the controller, in one place. Callers name what happened; label values come from closed
+// sets, so that no stranger can add series: SPIFFE IDs, ids and free text are never labels.
+import { Counter, Histogram } from 'prom-client'
+import type { Capability } from '../../core/capability.ts'
+import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../../core/errors.ts'
+import { FILE_LEFT_REASONS, type FileLeftReason } from '../../core/file-left.ts'
+import { OUTCOMES, type Outcome } from '../../core/outcome.ts'
+import type { TraceContext } from '../../core/trace-context.ts'
+import type { Registry } from '../../platform/metrics.ts'
+import { asObserver } from '../../platform/observer.ts'
+import { createStateGauges, type ControllerState } from './state-gauges.ts'
+
+/** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
+export type DecisionLabel = (typeof DECISIONS)[number]
+const DECISIONS = ['allow', 'deny', 'would_deny', 'error', 'unevaluated'] as const
+
+/** Over the limit of connections; no TLS, or none in time; headers too slow; not HTTP; ended by the peer. */
+export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number]
+const CONNECTION_REFUSALS = ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'] as const
+
+type Traced = { readonly trace?: TraceContext | undefined }
+
+/** The controller's metrics by event. `capability` may be anything; one that no manifest names is counted as `other`. */
+export type Metrics = {
+  /** A request ended. `route`: its pattern as registered; `status` undefined: the caller left without an answer. `code` when it was an error of our own. */
+  readonly answered: (event: {
+    route: string | undefined
+    status: number | undefined
+    code?: ErrorCode | undefined
+  }) => void
+  /** The policy answered, or failed to, after `seconds`; nobody asked it about a blocked identity, of no known capability. */
+  readonly decided: (
+    event: { capability: string | null; decision: DecisionLabel; seconds: number | undefined } & Traced,
+  ) => void
+  /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
+  readonly routed: (
+    event: { capability: string; outcome: Outcome; seconds: number; attempts?: number | undefined } & Traced,
+  ) => void
+  readonly registrationDecided: (decision: DecisionLabel) => void
+  /** The gate refused a peer. */
+  readonly identityRefused: (reason: IdentityErrorCode) => void
+  /** A connection on the mTLS listener ended without bringing a request. */
+  readonly connectionRefused: (reason: ConnectionRefusal) => void
+  /** Audit records became durable, or could not be made so; `dropped`: of the latter those that were given up before the disk. */
+  readonly audited: (result: 'written' | 'failed' | 'dropped', count?: number) => void
+  /** The audit log went on in a new file. */
+  readonly auditSegmentOpened: (reason: FileLeftReason) => void
+  /** Certificate, key or bundle changed on disk, and were taken over or not. */
+  readonly credentialsReloaded: (result: 'ok' | 'failed') => void
+  /** A change of policy came into force, or was refused. */
+  readonly policyReloaded: (result: 'ok' | 'failed') => void
+  /** A policy came into force. */
+  readonly policyLoaded: (event: { revision: string; engine: string }) => void
+  /** Spans that will never reach the collector. */
+  readonly spansLost: (count: number) => void
+  /** Where the gauges come from; each is read at the time of a scrape. Call once. */
+  readonly observe: (state: ControllerState) => void
+  /** The capabilities that manifests name: only these become label values. */
+  readonly setKnownCapabilities: (known: Iterable<Capability>) => void
+  /** `capability` if a manifest names it, else `other`. */
+  readonly capabilityLabel: (capability: string) => string
+}
+
+const OTHER = 'other'
+const CALL_ROUTES = ['/route', '/route/:verb/:capability']
+const ROUTES = new Set([...CALL_ROUTES, '/register', '/heartbeat', '/deregister', '/capabilities', '/workers'])
+const STATUS_CLASSES = ['2xx', '4xx', '5xx', 'none']
+const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
+const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+/** Registers the metrics of design section 7. `now` in ms; `isDelivering`: spans are exported, so that exemplars lead somewhere. */
+export function createMetrics(
+  registry: Registry,
+  { now = Date.now, isDelivering = () => false }: { now?: () => number; isDelivering?: () => boolean } = {},
+): Metrics {
+  const counters = createCounters(registry)
+  let known: ReadonlySet<Capability> = new Set()
+  const gauges = createStateGauges({ registry, known: () => known, now })
+  const capabilityLabel = (capability: string): string =>
+    (known as ReadonlySet<string>).has(capability) ? capability : OTHER
+  const exemplarOf = (trace: TraceContext | undefined) => (isDelivering() ? exemplarOfSampled(trace) : {})
+  return asObserver<Metrics>({
+    answered({ route, status, code }) {
+      const label = route !== undefined && ROUTES.has(route) ? route : OTHER
+      counters.requests.inc({
+        route: label,
+        status_class: status === undefined ? 'none' : `${Math.floor(status / 100)}xx`,
+      })
+      if (code !== undefined) counters.requestErrors.inc({ code })
+    },
+    decided({ capability, decision, seconds, trace }) {
+      const label = capability === null ? OTHER : capabilityLabel(capability)
+      const exemplar = exemplarOf(trace)
+      counters.decisions.inc({ labels: { capability: label, decision }, value: 1, ...exemplar })
+      if (seconds !== undefined)
+        counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
+      if (decision === 'would_deny') counters.wouldDenials.inc({ labels: { capability: label }, value: 1, ...exemplar })
+      if (decision === 'deny') counters.denials.inc({ labels: { capability: label }, value: 1, ...exemplar })
+    },
+    routed({ capability, outcome, seconds, trace, attempts = 0 }) {
+      const labels = { capability: capabilityLabel(capability), outcome }
+      counters.routeDuration.observe({ labels, value: seconds, ...exemplarOf(trace) })
+      counters.attempts.inc({ outcome }, attempts)
+    },
+    registrationDecided: (decision) => counters.registrations.inc({ decision }),
+    identityRefused: (reason) => counters.identityRefused.inc({ reason }),
+    connectionRefused: (reason) => counters.connectionsRefused.inc({ reason }),
+    audited: (result, count = 1) => counters.audit[result].inc(count),
+    auditSegmentOpened: (reason) => counters.auditSegments.inc({ reason }),
+    credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
+    policyReloaded: (result) => counters.policyReloads.inc({ result }),
+    spansLost: (count) => counters.spansLost.inc(count),
+    policyLoaded: gauges.policyLoaded,
+    observe: gauges.observe,
+    setKnownCapabilities: (capabilities) => {
+      known = new Set(capabilities)
+      startDecisionsAtZero(counters, known)
+    },
+    capabilityLabel,
+  })
+}
+
+// Only a sampled trace can be looked up, and that only where the collector takes spans: any other exemplar would link to
+// nothing. The library's types want an exemplar's labels to be the metric's own; they are not, so they are handed over
+// without names.
+function exemplarOfSampled(trace: TraceContext | undefined): { exemplarLabels?: object } {
+  return trace?.sampled === true ? { exemplarLabels: { trace_id: trace.traceId, span_id: trace.spanId } } : {}
+}
+
+function createCounters(registry: Registry) {
+  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
+    new Counter({ name: `controller_${name}_total`, help, labelNames, registers: [registry] })
+  const traced = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
+    new Counter({ name: `controller_${name}_total`, help, labelNames, registers: [registry], enableExemplars: true })
+  const durations = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) =>
+    new Histogram({
+      name: `controller_${name}_seconds`,
+      help,
+      buckets,
+      labelNames,
+      registers: [registry],
+      enableExemplars: true,
+    })
+  const counters = {
+    requests: counter('requests', 'Requests answered on the mTLS listener.', 'route', 'status_class'),
+    requestErrors: counter('request_errors', "Error answers of the controller's own, by code.", 'code'),
+    decisions: traced('policy_decisions', 'Policy decisions on calls.', 'capability', 'decision'),
+    denials: traced('policy_denials', 'Calls that policy denied.', 'capability'),
+    wouldDenials: traced('policy_would_denials', 'Calls that policy denied and shadow mode let pass.', 'capability'),
+    evaluation: durations('policy_eval_duration', 'Time of one policy evaluation.', EVALUATION_BUCKETS, 'capability'),
+    routeDuration: durations('route_duration', 'Time of a forwarded call.', ROUTE_BUCKETS, 'capability', 'outcome'),
+    attempts: counter('worker_attempts', 'Tries at workers, by how the call ended.', 'outcome'),
+    registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
+    identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
+    connectionsRefused: counter('connections_refused', 'Connections that brought no request.', 'reason'),
+    auditSegments: counter('audit_segments_opened', 'New audit files after the one in use was left.', 'reason'),
+    credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
+    policyReloads: counter('policy_reload', 'Changes of policy, taken over or refused.', 'result'),
+    spansLost: counter('spans_lost', 'Spans that did not reach the collector and will not.'),
+    audit: {
+      written: counter('audit_records', 'Audit records made durable.'),
+      failed: counter('audit_failures', 'Audit records that could not be made durable.'),
+      // Counted as failures too.
+      dropped: counter('audit_dropped', 'Audit records given up before the disk: queue full, or waited too long.'),
+    },
+  }
+  startAtZero(counters)
+  return counters
+}
+
+// So that the first decision of a kind is an increase, and not a new series: alerts, and panels that say 0, count on it.
+function startDecisionsAtZero(counters: ReturnType<typeof createCounters>, known: ReadonlySet<string>): void {
+  for (const capability of [...known, OTHER]) {
+    counters.denials.inc({ labels: { capability }, value: 0 })
+    counters.wouldDenials.inc({ labels: { capability }, value: 0 })
+    for (const decision of DECISIONS) counters.decisions.inc({ labels: { capability, decision }, value: 0 })
+  }
+}
+
+// A series that appears with its first event has no rate for it: those of closed sets are there from the start. Not those of
+// the histograms: each is a dozen lines, of which most would stay empty.
+function startAtZero(counters: ReturnType<typeof createCounters>): void {
+  const { requests, requestErrors, attempts, registrations, connectionsRefused, identityRefused } = counters
+  for (const route of [...ROUTES, OTHER]) {
+    for (const status_class of STATUS_CLASSES) requests.inc({ route, status_class }, 0)
+  }
+  for (const code of Object.keys(ERRORS)) requestErrors.inc({ code }, 0)
+  for (const outcome of OUTCOMES) attempts.inc({ outcome }, 0)
+  // Shadow mode lets no registration pass.
+  for (const decision of ['allow', 'deny', 'error'] as const) registrations.inc({ decision }, 0)
+  for (const reason of CONNECTION_REFUSALS) connectionsRefused.inc({ reason }, 0)
+  for (const [reason, { status }] of Object.entries(ERRORS)) if (status === 401) identityRefused.inc({ reason }, 0)
+  for (const reason of FILE_LEFT_REASONS) counters.auditSegments.inc({ reason }, 0)
+  for (const result of ['ok', 'failed']) {
+    counters.credentialReloads.inc({ result }, 0)
+    counters.policyReloads.inc({ result }, 0)
+  }
+}

@@ -1,0 +1,128 @@
+// Gauges: read from the controller's parts at the time of a scrape, so that none can go stale.
+import { Gauge } from 'prom-client'
+import type { Capability } from '../../core/capability.ts'
+import { guardCollector, type Registry } from '../../platform/metrics.ts'
+
+/** Where the gauges come from. Times in ms since 1970. */
+export type ControllerState = {
+  readonly workers: () => { readonly live: number; readonly stale: number }
+  /** Capabilities with at least one live worker. */
+  readonly capabilities: () => number
+  /** Live workers that provide a capability. */
+  readonly providers: (capability: Capability) => number
+  readonly audit: () => { readonly ok: boolean; readonly queued: number; readonly oldestMs: number }
+  /** Of the own certificate: `notBeforeMs` to `notAfterMs` is its whole life. */
+  readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
+  /** The policy engine answers and its self-check passed. */
+  readonly policyReady: () => boolean
+  /** When the policy in force was last seen to be the right one; stale: too long ago. */
+  readonly policyLastSuccessMs: () => number
+  readonly policyStale: () => boolean
+  /** Why what decides is not known to be what it should be; none of it turns readiness red. */
+  readonly policyNotes: () => Readonly<Record<string, boolean>>
+  /** Entries of the enforcement data that let denied calls pass. */
+  readonly shadowEntries: () => Readonly<Record<'default' | 'callers' | 'capabilities', number>>
+  readonly openConnections: () => number
+}
+
+type StateGauges = {
+  readonly policyLoaded: (event: { revision: string; engine: string }) => void
+  readonly observe: (state: ControllerState) => void
+}
+
+export type StateGaugesOptions = {
+  readonly registry: Registry
+  /** The capabilities that manifests name now. */
+  readonly known: () => Iterable<Capability>
+  readonly now: () => number
+}
+
+/** The gauge of the policy in force exists at once, the others from `observe` on. */
+export function createStateGauges(options: StateGaugesOptions): StateGauges {
+  const { registry, now } = options
+  const revisionInfo = gauge(registry, 'policy_revision_info', 'Policy in force; always 1.', ['revision', 'engine'])
+  let loadedAtMs: number | undefined
+  return {
+    policyLoaded({ revision, engine }) {
+      // One series only: the revisions of the past would pile up.
+      revisionInfo.reset()
+      revisionInfo.set({ revision, engine }, 1)
+      if (loadedAtMs === undefined) {
+        read(registry, 'policy_age_seconds', 'Time since the policy came into force.', () => secondsSince(loadedAtMs))
+      }
+      loadedAtMs = now()
+    },
+    observe: (state) => observe(state, options),
+  }
+  function secondsSince(sinceMs = now()): number {
+    return (now() - sinceMs) / 1000
+  }
+}
+
+function observe(state: ControllerState, { registry, known, now }: StateGaugesOptions): void {
+  const workers = gauge(registry, 'registry_workers', 'Registered worker instances.', ['state'], () => {
+    const { live, stale } = state.workers()
+    workers.set({ state: 'live' }, live)
+    workers.set({ state: 'stale' }, stale)
+  })
+  read(registry, 'registry_capabilities', 'Capabilities with a live worker.', state.capabilities)
+  const providersHelp = 'Live workers per capability that a manifest names.'
+  const providers = gauge(registry, 'capability_providers', providersHelp, ['capability'], () => {
+    // Those of the past would stay.
+    providers.reset()
+    for (const capability of known()) providers.set({ capability }, state.providers(capability))
+  })
+  read(registry, 'audit_queue_length', 'Audit records that wait for the disk.', () => state.audit().queued)
+  read(registry, 'audit_oldest_seconds', 'Age of the oldest audit record that waits for the disk; 0: none.', () => {
+    return state.audit().oldestMs / 1000
+  })
+  read(registry, 'audit_unavailable', '1 while the audit log cannot be written.', () => (state.audit().ok ? 0 : 1))
+  read(registry, 'svid_expiry_seconds', 'Time until the own certificate expires; negative when it has.', () => {
+    return (state.svid().notAfterMs - now()) / 1000
+  })
+  // Certificates live for an hour here and a week there: what is left says nothing without it.
+  read(registry, 'svid_lifetime_seconds', 'Whole life of the own certificate.', () => {
+    const { notBeforeMs, notAfterMs } = state.svid()
+    return (notAfterMs - notBeforeMs) / 1000
+  })
+  read(registry, 'policy_engine_up', '1 while the policy engine answers its self-check.', () =>
+    state.policyReady() ? 1 : 0,
+  )
+  read(registry, 'policy_last_success_timestamp_seconds', 'When the policy in force was last confirmed.', () => {
+    return state.policyLastSuccessMs() / 1000
+  })
+  read(registry, 'policy_stale', '1 while the policy is not confirmed for too long.', () =>
+    state.policyStale() ? 1 : 0,
+  )
+  const unconfirmedHelp = '1 while what decides is not known to be what it should be, by cause.'
+  const unconfirmed = gauge(registry, 'policy_unconfirmed', unconfirmedHelp, ['cause'], () => {
+    for (const [cause, isNoted] of Object.entries(state.policyNotes())) unconfirmed.set({ cause }, isNoted ? 1 : 0)
+  })
+  const shadow = gauge(
+    registry,
+    'policy_shadow_entries',
+    'Entries of the enforcement data in shadow.',
+    ['kind'],
+    () => {
+      for (const [kind, count] of Object.entries(state.shadowEntries())) shadow.set({ kind }, count)
+    },
+  )
+  read(registry, 'open_connections', 'Open connections on the mTLS listener.', state.openConnections)
+}
+
+function read(registry: Registry, name: string, help: string, value: () => number): void {
+  const made: Gauge = gauge(registry, name, help, [], () => made.set(value()))
+}
+
+function gauge<L extends string>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: L[],
+  collect?: () => void,
+) {
+  const options = { name: `controller_${name}`, help, labelNames, registers: [registry] }
+  const made = new Gauge<L>(collect === undefined ? options : { ...options, collect })
+  guardCollector(made)
+  return made
+}
