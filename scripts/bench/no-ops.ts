@@ -4,7 +4,7 @@ import type { Verdict } from '../../src/controller/call.ts'
 import type { Metrics } from '../../src/controller/metrics/metrics.ts'
 import type { Judge } from '../../src/policy/judge.ts'
 import type { PolicyInput } from '../../src/core/decision.ts'
-import type { LightTracer } from '../../src/platform/light-tracer.ts'
+import type { LightTracer } from '../../src/platform/tracing/light-tracer.ts'
 
 export const nothing = (): void => undefined
 const resolved = Promise.resolve()

@@ -1,7 +1,7 @@
 // The certificates of a run, and the processes of Crank itself.
 import { join } from 'node:path'
 import { parseTrustDomain } from '../../src/core/spiffe-id.ts'
-import { ensureDevPki } from '../../src/platform/dev-pki.ts'
+import { ensureDevPki } from '../../src/platform/tls/dev-pki.ts'
 import { freePorts } from '../../test/fixtures/free-port.ts'
 import { isAnswering, until } from './loopback.ts'
 import type { Processes } from './processes.ts'

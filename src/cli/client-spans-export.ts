@@ -1,6 +1,6 @@
 // A command's spans by OTLP, as the service `crank-cli`. Loaded only where an endpoint is set.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
-import { createTracing, onwardTrace, startSpan, type TracingLog } from '../platform/tracing.ts'
+import { createTracing, onwardTrace, startSpan, type TracingLog } from '../platform/tracing/tracing.ts'
 import { VERSION } from '../platform/version.ts'
 import type { ClientSpan, ClientSpans } from './client-spans.ts'
 import { beforeEarlyEnd } from './early-end.ts'

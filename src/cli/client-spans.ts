@@ -1,7 +1,7 @@
 // The spans of a command's requests to the controller, where an OTLP endpoint is set. Without one nothing is loaded for it, and
 // nothing is sent along: the controller begins the trace.
 import type { TraceContext } from '../core/trace-context.ts'
-import { otlpEndpoint } from '../platform/otel-settings.ts'
+import { otlpEndpoint } from '../platform/tracing/otel-settings.ts'
 
 export type SpanAttributes = Readonly<Record<string, string | number>>
 

@@ -1,8 +1,8 @@
 // The mTLS connection of a command to the controller: the workers' own client, with the commands' way of failing.
 import type { SpiffeId } from '../core/spiffe-id.ts'
-import { loadCredentials, type Credentials, type CredentialSource } from '../platform/credentials.ts'
+import { loadCredentials, type Credentials, type CredentialSource } from '../platform/tls/credentials.ts'
 import { refuseWeakening } from '../platform/env.ts'
-import { createPeerVerifier } from '../platform/peer.ts'
+import { createPeerVerifier } from '../platform/svid/peer.ts'
 import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
 import type { ClientConfig } from './client-config.ts'
 import { openClientSpans } from './client-spans.ts'

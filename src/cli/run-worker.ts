@@ -1,6 +1,6 @@
 // `crank worker <name>`: starts one of the bundled workers.
 import { join } from 'node:path'
-import { ensureDevPki } from '../platform/dev-pki.ts'
+import { ensureDevPki } from '../platform/tls/dev-pki.ts'
 import { startWorkerProcess } from '../worker/main.ts'
 import { workerNames, workerNamed } from '../workers/registry.ts'
 import { certificateName, devFiles, PKI_FOLDER, readStateConfig } from './client-config.ts'

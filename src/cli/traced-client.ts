@@ -2,7 +2,7 @@
 import { finished } from 'node:stream'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
-import { NO_TLS_HINT, speaksNoTls } from '../platform/no-tls.ts'
+import { NO_TLS_HINT, speaksNoTls } from '../platform/tls/no-tls.ts'
 import { answerAttributes, type ControllerClient, type ControllerReply } from '../worker/controller-client.ts'
 import type { ClientSpan, ClientSpans, SpanAttributes } from './client-spans.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'

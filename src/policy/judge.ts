@@ -4,7 +4,7 @@ import type { Decide, Mode, PolicyInput, Priority, Question } from '../core/deci
 import { toAppError } from '../core/errors.ts'
 import { isoTime } from '../core/iso-time.ts'
 import { trustDomainOf } from '../core/spiffe-id.ts'
-import { onwardTrace, startSpan } from '../platform/tracing.ts'
+import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
 import type { Asker, Ruling, Verdict } from '../controller/call.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 

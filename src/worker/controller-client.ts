@@ -4,9 +4,9 @@ import { Pool, type Dispatcher } from 'undici'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import { formatTraceparent, type TraceContext } from '../core/trace-context.ts'
 import { HEADERS, MAX_TIMEOUT_MS, type RouteBody } from '../core/wire.ts'
-import type { CredentialSource } from '../platform/credentials.ts'
-import type { PeerVerifier } from '../platform/peer.ts'
-import { createPinnedConnector } from '../platform/tls.ts'
+import type { CredentialSource } from '../platform/tls/credentials.ts'
+import type { PeerVerifier } from '../platform/svid/peer.ts'
+import { createPinnedConnector } from '../platform/tls/tls.ts'
 
 export type RequestOptions = {
   readonly signal?: AbortSignal

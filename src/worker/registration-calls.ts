@@ -1,7 +1,7 @@
 // The three requests of a registration, each with a time limit and its answer read strictly.
 import type { HeartbeatBody, RegisterBody } from '../core/wire.ts'
 import { RegisterReply } from '../core/wire.ts'
-import { NO_TLS_HINT, speaksNoTls } from '../platform/no-tls.ts'
+import { NO_TLS_HINT, speaksNoTls } from '../platform/tls/no-tls.ts'
 import type { ControllerClient, ControllerReply } from './controller-client.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 

@@ -1,6 +1,6 @@
 // Makes a call's span the active one while its handler runs, so that log lines and spans of the handler hang below it.
 import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, type Span, type Tracer } from '@opentelemetry/api'
-import { startSpan } from '../platform/tracing.ts'
+import { startSpan } from '../platform/tracing/tracing.ts'
 import type { InSpan } from './handler.ts'
 
 export function activeIn<T>(span: Span, run: () => T): T {

@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { Pool } from 'undici'
 import { parseSpiffeId, type SpiffeId } from '../../src/core/spiffe-id.ts'
-import { watchCredentials, type CredentialFiles, type CredentialSource } from '../../src/platform/credentials.ts'
+import { watchCredentials, type CredentialFiles, type CredentialSource } from '../../src/platform/tls/credentials.ts'
 import { createLogger } from '../../src/platform/logger.ts'
-import { createPeerVerifier } from '../../src/platform/peer.ts'
-import { createPinnedConnector, serverTlsOptions } from '../../src/platform/tls.ts'
+import { createPeerVerifier } from '../../src/platform/svid/peer.ts'
+import { createPinnedConnector, serverTlsOptions } from '../../src/platform/tls/tls.ts'
 
 export type Received = { path: string; headers: IncomingMessage['headers']; body: unknown; atMs: number }
 export type Script = (received: Received, response: ServerResponse) => void

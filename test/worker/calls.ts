@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { createLogger } from '../../src/platform/logger.ts'
-import { createTracing } from '../../src/platform/tracing.ts'
+import { createTracing } from '../../src/platform/tracing/tracing.ts'
 import type { WorkerDefinition } from '../../src/worker/define.ts'
 import { createExecute, type Execute, type ExecuteOptions } from '../../src/worker/execute.ts'
 import type { Invoke } from '../../src/worker/invoke.ts'

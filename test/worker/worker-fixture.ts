@@ -1,8 +1,8 @@
 // A worker at work beside a fake controller: real certificates, real sockets, everything closed at the end.
 import { rm } from 'node:fs/promises'
 import { createLogger } from '../../src/platform/logger.ts'
-import { watchCredentials, type CredentialFiles } from '../../src/platform/credentials.ts'
-import { createTracing } from '../../src/platform/tracing.ts'
+import { watchCredentials, type CredentialFiles } from '../../src/platform/tls/credentials.ts'
+import { createTracing } from '../../src/platform/tracing/tracing.ts'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import type { WorkerDefinition } from '../../src/worker/define.ts'
 import { runWorker, type RunningWorker, type RunOptions } from '../../src/worker/run.ts'

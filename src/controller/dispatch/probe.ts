@@ -3,7 +3,7 @@
 import { Client, type buildConnector } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { connectFailureKind, type ConnectFailureKind } from '../../platform/connect-failure.ts'
+import { connectFailureKind, type ConnectFailureKind } from '../../platform/tls/connect-failure.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { createTurns } from '../../platform/turns.ts'
 import { guardingHeads } from './answer-head.ts'

@@ -2,7 +2,7 @@
 // allow at that moment are connected to. What a name stood for at registration counts for nothing (DNS rebinding).
 import { isIP } from 'node:net'
 import { isNeverAWorker } from '../../platform/address-rules.ts'
-import { ConnectError } from '../../platform/connect-failure.ts'
+import { ConnectError } from '../../platform/tls/connect-failure.ts'
 import type { HostLookup } from '../../platform/host-lookup.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
 

@@ -1,11 +1,11 @@
 // How connections to workers are opened: resolved and checked for each one, and only to the identity that registered.
 import type { buildConnector } from 'undici'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import type { CredentialSource } from '../../platform/credentials.ts'
+import type { CredentialSource } from '../../platform/tls/credentials.ts'
 import { createHostLookup, type HostLookupOptions } from '../../platform/host-lookup.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
-import type { PeerVerifier } from '../../platform/peer.ts'
-import { createPinnedConnector } from '../../platform/tls.ts'
+import type { PeerVerifier } from '../../platform/svid/peer.ts'
+import { createPinnedConnector } from '../../platform/tls/tls.ts'
 import { createWorkerAddresses } from './worker-address.ts'
 
 export type WorkerConnectorDeps = HostLookupOptions & {

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
 import { HEADERS } from '../../core/wire.ts'
-import { isLingering } from '../../platform/lingering-close.ts'
+import { isLingering } from '../../platform/tls/lingering-close.ts'
 
 export type LimitsOptions = { readonly isDraining: () => boolean }
 

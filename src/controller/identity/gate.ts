@@ -4,8 +4,8 @@ import { TLSSocket } from 'node:tls'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError, toAppError } from '../../core/errors.ts'
-import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../platform/connection-identity.ts'
-import type { Peer } from '../../platform/peer.ts'
+import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../platform/tls/connection-identity.ts'
+import type { Peer } from '../../platform/svid/peer.ts'
 
 declare module 'fastify' {
   // eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- augmentation needs an interface

@@ -1,7 +1,7 @@
 // The caller's end of a streamed answer: Fastify is told to step aside only when the worker's answer begins.
 import type { FastifyReply } from 'fastify'
 import { HEADERS } from '../../core/wire.ts'
-import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/lingering-close.ts'
+import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/tls/lingering-close.ts'
 import type { AnswerSink } from '../dispatch/worker-exchange.ts'
 
 /** Put into every answer, and asked when its caller is gone. */

@@ -7,7 +7,7 @@ import { Registry } from 'prom-client'
 import { afterEach, expect, test } from 'vitest'
 import { arrival } from '../../../src/controller/edge/arrival.ts'
 import { createMetrics } from '../../../src/controller/metrics/metrics.ts'
-import { createClockedTracer } from '../../../src/platform/clocked-tracer.ts'
+import { createClockedTracer } from '../../../src/platform/tracing/clocked-tracer.ts'
 
 let app: FastifyInstance
 afterEach(() => app.close())

@@ -1,0 +1,177 @@
+// Who is on the other end of a TLS connection: X.509-SVID verification, X509-SVID.md section 5. `socket.authorized` is
+// necessary, never sufficient (design D8).
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import { LRUCache } from 'lru-cache'
+import { AppError, ERRORS, type IdentityErrorCode } from '../../core/errors.ts'
+import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
+import { readCertificate, type CertificateFacts } from './certificate-facts.ts'
+import { createChainFinder, isSameCertificate, isSelfSigned, type Anchored, type FindChain } from './chain.ts'
+import { issuerOutOfTime, missedPath, outOfValidity, type OutOfTime } from './chain-words.ts'
+import type { Credentials } from '../tls/credentials.ts'
+import { presentedIssuers, presentedLeaf } from './presented-chain.ts'
+import type { TrustBundles } from './trust-bundle.ts'
+import { checkLeafProfile, spiffeIdOf } from './x509-svid.ts'
+
+/**
+ * A verified peer. The times (Unix milliseconds) bound the leaf and every issuer on its path; `generation` is that of the
+ * credentials it was verified under; `fingerprint` is the SHA-256 of the leaf in lower-case hex.
+ */
+export type Peer = {
+  readonly spiffeId: SpiffeId
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+  readonly generation: number
+  readonly fingerprint: string
+}
+
+export type PeerVerifier = {
+  /**
+   * Verifies the peer of a finished handshake, now, under these bundles. Cheap when the certificate is known and its anchor
+   * is still trusted. The causes are looked at in one fixed order, trust first: a certificate that nobody vouches for proves
+   * nothing about itself. required, untrusted (no anchor at all), SPIFFE ID, untrusted (not an anchor of its own trust
+   * domain), validity, profile, and last whatever else OpenSSL refused.
+   * @throws {AppError} with an identity code (status 401)
+   */
+  readonly verify: (socket: TLSSocket, credentials: Credentials) => Peer
+}
+
+/**
+ * What is remembered of a certificate that was trusted once: reading it costs a millisecond, its chain some signatures.
+ * `bundle`: the anchors it was trusted under, where more than the one its path ends at counts.
+ */
+type Known = {
+  readonly facts: CertificateFacts
+  readonly spiffeId: SpiffeId
+  readonly chain: Pick<Anchored, 'anchor' | 'notBeforeMs' | 'notAfterMs'>
+  readonly bundle: string | undefined
+}
+
+/** @param opts.cacheSize certificates remembered, trusted ones only: strangers cannot push them out */
+export function createPeerVerifier({
+  now,
+  cacheSize = 16_384,
+}: {
+  now: () => number
+  cacheSize?: number
+}): PeerVerifier {
+  const cache = new LRUCache<string, Known>({ max: cacheSize })
+  const findChain = createChainFinder()
+  return {
+    verify(socket, credentials) {
+      const leaf = presentedLeaf(socket)
+      if (leaf === undefined) throw new AppError('client_certificate_required')
+      const fingerprint = fingerprintOf(leaf)
+      const question = { findChain, leaf, bundles: credentials.bundles, nowMs: now() }
+      const remembered = cache.get(fingerprint)
+      cache.delete(fingerprint) // comes back below, if it still passes
+      const known = isStillAnchored(remembered, question) ? remembered : trust(question)
+      checkValidity(known.facts, question.nowMs)
+      checkLeafProfile(known.facts)
+      checkAuthorized(socket, question)
+      cache.set(fingerprint, known)
+      return toPeer(known, credentials.generation, fingerprint)
+    },
+  }
+}
+
+type Question = {
+  readonly findChain: FindChain
+  readonly leaf: X509Certificate
+  readonly bundles: TrustBundles
+  readonly nowMs: number
+}
+type Anchors = readonly X509Certificate[]
+
+/** Also true of the path: the same anchor still stands in the bundle of the ID's trust domain, no issuer has expired. */
+function isStillAnchored(known: Known | undefined, { bundles, nowMs }: Question): known is Known {
+  if (known === undefined || nowMs < known.chain.notBeforeMs || nowMs >= known.chain.notAfterMs) return false
+  const own = bundles.get(trustDomainOf(known.spiffeId)) ?? []
+  return isAnchorOf(own, known.chain) && (known.bundle === undefined || known.bundle === contentOf(own))
+}
+
+function trust(question: Question): Known {
+  const { leaf, bundles } = question
+  // Any anchor first, by node:crypto alone: a stranger's certificate is never parsed by us.
+  const all = [...bundles.values()].flat()
+  const anyChain = find(question, all)
+  if (anyChain === undefined && find(question, all, 'any') === undefined) throw untrusted()
+  const facts = readCertificate(leaf.raw)
+  const spiffeId = spiffeIdOf(facts)
+  const own = bundles.get(trustDomainOf(spiffeId)) ?? []
+  // Above an anchor of its own bundle, those of another one must not count.
+  const found = bundles.size === 1 ? anyChain : find(question, own)
+  if (found === undefined) throw whyNotTrusted(question, own)
+  const { anchor, notBeforeMs, notAfterMs } = found
+  const bundle = isSelfSigned(anchor) ? undefined : contentOf(own)
+  return { facts, spiffeId, chain: { anchor, notBeforeMs, notAfterMs }, bundle }
+}
+
+function find(
+  { findChain, leaf, nowMs }: Question,
+  anchors: Anchors,
+  atMs: number | 'any' = nowMs,
+): Anchored | undefined {
+  return findChain({ leaf, presented: presentedIssuers(leaf), anchors, nowMs: atMs })
+}
+
+/** There is no path now: either one of its issuers is out of time, or there is none at all. */
+function whyNotTrusted(question: Question, own: Anchors): AppError {
+  const path = find(question, own, 'any')
+  const outOfTime = path && issuerOutOfTime(path, question.nowMs)
+  return outOfTime === undefined ? untrusted() : notValidNow(outOfTime)
+}
+
+function untrusted(): AppError {
+  return new AppError('client_certificate_untrusted')
+}
+
+function isAnchorOf(anchors: Anchors, { anchor }: Pick<Anchored, 'anchor'>): boolean {
+  return anchors.some((each) => isSameCertificate(each, anchor))
+}
+
+function contentOf(anchors: Anchors): string {
+  return anchors.map(({ fingerprint256 }) => fingerprint256).join()
+}
+
+function checkValidity(facts: CertificateFacts, nowMs: number): void {
+  const outOfTime = outOfValidity('the leaf', facts, nowMs)
+  if (outOfTime !== undefined) throw notValidNow(outOfTime)
+}
+
+function notValidNow({ fault, which }: OutOfTime): AppError {
+  const code = fault === 'expired' ? 'client_certificate_expired' : 'client_certificate_not_yet_valid'
+  return new AppError(code, `${ERRORS[code].title}: ${which}`)
+}
+
+const TLS_REFUSALS: Readonly<Record<string, IdentityErrorCode>> = {
+  CERT_HAS_EXPIRED: 'client_certificate_expired',
+  CERT_NOT_YET_VALID: 'client_certificate_not_yet_valid',
+  INVALID_PURPOSE: 'client_certificate_profile_invalid',
+}
+
+/** What OpenSSL refused and our own walk did not: its clock, its path, key strength, unknown critical extensions. */
+function checkAuthorized(socket: TLSSocket, question: Question): void {
+  if (socket.authorized) return
+  // Typed as an Error, but Node sets the code of the OpenSSL error as a string.
+  const refusal = String(socket.authorizationError)
+  const found = find(question, [...question.bundles.values()].flat())
+  const missed = found && missedPath(refusal, found)
+  const code = TLS_REFUSALS[refusal] ?? 'client_certificate_untrusted'
+  const reason = missed === undefined ? undefined : `the certificate is refused: ${missed}`
+  throw new AppError(code, reason, { cause: new Error(refusal) })
+}
+
+function toPeer({ facts, spiffeId, chain }: Known, generation: number, fingerprint: string): Peer {
+  return {
+    spiffeId,
+    notBeforeMs: Math.max(facts.notBeforeMs, chain.notBeforeMs),
+    notAfterMs: Math.min(facts.notAfterMs, chain.notAfterMs),
+    generation,
+    fingerprint,
+  }
+}
+
+function fingerprintOf(leaf: X509Certificate): string {
+  return leaf.fingerprint256.replaceAll(':', '').toLowerCase()
+}

@@ -1,0 +1,141 @@
+// Own certificate, key and trust bundles, read from disk as one snapshot: either all of it fits together, or none is used.
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { trustDomainOf, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
+import { issuerOutOfTime } from '../svid/chain-words.ts'
+import { createChainFinder } from '../svid/chain.ts'
+import { certificateBlocks, parseCertificates } from '../svid/pem.ts'
+import { bundleFiles, inOrderForOpenssl, loadTrustBundles, type TrustBundles } from '../svid/trust-bundle.ts'
+import { parseSvid, type Svid } from '../svid/x509-svid.ts'
+
+/**
+ * One snapshot. `certPem`: leaf first, then its intermediates. `caPem`: the anchors of all bundles, in the order that suits
+ * OpenSSL. `generation` counts the
+ * snapshots of one process, from 1. `notBeforeMs` and `notAfterMs` are the leaf's, in Unix milliseconds.
+ */
+export type Credentials = {
+  readonly generation: number
+  readonly certPem: string
+  readonly keyPem: string
+  readonly caPem: readonly string[]
+  readonly bundles: TrustBundles
+  readonly spiffeId: SpiffeId
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+}
+
+/** `bundlePath`: a PEM file of the own trust domain, or a folder of `<trust-domain>.pem`. */
+export type CredentialFiles = {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly bundlePath: string
+  readonly trustDomain: TrustDomain
+}
+
+/**
+ * Reads and checks a set: the certificate is a valid X.509-SVID of the own trust domain, the key is its key, and it chains to
+ * the own bundle. @throws {Error} whose message names the file, what is wrong with it and how to fix it
+ */
+export async function loadCredentials(files: CredentialFiles, now: () => number): Promise<Credentials> {
+  const { certFile, keyFile, bundlePath, trustDomain } = files
+  const [certText, keyPem, bundles] = await Promise.all([
+    readText(certFile),
+    readText(keyFile),
+    loadBundles(bundlePath, trustDomain),
+  ])
+  const blocks = certificateBlocks(certText)
+  const [leaf, ...intermediates] = parseCertificates(blocks, certFile)
+  if (leaf === undefined)
+    throw new Error(`${certFile}: holds no certificate; it needs the own one, then its intermediates`)
+  const svid = parseOwnSvid(leaf, certFile)
+  checkKey(leaf, parseKey(keyPem, keyFile), files)
+  checkTrustDomain(svid.spiffeId, files)
+  checkValidity(svid, now(), certFile)
+  checkChain({ leaf, intermediates, anchors: bundles.get(trustDomain) ?? [], nowMs: now() }, files)
+  const caPem = inOrderForOpenssl([...bundles.values()].flat()).map(String)
+  const { spiffeId, notBeforeMs, notAfterMs } = svid
+  return { generation: 1, certPem: blocks.join(''), keyPem, caPem, bundles, spiffeId, notBeforeMs, notAfterMs }
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause: unknown) {
+    throw unreadable(file, cause)
+  }
+}
+
+async function loadBundles(bundlePath: string, trustDomain: TrustDomain): Promise<TrustBundles> {
+  try {
+    return await loadTrustBundles(await bundleFiles(bundlePath, trustDomain))
+  } catch (cause: unknown) {
+    throw isSystemError(cause) ? unreadable(cause.path ?? bundlePath, cause) : cause
+  }
+}
+
+function parseOwnSvid(leaf: X509Certificate, certFile: string): Svid {
+  try {
+    return parseSvid(leaf.raw)
+  } catch (cause: unknown) {
+    const fault = cause instanceof Error ? cause.message : 'malformed'
+    throw new Error(`${certFile}: not an X.509-SVID: ${fault}; have it issued again`, { cause })
+  }
+}
+
+function parseKey(keyPem: string, keyFile: string): KeyObject {
+  try {
+    return createPrivateKey(keyPem)
+  } catch (cause: unknown) {
+    throw new Error(`${keyFile}: holds no private key that can be read; it must be unencrypted PEM`, { cause })
+  }
+}
+
+function checkKey(leaf: X509Certificate, key: KeyObject, { certFile, keyFile }: CredentialFiles): void {
+  if (leaf.checkPrivateKey(key)) return
+  throw new Error(`${keyFile}: is not the key of ${certFile}; both must come from the same issuance`)
+}
+
+function checkTrustDomain(spiffeId: SpiffeId, { certFile, trustDomain }: CredentialFiles): void {
+  if (trustDomainOf(spiffeId) === trustDomain) return
+  throw new Error(
+    `${certFile}: is ${spiffeId}, but the own trust domain is ${trustDomain}; change CRANK_TRUST_DOMAIN or it`,
+  )
+}
+
+function checkValidity({ notBeforeMs, notAfterMs }: Svid, nowMs: number, certFile: string): void {
+  if (nowMs >= notAfterMs) {
+    throw new Error(`${certFile}: expired at ${new Date(notAfterMs).toISOString()}; have it issued again`)
+  }
+  if (nowMs < notBeforeMs) {
+    throw new Error(`${certFile}: is valid only from ${new Date(notBeforeMs).toISOString()}; check the clock`)
+  }
+}
+
+type OwnChain = {
+  readonly leaf: X509Certificate
+  readonly intermediates: readonly X509Certificate[]
+  readonly anchors: readonly X509Certificate[]
+  readonly nowMs: number
+}
+
+function checkChain(chain: OwnChain, { certFile, bundlePath }: CredentialFiles): void {
+  const { leaf, intermediates: presented, anchors, nowMs } = chain
+  const findChain = createChainFinder()
+  if (findChain({ leaf, presented, anchors, nowMs }) !== undefined) return
+  const path = findChain({ leaf, presented, anchors, nowMs: 'any' })
+  const outOfTime = path && issuerOutOfTime(path, nowMs)
+  if (outOfTime !== undefined) {
+    throw new Error(`${certFile}: its issuer is not valid now: ${outOfTime.which}; have both issued again`)
+  }
+  throw new Error(`${certFile}: does not chain to ${bundlePath}; add its intermediates to it, or its CA to the bundle`)
+}
+
+function unreadable(file: string, cause: unknown): Error {
+  const code = isSystemError(cause) ? (cause.code ?? 'unknown error') : 'unknown error'
+  const fault = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
+  return new Error(`${file}: ${fault}; check the path and its permissions`, { cause })
+}
+
+function isSystemError(cause: unknown): cause is NodeJS.ErrnoException {
+  return cause instanceof Error && 'syscall' in cause
+}

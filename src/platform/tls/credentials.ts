@@ -1,0 +1,159 @@
+// Watches credential files and swaps them as one snapshot. A set that does not fit together keeps the old one in force.
+import { stat } from 'node:fs/promises'
+import { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
+import { createExpiryReport } from './bundle-expiry.ts'
+import type { Logger } from '../logger.ts'
+import { bundleFiles } from '../svid/trust-bundle.ts'
+
+export { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
+export type { TrustBundles } from '../svid/trust-bundle.ts'
+
+export type CredentialSource = {
+  readonly current: () => Credentials
+  /** Called after each swap; the returned function unsubscribes. */
+  readonly onChange: (listener: (next: Credentials, previous: Credentials) => void) => () => void
+  /** Called when a broken set has stood on disk for 2 s, once for each different fault. */
+  readonly onFault: (listener: (error: Error) => void) => () => void
+  readonly close: () => void
+}
+
+/** `pollMs`: how often the files are looked at (their metadata; content is read when that changed). */
+export type WatchOptions = { readonly now: () => number; readonly log: Logger; readonly pollMs?: number }
+
+const POLL_MS = 250
+// A writer replaces three files one after the other: in between they do not fit together, and that is no fault yet.
+const SETTLE_MS = 2000
+
+/** Loads the set and keeps watching it. Rejects as `loadCredentials` does when the first set is broken. */
+export async function watchCredentials(files: CredentialFiles, options: WatchOptions): Promise<CredentialSource> {
+  const { now, log, pollMs = POLL_MS } = options
+  let seen = await signatureOf(files).catch(() => '')
+  let current = await loadCredentials(files, now)
+  const reportExpiry = createExpiryReport({ now, log })
+  reportExpiry(current.bundles)
+  const changed = createListeners<[Credentials, Credentials]>(log)
+  const faulty = createListeners<[Error]>(log)
+  const faults = createFaultFilter(Math.ceil(SETTLE_MS / pollMs))
+  let closed = false
+  let timer = setTimeout(tick, pollMs).unref()
+
+  function tick(): void {
+    reportExpiry(current.bundles)
+    void poll().finally(() => {
+      if (!closed) timer = setTimeout(tick, pollMs).unref()
+    })
+  }
+
+  async function poll(): Promise<void> {
+    const signature = await signatureOf(files).catch(() => '')
+    if (signature === seen && !faults.pending()) return
+    try {
+      const next = await loadCredentials(files, now)
+      if (signature === '' || signature !== (await signatureOf(files))) return // written while we read: next tick
+      seen = signature
+      faults.clear()
+      if (!closed) swap(next)
+    } catch (error: unknown) {
+      if (faults.isNew(error as Error) && !closed) report(error as Error)
+    }
+  }
+
+  function swap(next: Credentials): void {
+    if (isSameSet(next, current)) return
+    const previous = current
+    current = { ...next, generation: previous.generation + 1 }
+    const { generation, spiffeId, notAfterMs } = current
+    const notAfter = new Date(notAfterMs).toISOString()
+    log.info(
+      { event: 'credentials_changed', generation, spiffe_id: spiffeId, not_after: notAfter },
+      'credentials changed',
+    )
+    changed.tell(current, previous)
+  }
+
+  function report(error: Error): void {
+    log.error(
+      { event: 'credentials_broken', reason: error.message },
+      'credentials on disk are broken; the old ones stay',
+    )
+    faulty.tell(error)
+  }
+
+  return {
+    current: () => current,
+    onChange: changed.add,
+    onFault: faulty.add,
+    close() {
+      closed = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** Changes whenever one of the files is written or replaced. Follows links: Kubernetes swaps a linked folder. */
+async function signatureOf({ certFile, keyFile, bundlePath, trustDomain }: CredentialFiles): Promise<string> {
+  const bundles = await bundleFiles(bundlePath, trustDomain)
+  const paths = [certFile, keyFile, ...bundles.values()]
+  const stats = await Promise.all(paths.map((path) => stat(path, { bigint: true })))
+  return stats
+    .map(({ ino, size, mtimeNs, ctimeNs }, index) => [paths[index], ino, size, mtimeNs, ctimeNs].join(' '))
+    .join()
+}
+
+function isSameSet(one: Credentials, other: Credentials): boolean {
+  return contentOf(one) === contentOf(other)
+}
+
+function contentOf({ certPem, keyPem, bundles }: Credentials): string {
+  return JSON.stringify([certPem, keyPem, [...bundles].map(([domain, anchors]) => [domain, anchors.map(String)])])
+}
+
+type FaultFilter = {
+  /** Whether this fault has now stood for long enough, and has not been told yet. */
+  readonly isNew: (fault: Error) => boolean
+  readonly pending: () => boolean
+  readonly clear: () => void
+}
+
+function createFaultFilter(settleTicks: number): FaultFilter {
+  let ticks = 0
+  let told: string | undefined
+  return {
+    isNew(fault) {
+      ticks += 1
+      if (ticks < settleTicks || fault.message === told) return false
+      told = fault.message
+      return true
+    },
+    pending: () => ticks > 0,
+    clear() {
+      ticks = 0
+      told = undefined
+    },
+  }
+}
+
+type Listeners<Args extends unknown[]> = {
+  readonly add: (listener: (...args: Args) => void) => () => void
+  readonly tell: (...args: Args) => void
+}
+
+/** Listeners that cannot harm one another: what one throws is logged. */
+function createListeners<Args extends unknown[]>(log: Logger): Listeners<Args> {
+  const listeners = new Set<(...args: Args) => void>()
+  return {
+    add(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    tell(...args) {
+      for (const listener of listeners) {
+        try {
+          listener(...args)
+        } catch (err: unknown) {
+          log.error({ event: 'credentials_listener_failed', err }, 'a listener to credential changes failed')
+        }
+      }
+    },
+  }
+}

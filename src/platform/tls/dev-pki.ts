@@ -1,0 +1,151 @@
+// The development PKI on disk: `<trust-domain>.pem`, `<name>.crt` and `<name>.key`; minted when missing, anew before they end.
+import { randomUUID, X509Certificate } from 'node:crypto'
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
+import { loadCredentials, type CredentialFiles } from './credential-set.ts'
+import { createCa, isOfTrustDomain, issueSvid, parseCa, type Ca } from './dev-ca.ts'
+import { withFolderLock } from '../folder-lock.ts'
+import { certificateBlocks } from '../svid/pem.ts'
+
+export { createCa, issueSvid, type Ca, type IssuedSvid, type IssueRequest } from './dev-ca.ts'
+
+export type DevPkiOptions = {
+  readonly dir: string
+  readonly trustDomain: TrustDomain
+  /** `controller`, or `worker-<name>`. */
+  readonly names: readonly string[]
+  readonly now: () => number
+}
+
+const CA_FILE = 'dev-ca.key'
+const CA_DAYS = 365
+const SVID_DAYS = 7
+/** Minted anew when less than this part of the life is left. */
+const RENEW_BELOW = 1 / 3
+
+/**
+ * Makes sure that every name has a certificate, a key and a bundle that fit together and last. Keys are 0600, the folder
+ * 0700. Several processes may do it at once. Returns the files of each name.
+ */
+export async function ensureDevPki<Name extends string>(
+  options: DevPkiOptions & { readonly names: readonly Name[] },
+): Promise<Record<Name, CredentialFiles>> {
+  return withFolderLock(options.dir, async () => {
+    const ca = await ensureCa(options)
+    const files = {} as Record<Name, CredentialFiles>
+    for (const name of options.names) files[name] = await ensureSvid(ca, name, options)
+    return files
+  })
+}
+
+/** The CA in `dir`, read or made, with its bundle beside it. */
+export function ensureDevCa(options: Omit<DevPkiOptions, 'names'>): Promise<Ca> {
+  return withFolderLock(options.dir, () => ensureCa(options))
+}
+
+/** Issues the certificate of a name now, whether or not there is one, and writes it. */
+export function writeDevSvid(
+  ca: Ca,
+  name: string,
+  options: Pick<DevPkiOptions, 'dir' | 'now'>,
+): Promise<CredentialFiles> {
+  return withFolderLock(options.dir, () => writeSvid(ca, name, options))
+}
+
+/** `controller` is `spiffe://<td>/controller`, `worker-x` is `spiffe://<td>/worker/x`. @throws {Error} for another name */
+export function devSpiffeId(trustDomain: TrustDomain, name: string): SpiffeId {
+  const worker = /^worker-([A-Za-z0-9._-]+)$/.exec(name)?.[1]
+  if (name !== 'controller' && worker === undefined) {
+    throw new Error(`"${name}" is not a name of the development PKI: use controller, or worker-<name>`)
+  }
+  return parseSpiffeId(`spiffe://${trustDomain}/${worker === undefined ? 'controller' : `worker/${worker}`}`)
+}
+
+/** Where the files of a name are. */
+export function devCredentialFiles(dir: string, trustDomain: TrustDomain, name: string): CredentialFiles {
+  return {
+    certFile: path.join(dir, `${name}.crt`),
+    keyFile: path.join(dir, `${name}.key`),
+    bundlePath: bundleFile(dir, trustDomain),
+    trustDomain,
+  }
+}
+
+function bundleFile(dir: string, trustDomain: TrustDomain): string {
+  return path.join(dir, `${trustDomain}.pem`)
+}
+
+async function ensureSvid(ca: Ca, name: string, options: DevPkiOptions): Promise<CredentialFiles> {
+  const files = devCredentialFiles(options.dir, ca.trustDomain, name)
+  const expected = devSpiffeId(ca.trustDomain, name)
+  return (await isUsable(files, expected, options.now)) ? files : await writeSvid(ca, name, options)
+}
+
+async function writeSvid(
+  ca: Ca,
+  name: string,
+  { dir, now }: Pick<DevPkiOptions, 'dir' | 'now'>,
+): Promise<CredentialFiles> {
+  const files = devCredentialFiles(dir, ca.trustDomain, name)
+  const spiffeId = devSpiffeId(ca.trustDomain, name)
+  const hosts = name === 'controller' ? { dns: ['localhost'], ips: ['127.0.0.1'] } : {}
+  const { certPem, keyPem } = await issueSvid({ ca, spiffeId, ...hosts, days: SVID_DAYS, now })
+  await replaceFile(files.keyFile, keyPem, 0o600)
+  await replaceFile(files.certFile, certPem, 0o644)
+  return files
+}
+
+async function isUsable(files: CredentialFiles, expected: SpiffeId, now: () => number): Promise<boolean> {
+  try {
+    const { certPem, spiffeId } = await loadCredentials(files, now)
+    await chmod(files.keyFile, 0o600)
+    return spiffeId === expected && isFresh(certPem, now())
+  } catch {
+    return false
+  }
+}
+
+function isFresh(certPem: string, nowMs: number): boolean {
+  const { validFromDate, validToDate } = new X509Certificate(certPem)
+  const lifeMs = validToDate.getTime() - validFromDate.getTime()
+  return validToDate.getTime() - nowMs > lifeMs * RENEW_BELOW
+}
+
+/** Key and certificate of the CA are one file, so that they can never belong to different CAs. */
+async function ensureCa({ dir, trustDomain, now }: Omit<DevPkiOptions, 'names'>): Promise<Ca> {
+  const file = path.join(dir, CA_FILE)
+  const bundle = bundleFile(dir, trustDomain)
+  const known = await parseUsableCa((await readIfThere(file)) ?? '', trustDomain, now())
+  const ca = known ?? (await createCa({ trustDomain, days: CA_DAYS, now }))
+  if (known === undefined) await replaceFile(file, ca.keyPem + ca.certPem, 0o600)
+  if ((await readIfThere(bundle)) !== ca.certPem) await replaceFile(bundle, ca.certPem, 0o644)
+  return ca
+}
+
+async function parseUsableCa(text: string, trustDomain: TrustDomain, nowMs: number): Promise<Ca | undefined> {
+  const [certPem] = certificateBlocks(text)
+  try {
+    if (certPem === undefined || !isFresh(certPem, nowMs)) return undefined
+    const ca = await parseCa({ trustDomain, certPem, keyPem: text })
+    return isOfTrustDomain(ca) ? ca : undefined
+  } catch {
+    return undefined // broken by hand or by a full disk: made anew
+  }
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause: unknown) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw cause
+  }
+}
+
+/** In one step: a reader sees the old file or the new one. */
+async function replaceFile(file: string, text: string, mode: number): Promise<void> {
+  const draft = `${file}.${randomUUID()}`
+  await writeFile(draft, text, { mode })
+  await rename(draft, file)
+}

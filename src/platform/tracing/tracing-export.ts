@@ -1,0 +1,162 @@
+// Spans by OTLP to a collector. Loaded only where an endpoint is set: the SDK costs 300 ms of start time.
+import { hostname } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+import { FastifyOtelInstrumentation } from '@fastify/otel'
+import { isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api'
+import type { TracerProvider } from '@opentelemetry/api'
+import { startNodeSdk } from '@opentelemetry/sdk-node'
+import { BatchSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace'
+import { createClockedTracer } from './clocked-tracer.ts'
+import { withOtelVariables } from '../env.ts'
+import { createExportHealth, type ExportHealth } from './export-health.ts'
+import { listenToSdk, silenceSdk } from './otel-diagnostics.ts'
+import { createPatientExporter, reasonOf, type PatientExporter } from './patient-exporter.ts'
+import { createSpanClock } from './span-clock.ts'
+import { spanExporters } from './span-exporters.ts'
+import type { Tracing, TracingOptions } from './tracing.ts'
+
+const SHUTDOWN_MS = 3000
+const MAX_BATCH = 512
+// The SDK waits 5 s: a trace could be looked at 5 s after its answer. Price and latency of both: docs/performance.md.
+const SCHEDULE_DELAY_MS = 50
+// 40 MB at most, while the collector does not keep up or is away: Jaeger on badger falls behind for seconds under load. The
+// SDK's 2048 are full after half a second.
+const MAX_QUEUE = 32_768
+const HOLD_MS = 600_000
+/** Timers hold no more. */
+const NEVER_MS = 2 ** 31 - 1
+const MAX_PATH_CHARS = 128
+
+/** As the SDK defines its OTEL_* variables, with OTLP/gRPC as the protocol where none is named. @throws when it cannot start. */
+export function createExportingTracing(options: TracingOptions & { endpoint: string }): Tracing {
+  const { service, version, env, log, endpoint, shutdownMs = SHUTDOWN_MS, onLost = () => undefined } = options
+  const otel = withDefaults(env, service, version)
+  const limits = limitsFrom(otel)
+  const health = createExportHealth({ log, onLost, maxWaiting: limits.queue })
+  const told = { log, onThrownAway: health.thrownAway }
+  listenToSdk(told)
+  const open = spanExporters(otel, { agent: `${service}/${version}`, concurrencyLimit: limits.batches })
+  const exporter = createPatientExporter({
+    open: () => withOtelVariables(otel, open),
+    health,
+    holdMs: limits.holdMs,
+    pause: (ms, signal) => delay(ms, undefined, { signal, ref: false }).catch(() => undefined),
+    monotonic: performance.now.bind(performance),
+  })
+  silenceSdk()
+  const { sdk, provider } = withOtelVariables(otel, () => startSdk(createProcessor(exporter, health, limits)))
+  listenToSdk(told)
+  const clock = createSpanClock({ wall: Date.now, monotonic: performance.now.bind(performance) })
+  const clocked: TracerProvider = {
+    getTracer: (...names) => createClockedTracer(provider.getTracer(...names), clock),
+  }
+  const tracer = clocked.getTracer('crank', version)
+  if (!isSpanContextValid(tracer.startSpan('probe').spanContext()))
+    throw new Error('the OpenTelemetry SDK did not start')
+  const fastifyOtel = createFastifyOtel()
+  fastifyOtel.setTracerProvider(clocked)
+  let ending: Promise<void> | undefined
+  const shutdown = (): Promise<void> => (ending ??= boundedShutdown({ sdk, exporter, health }, shutdownMs))
+  return { tracer, exporting: true, isDelivering: () => !health.isFailing(), endpoint, fastifyOtel, shutdown }
+}
+
+type Sdk = { shutdown(): Promise<void> }
+type Limits = { queue: number; batch: number; batches: number; delayMs: number; holdMs: number }
+
+function createFastifyOtel(): FastifyOtelInstrumentation {
+  return new FastifyOtelInstrumentation({
+    instrumentHooks: false,
+    instrumentHandler: false,
+    // A refusal is an answer, and the log has the stack of what is a fault.
+    recordExceptions: false,
+    requestHook: (span, { method, url, routeOptions }) => {
+      span.updateName(`${method} ${routeOptions.url ?? 'unknown'}`)
+      // It puts the query there too, and a query may hold anything.
+      span.setAttribute('url.path', url.split('?', 1).join().slice(0, MAX_PATH_CHARS))
+    },
+  })
+}
+
+// The global provider is taken from it each time, so that two services in one process (a test) each keep their own.
+function startSdk(processor: SpanProcessor): { sdk: Sdk; provider: TracerProvider } {
+  trace.disable()
+  const sdk = startNodeSdk({
+    logLevel: 'none',
+    metricReaders: [],
+    logRecordProcessors: [],
+    spanProcessors: [processor],
+  })
+  return { sdk, provider: trace.getTracerProvider() }
+}
+
+// In front of the SDK's own queue, which says how many spans it dropped only when it has room again.
+function createProcessor(exporter: PatientExporter, health: ExportHealth, limits: Limits): SpanProcessor {
+  const batches = new BatchSpanProcessor({
+    exporter,
+    maxQueueSize: limits.queue,
+    maxExportBatchSize: limits.batch,
+    scheduledDelayMillis: limits.delayMs,
+    // How long a batch is tried is the exporter's to say: after this the next would be sent beside it.
+    exportTimeoutMillis: NEVER_MS,
+  })
+  return {
+    onStart: (span, parent) => batches.onStart(span, parent),
+    onEnd(span) {
+      const isSampled = (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0
+      if (isSampled && health.admit()) batches.onEnd(span)
+    },
+    forceFlush: () => batches.forceFlush(),
+    shutdown: () => batches.shutdown(),
+  }
+}
+
+// The name, version and host go in front of the operator's resource attributes: the last one wins, OTEL_SERVICE_NAME over all.
+function withDefaults(env: NodeJS.ProcessEnv, service: string, version: string): NodeJS.ProcessEnv {
+  const resource = { 'service.name': service, 'service.version': version, 'host.name': hostname() }
+  const own = Object.entries(resource).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  return {
+    // Not `process`: it exports the command line, and that of `crank invoke --data …` holds the payload. Not `host`: Jaeger
+    // keeps each of its attributes in an index, span for span, which is a fifth of its work.
+    OTEL_NODE_RESOURCE_DETECTORS: 'service',
+    ...given,
+    OTEL_RESOURCE_ATTRIBUTES: [...own, given['OTEL_RESOURCE_ATTRIBUTES'] ?? ''].join(',').replace(/,$/, ''),
+  }
+}
+
+function limitsFrom(otel: NodeJS.ProcessEnv): Limits {
+  const given = (name: string, fallback: number): number => {
+    const value = Number(otel[name])
+    return value > 0 ? value : fallback
+  }
+  const queue = given('OTEL_BSP_MAX_QUEUE_SIZE', MAX_QUEUE)
+  // A larger batch is serialised in one go and triples the slowest answers (facts/performance.md 3.5).
+  const batch = Math.min(given('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', MAX_BATCH), MAX_BATCH, queue)
+  return {
+    queue,
+    batch,
+    // All of them at once, when the process ends.
+    batches: Math.ceil(queue / batch) + 1,
+    delayMs: given('OTEL_BSP_SCHEDULE_DELAY', SCHEDULE_DELAY_MS),
+    holdMs: given('OTEL_BSP_EXPORT_TIMEOUT', HOLD_MS),
+  }
+}
+
+type Parts = { sdk: Sdk; exporter: PatientExporter; health: ExportHealth }
+
+async function boundedShutdown({ sdk, exporter, health }: Parts, limitMs: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<string>()
+  const timer = setTimeout(() => resolve(`no answer within ${limitMs} ms`), limitMs)
+  health.closing()
+  exporter.hurry()
+  const reason = await Promise.race([
+    late,
+    sdk.shutdown().then(
+      () => 'they ended too late',
+      (cause: unknown) => reasonOf(cause instanceof Error ? cause.message : String(cause)),
+    ),
+  ])
+  clearTimeout(timer)
+  exporter.abandon()
+  health.end(reason)
+}
