@@ -1,6 +1,6 @@
 // The steps of the pipeline that the forward-only server leaves out, as things that do nothing at all.
 import { trace, TraceFlags } from '@opentelemetry/api'
-import type { Verdict } from '../../src/controller/call.ts'
+import type { Verdict } from '../../src/policy/verdict.ts'
 import type { Metrics } from '../../src/controller/metrics/metrics.ts'
 import type { Judge } from '../../src/policy/judge.ts'
 import type { PolicyInput } from '../../src/core/decision.ts'

@@ -4,20 +4,15 @@ import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput }
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
 import type { FileLeftReason } from '../core/file-left.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { BlockedEvent } from './blocked-event.ts'
 
-/**
- * `would_deny`: denied in shadow mode, so it passed. `error`: the policy engine gave no valid decision, so it was refused.
- * `unevaluated`: the same in shadow mode, so it passed.
- */
-export type AuditedDecision = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
-
 type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
 
 type Judged = {
-  readonly decision: AuditedDecision
+  readonly decision: Ruling
   readonly mode: Mode
   readonly reasons: readonly Reason[]
   readonly grounds: readonly string[]
@@ -142,9 +137,8 @@ export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistr
 
 /** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
 export type Verdict =
-  | Decision
-  | (Omit<Decision, 'decision'> & { readonly decision: 'would_deny' })
-  | { readonly decision: 'error' | 'unevaluated'; readonly mode: Mode; readonly error: ErrorCode }
+  | (Omit<Decision, 'decision'> & { readonly decision: Decided })
+  | { readonly decision: Undecided; readonly mode: Mode; readonly error: ErrorCode }
 
 /** The circumstances of one evaluation. */
 export type Evaluation = {

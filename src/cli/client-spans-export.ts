@@ -1,8 +1,9 @@
 // A command's spans by OTLP, as the service `crank-cli`. Loaded only where an endpoint is set.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
-import { createTracing, onwardTrace, startSpan, type TracingLog } from '../platform/tracing/tracing.ts'
+import { createTracing, onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
+import type { TracingLog } from '../platform/tracing/tracing-port.ts'
 import { VERSION } from '../platform/version.ts'
-import type { ClientSpan, ClientSpans } from './client-spans.ts'
+import type { ClientSpan, ClientSpans } from './client-span.ts'
 import { beforeEarlyEnd } from './early-end.ts'
 import { paint, say } from './output.ts'
 

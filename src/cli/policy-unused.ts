@@ -1,5 +1,5 @@
 // `crank policy unused`: what the manifests declare and nobody uses, and what is used without being declared.
-import type { AuditedDecision } from '../audit/event.ts'
+import { passes, RULING_NAMES } from '../core/ruling.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { parseSince } from './option-values.ts'
 import { say, writeJson, writeTable, type Column, type Format } from './output.ts'
@@ -113,8 +113,7 @@ function undeclaredOf(manifests: readonly Manifest[], { pairs }: Tally, sinceMs:
 
 /** Calls that passed; what was refused was not used. */
 function usesOf({ decisions }: PairTally): number {
-  const passed: readonly AuditedDecision[] = ['allow', 'would_deny', 'unevaluated']
-  return total(passed.map((decision) => decisions[decision]))
+  return total(RULING_NAMES.filter(passes).map((ruling) => decisions[ruling]))
 }
 
 function total(counts: Iterable<number>): number {

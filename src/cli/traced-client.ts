@@ -4,7 +4,7 @@ import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import { NO_TLS_HINT, speaksNoTls } from '../platform/tls/no-tls.ts'
 import { answerAttributes, type ControllerClient, type ControllerReply } from '../worker/controller-client.ts'
-import type { ClientSpan, ClientSpans, SpanAttributes } from './client-spans.ts'
+import type { ClientSpan, ClientSpans, SpanAttributes } from './client-span.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
 import { say } from './output.ts'
 

@@ -1,20 +1,10 @@
 // What the steps of the pipeline hand to each other: one authorised-or-not call, and what came of it.
-import type { Span } from '@opentelemetry/api'
 import type { Capability } from '../core/capability.ts'
-import type { Decision, PolicyInput, Priority, RegistrationInput } from '../core/decision.ts'
+import type { Priority } from '../core/decision.ts'
 import type { AppError } from '../core/errors.ts'
 import type { Outcome } from '../core/outcome.ts'
-import type { SpiffeId } from '../core/spiffe-id.ts'
-import type { TraceContext } from '../core/trace-context.ts'
+import type { Asker } from '../policy/verdict.ts'
 import type { AnswerSink, Upload } from './dispatch/worker-exchange.ts'
-
-/** Who asks, under which decision id, in which trace: true of every question to the policy. */
-export type Asker = {
-  readonly decisionId: string
-  readonly caller: SpiffeId
-  readonly span: Span
-  readonly trace: TraceContext
-}
 
 /** A request that asks, and will be told what comes of it. */
 export type Asked = Asker & {
@@ -38,25 +28,6 @@ export type RouteCall = Asked & {
   readonly contentLength: number | undefined
   readonly sink: AnswerSink
 }
-
-/**
- * What becomes of a call (steps/ruling.ts). `allow` and `deny` as the policy said; `would_deny`: denied in shadow mode, so
- * it passes; `error`: no decision, refused; `unevaluated`: no decision in shadow mode, so it passes.
- */
-export type Ruling = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
-
-/** What was asked of the policy and what came of it: a decision, or the trouble that kept it from one. */
-export type Verdict<Input extends PolicyInput = PolicyInput> = {
-  readonly input: Input
-  readonly evaluationMs: number
-  readonly engine: string
-  readonly revision: string
-} & (
-  | { readonly ruling: 'allow' | 'deny' | 'would_deny'; readonly decision: Decision }
-  | { readonly ruling: 'error' | 'unevaluated'; readonly decision: undefined; readonly error: AppError }
-)
-
-export type RegistrationVerdict = Verdict<RegistrationInput>
 
 /** How a call ended. `error` is set when the caller has not been answered yet. */
 export type RouteOutcome = {

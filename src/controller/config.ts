@@ -20,7 +20,7 @@ import {
   tlsSettings,
   type TlsFiles,
 } from '../platform/settings.ts'
-import { parseOpaUrl, type OpaAddress } from './opa-url.ts'
+import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
 
 /** Every variable of the controller; docs/configuration.md is made of it. */
 export const ControllerEnv = Type.Object({
@@ -134,7 +134,7 @@ export type ControllerConfig = {
   /** Undefined: no candidate. */
   readonly candidatePolicyDir: string | undefined
   /** Undefined: the embedded engine. */
-  readonly opa: OpaAddress | undefined
+  readonly opa: OpaTarget | undefined
   readonly policyTimeoutMs: number
   /** `maxMs` undefined: never stale. */
   readonly policyStaleness: { readonly maxMs: number | undefined; readonly action: 'warn' | 'degrade' | 'deny' }
@@ -155,7 +155,7 @@ type Values = Static<typeof ControllerEnv>
 type Parsed = {
   trustDomain: TrustDomain
   controllerId: SpiffeId
-  opa: OpaAddress | undefined
+  opa: OpaTarget | undefined
   maxStalenessMs: number | undefined
   workerHosts: HostRules
   adminAllowedHosts: HostRules

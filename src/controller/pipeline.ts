@@ -1,7 +1,8 @@
 // The way of a call, in one piece: decide, record, then and only then call a worker, record again.
-import type { RouteCall, RouteOutcome, Verdict } from './call.ts'
+import type { Verdict } from '../policy/verdict.ts'
+import type { RouteCall, RouteOutcome } from './call.ts'
 import { refuseUnlessPassed } from './steps/refuse.ts'
-import { markedIfShadowed } from '../policy/ruling.ts'
+import { markedIfShadowed } from './steps/shadow-mark.ts'
 
 /** The steps; each is made in `steps/` and wired in main.ts. */
 export type Steps = {

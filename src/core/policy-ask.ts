@@ -1,5 +1,6 @@
 // The words of `POST /policy/ask` on the admin listener: what the policy would say of a call, without the call.
 import Type, { type Static } from 'typebox'
+import { RULING_NAMES } from './ruling.ts'
 
 export const MAX_QUESTIONS = 1000
 
@@ -33,7 +34,7 @@ export const AskBody = Type.Unsafe<AskQuestion | AskBatch>({
 
 const Reason = Type.Object({ code: Type.String(), message: Type.String() }, closed)
 
-/** `decision` and `policy_version` are null where the policy gave none, and `error` says why; `ruling` as in steps/ruling.ts. */
+/** `decision` and `policy_version` are null where the policy gave none, and `error` says why. */
 export const AskAnswer = Type.Object(
   {
     spiffe_id: Type.String(),
@@ -41,7 +42,7 @@ export const AskAnswer = Type.Object(
     at: Type.String(),
     decision: Type.Union([Type.Literal('allow'), Type.Literal('deny'), Type.Null()]),
     mode: Type.Enum(['enforce', 'shadow']),
-    ruling: Type.Enum(['allow', 'deny', 'would_deny', 'error', 'unevaluated']),
+    ruling: Type.Enum(RULING_NAMES),
     reasons: Type.Array(Reason),
     grounds: Type.Array(Type.String()),
     exception: Type.Union([Type.String(), Type.Null()]),

@@ -6,11 +6,12 @@ import type { PolicyInput } from '../core/decision.ts'
 import { uuidv7 } from '../core/ids.ts'
 import type { AskAnswer } from '../core/policy-ask.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
+import { RULINGS } from '../core/ruling.ts'
 import { unrecordedTrace } from '../core/trace-context.ts'
 import { createLightTracer } from '../platform/tracing/light-tracer.ts'
 import { startSpan, traceContextOf } from '../platform/tracing/tracing.ts'
-import type { Asker, Verdict } from '../controller/call.ts'
 import { createJudge, policyInput, type JudgeDeps } from './judge.ts'
+import type { Asker, Verdict } from './verdict.ts'
 
 /** `atNs`: Unix nanoseconds; now if undefined. */
 export type PolicyQuestion = {
@@ -58,14 +59,14 @@ function inputAt(input: PolicyInput, atNs: bigint): PolicyInput {
 
 function toAnswer(verdict: Verdict): AskAnswer {
   const { identity, action, context } = verdict.input
-  const { decision, ruling } = verdict
+  const { decision } = verdict
   return {
     spiffe_id: identity.spiffe_id,
     capability: `${action.verb}:${action.capability}`,
     at: context.timestamp,
     decision: decision?.decision ?? null,
-    mode: decision?.mode ?? (ruling === 'unevaluated' ? 'shadow' : 'enforce'),
-    ruling,
+    mode: verdict.decision === undefined ? RULINGS[verdict.ruling].mode : verdict.decision.mode,
+    ruling: verdict.ruling,
     reasons: [...(decision?.reasons ?? [])],
     grounds: [...(decision?.grounds ?? [])],
     exception: decision?.exception ?? null,

@@ -3,10 +3,11 @@ import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry
 import type { Decide, Mode, PolicyInput, Priority, Question } from '../core/decision.ts'
 import { toAppError } from '../core/errors.ts'
 import { isoTime } from '../core/iso-time.ts'
+import { RULINGS, type Ruling } from '../core/ruling.ts'
 import { trustDomainOf } from '../core/spiffe-id.ts'
 import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
-import type { Asker, Ruling, Verdict } from '../controller/call.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
+import type { Asker, Verdict } from './verdict.ts'
 
 export type JudgeDeps = {
   readonly policy: { readonly decide: Decide; readonly engine: string; readonly revision: () => string }
@@ -50,7 +51,7 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
     } catch (cause: unknown) {
       const error = toAppError(cause, 'policy_engine_error')
       const ruling = rulingOnTrouble(question, input, own)
-      const mode = ruling === 'unevaluated' ? 'shadow' : 'enforce'
+      const { mode } = RULINGS[ruling]
       annotate(span, asked, { ruling, mode, reason: error.code, engine: policy.engine, revision: policy.revision() })
       span.setAttribute('error.type', error.code)
       span.setStatus({ code: SpanStatusCode.ERROR, message: error.code })

@@ -3,7 +3,8 @@ import type { Readable } from 'node:stream'
 import Type, { type Static, type TSchema } from 'typebox'
 import { makeCapability, parseCapability, type Capability } from '../core/capability.ts'
 import { CapabilitySchema, toJsonSchema, WORKER_ID } from '../core/wire.ts'
-import type { Handler, HandlerContext, StreamEvent } from './handler.ts'
+import type { Handler, HandlerContext } from './handler.ts'
+import type { StreamEvent } from './stream-event.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
 /** One error code that a handler may throw. `status`: 4xx reaches the caller as it is, 5xx becomes 502 `worker_failed`. */

@@ -1,6 +1,6 @@
 // A handler's events as the body of an answer: back-pressure holds, silence is broken by comments, the end of the call ends it.
 import { Readable } from 'node:stream'
-import type { StreamEvent } from './handler.ts'
+import type { StreamEvent } from './stream-event.ts'
 import { formatEvent, HEARTBEAT_COMMENT } from './sse.ts'
 
 export type EventSource = {

@@ -4,9 +4,6 @@ import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Invoke } from './invoke.ts'
 
-/** One server-sent event; `data` is sent as JSON. `id` comes back as `lastEventId` when a caller resumes. */
-export type StreamEvent<T = unknown> = { readonly data: T; readonly id?: string; readonly event?: string }
-
 /** `name`: a constant such as `pdf.render`. What `run` throws is marked on the span and thrown on. */
 export type InSpan = <T>(name: string, run: () => T | Promise<T>) => Promise<T>
 

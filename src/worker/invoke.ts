@@ -1,10 +1,11 @@
 // How a handler calls another capability: through the controller, in the same trace, never longer than its own call.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
 import type { RouteBody } from '../core/wire.ts'
-import { onwardTrace, startSpan, type Tracing } from '../platform/tracing/tracing.ts'
+import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
+import type { Tracing } from '../platform/tracing/tracing-port.ts'
 import { answerAttributes, readText, type ControllerClient, type RouteAnswer } from './controller-client.ts'
 import { parseEvents } from './sse.ts'
-import type { StreamEvent } from './handler.ts'
+import type { StreamEvent } from './stream-event.ts'
 
 export type InvokeOptions = {
   readonly idempotencyKey?: string

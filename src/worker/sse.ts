@@ -1,5 +1,5 @@
 // Server-sent events, both ways: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
-import type { StreamEvent } from './handler.ts'
+import type { StreamEvent } from './stream-event.ts'
 
 /** What a parsed stream gives: `data` still as text. `event` is `message` where the stream names none. */
 export type RawEvent = { readonly event: string; readonly data: string; readonly id: string | undefined }

@@ -63,7 +63,7 @@ export function packageOf({ specifier }: Import): string | undefined {
     .join('/')
 }
 
-/** Every cycle of imports that are there at run time, as the paths of its files; types may refer to each other. */
+/** Every cycle of imports, those of types among them, as the paths of its files. */
 export function findCycles(files: readonly ScannedFile[]): string[][] {
   const byPath = new Map(files.map((file) => [file.path, file]))
   const done = new Set<string>()
@@ -73,7 +73,7 @@ export function findCycles(files: readonly ScannedFile[]): string[][] {
     if (start >= 0) cycles.push([...trail.slice(start), path])
     const file = byPath.get(path)
     if (start >= 0 || done.has(path) || file === undefined) return
-    for (const item of file.imports.filter(({ typeOnly }) => !typeOnly)) {
+    for (const item of file.imports) {
       const target = targetOf(file, item)
       if (target !== undefined) walk(target, [...trail, path])
     }

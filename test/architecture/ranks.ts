@@ -4,63 +4,59 @@ import { packageOf, targetOf, type ScannedFile } from './import-scan.ts'
 const RANKS: readonly (readonly string[])[] = [
   ['core'],
   ['platform'],
+  ['audit', 'policy/data'],
+  ['policy/engine'],
+  ['policy'],
+  ['controller/config', 'controller/metrics', 'controller/readiness', 'worker'],
   [
     'controller/identity',
-    'controller/policy',
+    'controller/live-policy',
     'controller/audit',
     'controller/routing',
     'controller/dispatch',
-    'controller/metrics',
-    'controller/config',
-    'controller/readiness',
-    'worker',
+    'workers',
   ],
-  ['controller/call', 'controller/edge', 'workers'],
+  ['controller/call', 'controller/edge', 'controller/candidate', 'controller/exceptions'],
   ['controller/steps'],
   ['controller/pipeline'],
   ['controller/routes'],
   ['controller/server', 'controller/admin'],
+  ['controller/start'],
   ['controller/main'],
   ['cli'],
 ]
 
-/** Files directly in src/controller that are not a group by their own name. */
+/** Files that have another rank than the folder they are in. */
 const GROUP_OF_FILE: Readonly<Record<string, string>> = {
-  'controller/metrics-candidate.ts': 'controller/metrics',
-  'controller/metrics-exceptions.ts': 'controller/metrics',
-  'controller/metrics-format.ts': 'controller/metrics',
-  'controller/metrics-log.ts': 'controller/metrics',
-  'controller/metrics-state.ts': 'controller/metrics',
-  'controller/opa-url.ts': 'controller/config',
-  'controller/start-exceptions.ts': 'controller/main',
-  'controller/start-candidate.ts': 'controller/main',
-  'controller/start-policy.ts': 'controller/main',
-  'controller/admin-errors.ts': 'controller/admin',
-  'controller/admin-hosts.ts': 'controller/admin',
-  'controller/arrival.ts': 'controller/edge',
-  'controller/drain.ts': 'controller/edge',
-  'controller/handshakes.ts': 'controller/edge',
-  'controller/limits.ts': 'controller/edge',
-  'controller/problem.ts': 'controller/edge',
-  'controller/unparsed.ts': 'controller/edge',
-  'controller/unrouted.ts': 'controller/edge',
+  'controller/candidate/start-candidate.ts': 'controller/start',
+  'controller/exceptions/start-exceptions.ts': 'controller/start',
+  'controller/live-policy/start-policy.ts': 'controller/start',
   'cli.ts': 'cli',
 }
 
+const POLICY = ['policy/data', 'policy/engine', 'policy']
+
 /** Where a rank alone would allow too much: what these groups may import, and who may import them. */
 const MAY_IMPORT_ONLY: Readonly<Record<string, readonly string[]>> = {
+  'policy/engine': ['core', 'platform', 'policy/data'],
+  policy: ['core', 'platform', 'policy/data', 'policy/engine'],
+  'controller/live-policy': ['core', 'platform', ...POLICY],
   worker: ['core', 'platform'],
   workers: ['worker'],
+  cli: ['core', 'platform', 'audit', ...POLICY, 'worker', 'workers', 'controller/main', 'controller/config'],
 }
 const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   worker: ['workers', 'cli'],
   workers: ['cli'],
 }
 
-/** The group of a file, by its path below src: `controller/policy`. */
+/** The group of a file, by its path below src: `controller/routes`, `policy/data`; of a file of the controller, its name. */
 export function groupOf(path: string): string {
-  const parts = path.replace(/\.ts$/, '').split('/')
-  return GROUP_OF_FILE[path] ?? parts.slice(0, parts[0] === 'controller' ? 2 : 1).join('/')
+  const [first = '', second = '', ...rest] = path.replace(/\.ts$/, '').split('/')
+  const named = GROUP_OF_FILE[path]
+  if (named !== undefined) return named
+  if (first === 'controller') return `${first}/${second}`
+  return first === 'policy' && rest.length > 0 ? `${first}/${second}` : first
 }
 
 /** One sentence for each import that goes the wrong way, and for each file without a rank. */

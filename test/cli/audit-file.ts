@@ -1,13 +1,14 @@
 // Audit logs for tests of commands: decisions as the controller writes them, chained.
 import { writeFile } from 'node:fs/promises'
 import { GENESIS, sealRecord } from '../../src/audit/chain.ts'
-import type { AuditedDecision, PolicyDecisionEvent } from '../../src/audit/event.ts'
+import type { PolicyDecisionEvent } from '../../src/audit/event.ts'
+import type { Ruling } from '../../src/core/ruling.ts'
 import { serialiseEvent } from '../../src/audit/serialise.ts'
 
 export type Made = {
   readonly who: string
   readonly capability: string
-  readonly decision?: AuditedDecision
+  readonly decision?: Ruling
   readonly daysAgo?: number
   readonly code?: string
   readonly exception?: string

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadControllerConfig } from '../../src/controller/config.ts'
-import { parseOpaUrl } from '../../src/controller/opa-url.ts'
+import { parseOpaUrl } from '../../src/policy/engine/opa-target.ts'
 import type { ConfigError } from '../../src/platform/env.ts'
 
 const TLS = { CRANK_TLS_CERT: 'controller.crt', CRANK_TLS_KEY: 'controller.key', CRANK_TLS_BUNDLE: 'crank.local.pem' }

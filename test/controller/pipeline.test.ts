@@ -1,7 +1,8 @@
 // The order of the steps is the promise: nothing happens before its record is durable.
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../src/core/errors.ts'
-import type { RouteCall, RouteOutcome, Verdict } from '../../src/controller/call.ts'
+import type { RouteCall, RouteOutcome } from '../../src/controller/call.ts'
+import type { Verdict } from '../../src/policy/verdict.ts'
 import { createPipeline, type Steps } from '../../src/controller/pipeline.ts'
 
 const call = {} as RouteCall

@@ -1,9 +1,12 @@
 // The one place where shadow mode lets something pass: every combination, and what no mode lets pass.
 import { describe, expect, test } from 'vitest'
-import type { RouteCall, Verdict } from '../../src/controller/call.ts'
+import type { RouteCall } from '../../src/controller/call.ts'
+import type { Verdict } from '../../src/policy/verdict.ts'
 import { parseBlocked } from '../../src/policy/data/blocked.ts'
 import { parseEnforcement } from '../../src/policy/data/enforcement.ts'
-import { createOwnKnowledge, markedIfShadowed, passes, rulingOf, rulingOnTrouble } from '../../src/policy/ruling.ts'
+import { createOwnKnowledge, rulingOf, rulingOnTrouble } from '../../src/policy/ruling.ts'
+import { markedIfShadowed } from '../../src/controller/steps/shadow-mark.ts'
+import { passes } from '../../src/core/ruling.ts'
 import type { Decision } from '../../src/core/decision.ts'
 import { policyInput, STREAMING } from '../fixtures/policy-input.ts'
 

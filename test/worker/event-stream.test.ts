@@ -4,7 +4,8 @@ import Type from 'typebox'
 import { expect, test } from 'vitest'
 import { capabilityError } from '../../src/worker/call-error.ts'
 import { defineCapability, defineWorker } from '../../src/worker/define.ts'
-import type { HandlerContext, StreamEvent } from '../../src/worker/handler.ts'
+import type { HandlerContext } from '../../src/worker/handler.ts'
+import type { StreamEvent } from '../../src/worker/stream-event.ts'
 import { call, createTestWorker, start } from './calls.ts'
 
 type Handle = (context: HandlerContext<unknown>) => AsyncIterable<StreamEvent<number>>

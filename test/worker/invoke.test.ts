@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { SpanStatusCode, type Attributes, type Span, type SpanStatus, type Tracer } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
-import type { Tracing } from '../../src/platform/tracing/tracing.ts'
+import type { Tracing } from '../../src/platform/tracing/tracing-port.ts'
 import type { ControllerClient, RouteAnswer } from '../../src/worker/controller-client.ts'
 import { createInvoke } from '../../src/worker/invoke.ts'
 

@@ -1,5 +1,5 @@
 // The policy folder and the engine that decides with it, asked the same questions as at the controller's start.
-import { parseOpaUrl } from '../../controller/opa-url.ts'
+import { parseOpaUrl } from '../../policy/engine/opa-target.ts'
 import { describeFault } from '../../policy/data/data-schema.ts'
 import { loadWasm } from '../../policy/engine/compile.ts'
 import { createOpaHttp } from '../../policy/engine/opa-http.ts'

@@ -3,7 +3,7 @@
 import Type from 'typebox'
 import { request } from 'undici'
 import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
-import type { ExceptionsReply } from '../../controller/routes/policy-exceptions.ts'
+import type { ExceptionsReply } from '../../core/policy-exceptions.ts'
 import type { PlacedFault } from '../../policy/data/schema-faults.ts'
 import { loadConfig } from '../../platform/env.ts'
 import { adminUrlSetting } from '../admin-url.ts'

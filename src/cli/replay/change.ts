@@ -1,8 +1,8 @@
 // What a change from one ruling to another means, and the order in which changes are shown.
-import type { RecordedRuling, Ruling } from './recorded.ts'
+import type { Decided, Ruling } from '../../core/ruling.ts'
 
 /** `other_reasons`: the same ruling, given for other reasons; no change of a decision. */
-export type Kind = { readonly from: RecordedRuling; readonly to: Ruling }
+export type Kind = { readonly from: Decided; readonly to: Ruling }
 export type Effect = 'wider' | 'narrower' | 'neither' | 'other_reasons'
 export type FailOn = 'any' | 'allow' | 'none'
 

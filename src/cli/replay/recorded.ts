@@ -2,18 +2,15 @@
 // chain is not checked here (`--verify` does that before); a line that is no whole record is counted, never guessed at.
 import { parseCapability, splitCapability } from '../../core/capability.ts'
 import type { PolicyInput, Question, RegistrationInput } from '../../core/decision.ts'
+import { isRuling, isUndecided, type Decided } from '../../core/ruling.ts'
 import { parseSpiffeId, trustDomainOf } from '../../core/spiffe-id.ts'
-
-/** What became of a question: three rulings of the policy, and two where there was no decision. */
-export type Ruling = 'allow' | 'deny' | 'would_deny' | 'error' | 'unevaluated'
-export type RecordedRuling = Extract<Ruling, 'allow' | 'deny' | 'would_deny'>
 
 export type Recorded = {
   readonly question: Question
   readonly input: PolicyInput | RegistrationInput
   /** `verb:name`; of a registration `register <worker id>`. */
   readonly subject: string
-  readonly was: RecordedRuling
+  readonly was: Decided
   /** Reason codes of a denial, grounds of an allow. */
   readonly why: string
   readonly revision: string
@@ -33,8 +30,6 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
   policy_decision: 'capability_access',
   worker_registration: 'worker_registration',
 }
-const RECORDED = new Set(['allow', 'deny', 'would_deny'])
-const TROUBLE = new Set(['error', 'unevaluated'])
 const EVENT = '"event":"'
 /** Where `"event":` can stand: after `v`, `seq`, `prev` and `hash`, before anything that a caller chose. */
 const EVENT_AT_MOST = 256
@@ -54,7 +49,7 @@ export function readRecorded(text: string, window: Window): Line {
   if (question === undefined || record['capability'] === null) return 'other'
   if (typeof record['timestamp'] !== 'string') return 'incomplete'
   if (isOutside(record['timestamp'], window)) return 'outside'
-  if (TROUBLE.has(String(record['decision']))) return 'trouble'
+  if (isRuling(record['decision']) && isUndecided(record['decision'])) return 'trouble'
   return toRecorded(question, record) ?? 'incomplete'
 }
 
@@ -79,10 +74,10 @@ function toRecorded(question: Question, record: Members): Recorded | undefined {
   const was = record['decision']
   const identity = identityOf(record['requester_spiffe_id'])
   const context = contextOf(record)
-  if (identity === undefined || context === undefined || typeof was !== 'string' || !RECORDED.has(was)) return undefined
+  if (identity === undefined || context === undefined || !isRuling(was) || isUndecided(was)) return undefined
   const common = {
     question,
-    was: was as RecordedRuling,
+    was,
     why: whyOf(record),
     revision: String(record['policy_revision']),
   }

@@ -1,6 +1,7 @@
 // A recorded question, decided again by another policy: the same ruling that the controller would give.
 import type { Decide } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
+import { isUndecided } from '../../core/ruling.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from '../../policy/ruling.ts'
 import { memoKey, type MemoPlan } from './memo.ts'
 import { codesOf, type Recorded } from './recorded.ts'
@@ -25,7 +26,7 @@ export function createRedecide({ decide, own, memo, maxMemoised = MAX_MEMOISED }
     const found = key === undefined ? undefined : known.get(key)
     if (found !== undefined) return found
     const answer = await evaluate(decide, own, recorded)
-    if (key !== undefined && answer.ruling !== 'error' && answer.ruling !== 'unevaluated') {
+    if (key !== undefined && !isUndecided(answer.ruling)) {
       if (known.size >= maxMemoised) known.clear()
       known.set(key, { ...answer, memoised: true })
     }

@@ -1,7 +1,8 @@
 // Counts of a replay: of one block in the thread that made them, then of all blocks together. Memory stays bounded
 // however long the log is: of each kind of change a fixed number of groups is kept, the rest is counted.
 import type { Kind } from './change.ts'
-import type { Recorded, Ruling } from './recorded.ts'
+import type { Ruling } from '../../core/ruling.ts'
+import type { Recorded } from './recorded.ts'
 
 export type Redecided = { readonly ruling: Ruling; readonly why: string }
 

@@ -1,14 +1,14 @@
 // The audit log, added up: who called what, and what the policy said of it.
 import type { ChainedRecord } from '../../audit/chain.ts'
-import type { AuditedDecision } from '../../audit/event.ts'
 import { parseCapability, type Capability } from '../../core/capability.ts'
+import { isRuling, passes, type Ruling } from '../../core/ruling.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
 import { readAudit } from '../../audit/reader.ts'
 
 /** The calls of one capability by one caller. Times are ISO 8601 as in the log. */
 export type PairTally = {
   calls: number
-  readonly decisions: Record<AuditedDecision, number>
+  readonly decisions: Record<Ruling, number>
   /** Reason codes of the would-be denials; one denial may have several. */
   readonly reasons: Map<string, number>
   /** Exceptions without which the call would not have been allowed. */
@@ -45,8 +45,6 @@ export async function tallyCalls(file: string, sinceMs: number): Promise<Tally> 
   return { pairs, calls, firstAt, lastAt }
 }
 
-const PASSED: ReadonlySet<AuditedDecision> = new Set(['allow', 'would_deny', 'unevaluated'])
-
 type Pairs = Map<Capability, Map<SpiffeId, PairTally>>
 
 /** Undefined for what is no decision on a call, or none of ours. */
@@ -82,18 +80,14 @@ function count(pair: PairTally, { timestamp, decision, ...rest }: ChainedRecord)
   pair.calls += 1
   pair.days.add(timestamp.slice(0, 'yyyy-mm-dd'.length))
   pair.lastAt = timestamp
-  if (isDecision(pair, decision) && PASSED.has(decision)) pair.lastPassedAt = timestamp
-  if (isDecision(pair, decision)) pair.decisions[decision] += 1
+  if (isRuling(decision)) pair.decisions[decision] += 1
+  if (isRuling(decision) && passes(decision)) pair.lastPassedAt = timestamp
   if (decision === 'would_deny') {
     for (const { code } of rest['reasons'] as readonly { code: string }[]) increment(pair.reasons, code)
   }
   const { exception, grounds } = rest
   const isByException = Array.isArray(grounds) && grounds.includes('exception') && !grounds.includes('declared')
   if (isByException && typeof exception === 'string') increment(pair.exceptions, exception)
-}
-
-function isDecision({ decisions }: PairTally, value: unknown): value is AuditedDecision {
-  return typeof value === 'string' && Object.hasOwn(decisions, value)
 }
 
 /** Adds `by` to the count of `key`. */

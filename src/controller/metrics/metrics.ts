@@ -5,14 +5,11 @@ import type { Capability } from '../../core/capability.ts'
 import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../../core/errors.ts'
 import { FILE_LEFT_REASONS, type FileLeftReason } from '../../core/file-left.ts'
 import { OUTCOMES, type Outcome } from '../../core/outcome.ts'
+import { RULING_NAMES, type Ruling } from '../../core/ruling.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
 import type { Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
 import { createStateGauges, type ControllerState } from './state-gauges.ts'
-
-/** What the policy said; `error`: it said nothing; `unevaluated`: it said nothing and shadow mode let the call pass. */
-export type DecisionLabel = (typeof DECISIONS)[number]
-const DECISIONS = ['allow', 'deny', 'would_deny', 'error', 'unevaluated'] as const
 
 /** Over the limit of connections; no TLS, or none in time; headers too slow; not HTTP; ended by the peer. */
 export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number]
@@ -30,13 +27,13 @@ export type Metrics = {
   }) => void
   /** The policy answered, or failed to, after `seconds`; nobody asked it about a blocked identity, of no known capability. */
   readonly decided: (
-    event: { capability: string | null; decision: DecisionLabel; seconds: number | undefined } & Traced,
+    event: { capability: string | null; decision: Ruling; seconds: number | undefined } & Traced,
   ) => void
   /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
   readonly routed: (
     event: { capability: string; outcome: Outcome; seconds: number; attempts?: number | undefined } & Traced,
   ) => void
-  readonly registrationDecided: (decision: DecisionLabel) => void
+  readonly registrationDecided: (decision: Ruling) => void
   /** The gate refused a peer. */
   readonly identityRefused: (reason: IdentityErrorCode) => void
   /** A connection on the mTLS listener ended without bringing a request. */
@@ -173,7 +170,7 @@ function startDecisionsAtZero(counters: ReturnType<typeof createCounters>, known
   for (const capability of [...known, OTHER]) {
     counters.denials.inc({ labels: { capability }, value: 0 })
     counters.wouldDenials.inc({ labels: { capability }, value: 0 })
-    for (const decision of DECISIONS) counters.decisions.inc({ labels: { capability, decision }, value: 0 })
+    for (const decision of RULING_NAMES) counters.decisions.inc({ labels: { capability, decision }, value: 0 })
   }
 }
 

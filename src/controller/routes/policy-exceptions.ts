@@ -1,6 +1,6 @@
 // GET /policy/exceptions on the admin listener: every exception with its end and its use, and the entries without effect.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
-import Type, { type Static } from 'typebox'
+import { ExceptionsReply, type ExceptionReply } from '../../core/policy-exceptions.ts'
 import type { DataFault } from '../../policy/data/data-schema.ts'
 import type { ExceptionUse, ExceptionWatch } from '../exceptions/exception-watch.ts'
 
@@ -10,35 +10,6 @@ export type PolicyExceptionsOptions = {
   /** Unix ms. */
   readonly now: () => number
 }
-
-const Time = Type.String()
-const Exception = Type.Object(
-  {
-    id: Type.String(),
-    name: Type.String(),
-    spiffe_id: Type.String(),
-    capability: Type.Union([Type.String(), Type.Null()]),
-    state: Type.Union([Type.Literal('live'), Type.Literal('expired')]),
-    owner: Type.String(),
-    reason: Type.String(),
-    created_at: Time,
-    expires_at: Time,
-    expires_in_seconds: Type.Number(),
-    uses: Type.Integer(),
-    last_used_at: Type.Union([Time, Type.Null()]),
-  },
-  { additionalProperties: false },
-)
-const Fault = Type.Object(
-  { file: Type.String(), path: Type.String(), reason: Type.String() },
-  { additionalProperties: false },
-)
-/** `counted_since`: uses are those of this process. `capability` null: everything. */
-export const ExceptionsReply = Type.Object(
-  { counted_since: Time, exceptions: Type.Array(Exception), faults: Type.Array(Fault) },
-  { additionalProperties: false },
-)
-export type ExceptionsReply = Static<typeof ExceptionsReply>
 
 export const policyExceptions: FastifyPluginCallbackTypebox<PolicyExceptionsOptions> = (app, options, done) => {
   const { exceptions, dataFaults, now } = options
@@ -51,7 +22,7 @@ export const policyExceptions: FastifyPluginCallbackTypebox<PolicyExceptionsOpti
   done()
 }
 
-function describe({ entry, expiresMs, uses, lastUsedMs }: ExceptionUse, nowMs: number): Static<typeof Exception> {
+function describe({ entry, expiresMs, uses, lastUsedMs }: ExceptionUse, nowMs: number): ExceptionReply {
   const { id, name, spiffeId, capabilities, owner, reason, createdAt } = entry
   return {
     id,

@@ -1,9 +1,11 @@
 // Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from one place.
+import { RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../../audit/event.ts'
 import type { AuditEvent } from '../../audit/event.ts'
-import type { Asked, RegistrationVerdict, RouteCall, RouteOutcome, Verdict } from '../call.ts'
+import type { RegistrationVerdict, Verdict } from '../../policy/verdict.ts'
+import type { Asked, RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 
 export type RecorderDeps = {
@@ -103,51 +105,15 @@ function evaluationOf({ trace }: Asked, verdict: Verdict): audit.Evaluation {
 }
 
 function auditedVerdict(verdict: Verdict): audit.Verdict {
-  switch (verdict.ruling) {
-    case 'allow':
-    case 'deny':
-      return verdict.decision
-    case 'would_deny':
-      return { ...verdict.decision, decision: 'would_deny' }
-    case 'error':
-      return { decision: 'error', mode: 'enforce', error: verdict.error.code }
-    case 'unevaluated':
-      return { decision: 'unevaluated', mode: 'shadow', error: verdict.error.code }
-  }
+  if (verdict.decision !== undefined) return { ...verdict.decision, decision: verdict.ruling }
+  return { decision: verdict.ruling, mode: RULINGS[verdict.ruling].mode, error: verdict.error.code }
 }
 
 function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
-  const fields = {
-    requester: call.caller,
-    capability: call.capability,
-    reason: reasonOf(verdict),
-    trace_id: call.trace.traceId,
-    span_id: call.trace.spanId,
-    decision_id: call.decisionId,
-  }
-  switch (verdict.ruling) {
-    case 'allow': {
-      log.info({ event: 'capability_access_allowed', ...fields }, 'capability access allowed')
-      return
-    }
-    case 'deny': {
-      log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
-      return
-    }
-    case 'would_deny': {
-      log.warn({ event: 'capability_access_would_deny', ...fields }, 'denied by policy, passed by shadow mode')
-      return
-    }
-    case 'error': {
-      log.error({ event: 'capability_access_undecided', ...fields, error: verdict.error.code }, 'no decision, refused')
-      return
-    }
-    case 'unevaluated': {
-      const event = 'capability_access_unevaluated'
-      log.error({ event, ...fields, error: verdict.error.code }, 'no decision, passed by shadow mode')
-      return
-    }
-  }
+  const { level, event, text } = RULINGS[verdict.ruling]
+  const { capability } = call
+  const fields = { event, requester: call.caller, capability, reason: reasonOf(verdict), ...idsOf(call) }
+  log[level](verdict.decision === undefined ? { ...fields, error: verdict.error.code } : fields, text)
 }
 
 function reasonOf(verdict: Verdict): string {

@@ -1,6 +1,6 @@
 // Whether spans reach the collector: every change of that is one line in the log, and every span that is lost is counted.
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
-import type { TracingLog } from './tracing.ts'
+import type { TracingLog } from './tracing-port.ts'
 
 export type ExportHealth = {
   /** Takes a span that has ended into the queue. False: there is no room, and it is lost. */

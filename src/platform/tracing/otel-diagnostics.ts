@@ -1,7 +1,7 @@
 // What the OpenTelemetry SDK says about itself, in the process's own log: each thing once as a warning, then at debug level.
 import { context, diag, DiagLogLevel, ROOT_CONTEXT } from '@opentelemetry/api'
 import { reasonOf } from './patient-exporter.ts'
-import type { TracingLog } from './tracing.ts'
+import type { TracingLog } from './tracing-port.ts'
 
 /** `onThrownAway`: the collector took a batch and rejected some of its spans. */
 export type DiagnosticsOptions = { readonly log: TracingLog; readonly onThrownAway: (count: number) => void }

@@ -13,7 +13,7 @@ import { listenToSdk, silenceSdk } from './otel-diagnostics.ts'
 import { createPatientExporter, reasonOf, type PatientExporter } from './patient-exporter.ts'
 import { createSpanClock } from './span-clock.ts'
 import { spanExporters } from './span-exporters.ts'
-import type { Tracing, TracingOptions } from './tracing.ts'
+import type { Tracing, TracingOptions } from './tracing-port.ts'
 
 const SHUTDOWN_MS = 3000
 const MAX_BATCH = 512

@@ -1,5 +1,4 @@
 // Traces: every request has real W3C ids. Without an OTLP endpoint only the export is off, and no SDK is loaded.
-import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import type { Attributes, Span, SpanKind, Tracer } from '@opentelemetry/api'
 import type { TraceContext } from '../../core/trace-context.ts'
@@ -7,33 +6,7 @@ import { createLightTracer, isLightContext, isLightTracer } from './light-tracer
 import { otlpEndpoint } from './otel-settings.ts'
 import { RANDOM, toSpanContext, toTraceContext } from './span-ids.ts'
 import { useAsyncContext } from './span-context.ts'
-
-/** `shutdown` sends what is waiting, takes no longer than it may and never rejects. `fastifyOtel` is there only while exporting. */
-export type Tracing = {
-  readonly tracer: Tracer
-  readonly exporting: boolean
-  /** Spans are exported, and the collector takes them. */
-  readonly isDelivering: () => boolean
-  readonly endpoint: string | undefined
-  readonly fastifyOtel?: FastifyOtelInstrumentation
-  shutdown(): Promise<void>
-}
-
-/** As much of a pino logger as is used here. */
-export type TracingLog = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>
-
-/**
- * `service` is the service name unless OTEL_SERVICE_NAME gives another; `shutdownMs`: the longest wait at the end, 3 s if left
- * out; `onLost`: so many spans will never reach the collector.
- */
-export type TracingOptions = {
-  service: string
-  version: string
-  env: NodeJS.ProcessEnv
-  log: TracingLog
-  shutdownMs?: number
-  onLost?: (count: number) => void
-}
+import type { Tracing, TracingOptions } from './tracing-port.ts'
 
 /**
  * Sets tracing up from the OTEL_* variables. Never throws: a setting that the SDK cannot use is logged and leaves the

@@ -4,13 +4,27 @@ import type { Pool } from 'undici'
 import { doubledKey } from './doubled-key.ts'
 import { isRecord } from '../data/json-object.ts'
 
+/** `origin`: `http://host:port` without a slash at the end. `path`: absolute path of the socket. */
 export type OpaTarget =
   { readonly kind: 'tcp'; readonly origin: string } | { readonly kind: 'unix'; readonly path: string }
 
 const KEEP_ALIVE_MS = 60_000
 const MAX_REVISION = 256
 const MAX_NAME = 64
+const SENTENCE = 'must be http://host:port or unix:///absolute/path'
 const DEAD = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+
+/** OPA_URL as a target. @throws {Error} with a sentence that says what is allowed. */
+export function parseOpaUrl(text: string): OpaTarget {
+  if (text.startsWith('unix:')) return parseSocket(text)
+  const url = URL.parse(text)
+  if (url?.protocol !== 'http:') throw new Error(SENTENCE)
+  if (url.username !== '' || url.password !== '') throw new Error(`${SENTENCE}, without a user name`)
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    throw new Error(`${SENTENCE}, without a path: the controller adds the document's own`)
+  }
+  return { kind: 'tcp', origin: url.origin }
+}
 
 /** What undici needs for connections to `target`. Deadlines are the caller's own. */
 export function poolOptions(target: OpaTarget): { readonly origin: string; readonly options: Pool.Options } {
@@ -64,4 +78,10 @@ export function bundleRevision(answer: object): string | undefined {
           .sort()
           .join(',')
   return text.slice(0, MAX_REVISION)
+}
+
+function parseSocket(text: string): OpaTarget {
+  const path = text.slice('unix://'.length)
+  if (!text.startsWith('unix:///') || path.length < 2) throw new Error(SENTENCE)
+  return { kind: 'unix', path }
 }
