@@ -1,8 +1,8 @@
 // Everything a run needs, up and ready: certificates, worker, load generator, OPA, collector, and one server per row with
 // the worker registered at it through the real /register.
 import { join } from 'node:path'
-import { freePort } from '../../test/fixtures/free-port.ts'
-import { opaArguments } from '../../test/fixtures/opa-server.ts'
+import { freePort } from '../lab/free-port.ts'
+import { opaArguments } from '../lab/opa-server.ts'
 import { findTool } from '../tools/native-tools.ts'
 import type { Pids } from './cpu.ts'
 import { isAnswering, until } from './loopback.ts'

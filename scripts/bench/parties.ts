@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { ensureDevPki } from '../../src/platform/tls/dev-pki.ts'
-import { freePorts } from '../../test/fixtures/free-port.ts'
+import { freePorts } from '../lab/free-port.ts'
 import { isAnswering, until } from './loopback.ts'
 import type { Processes } from './processes.ts'
 import { ROOT } from './stage.ts'

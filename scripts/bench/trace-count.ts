@@ -1,6 +1,6 @@
 // Whether Jaeger has every span of a load: it is asked for every single trace by its id, once the load is over.
 import { setTimeout as delay } from 'node:timers/promises'
-import type { JaegerQuery } from '../../test/fixtures/stack/jaeger-query.ts'
+import type { JaegerQuery } from '../lab/jaeger-query.ts'
 import { traceIdAt } from './request-bytes.ts'
 import { sum } from './statistics.ts'
 import { missingSpans, WHOLE } from './trace-probe.ts'

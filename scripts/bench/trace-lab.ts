@@ -3,7 +3,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
-import { createJaegerQuery, type JaegerQuery } from '../../test/fixtures/stack/jaeger-query.ts'
+import { createJaegerQuery, type JaegerQuery } from '../lab/jaeger-query.ts'
 import { createAdminClient } from '../demo/admin.ts'
 import { planJaeger, type JaegerPlan } from '../tools/jaeger-plan.ts'
 import { findTool } from '../tools/native-tools.ts'

@@ -2,8 +2,8 @@
 // it is whole. One trace at a time is asked for, so that the questions are few beside the calls.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
-import type { Span } from '../../test/fixtures/otlp-receiver.ts'
-import type { JaegerQuery } from '../../test/fixtures/stack/jaeger-query.ts'
+import type { Span } from '../lab/otlp-receiver.ts'
+import type { JaegerQuery } from '../lab/jaeger-query.ts'
 import { openConnection } from './connection.ts'
 import { routeRequest, traceIdAt } from './request-bytes.ts'
 import { latencyOf, type Latency } from './statistics.ts'

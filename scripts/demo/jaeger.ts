@@ -1,6 +1,6 @@
 // Jaeger beside the demo's mesh: started with observability/jaeger.yaml, then asked for the traces of the calls.
 import { join } from 'node:path'
-import { createJaegerQuery } from '../../test/fixtures/stack/jaeger-query.ts'
+import { createJaegerQuery } from '../lab/jaeger-query.ts'
 import { planJaeger, type JaegerPlan } from '../tools/jaeger-plan.ts'
 import { findTool } from '../tools/native-tools.ts'
 import { DemoError } from './errors.ts'

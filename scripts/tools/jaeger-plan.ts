@@ -1,7 +1,7 @@
 // How Jaeger is started with observability/jaeger.yaml where no container runs: exactly that file, with addresses of this
 // machine and a folder in the variables that it asks for.
 import { join } from 'node:path'
-import { freePorts } from '../../test/fixtures/free-port.ts'
+import { freePorts } from '../lab/free-port.ts'
 
 export type JaegerPlan = {
   readonly args: readonly string[]

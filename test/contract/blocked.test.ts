@@ -5,7 +5,7 @@ import { createOpaHttp } from '../../src/policy/engine/opa-http.ts'
 import { createOpaWasm } from '../../src/policy/engine/opa-wasm.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../src/policy/data/policy-files.ts'
 import type { PolicyEngine, PolicyInput, Question } from '../../src/core/decision.ts'
-import { startOpa, type OpaServer } from '../fixtures/opa-server.ts'
+import { startOpa, type OpaServer } from '../../scripts/lab/opa-server.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { policyInput, registrationInput, STREAMING } from '../fixtures/policy-input.ts'
 

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type * as Registry from '../../src/workers/registry.ts'
-import { call, createTestWorker } from '../worker/calls.ts'
+import { call, createTestWorker } from '../../scripts/lab/worker-calls.ts'
 import type { CALLS } from './compiled-calls.ts'
 
 /** `text`: the body of its answer. */

@@ -1,6 +1,6 @@
 // A real OPA, started with exactly the arguments of docker-compose.policy.yml: only paths and addresses are mapped.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { opaArguments } from '../fixtures/opa-server.ts'
+import { opaArguments } from '../../scripts/lab/opa-server.ts'
 import { policyInput, registrationInput } from '../fixtures/policy-input.ts'
 import { startComposeOpa, type ComposeOpa } from './compose-opa.ts'
 import { commandOf, compose, service } from './compose.ts'

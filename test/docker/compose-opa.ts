@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { findTool } from '../../scripts/tools/native-tools.ts'
 import { run } from '../../scripts/tools/run.ts'
-import { freePorts } from '../fixtures/free-port.ts'
+import { freePorts } from '../../scripts/lab/free-port.ts'
 import { until } from '../fixtures/until.ts'
 import { commandOf, environmentOf, mountsOf, ROOT, service, type Compose } from './compose.ts'
 

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../../scripts/tools/run.ts'
-import { freePort } from '../fixtures/free-port.ts'
+import { freePort } from '../../scripts/lab/free-port.ts'
 import { commandOf, service } from './compose.ts'
 import { argumentsOf, execForm } from './dockerfile.ts'
 

@@ -11,7 +11,7 @@ import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
 import { until } from '../fixtures/until.ts'
 import { guideBlocks, runCommands, type Block, type Ran } from './guide-blocks.ts'
-import { readExamples } from './worker-examples.ts'
+import { readExamples } from '../../scripts/lab/worker-examples.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const ADR = 'docs/decisions/0027-controller-policy-enforcement.md'

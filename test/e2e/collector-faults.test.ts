@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { greets, startFakeWorker } from '../fakes/worker.ts'
 import { startMesh, STREAMING } from '../fixtures/mesh.ts'
-import { startOtlpReceiver } from '../fixtures/otlp-receiver.ts'
+import { startOtlpReceiver } from '../../scripts/lab/otlp-receiver.ts'
 
 const CALLS = 40
 /** Batches leave at once, and the queue is soon full. */

@@ -8,7 +8,7 @@ import { pdpAnswer, pdpResult, startFakePdp, type FakePdp, type PdpAnswer } from
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess } from '../fixtures/controller-process.ts'
 import { postJson, startMesh, STREAMING, type Answer, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
-import { startOpa, type OpaServer } from '../fixtures/opa-server.ts'
+import { startOpa, type OpaServer } from '../../scripts/lab/opa-server.ts'
 import { createParties, readAuditLines } from '../fixtures/parties.ts'
 import { honestPdpThatBlocks } from '../fixtures/pdp-honest.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../../scripts/tools/run.ts'
 import { commandOf, service, together } from '../docker/compose.ts'
-import { freePort } from '../fixtures/free-port.ts'
+import { freePort } from '../../scripts/lab/free-port.ts'
 import { imageOf, SERVERS } from './images.ts'
 
 const checks = SERVERS.map((name) => [name, commandOf(service(name, together).healthcheck.test)] as const)

@@ -1,6 +1,6 @@
 // A real Jaeger with observability/jaeger.yaml: it holds the whole tree of a call, keeps it, and depends on no Tempo.
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { startOtlpReceiver, type Span } from '../fixtures/otlp-receiver.ts'
+import { startOtlpReceiver, type Span } from '../../scripts/lab/otlp-receiver.ts'
 import { outsideTheirParents, treesOf, type SpanTree } from '../fixtures/span-tree.ts'
 import { isHealthy } from '../fixtures/stack/native-server.ts'
 import { DECISION, startTracedStack, THROUGH_TWO, type TracedStack } from '../fixtures/stack/traced-stack.ts'

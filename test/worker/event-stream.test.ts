@@ -6,7 +6,7 @@ import { capabilityError } from '../../src/worker/call-error.ts'
 import { defineCapability, defineWorker } from '../../src/worker/define.ts'
 import type { HandlerContext } from '../../src/worker/handler.ts'
 import type { StreamEvent } from '../../src/worker/stream-event.ts'
-import { call, createTestWorker, start } from './calls.ts'
+import { call, createTestWorker, start } from '../../scripts/lab/worker-calls.ts'
 
 type Handle = (context: HandlerContext<unknown>) => AsyncIterable<StreamEvent<number>>
 

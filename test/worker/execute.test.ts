@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { capabilityError } from '../../src/worker/call-error.ts'
 import { ByteInput, ByteOutput, defineCapability, defineWorker } from '../../src/worker/define.ts'
 import type { HandlerContext } from '../../src/worker/handler.ts'
-import { call, CALLER, callHeaders, createTestWorker, DECISION_ID, start } from './calls.ts'
+import { call, CALLER, callHeaders, createTestWorker, DECISION_ID, start } from '../../scripts/lab/worker-calls.ts'
 
 type Input = { text: string; times?: number }
 const Input = Type.Object(

@@ -11,7 +11,7 @@ import type { HandlerContext } from '../../src/worker/handler.ts'
 import { answerJson } from '../fakes/fake-controller.ts'
 import { createTestCa } from '../fixtures/pki/ca.ts'
 import { until } from '../fixtures/until.ts'
-import { callHeaders } from './calls.ts'
+import { callHeaders } from '../../scripts/lab/worker-calls.ts'
 import { openSite, type Site } from './worker-fixture.ts'
 
 const WORKER_ID = 'spiffe://crank.local/worker/echo'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createHelloWorld } from '../../src/workers/hello_world.ts'
-import { call, createTestWorker } from '../worker/calls.ts'
+import { call, createTestWorker } from '../../scripts/lab/worker-calls.ts'
 
 async function greet(input: unknown) {
   let clockMs = 0

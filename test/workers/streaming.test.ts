@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { parseEvents, type RawEvent } from '../../src/worker/sse.ts'
 import { createStreaming } from '../../src/workers/streaming.ts'
-import { call, createTestWorker, start } from '../worker/calls.ts'
+import { call, createTestWorker, start } from '../../scripts/lab/worker-calls.ts'
 
 const NOON = Date.UTC(2026, 10, 24, 12)
 const timestamp = '2026-11-24T12:00:00.000Z'

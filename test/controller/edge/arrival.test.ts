@@ -26,7 +26,7 @@ function tracerOf(now: () => number, onEnd: (at: unknown) => void): Tracer {
 }
 
 for (const [what, answer] of [
-  ['an answer of Fastify', (reply) => void reply.send('done')],
+  ['an answer of Fastify', (reply) => reply.send('done')],
   [
     'an answer in pieces',
     (reply) => {
@@ -35,7 +35,7 @@ for (const [what, answer] of [
       setImmediate(() => reply.raw.end('ne'))
     },
   ],
-] satisfies [string, (reply: FastifyReply) => void][]) {
+] satisfies [what: string, answer: (reply: FastifyReply) => unknown][]) {
   test(`the span of ${what} ends before its last byte is handed to the socket`, async () => {
     const now = countingClock()
     let [lastWriteAt, endedAt] = [0, 0]

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadPolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { mintKey, startBundleServer, type BundleServer } from '../../fixtures/bundle-server.ts'
 import { blockedJson, observePolicy, type Observed } from '../../fixtures/live-policy.ts'
-import { startOpa, type OpaServer } from '../../fixtures/opa-server.ts'
+import { startOpa, type OpaServer } from '../../../scripts/lab/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
 import { until } from '../../fixtures/until.ts'
 

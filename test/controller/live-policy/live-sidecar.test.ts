@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { WatchLimits } from '../../../src/controller/live-policy/policy-watch.ts'
 import { blockedJson, observePolicy, replaceFile, type Observed } from '../../fixtures/live-policy.ts'
-import { startOpa, type OpaOptions, type OpaServer } from '../../fixtures/opa-server.ts'
+import { startOpa, type OpaOptions, type OpaServer } from '../../../scripts/lab/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
 import { until } from '../../fixtures/until.ts'
 

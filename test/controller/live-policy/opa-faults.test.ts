@@ -6,7 +6,7 @@ import { createOpaHttp } from '../../../src/policy/engine/opa-http.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { createSelfCheck } from '../../../src/policy/engine/self-check.ts'
 import type { Decision, PolicyEngine } from '../../../src/core/decision.ts'
-import { startOpa, type OpaOptions, type OpaServer } from '../../fixtures/opa-server.ts'
+import { startOpa, type OpaOptions, type OpaServer } from '../../../scripts/lab/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
 import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
 

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { createOpaHttp } from '../../../src/policy/engine/opa-http.ts'
 import { blockedJson, observePolicy, replaceFile } from '../../fixtures/live-policy.ts'
-import { startOpa } from '../../fixtures/opa-server.ts'
+import { startOpa } from '../../../scripts/lab/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
 import { policyInput, STREAMING } from '../../fixtures/policy-input.ts'
 import { until } from '../../fixtures/until.ts'

@@ -3,7 +3,7 @@ import { otlpEndpoint, serviceName } from '../../../src/platform/tracing/otel-se
 import { createLogger } from '../../../src/platform/logger.ts'
 import { createTracing, startSpan } from '../../../src/platform/tracing/tracing.ts'
 import { SpanKind } from '@opentelemetry/api'
-import { startOtlpReceiver } from '../../fixtures/otlp-receiver.ts'
+import { startOtlpReceiver } from '../../../scripts/lab/otlp-receiver.ts'
 
 test('the endpoint for traces goes before the general one, and a blank one is none', () => {
   const both = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://a:4317', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://b:4317' }

@@ -10,7 +10,7 @@ import { afterEach, expect, test } from 'vitest'
 import { createLogger } from '../../../src/platform/logger.ts'
 import { createPatientExporter } from '../../../src/platform/tracing/patient-exporter.ts'
 import { createTracing, startSpan } from '../../../src/platform/tracing/tracing.ts'
-import { startOtlpReceiver } from '../../fixtures/otlp-receiver.ts'
+import { startOtlpReceiver } from '../../../scripts/lab/otlp-receiver.ts'
 
 const frees: (() => unknown)[] = []
 afterEach(async () => {

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { createLogger } from '../../../src/platform/logger.ts'
 import type { CredentialFiles } from '../../../src/platform/tls/credentials.ts'
 import { createTracing, startSpan } from '../../../src/platform/tracing/tracing.ts'
-import { startOtlpReceiver, type OtlpReceiver } from '../../fixtures/otlp-receiver.ts'
+import { startOtlpReceiver, type OtlpReceiver } from '../../../scripts/lab/otlp-receiver.ts'
 import { createTestCa, type Issued, type TestCa } from '../../fixtures/pki/ca.ts'
 import { issueTo, tempDir } from '../../fixtures/pki/credential-files.ts'
 

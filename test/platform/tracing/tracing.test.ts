@@ -5,7 +5,7 @@ import { formatTraceparent, parseTraceparent } from '../../../src/core/trace-con
 import { createLogger } from '../../../src/platform/logger.ts'
 import { createTracing, onwardTrace, startSpan, traceContextOf } from '../../../src/platform/tracing/tracing.ts'
 import type { Tracing } from '../../../src/platform/tracing/tracing-port.ts'
-import { startOtlpReceiver, type OtlpReceiver, type OtlpReceiverOptions } from '../../fixtures/otlp-receiver.ts'
+import { startOtlpReceiver, type OtlpReceiver, type OtlpReceiverOptions } from '../../../scripts/lab/otlp-receiver.ts'
 
 const CALLER = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', sampled: true }
 

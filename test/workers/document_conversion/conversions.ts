@@ -2,7 +2,7 @@
 import { convert } from '../../../src/workers/document_conversion/convert.ts'
 import type { ThreadPool } from '../../../src/workers/document_conversion/threads.ts'
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
-import { call, createTestWorker, type TestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 
 /** The work is done in the calling thread. */
 export const here: ThreadPool = { convert: (task) => convert(task), close: () => Promise.resolve() }

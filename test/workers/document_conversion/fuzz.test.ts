@@ -7,7 +7,7 @@ import { createThreadPool } from '../../../src/workers/document_conversion/threa
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
 import { splitMbox } from '../../../src/workers/document_conversion/mbox.ts'
 import { unzip } from '../../../src/workers/document_conversion/zip.ts'
-import { call, createTestWorker, type TestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { ask, base64, textOf, toPdf, type PdfAnswer } from './conversions.ts'
 
 const REFUSALS = new Set(['INVALID_FORMAT', 'CORRUPT_DOCUMENT', 'INVALID_EMAIL', 'LIMIT_EXCEEDED', 'INVALID_INPUT'])

@@ -4,7 +4,7 @@ import { Document, Packer, Paragraph, TextRun } from 'docx'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { unzip, zipStored } from '../../../src/workers/document_conversion/zip.ts'
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
-import { call, createTestWorker, type TestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { base64 } from './conversions.ts'
 import { rawPdf, showing } from './raw-pdf.ts'
 

@@ -10,7 +10,7 @@ import {
   type ThreadPool,
 } from '../../../src/workers/document_conversion/threads.ts'
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
-import { call, createTestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { base64 } from './conversions.ts'
 
 const HOSTILE = new URL('threads/hostile.ts', import.meta.url)

@@ -7,7 +7,7 @@ import type { RunningWorker } from '../../../src/worker/run.ts'
 import { createEmailClassifier } from '../../../src/workers/email_classifier/worker.ts'
 import { startMesh, type Mesh } from '../../fixtures/mesh.ts'
 import { startRealWorker } from '../../fixtures/real-worker.ts'
-import { call, type TestWorker } from '../../worker/calls.ts'
+import { call, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { createClassifier, type Invoked } from './fake-invoke.ts'
 
 const MESSAGE = [

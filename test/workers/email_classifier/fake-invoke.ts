@@ -1,7 +1,7 @@
 // An `invoke` that answers what a test tells it to, and keeps what it was called with.
 import type { Invoke } from '../../../src/worker/invoke.ts'
 import { createEmailClassifier } from '../../../src/workers/email_classifier/worker.ts'
-import { createTestWorker, type TestWorker } from '../../worker/calls.ts'
+import { createTestWorker, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 
 export type Invoked = { verb: string; capability: string; payload: unknown }
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadCorpus, type CorpusMail } from '../../../scripts/email-models/spam-corpus.ts'
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
 import type { WorkerDefinition } from '../../../src/worker/define.ts'
-import { call, createTestWorker, type TestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { createClassifier } from './fake-invoke.ts'
 
 const EVERY = 10

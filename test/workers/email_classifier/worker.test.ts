@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createEmailClassifier } from '../../../src/workers/email_classifier/worker.ts'
-import { call, createTestWorker, start, type TestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker, start, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { createClassifier } from './fake-invoke.ts'
 
 const INVOICE = {

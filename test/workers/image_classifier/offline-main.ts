@@ -1,7 +1,7 @@
 // One call of each type in a process of its own; prints the answers. With `try-network`: a thread that asks for the network.
 import { isMainThread, Worker } from 'node:worker_threads'
 import { createImageClassifier } from '../../../src/workers/image_classifier/worker.ts'
-import { call, createTestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { personJpeg } from './drawn.ts'
 
 if (!isMainThread) {

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { WorkerDefinition } from '../../../src/worker/define.ts'
 import { createModelThread, type ModelThread } from '../../../src/workers/image_classifier/model-thread.ts'
 import { createImageClassifier } from '../../../src/workers/image_classifier/worker.ts'
-import { call, createTestWorker, start, type TestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker, start, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { base64, craftPng, drawn, graphic, night, personJpeg, text } from './drawn.ts'
 import { DO } from './fake-thread.ts'
 

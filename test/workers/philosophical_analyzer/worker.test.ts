@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { bundledLexicon } from '../../../src/workers/philosophical_analyzer/lexicon.ts'
 import type { Output } from '../../../src/workers/philosophical_analyzer/schemas.ts'
 import { createPhilosophicalAnalyzer } from '../../../src/workers/philosophical_analyzer/worker.ts'
-import { call, createTestWorker, start } from '../../worker/calls.ts'
+import { call, createTestWorker, start } from '../../../scripts/lab/worker-calls.ts'
 import { BY_MARKER, GERMAN, LIVED, NEUTRAL, PERFORMED } from './samples.ts'
 
 const CAPABILITY = 'analyze:philosophy'

@@ -2,7 +2,7 @@
 import { onTestFinished } from 'vitest'
 import { createIndexThread } from '../../../src/workers/semantic_search/index-thread.ts'
 import { createSemanticSearch } from '../../../src/workers/semantic_search/worker.ts'
-import { call, createTestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker } from '../../../scripts/lab/worker-calls.ts'
 import { ALICE } from './names.ts'
 
 export const CAPABILITY = 'search:semantic_documents'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { start } from '../../worker/calls.ts'
+import { start } from '../../../scripts/lab/worker-calls.ts'
 import { ALICE } from './names.ts'
 import { CAPABILITY, startWorker } from './started.ts'
 import { DOCUMENTS, run, startEngine, stateFolder } from './texts.ts'

@@ -5,7 +5,7 @@ import { join, relative } from 'node:path'
 import type { WorkerDefinition } from '../../../src/worker/define.ts'
 import { createUlids } from '../../../src/workers/zettel/ulid.ts'
 import type { StoreOptions } from '../../../src/workers/zettel/store.ts'
-import { call, createTestWorker, type CallOptions } from '../../worker/calls.ts'
+import { call, createTestWorker, type CallOptions } from '../../../scripts/lab/worker-calls.ts'
 
 export const NOON = Date.UTC(2026, 10, 24, 12)
 export const ANNA = 'spiffe://crank.local/worker/anna'

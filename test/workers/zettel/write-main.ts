@@ -1,6 +1,6 @@
 // Stores zettels one after the other until it is killed, and says which are stored: an id for each, or the error.
 import { createZettelRepository } from '../../../src/workers/zettel_repository/worker.ts'
-import { call, createTestWorker } from '../../worker/calls.ts'
+import { call, createTestWorker } from '../../../scripts/lab/worker-calls.ts'
 
 const [stateDir = '', count = '1000000'] = process.argv.slice(2)
 const definition = createZettelRepository({ stateDir })
