@@ -7,6 +7,7 @@ import { foreignPackages, groupOf, wrongImports } from './ranks.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const files = await scanFolder(join(ROOT, 'src'))
+const scripts = await scanFolder(join(ROOT, 'scripts'))
 const manifest = await readManifest('.')
 /** Folders of the workers that bring packages of their own, and which. */
 const workspaces = new Map(
@@ -64,6 +65,10 @@ describe('the source tree', () => {
     expect(eager).toEqual([])
   })
 
+  test('keeps the scripts free of tests: what both need is in scripts/lab', () => {
+    expect(importsOfTests(scripts)).toEqual([])
+  })
+
   test('keeps the words of the domain free of everything but schemas and random numbers', () => {
     const core = files.filter(({ path }) => groupOf(path) === 'core')
     expect(core).not.toEqual([])
@@ -89,6 +94,16 @@ function importsOfWorkspaces(file: ScannedFile): string[] {
     const isEager = !one.typeOnly && !one.dynamic && target !== undefined && workspaceOf(target) !== undefined
     return isEager ? [`${file.path}:${one.line} imports ${target}`] : []
   })
+}
+
+/** Imports that a file of scripts/ makes from test/. */
+function importsOfTests(files: readonly ScannedFile[]): string[] {
+  return files.flatMap(({ path, imports }) =>
+    imports.flatMap((one) => {
+      const target = targetOf({ path: `scripts/${path}` }, one)
+      return target?.startsWith('test/') === true ? [`scripts/${path}:${one.line} imports ${target}`] : []
+    }),
+  )
 }
 
 describe('the check', () => {
@@ -147,6 +162,11 @@ describe('the check', () => {
       expect(scanText('core/a.ts', text).hasDefaultExport).toBe(true)
     })
   }
+
+  test('finds a script that imports a test', () => {
+    const file = scanText('bench/a.ts', "import { until } from '../../test/fixtures/until.ts'")
+    expect(importsOfTests([file])).toEqual(['scripts/bench/a.ts:1 imports test/fixtures/until.ts'])
+  })
 
   test('finds a package that only the tests have', () => {
     const file = scanText('platform/a.ts', "import { parse } from 'yaml'\nimport '@grpc/grpc-js/x'\nimport './b.ts'")
