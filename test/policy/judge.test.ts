@@ -55,7 +55,7 @@ async function judged(decide: Decide, ownMode: Mode, recording = { evaluation: t
   const server = new NotedSpan(recording.server)
   const evaluation = new NotedSpan(recording.evaluation)
   const judge = createJudge({
-    policy: { decide, engine: 'opa-wasm', revision: () => 'abc' },
+    policy: { decide, engine: 'opa-wasm', isRemote: false, revision: () => 'abc' },
     own: { modeOf: () => ownMode, isBlocked: () => false },
     tracer: { startSpan: () => evaluation as unknown as Span } as unknown as Tracer,
     monotonic: () => 0,
