@@ -22,8 +22,6 @@ export type AuditLog = {
    */
   append(event: AuditEvent, options?: { readonly patient?: boolean }): Promise<void>
   health(): AuditHealth
-  /** Calls `listener` when health changes from ok to not ok or back. @returns the function that unsubscribes. */
-  onHealthChange(listener: (health: AuditHealth) => void): () => void
   /** Refuses new records, waits (bounded) for those that are queued, frees the file. */
   close(): Promise<void>
 }
@@ -97,10 +95,6 @@ export class GroupCommit implements AuditLog {
       ...(this.#lastDurableMs !== undefined && { lastDurableMs: this.#lastDurableMs }),
       head: this.#head,
     }
-  }
-
-  onHealthChange(listener: (health: AuditHealth) => void): () => void {
-    return this.#outages.onChange(() => listener(this.health()))
   }
 
   close(): Promise<void> {
