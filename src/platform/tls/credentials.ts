@@ -1,5 +1,6 @@
 // Watches credential files and swaps them as one snapshot. A set that does not fit together keeps the old one in force.
 import { stat } from 'node:fs/promises'
+import { isoTime } from '../../core/iso-time.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
 import { createExpiryReport } from './bundle-expiry.ts'
 import { createListeners } from '../listeners.ts'
@@ -67,7 +68,7 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
     const previous = current
     current = { ...next, generation: previous.generation + 1 }
     const { generation, spiffeId, notAfterMs } = current
-    const notAfter = new Date(notAfterMs).toISOString()
+    const notAfter = isoTime(notAfterMs)
     log.info(
       { event: 'credentials_changed', generation, spiffe_id: spiffeId, not_after: notAfter },
       'credentials changed',
