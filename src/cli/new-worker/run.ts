@@ -9,7 +9,7 @@ import { generateManifest } from '../manifest/run.ts'
 import { paint, say } from '../output.ts'
 import { registryLine, testSource, workerSource } from './templates.ts'
 
-export type NewWorkerOptions = { capability?: string | undefined; owner: string }
+type NewWorkerOptions = { capability?: string | undefined; owner: string }
 
 const NAME = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/
 const MAX_NAME = 40

@@ -8,7 +8,7 @@ import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.t
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 
-export type RecorderDeps = {
+type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
   readonly log: Logger
   readonly metrics: Metrics
@@ -17,7 +17,7 @@ export type RecorderDeps = {
   readonly onExceptionUsed?: (name: string) => void
 }
 
-export type Recorder = {
+type Recorder = {
   /** @throws {AppError} `audit_unavailable`: then nothing may happen. */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
