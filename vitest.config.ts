@@ -23,7 +23,7 @@ const MESH = [
   'test/platform/{child-environment,logger}.test.ts',
   'test/platform/tracing/tracing.test.ts',
   'test/policy/engine/{bundle,compile,opa-wasm}.test.ts',
-  'test/scripts/{bench,bootstrap,build-policy,native-tools,policy-workflow}.test.ts',
+  'test/scripts/{bench,bootstrap,build-policy,native-tools,policy-workflow,quick}.test.ts',
   'test/worker/{go-worker,main}.test.ts',
   'test/workers/document_conversion/threads.test.ts',
   'test/workers/image_classifier/offline.test.ts',
