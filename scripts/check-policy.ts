@@ -16,7 +16,7 @@ type Coverage = { readonly files: Readonly<Record<string, FileCoverage>> }
 type FileCoverage = { readonly coverage?: number; readonly not_covered?: readonly { start: { row: number } }[] }
 
 const ROOT = join(import.meta.dirname, '..')
-// By name, never the folder: a folder would put the data under data.data (design.md section 5).
+// By name, never the folder: OPA keeps the name of a folder below its root, so the data would be at data.data.
 const DATA = [
   'policies/data/worker_manifests.json',
   'policies/data/enforcement.json',

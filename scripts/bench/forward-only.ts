@@ -13,7 +13,7 @@ import { createRegister } from '../../src/controller/steps/register.ts'
 import type { SpiffeId } from '../../src/core/spiffe-id.ts'
 import { watchCredentials } from '../../src/platform/tls/credentials.ts'
 import { createLogger } from '../../src/platform/logger.ts'
-import { createPeerVerifier } from '../../src/platform/svid/peer.ts'
+import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../src/platform/tls/tls.ts'
 import { reportReady } from './child.ts'
 import { allowAll, allowedAlready, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
@@ -32,6 +32,7 @@ const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: r
 const app = await createServer({
   route: createPipeline({
     judge: () => allowedAlready,
+    tryCandidate: nothing,
     recordVerdict: resolvedNothing,
     forward: createForward({
       providers: registry.providers.bind(registry),

@@ -1,4 +1,4 @@
-// What the audit log records: design section 6, names as they stand in the file. Every event of a kind has the same
+// What the audit log records, under the names that the file has. Every event of a kind has the same
 // members in the same order (null, not absent), so a denial and an allow differ only in their values.
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'

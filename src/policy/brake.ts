@@ -1,5 +1,5 @@
 // The controller's own block list, judged before and besides any engine: an engine that is away, has other data or lies
-// cannot let in what is blocked here (design D17). The reasons are the policy's own, code and sentence
+// cannot let in what is blocked here (decision 0045). The reasons are the policy's own, code and sentence
 // (policies/capability_access.rego, policies/worker_registration.rego; test/contract/blocked.test.ts).
 import type { Decide, Decision, PolicyInput, Question, Reason, RegistrationInput } from '../core/decision.ts'
 import type { Blocked } from './data/blocked.ts'
@@ -45,9 +45,12 @@ export function blockReasons(
     ...(names.length === 0
       ? []
       : [refusal('capability_blocked', isCall ? ': the capability is blocked' : ` provide blocked ${listed(names)}`)]),
-    ...(isBlocked ? [refusal('identity_blocked', `${isCall ? '' : ' register'}: the identity is blocked`)] : []),
+    ...(isBlocked ? [refusal(IDENTITY_BLOCKED, `${isCall ? '' : ' register'}: the identity is blocked`)] : []),
   ]
 }
+
+/** The reason code of the policy for the same thing. */
+export const IDENTITY_BLOCKED = 'identity_blocked'
 
 const DENIAL = { decision: 'deny', mode: 'enforce', grounds: [], exception: null, policyVersion: null } as const
 

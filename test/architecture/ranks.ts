@@ -1,4 +1,4 @@
-// Design section 3: imports point one way. The ranks, lowest first; groups on one rank do not know each other.
+// Imports point one way (docs/ARCHITECTURE.md). The ranks, lowest first; groups on one rank do not know each other.
 import { packageOf, targetOf, type ScannedFile } from './import-scan.ts'
 
 const RANKS: readonly (readonly string[])[] = [
@@ -16,7 +16,8 @@ const RANKS: readonly (readonly string[])[] = [
     'controller/dispatch',
     'workers',
   ],
-  ['controller/call', 'controller/edge', 'controller/candidate', 'controller/exceptions'],
+  ['controller/call'],
+  ['controller/edge', 'controller/candidate', 'controller/exceptions'],
   ['controller/steps'],
   ['controller/pipeline'],
   ['controller/routes'],
@@ -28,9 +29,6 @@ const RANKS: readonly (readonly string[])[] = [
 
 /** Files that have another rank than the folder they are in. */
 const GROUP_OF_FILE: Readonly<Record<string, string>> = {
-  'controller/candidate/start-candidate.ts': 'controller/start',
-  'controller/exceptions/start-exceptions.ts': 'controller/start',
-  'controller/live-policy/start-policy.ts': 'controller/start',
   'cli.ts': 'cli',
 }
 

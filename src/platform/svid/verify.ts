@@ -1,5 +1,5 @@
 // Who is on the other end of a TLS connection: X.509-SVID verification, X509-SVID.md section 5. `socket.authorized` is
-// necessary, never sufficient (design D8).
+// necessary, never sufficient (decision 0035).
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { LRUCache } from 'lru-cache'
