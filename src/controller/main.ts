@@ -21,6 +21,7 @@ import { createProbe } from './dispatch/probe.ts'
 import { createWorkerConnectors } from './dispatch/worker-connector.ts'
 import { createWorkerPools } from './dispatch/worker-pools.ts'
 import { drain } from './edge/drain.ts'
+import { createFastifyOtel } from './edge/fastify-otel.ts'
 import { createConnectionKeeper } from '../platform/tls/connection-keeper.ts'
 import { recordHandshakes } from './edge/handshakes.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
@@ -76,7 +77,8 @@ export async function startController(options: Options): Promise<RunningControll
   const { log, droppedLines } = ownLog
   const onLost = (count: number): void => metrics.spansLost(count)
   const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
-  const { tracer, fastifyOtel } = tracing
+  const { tracer } = tracing
+  const fastifyOtel = await createFastifyOtel(tracing)
   const metricsRegistry = createRegistry()
   const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
   createLogMetrics(metricsRegistry, droppedLines)
