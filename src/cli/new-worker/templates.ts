@@ -5,30 +5,43 @@ import { splitCapability, type Capability } from '../../core/capability.ts'
 export type NewWorker = { readonly name: string; readonly capability: Capability }
 
 /** src/workers/<name>.ts */
-export function workerSource({ name, capability }: NewWorker): string {
-  const { verb, name: word } = splitCapability(capability)
-  return `// ${capability} answers with the text that it is given: put here what it really does.
+export function workerSource(worker: NewWorker): string {
+  return `// ${worker.capability} answers with the text that it is given: put here what it really does.
 import Type from 'typebox'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../worker/define.ts'
 
-const Input = Type.Object({ text: Type.String({ minLength: 1, maxLength: 10_000 }) }, { additionalProperties: false })
-const Output = Type.Object({ text: Type.String() }, { additionalProperties: false })
-
-export function ${factoryName(name)}(): WorkerDefinition {
-  const capability = defineCapability({
-    verb: '${verb}',
-    name: '${word}',
-    version: '0.1.0',
-    description: 'Answers with the text that it is given.',
-    input: Input,
-    output: Output,
-    errors: { INVALID_INPUT: { description: 'The input does not fit the schema.', retryable: false, status: 400 } },
-    slo: { p95_ms: 250 },
-    handler: ({ input }) => ({ text: input.text }),
-  })
-  return defineWorker({ id: '${workerId(name)}', capabilities: [capability], requires: ['${capability}'] })
+${SCHEMAS}
+export function ${factoryName(worker.name)}(): WorkerDefinition {
+${capabilitySource(worker).replaceAll(/^(?=.)/gm, '  ')}  return ${workerCall(worker)}
 }
 `
+}
+
+/** The schemas of every new worker. */
+export const SCHEMAS = `const Input = Type.Object({ text: Type.String({ minLength: 1, maxLength: 10_000 }) }, { additionalProperties: false })
+const Output = Type.Object({ text: Type.String() }, { additionalProperties: false })
+`
+
+/** Its capability, as a statement. */
+export function capabilitySource({ capability }: NewWorker): string {
+  const { verb, name } = splitCapability(capability)
+  return `const capability = defineCapability({
+  verb: '${verb}',
+  name: '${name}',
+  version: '0.1.0',
+  description: 'Answers with the text that it is given.',
+  input: Input,
+  output: Output,
+  errors: { INVALID_INPUT: { description: 'The input does not fit the schema.', retryable: false, status: 400 } },
+  slo: { p95_ms: 250 },
+  handler: ({ input }) => ({ text: input.text }),
+})
+`
+}
+
+/** Its definition, as an expression. */
+export function workerCall({ name, capability }: NewWorker): string {
+  return `defineWorker({ id: '${workerId(name)}', capabilities: [capability], requires: ['${capability}'] })`
 }
 
 /** test/workers/<name>.test.ts */
