@@ -33,16 +33,18 @@ import { readinessOf } from './readiness.ts'
 import { describeCapabilities, describeWorkers } from './routing/catalog.ts'
 import { Registry } from './routing/registry.ts'
 import { createServer } from './server.ts'
-import { startExceptions } from './exceptions/start-exceptions.ts'
-import { startCandidate } from './candidate/start-candidate.ts'
-import { startPolicy } from './live-policy/start-policy.ts'
+import { startExceptions } from './start/start-exceptions.ts'
+import { startCandidate } from './start/start-candidate.ts'
+import { startPolicy } from './start/start-policy.ts'
 import { createAsk } from '../policy/ask.ts'
 import { createForward } from './steps/forward.ts'
-import { createJudge, policyInput } from '../policy/judge.ts'
+import { createJudge } from '../policy/judge.ts'
+import { createJudgeCall } from './steps/judge-call.ts'
 import { createReconsider } from './steps/reconsider.ts'
 import { createRecorder } from './steps/record.ts'
 import { createRefusalRecorder } from './steps/record-refusal.ts'
 import { createRegister } from './steps/register.ts'
+import { createTryCandidate } from './steps/try-candidate.ts'
 import { createOwnKnowledge } from '../policy/ruling.ts'
 
 export type RunningController = {
@@ -126,11 +128,8 @@ export async function startController(options: Options): Promise<RunningControll
 
   const app = await createServer({
     route: createPipeline({
-      async judge(call) {
-        const verdict = await judge('capability_access', call, policyInput(call, call, now()))
-        candidate?.offer({ input: verdict.input, decision: verdict.decision, trace: call.trace })
-        return verdict
-      },
+      judge: createJudgeCall({ judge, now }),
+      tryCandidate: createTryCandidate(candidate),
       recordVerdict: recorder.recordVerdict,
       forward: createForward({
         providers: registry.providers.bind(registry),

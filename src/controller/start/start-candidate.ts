@@ -1,9 +1,9 @@
 // The policy that is tried beside the active one, with its metrics and its log.
 import type { Logger } from '../../platform/logger.ts'
 import type { Registry } from '../../platform/metrics.ts'
-import { createCandidateMetrics } from './metrics-candidate.ts'
-import { createCandidate, type Candidate } from './candidate.ts'
-import { createDisagreementLog } from './disagreements.ts'
+import { createCandidateMetrics } from '../candidate/metrics-candidate.ts'
+import { createCandidate, type Candidate } from '../candidate/candidate.ts'
+import { createDisagreementLog } from '../candidate/disagreements.ts'
 
 export type StartCandidateOptions = {
   /** Undefined: there is none. */

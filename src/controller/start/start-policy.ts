@@ -3,7 +3,7 @@ import type { Logger } from '../../platform/logger.ts'
 import { isoTime, type AuditEvent } from '../../audit/event.ts'
 import type { ControllerConfig } from '../config.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { createLivePolicy, type LivePolicy } from './live-policy.ts'
+import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 
 export type StartPolicyOptions = {

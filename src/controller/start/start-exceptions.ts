@@ -1,9 +1,9 @@
 // The watch over the exceptions of the live policy, with its metrics.
 import type { Logger } from '../../platform/logger.ts'
 import type { Registry } from '../../platform/metrics.ts'
-import { createExceptionMetrics } from './metrics-exceptions.ts'
+import { createExceptionMetrics } from '../exceptions/metrics-exceptions.ts'
 import { DATA_FILES } from '../../policy/data/data-shapes.ts'
-import { createExceptionWatch, type ExceptionWatch } from './exception-watch.ts'
+import { createExceptionWatch, type ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 
 type Options = {
