@@ -1,6 +1,6 @@
 // What `crank worker new` writes outside of a checkout: a project that has the package @crank/worker, and nothing else of Crank.
 import { VERSION } from '../../platform/version.ts'
-import { capabilitySource, SCHEMAS, workerCall, workerId, type NewWorker } from './templates.ts'
+import { capabilitySource, SCHEMAS, workerId, type NewWorker } from './templates.ts'
 
 const PACKAGE = '@crank/worker'
 const DOCS = 'docs/worker-typescript.md'
@@ -71,7 +71,11 @@ import { defineCapability, defineWorker, Type } from '${PACKAGE}'
 
 ${SCHEMAS}
 ${capabilitySource(worker)}
-export const worker = ${workerCall(worker)}
+export const worker = defineWorker({
+  id: '${workerId(worker.name)}',
+  capabilities: [capability],
+  requires: ['${worker.capability}'],
+})
 `
 }
 

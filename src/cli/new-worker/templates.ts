@@ -12,7 +12,7 @@ import { defineCapability, defineWorker, type WorkerDefinition } from '../worker
 
 ${SCHEMAS}
 export function ${factoryName(worker.name)}(): WorkerDefinition {
-${capabilitySource(worker).replaceAll(/^(?=.)/gm, '  ')}  return ${workerCall(worker)}
+${capabilitySource(worker).replaceAll(/^(?=.)/gm, '  ')}  return defineWorker({ id: '${workerId(worker.name)}', capabilities: [capability], requires: ['${worker.capability}'] })
 }
 `
 }
@@ -39,16 +39,11 @@ export function capabilitySource({ capability }: NewWorker): string {
 `
 }
 
-/** Its definition, as an expression. */
-export function workerCall({ name, capability }: NewWorker): string {
-  return `defineWorker({ id: '${workerId(name)}', capabilities: [capability], requires: ['${capability}'] })`
-}
-
 /** test/workers/<name>.test.ts */
 export function testSource({ name, capability }: NewWorker): string {
   return `import { expect, test } from 'vitest'
 import { ${factoryName(name)} } from '../../src/workers/${name}.ts'
-import { call, createTestWorker } from '../worker/calls.ts'
+import { call, createTestWorker } from '../../scripts/lab/worker-calls.ts'
 
 test('answers with the text that it is given', async () => {
   const worker = await createTestWorker(${factoryName(name)}())
