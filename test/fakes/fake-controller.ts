@@ -8,7 +8,7 @@ import { Pool } from 'undici'
 import { parseSpiffeId, type SpiffeId } from '../../src/core/spiffe-id.ts'
 import { watchCredentials, type CredentialFiles, type CredentialSource } from '../../src/platform/tls/credentials.ts'
 import { createLogger } from '../../src/platform/logger.ts'
-import { createPeerVerifier } from '../../src/platform/svid/peer.ts'
+import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector, serverTlsOptions } from '../../src/platform/tls/tls.ts'
 
 export type Received = { path: string; headers: IncomingMessage['headers']; body: unknown; atMs: number }
