@@ -26,7 +26,7 @@ import { createUnparsed, type UnparsedOptions } from './edge/unparsed.ts'
 import { isRecorded } from './steps/recorded.ts'
 import { unrouted } from './edge/unrouted.ts'
 
-export type ServerOptions = ArrivalOptions &
+type ServerOptions = ArrivalOptions &
   LimitsOptions &
   UnparsedOptions &
   BlockedGateOptions &

@@ -2,7 +2,7 @@
 // since whoever sends a megabyte of space must not cost much more than its arrival.
 
 /** For each byte 1 or 0; behind these 256 the same for each two bytes together. */
-export type ByteTable = Uint8Array
+type ByteTable = Uint8Array
 
 const BYTES = 256
 const PAIRS = 65_536

@@ -20,7 +20,7 @@ export const timeSetting = (
 ) => Type.Integer({ minimum: 1, maximum: 3_600_000, default: milliseconds, ...options })
 
 /** A text without a default that must be given. */
-export const requiredText = (options: SettingOptions) => Type.String({ minLength: 1, ...options })
+const requiredText = (options: SettingOptions) => Type.String({ minLength: 1, ...options })
 
 /** A text that may be left out. */
 export const optionalText = (options: SettingOptions) => Type.Optional(Type.String({ minLength: 1, ...options }))

@@ -4,7 +4,7 @@
 import type { Decide, Decision, PolicyInput, Question, Reason, RegistrationInput } from '../core/decision.ts'
 import type { Blocked } from './data/blocked.ts'
 
-export type BrakeOptions = {
+type BrakeOptions = {
   /** The block list that is in force. */
   readonly blocked: () => Blocked
   /** Of the policy that is in force beside it. */

@@ -25,7 +25,7 @@ export type JudgeDeps = {
 }
 
 /** The capability that is asked for; of a registration the fixed pair `register:worker`. */
-export type Action = { readonly verb: string; readonly name: string; readonly priority: Priority }
+type Action = { readonly verb: string; readonly name: string; readonly priority: Priority }
 
 /**
  * Asks one question of the policy for one request. Never rejects.

@@ -7,7 +7,7 @@ import { faultAt, type Fault } from './fault.ts'
 import { isDynamicImport, walk } from './syntax.ts'
 
 /** Where an import leads. `foreign`: to code that is not read, a package or (`runtime`) the worker runtime. */
-export type Target =
+type Target =
   | { readonly kind: 'file'; readonly file: ts.SourceFile }
   | { readonly kind: 'foreign'; readonly runtime: boolean }
   | { readonly kind: 'missing'; readonly reason: string }
@@ -21,7 +21,7 @@ export type Sources = {
   readonly faults: readonly Fault[]
 }
 /** The text of a file; undefined when there is none. */
-export type ReadSource = (path: string) => string | undefined
+type ReadSource = (path: string) => string | undefined
 
 const SOURCE = /\.[cm]?[jt]sx?$/
 const NO_SOURCE = /\.d\.[cm]?ts$|\.(test|spec)\.[cm]?[jt]sx?$/

@@ -6,7 +6,7 @@ import { HEADERS } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
 /** What the worker is told of the call beside its body. */
-export type RequestFacts = {
+type RequestFacts = {
   readonly capability: Capability
   readonly caller: SpiffeId
   readonly decisionId: string
@@ -18,7 +18,7 @@ export type RequestFacts = {
 }
 
 /** What is true of this hop only: the time that is left, and the span that the worker's own belongs to, if any is exported. */
-export type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
+type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
 
 /** Headers of `POST /execute` as the flat list that undici takes. */
 export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {

@@ -14,7 +14,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { appErrorOf } from './problem.ts'
 
 /** What every request has. */
-export type Arrival = {
+type Arrival = {
   readonly span: Span
   readonly trace: TraceContext
   /** The caller sent a trace context that is in order: the trace is the caller's, and so is `tracestate`. */

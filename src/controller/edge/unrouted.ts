@@ -5,7 +5,7 @@ import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
 
 /** `hint` follows the sentence of a 404. */
-export type UnroutedOptions = { readonly hint?: string }
+type UnroutedOptions = { readonly hint?: string }
 
 const SHOWN_PATH_CHARS = 128
 

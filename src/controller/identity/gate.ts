@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-export type IdentityGateOptions = ConnectionIdentityOptions
+type IdentityGateOptions = ConnectionIdentityOptions
 
 /** The peer where the gate has let it pass; undefined only while its refusal is handled. */
 export function peerOf(request: FastifyRequest): Peer | undefined {

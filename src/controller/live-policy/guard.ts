@@ -28,7 +28,7 @@ export type Guard = {
 }
 
 /** `check`: the self-check of what is in force; see self-check.ts. `now`: Unix ms. */
-export type GuardOptions = {
+type GuardOptions = {
   readonly inForce: () => InForce
   readonly check: () => Promise<SelfCheckFault | undefined>
   readonly log: PolicyLog

@@ -6,7 +6,7 @@ import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/tls/lingering-c
 import type { AnswerSink } from '../dispatch/worker-exchange.ts'
 
 /** Put into every answer, and asked when its caller is gone. */
-export type AnswerFacts = { readonly decisionId: string; readonly traceId: string; readonly isCut: () => boolean }
+type AnswerFacts = { readonly decisionId: string; readonly traceId: string; readonly isCut: () => boolean }
 
 /** Writes a worker's answer to the raw response. */
 export function createAnswerSink(reply: FastifyReply, facts: AnswerFacts): AnswerSink {

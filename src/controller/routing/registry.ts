@@ -7,7 +7,7 @@ import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED, type CapabilitySchema } from '../../core/wire.ts'
 
 export const MAX_INSTANCES_PER_IDENTITY = 64
-export const MAX_INSTANCES = 10_000
+const MAX_INSTANCES = 10_000
 
 /** One running worker process. `inFlight` is moved by the dispatcher and read by the selection. */
 export type WorkerInstance = {
@@ -30,7 +30,7 @@ export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origi
 /** What proves that a heartbeat or a farewell comes from the instance that registered. */
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
-export type RegistryOptions = {
+type RegistryOptions = {
   readonly heartbeatIntervalMs: number
   /** Monotonic milliseconds: a step of the wall clock must not expire every worker. */
   readonly monotonic: () => number

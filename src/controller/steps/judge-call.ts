@@ -4,7 +4,7 @@ import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'
 
 /** `now`: Unix ms. */
-export type JudgeCallDeps = { readonly judge: Judge; readonly now: () => number }
+type JudgeCallDeps = { readonly judge: Judge; readonly now: () => number }
 
 /** Asks whether the caller may use the capability. Never rejects: trouble is part of the verdict. */
 export function createJudgeCall({ judge, now }: JudgeCallDeps): (call: RouteCall) => Promise<Verdict> {

@@ -9,7 +9,7 @@ import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.t
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 
-export type RecorderDeps = {
+type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
   readonly log: Logger
   readonly metrics: Metrics
@@ -24,7 +24,7 @@ export type RecorderDeps = {
  * await recorder.recordVerdict(call, verdict) // durable from here on: now the call may be forwarded
  * recorder.recordOutcome(call, await forward(call))
  */
-export type Recorder = {
+type Recorder = {
   /** @throws {AppError} `audit_unavailable`: then nothing may happen. */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void

@@ -4,7 +4,7 @@ import type { CredentialSource } from './credentials.ts'
 import type { Peer, PeerVerifier } from '../svid/verify.ts'
 
 /** `retire`: answer with `connection: close`, so that the peer opens a new one before a certificate of this one expires. */
-export type ConnectionIdentity = { readonly peer: Peer; readonly retire: boolean }
+type ConnectionIdentity = { readonly peer: Peer; readonly retire: boolean }
 
 export type ConnectionIdentityOptions = {
   readonly source: CredentialSource

@@ -11,7 +11,7 @@ import { inputText } from './input-text.ts'
 import { answerBody, bundleRevision, isDeadConnection, poolOptions, type OpaTarget } from './opa-target.ts'
 
 /** `now`: a monotonic clock in ms. */
-export type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
+type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
 
 const CONNECTIONS = 64
 // Beyond it a new question would only wait for its deadline: refused at once, so that a hanging OPA cannot fill memory.

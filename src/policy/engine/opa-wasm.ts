@@ -14,7 +14,7 @@ import type { PolicyFiles } from '../data/policy-files.ts'
  * this thread in ms. `maxPages`:
  * most memory it may take, in pages of 64 KiB; 256 MiB by default.
  */
-export type OpaWasmOptions = {
+type OpaWasmOptions = {
   readonly files: PolicyFiles
   readonly wasm?: Uint8Array
   readonly timeoutMs: number

@@ -9,7 +9,7 @@ import { bodyText, type Mail } from './mail.ts'
 import { looksLikeMessage } from './message-format.ts'
 import type { Input } from './schemas.ts'
 
-export type ReadMail = {
+type ReadMail = {
   readonly mail: Mail
   readonly source: 'text' | 'message'
   readonly truncated: boolean
