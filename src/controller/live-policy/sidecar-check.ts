@@ -1,6 +1,7 @@
 // Keeps the revision that is reported at what a sidecar really has. Its files or bundles change without asking us, so
 // every self-check looks, and every decision that names a bundle's revision counts.
 import { AppError } from '../../core/errors.ts'
+import { createReportedFault } from '../../platform/reported-fault.ts'
 import type { Freshness } from './freshness.ts'
 import type { InForce } from '../../policy/engine/engine-kind.ts'
 import type { PolicyLog } from './guard.ts'
@@ -75,12 +76,12 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
     bundle = revision
   }
 
-  let unverified: string | undefined
+  const unverified = createReportedFault()
   const sayUnverified = (reason: string | undefined): void => {
-    if (reason !== undefined && reason !== unverified) {
+    if (reason === undefined) unverified.end()
+    else if (unverified.isNews(reason)) {
       log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
     }
-    unverified = reason
   }
 
   const look = async (): Promise<void> => {
@@ -138,12 +139,7 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       return rollback() ?? lag.fault()
     },
     noteBundle,
-    notes: () => [
-      ...teller.notes(),
-      ...(unverified === undefined
-        ? []
-        : [{ cause: 'opa_silent' as const, reason: `OPA does not say which policy it has: ${unverified}` }]),
-    ],
+    notes: () => [...teller.notes(), ...silenceOf(unverified.current())],
   }
 }
 
@@ -160,19 +156,26 @@ function messageOf(trouble: unknown): string {
   return cause instanceof Error ? cause.message : String(trouble)
 }
 
+function silenceOf(reason: string | undefined): PolicyNote[] {
+  return reason === undefined
+    ? []
+    : [{ cause: 'opa_silent', reason: `OPA does not say which policy it has: ${reason}` }]
+}
+
 type Teller = {
   readonly tell: (cause: NoteCause, fault: string | undefined) => void
   readonly notes: () => readonly PolicyNote[]
 }
 
-/** Tells a fault once, and again only after it was gone. */
 function createTeller({ onFault, now }: SidecarCheckOptions): Teller {
-  let told: PolicyNote | undefined
+  const reported = createReportedFault()
+  let note: PolicyNote | undefined
   return {
     tell(cause, reason) {
-      if (reason !== undefined && reason !== told?.reason) onFault({ message: reason, sinceMs: now() })
-      told = reason === undefined ? undefined : { cause, reason }
+      note = reason === undefined ? undefined : { cause, reason }
+      if (reason === undefined) reported.end()
+      else if (reported.isNews(reason)) onFault({ message: reason, sinceMs: now() })
     },
-    notes: () => (told === undefined ? [] : [told]),
+    notes: () => (note === undefined ? [] : [note]),
   }
 }

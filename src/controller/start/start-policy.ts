@@ -1,43 +1,40 @@
-// The live policy with everything that follows from a change: audit record, metrics, the registered workers.
-import type { Logger } from '../../platform/logger.ts'
-import { isoTime, type AuditEvent } from '../../audit/event.ts'
-import type { ControllerConfig } from '../config.ts'
-import type { Metrics } from '../metrics/metrics.ts'
-import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
+// The live policy with everything that follows from a change: audit record, metrics, the known capabilities.
+import { stat } from 'node:fs/promises'
+import { isoTime } from '../../core/iso-time.ts'
+import { ConfigError } from '../../platform/env.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
+import type { Append } from '../audit/group-commit.ts'
+import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
+import type { Ground } from './ground.ts'
 
-export type StartPolicyOptions = {
-  readonly config: ControllerConfig
-  readonly env: NodeJS.ProcessEnv
-  readonly append: (event: AuditEvent) => Promise<void>
-  readonly metrics: Metrics
-  readonly log: Logger
-  readonly now: () => number
-  readonly monotonic: () => number
-}
-
-/** @throws what createLivePolicy throws: a controller without a usable policy does not start */
-export async function startPolicy({ config, append, metrics, ...rest }: StartPolicyOptions): Promise<LivePolicy> {
-  const { policyDir, opa, policyTimeoutMs: timeoutMs, policyStaleness: staleness } = config
-  const { policyBundleRollback: bundleRollback } = config
-  const policy = await createLivePolicy({
-    ...rest,
-    policyDir,
-    opa,
-    timeoutMs,
-    staleness,
-    bundleRollback,
-    record: ({ scope, previous, next, changed }) =>
-      append({
-        event: 'policy_changed',
-        timestamp: isoTime(rest.now()),
-        engine: next.engine.name,
-        old_revision: previous?.revision ?? null,
-        new_revision: next.revision,
-        scope,
-        changed,
-      }),
-  })
+/** @throws {ConfigError} without a policy folder, and what createLivePolicy throws: no controller starts without a policy */
+export async function startPolicy(ground: Ground, append: Append): Promise<LivePolicy> {
+  const { config, env, metrics, log, now, monotonic, opened } = ground
+  await refuseMissingFolder(config.policyDir)
+  const policy = opened.adopt(
+    await createLivePolicy({
+      policyDir: config.policyDir,
+      opa: config.opa,
+      timeoutMs: config.policyTimeoutMs,
+      staleness: config.policyStaleness,
+      bundleRollback: config.policyBundleRollback,
+      env,
+      log,
+      now,
+      monotonic,
+      record: ({ scope, previous, next, changed }) =>
+        append({
+          event: 'policy_changed',
+          timestamp: isoTime(now()),
+          engine: next.engine.name,
+          old_revision: previous?.revision ?? null,
+          new_revision: next.revision,
+          scope,
+          changed,
+        }),
+    }),
+    ({ close }) => close(),
+  )
   const show = (files: PolicyFiles, revision: string): void => {
     metrics.setKnownCapabilities(files.knownCapabilities)
     metrics.policyLoaded({ revision, engine: policy.engine })
@@ -51,4 +48,12 @@ export async function startPolicy({ config, append, metrics, ...rest }: StartPol
   })
   policy.onFault(() => metrics.policyReloaded('failed'))
   return policy
+}
+
+async function refuseMissingFolder(dir: string): Promise<void> {
+  const found = await stat(dir).catch((cause: unknown) => cause as NodeJS.ErrnoException)
+  if (found instanceof Error && found.code !== 'ENOENT') throw found
+  if (!(found instanceof Error) && found.isDirectory()) return
+  const what = found instanceof Error ? 'no such folder' : 'not a folder'
+  throw new ConfigError([`CRANK_POLICY_DIR=${dir}: ${what}; set it to the folder of your Rego files`])
 }

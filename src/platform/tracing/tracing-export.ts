@@ -112,7 +112,7 @@ function limitsFrom(otel: NodeJS.ProcessEnv): Limits {
     return value > 0 ? value : fallback
   }
   const queue = given('OTEL_BSP_MAX_QUEUE_SIZE', MAX_QUEUE)
-  // A larger batch is serialised in one go and triples the slowest answers (facts/performance.md 3.5).
+  // A larger batch is serialised in one go and triples the slowest answers.
   const batch = Math.min(given('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', MAX_BATCH), MAX_BATCH, queue)
   return {
     queue,

@@ -8,7 +8,7 @@ import { Pool } from 'undici'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
 import { watchCredentials, type CredentialFiles, type CredentialSource } from '../../platform/tls/credentials.ts'
 import { createLogger } from '../../platform/logger.ts'
-import { createPeerVerifier } from '../../platform/svid/peer.ts'
+import { createPeerVerifier } from '../../platform/svid/verify.ts'
 import { createPinnedConnector, serverTlsOptions } from '../../platform/tls/tls.ts'
 
 export type Received = { path: string; headers: IncomingMessage['headers']; body: unknown; atMs: number }

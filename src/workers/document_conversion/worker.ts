@@ -1,19 +1,18 @@
 // Converts documents: text, Markdown, HTML and DOCX to PDF, PDF to text, mails to text. Nothing that they refer to is loaded.
-import { extname } from 'node:path'
 import { capabilityError } from '../../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'
+import { threadEntry } from '../../worker/threads.ts'
 import { emailAnswer, pdfAnswer, textAnswer } from './answers.ts'
 import { documentTask, htmlTask, mailTask, pdfTask } from './inputs.ts'
 import { CPU_LIMIT_MS, MAX_CONCURRENCY, MEMORY_LIMIT_MB, THREADS, WALL_LIMIT_MS } from './limits.ts'
 import { DocumentInput, EmailInput, EmailOutput, HtmlInput, PdfInput, PdfOutput, TextOutput } from './schemas.ts'
 import { documentErrors, emailErrors } from './schemas.ts'
 import { ConversionFault, type ConvertResult, type ConvertTask } from './task.ts'
-import { createThreadPool, type ThreadPool } from './threads.ts'
+import { createConversionThreads, type ConversionThreads } from './threads.ts'
 
-// Beside this file, with its ending: .ts in the repository, .js in the package.
-const THREAD = new URL(`./thread-main${extname(import.meta.url)}`, import.meta.url)
+const THREAD = threadEntry('thread-main', import.meta.url)
 const LIMITS = {
   threads: THREADS,
   cpuLimitMs: CPU_LIMIT_MS,
@@ -23,7 +22,7 @@ const LIMITS = {
 
 type Parts = {
   /** What does the work; default: threads of the worker's own, none of them before the first call. */
-  readonly pool?: ThreadPool
+  readonly threads?: ConversionThreads
   /** Milliseconds, for conversion_time_ms. */
   readonly monotonic?: () => number
 }
@@ -36,7 +35,7 @@ type Way<I, T extends ConvertTask, O> = {
 }
 
 export function createDocumentConversion({
-  pool = createThreadPool({ entry: THREAD, ...LIMITS }),
+  threads = createConversionThreads({ entry: THREAD, ...LIMITS }),
   monotonic = () => performance.now(),
 }: Parts = {}): WorkerDefinition {
   // Loaded at the first call: where there is no such package, the worker is not to start either.
@@ -110,7 +109,7 @@ export function createDocumentConversion({
     id: 'worker-document-conversion',
     capabilities: [documentToPdf, htmlToPdf, pdfToText, emailToText],
     requires: ['convert:document_to_pdf', 'convert:html_to_pdf', 'convert:pdf_to_text', 'convert:email_to_text'],
-    close: () => pool.close(),
+    close: () => threads.close(),
   })
 
   function by<I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) {
@@ -118,7 +117,7 @@ export function createDocumentConversion({
       const elapsedMs = startStopwatch(monotonic)
       try {
         const task = taskOf(input)
-        const result = await inSpan(span, () => pool.convert(task, signal))
+        const result = await inSpan(span, () => threads.convert(task, signal))
         return answerOf(result, elapsedMs())
       } catch (error: unknown) {
         if (signal.aborted) throw error
