@@ -58,7 +58,6 @@ export type InvokingCall = {
 
 /** Makes the `invoke` of one call. */
 export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): Invoke {
-  const { signal, tracestate } = call
   const invoke = async (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}) => {
     const target = { verb, capability, payload, options }
     const span = startInvoke(target)
@@ -108,29 +107,33 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
 
   /** The answer, if it is 2xx. */
   async function answered(target: Target, span: Span): Promise<RouteAnswer> {
-    const answer = await send(target, span)
+    const answer = await send({ client, call }, target, span)
     span.setAttributes(answerAttributes(answer))
     if (answer.status >= 200 && answer.status < 300) return answer
     throw toError(`${target.verb}:${target.capability}`, answer, await readProblem(answer))
   }
+}
 
-  function send({ verb, capability, payload, options }: Target, span: Span): Promise<RouteAnswer> {
-    const body: RouteBody = {
-      verb,
-      capability,
-      ...(payload !== undefined && { payload }),
-      ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
-      ...(options.priority !== undefined && { priority: options.priority }),
-      ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
-    }
-    const trace = onwardTrace(span)
-    return client.route(body, {
-      ...(trace !== undefined && { trace }),
-      signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
-      ...(tracestate !== undefined && { tracestate }),
-      ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
-    })
+type Sender = { readonly client: ControllerClient; readonly call: InvokingCall }
+
+function send({ client, call }: Sender, target: Target, span: Span): Promise<RouteAnswer> {
+  const { verb, capability, payload, options } = target
+  const { signal, tracestate } = call
+  const body: RouteBody = {
+    verb,
+    capability,
+    ...(payload !== undefined && { payload }),
+    ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
+    ...(options.priority !== undefined && { priority: options.priority }),
+    ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
   }
+  const trace = onwardTrace(span)
+  return client.route(body, {
+    ...(trace !== undefined && { trace }),
+    signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
+    ...(tracestate !== undefined && { tracestate }),
+    ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
+  })
 }
 
 // A refusal is an answer like any other, in every span of a trace.

@@ -72,7 +72,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
     }
     const attempt = trouble.met(outcome)
     const slow = outcome.kind === 'denied' || outcome.kind === 'refused'
-    await sleep(slow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(attempt))
+    await sleep(slow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(options, attempt))
     return undefined
   }
 
@@ -91,18 +91,18 @@ export function startRegistration(options: RegistrationOptions): Registration {
         // Many workers lose their lease in the same moment, when a controller restarts.
         await sleep(random() * Math.min(lease.intervalMs / 10, MAX_REJOIN_JITTER_MS))
         return false
-      } else waitMs = Math.min(waitMs, backoffMs(trouble.met(outcome)))
+      } else waitMs = Math.min(waitMs, backoffMs(options, trouble.met(outcome)))
     }
-  }
-
-  function backoffMs(attempt: number): number {
-    const full = Math.min((options.firstRetryMs ?? FIRST_RETRY_MS) * 2 ** (attempt - 1), MAX_RETRY_MS)
-    return full * (0.5 + 0.5 * random())
   }
 
   async function sleep(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: stop.signal }).catch(() => undefined)
   }
+}
+
+function backoffMs({ firstRetryMs = FIRST_RETRY_MS, random }: RegistrationOptions, attempt: number): number {
+  const full = Math.min(firstRetryMs * 2 ** (attempt - 1), MAX_RETRY_MS)
+  return full * (0.5 + 0.5 * random())
 }
 
 // One line when trouble begins or turns into another, one when it is over: not one per attempt.

@@ -2,12 +2,12 @@
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import type { Tracing } from '../../platform/tracing/tracing-port.ts'
 
-export type FastifyOtel = FastifyOtelInstrumentation
-
 const MAX_PATH_CHARS = 128
 
 /** The instrumentation for both listeners; undefined while no spans are exported. */
-export async function createFastifyOtel({ provider }: Pick<Tracing, 'provider'>): Promise<FastifyOtel | undefined> {
+export async function createFastifyOtel({
+  provider,
+}: Pick<Tracing, 'provider'>): Promise<FastifyOtelInstrumentation | undefined> {
   if (provider === undefined) return undefined
   const { FastifyOtelInstrumentation } = await import('@fastify/otel')
   const fastifyOtel = new FastifyOtelInstrumentation({

@@ -5,7 +5,6 @@ import { VERSION } from '../../platform/version.ts'
 import { createAsk } from '../../policy/ask.ts'
 import { shadowEntries } from '../../policy/data/enforcement.ts'
 import { createAdmin } from '../admin.ts'
-import { createFastifyOtel, type FastifyOtel } from '../edge/fastify-otel.ts'
 import { recordHandshakes } from '../edge/handshakes.ts'
 import type { Readiness } from '../readiness.ts'
 import { describeCapabilities, describeWorkers } from '../routing/catalog.ts'
@@ -34,11 +33,8 @@ export type StartedServers = {
   readonly keeper: ConnectionKeeper
 }
 
-type Built = ServerParts & { readonly fastifyOtel: FastifyOtel | undefined }
-
-export async function startServers(ground: Ground, given: ServerParts): Promise<StartedServers> {
+export async function startServers(ground: Ground, parts: ServerParts): Promise<StartedServers> {
   const { credentials, verifier, log, opened } = ground
-  const parts = { ...given, fastifyOtel: await createFastifyOtel(ground.tracing) }
   const mtls = opened.adopt(await buildMtls(ground, parts), (it) => it.close())
   recordHandshakes(mtls.server, { strangers: parts.audit.strangers, log, now: ground.now })
   const keeper = opened.adopt(
@@ -49,7 +45,7 @@ export async function startServers(ground: Ground, given: ServerParts): Promise<
   return { mtls, admin, keeper }
 }
 
-function buildMtls(ground: Ground, { audit, policy, workers, steps, ending, fastifyOtel }: Built): Promise<MtlsServer> {
+function buildMtls(ground: Ground, { audit, policy, workers, steps, ending }: ServerParts): Promise<MtlsServer> {
   const { config, credentials, verifier, metrics, log, now, tracing } = ground
   const { registry } = workers
   const { strangers, peers } = audit
@@ -72,12 +68,12 @@ function buildMtls(ground: Ground, { audit, policy, workers, steps, ending, fast
     bodyLimitBytes: config.bodyLimitBytes,
     maxConnections: config.maxConnections,
     now,
-    fastifyOtel,
+    fastifyOtel: ground.fastifyOtel,
     onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
   })
 }
 
-function buildAdmin(ground: Ground, parts: Built, mtls: MtlsServer): Promise<FastifyInstance> {
+function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promise<FastifyInstance> {
   const { config, log, now, monotonic, metricsRegistry } = ground
   const { policy, exceptions, candidate, workers, steps, readiness } = parts
   return createAdmin({
@@ -95,7 +91,7 @@ function buildAdmin(ground: Ground, parts: Built, mtls: MtlsServer): Promise<Fas
     openapi: () => mtls.swagger(),
     policyAsk: { ask: createAsk({ policy, own: steps.own, monotonic, now }), policy, log },
     registry: metricsRegistry,
-    fastifyOtel: parts.fastifyOtel,
+    fastifyOtel: ground.fastifyOtel,
   })
 }
 

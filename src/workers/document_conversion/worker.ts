@@ -19,6 +19,14 @@ const LIMITS = {
   wallLimitMs: WALL_LIMIT_MS,
   memoryLimitMb: MEMORY_LIMIT_MB,
 }
+/** What the capabilities have in common. */
+const SHARED = {
+  version: '1.0.0',
+  max_concurrency: MAX_CONCURRENCY,
+  requires_gpu: false,
+  slo: { p95_ms: 2000 },
+  estimated_duration_ms: 100,
+}
 
 type Parts = {
   /** What does the work; default: threads of the worker's own, none of them before the first call. */
@@ -40,66 +48,52 @@ export function createDocumentConversion({
 }: Parts = {}): WorkerDefinition {
   // Loaded at the first call: where there is no such package, the worker is not to start either.
   import.meta.resolve('pdfkit')
+  const by = createBy({ threads, monotonic })
 
   const documentToPdf = defineCapability({
     verb: 'convert',
     name: 'document_to_pdf',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Makes a PDF of text, Markdown, HTML or DOCX; scripts and references to other places are left out.',
     input: DocumentInput,
     output: PdfOutput,
     errors: documentErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['document', 'conversion', 'pdf'],
-    estimated_duration_ms: 100,
     handler: by({ span: 'pdf.render', failed: 'CONVERSION_FAILED', taskOf: documentTask, answerOf: pdfAnswer }),
   })
 
   const htmlToPdf = defineCapability({
     verb: 'convert',
     name: 'html_to_pdf',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Makes a PDF of HTML; scripts and references to other places are left out, nothing is fetched.',
     input: HtmlInput,
     output: PdfOutput,
     errors: documentErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['document', 'conversion', 'html', 'pdf'],
-    estimated_duration_ms: 100,
     handler: by({ span: 'pdf.render', failed: 'CONVERSION_FAILED', taskOf: htmlTask, answerOf: pdfAnswer }),
   })
 
   const pdfToText = defineCapability({
     verb: 'convert',
     name: 'pdf_to_text',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Reads the text of a PDF, page by page; scanned pages have none.',
     input: PdfInput,
     output: TextOutput,
     errors: documentErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['document', 'conversion', 'pdf', 'text'],
-    estimated_duration_ms: 100,
     handler: by({ span: 'pdf.read', failed: 'CONVERSION_FAILED', taskOf: pdfTask, answerOf: textAnswer }),
   })
 
   const emailToText = defineCapability({
     verb: 'convert',
     name: 'email_to_text',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Reads a mail: decoded headers, its body as text, and what is attached.',
     input: EmailInput,
     output: EmailOutput,
     errors: emailErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['email', 'conversion', 'text'],
     estimated_duration_ms: 20,
     handler: by({ span: 'email.parse', failed: 'PARSING_FAILED', taskOf: mailTask, answerOf: emailAnswer }),
@@ -111,9 +105,12 @@ export function createDocumentConversion({
     requires: ['convert:document_to_pdf', 'convert:html_to_pdf', 'convert:pdf_to_text', 'convert:email_to_text'],
     close: () => threads.close(),
   })
+}
 
-  function by<I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) {
-    return async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {
+/** Makes handlers that leave the work to the threads. */
+function createBy({ threads, monotonic }: Required<Parts>) {
+  return <I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) =>
+    async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {
       const elapsedMs = startStopwatch(monotonic)
       try {
         const task = taskOf(input)
@@ -126,5 +123,4 @@ export function createDocumentConversion({
         throw capabilityError(failed, 'the conversion failed')
       }
     }
-  }
 }
