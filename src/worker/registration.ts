@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RegisterBody } from '../core/wire.ts'
 import type { Logger } from '../platform/logger.ts'
+import { createReportedFault } from '../platform/reported-fault.ts'
 import type { ControllerClient } from './controller-client.ts'
 import { deregister, heartbeat, register, type Refusal } from './registration-calls.ts'
 
@@ -106,19 +107,17 @@ function backoffMs({ firstRetryMs = FIRST_RETRY_MS, random }: RegistrationOption
 
 // One line when trouble begins or turns into another, one when it is over: not one per attempt.
 function createTroubleLog(log: Logger) {
-  let last: string | undefined
+  const reported = createReportedFault()
   let attempts = 0
   return {
     /** Gives the number of this attempt within the outage. */
     met({ kind, reason }: Refusal): number {
       attempts += 1
-      if (last !== kind + reason) log.warn({ event: EVENTS[kind], reason }, MESSAGES[kind])
-      last = kind + reason
+      if (reported.isNews(kind + reason)) log.warn({ event: EVENTS[kind], reason }, MESSAGES[kind])
       return attempts
     },
     over(): void {
-      if (last !== undefined) log.info({ event: 'controller_available', attempts }, 'the controller answers again')
-      last = undefined
+      if (reported.end()) log.info({ event: 'controller_available', attempts }, 'the controller answers again')
       attempts = 0
     },
   }

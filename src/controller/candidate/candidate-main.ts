@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PolicyEngine, PolicyInput } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
+import { createReportedFault } from '../../platform/reported-fault.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
 import type { CandidateAnswer, CandidateBatch, CandidateNews, CandidateTask } from './candidate-words.ts'
 import { loadWasm } from '../../policy/engine/compile.ts'
@@ -27,23 +28,22 @@ serveThread<CandidateTask, CandidateBatch, readonly CandidateAnswer[], Candidate
 async function follow(task: CandidateTask, tell: (news: CandidateNews) => void, use: (loaded: Loaded) => void) {
   let inUse: string | undefined
   let tried: string | undefined
-  let lastFault: string | undefined
+  const fault = createReportedFault()
   const look = async (): Promise<void> => {
     const files = await loadPolicyFiles(task.policyDir, Date.now())
     // One that could not be used is not tried again until it changes; a return to the one in use ends the fault.
-    if (files.revision === inUse ? lastFault === undefined : files.revision === tried) return
+    if (files.revision === inUse ? fault.current() === undefined : files.revision === tried) return
     tried = files.revision
     const wasm = await loadWasm(files, { env: task.env })
     use({ engine: await createOpaWasm({ files, wasm, timeoutMs: TIMEOUT_MS, maxPages: MAX_PAGES }) })
     inUse = files.revision
-    lastFault = undefined
+    fault.end()
     tell({ kind: 'ready', revision: inUse })
   }
   for (;;) {
     await look().catch((cause: unknown) => {
       const reason = cause instanceof Error ? cause.message : String(cause)
-      if (reason !== lastFault) tell({ kind: 'failed', reason })
-      lastFault = reason
+      if (fault.isNews(reason)) tell({ kind: 'failed', reason })
     })
     await delay(FOLLOW_MS)
   }

@@ -1,6 +1,7 @@
 // Keeps the revision that is reported at what a sidecar really has. Its files or bundles change without asking us, so
 // every self-check looks, and every decision that names a bundle's revision counts.
 import { AppError } from '../../core/errors.ts'
+import { createReportedFault } from '../../platform/reported-fault.ts'
 import type { Freshness } from './freshness.ts'
 import type { InForce } from '../../policy/engine/engine-kind.ts'
 import type { PolicyLog } from './guard.ts'
@@ -157,19 +158,22 @@ function createBundleNames(options: SidecarCheckOptions): BundleNames {
 
 /** Why it cannot be seen which policy OPA has: one line of the log, and a note while it lasts. */
 function createUnverified(log: PolicyLog) {
-  let unverified: string | undefined
+  const unverified = createReportedFault()
   return {
     note(reason: string | undefined): void {
-      if (reason !== undefined && reason !== unverified) {
+      if (reason === undefined) unverified.end()
+      else if (unverified.isNews(reason)) {
         log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
       }
-      unverified = reason
     },
-    notes: (): PolicyNote[] =>
-      unverified === undefined
-        ? []
-        : [{ cause: 'opa_silent', reason: `OPA does not say which policy it has: ${unverified}` }],
+    notes: () => silenceOf(unverified.current()),
   }
+}
+
+function silenceOf(reason: string | undefined): PolicyNote[] {
+  return reason === undefined
+    ? []
+    : [{ cause: 'opa_silent', reason: `OPA does not say which policy it has: ${reason}` }]
 }
 
 const ROLLED_BACK = 'OPA has gone back to a bundle that was replaced before'
@@ -190,14 +194,15 @@ type Teller = {
   readonly notes: () => readonly PolicyNote[]
 }
 
-/** Tells a fault once, and again only after it was gone. */
 function createTeller({ onFault, now }: SidecarCheckOptions): Teller {
-  let told: PolicyNote | undefined
+  const reported = createReportedFault()
+  let note: PolicyNote | undefined
   return {
     tell(cause, reason) {
-      if (reason !== undefined && reason !== told?.reason) onFault({ message: reason, sinceMs: now() })
-      told = reason === undefined ? undefined : { cause, reason }
+      note = reason === undefined ? undefined : { cause, reason }
+      if (reason === undefined) reported.end()
+      else if (reported.isNews(reason)) onFault({ message: reason, sinceMs: now() })
     },
-    notes: () => (told === undefined ? [] : [told]),
+    notes: () => (note === undefined ? [] : [note]),
   }
 }

@@ -48,7 +48,7 @@ export function createDocumentConversion({
 }: Parts = {}): WorkerDefinition {
   // Loaded at the first call: where there is no such package, the worker is not to start either.
   import.meta.resolve('pdfkit')
-  const by = createBy({ pool, monotonic })
+  const by = createBy({ threads, monotonic })
 
   const documentToPdf = defineCapability({
     verb: 'convert',
@@ -107,8 +107,8 @@ export function createDocumentConversion({
   })
 }
 
-/** Makes handlers that leave the work to the pool. */
-function createBy({ pool, monotonic }: Required<Parts>) {
+/** Makes handlers that leave the work to the threads. */
+function createBy({ threads, monotonic }: Required<Parts>) {
   return <I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) =>
     async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {
       const elapsedMs = startStopwatch(monotonic)
