@@ -105,8 +105,19 @@ export function defineWorker(options: {
       seen.add(capability)
     }
     const definition = { id, capabilities: [...capabilities], requires: requires.map(parseCapability) }
-    return close === undefined ? definition : { ...definition, close }
+    return remembered(close === undefined ? definition : { ...definition, close })
   })
+}
+
+const made = new WeakSet<object>()
+function remembered(definition: WorkerDefinition): WorkerDefinition {
+  made.add(definition)
+  return definition
+}
+
+/** Whether the value was made by `defineWorker` of this copy of the runtime: only this copy can run it. */
+export function isWorkerDefinition(value: unknown): value is WorkerDefinition {
+  return typeof value === 'object' && value !== null && made.has(value)
 }
 
 let schemaCheck: SchemaCheck | undefined

@@ -9,10 +9,12 @@ const ROOT = join(import.meta.dirname, '../..')
 const files = await scanFolder(join(ROOT, 'src'))
 const scripts = await scanFolder(join(ROOT, 'scripts'))
 const manifest = await readManifest('.')
-/** Folders of the workers that bring packages of their own, and which. */
+/** Folders of src that bring packages of their own, and which. Other workspaces are built from src: see worker-package. */
 const workspaces = new Map(
   await Promise.all(
-    manifest.workspaces.map(async (folder) => [folder, (await readManifest(folder)).dependencies] as const),
+    manifest.workspaces
+      .filter((folder) => folder.startsWith('src/'))
+      .map(async (folder) => [folder, (await readManifest(folder)).dependencies] as const),
   ),
 )
 
