@@ -9,9 +9,7 @@ import { SlowestTests } from './test/runner/slowest-tests.ts'
  */
 const MESH = [
   'test/{contract,docker,e2e}/**/*.test.ts',
-  // What runs `crank`; the tests of its parts are in folders below.
-  'test/cli/*.test.ts',
-  'test/cli/{exception/exception,shadow/report}.test.ts',
+  'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
   'test/controller/candidate/candidate.test.ts',
