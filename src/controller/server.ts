@@ -1,4 +1,5 @@
-// The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a request.
+// On the path of every call. The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a
+// request.
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'

@@ -1,5 +1,5 @@
-// Long runs of bytes of one kind, in a text that nobody has parsed: passed four bytes at a time, since whoever sends a
-// megabyte of space must not cost much more than its arrival.
+// On the path of every call. Long runs of bytes of one kind, in a text that nobody has parsed: passed four bytes at a time,
+// since whoever sends a megabyte of space must not cost much more than its arrival.
 
 /** For each byte 1 or 0; behind these 256 the same for each two bytes together. */
 type ByteTable = Uint8Array

@@ -33,7 +33,7 @@ export const tlsSettings = {
     allowed: 'a trust domain (a-z, 0-9, dot, dash, underscore)',
   }),
   CRANK_TLS_CERT: requiredText({
-    description: 'Own X.509-SVID with its chain, PEM. Watched: a new one is taken over without a restart.',
+    description: 'Own X.509-SVID with its chain, PEM. Watched: a new one is used without a restart.',
     allowed: 'the path of a PEM file',
   }),
   CRANK_TLS_KEY: requiredText({
@@ -51,7 +51,7 @@ export const tlsSettings = {
 export const logLevelSetting = {
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
-    description: 'Least level that is logged.',
+    description: 'Lowest level that is logged.',
   }),
 }
 

@@ -1,5 +1,5 @@
-// The first thing that happens to a request, before anybody looks at who sent it: it gets its ids, its span and its
-// place in the metrics.
+// On the path of every call. The first thing that happens to a request, before anybody looks at who sent it: it gets its
+// ids, its span and its place in the metrics.
 import { SpanKind, SpanStatusCode, type Attributes, type Span, type Tracer } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'

@@ -1,6 +1,6 @@
-// The one body parser of the JSON routes. Nobody has looked at the caller's rights yet, so it is bounded in bytes, time,
-// bodies at a time, members and depth, and parses only what has passed these; strict UTF-8; no duplicate name at the top;
-// bytes kept.
+// On the path of every call. The one body parser of the JSON routes. Nobody has looked at the caller's rights yet, so it is
+// bounded in bytes, time, bodies at a time, members and depth, and parses only what has passed these; strict UTF-8; no
+// duplicate name at the top; bytes kept.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'

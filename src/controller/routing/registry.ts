@@ -1,4 +1,5 @@
-// Who is live and what they provide. Long-lived state with one invariant: `byCapability` holds exactly the live instances.
+// On the path of every call. Who is live and what they provide. Long-lived state with one invariant: `byCapability` holds
+// exactly the live instances.
 import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
@@ -39,6 +40,13 @@ type RegistryOptions = {
   readonly onGone: (instance: WorkerInstance) => void
 }
 
+/**
+ * The workers that are live, by capability.
+ * @example
+ * const { lease } = registry.register({ spiffeId, workerId, origin, capabilities })
+ * registry.heartbeat({ spiffeId, workerId, lease }, load)
+ * const candidates = registry.providers(capability)
+ */
 export class Registry {
   readonly #options: RegistryOptions
   readonly #instances = new Map<string, WorkerInstance>()

@@ -1,4 +1,4 @@
-// Step 1: the question about one call, put to the policy at the time of the call. On the path of every call.
+// On the path of every call. Step 1: the question about one call, put to the policy at the time of the call.
 import { policyInput, type Judge } from '../../policy/judge.ts'
 import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'

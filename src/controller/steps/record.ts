@@ -1,4 +1,5 @@
-// Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from one place.
+// On the path of every call. Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from
+// one place.
 import { RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -17,6 +18,12 @@ type RecorderDeps = {
   readonly onExceptionUsed?: (name: string) => void
 }
 
+/**
+ * Everything that is recorded of a call or a registration.
+ * @example
+ * await recorder.recordVerdict(call, verdict) // durable from here on: now the call may be forwarded
+ * recorder.recordOutcome(call, await forward(call))
+ */
 type Recorder = {
   /** @throws {AppError} `audit_unavailable`: then nothing may happen. */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>

@@ -1,4 +1,4 @@
-// The peer of a server's connection: verified once, cheap to ask again for every request.
+// On the path of every call. The peer of a server's connection: verified once, cheap to ask again for every request.
 import type { TLSSocket } from 'node:tls'
 import type { CredentialSource } from './credentials.ts'
 import type { Peer, PeerVerifier } from '../svid/verify.ts'
