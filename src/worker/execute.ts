@@ -14,7 +14,7 @@ import { ByteOutput, type ByteAnswer, type CapabilityDefinition, type WorkerDefi
 import { openEventStream } from './event-stream.ts'
 import type { StreamEvent } from './stream-event.ts'
 import { readInput } from './input.ts'
-import type { Invoke, InvokingCall } from './invoke.ts'
+import { onlyRequired, type AnyInvoke, type InvokingCall } from './invoke.ts'
 import { activeIn, createInSpan, eventsIn } from './span-scope.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 import type { Slots } from './slots.ts'
@@ -35,7 +35,7 @@ export type ExecuteOptions = {
   readonly log: Logger
   readonly tracing: Tracing
   readonly slots: Slots
-  readonly invokeFor: (call: InvokingCall) => Invoke
+  readonly invokeFor: (call: InvokingCall) => AnyInvoke
   /** Aborts when running calls must end. */
   readonly stopped: AbortSignal
   readonly maxInputBytes?: number
@@ -127,7 +127,11 @@ export function createExecute(options: ExecuteOptions): Execute {
       })
       const { signal } = scope
       const { caller, decisionId, idempotencyKey, lastEventId } = run.headers
-      const invoke = options.invokeFor({ span: run.span, signal, tracestate: run.headers.tracestate })
+      const { tracestate } = run.headers
+      const invoke = onlyRequired(options.invokeFor({ span: run.span, signal, tracestate }), {
+        handlerOf: entry.definition.capability,
+        requires: definition.requires,
+      })
       const context = {
         input,
         caller,

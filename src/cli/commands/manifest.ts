@@ -56,8 +56,6 @@ function diffCommand() {
 }
 
 async function load() {
-  const { requireTypescript } = await import('../manifest/typescript.ts')
-  await requireTypescript()
   return import('../manifest/run.ts')
 }
 

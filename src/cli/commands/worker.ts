@@ -47,8 +47,6 @@ function newCommand(): CommandUnknownOpts {
     .option('--owner <name>', 'owner in its manifest', 'crank')
     .addHelpText('after', '\nExample:\n  crank worker new greeting_cards --capability make:greeting_card')
     .action(async (name, options) => {
-      const { requireTypescript } = await import('../manifest/typescript.ts')
-      await requireTypescript()
       const { newWorker } = await import('../new-worker/run.ts')
       process.exitCode = await newWorker(name, options, Date.now)
     })

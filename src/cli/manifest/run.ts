@@ -1,19 +1,17 @@
-// `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes what follows. Import it only after
-// requireTypescript().
+// `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes what follows.
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
-import { analyse } from './analysis.ts'
 import { compare, differencesOf, formatDifference, update, type Comparison, type Difference } from './compare.ts'
 import { EMPTY_MANIFEST, formatManifest, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
 import { formatFault, type Fault } from './fault.ts'
+import { importDefinitions, type Definitions } from './import-definitions.ts'
 import { diffLines, toJson } from './report.ts'
-import { loadSources, type Sources } from './sources.ts'
 
 export type ManifestOptions = {
-  /** Folder (or file) of the sources. */
+  /** Folder of the sources, or one file. They are executed. */
   workers: string
   /** Default: data/worker_manifests.json of CRANK_POLICY_DIR. */
   manifest?: string | undefined
@@ -54,9 +52,9 @@ export async function verifyManifest(options: ManifestOptions): Promise<ExitCode
   const ok = faults.length === 0 && differences.length === 0
   const exit = report(options, inspection, { ok }, () => {
     for (const line of linesOf(inspection)) writeLine(line)
-    for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId}`)
-    if (!ok) say('fix the code, or write the manifest again: crank manifest generate')
-    else say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
+    for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId} (its entry stays)`)
+    for (const line of curesFor(differences)) say(line)
+    if (ok) say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
   })
   return ok ? exit : EXIT.negative
 }
@@ -70,13 +68,25 @@ export async function diffManifest(options: ManifestOptions): Promise<ExitCode> 
   })
 }
 
+// A surplus capability is a grant, and somebody may have given it on purpose: it goes only when a person takes it out.
+function curesFor(differences: readonly Difference[]): string[] {
+  const surplus = differences.filter(({ kind }) => kind === 'surplus')
+  const rest = differences.filter(({ kind }) => kind !== 'surplus')
+  return [
+    ...(rest.length > 0 && surplus.length === 0 ? ['write what the code says: crank manifest generate'] : []),
+    ...(surplus.length > 0
+      ? ['add to the code what the worker provides or needs (`requires`); take out of the manifest what nobody needs']
+      : []),
+  ]
+}
+
 function report(options: ManifestOptions, inspection: Inspection, result: object, print: () => void): ExitCode {
   const { faults } = inspection
   if (options.output === 'json') writeJson({ ...result, ...toJson(inspection) })
   else if (faults.length === 0) print()
   else {
     for (const line of linesOf(inspection)) say(line)
-    say('what the text does not tell is not guessed: write it as a constant')
+    say('nothing was compared and nothing was written')
   }
   return faults.length === 0 ? EXIT.ok : EXIT.negative
 }
@@ -90,7 +100,7 @@ export function linesOf({ faults, differences }: Inspection): string[] {
 export async function inspect(options: Omit<ManifestOptions, 'output'>): Promise<Inspection> {
   const path = options.manifest ?? join(process.env['CRANK_POLICY_DIR'] ?? 'policies', 'data/worker_manifests.json')
   const trustDomain = readTrustDomain(options.trustDomain ?? process.env['CRANK_TRUST_DOMAIN'] ?? 'crank.local')
-  const { workers, faults } = analyse(await readSources(options.workers))
+  const { workers, faults } = await readDefinitions(options.workers)
   if (workers.length === 0 && faults.length === 0) {
     throw new CliError(EXIT.usage, `${options.workers}: no source calls defineWorker`)
   }
@@ -114,8 +124,8 @@ function readTrustDomain(text: string): TrustDomain {
   }
 }
 
-async function readSources(path: string): Promise<Sources> {
-  return loadSources(path).catch((cause: unknown) => {
+async function readDefinitions(path: string): Promise<Definitions> {
+  return importDefinitions(path).catch((cause: unknown) => {
     const message = cause instanceof Error ? cause.message : String(cause)
     throw new CliError(EXIT.usage, `the sources of the workers cannot be read: ${message}`, { cause })
   })

@@ -26,7 +26,7 @@ export function ${factoryName(name)}(): WorkerDefinition {
     slo: { p95_ms: 250 },
     handler: ({ input }) => ({ text: input.text }),
   })
-  return defineWorker({ id: '${workerId(name)}', capabilities: [capability], requires: ['${capability}'] })
+  return defineWorker({ id: '${workerId(name)}', capabilities: [capability] })
 }
 `
 }
