@@ -82,12 +82,12 @@ const text = `# Configuration
 
 <!-- Made by \`npm run docs:configuration\` from src/controller/config.ts and src/worker/config.ts. Do not edit. -->
 
-A flag takes precedence over the environment, the environment over the default; an empty value counts as unset. All faults are
-reported at once, with name, value and what is allowed, and the process exits with 2. Secrets are never values, only paths
-of files. Times are milliseconds; port 0 lets the system choose, and the ready log line says which port it is.
+A flag takes precedence over the environment, the environment over the default; an empty value counts as unset.
+All faults are reported at once, with name, value and what is allowed, and the process exits with 2.
+Secrets are never values, only paths of files.
+Times are milliseconds; port 0 lets the system choose, and the ready log line says which port it is.
 
-Neither process starts while one of these weakens it: \`NODE_TLS_REJECT_UNAUTHORIZED=0\`, \`SSLKEYLOGFILE\`, or (on the command
-line or in \`NODE_OPTIONS\`) \`--security-revert\`, \`--tls-keylog\`, \`--insecure-http-parser\`, \`--tls-min-v1.0\`, \`--tls-min-v1.1\`.
+Neither process starts while one of these weakens it: \`NODE_TLS_REJECT_UNAUTHORIZED=0\`, \`SSLKEYLOGFILE\`, or (on the command line or in \`NODE_OPTIONS\`) \`--security-revert\`, \`--tls-keylog\`, \`--insecure-http-parser\`, \`--tls-min-v1.0\`, \`--tls-min-v1.1\`.
 
 ## Controller
 

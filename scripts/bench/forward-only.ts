@@ -32,6 +32,7 @@ const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: r
 const app = await createServer({
   route: createPipeline({
     judge: () => allowedAlready,
+    tryCandidate: nothing,
     recordVerdict: resolvedNothing,
     forward: createForward({
       providers: registry.providers.bind(registry),

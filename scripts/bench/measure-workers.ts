@@ -1,4 +1,4 @@
-// One typical call of each capability of the bundled workers: the examples of docs/workers.md, in this process, without a
+// One typical call of each capability of the bundled workers: the examples of docs/workers/, in this process, without a
 // network. Held against the service level that the worker itself promises.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

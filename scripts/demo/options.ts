@@ -25,7 +25,7 @@ export const USAGE = `usage: npm run demo -- [--once] [--json] [--opa] [--trace]
   --opa       decide with a real OPA sidecar instead of the embedded engine
   --trace     start Jaeger too (port 16686) and print a link to the trace of each call. Where Jaeger is not found it
               is built once, which takes Go and about five minutes
-  --all       start all bundled workers, not only the two that are called (docs/workers.md has a call for each)
+  --all       start all bundled workers, not only the two that are called (docs/workers/ has a call for each)
   --port <n>  mTLS port (default ${DEFAULT_PORT}), admin on the next one; 0: any free ports and a state folder
               of its own, to run beside another copy
 

@@ -1,9 +1,11 @@
-// The examples of docs/workers.md: a block "json verb:name", and the answer in the block "json answer" (or, of an event stream,
-// "text answer") that follows.
-import { readFile } from 'node:fs/promises'
+// The examples of docs/workers/: a block "json verb:name", and the answer in the block "json answer" (or, for an event stream,
+// "text answer") that follows it.
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export type WorkerExample = {
+  /** The worker whose page has the example. */
+  readonly worker: string
   readonly capability: string
   /** The first words of the input. */
   readonly title: string
@@ -12,24 +14,34 @@ export type WorkerExample = {
   readonly answer: unknown
 }
 
-const PAGE = join(import.meta.dirname, '../../docs/workers.md')
+const PAGES = join(import.meta.dirname, '../../docs/workers')
+const INDEX = 'README.md'
 const BLOCK = /^```(json|text) (\S+)\n([\s\S]*?)\n```$/gm
 const MAX_TITLE = 60
 
-/** @throws {Error} when a call has no answer behind it */
+/** The workers that have a page, by name. */
+export async function workerPages(): Promise<string[]> {
+  const files = (await readdir(PAGES)).filter((file) => file.endsWith('.md') && file !== INDEX)
+  return files.map((file) => file.slice(0, -'.md'.length)).sort()
+}
+
+/** @throws {Error} when a call has no answer after it */
 export async function readExamples(): Promise<WorkerExample[]> {
-  const blocks = [...(await readFile(PAGE, 'utf8')).matchAll(BLOCK)].map(([, kind, info = '', text = '']) => ({
-    kind,
-    info,
-    text,
-  }))
+  const pages = await Promise.all((await workerPages()).map(examplesOf))
+  return pages.flat()
+}
+
+async function examplesOf(worker: string): Promise<WorkerExample[]> {
+  const page = await readFile(join(PAGES, `${worker}.md`), 'utf8')
+  const blocks = [...page.matchAll(BLOCK)].map(([, kind, info = '', text = '']) => ({ kind, info, text }))
   return blocks.flatMap(({ info, text }, at) => {
     if (info === 'answer') return []
     const next = blocks[at + 1]
-    if (next?.info !== 'answer') throw new Error(`docs/workers.md: the call of ${info} has no answer behind it`)
+    if (next?.info !== 'answer')
+      throw new Error(`docs/workers/${worker}.md: the call of ${info} has no answer after it`)
     const input: unknown = JSON.parse(text)
     const answer: unknown = next.kind === 'json' ? JSON.parse(next.text) : next.text
-    return [{ capability: info, title: JSON.stringify(input).slice(0, MAX_TITLE), input, answer }]
+    return [{ worker, capability: info, title: JSON.stringify(input).slice(0, MAX_TITLE), input, answer }]
   })
 }
 

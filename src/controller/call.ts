@@ -1,19 +1,16 @@
 // What the steps of the pipeline hand to each other: one authorised-or-not call, and what came of it.
+import type { Span } from '@opentelemetry/api'
 import type { Capability } from '../core/capability.ts'
 import type { Priority } from '../core/decision.ts'
 import type { AppError } from '../core/errors.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { SpiffeId } from '../core/spiffe-id.ts'
+import type { TraceContext } from '../core/trace-context.ts'
 import type { Asker } from '../policy/verdict.ts'
 import type { AnswerSink, Upload } from './dispatch/worker-exchange.ts'
 
-/** A request that asks, and will be told what comes of it. */
-export type Asked = Asker & {
-  /** Called when the verdict is recorded: from then on a refusal is no news to the audit log. */
-  readonly onRecorded: () => void
-}
-
 /** A request to use a capability, checked against its schema. `timeoutMs` bounds the first byte of the answer, once the body is sent. */
-export type RouteCall = Asked & {
+export type RouteCall = Asker & {
   readonly form: 'json' | 'raw'
   readonly verb: string
   readonly name: string
@@ -27,6 +24,16 @@ export type RouteCall = Asked & {
   readonly body: Buffer | Upload
   readonly contentLength: number | undefined
   readonly sink: AnswerSink
+}
+
+/** A request that was refused before any decision, as far as it is known. */
+export type Refused = {
+  readonly decisionId: string
+  readonly trace: TraceContext
+  readonly requester: SpiffeId | undefined
+  readonly remoteAddress: string | undefined
+  /** Where there was a request that could be read. `route`: its template, such as `/route/{verb}/{capability}`. */
+  readonly request?: { readonly span: Span; readonly route: string; readonly idempotencyKeyPresent: boolean }
 }
 
 /** How a call ended. `error` is set when the caller has not been answered yet. */

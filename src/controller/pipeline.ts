@@ -1,6 +1,7 @@
-// The way of a call, in one piece: decide, record, then and only then call a worker, record again.
+// The way of a call, in one piece: decide, record, then and only then call a worker, record again. On the path of every call.
 import type { Verdict } from '../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from './call.ts'
+import { afterRecord } from './steps/recorded.ts'
 import { refuseUnlessPassed } from './steps/refuse.ts'
 import { markedIfShadowed } from './steps/shadow-mark.ts'
 
@@ -8,6 +9,8 @@ import { markedIfShadowed } from './steps/shadow-mark.ts'
 export type Steps = {
   /** Asks the policy. Never rejects: trouble is part of the verdict. */
   readonly judge: (call: RouteCall) => Promise<Verdict>
+  /** Hands the question to the candidate policy, which decides nothing. Never throws. */
+  readonly tryCandidate: (call: RouteCall, verdict: Verdict) => void
   /** Resolves when the verdict is durable. @throws {AppError} `audit_unavailable` */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
@@ -19,13 +22,16 @@ export type Steps = {
 /** Takes one call from the decision to its outcome. @throws {AppError} when the caller still has to be told why not. */
 export type RouteCapability = (call: RouteCall) => Promise<void>
 
-export function createPipeline({ judge, recordVerdict, forward, recordOutcome }: Steps): RouteCapability {
+export function createPipeline({ judge, tryCandidate, recordVerdict, forward, recordOutcome }: Steps): RouteCapability {
   return async (call) => {
     const verdict = await judge(call)
+    tryCandidate(call, verdict)
     await recordVerdict(call, verdict)
-    refuseUnlessPassed(verdict, 'capability_access_denied')
-    const outcome = await forward(markedIfShadowed(call, verdict))
-    recordOutcome(call, outcome)
-    if (outcome.error !== undefined) throw outcome.error
+    await afterRecord(async () => {
+      refuseUnlessPassed(verdict, 'capability_access_denied')
+      const outcome = await forward(markedIfShadowed(call, verdict))
+      recordOutcome(call, outcome)
+      if (outcome.error !== undefined) throw outcome.error
+    })
   }
 }

@@ -8,7 +8,9 @@ import { uuidv7 } from '../core/ids.ts'
 import type { Credentials } from '../platform/tls/credentials.ts'
 import { CALLER_LINGER, lingerAfterAnswer, STRANGER_LINGER } from '../platform/tls/lingering-close.ts'
 import { serverTlsOptions } from '../platform/tls/tls.ts'
+import { HEADERS } from '../core/wire.ts'
 import { VERSION } from '../platform/version.ts'
+import type { Refused } from './call.ts'
 import { arrival, type ArrivalOptions } from './edge/arrival.ts'
 import { blockedGate, type BlockedGateOptions } from './identity/blocked-gate.ts'
 import { identityGate, peerOf } from './identity/gate.ts'
@@ -19,7 +21,8 @@ import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
 import { holdContinue } from './routes/expectation.ts'
 import { registrationRoutes, type RegistrationRoutesOptions } from './routes/registration.ts'
 import { routeJson, routeRaw, type RouteRoutesOptions } from './routes/route.ts'
-import { createUnparsed, type Refused, type UnparsedOptions } from './edge/unparsed.ts'
+import { createUnparsed, type UnparsedOptions } from './edge/unparsed.ts'
+import { isRecorded } from './steps/recorded.ts'
 import { unrouted } from './edge/unrouted.ts'
 
 export type ServerOptions = ArrivalOptions &
@@ -109,9 +112,7 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     request.arrival.error = error.code
     const { arrival, id: decisionId } = request
     const requester = peerOf(request)?.spiffeId
-    if (!arrival.decided || error.code === 'internal_error') {
-      onRefused({ decisionId, trace: arrival.trace, requester, remoteAddress: request.ip, request }, error)
-    }
+    if (!isRecorded(error) || error.code === 'internal_error') onRefused(refusedOf(request), error)
     if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
     if (error.code === 'unsupported_media_type') reply.header('accept', 'application/json')
     // The rest of an unread body would have to be read to keep the connection: refuse it instead.
@@ -129,6 +130,21 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     })
     return reply.code(error.kind.status).type('application/problem+json').send(problem)
   })
+}
+
+function refusedOf(request: FastifyRequest): Refused {
+  const { arrival, id: decisionId, ip: remoteAddress, routeOptions, headers } = request
+  return {
+    decisionId,
+    trace: arrival.trace,
+    requester: peerOf(request)?.spiffeId,
+    remoteAddress,
+    request: {
+      span: arrival.span,
+      route: routeOptions.url?.replaceAll(/:(\w+)/g, '{$1}') ?? 'unknown',
+      idempotencyKeyPresent: headers[HEADERS.idempotencyKey] !== undefined,
+    },
+  }
 }
 
 /** One that has none is complete only after the hooks. */

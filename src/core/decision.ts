@@ -61,7 +61,8 @@ export type Decide = (
 
 /** An engine with a life. */
 export type PolicyEngine = {
-  readonly name: 'opa-http' | 'opa-wasm'
+  /** As audit records, metrics and spans name it, such as `opa-wasm`. */
+  readonly name: string
   readonly decide: Decide
   readonly close: () => Promise<void>
 }

@@ -45,9 +45,12 @@ export function blockReasons(
     ...(names.length === 0
       ? []
       : [refusal('capability_blocked', isCall ? ': the capability is blocked' : ` provide blocked ${listed(names)}`)]),
-    ...(isBlocked ? [refusal('identity_blocked', `${isCall ? '' : ' register'}: the identity is blocked`)] : []),
+    ...(isBlocked ? [refusal(IDENTITY_BLOCKED, `${isCall ? '' : ' register'}: the identity is blocked`)] : []),
   ]
 }
+
+/** The reason code of the policy for the same thing. */
+export const IDENTITY_BLOCKED = 'identity_blocked'
 
 const DENIAL = { decision: 'deny', mode: 'enforce', grounds: [], exception: null, policyVersion: null } as const
 

@@ -10,7 +10,13 @@ import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 import type { Asker, Verdict } from './verdict.ts'
 
 export type JudgeDeps = {
-  readonly policy: { readonly decide: Decide; readonly engine: string; readonly revision: () => string }
+  readonly policy: {
+    readonly decide: Decide
+    readonly engine: string
+    /** Decisions come from another process: each is an edge of the service map. */
+    readonly isRemote: boolean
+    readonly revision: () => string
+  }
   readonly own: OwnKnowledge
   readonly tracer: Tracer
   /** Monotonic milliseconds, for durations. */
@@ -29,8 +35,7 @@ export type Judge = <Input extends PolicyInput>(
 
 export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judge {
   return async (question, asked, input) => {
-    // A call to the sidecar is an edge of the service map.
-    const kind = policy.engine === 'opa-http' ? SpanKind.CLIENT : SpanKind.INTERNAL
+    const kind = policy.isRemote ? SpanKind.CLIENT : SpanKind.INTERNAL
     const span = startSpan(tracer, 'policy.evaluate', kind, asked.span)
     const start = monotonic()
     const facts = () => ({

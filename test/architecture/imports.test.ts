@@ -75,10 +75,13 @@ describe('the source tree', () => {
     expect(foreignPackages(core, (name) => ['typebox', 'node:crypto'].includes(name))).toEqual([])
   })
 
-  test('keeps the request path free of any framework', () => {
-    const pipeline = files.filter(({ path }) => path === 'controller/pipeline.ts')
-    expect(pipeline).toHaveLength(1)
-    expect(foreignPackages(pipeline, () => false)).toEqual([])
+  test('keeps the request path free of any framework: the pipeline, its steps, and all that they import', () => {
+    const path = closureOf(
+      files,
+      ({ path }) => path === 'controller/pipeline.ts' || groupOf(path) === 'controller/steps',
+    )
+    expect(path.length).toBeGreaterThan(20)
+    expect(foreignPackages(path, (name) => !/fastify/.test(name))).toEqual([])
   })
 
   test('reads process.env in platform/env.ts and in the command line only', () => {
@@ -86,6 +89,22 @@ describe('the source tree', () => {
     expect(readers.map(({ path }) => path).filter((path) => groupOf(path) !== 'cli')).toEqual(['platform/env.ts'])
   })
 })
+
+/** The files that `isStart` picks, and every file that is loaded with them. */
+function closureOf(all: readonly ScannedFile[], isStart: (file: ScannedFile) => boolean): ScannedFile[] {
+  const byPath = new Map(all.map((file) => [file.path, file]))
+  const found = new Set<ScannedFile>()
+  const add = (file: ScannedFile): void => {
+    if (found.has(file)) return
+    found.add(file)
+    for (const one of file.imports.filter(({ typeOnly, dynamic }) => !typeOnly && !dynamic)) {
+      const target = byPath.get(targetOf(file, one) ?? '')
+      if (target !== undefined) add(target)
+    }
+  }
+  all.filter(isStart).forEach(add)
+  return [...found]
+}
 
 /** Imports of a workspace's files that run at once; `import()` waits until it is called. */
 function importsOfWorkspaces(file: ScannedFile): string[] {

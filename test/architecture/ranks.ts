@@ -16,7 +16,8 @@ const RANKS: readonly (readonly string[])[] = [
     'controller/dispatch',
     'workers',
   ],
-  ['controller/call', 'controller/edge', 'controller/candidate', 'controller/exceptions'],
+  ['controller/call'],
+  ['controller/edge', 'controller/candidate', 'controller/exceptions'],
   ['controller/steps'],
   ['controller/pipeline'],
   ['controller/routes'],
@@ -28,9 +29,6 @@ const RANKS: readonly (readonly string[])[] = [
 
 /** Files that have another rank than the folder they are in. */
 const GROUP_OF_FILE: Readonly<Record<string, string>> = {
-  'controller/candidate/start-candidate.ts': 'controller/start',
-  'controller/exceptions/start-exceptions.ts': 'controller/start',
-  'controller/live-policy/start-policy.ts': 'controller/start',
   'cli.ts': 'cli',
 }
 

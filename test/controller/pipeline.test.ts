@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { AppError } from '../../src/core/errors.ts'
 import type { RouteCall, RouteOutcome } from '../../src/controller/call.ts'
 import type { Verdict } from '../../src/policy/verdict.ts'
+import { isRecorded } from '../../src/controller/steps/recorded.ts'
 import { createPipeline, type Steps } from '../../src/controller/pipeline.ts'
 
 const call = {} as RouteCall
@@ -29,6 +30,7 @@ function setup(steps: Partial<Steps> = {}) {
     }
   const route = createPipeline({
     judge: note('judge', Promise.resolve(allow)),
+    tryCandidate: note('tryCandidate', undefined),
     recordVerdict: note('recordVerdict', Promise.resolve()),
     forward: note('forward', Promise.resolve(completed)),
     recordOutcome: note('recordOutcome', undefined),
@@ -41,7 +43,7 @@ describe('the pipeline', () => {
   test('decides, records, forwards, records again', async () => {
     const { route, done } = setup()
     await route(call)
-    expect(done).toEqual(['judge', 'recordVerdict', 'forward', 'recordOutcome'])
+    expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict', 'forward', 'recordOutcome'])
   })
 
   test('waits for the record before it forwards', async () => {
@@ -49,16 +51,16 @@ describe('the pipeline', () => {
     const { route, done } = setup({ recordVerdict: () => new Promise((resolve) => (durable = resolve)) })
     const routed = route(call)
     await new Promise(setImmediate)
-    expect(done).toEqual(['judge'])
+    expect(done).toEqual(['judge', 'tryCandidate'])
     durable()
     await routed
-    expect(done).toEqual(['judge', 'forward', 'recordOutcome'])
+    expect(done).toEqual(['judge', 'tryCandidate', 'forward', 'recordOutcome'])
   })
 
   test('does not forward without a record, whatever the policy said', async () => {
     const { route, done } = setup({ recordVerdict: () => Promise.reject(new AppError('audit_unavailable')) })
     await expect(route(call)).rejects.toMatchObject({ code: 'audit_unavailable' })
-    expect(done).toEqual(['judge'])
+    expect(done).toEqual(['judge', 'tryCandidate'])
   })
 
   test('records a denial and ends with the sentence and code of the policy', async () => {
@@ -68,14 +70,14 @@ describe('the pipeline', () => {
       message: 'no',
       reasonCode: 'capability_not_declared',
     })
-    expect(done).toEqual(['recordVerdict'])
+    expect(done).toEqual(['tryCandidate', 'recordVerdict'])
   })
 
   test.each(['would_deny', 'unevaluated'] as const)('forwards %s, which shadow mode lets pass', async (ruling) => {
     const verdict = { ...(ruling === 'would_deny' ? deny : trouble), ruling } as Verdict
     const { route, done } = setup({ judge: () => Promise.resolve(verdict) })
     await route(call)
-    expect(done).toEqual(['recordVerdict', 'forward', 'recordOutcome'])
+    expect(done).toEqual(['tryCandidate', 'recordVerdict', 'forward', 'recordOutcome'])
   })
 
   test('does not forward what shadow mode lets pass without a record', async () => {
@@ -84,19 +86,41 @@ describe('the pipeline', () => {
       recordVerdict: () => Promise.reject(new AppError('audit_unavailable')),
     })
     await expect(route(call)).rejects.toMatchObject({ code: 'audit_unavailable' })
-    expect(done).toEqual([])
+    expect(done).toEqual(['tryCandidate'])
   })
 
   test('records trouble and ends with it', async () => {
     const { route, done } = setup({ judge: () => Promise.resolve(trouble) })
     await expect(route(call)).rejects.toMatchObject({ code: 'policy_engine_unavailable' })
-    expect(done).toEqual(['recordVerdict'])
+    expect(done).toEqual(['tryCandidate', 'recordVerdict'])
   })
 
   test('records the outcome before it tells the caller of a failure', async () => {
     const error = new AppError('worker_timeout')
     const { route, done } = setup({ forward: () => Promise.resolve({ ...completed, outcome: 'timeout', error }) })
     await expect(route(call)).rejects.toBe(error)
-    expect(done).toEqual(['judge', 'recordVerdict', 'recordOutcome'])
+    expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict', 'recordOutcome'])
   })
+  test.each([
+    ['a denial', { judge: () => Promise.resolve(deny) }, true],
+    ['trouble', { judge: () => Promise.resolve(trouble) }, true],
+    [
+      'a failed call',
+      { forward: () => Promise.resolve({ ...completed, error: new AppError('worker_failed') } as RouteOutcome) },
+      true,
+    ],
+    ['what could not be recorded', { recordVerdict: () => Promise.reject(new AppError('audit_unavailable')) }, false],
+  ] satisfies [what: string, steps: Partial<Steps>, recorded: boolean][])(
+    'says of %s whether the audit log has it',
+    async (_what, steps, recorded) => {
+      const error = await setup(steps)
+        .route(call)
+        .then(
+          () => undefined,
+          (cause: unknown) => cause as Error,
+        )
+      expect(error).toBeInstanceOf(AppError)
+      expect(isRecorded(error!)).toBe(recorded)
+    },
+  )
 })

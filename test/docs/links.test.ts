@@ -70,7 +70,7 @@ describe('the decisions', () => {
       expect(text).toMatch(new RegExp(`^# ${name.slice(0, 4)}: `))
       expect(text).toMatch(/^Status: (Proposed|Accepted|Superseded)/m)
       expect(text).toMatch(/^## (Price|Cost)$/m)
-      expect(text.split('\n').length).toBeLessThan(40)
+      expect(text.split('\n').length).toBeLessThan(50)
     })
   }
 })

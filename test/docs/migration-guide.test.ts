@@ -85,7 +85,7 @@ function call(name: string, capability: string): Promise<Answer> {
   return mesh.route(`worker/${name}`, { verb, capability: word, payload: payloadOf(capability) })
 }
 
-/** The example of docs/workers.md; a zettel's id would be taken by whoever stores it first. */
+/** The example of the worker's page; a zettel's id would be taken by whoever stores it first. */
 function payloadOf(capability: string): object {
   const { zettel_id: _, ...payload } = (examples.find((one) => one.capability === capability)?.input ?? {}) as {
     zettel_id?: string

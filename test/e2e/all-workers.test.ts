@@ -1,4 +1,4 @@
-// All bundled workers at one controller under enforcement: every example of docs/workers.md is called as its worker's own
+// All bundled workers at one controller under enforcement: every example of docs/workers/ is called as its worker's own
 // identity may call it, gets the answer of the page, and leaves one whole trace.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { workerNamed, workerNames } from '../../src/workers/registry.ts'
 import type { WorkerDefinition } from '../../src/worker/define.ts'
-import { cutAs, readExamples, withoutVolatile } from '../../scripts/lab/worker-examples.ts'
+import { cutAs, readExamples, withoutVolatile, workerPages } from '../../scripts/lab/worker-examples.ts'
 import { postJson } from '../fixtures/mesh.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
 import { treesOf } from '../fixtures/span-tree.ts'
@@ -39,6 +39,15 @@ test('every capability of every worker has an example', () => {
   const offered = definitions.flatMap(({ capabilities }) => capabilities.map(({ capability }) => String(capability)))
   expect(offered.length).toBeGreaterThan(12)
   expect([...new Set(examples.map(({ capability }) => capability))].sort()).toEqual(offered.sort())
+})
+
+test('every worker has a page, with examples of its own capabilities only', async () => {
+  expect(await workerPages()).toEqual([...workerNames].sort())
+  const shown = examples.map(({ worker, capability }) => `${worker} ${capability}`)
+  const own = workerNames.flatMap((name, at) =>
+    (definitions[at]?.capabilities ?? []).map(({ capability }) => `${name} ${String(capability)}`),
+  )
+  expect([...new Set(shown)].sort()).toEqual(own.sort())
 })
 
 describe.each(examples)('$capability ($title)', ({ capability, input, answer }) => {

@@ -12,7 +12,7 @@ import { startRealWorker } from '../fixtures/real-worker.ts'
 import { rawPdf, showing } from '../workers/document_conversion/raw-pdf.ts'
 import { drawn, graphic } from '../workers/image_classifier/drawn.ts'
 
-/** As docs/workers.md says them. */
+/** As docs/workers/ states them. */
 const DOCUMENT_BYTES = 10_485_760
 const IMAGE_BYTES = 10_000_000
 const ZETTEL_BYTES = 4_000_000

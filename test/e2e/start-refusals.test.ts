@@ -74,6 +74,17 @@ describe('a controller refuses to start', () => {
     expect(code).toBe(2)
   })
 
+  test('without a policy folder, naming the variable, and with a file in its place', async () => {
+    for (const [dir, what] of [
+      [join(parties.dir, 'nowhere'), 'no such folder'],
+      [join(POLICY_DIR, 'common.rego'), 'not a folder'],
+    ] as const) {
+      const { code, stderr } = await runController({ ...env, CRANK_POLICY_DIR: dir })
+      expect(stderr).toContain(`CRANK_POLICY_DIR=${dir}: ${what}; set it to the folder of your Rego files`)
+      expect(code).toBe(2)
+    }
+  })
+
   test("with another identity than the controller's", async () => {
     const { code, stdout, stderr } = await runController({ ...env, ...(await parties.tlsEnv('worker/streaming')) })
     expect(stderr).toContain('CRANK_TLS_CERT holds spiffe://crank.local/worker/streaming')

@@ -1,7 +1,7 @@
 // What the spans say of a ruling: shadow mode must not look like an allow in a trace.
 import { SpanStatusCode, type Attributes, type Span, type SpanStatus, type Tracer } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
-import type { Asked } from '../../src/controller/call.ts'
+import type { Asker } from '../../src/policy/verdict.ts'
 import { createJudge } from '../../src/policy/judge.ts'
 import type { Decide, Decision, Mode } from '../../src/core/decision.ts'
 import { AppError } from '../../src/core/errors.ts'
@@ -55,13 +55,13 @@ async function judged(decide: Decide, ownMode: Mode, recording = { evaluation: t
   const server = new NotedSpan(recording.server)
   const evaluation = new NotedSpan(recording.evaluation)
   const judge = createJudge({
-    policy: { decide, engine: 'opa-wasm', revision: () => 'abc' },
+    policy: { decide, engine: 'opa-wasm', isRemote: false, revision: () => 'abc' },
     own: { modeOf: () => ownMode, isBlocked: () => false },
     tracer: { startSpan: () => evaluation as unknown as Span } as unknown as Tracer,
     monotonic: () => 0,
   })
   const input = policyInput(STREAMING, 'a:b')
-  const asked = { decisionId: input.context.decision_id, span: server as unknown as Span } as Asked
+  const asked = { decisionId: input.context.decision_id, span: server as unknown as Span } as Asker
   const { ruling } = await judge('capability_access', asked, input)
   expect(evaluation.ended).toBe(true)
   return { ruling, evaluation, server, decisionId: asked.decisionId }

@@ -1,9 +1,7 @@
 // The policy folder and the engine that decides with it, asked the same questions as at the controller's start.
 import { parseOpaUrl } from '../../policy/engine/opa-target.ts'
 import { describeFault } from '../../policy/data/data-schema.ts'
-import { loadWasm } from '../../policy/engine/compile.ts'
-import { createOpaHttp } from '../../policy/engine/opa-http.ts'
-import { createOpaWasm } from '../../policy/engine/opa-wasm.ts'
+import { openEngine } from '../../policy/engine/engines.ts'
 import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../policy/data/policy-files.ts'
 import { createSelfCheck } from '../../policy/engine/self-check.ts'
 import { faultLines, messageOf } from '../exit.ts'
@@ -43,18 +41,17 @@ async function checkEngine(settings: PolicySettings, files: PolicyFiles, now: ()
   const hint = opaUrl === undefined ? BUILD_HINT : `OPA_URL=${opaUrl}: is OPA running there, with this policy loaded?`
   try {
     let compiled: string | undefined
-    const wasm = () => loadWasm(files, { env: process.env, onCompile: (reason) => (compiled = reason) })
-    const engine =
-      opaUrl === undefined
-        ? await createOpaWasm({ files, wasm: await wasm(), timeoutMs })
-        : createOpaHttp({ target: parseOpaUrl(opaUrl), timeoutMs })
+    const onCompile = (reason: string): void => void (compiled = reason)
+    const opa = opaUrl === undefined ? undefined : parseOpaUrl(opaUrl)
+    const host = openEngine({ opa, timeoutMs, env: process.env, now, onCompile })
     try {
+      const { engine } = await host.begin(files)
       const fault = await createSelfCheck({ engine, files, now })()
       if (fault === undefined && compiled !== undefined) return warn('policy', compiled, COMPILED_HINT)
       if (fault === undefined) return ok('policy', `${engine.name} decides, revision ${files.revision}`)
       return fail('policy', [fault.reason, fault.detail].filter((part) => part !== undefined).join(': '), hint)
     } finally {
-      await engine.close()
+      await host.close()
     }
   } catch (cause: unknown) {
     return fail('policy', messageOf(cause), hint)

@@ -48,6 +48,7 @@ async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<
       policy: {
         decide: withBrake({ blocked: () => files.blocked, revision: () => revision }, decide),
         engine: name,
+        isRemote: false,
         revision: () => revision,
       },
       own: createOwnKnowledge(() => files),

@@ -28,6 +28,8 @@ export type AuditLog = {
   close(): Promise<void>
 }
 
+export type Append = AuditLog['append']
+
 export type GroupCommitOptions = {
   readonly file: DurableFile
   readonly head: Head

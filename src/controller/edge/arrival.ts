@@ -13,13 +13,12 @@ import { peerOf } from '../identity/gate.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { appErrorOf } from './problem.ts'
 
-/** What every request has; `decided` turns true when its verdict is recorded, so that refusals are recorded once. */
+/** What every request has. */
 export type Arrival = {
   readonly span: Span
   readonly trace: TraceContext
   /** The caller sent a trace context that is in order: the trace is the caller's, and so is `tracestate`. */
   readonly continued: boolean
-  decided: boolean
   capability?: string
   error?: ErrorCode
 }
@@ -53,7 +52,7 @@ export const arrival = fp<ArrivalOptions>(
       const parent = parseTraceparent(parentHeader(request))
       const span = serverSpan(request, options.tracer, parent)
       const trace = traceContextOf(span)
-      request.arrival = { span, trace, continued: parent !== undefined, decided: false }
+      request.arrival = { span, trace, continued: parent !== undefined }
       void reply.header(HEADERS.decisionId, request.id).header(HEADERS.traceId, trace.traceId)
       let sentAt: number | undefined
       // The caller's span ends with the last byte, which may be there before `end` returns: 'prefinish' is too late.

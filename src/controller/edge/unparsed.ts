@@ -4,26 +4,15 @@ import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { FastifyRequest } from 'fastify'
 import { AppError, toAppError, type ErrorCode } from '../../core/errors.ts'
 import { randomHex, uuidv7 } from '../../core/ids.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import type { TraceContext } from '../../core/trace-context.ts'
 import { HEADERS } from '../../core/wire.ts'
 import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../platform/tls/connection-identity.ts'
 import { lingerAfterAnswer, lingeringClose, STRANGER_LINGER } from '../../platform/tls/lingering-close.ts'
+import type { Refused } from '../call.ts'
 import type { ConnectionRefusal, Metrics } from '../metrics/metrics.ts'
 import { problemOf } from './problem.ts'
-
-/** A request that was refused before any decision, as far as it is known. */
-export type Refused = {
-  readonly decisionId: string
-  readonly trace: TraceContext
-  readonly requester: SpiffeId | undefined
-  readonly remoteAddress: string | undefined
-  /** Where there was one that could be read. */
-  readonly request?: FastifyRequest
-}
 
 export type UnparsedOptions = {
   readonly gate: ConnectionIdentityOptions

@@ -3,14 +3,12 @@
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { IDENTITY_BLOCKED } from '../../policy/brake.ts'
 
 export type BlockedGateOptions = {
   /** By the block list in force now. */
   readonly isBlocked: (identity: SpiffeId) => boolean
 }
-
-/** The reason code of the policy for the same thing. */
-export const IDENTITY_BLOCKED = 'identity_blocked'
 
 /** Fastify plugin: an onRequest hook that throws `capability_access_denied`. The refusal recorder writes it down. */
 export const blockedGate = fp<BlockedGateOptions>(

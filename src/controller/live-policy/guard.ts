@@ -5,33 +5,19 @@
 // a failed self-check does. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar) until
 // a self-check passes: an engine that came back empty, or with a policy that allows everybody, stays out. A check also
 // runs every few seconds, which notices a sidecar that was replaced while nobody asked.
-import type { Decide, PolicyEngine } from '../../core/decision.ts'
-import { AppError, toAppError, type ErrorCode } from '../../core/errors.ts'
+import type { Decide } from '../../core/decision.ts'
+import { AppError, toAppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
-import type { PolicyFiles } from '../../policy/data/policy-files.ts'
+import type { InForce } from '../../policy/engine/engine-kind.ts'
 import { createRecheck } from './recheck.ts'
 import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 
 /** As much of a pino logger as is used here. */
 export type PolicyLog = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>
 
-export type PolicyMetrics = {
-  /** A decision that could not be made, refusals while not ready included. */
-  readonly onTrouble?: (code: ErrorCode) => void
-  readonly onReadyChange?: (ready: boolean) => void
-}
-
 /** `reason` of one that is ready: what is to be known of it all the same. */
 export type PolicyReadiness =
   { readonly ok: true; readonly reason?: string } | { readonly ok: false; readonly reason: string }
-
-/** What decides now: an engine, and the files that it decides with. Replaced as one. */
-export type InForce = {
-  readonly engine: PolicyEngine
-  readonly files: PolicyFiles
-  /** 12 hex digits over Rego and data, or the revision of the sidecar's bundle. */
-  readonly revision: string
-}
 
 export type Guard = {
   readonly decide: Decide
@@ -47,12 +33,11 @@ export type GuardOptions = {
   readonly check: () => Promise<SelfCheckFault | undefined>
   readonly log: PolicyLog
   readonly now: () => number
-  readonly metrics?: PolicyMetrics
 }
 
 /** Guards what is in force; the first self-check is started at once and `ready()` is red until it has passed. */
 export function createGuard(options: GuardOptions): Guard {
-  const { inForce, check, log, metrics } = options
+  const { inForce, check, log } = options
   const gate = createGate(options)
   const recheck = createRecheck(async () => {
     const fault = await check()
@@ -72,7 +57,6 @@ export function createGuard(options: GuardOptions): Guard {
     } catch (cause: unknown) {
       // Whatever an engine throws, it is never an allow and never a denial.
       const error = toAppError(cause, 'policy_engine_error')
-      metrics?.onTrouble?.(error.code)
       if (gate.fault() === undefined) {
         const detail = String(error.cause).slice(0, MAX_DETAIL)
         const ids = { ...(trace && traceFields(trace)), decision_id: input.context.decision_id }
@@ -100,7 +84,7 @@ type Gate = {
   refuseIfShut(): void
 }
 
-function createGate({ inForce, log, now, metrics }: GuardOptions): Gate {
+function createGate({ inForce, log, now }: GuardOptions): Gate {
   let fault: SelfCheckFault | undefined = {
     code: 'policy_not_ready',
     reason: 'the first self-check has not passed yet',
@@ -112,17 +96,13 @@ function createGate({ inForce, log, now, metrics }: GuardOptions): Gate {
     if (fault === undefined) return
     fault = undefined
     wasEverOpen = true
-    metrics?.onReadyChange?.(true)
     const { engine, revision } = inForce()
     const waitedMs = now() - shutSinceMs
     log.info({ event: 'policy_ready', engine: engine.name, revision, waited_ms: waitedMs }, 'policy is ready')
   }
   const shut = ({ code, reason, detail }: SelfCheckFault): void => {
     const isNews = fault?.reason !== reason
-    if (fault === undefined) {
-      shutSinceMs = now()
-      metrics?.onReadyChange?.(false)
-    }
+    if (fault === undefined) shutSinceMs = now()
     // Before the first pass no policy was ever in force, whatever the trouble is.
     fault = { code: wasEverOpen ? code : 'policy_not_ready', reason }
     if (!isNews) return

@@ -1,28 +1,31 @@
 // The policy that decides, kept at what is on disk or in the sidecar: watched, checked before it counts, recorded, swapped
 // in one step. A bad set leaves the last good one in force, and says so.
-import { join } from 'node:path'
-import type { Decide, PolicyEngine } from '../../core/decision.ts'
+import type { Decide } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
-import { createBlockFollow } from './block-follow.ts'
-import type { Blocked } from '../../policy/data/blocked.ts'
-import { createBlockProbe } from './block-probe.ts'
 import { withBrake } from '../../policy/brake.ts'
+import type { Blocked } from '../../policy/data/blocked.ts'
 import type { DataFault } from '../../policy/data/data-schema.ts'
-import { createFreshness, type StalenessAction } from './freshness.ts'
-import { createGuard, type InForce, type PolicyLog, type PolicyMetrics, type PolicyReadiness } from './guard.ts'
+import type { PolicyFiles } from '../../policy/data/policy-files.ts'
+import { openEngine } from '../../policy/engine/engines.ts'
+import type { EngineHost } from '../../policy/engine/engine-kind.ts'
 import type { OpaTarget } from '../../policy/engine/opa-target.ts'
-import { deltaOf } from './policy-delta.ts'
-import { PolicyFilesError, type PolicyFiles } from '../../policy/data/policy-files.ts'
+import { createSelfCheck } from '../../policy/engine/self-check.ts'
+import { createAdoption, logDataFaults, type Adopt } from './adoption.ts'
+import { createBlockFollow, type BlockFollow } from './block-follow.ts'
+import { createBlockProbe } from './block-probe.ts'
+import { createFreshness, type Freshness, type StalenessAction } from './freshness.ts'
+import { createGuard, type Guard, type PolicyLog, type PolicyReadiness } from './guard.ts'
+import { createPolicyFaults, type PolicyFaults } from './policy-faults.ts'
 import { loadPolicyFolder, type PolicyFolder } from './policy-folder.ts'
 import { notesText, type PolicyNote } from './policy-notes.ts'
-import { createPolicySource, OpaBehindError } from './policy-source.ts'
-import { watchPolicyFolder, type PolicyFault, type WatchLimits } from './policy-watch.ts'
-import { createSelfCheck } from '../../policy/engine/self-check.ts'
-import { createSidecarCheck } from './sidecar-check.ts'
-import { createTransition, type PolicyChange } from './transition.ts'
+import { watchPolicyFolder, type PolicyFault, type PolicyWatch, type WatchLimits } from './policy-watch.ts'
+import { createSidecarCheck, type SidecarCheck } from './sidecar-check.ts'
+import { createTransition, type PolicyChange, type Transition } from './transition.ts'
 
 export type LivePolicy = {
-  readonly engine: PolicyEngine['name']
+  readonly engine: string
+  /** Decisions come from another process. */
+  readonly isRemote: boolean
   /** Every Decision carries the `revision` that gave it. */
   readonly decide: Decide
   readonly ready: () => PolicyReadiness
@@ -64,7 +67,6 @@ export type LivePolicyOptions = {
   /** Unix ms. */
   readonly now: () => number
   readonly monotonic: () => number
-  readonly metrics?: PolicyMetrics
   readonly limits?: Partial<WatchLimits>
 }
 
@@ -72,158 +74,126 @@ const STALE = 'the policy has not been confirmed for longer than CRANK_POLICY_MA
 const STALENESS_LOOK_MS = 500
 
 /**
- * Reads the policy folder and starts the engine; the first self-check is under way when it resolves.
+ * Reads the policy folder and starts the engine; the first self-check is under way when it resolves. A start that fails
+ * releases everything.
  * @throws {PolicyFilesError | StalePolicyError | PolicyCompileError} when the folder cannot be used
  */
 export async function createLivePolicy(options: LivePolicyOptions): Promise<LivePolicy> {
-  const { policyDir, log, now, monotonic, staleness, metrics } = options
-  const source = createPolicySource(options)
-  let folder = await loadPolicyFolder(policyDir, now())
+  await using opened = new AsyncDisposableStack()
+  const { policyDir, log, now, monotonic, staleness } = options
+  const host = opened.adopt(openHost(options), ({ close }) => close())
+  const folder = await loadPolicyFolder(policyDir, now())
   logDataFaults(log, folder)
-  const initial = await source.begin(folder.files)
-  log.info({ event: 'policy_engine', engine: source.engine, revision: initial.revision }, 'policy engine chosen')
+  const initial = await host.begin(folder.files)
+  log.info({ event: 'policy_engine', engine: host.name, revision: initial.revision }, 'policy engine chosen')
   const transition = createTransition({ initial, record: options.record, log, now })
   const blocks = createBlockFollow({ dir: policyDir, transition, log })
   const freshness = createFreshness({ maxStalenessMs: staleness.maxMs, log, now, monotonic })
-  const faultListeners = new Set<(fault: PolicyFault) => void>()
+  const faults = createPolicyFaults({ log, revision: () => transition.current().revision })
+  const adopt = createAdoption({
+    folder,
+    host,
+    transition,
+    blocks,
+    log,
+    isRetry: () => watch.cause() !== undefined,
+    recheck: () => guard.recheck(),
+  })
+  const parts = { options, host, transition, blocks, freshness, faults }
+  const watch = opened.adopt(watchFolder({ ...parts, folder, adopt }), ({ close }) => close())
+  const selfCheck = createSelfCheckInForce(options, transition)
+  const { loaded } = host
+  const sidecar =
+    loaded && createSidecarCheck({ ...options, loaded, transition, freshness, watch, onFault: faults.report })
+  const check = sidecar === undefined ? selfCheck : () => sidecar.check(selfCheck)
+  const guard = opened.adopt(createGuard({ inForce: transition.current, check, log, now }), ({ stop }) => stop())
+  const stalenessTimer = setInterval(freshness.watch, STALENESS_LOOK_MS).unref()
+  opened.defer(() => clearInterval(stalenessTimer))
+  const release = opened.move()
+  return seenFromOutside({ ...parts, guard, sidecar, close: () => release.disposeAsync() })
+}
 
-  let refused: readonly DataFault[] = []
-  let folderNote: PolicyNote | undefined
-  const onFault = (fault: PolicyFault): void => {
-    if (fault.cause instanceof PolicyFilesError) refused = fault.cause.faults
-    const fields = { reason: fault.message, revision: transition.current().revision }
-    log.error(
-      { event: 'policy_change_refused', ...fields },
-      'what should be in force is not: the last good policy stays',
-    )
-    for (const listener of faultListeners) listener(fault)
-  }
-  const adopt = async (next: PolicyFolder): Promise<void> => {
-    const current = transition.current()
-    refuseIfFilesAreGone(folder, next)
-    // Back at what is in force already, but for a block list that came alone meanwhile.
-    if (next.files.revision === folder.files.revision) {
-      await blocks.take(next.files.blocked)
-      return
-    }
-    const prepared = await blocks
-      .during(() => source.prepare(next.files, current))
-      .catch((cause: unknown) => {
-        // How long it has been behind is measured by the looks at what it has.
-        if (cause instanceof OpaBehindError && watch.cause() === undefined) guard.recheck()
-        throw cause
-      })
-    const changed = deltaOf(folder, next)
-    await transition.move((inForce) => ({
-      next: {
-        ...prepared,
-        files: withNewerBlocks(prepared.files, current, inForce),
-        revision: prepared.revision ?? inForce.revision,
-      },
-      changed,
-    }))
-    folder = next
-    logDataFaults(log, next)
-    guard.recheck()
-    await source.retire(current)
-  }
-  const watch = watchPolicyFolder({
-    dir: policyDir,
+type Parts = {
+  readonly options: LivePolicyOptions
+  readonly host: EngineHost
+  readonly transition: Transition
+  readonly blocks: BlockFollow
+  readonly freshness: Freshness
+  readonly faults: PolicyFaults
+}
+
+function openHost({ opa, timeoutMs, env, now, log }: LivePolicyOptions): EngineHost {
+  const onCompile = (reason: string): void =>
+    log.warn({ event: 'policy_compiled', reason }, 'policy.wasm was not usable: the Rego was compiled with OPA')
+  return openEngine({ opa, timeoutMs, env, now, onCompile })
+}
+
+function watchFolder(parts: Parts & { readonly folder: PolicyFolder; readonly adopt: Adopt }): PolicyWatch {
+  const { options, host, blocks, freshness, faults, folder, adopt } = parts
+  return watchPolicyFolder({
+    dir: options.policyDir,
     seen: folder.signature,
     adopt,
     // Only the sidecar can say what it has.
-    onConfirmed: () => source.loaded === undefined && freshness.confirm(),
+    onConfirmed: () => host.loaded === undefined && freshness.confirm(),
     onStuck: blocks.takeFromFolder,
-    onFault(fault) {
-      folderNote = { cause: 'folder', reason: `the policy folder is not in force: ${fault.message}` }
-      onFault(fault)
-    },
-    onMended() {
-      refused = []
-      folderNote = undefined
-      log.info({ event: 'policy_mended' }, 'the policy folder is in force again')
-    },
-    now,
+    onFault: faults.reportFolder,
+    onMended: faults.folderIsFine,
+    now: options.now,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
+}
+
+function createSelfCheckInForce({ now, monotonic }: LivePolicyOptions, { current }: Transition) {
   const probeable = createBlockProbe(monotonic)
-  const selfCheck = () => {
-    const inForce = transition.current()
+  return () => {
+    const inForce = current()
     return createSelfCheck({ ...inForce, now, isProbeable: probeable(inForce.files.blocked) })()
   }
-  const sidecar =
-    source.loaded && createSidecarCheck({ ...options, loaded: source.loaded, transition, freshness, watch, onFault })
-  const guard = createGuard({
-    inForce: transition.current,
-    check: sidecar === undefined ? selfCheck : () => sidecar.check(selfCheck),
-    log,
-    now,
-    ...(metrics === undefined ? {} : { metrics }),
-  })
-  const blocked = () => transition.current().files.blocked
-  const notes = () => [...(folderNote === undefined ? [] : [folderNote]), ...(sidecar?.notes() ?? [])]
+}
+
+type Running = Parts & {
+  readonly guard: Guard
+  readonly sidecar: SidecarCheck | undefined
+  readonly close: () => Promise<void>
+}
+
+function seenFromOutside({ options, host, transition, freshness, faults, guard, sidecar, close }: Running): LivePolicy {
+  const { action } = options.staleness
+  const { current } = transition
+  const blocked = () => current().files.blocked
+  const revision = () => current().revision
+  const notes = () => [...faults.notes(), ...(sidecar?.notes() ?? [])]
   const decide: Decide = async (question, input, trace) => {
-    if (staleness.action === 'deny' && freshness.isStale()) {
+    if (action === 'deny' && freshness.isStale()) {
       throw new AppError('policy_not_ready', undefined, { cause: new Error(STALE) })
     }
-    const { revision } = transition.current()
+    const { revision: asked } = current()
     const decision = await guard.decide(question, input, trace)
-    if (decision.revision === undefined) return { ...decision, revision }
+    if (decision.revision === undefined) return { ...decision, revision: asked }
     await sidecar?.noteBundle(decision.revision)
     return decision
   }
-  const stalenessTimer = setInterval(freshness.watch, STALENESS_LOOK_MS).unref()
-
   return {
-    engine: source.engine,
-    decide: withBrake({ blocked, revision: () => transition.current().revision }, decide),
+    engine: host.name,
+    isRemote: host.isRemote,
+    decide: withBrake({ blocked, revision }, decide),
     ready() {
       const readiness = guard.ready()
-      const isTooOld = readiness.ok && staleness.action !== 'warn' && freshness.isStale()
-      if (isTooOld) return { ok: false, reason: STALE }
+      if (readiness.ok && action !== 'warn' && freshness.isStale()) return { ok: false, reason: STALE }
       const reason = readiness.ok ? notesText(notes()) : undefined
       return reason === undefined ? readiness : { ok: true, reason }
     },
-    revision: () => transition.current().revision,
-    files: () => transition.current().files,
+    revision,
+    files: () => current().files,
     blocked,
     notes,
     onChange: transition.onChange,
-    onFault(listener) {
-      faultListeners.add(listener)
-      return () => faultListeners.delete(listener)
-    },
-    dataFaults: () => [...transition.current().files.dataFaults, ...refused],
+    onFault: faults.onFault,
+    dataFaults: () => [...current().files.dataFaults, ...faults.refused()],
     lastSuccessMs: freshness.lastSuccessMs,
     loadedAtMs: transition.sinceMs,
     isStale: freshness.isStale,
-    async close() {
-      clearInterval(stalenessTimer)
-      watch.close()
-      guard.stop()
-      await Promise.all([source.close(), transition.current().engine.close()])
-    },
-  }
-}
-
-/** A block list that came while the set was made ready is newer than the set's. */
-function withNewerBlocks(files: PolicyFiles, before: InForce, now: InForce): PolicyFiles {
-  return now.files.blocked === before.files.blocked ? files : { ...files, blocked: now.files.blocked }
-}
-
-/** @throws {PolicyFilesError} when a file of the set in force is gone: absence is no order. */
-function refuseIfFilesAreGone(before: PolicyFolder, next: PolicyFolder): void {
-  const gone = [...before.hashes.keys()].filter((name) => !next.hashes.has(name))
-  if (gone.length === 0) return
-  const lines = gone.map((name) => {
-    const wayOut = name.endsWith('.json') ? 'leave {} in it' : 'leave its package in it'
-    return `${join(next.files.dir, name)}: it was there and is gone; put it back, ${wayOut}, or restart the controller`
-  })
-  throw new PolicyFilesError(lines.join('\n'))
-}
-
-function logDataFaults(log: PolicyLog, { files }: PolicyFolder): void {
-  for (const fault of files.dataFaults) {
-    log.warn({ event: 'policy_data_fault', ...fault }, 'entry of the policy data without effect')
+    close,
   }
 }

@@ -2,8 +2,9 @@
 // every self-check looks, and every decision that names a bundle's revision counts.
 import { AppError } from '../../core/errors.ts'
 import type { Freshness } from './freshness.ts'
-import type { InForce, PolicyLog } from './guard.ts'
-import type { LoadedByOpa } from './opa-loaded.ts'
+import type { InForce } from '../../policy/engine/engine-kind.ts'
+import type { PolicyLog } from './guard.ts'
+import type { LoadedByOpa } from '../../policy/engine/opa-loaded.ts'
 import { NO_DELTA } from './policy-delta.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { NoteCause, PolicyNote } from './policy-notes.ts'

@@ -1,7 +1,7 @@
 // How long a sidecar has had other data than the policy folder. Some seconds are the way of every change; after that it
 // decides by rights and blocks that nobody gave, and must not go on deciding.
-import { OpaBehindError } from './policy-source.ts'
-import type { LoadedByOpa } from './opa-loaded.ts'
+import type { LoadedByOpa } from '../../policy/engine/opa-loaded.ts'
+import { OpaBehindError } from '../../policy/engine/sidecar.ts'
 import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 
 const MAX_LAG_MS = 5000

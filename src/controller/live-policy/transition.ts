@@ -1,6 +1,7 @@
 // From one policy to the next: recorded first, then swapped in one step, then told. What cannot be recorded does not
 // come into force.
-import type { InForce, PolicyLog } from './guard.ts'
+import type { InForce } from '../../policy/engine/engine-kind.ts'
+import type { PolicyLog } from './guard.ts'
 import type { PolicyDelta } from './policy-delta.ts'
 
 /**

@@ -1,9 +1,9 @@
 // What a decision needs to know of the request it is for, taken in one place by every route that asks the policy.
 import type { FastifyRequest } from 'fastify'
-import type { Asked } from '../call.ts'
+import type { Asker } from '../../policy/verdict.ts'
 
 /** The verified caller, the ids and the span of a request. */
-export function askedBy(request: FastifyRequest): Asked {
+export function askedBy(request: FastifyRequest): Asker {
   const { arrival, peer, id: decisionId } = request
   arrival.span.setAttribute('crank.requester', peer.spiffeId)
   return {
@@ -11,6 +11,5 @@ export function askedBy(request: FastifyRequest): Asked {
     caller: peer.spiffeId,
     span: arrival.span,
     trace: arrival.trace,
-    onRecorded: () => (arrival.decided = true),
   }
 }

@@ -10,7 +10,7 @@ import {
   RegisterBody,
   RegisterReply,
 } from '../../core/wire.ts'
-import type { Asked } from '../call.ts'
+import type { Asker } from '../../policy/verdict.ts'
 import type { LeaseClaim } from '../routing/registry.ts'
 import { askedBy } from './asked.ts'
 import type { BodiesInFlight } from './bodies-in-flight.ts'
@@ -19,7 +19,7 @@ import { acceptJsonOnly } from './json-body.ts'
 export type RegistrationRoutesOptions = {
   readonly bodyLimitBytes: number
   readonly bodies: BodiesInFlight
-  readonly register: (asked: Asked, body: RegisterBody) => Promise<RegisterReply>
+  readonly register: (asker: Asker, body: RegisterBody) => Promise<RegisterReply>
   readonly heartbeat: (claim: LeaseClaim, load: number | undefined) => HeartbeatReply
   readonly deregister: (claim: LeaseClaim) => DeregisterReply
 }

@@ -1,16 +1,14 @@
 // Refusals before a decision: strangers, malformed requests and the blocked. Counted, and recorded within budgets of their
 // own: one for strangers, who cost nothing to make, and one for verified peers.
-import type { FastifyRequest } from 'fastify'
 import { isIdentityError, type AppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
-import { HEADERS } from '../../core/wire.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { blockedRequest } from '../../audit/blocked-event.ts'
 import { identityRefused, requestRefused } from '../../audit/event.ts'
+import { IDENTITY_BLOCKED } from '../../policy/brake.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
-import { IDENTITY_BLOCKED } from '../identity/blocked-gate.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import type { Refused } from '../edge/unparsed.ts'
+import type { Refused } from '../call.ts'
 
 export type RefusalDeps = {
   readonly strangers: RefusalBudget
@@ -38,7 +36,7 @@ export function createRefusalRecorder(deps: RefusalDeps) {
       if (!strangers.record(identityRefused({ ...ids, error: code, remoteAddress }))) return
       log.warn({ event: 'identity_refused', ...fields, remote_address: remoteAddress }, 'identity refused')
     } else if (refused.request !== undefined && error.reasonCode === IDENTITY_BLOCKED)
-      recordBlocked(deps, refused.request, reason)
+      recordBlocked(deps, refused, { ...refused.request, reason })
     else {
       const requester = refused.requester ?? null
       if (!peers.record(requestRefused({ ...ids, requester, error: code, reason }))) return
@@ -50,29 +48,28 @@ export function createRefusalRecorder(deps: RefusalDeps) {
 /** A denial like those of the policy, in audit, metrics, span and log: only nobody knows of which capability. */
 function recordBlocked(
   { peers, policyRevision, metrics, log, now }: RefusalDeps,
-  request: FastifyRequest,
-  reason: string,
-) {
-  const { trace, span } = request.arrival
-  const { spiffeId: requester } = request.peer
+  { decisionId, trace, requester: caller }: Refused,
+  { span, route, idempotencyKeyPresent, reason }: NonNullable<Refused['request']> & { readonly reason: string },
+): void {
+  const requester = caller ?? null
   metrics.decided({ capability: null, decision: 'deny', seconds: undefined, trace })
   span.setAttributes({
-    'crank.requester': requester,
+    'crank.requester': caller,
     'policy.decision': 'deny',
     'policy.mode': 'enforce',
     'policy.reason': IDENTITY_BLOCKED,
   })
   const event = blockedRequest({
     atMs: now(),
-    decisionId: request.id,
+    decisionId,
     trace,
     requester,
     reason: { code: IDENTITY_BLOCKED, message: reason },
     policyRevision: policyRevision(),
-    route: request.routeOptions.url?.replaceAll(/:(\w+)/g, '{$1}') ?? 'unknown',
-    idempotencyKeyPresent: request.headers[HEADERS.idempotencyKey] !== undefined,
+    route,
+    idempotencyKeyPresent,
   })
   if (!peers.record(event)) return
-  const fields = { requester, capability: null, reason, ...traceFields(trace), decision_id: request.id }
+  const fields = { requester, capability: null, reason, ...traceFields(trace), decision_id: decisionId }
   log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
 }

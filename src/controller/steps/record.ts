@@ -4,8 +4,8 @@ import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../../audit/event.ts'
 import type { AuditEvent } from '../../audit/event.ts'
-import type { RegistrationVerdict, Verdict } from '../../policy/verdict.ts'
-import type { Asked, RouteCall, RouteOutcome } from '../call.ts'
+import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.ts'
+import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 
 export type RecorderDeps = {
@@ -22,7 +22,7 @@ export type Recorder = {
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
   /** @throws {AppError} `audit_unavailable` */
-  readonly recordRegistration: (asked: Asked, verdict: RegistrationVerdict) => Promise<void>
+  readonly recordRegistration: (asker: Asker, verdict: RegistrationVerdict) => Promise<void>
 }
 
 const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
@@ -40,7 +40,6 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         auditedVerdict(verdict),
       )
       await append(event)
-      call.onRecorded()
       metrics.decided({
         capability: call.capability,
         decision: event.decision,
@@ -72,16 +71,15 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         log.error({ event: 'audit_outcome_lost', ...idsOf(call), err: cause }, 'outcome not recorded')
       })
     },
-    async recordRegistration(asked, verdict) {
+    async recordRegistration(asker, verdict) {
       const event = audit.workerRegistration(
-        { ...evaluationOf(asked, verdict), input: verdict.input },
+        { ...evaluationOf(asker, verdict), input: verdict.input },
         auditedVerdict(verdict),
       )
       await append(event)
-      asked.onRecorded()
       metrics.registrationDecided(event.decision)
       const { worker_id } = event
-      const fields = { requester: asked.caller, worker_id, reason: reasonOf(verdict), ...idsOf(asked) }
+      const fields = { requester: asker.caller, worker_id, reason: reasonOf(verdict), ...idsOf(asker) }
       if (event.decision === 'allow')
         log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
       else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
@@ -90,7 +88,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
 }
 
 /** By these a log line is found from a trace, an audit record or an answer. */
-function idsOf({ trace, decisionId }: Asked): { trace_id: string; span_id: string; decision_id: string } {
+function idsOf({ trace, decisionId }: Asker): { trace_id: string; span_id: string; decision_id: string } {
   return { ...traceFields(trace), decision_id: decisionId }
 }
 
@@ -99,7 +97,7 @@ function isUnanswered({ outcome, error }: RouteOutcome): boolean {
   return outcome === 'caller_left' || (outcome === 'shutdown' && error !== undefined)
 }
 
-function evaluationOf({ trace }: Asked, verdict: Verdict): audit.Evaluation {
+function evaluationOf({ trace }: Asker, verdict: Verdict): audit.Evaluation {
   const { engine, revision, evaluationMs } = verdict
   return { trace, engine, policyRevision: revision, evaluationTimeMs: evaluationMs }
 }

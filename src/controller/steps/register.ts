@@ -4,17 +4,17 @@ import type { PolicyInput, RegistrationInput } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import type { CapabilitySchema, RegisterBody, RegisterReply } from '../../core/wire.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
-import type { Asked } from '../call.ts'
-import type { RegistrationVerdict } from '../../policy/verdict.ts'
+import type { Asker, RegistrationVerdict } from '../../policy/verdict.ts'
 import type { Probe } from '../dispatch/probe.ts'
 import type { Registry } from '../routing/registry.ts'
 import { parseWorkerUrl } from '../routing/worker-url.ts'
 import { policyInput, type Judge } from '../../policy/judge.ts'
+import { afterRecord } from './recorded.ts'
 import { refuseUnlessPassed } from './refuse.ts'
 
 export type RegisterDeps = {
   readonly judge: Judge
-  readonly record: (asked: Asked, verdict: RegistrationVerdict) => Promise<void>
+  readonly record: (asker: Asker, verdict: RegistrationVerdict) => Promise<void>
   readonly probe: Probe
   readonly registry: Registry
   /** The worker is routable from now on; `verdict` let it in. */
@@ -25,19 +25,21 @@ export type RegisterDeps = {
 }
 
 /** Registers the caller as a worker. @throws {AppError} `request_invalid`, `registration_denied`, trouble, `worker_failed`, `overloaded`. */
-export function createRegister(deps: RegisterDeps): (asked: Asked, body: RegisterBody) => Promise<RegisterReply> {
-  return async (asked, body) => {
+export function createRegister(deps: RegisterDeps): (asker: Asker, body: RegisterBody) => Promise<RegisterReply> {
+  return async (asker, body) => {
     const origin = parseWorkerUrl(body.worker_url, deps.workerHosts)
     const capabilities = capabilitiesOf(body)
     const verdict = await deps.judge(
       'worker_registration',
-      asked,
-      registrationInput(asked, body, capabilities, deps.now()),
+      asker,
+      registrationInput(asker, body, capabilities, deps.now()),
     )
-    await deps.record(asked, verdict)
-    refuseUnlessPassed(verdict, 'registration_denied')
-    await deps.probe({ spiffeId: asked.caller, origin, decisionId: asked.decisionId })
-    const { lease } = deps.registry.register({ spiffeId: asked.caller, workerId: body.worker_id, origin, capabilities })
+    await deps.record(asker, verdict)
+    const lease = await afterRecord(async () => {
+      refuseUnlessPassed(verdict, 'registration_denied')
+      await deps.probe({ spiffeId: asker.caller, origin, decisionId: asker.decisionId })
+      return deps.registry.register({ spiffeId: asker.caller, workerId: body.worker_id, origin, capabilities }).lease
+    })
     deps.onRegistered(verdict)
     return {
       status: 'registered',
@@ -50,12 +52,12 @@ export function createRegister(deps: RegisterDeps): (asked: Asked, body: Registe
 }
 
 function registrationInput(
-  asked: Asked,
+  asker: Asker,
   { worker_id, worker_url }: RegisterBody,
   capabilities: ReadonlyMap<Capability, CapabilitySchema>,
   nowMs: number,
 ): RegistrationInput {
-  const input: PolicyInput = policyInput(asked, { verb: 'register', name: 'worker', priority: 'normal' }, nowMs)
+  const input: PolicyInput = policyInput(asker, { verb: 'register', name: 'worker', priority: 'normal' }, nowMs)
   return { ...input, resource: { worker_id, worker_url, capabilities: [...capabilities.keys()] } }
 }
 

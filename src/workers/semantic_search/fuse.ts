@@ -9,7 +9,7 @@ export type Fused = {
   readonly secondRank: number | undefined
 }
 
-/** Chosen on mails whose first halves were searched by words of their second: docs/workers.md has the figures. */
+/** Chosen on mails whose first halves were searched by words of their second: docs/workers/semantic_search.md has the figures. */
 const K = 20
 const SECOND_WEIGHT = 0.5
 const BEST = (1 + SECOND_WEIGHT) / (K + 1)

@@ -16,7 +16,12 @@ const DENY: Decision = {
   reasons: [{ code: 'worker_unknown', message: 'no' }],
 }
 
-type Event = { readonly event: string; readonly reason?: string }
+type Event = { readonly event: string; readonly reason?: string; readonly code?: string }
+const READINESS: Readonly<Partial<Record<string, boolean>>> = {
+  policy_ready: true,
+  policy_self_check_failed: false,
+  opa_unreachable: false,
+}
 
 let files: PolicyFiles
 beforeAll(async () => {
@@ -28,13 +33,13 @@ function setUp(decide: Decide): {
   policy: Guard
   become: (next: Decide) => void
   events: Event[]
-  troubles: string[]
-  changes: boolean[]
+  /** Codes of the decisions that could not be made while it was ready. */
+  troubles: () => (string | undefined)[]
+  /** How readiness changed, from not ready. */
+  changes: () => boolean[]
 } {
   let current = decide
   const events: Event[] = []
-  const troubles: string[] = []
-  const changes: boolean[] = []
   const record = (fields: object): void => void events.push(fields as Event)
   const engine: PolicyEngine = {
     name: 'opa-http',
@@ -46,9 +51,13 @@ function setUp(decide: Decide): {
     check: createSelfCheck({ engine, files, now: Date.now }),
     log: { info: record, warn: record, error: record },
     now: Date.now,
-    metrics: { onTrouble: (code) => troubles.push(code), onReadyChange: (ready) => changes.push(ready) },
   })
   policies.push(policy)
+  const troubles = () => events.filter(({ event }) => event === 'policy_trouble').map(({ code }) => code)
+  const changes = () => {
+    const states = events.flatMap(({ event }) => READINESS[event] ?? [])
+    return states.filter((ready, index) => ready !== (states[index - 1] ?? false))
+  }
   return { policy, become: (next) => (current = next), events, troubles, changes }
 }
 
@@ -101,7 +110,7 @@ describe('at start', () => {
     become(sane)
     await untilReady(policy)
     expect(events.map(({ event }) => event)).toEqual(['opa_unreachable', 'policy_ready'])
-    expect(changes).toEqual([true])
+    expect(changes()).toEqual([true])
   })
 })
 
@@ -126,7 +135,7 @@ describe('in service', () => {
     await untilReady(policy)
     become((question, input) => (input.identity.spiffe_id === STREAMING ? decide() : sane(question, input)))
     await expect(ask(policy)).rejects.toMatchObject({ name: 'AppError', code })
-    expect(troubles).toEqual([code])
+    expect(troubles()).toEqual([code])
   })
 
   test('one timeout does not shut the door', async () => {
@@ -136,7 +145,7 @@ describe('in service', () => {
     await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_engine_unavailable' })
     become(sane)
     expect(await ask(policy)).toEqual(ALLOW)
-    expect(changes).toEqual([true])
+    expect(changes()).toEqual([true])
   })
 
   test('an outage shuts the door, refuses without asking, is logged once, and ends by itself', async () => {
@@ -159,7 +168,7 @@ describe('in service', () => {
       'opa_unreachable',
       'policy_ready',
     ])
-    expect(changes).toEqual([true, false, true])
+    expect(changes()).toEqual([true, false, true])
   })
 
   test('trouble with a call is logged with the ids that the call is found by', async () => {

@@ -5,17 +5,11 @@ import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { Pool } from 'undici'
 import { formatTraceparent, unrecordedTrace } from '../../core/trace-context.ts'
-import { isRecord } from '../../policy/data/json-object.ts'
-import { membersAsText } from '../../policy/data/raw-json.ts'
-import {
-  answerBody,
-  bundleRevision,
-  isDeadConnection,
-  poolOptions,
-  type OpaTarget,
-} from '../../policy/engine/opa-target.ts'
-import type { PolicyFiles } from '../../policy/data/policy-files.ts'
-import { hashSources, isCompiled } from '../../policy/data/source-hash.ts'
+import { isRecord } from '../data/json-object.ts'
+import { membersAsText } from '../data/raw-json.ts'
+import { answerBody, bundleRevision, isDeadConnection, poolOptions, type OpaTarget } from './opa-target.ts'
+import type { PolicyFiles } from '../data/policy-files.ts'
+import { hashSources, isCompiled } from '../data/source-hash.ts'
 
 /** `unknown`: OPA does not say, because it is away, or its own authorisation forbids it. */
 export type LoadedByOpa =

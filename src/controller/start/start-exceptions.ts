@@ -1,19 +1,11 @@
 // The watch over the exceptions of the live policy, with its metrics.
-import type { Logger } from '../../platform/logger.ts'
-import type { Registry } from '../../platform/metrics.ts'
-import { createExceptionMetrics } from './metrics-exceptions.ts'
 import { DATA_FILES } from '../../policy/data/data-shapes.ts'
-import { createExceptionWatch, type ExceptionWatch } from './exception-watch.ts'
+import { createExceptionWatch, type ExceptionWatch } from '../exceptions/exception-watch.ts'
+import { createExceptionMetrics } from '../exceptions/metrics-exceptions.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
+import type { Ground } from './ground.ts'
 
-type Options = {
-  readonly policy: Pick<LivePolicy, 'files' | 'onChange' | 'dataFaults'>
-  readonly metricsRegistry: Registry
-  readonly log: Logger
-  readonly now: () => number
-}
-
-export function startExceptions({ policy, metricsRegistry, log, now }: Options): ExceptionWatch {
+export function startExceptions({ metricsRegistry, log, now, opened }: Ground, policy: LivePolicy): ExceptionWatch {
   const metrics = createExceptionMetrics(metricsRegistry, {
     secondsLeft: () => watch.list().map(({ entry, expiresMs }) => [entry.id, (expiresMs - now()) / 1000]),
     dataFaults() {
@@ -21,7 +13,7 @@ export function startExceptions({ policy, metricsRegistry, log, now }: Options):
       return DATA_FILES.map((name) => [name, faults.filter(({ file }) => file === name).length])
     },
   })
-  const watch = createExceptionWatch({ log, now, onUsed: metrics.used })
+  const watch = opened.adopt(createExceptionWatch({ log, now, onUsed: metrics.used }), ({ close }) => close())
   const follow = (): void => {
     const { exceptions } = policy.files()
     metrics.follow(exceptions.map(({ id }) => id))

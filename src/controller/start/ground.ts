@@ -1,0 +1,72 @@
+// What every part of a controller stands on: its settings, clocks, log, traces, metrics and certificates.
+import type { ControllerConfig } from '../config.ts'
+import { createLogMetrics } from '../metrics/log-metrics.ts'
+import { createMetrics, type Metrics } from '../metrics/metrics.ts'
+import { ConfigError } from '../../platform/env.ts'
+import { createProcessLog, type Logger, type ProcessLog } from '../../platform/logger.ts'
+import { createRegistry, type Registry } from '../../platform/metrics.ts'
+import { createPeerVerifier, type PeerVerifier } from '../../platform/svid/peer.ts'
+import { watchCredentials, type CredentialSource } from '../../platform/tls/credentials.ts'
+import { serviceName } from '../../platform/tracing/otel-settings.ts'
+import type { Tracing } from '../../platform/tracing/tracing-port.ts'
+import { createTracing } from '../../platform/tracing/tracing.ts'
+import { VERSION } from '../../platform/version.ts'
+
+/** The controller's name in spans and logs, unless OTEL_* gives another. */
+export const SERVICE = 'crank-controller'
+
+export type GroundOptions = {
+  readonly config: ControllerConfig
+  readonly env: NodeJS.ProcessEnv
+  /** The log of the process; undefined: the controller opens its own, and closes it. */
+  readonly processLog: ProcessLog | undefined
+  /** What a part opens is put here in the line that opens it: a start that fails releases everything. */
+  readonly opened: AsyncDisposableStack
+}
+
+export type Ground = {
+  readonly config: ControllerConfig
+  readonly env: NodeJS.ProcessEnv
+  readonly opened: AsyncDisposableStack
+  /** Unix ms. */
+  readonly now: () => number
+  /** Monotonic ms, for durations. */
+  readonly monotonic: () => number
+  readonly log: Logger
+  readonly tracing: Tracing
+  readonly metricsRegistry: Registry
+  readonly metrics: Metrics
+  readonly credentials: CredentialSource
+  readonly verifier: PeerVerifier
+}
+
+/** @throws {ConfigError | Error} when the certificates cannot be used */
+export async function startGround({ config, env, processLog, opened }: GroundOptions): Promise<Ground> {
+  const now = Date.now
+  const monotonic = performance.now.bind(performance)
+  const { log, droppedLines } = processLog ?? ownLog(config, env, opened)
+  const onLost = (count: number): void => metrics.spansLost(count)
+  const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
+  opened.defer(() => tracing.shutdown())
+  const metricsRegistry = createRegistry()
+  const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
+  createLogMetrics(metricsRegistry, droppedLines)
+
+  const credentials = opened.adopt(await watchCredentials(config.tls, { now, log }), ({ close }) => close())
+  checkOwnIdentity(config, credentials.current().spiffeId)
+  credentials.onChange(() => metrics.credentialsReloaded('ok'))
+  credentials.onFault(() => metrics.credentialsReloaded('failed'))
+  const verifier = createPeerVerifier({ now })
+  return { config, env, opened, now, monotonic, log, tracing, metricsRegistry, metrics, credentials, verifier }
+}
+
+function ownLog({ logLevel }: ControllerConfig, env: NodeJS.ProcessEnv, opened: AsyncDisposableStack): ProcessLog {
+  return opened.adopt(createProcessLog({ level: logLevel, service: serviceName(env, SERVICE) }), ({ close }) => close())
+}
+
+/** Policies and workers know the controller by one name: a certificate with another would be refused by all of them. */
+function checkOwnIdentity({ controllerId }: ControllerConfig, spiffeId: string): void {
+  if (spiffeId === controllerId) return
+  const cure = 'give it the right certificate, or set CRANK_CONTROLLER_ID'
+  throw new ConfigError([`CRANK_TLS_CERT holds ${spiffeId}, but the controller's identity is ${controllerId}: ${cure}`])
+}

@@ -1,0 +1,49 @@
+// The audit log, its metrics, and the budgets of refusals that nobody was identified for or decided about.
+import type { Append, AuditLog } from '../audit/group-commit.ts'
+import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
+import { openAuditLog } from '../audit/writer.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import type { Ground } from './ground.ts'
+
+export type StartedAudit = {
+  /** Resolves when the record is durable. @throws {AppError} `audit_unavailable` */
+  readonly append: Append
+  readonly health: AuditLog['health']
+  /** Refusals of strangers, who cost nothing to make, and of verified peers. */
+  readonly strangers: RefusalBudget
+  readonly peers: RefusalBudget
+}
+
+const REFUSALS_RECORDED_PER_SECOND = 50
+
+/** @throws {AuditFileError | Error} what openAuditLog throws */
+export async function startAudit({ config, now, monotonic, log, metrics, opened }: Ground): Promise<StartedAudit> {
+  const auditLog = opened.adopt(
+    await openAuditLog({
+      file: config.auditFile,
+      sync: config.auditSync,
+      now,
+      monotonic,
+      log,
+      onDropped: (count) => metrics.audited('dropped', count),
+      onSegment: metrics.auditSegmentOpened,
+    }),
+    (it) => it.close(),
+  )
+  const append = countedAppend(auditLog, metrics)
+  const openBudget = (): RefusalBudget =>
+    opened.adopt(createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now }), ({ close }) => close())
+  return { append, health: auditLog.health.bind(auditLog), strangers: openBudget(), peers: openBudget() }
+}
+
+function countedAppend(auditLog: AuditLog, metrics: Metrics): Append {
+  return async (event, options) => {
+    try {
+      await auditLog.append(event, options)
+      metrics.audited('written')
+    } catch (cause: unknown) {
+      metrics.audited('failed')
+      throw cause
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// The live policy with everything that follows from a change: audit record, metrics, the known capabilities.
+import { stat } from 'node:fs/promises'
+import { isoTime } from '../../core/iso-time.ts'
+import { ConfigError } from '../../platform/env.ts'
+import type { PolicyFiles } from '../../policy/data/policy-files.ts'
+import type { Append } from '../audit/group-commit.ts'
+import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
+import type { Ground } from './ground.ts'
+
+/** @throws {ConfigError} without a policy folder, and what createLivePolicy throws: no controller starts without a policy */
+export async function startPolicy(ground: Ground, append: Append): Promise<LivePolicy> {
+  const { config, env, metrics, log, now, monotonic, opened } = ground
+  await refuseMissingFolder(config.policyDir)
+  const policy = opened.adopt(
+    await createLivePolicy({
+      policyDir: config.policyDir,
+      opa: config.opa,
+      timeoutMs: config.policyTimeoutMs,
+      staleness: config.policyStaleness,
+      bundleRollback: config.policyBundleRollback,
+      env,
+      log,
+      now,
+      monotonic,
+      record: ({ scope, previous, next, changed }) =>
+        append({
+          event: 'policy_changed',
+          timestamp: isoTime(now()),
+          engine: next.engine.name,
+          old_revision: previous?.revision ?? null,
+          new_revision: next.revision,
+          scope,
+          changed,
+        }),
+    }),
+    ({ close }) => close(),
+  )
+  const show = (files: PolicyFiles, revision: string): void => {
+    metrics.setKnownCapabilities(files.knownCapabilities)
+    metrics.policyLoaded({ revision, engine: policy.engine })
+  }
+  show(policy.files(), policy.revision())
+  policy.onChange(({ scope, next }) => {
+    // The policy is the same, and as old as it was.
+    if (scope === 'blocked') return
+    show(next.files, next.revision)
+    metrics.policyReloaded('ok')
+  })
+  policy.onFault(() => metrics.policyReloaded('failed'))
+  return policy
+}
+
+async function refuseMissingFolder(dir: string): Promise<void> {
+  const found = await stat(dir).catch((cause: unknown) => cause as NodeJS.ErrnoException)
+  if (found instanceof Error && found.code !== 'ENOENT') throw found
+  if (!(found instanceof Error) && found.isDirectory()) return
+  const what = found instanceof Error ? 'no such folder' : 'not a folder'
+  throw new ConfigError([`CRANK_POLICY_DIR=${dir}: ${what}; set it to the folder of your Rego files`])
+}

@@ -1,0 +1,101 @@
+// The two servers, built and not yet listening: mTLS for workers, the admin listener for operators.
+import type { FastifyInstance } from 'fastify'
+import { createConnectionKeeper, type ConnectionKeeper } from '../../platform/tls/connection-keeper.ts'
+import { VERSION } from '../../platform/version.ts'
+import { createAsk } from '../../policy/ask.ts'
+import { shadowEntries } from '../../policy/data/enforcement.ts'
+import { createAdmin } from '../admin.ts'
+import { recordHandshakes } from '../edge/handshakes.ts'
+import type { Readiness } from '../readiness.ts'
+import { describeCapabilities, describeWorkers } from '../routing/catalog.ts'
+import { createServer, type MtlsServer } from '../server.ts'
+import { createRefusalRecorder } from '../steps/record-refusal.ts'
+import type { Ground } from './ground.ts'
+import type { StartedSteps, StepParts } from './start-steps.ts'
+
+/** What the end of the process has come to. */
+export type Ending = {
+  /** No new calls are taken. */
+  draining: boolean
+  /** The drain is over: what is still open is cut. */
+  cut: boolean
+}
+
+export type ServerParts = StepParts & {
+  readonly steps: StartedSteps
+  readonly ending: Readonly<Ending>
+  readonly readiness: () => Readiness
+}
+
+export type StartedServers = {
+  readonly mtls: MtlsServer
+  readonly admin: FastifyInstance
+  readonly keeper: ConnectionKeeper
+}
+
+export async function startServers(ground: Ground, parts: ServerParts): Promise<StartedServers> {
+  const { credentials, verifier, log, opened } = ground
+  const mtls = opened.adopt(await buildMtls(ground, parts), (it) => it.close())
+  recordHandshakes(mtls.server, { strangers: parts.audit.strangers, log, now: ground.now })
+  const keeper = opened.adopt(
+    createConnectionKeeper({ server: mtls.server, source: credentials, verifier, log }),
+    ({ close }) => close(),
+  )
+  const admin = opened.adopt(await buildAdmin(ground, parts, mtls), (it) => it.close())
+  return { mtls, admin, keeper }
+}
+
+function buildMtls(ground: Ground, { audit, policy, workers, steps, ending }: ServerParts): Promise<MtlsServer> {
+  const { config, credentials, verifier, metrics, log, now, tracing } = ground
+  const { registry } = workers
+  const { strangers, peers } = audit
+  return createServer({
+    route: steps.route,
+    register: steps.register,
+    heartbeat: steps.heartbeat,
+    deregister: steps.deregister,
+    workers: (query) => describeWorkers(registry, { clock: clockOf(ground), withUrls: false }, query),
+    capabilities: (query) => describeCapabilities(registry, query),
+    tracer: tracing.tracer,
+    metrics,
+    workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
+    isDraining: () => ending.draining,
+    isCut: () => ending.cut,
+    isBlocked: (identity) => policy.files().blocked.identities.has(identity),
+    credentials: credentials.current(),
+    gate: { source: credentials, verifier, now },
+    tlsRefuseUnverified: config.tlsRefuseUnverified,
+    bodyLimitBytes: config.bodyLimitBytes,
+    maxConnections: config.maxConnections,
+    now,
+    fastifyOtel: tracing.fastifyOtel,
+    onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
+  })
+}
+
+function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promise<FastifyInstance> {
+  const { config, log, now, monotonic, metricsRegistry, tracing } = ground
+  const { policy, exceptions, candidate, workers, steps, readiness } = parts
+  return createAdmin({
+    readiness,
+    allowedHosts: config.adminAllowedHosts,
+    workers: (query) => describeWorkers(workers.registry, { clock: clockOf(ground), withUrls: true }, query),
+    about: () => ({
+      version: VERSION,
+      engine: policy.engine,
+      policy_revision: policy.revision(),
+      shadow: shadowEntries(policy.files().enforcement),
+      candidate: candidate?.status() ?? null,
+    }),
+    exceptions: { exceptions, dataFaults: policy.dataFaults, now },
+    openapi: () => mtls.swagger(),
+    policyAsk: { ask: createAsk({ policy, own: steps.own, monotonic, now }), policy, log },
+    registry: metricsRegistry,
+    fastifyOtel: tracing.fastifyOtel,
+  })
+}
+
+/** Turns monotonic milliseconds into a time of the day. */
+function clockOf({ now, monotonic }: Ground): (monotonicMs: number) => number {
+  return (monotonicMs) => now() - monotonic() + monotonicMs
+}

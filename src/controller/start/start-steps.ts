@@ -1,0 +1,82 @@
+// The steps of a call and of a registration, put together: what the routes of the mTLS listener do.
+import { isoTime } from '../../core/iso-time.ts'
+import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
+import { createJudge } from '../../policy/judge.ts'
+import { createOwnKnowledge, type OwnKnowledge } from '../../policy/ruling.ts'
+import type { Candidate } from '../candidate/candidate.ts'
+import { createProbe } from '../dispatch/probe.ts'
+import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
+import type { LivePolicy } from '../live-policy/live-policy.ts'
+import { createPipeline, type RouteCapability } from '../pipeline.ts'
+import type { RegistrationRoutesOptions } from '../routes/registration.ts'
+import { createForward } from '../steps/forward.ts'
+import { createJudgeCall } from '../steps/judge-call.ts'
+import { createReconsider } from '../steps/reconsider.ts'
+import { createRecorder } from '../steps/record.ts'
+import { createRegister } from '../steps/register.ts'
+import { createTryCandidate } from '../steps/try-candidate.ts'
+import type { Ground } from './ground.ts'
+import type { StartedAudit } from './start-audit.ts'
+import type { StartedWorkers } from './start-workers.ts'
+
+export type StepParts = {
+  readonly audit: StartedAudit
+  readonly policy: LivePolicy
+  readonly exceptions: ExceptionWatch
+  readonly candidate: Candidate | undefined
+  readonly workers: StartedWorkers
+}
+
+export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
+  readonly route: RouteCapability
+  readonly own: OwnKnowledge
+}
+
+export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
+  const { log, metrics, now, monotonic, tracing } = ground
+  const { audit, policy, exceptions, candidate, workers } = parts
+  const { registry, pools } = workers
+  const own = createOwnKnowledge(policy.files)
+  const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
+  const recorder = createRecorder({ append: audit.append, log, metrics, now, onExceptionUsed: exceptions.used })
+  const forward = createForward({
+    providers: registry.providers.bind(registry),
+    isKnown: (capability) => policy.files().knownCapabilities.has(capability),
+    poolOf: pools.poolOf,
+    tracer: tracing.tracer,
+    monotonic,
+    random: Math.random,
+  })
+  const { decide, revision } = policy
+  const reconsider = createReconsider({ decide, revision, registry, append: audit.append, log, now })
+  policy.onChange(() => void reconsider())
+  return {
+    route: createPipeline({
+      judge: createJudgeCall({ judge, now }),
+      tryCandidate: createTryCandidate(candidate),
+      recordVerdict: recorder.recordVerdict,
+      forward,
+      recordOutcome: recorder.recordOutcome,
+    }),
+    register: createRegister({
+      judge,
+      record: recorder.recordRegistration,
+      probe: createProbe({ connectorFor: workers.connectorFor, log }),
+      registry,
+      // The policy may have changed while the worker was probed.
+      onRegistered: (verdict) => void (verdict.revision === revision() || reconsider()),
+      workerHosts: ground.config.workerHosts,
+      heartbeatIntervalMs: ground.config.heartbeatIntervalMs,
+      now,
+    }),
+    heartbeat(claim, load): HeartbeatReply {
+      registry.heartbeat(claim, load)
+      return { status: 'acknowledged', timestamp: isoTime(now()) }
+    },
+    deregister(claim): DeregisterReply {
+      registry.deregister(claim)
+      return { status: 'deregistered' }
+    },
+    own,
+  }
+}

@@ -1,0 +1,27 @@
+// Who can be routed to, and the ways there: registry, connections, and the look at those that went silent.
+import { randomUUID } from 'node:crypto'
+import type { HostLookupOptions } from '../../platform/host-lookup.ts'
+import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
+import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
+import { Registry } from '../routing/registry.ts'
+import type { Ground } from './ground.ts'
+
+export type StartedWorkers = {
+  readonly registry: Registry
+  readonly pools: WorkerPools
+  readonly connectorFor: WorkerConnectors
+}
+
+const SWEEP_MS = 500
+
+/** `lookup`: what asks the system for the addresses of a name; undefined: `dns.lookup`. */
+export function startWorkers(ground: Ground, lookup: HostLookupOptions['lookup']): StartedWorkers {
+  const { config, credentials, verifier, now, monotonic, opened } = ground
+  const { heartbeatIntervalMs, workerHosts: rules } = config
+  const connectorFor = createWorkerConnectors({ source: credentials, verifier, rules, monotonic, lookup })
+  const pools = opened.adopt(createWorkerPools({ connectorFor }), ({ close }) => close())
+  const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
+  const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
+  opened.defer(() => clearInterval(sweeper))
+  return { registry, pools, connectorFor }
+}

@@ -1,0 +1,47 @@
+// The embedded engine: a set on disk is compiled if need be, evaluated in this process, and checked before it decides.
+import type { PolicyEngine } from '../../core/decision.ts'
+import { loadWasm } from './compile.ts'
+import {
+  PolicyRefusedError,
+  type EngineHost,
+  type EngineKind,
+  type EngineSettings,
+  type InForce,
+} from './engine-kind.ts'
+import { createOpaWasm } from './opa-wasm.ts'
+import type { PolicyFiles } from '../data/policy-files.ts'
+import { createSelfCheck } from './self-check.ts'
+
+/** For every controller without OPA_URL. */
+export const embedded: EngineKind = { isChosenBy: ({ opa }) => opa === undefined, open }
+
+function open({ timeoutMs, env, now, onCompile }: EngineSettings): EngineHost {
+  const running = new Set<PolicyEngine>()
+  const begin = async (files: PolicyFiles): Promise<InForce> => {
+    const wasm = await loadWasm(files, { env, onCompile })
+    const engine = await createOpaWasm({ files, wasm, timeoutMs })
+    running.add(engine)
+    return { engine, files, revision: files.revision }
+  }
+  const end = async (engine: PolicyEngine): Promise<void> => {
+    running.delete(engine)
+    await engine.close()
+  }
+  return {
+    name: 'opa-wasm',
+    isRemote: false,
+    begin,
+    async prepare(files) {
+      const next = await begin(files)
+      const fault = await createSelfCheck({ engine: next.engine, files, now })()
+      if (fault === undefined) return next
+      await end(next.engine)
+      throw new PolicyRefusedError([fault.reason, fault.detail].filter((part) => part !== undefined).join(': '))
+    },
+    loaded: undefined,
+    retire: ({ engine }) => end(engine),
+    close: async () => {
+      await Promise.all([...running].map(end))
+    },
+  }
+}
