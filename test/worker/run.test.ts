@@ -261,6 +261,27 @@ describe('invoke', () => {
     expect(call?.headers['traceparent']).toBe(trace.traceparent)
   })
 
+  test.each(['invoke', 'events'])('%s sends nothing for a name that requires does not have', async (way) => {
+    const worker = await site.run(
+      echoWorker(async ({ invoke }) => {
+        // As plain JavaScript may call it.
+        const name = 'store:secrets' as 'a:b'
+        if (way === 'invoke') await invoke(name)
+        else for await (const event of invoke.events(name)) throw new Error(`came: ${String(event)}`)
+        return { text: 'went on' }
+      }),
+    )
+    const message = 'the handler of echo:text calls store:secrets: add this name to its requires'
+    expect(await execute(worker.url, { text: 'hi' })).toEqual({
+      status: 500,
+      body: { error: 'CAPABILITY_NOT_DECLARED', message, retryable: false },
+    })
+    expect(received('/route/store/secrets')).toEqual([])
+    expect(worker.logged()).toContainEqual(
+      expect.objectContaining({ level: 'error', event: 'call_failed', error: 'CAPABILITY_NOT_DECLARED' }),
+    )
+  })
+
   test('throws an error with the code and the reason of a refusal', async () => {
     const denied = { error: 'capability_access_denied', reason: 'Worker … not authorized for capability …' }
     site.controller.script('/route/convert/document_to_pdf', (_call, response) =>

@@ -19,6 +19,8 @@ const channel = process.send?.bind(process)
 const made = new Map<WorkerDefinition, Place | undefined>()
 const reported = new Set<WorkerDefinition>()
 let current: { file: string; worker?: string } = { file: '' }
+/** The last native addon that `current` tried to load. */
+let addon: string | undefined
 
 if (channel !== undefined) {
   await main(JSON.parse(process.argv[2] ?? '{}') as ImportTask)
@@ -37,14 +39,24 @@ async function main({ files, registry, stateDir }: ImportTask): Promise<void> {
   Reflect.set(globalThis, WORKER_DEFINED, (definition: WorkerDefinition) => {
     made.set(definition, callerOfDefineWorker(new Error().stack ?? ''))
   })
+  noteAddons()
   if (registry !== undefined) await attempt({ file: registry }, () => readRegistry(registry, stateDir))
   for (const file of files) {
     await attempt({ file }, async () => {
       for (const definition of exportedWorkers(await load(file))) await report('worker', definition)
     })
   }
-  for (const definition of made.keys()) await report('unexported', definition)
+  for (const definition of made.keys()) if (!isReported(definition.id)) await report('unexported', definition)
   await send({ kind: 'done' })
+}
+
+// Some packages answer the refusal of their addon with an error of their own, which does not say what it was.
+function noteAddons(): void {
+  const load = process.dlopen.bind(process)
+  process.dlopen = (...args: Parameters<typeof process.dlopen>): void => {
+    addon = args[1]
+    load(...args)
+  }
 }
 
 async function readRegistry(file: string, stateDir: string): Promise<void> {
@@ -66,6 +78,7 @@ async function readRegistry(file: string, stateDir: string): Promise<void> {
 
 async function attempt(what: { file: string; worker?: string }, work: () => Promise<void>): Promise<void> {
   current = what
+  addon = undefined
   try {
     await send({ kind: 'begin', ...what })
     await work()
@@ -75,7 +88,7 @@ async function attempt(what: { file: string; worker?: string }, work: () => Prom
 }
 
 async function failed(error: unknown): Promise<void> {
-  await send({ kind: 'failed', ...current, error: toSent(error) })
+  await send({ kind: 'failed', ...current, error: toSent(error), addon })
 }
 
 async function report(kind: 'worker' | 'unexported', definition: WorkerDefinition): Promise<void> {
@@ -83,8 +96,17 @@ async function report(kind: 'worker' | 'unexported', definition: WorkerDefinitio
   reported.add(definition)
   const { id, capabilities, requires } = definition
   const provided = capabilities.map(({ capability }) => capability)
-  const worker: ImportedWorker = { id, provided, requires, place: made.get(definition) ?? { file: current.file } }
+  const worker: ImportedWorker = { id, provided, requires, place: placeOf(definition) ?? { file: current.file } }
   await send({ kind, worker })
+}
+
+/** Of itself; of a copy with more members, that of the original. */
+function placeOf(definition: WorkerDefinition): Place | undefined {
+  return made.get(definition) ?? [...made].find(([{ id }]) => id === definition.id)?.[1]
+}
+
+function isReported(workerId: string): boolean {
+  return [...reported].some(({ id }) => id === workerId)
 }
 
 /** Resolves when it is written: what follows may be the end of the process. */

@@ -8,16 +8,17 @@ export type Failed = {
   readonly file: string
   readonly worker?: string | undefined
   readonly error: SentError
+  readonly addon?: string | undefined
   readonly isOwn: (file: string) => boolean
 }
 
 const LATER = 'do it on first use, in a handler'
 
 /** The fault of an error, at the place in the sources where it was thrown. */
-export function failureFault({ file, worker, error, isOwn }: Failed): Fault {
+export function failureFault({ file, worker, error, addon, isOwn }: Failed): Fault {
   const place = placesIn(error.stack).find((found) => isOwn(found.file)) ?? { file }
   const maker = worker === undefined ? '' : `${worker}: `
-  return { ...place, reason: `${maker}${reasonOf(error)}` }
+  return { ...place, reason: `${maker}${reasonOf(error, addon)}` }
 }
 
 /** The fault of a process that ended before it was done. */
@@ -31,13 +32,12 @@ export function endReason(end: { code: number | null; signal: string | null; las
 /** Of Node, for an await at the top level that nothing will settle. */
 const UNSETTLED = 13
 
-function reasonOf(error: SentError): string {
-  const cause = chain(error).find(({ code }) => code === 'ERR_ACCESS_DENIED' || code === 'ERR_DLOPEN_DISABLED')
-  if (cause?.code === 'ERR_DLOPEN_DISABLED')
-    return `loads a native addon${ofPackage(cause)} while it is imported; ${LATER}`
-  if (cause !== undefined) return deniedReason(cause)
+function reasonOf(error: SentError, addon: string | undefined): string {
+  const denied = chain(error).find(({ code }) => code === 'ERR_ACCESS_DENIED')
+  if (denied !== undefined) return deniedReason(denied)
   const message = error.message.split('\n', 1)[0] ?? ''
   if (error.name === 'DefinitionError') return message
+  if (addon !== undefined) return addonReason(addon)
   if (error.name === 'SyntaxError' || error.code?.endsWith('MODULE_NOT_FOUND') === true) {
     return `cannot be imported: ${message}`
   }
@@ -59,9 +59,9 @@ function deniedReason({ permission = '', resource = '' }: SentError): string {
   }
 }
 
-function ofPackage({ stack }: SentError): string {
-  const name = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(stack)?.[1]
-  return name === undefined ? '' : ` (package ${name})`
+function addonReason(file: string): string {
+  const name = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1]
+  return `loads the native addon ${name === undefined ? file : `of ${name}`} while it is imported; ${LATER}`
 }
 
 function chain(error: SentError): SentError[] {

@@ -34,6 +34,13 @@ export type ImportMessage =
   | { readonly kind: 'worker'; readonly worker: ImportedWorker }
   /** Defined, and neither exported nor made by the registry. */
   | { readonly kind: 'unexported'; readonly worker: ImportedWorker }
-  | { readonly kind: 'failed'; readonly file: string; readonly worker?: string | undefined; readonly error: SentError }
+  /** `addon`: the native addon that was to be loaded before the error, which may not say so. */
+  | {
+      readonly kind: 'failed'
+      readonly file: string
+      readonly worker?: string | undefined
+      readonly error: SentError
+      readonly addon?: string | undefined
+    }
   | { readonly kind: 'no-registry'; readonly file: string }
   | { readonly kind: 'done' }

@@ -1,13 +1,18 @@
 // `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes what follows.
-import { readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
 import { compare, differencesOf, formatDifference, update, type Comparison, type Difference } from './compare.ts'
-import { EMPTY_MANIFEST, formatManifest, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
+import { formatManifest, type ManifestFile } from './entries.ts'
 import { formatFault, type Fault } from './fault.ts'
 import { importDefinitions, type Definitions } from './import-definitions.ts'
+import {
+  deploymentTime,
+  manifestPath,
+  readManifestDomain,
+  readManifestFile,
+  replaceManifest,
+  withManifestErrors,
+} from './manifest-file.ts'
 import { diffLines, toJson } from './report.ts'
 
 export type ManifestOptions = {
@@ -33,11 +38,11 @@ export type Inspection = {
 export async function generateManifest(options: GenerateOptions, now: () => number): Promise<ExitCode> {
   const inspection = await inspect(options)
   const { path, file, comparison, faults } = inspection
-  const deployedAt = `${new Date(now()).toISOString().slice(0, 19)}Z`
-  const text = formatManifest(file, update(comparison, { owner: options.owner, deployedAt }))
+  const fresh = { owner: options.owner, deployedAt: deploymentTime(now()) }
+  const text = formatManifest(file, update(comparison, fresh))
   const changed = faults.length === 0 && text !== file.text
   const written = changed && options.dryRun !== true
-  if (written) await replaceFile(path, text)
+  if (written) await replaceManifest(path, text)
   return report(options, inspection, { changed, written }, () => {
     printDiff(inspection)
     const wrote = written ? 'written' : 'not written (--dry-run)'
@@ -98,30 +103,17 @@ export function linesOf({ faults, differences }: Inspection): string[] {
 
 /** @throws {CliError} when sources or manifest cannot be read */
 export async function inspect(options: Omit<ManifestOptions, 'output'>): Promise<Inspection> {
-  const path = options.manifest ?? join(process.env['CRANK_POLICY_DIR'] ?? 'policies', 'data/worker_manifests.json')
-  const trustDomain = readTrustDomain(options.trustDomain ?? process.env['CRANK_TRUST_DOMAIN'] ?? 'crank.local')
+  const path = manifestPath(options.manifest)
+  const trustDomain = readManifestDomain(options.trustDomain)
   const { workers, faults } = await readDefinitions(options.workers)
   if (workers.length === 0 && faults.length === 0) {
     throw new CliError(EXIT.usage, `${options.workers}: no source calls defineWorker`)
   }
-  try {
-    const file = parseManifest(await readManifest(path))
-    // With faults the workers are not whole, so there is nothing to compare.
-    const comparison = faults.length === 0 ? compare(file, workers, trustDomain) : { pairs: [], codeElsewhere: [] }
-    return { path, file, comparison, faults, differences: comparison.pairs.flatMap(differencesOf) }
-  } catch (cause: unknown) {
-    if (cause instanceof ManifestError) throw new CliError(EXIT.usage, `${path}: ${cause.message}`, { cause })
-    throw cause
-  }
-}
-
-function readTrustDomain(text: string): TrustDomain {
-  try {
-    return parseTrustDomain(text)
-  } catch (cause: unknown) {
-    if (cause instanceof SpiffeIdError) throw new CliError(EXIT.usage, `trust domain "${text}": ${cause.message}`)
-    throw cause
-  }
+  const file = await readManifestFile(path)
+  // With faults the workers are not whole, so there is nothing to compare.
+  const nothing: Comparison = { pairs: [], codeElsewhere: [] }
+  const comparison = faults.length > 0 ? nothing : withManifestErrors(path, () => compare(file, workers, trustDomain))
+  return { path, file, comparison, faults, differences: comparison.pairs.flatMap(differencesOf) }
 }
 
 async function readDefinitions(path: string): Promise<Definitions> {
@@ -129,25 +121,6 @@ async function readDefinitions(path: string): Promise<Definitions> {
     const message = cause instanceof Error ? cause.message : String(cause)
     throw new CliError(EXIT.usage, `the sources of the workers cannot be read: ${message}`, { cause })
   })
-}
-
-// No file yet is a manifest without workers: `generate` makes it.
-async function readManifest(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((cause: unknown) => {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_MANIFEST
-    throw new CliError(EXIT.usage, `the manifest cannot be read: ${String(cause)}`, { cause })
-  })
-}
-
-// In one step: a controller that watches the file must never see half of it.
-async function replaceFile(path: string, text: string): Promise<void> {
-  const draft = `${path}.${process.pid}.tmp`
-  try {
-    await writeFile(draft, text)
-    await rename(draft, path)
-  } catch (cause: unknown) {
-    throw new CliError(EXIT.usage, `the manifest cannot be written: ${String(cause)}`, { cause })
-  }
 }
 
 function printDiff(inspection: Inspection): void {
