@@ -21,7 +21,7 @@ const single = defineCapability({
     await invoke('x:z')
     // @ts-expect-error: another name of events
     invoke.events('x:z')
-    await invoke(
+    void invoke(
       // @ts-expect-error: two words, as it was before
       'x',
       'y',

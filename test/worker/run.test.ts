@@ -267,7 +267,7 @@ describe('invoke', () => {
         // As plain JavaScript may call it.
         const name = 'store:secrets' as 'a:b'
         if (way === 'invoke') await invoke(name)
-        else for await (const event of invoke.events(name)) throw new Error(`came: ${String(event)}`)
+        else for await (const { event } of invoke.events(name)) throw new Error(`came: ${event}`)
         return { text: 'went on' }
       }),
     )
