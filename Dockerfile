@@ -10,6 +10,7 @@ ARG WORKERS=light
 FROM node:24-slim AS manifests
 WORKDIR /build
 COPY package.json package-lock.json ./
+COPY packages/worker/package.json ./packages/worker/
 COPY src/workers/document_conversion/package.json ./src/workers/document_conversion/
 COPY src/workers/email_classifier/package.json ./src/workers/email_classifier/
 COPY src/workers/image_classifier/package.json ./src/workers/image_classifier/

@@ -3,7 +3,7 @@ import { defineConfig } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
-  { ignores: ['node_modules', 'dist', 'coverage', '.crank'] },
+  { ignores: ['node_modules', 'dist', 'packages/*/dist', 'coverage', '.crank'] },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {
@@ -11,6 +11,7 @@ export default defineConfig(
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
       'max-lines': ['error', { max: 300, skipBlankLines: true, skipComments: true }],
+      'max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
       'no-restricted-syntax': [
         'error',
         { selector: 'ExportDefaultDeclaration', message: 'Named exports only: a name is found by search.' },
@@ -36,6 +37,20 @@ export default defineConfig(
       '@typescript-eslint/no-unsafe-member-access': 'off',
       '@typescript-eslint/no-unsafe-argument': 'off',
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
+      // A describe-block is a function too: what it holds is a list, and max-lines bounds it.
+      'max-lines-per-function': ['error', { max: 220, skipBlankLines: true, skipComments: true }],
     },
+  },
+  {
+    // Temporary: each of these is about to be rewritten or removed (issue 13, sections 1 and 2).
+    files: [
+      'src/controller/main.ts',
+      'src/controller/live-policy/live-policy.ts',
+      'src/controller/steps/record.ts',
+      'src/cli/manifest/*.ts',
+      'src/workers/document_conversion/threads.ts',
+      'src/workers/semantic_search/index-thread.ts',
+    ],
+    rules: { 'max-lines-per-function': 'off' },
   },
 )

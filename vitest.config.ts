@@ -1,23 +1,74 @@
-// Real sockets and child processes: few workers, generous limits, nothing timed.
+// Two projects. `unit`: no native tool, no process, files share a few test processes. `mesh`: everything that starts processes
+// (OPA, Go, crank, the demo) or needs a native tool; each file has a process of its own. `npm test` runs both.
 import { defineConfig } from 'vitest/config'
+import { SlowestTests } from './test/runner/slowest-tests.ts'
+
+/**
+ * Tests that start a process, by folder or name. Everything else is a unit test, where the attempt to start a process fails
+ * (test/runner/no-processes.ts): such a test belongs here.
+ */
+const MESH = [
+  'test/{contract,docker,e2e}/**/*.test.ts',
+  // What runs `crank`; the tests of its parts are in folders below.
+  'test/cli/*.test.ts',
+  'test/cli/{exception/exception,shadow/report}.test.ts',
+  'test/controller/config.test.ts',
+  'test/controller/audit/faults.test.ts',
+  'test/controller/candidate/candidate.test.ts',
+  'test/controller/dispatch/probe.test.ts',
+  'test/controller/live-policy/{live-bundle,live-policy,live-sidecar,opa-faults,restarted-sidecar}.test.ts',
+  'test/docs/{links,migration-guide,policy-authoring}.test.ts',
+  'test/manifest/command.test.ts',
+  'test/observability/{compose-health-checks,grafana-provisioning,log-queries,opa}.test.ts',
+  'test/platform/{child-environment,logger}.test.ts',
+  'test/platform/tracing/tracing.test.ts',
+  'test/policy/engine/{bundle,compile,opa-wasm}.test.ts',
+  'test/scripts/{bench,bootstrap,build-policy,native-tools,policy-workflow,quick}.test.ts',
+  'test/worker/{go-worker,main}.test.ts',
+  'test/workers/document_conversion/threads.test.ts',
+  'test/workers/image_classifier/offline.test.ts',
+  'test/workers/semantic_search/index-thread.test.ts',
+  'test/workers/zettel/crash.test.ts',
+]
+/** `npm run test:stack`, in a configuration of its own. */
+const STACK = 'test/stack/**'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/stack/**'],
-    globalSetup: ['test/global-setup.ts'],
     pool: 'forks',
+    // Real sockets and child processes: few workers, generous limits, nothing timed.
     maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 20_000 } },
     env: { LOG_LEVEL: 'silent' },
+    reporters: ['default', new SlowestTests()],
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
-      exclude: ['src/cli/**', 'src/**/*-main.ts'],
+      exclude: ['src/**/*-main.ts'],
       reporter: ['text-summary', 'json-summary'],
       thresholds: { lines: 85, functions: 85, branches: 80, statements: 85 },
     },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: [...MESH, STACK],
+          setupFiles: ['test/runner/no-processes.ts'],
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'mesh',
+          include: MESH,
+          globalSetup: ['test/runner/native-tools.ts'],
+        },
+      },
+    ],
   },
 })

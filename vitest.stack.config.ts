@@ -2,6 +2,14 @@
 import { defineConfig } from 'vitest/config'
 import base from './vitest.config.ts'
 
+const { projects: _, ...shared } = base.test ?? {}
+
 export default defineConfig({
-  test: { ...base.test, include: ['test/stack/**/*.test.ts'], exclude: [], maxWorkers: 1, testTimeout: 240_000 },
+  test: {
+    ...shared,
+    include: ['test/stack/**/*.test.ts'],
+    globalSetup: ['test/runner/native-tools.ts'],
+    maxWorkers: 1,
+    testTimeout: 240_000,
+  },
 })

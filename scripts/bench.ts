@@ -1,5 +1,5 @@
 // `npm run bench`: what a decision costs, and what the whole pipeline costs over the same server only forwarding. Prints
-// tables (or JSON) and the budgets of design section 8; a missed budget is a finding, not a failure.
+// tables (or JSON) and the budgets (docs/performance.md); a missed budget is a finding, not a failure.
 import { inspect } from 'node:util'
 import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'

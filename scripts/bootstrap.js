@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fitNode, NO_DEBUGGER, NO_NODE, runForeground } from '../bin/node-24.js'
 import { packagesToInstall, showProgress } from './install-progress.js'
-import { withSetupLock } from './setup-lock.js'
+import { withProcessLock } from './process-lock.js'
 
 const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|demo|bench|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
@@ -102,7 +102,7 @@ function bringDependencies(root) {
     stampDependencies(root)
     return true
   }
-  return withSetupLock(root, { work, onWait: () => say('Waiting for another set-up in this folder …', 0) })
+  return withProcessLock(`setup ${root}`, { work, onWait: () => say('Waiting for another set-up in this folder …', 0) })
 }
 
 /**

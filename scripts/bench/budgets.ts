@@ -1,4 +1,4 @@
-// The budgets of design section 8, held against what was measured. A ratio or a difference is taken within each round,
+// The budgets of docs/performance.md, compared with what was measured. A ratio or a difference is taken within each round,
 // then the median of the rounds counts.
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'

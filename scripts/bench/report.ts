@@ -109,7 +109,7 @@ function budgetTable(budgets: readonly Budget[]): string[] {
     mark,
     rounds.map((round) => fixed(round, UNITS[unit].digits)).join(' '),
   ])
-  return ['Budgets (design section 8)', ...table(['what', 'budget', 'measured', '', 'every round'], cells)]
+  return ['Budgets (docs/performance.md)', ...table(['what', 'budget', 'measured', '', 'every round'], cells)]
 }
 
 /** Rows whose figures do not count. */

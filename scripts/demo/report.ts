@@ -9,7 +9,7 @@ import type { FoundTrace, Traces } from './traces.ts'
 
 type Seen = Answered | Streamed
 
-/** The object that `--json` prints; documented in issue 3, checked by .ci/run. `trace_url`: with --trace; null: not found. */
+/** The object that `--json` prints; scripts/check-demo-output.ts checks it. `trace_url`: with --trace; null: not found. */
 export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Results, traces?: Traces) {
   const traced = (call: keyof Traces) => (traces === undefined ? {} : { trace_url: traces[call]?.url ?? null })
   return {

@@ -4,11 +4,12 @@
 //   3. the tool on PATH, if its version is the pinned one
 //   4. a build into the cache, where `go` is on PATH
 // The version is pinned in one place: the require line of scripts/tools/<module>/go.mod.
-import { randomUUID } from 'node:crypto'
-import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { basename, dirname, join } from 'node:path'
 import { childEnvironment } from '../../src/platform/env.ts'
 import { findInstalledTool, findOnPath, toolCacheDir } from '../../src/platform/installed-tool.ts'
+import { withProcessLock } from '../process-lock.js'
 import { run } from './run.ts'
 import { isTool, TOOL_NAMES, TOOLS, type Tool } from './tool-table.ts'
 
@@ -19,6 +20,8 @@ export type Pin = { readonly module: string; readonly version: string; readonly 
 export type FindOptions = { readonly env?: NodeJS.ProcessEnv; readonly log?: (line: string) => void }
 
 const MIN_GO = '1.26'
+/** No build takes this long: what is older was left by one that was killed. */
+const LEFT_AFTER_MS = 60 * 60_000
 /** What Go reads, and what fetches its modules. */
 const FOR_GO = /^(GO[A-Z0-9]*|GIT_\w+|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY)$/i
 
@@ -28,20 +31,22 @@ export async function findTool(tool: Tool, options: FindOptions = {}): Promise<s
   const pin = await pinOf(tool)
   const { label, variable, duration, ask } = TOOLS[tool]
   const { release } = pin
-  const installed = await findInstalledTool({
-    name: tool,
-    label,
-    variable,
-    version: release,
-    wayOut: wayOut(tool, pin),
-    env,
-    ask,
-  })
+  const query = { name: tool, label, variable, version: release, wayOut: wayOut(tool, pin), env, ask }
+  const installed = await findInstalledTool(query)
   if (installed !== undefined) return installed
   const go = await findOnPath('go', env)
   if (!go) throw new Error(`${label} ${release} was not found: ${wayOut(tool, pin)}`)
-  log(`building ${tool} ${release}, ${duration}, once`)
-  return build(tool, pin, { go, env, target: join(toolCacheDir(env), `${tool}-${release}`) })
+  const target = join(toolCacheDir(env), `${tool}-${release}`)
+  return withProcessLock(`build ${target}`, {
+    onWait: () => log(`waiting for another process that builds ${tool} ${release}`),
+    async work() {
+      // The process that held the lock has built it, unless it failed.
+      const built = await findInstalledTool(query)
+      if (built !== undefined) return built
+      log(`building ${tool} ${release}, ${duration}, once`)
+      return build(tool, pin, { go, env, target })
+    },
+  })
 }
 
 /** The module and version that go.mod requires. */
@@ -58,19 +63,20 @@ function moduleDir(tool: Tool): string {
   return join(import.meta.dirname, TOOLS[tool].module)
 }
 
-/** Builds under a name of its own, then renames: whoever else builds or reads at the same time sees a whole file. */
+/** Builds under a name of this host, then renames: whoever reads at the same time sees a whole file. */
 async function build(
   tool: Tool,
   pin: Pin,
   to: { go: string; env: NodeJS.ProcessEnv; target: string },
 ): Promise<string> {
-  const temporary = `${to.target}.${randomUUID()}.tmp`
+  const temporary = `${to.target}.${hostname()}.tmp`
   const folder = `${temporary}.mod`
   await mkdir(toolCacheDir(to.env), { recursive: true }).catch((cause: unknown) => {
     throw new Error(`the cache folder ${toolCacheDir(to.env)} cannot be made: set CRANK_CACHE_DIR to one that can`, {
       cause,
     })
   })
+  await removeLeftovers(to.target, [temporary, folder])
   const args = ['build', ...buildFlags(tool, pin), '-o', temporary, `${pin.module}${TOOLS[tool].package}`]
   // GOFLAGS and GOWORK of the user could change what is built.
   const inherited = childEnvironment(to.env, (name) => FOR_GO.test(name))
@@ -85,6 +91,21 @@ async function build(
     return to.target
   } finally {
     await Promise.all([temporary, folder].map((path) => rm(path, { recursive: true, force: true })))
+  }
+}
+
+/**
+ * Removes what killed builds of this tool left. What is named after this host is such, since only the holder of the lock
+ * builds. Another host that shares the cache may be building: its files, and those of versions without a lock, get an hour.
+ */
+async function removeLeftovers(target: string, own: readonly string[]): Promise<void> {
+  const prefix = `${basename(target)}.`
+  const names = await readdir(dirname(target))
+  const found = names.filter((name) => name.startsWith(prefix)).map((name) => join(dirname(target), name))
+  for (const path of found) {
+    const info = await stat(path).catch(() => undefined)
+    const isOld = info !== undefined && Date.now() - info.mtimeMs > LEFT_AFTER_MS
+    if (isOld || own.includes(path)) await rm(path, { recursive: true, force: true })
   }
 }
 

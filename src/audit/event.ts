@@ -1,5 +1,6 @@
-// What the audit log records: design section 6, names as they stand in the file. Every event of a kind has the same
+// What the audit log records, under the names that the file has. Every event of a kind has the same
 // members in the same order (null, not absent), so a denial and an allow differ only in their values.
+import { isoTime } from '../core/iso-time.ts'
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
 import type { FileLeftReason } from '../core/file-left.ts'
@@ -272,11 +273,6 @@ export function requestRefused(refusal: {
     reason: refusal.reason,
     count: 1,
   }
-}
-
-/** The `timestamp` of an event: ISO 8601, UTC, milliseconds. */
-export function isoTime(atMs: number): string {
-  return new Date(atMs).toISOString()
 }
 
 function traced(decisionId: string, trace: TraceContext): Traced {

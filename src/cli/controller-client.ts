@@ -2,7 +2,7 @@
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import { loadCredentials, type Credentials, type CredentialSource } from '../platform/tls/credentials.ts'
 import { refuseWeakening } from '../platform/env.ts'
-import { createPeerVerifier } from '../platform/svid/peer.ts'
+import { createPeerVerifier } from '../platform/svid/verify.ts'
 import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
 import type { ClientConfig } from './client-config.ts'
 import { openClientSpans } from './client-spans.ts'

@@ -1,4 +1,5 @@
 // `crank policy unused`: what the manifests declare and nobody uses, and what is used without being declared.
+import { isoTime } from '../core/iso-time.ts'
 import { passes, RULING_NAMES } from '../core/ruling.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { parseSince } from './option-values.ts'
@@ -54,7 +55,7 @@ export async function listUnused(options: UnusedOptions): Promise<ExitCode> {
   const unused = unusedOf(manifests, tally, { nowMs, sinceMs })
   const undeclared = undeclaredOf(manifests, tally, sinceMs)
   if (options.output === 'json') {
-    writeJson({ audit_file: file, policy_dir: policyDir, since: new Date(sinceMs).toISOString(), unused, undeclared })
+    writeJson({ audit_file: file, policy_dir: policyDir, since: isoTime(sinceMs), unused, undeclared })
   } else {
     say(`${tally.calls} calls in ${file}${tally.firstAt === undefined ? '' : ` since ${tally.firstAt}`}`)
     if (unused.length > 0) writeTable(UNUSED, unused)

@@ -1,28 +1,54 @@
-// `crank worker <name>`: starts one of the bundled workers.
+// `crank worker <name or file>`: starts one of the bundled workers, or the worker that a file defines.
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureDevPki } from '../platform/tls/dev-pki.ts'
-import { startWorkerProcess } from '../worker/main.ts'
+import { startWorkerProcess, type MakeWorker } from '../worker/main.ts'
+import type { WorkerDefinition } from '../worker/define.ts'
 import { workerNames, workerNamed } from '../workers/registry.ts'
 import { certificateName, devFiles, PKI_FOLDER, readStateConfig } from './client-config.ts'
 import { CliError, EXIT } from './exit.ts'
 import { startFailure } from './start-failure.ts'
+import { isWorkerFile, loadWorkerFile } from './worker-file.ts'
 
 /** Values of options by their variable; undefined: not given. */
 type Flags = Record<string, string | undefined>
+/** `dev`: with the development certificate of its name. `wanted`: which definition of the file. */
+type Options = { readonly flags: Flags; readonly dev: boolean; readonly wanted?: string | undefined }
+
+/** `certificate`: whose development certificate it gets. */
+type Found = {
+  readonly worker: WorkerDefinition | MakeWorker
+  readonly start: typeof startWorkerProcess
+  readonly certificate: string
+}
 
 /**
- * Resolves when the worker listens. `dev`: with the development certificate of its name.
+ * Resolves when the worker listens.
  * @throws {CliError} or {ConfigError} when it cannot start
  */
-export async function runNamedWorker(name: string, { flags, dev }: { flags: Flags; dev: boolean }): Promise<void> {
-  const worker = workerNamed(name.replaceAll('-', '_'))
-  if (worker === undefined) {
-    throw new CliError(EXIT.usage, `there is no worker "${name}": must be one of ${workerNames.join(', ')}`)
-  }
-  const all = dev ? { ...flags, ...(await developmentFiles(name, flags)) } : flags
-  await startWorkerProcess(worker, { env: process.env, flags: all }).catch((cause: unknown) => {
+export async function runNamedWorker(name: string, { flags, dev, wanted }: Options): Promise<void> {
+  const { worker, start, certificate } = isWorkerFile(name) ? await fromFile(name, wanted) : bundled(name, wanted)
+  const all = dev ? { ...flags, ...(await developmentFiles(certificate, flags)) } : flags
+  await start(worker, { env: process.env, flags: all }).catch((cause: unknown) => {
     throw startFailure(`the worker ${name}`, cause)
   })
+}
+
+async function fromFile(path: string, wanted: string | undefined): Promise<Found> {
+  const { definition, start } = await loadWorkerFile(path, wanted)
+  return { worker: definition, start, certificate: definition.id }
+}
+
+function bundled(name: string, wanted: string | undefined): Found {
+  const worker = workerNamed(name.replaceAll('-', '_'))
+  if (worker === undefined) {
+    const file = [`${name}.ts`, `${name}.js`, `${name}.mjs`].find((path) => existsSync(path)) ?? 'my.ts'
+    throw new CliError(EXIT.usage, `no bundled worker is called "${name}": must be one of ${workerNames.join(', ')}`, {
+      hint: `a worker of your own, from its file: crank worker ./${file}`,
+    })
+  }
+  if (wanted !== undefined) throw new CliError(EXIT.usage, '--export is for the file of a worker, such as ./my.ts')
+  return { worker, start: startWorkerProcess, certificate: name }
 }
 
 async function developmentFiles(worker: string, flags: Flags): Promise<Flags> {

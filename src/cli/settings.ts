@@ -22,6 +22,7 @@ function attributeOf(option: string): string {
   return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }
 
-function textOf(value: unknown): string | undefined {
+/** The value of an option that was given as text. */
+export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }

@@ -1,5 +1,5 @@
 // The second listener: health, metrics and the operator's view. Plain HTTP on loopback: default deny must not lock out
-// scraping, and workers must not see metrics (design D10).
+// scraping, and workers must not see metrics (decision 0037).
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyOtelInstrumentation } from '@fastify/otel'

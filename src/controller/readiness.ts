@@ -1,4 +1,5 @@
 // Whether calls can be served now, and if not, why: one list of checks for /readyz, /health and `crank check`.
+import { isoTime } from '../core/iso-time.ts'
 
 /** `reason` of one that is ok: what is to be known of it all the same. */
 export type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
@@ -30,7 +31,7 @@ function validity(
 ): Omit<Check, 'name'> {
   if (notAfterMs <= nowMs) return { ok: false, reason: 'the own certificate has expired' }
   if (notBeforeMs <= nowMs) return { ok: true }
-  const from = new Date(notBeforeMs).toISOString()
+  const from = isoTime(notBeforeMs)
   return { ok: false, reason: `the own certificate is not valid before ${from}; is the clock right?` }
 }
 

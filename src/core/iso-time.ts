@@ -3,12 +3,13 @@
 let second = Number.NaN
 let upToSecond = ''
 
-/** ISO 8601, UTC, milliseconds. `atMs`: Unix milliseconds, whole. Only the last digits are made anew within a second. */
+/** ISO 8601, UTC, milliseconds. `atMs`: Unix milliseconds; a fraction is cut off. Within a second only the last digits are made. */
 export function isoTime(atMs: number): string {
-  const of = Math.floor(atMs / 1000)
+  const wholeMs = Math.trunc(atMs)
+  const of = Math.floor(wholeMs / 1000)
   if (of !== second) {
     upToSecond = new Date(of * 1000).toISOString().slice(0, -'000Z'.length)
     second = of
   }
-  return `${upToSecond}${String(atMs - of * 1000).padStart(3, '0')}Z`
+  return `${upToSecond}${String(wholeMs - of * 1000).padStart(3, '0')}Z`
 }

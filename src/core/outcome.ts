@@ -1,5 +1,5 @@
 /**
- * How an allowed call ended (design section 4). `worker_failed`: no worker could do it, or one answered badly.
+ * How an allowed call ended. `worker_failed`: no worker could do it, or one answered badly.
  * `shutdown`: the controller's drain was over and cut it. `unknown`: sent, the connection broke before an answer, and nobody knows whether the work was done.
  */
 export type Outcome = (typeof OUTCOMES)[number]

@@ -40,15 +40,12 @@ type Job = {
 
 export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOptions): HostLookup {
   const answers = new LRUCache<string, Answer>({ max: MAX_REMEMBERED })
-  const slow = new LRUCache<string, number>({ max: MAX_REMEMBERED })
+  const slow = createSlowKeys(monotonic)
   const jobs = new Map<string, Job>()
   const running = new Set<Job>()
   const waiting = new Set<Job>()
 
-  const isSlow = ({ hangs, keys }: Job): boolean =>
-    hangs || keys.some((key) => (slow.get(key) ?? -Infinity) > monotonic())
-  const mayStart = (job: Job): boolean =>
-    running.size < AT_ONCE && [...running].every((other) => !sharesKey(job, other) && !(isSlow(job) && isSlow(other)))
+  const mayStart = (job: Job): boolean => running.size < AT_ONCE && [...running].every((one) => slow.allows(job, one))
 
   function startNext(): void {
     for (const job of waiting) if (mayStart(job)) void run(job)
@@ -67,7 +64,7 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
       job.settled.reject(error)
     }
     clearTimeout(timer)
-    for (const key of job.keys) if (!job.hangs) slow.delete(key)
+    if (!job.hangs) slow.remove(job.keys)
     running.delete(job)
     jobs.delete(job.host)
     startNext()
@@ -76,7 +73,7 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
   /** What hangs likely hangs for its neighbours as well: they are told now, instead of after waiting in vain. */
   function onHanging(job: Job): void {
     job.hangs = true
-    for (const key of job.keys) slow.set(key, monotonic() + SLOW_FOR_MS)
+    slow.add(job.keys)
     for (const other of waiting) if (sharesKey(other, job)) drop(other, new AppError('overloaded'))
   }
 
@@ -86,18 +83,10 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
     job.settled.reject(error)
   }
 
-  function createJob(host: string, owner: string): Job {
-    const job: Job = {
-      host,
-      keys: [`owner ${owner}`, `zone ${zoneOf(host)}`],
-      settled: Promise.withResolvers<Addresses>(),
-      asking: 0,
-      hangs: false,
-    }
-    job.settled.promise.catch(() => undefined) // those who asked may have left
+  function addJob(job: Job): Job {
     const isHopeless = [...running].some((other) => other.hangs && sharesKey(other, job))
     if (waiting.size >= MAX_WAITING || isHopeless) throw new AppError('overloaded')
-    jobs.set(host, job)
+    jobs.set(job.host, job)
     waiting.add(job)
     startNext()
     return job
@@ -106,7 +95,7 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
   return async (host, owner, signal) => {
     const known = answers.get(host)
     if (known !== undefined && monotonic() - known.atMs < CACHE_MS) return fromAnswer(known)
-    const job = jobs.get(host) ?? createJob(host, owner)
+    const job = jobs.get(host) ?? addJob(createJob(host, owner))
     job.asking += 1
     try {
       return await untilAborted(job.settled.promise, signal)
@@ -114,6 +103,31 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
       job.asking -= 1
       if (job.asking === 0 && waiting.has(job)) drop(job, new Error('nobody waits for it any more'))
     }
+  }
+}
+
+function createJob(host: string, owner: string): Job {
+  const keys = [`owner ${owner}`, `zone ${zoneOf(host)}`]
+  const job: Job = { host, keys, settled: Promise.withResolvers<Addresses>(), asking: 0, hangs: false }
+  job.settled.promise.catch(() => undefined) // those who asked may have left
+  return job
+}
+
+/** The owners and zones of lookups that took too long, each remembered for a while. */
+function createSlowKeys(monotonic: () => number) {
+  const until = new LRUCache<string, number>({ max: MAX_REMEMBERED })
+  /** The lookup itself hangs, or others of its owner or zone did. */
+  const isSlow = ({ hangs, keys }: Job): boolean =>
+    hangs || keys.some((key) => (until.get(key) ?? -Infinity) > monotonic())
+  return {
+    /** Whether the two may run at once. */
+    allows: (one: Job, other: Job): boolean => !sharesKey(one, other) && !(isSlow(one) && isSlow(other)),
+    add(keys: readonly string[]): void {
+      for (const key of keys) until.set(key, monotonic() + SLOW_FOR_MS)
+    },
+    remove(keys: readonly string[]): void {
+      for (const key of keys) until.delete(key)
+    },
   }
 }
 

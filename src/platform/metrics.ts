@@ -1,6 +1,6 @@
 // The metrics registry of a process: OpenMetrics text (exemplars need it), Node's own metrics included.
-import { setTimeout as delay } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { within } from './within.ts'
 
 export type { Registry } from 'prom-client'
 
@@ -24,7 +24,7 @@ export function guardCollector(metric: object): void {
   const guarded = async (): Promise<void> => {
     try {
       const collecting = collect.call(metric)
-      if (collecting instanceof Promise) await Promise.race([collecting, delay(COLLECT_MS, undefined, { ref: false })])
+      if (collecting instanceof Promise) await within(COLLECT_MS, collecting)
     } catch {
       // The metric keeps its last value; the scraper sees that it stands still.
     }

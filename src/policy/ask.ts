@@ -1,6 +1,7 @@
 // Questions without a call: what would become of one? Judged as /route judges, recorded nowhere.
 import { SpanKind } from '@opentelemetry/api'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { isoTime } from '../core/iso-time.ts'
 import { splitCapability, type Capability } from '../core/capability.ts'
 import type { PolicyInput } from '../core/decision.ts'
 import { uuidv7 } from '../core/ids.ts'
@@ -53,7 +54,7 @@ export function createAsk({ now, ...deps }: AskDeps): AskPolicy {
 }
 
 function inputAt(input: PolicyInput, atNs: bigint): PolicyInput {
-  const timestamp = new Date(Number(atNs / NS_PER_MS)).toISOString()
+  const timestamp = isoTime(Number(atNs / NS_PER_MS))
   return { ...input, context: { ...input.context, timestamp, now_ns: String(atNs) } }
 }
 

@@ -1,5 +1,5 @@
 // The controller's own block list, judged before and besides any engine: an engine that is away, has other data or lies
-// cannot let in what is blocked here (design D17). The reasons are the policy's own, code and sentence
+// cannot let in what is blocked here (decision 0045). The reasons are the policy's own, code and sentence
 // (policies/capability_access.rego, policies/worker_registration.rego; test/contract/blocked.test.ts).
 import type { Decide, Decision, PolicyInput, Question, Reason, RegistrationInput } from '../core/decision.ts'
 import type { Blocked } from './data/blocked.ts'

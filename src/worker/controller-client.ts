@@ -5,7 +5,7 @@ import type { SpiffeId } from '../core/spiffe-id.ts'
 import { formatTraceparent, type TraceContext } from '../core/trace-context.ts'
 import { HEADERS, MAX_TIMEOUT_MS, type RouteBody } from '../core/wire.ts'
 import type { CredentialSource } from '../platform/tls/credentials.ts'
-import type { PeerVerifier } from '../platform/svid/peer.ts'
+import type { PeerVerifier } from '../platform/svid/verify.ts'
 import { createPinnedConnector } from '../platform/tls/tls.ts'
 
 export type RequestOptions = {

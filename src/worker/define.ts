@@ -147,12 +147,19 @@ function parseRequires(names: readonly string[]): Capability[] {
   })
 }
 
+const made = new WeakSet<object>()
 // `crank manifest` imports definitions and listens here, to see those that a file makes and does not export. By a symbol
 // of the process: the file may import another copy of this module.
 function announced(definition: WorkerDefinition): WorkerDefinition {
+  made.add(definition)
   const listener: unknown = Reflect.get(globalThis, WORKER_DEFINED)
   if (typeof listener === 'function') Reflect.apply(listener, undefined, [definition])
   return definition
+}
+
+/** Whether the value was made by `defineWorker` of this copy of the runtime: only this copy can run it. */
+export function isWorkerDefinition(value: unknown): value is WorkerDefinition {
+  return typeof value === 'object' && value !== null && made.has(value)
 }
 
 let schemaCheck: SchemaCheck | undefined

@@ -13,6 +13,7 @@ import { createCallScope, type CallScope } from './call-scope.ts'
 import { ByteOutput, type ByteAnswer, type CapabilityDefinition, type WorkerDefinition } from './define.ts'
 import { openEventStream } from './event-stream.ts'
 import type { StreamEvent } from './stream-event.ts'
+import type { Handler } from './handler.ts'
 import { readInput } from './input.ts'
 import { onlyRequired, type AnyInvoke, type InvokingCall } from './invoke.ts'
 import { activeIn, createInSpan, eventsIn } from './span-scope.ts'
@@ -48,6 +49,8 @@ type Entry = {
   readonly checkInput: SchemaCheck
   readonly checkOutput: SchemaCheck
 }
+/** `release` gives the slot back. */
+type Admitted = { readonly entry: Entry; readonly headers: CallHeaders; readonly release: () => void }
 /** One admitted call. `release` gives its slot back, once the handler has really come to its end. */
 type Run = {
   entry: Entry
@@ -76,7 +79,7 @@ export function createExecute(options: ExecuteOptions): Execute {
         throw new RuntimeError('CAPABILITY_UNKNOWN', `${workerId} does not offer this capability`)
       const release = options.slots.take(entry.definition)
       if (release === undefined) throw new RuntimeError('BUSY', `${headers.capability} is at its limit of calls`)
-      return await answer(begin(entry, headers, call, release))
+      return await answer(begin(options, call, { entry, headers, release }))
     } catch (error: unknown) {
       const failure = toFailure(error, entry?.definition)
       const ids = idsIn(call.headers)
@@ -85,23 +88,9 @@ export function createExecute(options: ExecuteOptions): Execute {
     }
   }
 
-  function begin(entry: Entry, headers: CallHeaders, call: Call, release: () => void): Run {
-    const { capability } = entry.definition
-    const span = startSpan(options.tracing.tracer, 'worker_execute', SpanKind.SERVER, headers.trace, {
-      worker_id: workerId,
-      'crank.worker_id': workerId,
-      'crank.capability': capability,
-      'crank.requester': headers.caller,
-      'opa.decision_id': headers.decisionId,
-    })
-    const scope = createCallScope({ ...call, deadlineMs: headers.deadlineMs, stopped: options.stopped })
-    const fields = { capability, caller: headers.caller, decision_id: headers.decisionId }
-    return { entry, headers, span, scope, log: log.child(fields), body: call.body, release }
-  }
-
   async function answer(run: Run): Promise<Answer> {
     try {
-      const result = await Promise.race([handle(run), run.scope.ended])
+      const result = await Promise.race([handle(options, run), run.scope.ended])
       run.scope.liftDeadline()
       if (result.body instanceof Readable) endWith(result.body, run)
       else end(run)
@@ -112,76 +101,94 @@ export function createExecute(options: ExecuteOptions): Execute {
       return failureAnswer(failure)
     }
   }
+}
 
-  /** Holds the slot until the handler is done, even if the call was over before. */
-  async function handle(run: Run): Promise<Answer> {
-    let held = false
-    try {
-      const { entry, scope } = run
-      const input = await readInput({
-        definition: entry.definition,
-        check: entry.checkInput,
-        contentType: run.headers.contentType,
-        body: run.body,
-        maxBytes: options.maxInputBytes ?? MAX_INPUT_BYTES,
-      })
-      const { signal } = scope
-      const { caller, decisionId, idempotencyKey, lastEventId } = run.headers
-      const { tracestate } = run.headers
-      const invoke = onlyRequired(options.invokeFor({ span: run.span, signal, tracestate }), {
-        handlerOf: entry.definition.capability,
-        requires: definition.requires,
-      })
-      const context = {
-        input,
-        caller,
-        signal,
-        invoke,
-        log: run.log,
-        span: run.span,
-        inSpan: createInSpan(options.tracing.tracer, run.span),
-        decisionId,
-        idempotencyKey,
-        lastEventId,
-      }
-      const result = await activeIn(run.span, () => entry.definition.handler(context))
-      const answer = await toAnswer(run, result)
-      if (answer.body instanceof Readable) {
-        held = true
-        answer.body.once('close', run.release)
-        if (signal.aborted) answer.body.destroy()
-      }
-      return answer
-    } finally {
-      if (!held) run.release()
-    }
-  }
+function begin(options: ExecuteOptions, call: Call, { entry, headers, release }: Admitted): Run {
+  const { log, tracing, workerId, stopped } = options
+  const { capability } = entry.definition
+  const span = startSpan(tracing.tracer, 'worker_execute', SpanKind.SERVER, headers.trace, {
+    worker_id: workerId,
+    'crank.worker_id': workerId,
+    'crank.capability': capability,
+    'crank.requester': headers.caller,
+    'opa.decision_id': headers.decisionId,
+  })
+  const scope = createCallScope({ ...call, deadlineMs: headers.deadlineMs, stopped })
+  const fields = { capability, caller: headers.caller, decision_id: headers.decisionId }
+  return { entry, headers, span, scope, log: log.child(fields), body: call.body, release }
+}
 
-  function toAnswer(run: Run, result: unknown): Answer | Promise<Answer> {
-    const { definition, checkOutput } = run.entry
-    if (definition.schema.streaming === true) return eventAnswer(run, result as AsyncIterable<StreamEvent>)
-    if (definition.output === ByteOutput) return byteAnswer(run, result as ByteAnswer)
-    // A handler without a result answers `null`: there is no JSON for undefined.
-    const value = result ?? null
-    assertOutput(checkOutput, value)
-    return jsonAnswer(200, value)
-  }
-
-  async function eventAnswer(run: Run, events: AsyncIterable<StreamEvent>): Promise<Answer> {
-    const body = await openEventStream({
-      events: eventsIn(run.span, events),
-      ended: run.scope.ended,
-      heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
-      firstEventMs: options.firstEventMs ?? FIRST_EVENT_MS,
-      check: ({ data }) => assertOutput(run.entry.checkOutput, data),
-      toErrorEvent: (error) => {
-        const failure = toFailure(error, run.entry.definition)
-        report(run, failure)
-        return { event: 'error', data: failure.body }
-      },
+/** Holds the slot until the handler is done, even if the call was over before. */
+async function handle(options: ExecuteOptions, run: Run): Promise<Answer> {
+  let held = false
+  try {
+    const { entry, scope } = run
+    const input = await readInput({
+      definition: entry.definition,
+      check: entry.checkInput,
+      contentType: run.headers.contentType,
+      body: run.body,
+      maxBytes: options.maxInputBytes ?? MAX_INPUT_BYTES,
     })
-    return { status: 200, headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }, body }
+    const result = await activeIn(run.span, () => entry.definition.handler(contextOf(options, run, input)))
+    const answer = await toAnswer(options, run, result)
+    if (answer.body instanceof Readable) {
+      held = true
+      answer.body.once('close', run.release)
+      if (scope.signal.aborted) answer.body.destroy()
+    }
+    return answer
+  } finally {
+    if (!held) run.release()
   }
+}
+
+function contextOf(options: ExecuteOptions, run: Run, input: unknown): Parameters<Handler>[0] {
+  const { definition, invokeFor, tracing } = options
+  const { entry, span, log } = run
+  const { signal } = run.scope
+  const { caller, decisionId, idempotencyKey, lastEventId, tracestate } = run.headers
+  return {
+    input,
+    caller,
+    signal,
+    invoke: onlyRequired(invokeFor({ span, signal, tracestate }), {
+      handlerOf: entry.definition.capability,
+      requires: definition.requires,
+    }),
+    log,
+    span,
+    inSpan: createInSpan(tracing.tracer, span),
+    decisionId,
+    idempotencyKey,
+    lastEventId,
+  }
+}
+
+function toAnswer(options: ExecuteOptions, run: Run, result: unknown): Answer | Promise<Answer> {
+  const { definition, checkOutput } = run.entry
+  if (definition.schema.streaming === true) return eventAnswer(options, run, result as AsyncIterable<StreamEvent>)
+  if (definition.output === ByteOutput) return byteAnswer(run, result as ByteAnswer)
+  // A handler without a result answers `null`: there is no JSON for undefined.
+  const value = result ?? null
+  assertOutput(checkOutput, value)
+  return jsonAnswer(200, value)
+}
+
+async function eventAnswer(options: ExecuteOptions, run: Run, events: AsyncIterable<StreamEvent>): Promise<Answer> {
+  const body = await openEventStream({
+    events: eventsIn(run.span, events),
+    ended: run.scope.ended,
+    heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
+    firstEventMs: options.firstEventMs ?? FIRST_EVENT_MS,
+    check: ({ data }) => assertOutput(run.entry.checkOutput, data),
+    toErrorEvent: (error) => {
+      const failure = toFailure(error, run.entry.definition)
+      report(run, failure)
+      return { event: 'error', data: failure.body }
+    },
+  })
+  return { status: 200, headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }, body }
 }
 
 function compile(definition: CapabilityDefinition): Entry {

@@ -92,7 +92,6 @@ export function onlyRequired(
 
 /** Makes the `invoke` of one call. */
 export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): AnyInvoke {
-  const { signal, tracestate } = call
   const invoke = async (capability: CapabilityName, payload?: unknown, options: InvokeOptions = {}) => {
     const target = { capability, payload, options }
     const span = startInvoke(target)
@@ -140,30 +139,34 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
 
   /** The answer, if it is 2xx. */
   async function answered(target: Target, span: Span): Promise<RouteAnswer> {
-    const answer = await send(target, span)
+    const answer = await send({ client, call }, target, span)
     span.setAttributes(answerAttributes(answer))
     if (answer.status >= 200 && answer.status < 300) return answer
     throw toError(target.capability, answer, await readProblem(answer))
   }
+}
 
-  function send({ capability: name, payload, options }: Target, span: Span): Promise<RouteAnswer> {
-    const { verb, name: capability } = splitCapability(parseCapability(name))
-    const body: RouteBody = {
-      verb,
-      capability,
-      ...(payload !== undefined && { payload }),
-      ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
-      ...(options.priority !== undefined && { priority: options.priority }),
-      ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
-    }
-    const trace = onwardTrace(span)
-    return client.route(body, {
-      ...(trace !== undefined && { trace }),
-      signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
-      ...(tracestate !== undefined && { tracestate }),
-      ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
-    })
+type Sender = { readonly client: ControllerClient; readonly call: InvokingCall }
+
+function send({ client, call }: Sender, target: Target, span: Span): Promise<RouteAnswer> {
+  const { payload, options } = target
+  const { verb, name: capability } = splitCapability(parseCapability(target.capability))
+  const { signal, tracestate } = call
+  const body: RouteBody = {
+    verb,
+    capability,
+    ...(payload !== undefined && { payload }),
+    ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
+    ...(options.priority !== undefined && { priority: options.priority }),
+    ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
   }
+  const trace = onwardTrace(span)
+  return client.route(body, {
+    ...(trace !== undefined && { trace }),
+    signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
+    ...(tracestate !== undefined && { tracestate }),
+    ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
+  })
 }
 
 // A refusal is an answer like any other, in every span of a trace.

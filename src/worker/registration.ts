@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RegisterBody } from '../core/wire.ts'
 import type { Logger } from '../platform/logger.ts'
+import { createReportedFault } from '../platform/reported-fault.ts'
 import type { ControllerClient } from './controller-client.ts'
 import { deregister, heartbeat, register, type Refusal } from './registration-calls.ts'
 
@@ -71,7 +72,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
     }
     const attempt = trouble.met(outcome)
     const slow = outcome.kind === 'denied' || outcome.kind === 'refused'
-    await sleep(slow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(attempt))
+    await sleep(slow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(options, attempt))
     return undefined
   }
 
@@ -90,13 +91,8 @@ export function startRegistration(options: RegistrationOptions): Registration {
         // Many workers lose their lease in the same moment, when a controller restarts.
         await sleep(random() * Math.min(lease.intervalMs / 10, MAX_REJOIN_JITTER_MS))
         return false
-      } else waitMs = Math.min(waitMs, backoffMs(trouble.met(outcome)))
+      } else waitMs = Math.min(waitMs, backoffMs(options, trouble.met(outcome)))
     }
-  }
-
-  function backoffMs(attempt: number): number {
-    const full = Math.min((options.firstRetryMs ?? FIRST_RETRY_MS) * 2 ** (attempt - 1), MAX_RETRY_MS)
-    return full * (0.5 + 0.5 * random())
   }
 
   async function sleep(ms: number): Promise<void> {
@@ -104,21 +100,24 @@ export function startRegistration(options: RegistrationOptions): Registration {
   }
 }
 
+function backoffMs({ firstRetryMs = FIRST_RETRY_MS, random }: RegistrationOptions, attempt: number): number {
+  const full = Math.min(firstRetryMs * 2 ** (attempt - 1), MAX_RETRY_MS)
+  return full * (0.5 + 0.5 * random())
+}
+
 // One line when trouble begins or turns into another, one when it is over: not one per attempt.
 function createTroubleLog(log: Logger) {
-  let last: string | undefined
+  const reported = createReportedFault()
   let attempts = 0
   return {
     /** Gives the number of this attempt within the outage. */
     met({ kind, reason }: Refusal): number {
       attempts += 1
-      if (last !== kind + reason) log.warn({ event: EVENTS[kind], reason }, MESSAGES[kind])
-      last = kind + reason
+      if (reported.isNews(kind + reason)) log.warn({ event: EVENTS[kind], reason }, MESSAGES[kind])
       return attempts
     },
     over(): void {
-      if (last !== undefined) log.info({ event: 'controller_available', attempts }, 'the controller answers again')
-      last = undefined
+      if (reported.end()) log.info({ event: 'controller_available', attempts }, 'the controller answers again')
       attempts = 0
     },
   }

@@ -1,10 +1,10 @@
 // A worker at work: server, registration and the way to the controller, put together and taken apart in order.
 import type { AddressInfo } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
+import { within } from '../platform/within.ts'
 import type { CredentialSource } from '../platform/tls/credentials.ts'
 import type { Logger } from '../platform/logger.ts'
-import { createPeerVerifier } from '../platform/svid/peer.ts'
+import { createPeerVerifier } from '../platform/svid/verify.ts'
 import type { Tracing } from '../platform/tracing/tracing-port.ts'
 import type { WorkerConfig } from './config.ts'
 import { createControllerClient, type ControllerClient } from './controller-client.ts'
@@ -152,10 +152,4 @@ async function closeServer(app: FastifyInstance): Promise<void> {
   await within(CLOSE_MS, closed)
   app.server.closeAllConnections()
   await closed
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  const stop = new AbortController()
-  await Promise.race([work, delay(ms, undefined, { signal: stop.signal }).catch(() => undefined)])
-  stop.abort()
 }

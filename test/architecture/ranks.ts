@@ -1,4 +1,4 @@
-// Design section 3: imports point one way. The ranks, lowest first; groups on one rank do not know each other.
+// Imports point one way (docs/ARCHITECTURE.md). The ranks, lowest first; groups on one rank do not know each other.
 import { packageOf, targetOf, type ScannedFile } from './import-scan.ts'
 
 const RANKS: readonly (readonly string[])[] = [

@@ -40,7 +40,7 @@ const allow: Decision = {
 const reasons = [{ code: 'capability_not_declared', message: 'not authorized' }]
 const deny: Decision = { ...allow, decision: 'deny', grounds: [], reasons }
 
-test('a decision is recorded with the names of design section 6', () => {
+test('a decision is recorded with the names of the file format', () => {
   expect(policyDecision(asked, allow)).toEqual({
     event: 'policy_decision',
     timestamp: '2026-11-23T10:00:00.000Z',

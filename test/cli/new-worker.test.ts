@@ -1,7 +1,7 @@
 // `crank worker new`, as somebody uses it who has just cloned the project: in a checkout, then on a live controller.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -10,7 +10,7 @@ import { startMesh, type Mesh } from '../fixtures/mesh.ts'
 import { until } from '../fixtures/until.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
-const COPIED = ['bin', 'policies', 'src', 'test/worker', 'package.json', 'tsconfig.json']
+const COPIED = ['bin', 'policies', 'src', 'scripts/lab', 'package.json', 'tsconfig.json']
 
 let checkout: string
 beforeAll(async () => {
@@ -26,18 +26,15 @@ beforeAll(async () => {
 })
 afterAll(() => rm(checkout, { recursive: true, force: true }))
 
-const crank = (args: string[], env: NodeJS.ProcessEnv = {}) =>
-  run(process.execPath, [join(checkout, 'bin/crank.js'), ...args], {
-    cwd: checkout,
-    env: { PATH: process.env['PATH'], ...env },
-  })
+const crank = (args: string[], { cwd = checkout } = {}) =>
+  run(process.execPath, [join(checkout, 'bin/crank.js'), ...args], { cwd, env: { PATH: process.env['PATH'] } })
 
 describe('what is refused, without a trace in the checkout', () => {
   test.each([
     ['Greeting', [], '"Greeting" is not a name for a worker: must be words of a-z'],
     ['new', [], '"new" is not a name'],
     ['../escape', [], '"../escape" is not a name'],
-    ['hello_world', [], 'src/workers/hello_world.ts is there already: take another name'],
+    ['hello_world', [], 'src/workers/hello_world.ts exists already: choose another name'],
     ['card', ['--capability', 'card'], '--capability card: "card" is not of the form verb:name'],
     ['card', ['--capability', 'Make:card'], '--capability Make:card: verb must be a lower-case word'],
   ])('%s %s', async (name, more, reason) => {
@@ -48,14 +45,55 @@ describe('what is refused, without a trace in the checkout', () => {
     expect(await readFile(join(checkout, 'src/workers/registry.ts'), 'utf8')).toBe(before)
   })
 
-  test('a folder that is no checkout', async () => {
-    const { code, stderr } = await run(process.execPath, [join(checkout, 'bin/crank.js'), 'worker', 'new', 'card'], {
-      cwd: tmpdir(),
-      env: { PATH: process.env['PATH'] },
-    })
+  test('a folder inside of a checkout', async () => {
+    const { code, stderr } = await crank(['worker', 'new', 'card'], { cwd: join(checkout, 'src') })
     expect(code).toBe(2)
-    expect(stderr).toContain('src/workers/registry.ts cannot be used')
-    expect(stderr).toContain('run it in the root of a checkout')
+    expect(stderr).toContain(`this folder is inside a checkout: run it in its root, ${checkout}`)
+  })
+})
+
+// Its packages, types and tests: test/docs/worker-typescript.test.ts.
+describe('outside of a checkout', () => {
+  let folder: string
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'crank-no-checkout-'))
+  })
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+
+  test('a project of its own is made, in the toolchain of this repository, and the next steps are said', async () => {
+    const { code, stderr } = await crank(['worker', 'new', 'birthday_cards'], { cwd: folder })
+    expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('npm pack -w packages/worker') })
+    const project = join(folder, 'birthday-cards')
+    expect((await readdir(project, { recursive: true })).sort()).toEqual(
+      [
+        '.gitignore',
+        'README.md',
+        'package.json',
+        'src',
+        'src/main.ts',
+        'src/worker.ts',
+        'test',
+        'test/worker.test.ts',
+      ].concat('tsconfig.json'),
+    )
+    const read = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
+    const root = await read(join(REPOSITORY, 'package.json'))
+    expect(await read(join(project, 'package.json'))).toMatchObject({
+      name: 'birthday-cards',
+      dependencies: { '@crank/worker': `^${root.version}` },
+      devDependencies: {
+        typescript: root.devDependencies.typescript,
+        '@types/node': root.devDependencies['@types/node'],
+      },
+    })
+    expect(await readFile(join(project, 'src/worker.ts'), 'utf8')).toContain("id: 'worker-birthday-cards'")
+  })
+
+  test('a folder of that name is left alone', async () => {
+    await mkdir(join(folder, 'taken'))
+    const { code, stderr } = await crank(['worker', 'new', 'taken'], { cwd: folder })
+    expect({ code, stderr }).toEqual({ code: 2, stderr: '× taken exists already: choose another name\n' })
+    expect(await readdir(join(folder, 'taken'))).toEqual([])
   })
 })
 

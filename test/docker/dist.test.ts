@@ -14,14 +14,14 @@ import { CALLS } from './compiled-calls.ts'
 import { ROOT } from './compose.ts'
 import { argumentsOf, execForm } from './dockerfile.ts'
 import { createImageMaker } from './image.ts'
-import { workspaces } from './lock-file.ts'
+import { heavyWorkers } from './lock-file.ts'
 
 const BUILD_LIMIT_MS = 300_000
 const START_LIMIT_MS = 60_000
 const [shell = '', ...entry] = execForm(argumentsOf('ENTRYPOINT').at(-1) ?? '')
 /** The image has one Node. */
 const PATH = [dirname(process.execPath), process.env['PATH']].join(delimiter)
-const HEAVY = workspaces.map((path) => path.replace('src/workers/', ''))
+const HEAVY = heavyWorkers.map((path) => path.replace('src/workers/', ''))
 const isHeavy = (name: string): boolean => HEAVY.includes(name)
 const isLight = (name: string): boolean => !isHeavy(name)
 

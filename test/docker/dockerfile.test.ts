@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { ControllerEnv } from '../../src/controller/config.ts'
 import { ROOT } from './compose.ts'
 import { argumentsIn, argumentsOf, copiesIn, execForm, finalStage, instructions, stagesFor } from './dockerfile.ts'
-import { packagesFor, workspaces } from './lock-file.ts'
+import { heavyWorkers, packagesFor, workspaces } from './lock-file.ts'
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
 const ignored = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n')
@@ -99,7 +99,7 @@ describe('the Dockerfile', () => {
     const all = packagesFor(flagsOf('all'))
     expect(light.isSubsetOf(all)).toBe(true)
     const binary = 'node_modules/@img/sharp-linux-x64'
-    for (const heavy of [...workspaces.flatMap(ownPackagesOf), binary]) {
+    for (const heavy of [...heavyWorkers.flatMap(ownPackagesOf), binary]) {
       expect({ heavy, light: light.has(heavy), all: all.has(heavy) }).toEqual({ heavy, light: false, all: true })
     }
   })

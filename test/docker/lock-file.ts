@@ -18,6 +18,8 @@ const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'u
 
 /** The folders with a package.json of their own. */
 export const workspaces: readonly string[] = packages['']?.workspaces ?? []
+/** Those of the workers with heavy packages; the others need nothing that the root does not need too. */
+export const heavyWorkers: readonly string[] = workspaces.filter((path) => path.startsWith('src/workers/'))
 
 /** Folders of the packages, such as `node_modules/a`, with those for other platforms; never those of development. */
 export function packagesFor(flags: readonly string[]): Set<string> {

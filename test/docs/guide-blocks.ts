@@ -1,11 +1,16 @@
 // The commands of a document: its fenced blocks marked `sh`, by heading, split into single commands, and run as they stand.
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { expect } from 'vitest'
 
-/** `back`: the block undoes what the one before it did. */
-export type Block = { readonly heading: string; readonly back: boolean; readonly commands: readonly Command[] }
+/** `mark`: what follows `sh`. `back`: the block undoes what the one before it did. */
+export type Block = {
+  readonly heading: string
+  readonly mark: string
+  readonly back: boolean
+  readonly commands: readonly Command[]
+}
 /** `exit`: the code that the document says it ends with. */
 export type Command = { readonly text: string; readonly exit: number }
 export type Ran = { readonly text: string; readonly exit: number; readonly stdout: string; readonly stderr: string }
@@ -15,16 +20,16 @@ const HEADING_OR_BLOCK = /^#{2,} (?<heading>.+)$|^```(?<info>[^\n]*)\n(?<code>[\
 const HEREDOC = /<<'(\w+)'$/
 const EXIT = /# exit (\d)$/
 
-/** Every block marked `sh` or `sh back`, in the order of the document. */
+/** Every block marked `sh`, `sh back`, or with a folder: `sh in …`, `sh beside …`, in the order of the document. */
 export function guideBlocks(markdown: string): Block[] {
   const blocks: Block[] = []
   let heading = ''
   for (const { groups = {} } of markdown.matchAll(HEADING_OR_BLOCK)) {
     if (groups['heading'] !== undefined) heading = groups['heading']
-    const info = groups['info']
-    if (info === 'sh' || info === 'sh back') {
-      blocks.push({ heading, back: info === 'sh back', commands: commandsOf(groups['code'] ?? '') })
-    }
+    const mark = /^sh(?: (back|(?:in|beside) .*))?$/.exec(groups['info'] ?? '')
+    if (mark === null) continue
+    const [, name = ''] = mark
+    blocks.push({ heading, mark: name, back: name === 'back', commands: commandsOf(groups['code'] ?? '') })
   }
   return blocks
 }
@@ -43,7 +48,7 @@ exec '${process.execPath}' '${CRANK}' "$@"
 `,
   )
   await chmod(join(bin, 'crank'), 0o755)
-  const path = [bin, process.env['PATH']].join(delimiter)
+  const path = [bin, dirname(process.execPath), process.env['PATH']].join(delimiter)
   const ran: Ran[] = []
   for (const command of commands) {
     const result = await runOne(command, cwd, { PATH: path, ...env })

@@ -1,4 +1,4 @@
-// Workers that misbehave: each fault has one end for the caller (design section 4) and one outcome in the audit log.
+// Workers that misbehave: each fault has one end for the caller and one outcome in the audit log.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'

@@ -2,13 +2,13 @@
 import {
   handshakeRefused,
   identityRefused,
-  isoTime,
   policyDecision,
   requestRefused,
   routeOutcome,
   workerRegistration,
   type AuditEvent,
 } from '../../src/audit/event.ts'
+import { isoTime } from '../../src/core/iso-time.ts'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import { policyInput, registrationInput } from '../fixtures/policy-input.ts'
 

@@ -54,7 +54,7 @@ test(
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
     ).toHaveLength(13)
-    expect(tables(report)).toContain('Budgets (design section 8)')
+    expect(tables(report)).toContain('Budgets (docs/performance.md)')
   },
   LIMIT_MS,
 )

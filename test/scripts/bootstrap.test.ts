@@ -40,7 +40,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'crank-bootstrap-'))
   await mkdir(join(root, 'scripts'))
   await cp(join(REPOSITORY, 'bin'), join(root, 'bin'), { recursive: true })
-  for (const name of ['bootstrap.js', 'install-progress.js', 'setup-lock.js']) {
+  for (const name of ['bootstrap.js', 'install-progress.js', 'process-lock.js']) {
     await cp(join(REPOSITORY, 'scripts', name), join(root, 'scripts', name))
   }
   await writeFile(join(root, 'package.json'), '{"type":"module"}')

@@ -1,11 +1,13 @@
 // The look-up order of native-tools.ts, with stand-ins for the tools and for Go: tiny scripts in folders of their own.
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { findTool, pinOf, type Tool } from '../../scripts/tools/native-tools.ts'
 import { run } from '../../scripts/tools/run.ts'
 import { TOOLS } from '../../scripts/tools/tool-table.ts'
+import { until } from '../fixtures/until.ts'
 
 const CLI = join(import.meta.dirname, '../../scripts/tools/native-tools.ts')
 const { version } = await pinOf('opa')
@@ -34,11 +36,12 @@ async function program(path: string, body: string): Promise<string> {
 const tool = (path: string, says: string) => program(path, `echo "Version: ${says}"`)
 
 /** A `go` that writes the file behind -o and notes each call and its setting in go.log. */
-const fakeGo = (exit = 0) =>
+const fakeGo = (exit = 0, work = ':') =>
   program(
     join(bin, 'go'),
     [
       `echo "$CGO_ENABLED $GOFLAGS $GOWORK $*" >> ${home}/go.log`,
+      work,
       'while [ "$1" != "-o" ]; do shift; done',
       `printf '#!/bin/sh\\necho "Version: ${version}"\\n' > "$2"; /bin/chmod 755 "$2"`,
       `[ ${exit} = 0 ] || { echo "no space left" >&2; exit ${exit}; }`,
@@ -47,6 +50,9 @@ const fakeGo = (exit = 0) =>
 
 const find = (env: NodeJS.ProcessEnv = {}, name: Tool = 'opa') =>
   findTool(name, { env: { HOME: home, PATH: bin, ...env }, log: (line) => lines.push(line) })
+
+const cli = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+  run(process.execPath, [CLI, ...args], { env: { HOME: home, PATH: bin, ...env } })
 
 describe('the pinned version', () => {
   test('is read from the go.mod of the tool', async () => {
@@ -180,12 +186,47 @@ describe('fourth, a build', () => {
     expect(await readdir(cache)).toEqual(['promtool-3.16.0'])
   })
 
-  test('by two at once gives both a whole file and leaves nothing else behind', async () => {
+  test('by three processes at once happens once: the others wait for it and take it', async () => {
     await fakeGo()
-    const both = await Promise.all([find(), find()])
-    expect(both).toEqual([join(cache, `opa-${version}`), join(cache, `opa-${version}`)])
+    const all = await Promise.all([1, 2, 3].map(() => cli(['opa'])))
+    expect(all.map(({ code, stdout }) => [code, stdout])).toEqual(all.map(() => [0, `${join(cache, `opa-${version}`)}\n`]))
+    expect((await readFile(join(home, 'go.log'), 'utf8')).trim().split('\n')).toHaveLength(1)
+    const said = all.map(({ stderr }) => stderr).join('')
+    expect(said.match(/^building opa /gm)).toHaveLength(1)
     expect(await readdir(cache)).toEqual([`opa-${version}`])
-    expect((await run(both[0], ['version'])).stdout).toContain(version)
+  })
+
+  test('that another process makes is waited for, and that is announced', async () => {
+    await fakeGo(0, `while [ ! -e ${home}/go-on ]; do /bin/sleep 0.02; done`)
+    const first = find()
+    await until('the first build runs', () => existsSync(join(home, 'go.log')))
+    const second = find()
+    const waits = `waiting for another process that builds opa ${version}`
+    await until('the second one waits', () => lines.includes(waits))
+    await writeFile(join(home, 'go-on'), '')
+    expect(await Promise.all([first, second])).toEqual([1, 2].map(() => join(cache, `opa-${version}`)))
+    expect(lines).toEqual([`building opa ${version}, about two minutes, once`, waits])
+  })
+
+  test('that failed is tried again by the process that waited', async () => {
+    await fakeGo(1)
+    const both = await Promise.allSettled([find(), find()])
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect((await readFile(join(home, 'go.log'), 'utf8')).trim().split('\n')).toHaveLength(2)
+  })
+
+  test('removes what killed builds left, and nothing that another host may be writing', async () => {
+    await fakeGo()
+    const left = (name: string) => join(cache, `opa-${version}.${name}`)
+    const old = new Date(Date.now() - 2 * 60 * 60_000)
+    await mkdir(left(`${hostname()}.tmp.mod`), { recursive: true })
+    await writeFile(left(`${hostname()}.tmp`), 'half')
+    await writeFile(left('other.tmp'), 'at work')
+    await writeFile(left('gone.tmp'), 'half')
+    await mkdir(left('gone.tmp.mod'))
+    for (const name of ['gone.tmp', 'gone.tmp.mod']) await utimes(left(name), old, old)
+    await find()
+    expect((await readdir(cache)).sort()).toEqual([`opa-${version}`, `opa-${version}.other.tmp`])
   })
 
   test("that fails says so with Go's own words and leaves nothing behind", async () => {
@@ -210,9 +251,6 @@ describe('with nothing to be found', () => {
 })
 
 describe('the command line', () => {
-  const cli = (args: string[], env: NodeJS.ProcessEnv = {}) =>
-    run(process.execPath, [CLI, ...args], { env: { HOME: home, PATH: bin, ...env } })
-
   test('prints the path and nothing else', async () => {
     const named = await tool(join(home, 'mine'), version)
     expect(await cli(['opa'], { OPA_BIN: named })).toEqual({ code: 0, stdout: `${named}\n`, stderr: '' })

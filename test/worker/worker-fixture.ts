@@ -6,7 +6,7 @@ import { createTracing } from '../../src/platform/tracing/tracing.ts'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import type { WorkerDefinition } from '../../src/worker/define.ts'
 import { runWorker, type RunningWorker, type RunOptions } from '../../src/worker/run.ts'
-import { startFakeController, type FakeController } from '../fakes/fake-controller.ts'
+import { startFakeController, type FakeController } from '../../src/worker/testing/fake-controller.ts'
 import { createTestCa, type TestCa } from '../fixtures/pki/ca.ts'
 import { issueTo, tempDir } from '../fixtures/pki/credential-files.ts'
 

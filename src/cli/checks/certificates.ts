@@ -1,6 +1,7 @@
 // Certificates: those of CRANK_TLS_*, else the development certificates of the state folder.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isoTime } from '../../core/iso-time.ts'
 import type { TrustDomain } from '../../core/spiffe-id.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from '../../platform/tls/credentials.ts'
 import { expiredAnchors } from '../../platform/svid/trust-bundle.ts'
@@ -69,7 +70,7 @@ async function checkSet(files: CredentialFiles, hint: string, now: () => number)
     return { files, finding: judgeLife(files, credentials, now()), credentials }
   } catch (cause: unknown) {
     // A certificate from the future and an expired one are the clock's fault more often than the CA's.
-    const clock = `this machine's clock says ${new Date(now()).toISOString()}`
+    const clock = `this machine's clock says ${isoTime(now())}`
     return { files, finding: fail('certificate', `${messageOf(cause)} (${clock})`, hint), credentials: undefined }
   }
 }
@@ -79,7 +80,7 @@ function judgeBundles(sets: readonly CheckedSet[], nowMs: number): Finding[] {
   const messages = sets.flatMap(({ files, credentials }) =>
     expiredAnchors(credentials?.bundles ?? new Map(), nowMs).map(
       ({ trustDomain, subject, notAfterMs }) =>
-        `${files.bundlePath}: the ${subject} of ${trustDomain} expired at ${new Date(notAfterMs).toISOString()}`,
+        `${files.bundlePath}: the ${subject} of ${trustDomain} expired at ${isoTime(notAfterMs)}`,
     ),
   )
   const hint = 'replace it by its successor, or remove it from the bundle'

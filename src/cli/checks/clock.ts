@@ -1,4 +1,5 @@
 // The clock: certificates, exceptions and audit records are read by it, and two machines should agree on it.
+import { isoTime } from '../../core/iso-time.ts'
 import { ok, warn, type Finding } from './finding.ts'
 
 const TOLERATED_MS = 5000
@@ -8,11 +9,11 @@ const TOLERATED_MS = 5000
  * @param controllerDate the `Date` header of the controller, to the second; undefined when it did not answer
  */
 export function checkClock(nowMs: number, controllerDate: string | undefined): Finding {
-  const here = new Date(nowMs).toISOString()
+  const here = isoTime(nowMs)
   const there = controllerDate === undefined ? Number.NaN : Date.parse(controllerDate)
   if (Number.isNaN(there)) return ok('clock', `${here}; no controller to compare it with`)
   const apartMs = Math.abs(nowMs - there)
   if (apartMs <= TOLERATED_MS) return ok('clock', `${here}, as the controller's`)
-  const message = `${here}, but the controller says ${new Date(there).toISOString()}`
+  const message = `${here}, but the controller says ${isoTime(there)}`
   return warn('clock', message, 'set both by NTP: certificates and exceptions begin and end by the clock')
 }

@@ -1,7 +1,7 @@
-// `crank worker <name>`: one of the bundled workers, as a process of its own.
+// `crank worker <name or file>`: one of the bundled workers, or one of the user's own, as a process of its own.
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { workerNames } from '../../workers/registry.ts'
-import { addSettings, flagsOf, type Setting } from '../settings.ts'
+import { addSettings, flagsOf, textOf, type Setting } from '../settings.ts'
 
 export const WORKER_SETTINGS: readonly Setting[] = [
   ['CONTROLLER_URL', '--controller-url <url>', 'the controller (default https://127.0.0.1:9000)'],
@@ -23,18 +23,24 @@ Examples:
   crank worker hello_world --dev
   crank worker streaming --tls-cert .crank/pki/worker-streaming.crt --tls-key .crank/pki/worker-streaming.key \\
     --tls-bundle .crank/pki/crank.local.pem
+  crank worker ./my.ts --dev                          the worker that this file exports
   crank worker new greeting_cards --capability make:greeting_card`
 
-/** `crank worker <name>`, `crank worker new <name>` */
+/** `crank worker <name or file>`, `crank worker new <name>` */
 export function workerCommand(): CommandUnknownOpts {
   return addSettings(new Command('worker'), WORKER_SETTINGS)
-    .argument('<name>', `which worker: ${workerNames.join(', ')}`)
+    .argument('<name>', `which worker: a file such as ./my.ts that exports one, or ${workerNames.join(', ')}`)
+    .option('--export <name>', 'which export of the file, if it has several workers')
     .option('--dev', 'use the development certificate of its name, and make it where it is missing')
-    .description('run one of the bundled workers (every option with a value is also a variable)')
+    .description('run one of the bundled workers, or your own from its file (options with a variable name it)')
     .addHelpText('after', EXAMPLES)
-    .action(async (name, { dev, ...options }) => {
+    .action(async (name, { dev, export: wanted, ...options }) => {
       const { runNamedWorker } = await import('../run-worker.ts')
-      await runNamedWorker(name, { flags: flagsOf(options, WORKER_SETTINGS), dev: dev === true })
+      await runNamedWorker(name, {
+        flags: flagsOf(options, WORKER_SETTINGS),
+        dev: dev === true,
+        wanted: textOf(wanted),
+      })
     })
     .addCommand(newCommand())
 }
@@ -42,9 +48,9 @@ export function workerCommand(): CommandUnknownOpts {
 function newCommand(): CommandUnknownOpts {
   return new Command('new')
     .argument('<name>', 'of the worker, such as greeting_cards')
-    .description('in a checkout: write code, test and manifest of a new worker')
+    .description('write a new worker: in a checkout its code, test and manifest; elsewhere a project of its own')
     .option('--capability <verb:name>', 'what it offers (default run:<name>)')
-    .option('--owner <name>', 'owner in its manifest', 'crank')
+    .option('--owner <name>', 'in a checkout: owner in its manifest', 'crank')
     .addHelpText('after', '\nExample:\n  crank worker new greeting_cards --capability make:greeting_card')
     .action(async (name, options) => {
       const { newWorker } = await import('../new-worker/run.ts')

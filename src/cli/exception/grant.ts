@@ -1,5 +1,6 @@
 // `crank exception grant`: one more entry, or another in the place of one that is over.
 import Type from 'typebox'
+import { isoTime } from '../../core/iso-time.ts'
 import { CapabilityError, parseCapability, type Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { exceptionFaults, exceptionId, NS_PER_MS } from '../../policy/data/exceptions.ts'
@@ -38,7 +39,7 @@ export async function grantException(options: GrantOptions): Promise<ExitCode> {
   warn(who, capabilities, file)
   await writeExceptions(file, setMember(file.text, who, formatEntry(entry)), options)
   const names = (capabilities ?? ['*']).map((scope) => `${who}#${scope}`)
-  const expiresAt = new Date(Number(entry.expires_after / NS_PER_MS)).toISOString()
+  const expiresAt = isoTime(Number(entry.expires_after / NS_PER_MS))
   if (options.output === 'json') {
     const exceptions = names.map((name) => ({ id: exceptionId(name), name, expires_at: expiresAt }))
     writeJson({ file: file.path, written: options.dryRun !== true, exceptions })

@@ -2,6 +2,7 @@
 // running controller has counted. The controller forgets at a restart, the log does not.
 import Type from 'typebox'
 import { request } from 'undici'
+import { isoTime } from '../../core/iso-time.ts'
 import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
 import type { ExceptionsReply } from '../../core/policy-exceptions.ts'
 import type { PlacedFault } from '../../policy/data/schema-faults.ts'
@@ -103,7 +104,7 @@ function row(entry: ExceptionEntry, { reply, logged }: Told, nowMs: number): Row
     spiffe_id: entry.spiffeId,
     capability: entry.capabilities[0] ?? null,
     state: leftMs > 0 ? 'live' : 'expired',
-    expires_at: new Date(nowMs + leftMs).toISOString(),
+    expires_at: isoTime(nowMs + leftMs),
     days_left: Math.max(0, Math.floor((leftMs / DAY_MS) * 1000) / 1000),
     seconds_left: Math.max(0, leftMs / 1000),
     owner: entry.owner,

@@ -2,7 +2,7 @@
 // finds, and ends.
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { WORKER_DEFINED, type WorkerDefinition } from '../../worker/define.ts'
-import { exportedWorkers, isWorkerDefinition } from '../../worker/exported-workers.ts'
+import { exportedDefinitions, looksLikeDefinition } from './exported-definitions.ts'
 import type { Place } from './fault.ts'
 import type { ImportedWorker, ImportMessage, ImportTask, SentError } from './import-protocol.ts'
 
@@ -43,7 +43,7 @@ async function main({ files, registry, stateDir }: ImportTask): Promise<void> {
   if (registry !== undefined) await attempt({ file: registry }, () => readRegistry(registry, stateDir))
   for (const file of files) {
     await attempt({ file }, async () => {
-      for (const definition of exportedWorkers(await load(file))) await report('worker', definition)
+      for (const definition of exportedDefinitions(await load(file))) await report('worker', definition)
     })
   }
   for (const definition of made.keys()) if (!isReported(definition.id)) await report('unexported', definition)
@@ -70,7 +70,7 @@ async function readRegistry(file: string, stateDir: string): Promise<void> {
       const make = registry.workerNamed(worker)
       const definition: unknown =
         typeof make === 'function' ? await Reflect.apply(make, undefined, [{ stateDir }]) : make
-      if (!isWorkerDefinition(definition)) throw new Error('is not a definition: return what defineWorker returns')
+      if (!looksLikeDefinition(definition)) throw new Error('is not a definition: return what defineWorker returns')
       await report('worker', definition)
     })
   }

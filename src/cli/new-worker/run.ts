@@ -1,13 +1,13 @@
-// `crank worker new <name>`: code, test, registry line and manifest of a new worker, in a checkout. All is checked before
-// the first file is written.
+// `crank worker new <name>`: a new worker. In a checkout its code, test, registry line and manifest; elsewhere a project of
+// its own. All is checked before the first file is written.
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { CapabilityError, makeCapability, parseCapability, type Capability } from '../../core/capability.ts'
 import { CliError, EXIT, messageOf, type ExitCode } from '../exit.ts'
-import { generateManifest } from '../manifest/run.ts'
 import { paint, say } from '../output.ts'
-import { registryLine, testSource, workerSource } from './templates.ts'
+import { nextInProject, projectFiles, projectFolder } from './project.ts'
+import { registryLine, testSource, workerSource, type NewWorker } from './templates.ts'
 
 export type NewWorkerOptions = { capability?: string | undefined; owner: string }
 
@@ -22,23 +22,60 @@ const TABLE_END = /^}$/m
 export async function newWorker(given: string, options: NewWorkerOptions, now: () => number): Promise<ExitCode> {
   const name = checkName(given)
   const worker = { name, capability: checkCapability(options.capability ?? `run:${name}`) }
+  const checkout = checkoutAround(process.cwd())
+  if (checkout === undefined) return newProject(worker)
+  if (checkout === process.cwd()) return newInCheckout(worker, options, now)
+  const hint = 'or leave the checkout, for a project of its own'
+  throw new CliError(EXIT.usage, `this folder is inside a checkout: run it in its root, ${checkout}`, { hint })
+}
+
+/** The root of the checkout of Crank that the folder is in. */
+function checkoutAround(folder: string): string | undefined {
+  if (existsSync(join(folder, REGISTRY))) return folder
+  const parent = dirname(folder)
+  return parent === folder ? undefined : checkoutAround(parent)
+}
+
+async function newInCheckout(worker: NewWorker, { owner }: NewWorkerOptions, now: () => number): Promise<ExitCode> {
+  const { name, capability } = worker
+  const { generateManifest } = await import('../manifest/run.ts')
   const registry = await readRegistry()
   const files = {
     [join(WORKERS, `${name}.ts`)]: workerSource(worker),
     [join('test', 'workers', `${name}.test.ts`)]: testSource(worker),
   }
-  const taken = [...Object.keys(files), join(WORKERS, name)].find((path) => existsSync(path))
-  if (taken !== undefined) throw new CliError(EXIT.usage, `${taken} is there already: take another name`)
-
-  for (const [path, text] of Object.entries(files)) {
-    await writeFile(path, text, { flag: 'wx' })
-    say(`${paint('green', '+', process.stderr)} ${path}`)
-  }
-  await writeFile(REGISTRY, addLine(registry, registryLine(name)))
+  refuseTaken([...Object.keys(files), join(WORKERS, name)])
+  await writeFiles(files)
+  await writeFile(
+    REGISTRY,
+    registry.replace(TABLE_END, () => `${registryLine(name)}}`),
+  )
   say(`${paint('green', '~', process.stderr)} ${REGISTRY}`)
-  const exit = await generateManifest({ workers: WORKERS, owner: options.owner, output: 'table' }, now)
-  for (const line of nextSteps(name, worker.capability)) say(line)
+  const exit = await generateManifest({ workers: WORKERS, owner, output: 'table' }, now)
+  for (const line of nextInCheckout(name, capability)) say(line)
   return exit
+}
+
+async function newProject(worker: NewWorker): Promise<ExitCode> {
+  const folder = projectFolder(worker)
+  refuseTaken([folder])
+  const entries = Object.entries(projectFiles(worker)).map(([path, text]) => [join(folder, path), text])
+  await writeFiles(Object.fromEntries(entries) as Record<string, string>)
+  for (const line of nextInProject(worker)) say(line)
+  return EXIT.ok
+}
+
+function refuseTaken(paths: readonly string[]): void {
+  const taken = paths.find((path) => existsSync(path))
+  if (taken !== undefined) throw new CliError(EXIT.usage, `${taken} exists already: choose another name`)
+}
+
+async function writeFiles(files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, text, { flag: 'wx' })
+    say(`${paint('green', '+', process.stderr)} ${relative('', path)}`)
+  }
 }
 
 function checkName(given: string): string {
@@ -64,16 +101,11 @@ async function readRegistry(): Promise<string> {
     if (TABLE_END.test(text)) return text
     throw new Error('its table of workers was not found')
   } catch (cause: unknown) {
-    const hint = 'run it in the root of a checkout of this project'
-    throw new CliError(EXIT.usage, `${REGISTRY} cannot be used: ${messageOf(cause)}`, { cause, hint })
+    throw new CliError(EXIT.usage, `${REGISTRY} cannot be used: ${messageOf(cause)}`, { cause })
   }
 }
 
-function addLine(registry: string, line: string): string {
-  return registry.replace(TABLE_END, () => `${line}}`)
-}
-
-function nextSteps(name: string, capability: Capability): string[] {
+function nextInCheckout(name: string, capability: Capability): string[] {
   return [
     '',
     'Next, with the demo running in another terminal (npm run demo):',

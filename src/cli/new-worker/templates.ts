@@ -5,29 +5,37 @@ import { splitCapability, type Capability } from '../../core/capability.ts'
 export type NewWorker = { readonly name: string; readonly capability: Capability }
 
 /** src/workers/<name>.ts */
-export function workerSource({ name, capability }: NewWorker): string {
-  const { verb, name: word } = splitCapability(capability)
-  return `// ${capability} answers with the text that it is given: put here what it really does.
+export function workerSource(worker: NewWorker): string {
+  return `// ${worker.capability} answers with the text that it is given: put here what it really does.
 import Type from 'typebox'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../worker/define.ts'
 
-const Input = Type.Object({ text: Type.String({ minLength: 1, maxLength: 10_000 }) }, { additionalProperties: false })
-const Output = Type.Object({ text: Type.String() }, { additionalProperties: false })
-
-export function ${factoryName(name)}(): WorkerDefinition {
-  const capability = defineCapability({
-    verb: '${verb}',
-    name: '${word}',
-    version: '0.1.0',
-    description: 'Answers with the text that it is given.',
-    input: Input,
-    output: Output,
-    errors: { INVALID_INPUT: { description: 'The input does not fit the schema.', retryable: false, status: 400 } },
-    slo: { p95_ms: 250 },
-    handler: ({ input }) => ({ text: input.text }),
-  })
-  return defineWorker({ id: '${workerId(name)}', capabilities: [capability] })
+${SCHEMAS}
+export function ${factoryName(worker.name)}(): WorkerDefinition {
+${capabilitySource(worker).replaceAll(/^(?=.)/gm, '  ')}  return defineWorker({ id: '${workerId(worker.name)}', capabilities: [capability] })
 }
+`
+}
+
+/** The schemas of every new worker. */
+export const SCHEMAS = `const Input = Type.Object({ text: Type.String({ minLength: 1, maxLength: 10_000 }) }, { additionalProperties: false })
+const Output = Type.Object({ text: Type.String() }, { additionalProperties: false })
+`
+
+/** Its capability, as a statement. */
+export function capabilitySource({ capability }: NewWorker): string {
+  const { verb, name } = splitCapability(capability)
+  return `const capability = defineCapability({
+  verb: '${verb}',
+  name: '${name}',
+  version: '0.1.0',
+  description: 'Answers with the text that it is given.',
+  input: Input,
+  output: Output,
+  errors: { INVALID_INPUT: { description: 'The input does not fit the schema.', retryable: false, status: 400 } },
+  slo: { p95_ms: 250 },
+  handler: ({ input }) => ({ text: input.text }),
+})
 `
 }
 
@@ -35,7 +43,7 @@ export function ${factoryName(name)}(): WorkerDefinition {
 export function testSource({ name, capability }: NewWorker): string {
   return `import { expect, test } from 'vitest'
 import { ${factoryName(name)} } from '../../src/workers/${name}.ts'
-import { call, createTestWorker } from '../worker/calls.ts'
+import { call, createTestWorker } from '../../scripts/lab/worker-calls.ts'
 
 test('answers with the text that it is given', async () => {
   const worker = await createTestWorker(${factoryName(name)}())

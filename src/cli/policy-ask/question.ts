@@ -1,4 +1,5 @@
 // What was typed, as a question to the policy. Invalid input ends here, with exit code 2.
+import { isoTime } from '../../core/iso-time.ts'
 import { CapabilityError, makeCapability, parseCapability, type Capability } from '../../core/capability.ts'
 import { INSTANT_RULE, parseInstant } from '../../core/policy-ask.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
@@ -45,7 +46,7 @@ export function parseTarget({ verb, capability }: Words): Capability {
 export function parseAt(at: string | undefined): bigint | undefined {
   if (at === undefined) return undefined
   const ms = parseTime(at)
-  const ns = parseInstant(at) ?? (Number.isNaN(ms) ? undefined : parseInstant(new Date(ms).toISOString()))
+  const ns = parseInstant(at) ?? (Number.isNaN(ms) ? undefined : parseInstant(isoTime(ms)))
   if (ns === undefined) throw new CliError(EXIT.usage, `--at "${at}": ${INSTANT_RULE}`)
   return ns
 }

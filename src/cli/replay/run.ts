@@ -2,7 +2,7 @@
 // folder and nothing else; writes nothing.
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isoTime } from '../../audit/event.ts'
+import { isoTime } from '../../core/iso-time.ts'
 import { verifyAudit } from '../../audit/verify.ts'
 import { loadWasm } from '../../policy/engine/compile.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'

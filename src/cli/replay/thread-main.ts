@@ -1,29 +1,30 @@
 // A thread of a replay: one instance of the policy, used for every block of lines that it is given.
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { serveThread } from '../../platform/thread/serve.ts'
 import { createOpaWasm } from '../../policy/engine/opa-wasm.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import { createOwnKnowledge } from '../../policy/ruling.ts'
 import { readRecorded } from './recorded.ts'
 import { createRedecide, type Redecide } from './redecide.ts'
 import { addDecision, createTally, type Tally } from './tally.ts'
-import type { BlockMessage, TallyMessage, ThreadTask } from './words.ts'
+import type { Block, ThreadTask } from './words.ts'
 
 /** Nobody waits for one of these decisions: late is better than none. */
 const TIMEOUT_MS = 10_000
 
-async function main(port: MessagePort, { wasm, files, window, memo }: ThreadTask): Promise<void> {
-  // Blocks may come before the engine is there.
-  const engine = createOpaWasm({ files: files as PolicyFiles, wasm, timeoutMs: TIMEOUT_MS })
-  const redecide = engine.then(({ decide }) => createRedecide({ decide, own: createOwnKnowledge(() => files), memo }))
-  let last: Promise<void> = Promise.resolve()
-  port.on('message', ({ id, bytes }: BlockMessage) => {
-    last = last.then(async () => {
-      const tally = await replayBlock(bytes, window, await redecide)
-      port.postMessage({ id, tally } satisfies TallyMessage)
-    })
-  })
-  await redecide
-}
+serveThread<ThreadTask, Block, Tally>(async ({ wasm, files, window, memo }) => {
+  const { decide } = await createOpaWasm({ files: files as PolicyFiles, wasm, timeoutMs: TIMEOUT_MS })
+  const redecide = createRedecide({ decide, own: createOwnKnowledge(() => files), memo })
+  // Blocks one after the other: two at once would share the engine's memory and gain no time.
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    answer: ({ bytes }) => {
+      const tally = last.then(() => replayBlock(bytes, window, redecide))
+      last = tally
+      return tally
+    },
+    describe: (error) => (error instanceof Error ? error.message : String(error)),
+  }
+})
 
 async function replayBlock(bytes: Uint8Array, window: ThreadTask['window'], redecide: Redecide): Promise<Tally> {
   const tally = createTally()
@@ -42,5 +43,3 @@ async function replayBlock(bytes: Uint8Array, window: ThreadTask['window'], rede
   }
   return tally
 }
-
-if (parentPort !== null) await main(parentPort, workerData as ThreadTask)

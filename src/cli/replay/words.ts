@@ -2,7 +2,6 @@
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { MemoPlan } from './memo.ts'
 import type { Window } from './recorded.ts'
-import type { Tally } from './tally.ts'
 
 export type ThreadTask = {
   /** The policy, compiled and loaded once by whoever starts the threads. */
@@ -13,5 +12,5 @@ export type ThreadTask = {
   readonly memo: MemoPlan | undefined
 }
 
-export type BlockMessage = { readonly id: number; readonly bytes: Uint8Array }
-export type TallyMessage = { readonly id: number; readonly tally: Tally }
+/** Whole lines of the log. */
+export type Block = { readonly bytes: Uint8Array<ArrayBuffer> }

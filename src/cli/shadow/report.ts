@@ -1,4 +1,5 @@
 // `crank shadow report`: for each capability what shadow mode has shown, and whether it may be enforced.
+import { isoTime } from '../../core/iso-time.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
 import { parseCount, parseSince } from '../option-values.ts'
@@ -48,7 +49,7 @@ export async function reportShadow(options: ReportOptions): Promise<ExitCode> {
   const ready = capabilities.every(({ verdict }) => verdict === 'ready' || verdict === 'enforced')
   if (options.output === 'json') {
     const { revision } = policy.files
-    const since = new Date(sinceMs).toISOString()
+    const since = isoTime(sinceMs)
     const of = { audit_file: file, policy_dir: policyDir, policy_revision: revision, since }
     writeJson({ ...of, min_calls: thresholds.minCalls, min_days: thresholds.minDays, ready, capabilities })
   } else print(evidence, capabilities, ready)

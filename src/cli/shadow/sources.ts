@@ -2,6 +2,7 @@
 // of the policy itself, never worked out here.
 import { resolve } from 'node:path'
 import Type from 'typebox'
+import { isoTime } from '../../core/iso-time.ts'
 import { createOfflineEngine, type OfflineEngine } from '../../policy/engine/evaluate-files.ts'
 import { splitCapability, type Capability } from '../../core/capability.ts'
 import { uuidv7 } from '../../core/ids.ts'
@@ -58,7 +59,7 @@ export async function isDeniedNow(
     identity: { spiffe_id: spiffeId, trust_domain: trustDomainOf(spiffeId) },
     action: { verb, capability: name },
     context: {
-      timestamp: new Date(nowMs).toISOString(),
+      timestamp: isoTime(nowMs),
       now_ns: `${nowMs}000000`,
       source: 'controller',
       decision_id: uuidv7(nowMs),

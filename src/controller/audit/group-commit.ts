@@ -1,6 +1,7 @@
 // Group commit: appends wait in a queue, and one write at a time makes a batch of them durable. Numbers and hashes are
 // given when a batch is written, so a batch that fails leaves no gap: nobody was told that it is recorded.
-import { setTimeout as delay } from 'node:timers/promises'
+import { isoTime } from '../../core/iso-time.ts'
+import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'
 import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -9,7 +10,7 @@ import { AuditFileError } from './audit-file-error.ts'
 import { sealRecord, type Head } from '../../audit/chain.ts'
 import { createClockWatch, type ClockWatch } from './clock-watch.ts'
 import type { DurableFile } from './durable-file.ts'
-import { isoTime, type AuditEvent } from '../../audit/event.ts'
+import type { AuditEvent } from '../../audit/event.ts'
 import { FileLeftError } from './file-left.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
 import { createWaitingQueue, type Waiting, type WaitingQueue } from './queue.ts'
@@ -22,8 +23,6 @@ export type AuditLog = {
    */
   append(event: AuditEvent, options?: { readonly patient?: boolean }): Promise<void>
   health(): AuditHealth
-  /** Calls `listener` when health changes from ok to not ok or back. @returns the function that unsubscribes. */
-  onHealthChange(listener: (health: AuditHealth) => void): () => void
   /** Refuses new records, waits (bounded) for those that are queued, frees the file. */
   close(): Promise<void>
 }
@@ -99,10 +98,6 @@ export class GroupCommit implements AuditLog {
       ...(this.#lastDurableMs !== undefined && { lastDurableMs: this.#lastDurableMs }),
       head: this.#head,
     }
-  }
-
-  onHealthChange(listener: (health: AuditHealth) => void): () => void {
-    return this.#outages.onChange(() => listener(this.health()))
   }
 
   close(): Promise<void> {
@@ -217,7 +212,7 @@ export class GroupCommit implements AuditLog {
     clearTimeout(this.#probe)
     if (this.#flushing) {
       const idle = new Promise<void>((resolve) => (this.#onIdle = resolve))
-      await Promise.race([idle, delay(maxWaitMs, undefined, { ref: false })])
+      await within(maxWaitMs, idle)
     }
     this.#queue.rejectAll(new Error('the audit log was closed'))
     this.#queue.close()

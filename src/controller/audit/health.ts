@@ -1,11 +1,9 @@
-// Whether the audit log can be relied on, and who wants to know. An outage ends only when a record of it is durable.
-import { asObserver } from '../../platform/observer.ts'
+// Whether the audit log can be relied on. An outage ends only when a record of it is durable.
 import type { Head } from '../../audit/chain.ts'
 
 /**
  * `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it): why not ok; when ok, that the log went on
- * in a new file. `oldestMs`: how long the
- * oldest record has waited for the disk, 0 when none waits.
+ * in a new file. `oldestMs`: how long the oldest record has waited for the disk, 0 when none waits.
  */
 export type AuditHealth = {
   readonly ok: boolean
@@ -25,14 +23,10 @@ export type OutageTracker = {
   failed(reason: string, refused: number): boolean
   /** Ends it. */
   recovered(): void
-  /** @returns the function that unsubscribes. Listeners are called at every change from ok to not ok and back. */
-  onChange(listener: () => void): () => void
 }
 
 export function createOutageTracker(now: () => number): OutageTracker {
-  const listeners = new Set<() => void>()
   let outage: Outage | undefined
-  const tell = (): void => listeners.forEach((listener) => listener())
 
   return {
     current: () => outage,
@@ -42,17 +36,10 @@ export function createOutageTracker(now: () => number): OutageTracker {
         return false
       }
       outage = { reason, sinceMs: now(), refused }
-      tell()
       return true
     },
     recovered() {
       outage = undefined
-      tell()
-    },
-    onChange(listener) {
-      const { healthListener } = asObserver({ healthListener: listener })
-      listeners.add(healthListener)
-      return () => void listeners.delete(healthListener)
     },
   }
 }

@@ -1,7 +1,8 @@
 // Refusals have a budget of their own: strangers, who cost nothing to make, must not fill the queue that the records of
 // authorised calls wait in. Beyond the budget they are counted, and each second one record per reason gives the number.
+import { isoTime } from '../../core/iso-time.ts'
 import { blockedRequests } from '../../audit/blocked-event.ts'
-import { isoTime, type RefusalEvent } from '../../audit/event.ts'
+import type { RefusalEvent } from '../../audit/event.ts'
 
 export type RefusalBudget = {
   /**

@@ -1,12 +1,12 @@
 // Opens the audit log: its folder, its lock, the repair of what a crash left, and the group commit that writes from there.
 import { fstatSync, mkdirSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { isoTime } from '../../core/iso-time.ts'
 import type { FileLeftReason } from '../../core/file-left.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { AuditFileError } from './audit-file-error.ts'
 import type { Head } from '../../audit/chain.ts'
 import { openDurableFile, type DurableFile, type Sync } from './durable-file.ts'
-import { isoTime } from '../../audit/event.ts'
 import { GroupCommit, type AuditLog } from './group-commit.ts'
 import { lockAuditFile, type AuditLock } from './lock.ts'
 import { readTail } from './tail.ts'

@@ -14,6 +14,4 @@ export type CandidateAnswer =
 
 /** `failed`: the folder cannot be used; what was loaded before stays in use. */
 export type CandidateNews =
-  | { readonly kind: 'ready'; readonly revision: string }
-  | { readonly kind: 'failed'; readonly reason: string }
-  | { readonly kind: 'answers'; readonly answers: readonly CandidateAnswer[] }
+  { readonly kind: 'ready'; readonly revision: string } | { readonly kind: 'failed'; readonly reason: string }

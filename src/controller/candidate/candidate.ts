@@ -1,11 +1,11 @@
 // A candidate policy beside the active one: it is asked what was asked on live traffic, in a thread of its own, after the
 // decision and in batches. Nothing waits for it: what it has no time for is dropped and counted, and it decides nothing.
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import type { Decision, PolicyInput } from '../../core/decision.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
 import { childEnvironment } from '../../platform/env.ts'
-import type { CandidateAnswer, CandidateNews, CandidateTask } from './candidate-words.ts'
+import { ThreadFailure } from '../../platform/thread/failure.ts'
+import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'
+import type { CandidateAnswer, CandidateBatch, CandidateNews, CandidateTask } from './candidate-words.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
 
 /** A question that the active policy has answered, or could not (`decision` undefined): the candidate is not asked then. */
@@ -63,10 +63,11 @@ export type CandidateLimits = {
 
 const LIMITS: CandidateLimits = { queued: 1024, batch: 256, gatherMs: 20, answerMs: 5000, restartMs: 60_000 }
 const HEAP_MIB = 128
-// Beside this file, with its ending: .ts in the repository, .js in the package.
 // What compile.ts finds OPA by.
 const isForOpa = (name: string): boolean => name === 'OPA_BIN' || name === 'CRANK_CACHE_DIR'
-const THREAD = new URL(`./candidate-main${extname(import.meta.url)}`, import.meta.url)
+const ENTRY = threadEntry('candidate-main', import.meta.url)
+
+type CandidateThread = Thread<CandidateBatch, readonly CandidateAnswer[]>
 
 type Waiting = { readonly input: PolicyInput; readonly decision: Decision; readonly trace: TraceContext | undefined }
 
@@ -79,7 +80,7 @@ class Comparer implements Candidate {
   readonly #options: CandidateOptions
   readonly #limits: CandidateLimits
   readonly #agreement: Agreement = { allow: { allow: 0, deny: 0 }, deny: { allow: 0, deny: 0 } }
-  #thread: Worker | undefined
+  #thread: CandidateThread | undefined
   #state: CandidateStatus['state'] = 'starting'
   #reason: string | null = null
   #revision: string | null = null
@@ -88,7 +89,6 @@ class Comparer implements Candidate {
   #dropped = 0
   #undecided = 0
   #gatherTimer: NodeJS.Timeout | undefined
-  #answerTimer: NodeJS.Timeout | undefined
   #restartTimer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -124,17 +124,16 @@ class Comparer implements Candidate {
 
   #start(): void {
     const { policyDir, env } = this.#options
-    const thread = new Worker(THREAD, {
+    const thread: CandidateThread = startThread<CandidateBatch, readonly CandidateAnswer[], CandidateNews>({
+      entry: ENTRY,
       name: 'candidate-policy',
       // Its own environment, and what finds OPA.
       env: childEnvironment(env),
-      workerData: { policyDir, env: childEnvironment(env, isForOpa) } satisfies CandidateTask,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+      data: { policyDir, env: childEnvironment(env, isForOpa) } satisfies CandidateTask,
+      maxHeapMib: HEAP_MIB,
+      onNews: (news) => this.#hear(news),
+      onFailure: (failure) => this.#fail(thread, wordsOf(failure, this.#limits)),
     })
-    thread.unref()
-    thread.on('message', (news: CandidateNews) => this.#hear(news))
-    thread.on('error', (cause: Error) => this.#fail(thread, `its thread failed: ${cause.message}`))
-    thread.on('exit', () => this.#fail(thread, 'its thread ended'))
     this.#thread = thread
   }
 
@@ -146,18 +145,11 @@ class Comparer implements Candidate {
         this.#revision = news.revision
         this.#options.onRevision(news.revision)
         this.#options.log.info({ event: 'candidate_ready', revision: news.revision }, 'candidate policy is loaded')
-        {
-          this.#gather()
-          return
-        }
-      case 'failed': {
+        this.#gather()
+        return
+      case 'failed':
         this.#report(news.reason)
         return
-      }
-      case 'answers': {
-        this.#take(news.answers)
-        return
-      }
     }
   }
 
@@ -170,16 +162,17 @@ class Comparer implements Candidate {
   #ask(): void {
     this.#gatherTimer = undefined
     this.#asked = this.#queue.splice(0, this.#limits.batch)
-    this.#thread?.postMessage({ inputs: this.#asked.map(({ input }) => input) })
-    const thread = this.#thread
-    const onHang = (): void => {
-      if (thread !== undefined) this.#fail(thread, `no answer within ${this.#limits.answerMs} ms`)
-    }
-    this.#answerTimer = setTimeout(onHang, this.#limits.answerMs).unref()
+    const inputs = this.#asked.map(({ input }) => input)
+    void this.#thread?.ask({ inputs }, { limits: { wallMs: this.#limits.answerMs } }).then(
+      (answers) => this.#take(answers),
+      // What ends the thread is reported by `onFailure`, which also drops the questions.
+      (failure: unknown) => {
+        if (failure instanceof ThreadFailure && failure.reason === 'fault') this.#take([])
+      },
+    )
   }
 
   #take(answers: readonly CandidateAnswer[]): void {
-    clearTimeout(this.#answerTimer)
     const asked = this.#asked
     this.#asked = []
     for (const [at, waiting] of asked.entries()) this.#compare(waiting, answers[at])
@@ -197,7 +190,7 @@ class Comparer implements Candidate {
   }
 
   /** The thread is of no use any more: it is ended, and another one tried later. */
-  #fail(thread: Worker, reason: string): void {
+  #fail(thread: CandidateThread, reason: string): void {
     if (thread !== this.#thread || this.#closed) return
     this.#revision = null
     this.#report(reason)
@@ -215,17 +208,27 @@ class Comparer implements Candidate {
     const thread = this.#thread
     this.#thread = undefined
     clearTimeout(this.#gatherTimer)
-    clearTimeout(this.#answerTimer)
     this.#gatherTimer = undefined
     const lost = this.#queue.length + this.#asked.length
     this.#queue = []
     this.#asked = []
     if (lost > 0) this.#drop(lost)
-    await thread?.terminate()
+    await thread?.end()
   }
 
   #drop(count: number): void {
     this.#dropped += count
     this.#options.onSkipped('dropped', count)
+  }
+}
+
+function wordsOf({ reason, message, cause }: ThreadFailure, { answerMs }: CandidateLimits): string {
+  switch (reason) {
+    case 'wall_limit':
+      return `no answer within ${answerMs} ms`
+    case 'exited':
+      return 'its thread ended'
+    default:
+      return `its thread failed: ${cause instanceof Error ? cause.message : message}`
   }
 }

@@ -1,4 +1,4 @@
-// What crosses the controller, by allow list: headers are built new for each hop, never copied (design section 4).
+// What crosses the controller, by allow list: headers are built new for each hop, never copied: a caller cannot slip one in.
 import type { Capability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { HEADERS } from '../../core/wire.ts'

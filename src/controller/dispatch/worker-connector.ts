@@ -4,7 +4,7 @@ import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { CredentialSource } from '../../platform/tls/credentials.ts'
 import { createHostLookup, type HostLookupOptions } from '../../platform/host-lookup.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
-import type { PeerVerifier } from '../../platform/svid/peer.ts'
+import type { PeerVerifier } from '../../platform/svid/verify.ts'
 import { createPinnedConnector } from '../../platform/tls/tls.ts'
 import { createWorkerAddresses } from './worker-address.ts'
 

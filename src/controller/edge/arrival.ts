@@ -83,7 +83,7 @@ function beforeEnd(raw: FastifyReply['raw'], run: () => void): void {
 /** A call is one operation to search for, whichever its form; `http.route` tells the form. */
 const OPERATIONS: Readonly<Partial<Record<string, string>>> = { '/route/:verb/:capability': '/route' }
 
-/** The route's own span where @fastify/otel made one (every route but /route, design D12), else one by hand. */
+/** The route's own span where @fastify/otel made one (every route but /route, decision 0036), else one by hand. */
 function serverSpan(request: FastifyRequest, tracer: Tracer, parent: TraceContext | undefined): Span {
   const made = otelSpan(request)
   if (made !== null) {

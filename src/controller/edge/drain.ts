@@ -1,6 +1,6 @@
 // The orderly end of a listener: no new connection, calls in flight may end, and what lasts too long is cut.
 import type { Server } from 'node:http'
-import { setTimeout } from 'node:timers/promises'
+import { within } from '../../platform/within.ts'
 
 /** As much of a Fastify instance as is used here; `close` stops listening and resolves when no connection is left. */
 export type Drainable = {
@@ -24,10 +24,4 @@ export async function drain({ server, close, onCut }: Drainable, timeoutMs: numb
   server.closeAllConnections()
   // A handshake that is not done yet is no connection of the server's: it has its own limit.
   await within(CUT_MS, closed)
-}
-
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const limit = new AbortController()
-  await Promise.race([work, setTimeout(ms, undefined, { signal: limit.signal }).catch(() => undefined)])
-  limit.abort()
 }

@@ -12,7 +12,7 @@ import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../
 import { lingerAfterAnswer, lingeringClose, STRANGER_LINGER } from '../../platform/tls/lingering-close.ts'
 import type { Refused } from '../call.ts'
 import type { ConnectionRefusal, Metrics } from '../metrics/metrics.ts'
-import { problemOf } from './problem.ts'
+import { problemOf, type ProblemContext } from './problem.ts'
 
 export type UnparsedOptions = {
   readonly gate: ConnectionIdentityOptions
@@ -69,13 +69,7 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
       socket.destroy()
       return
     }
-    const { traceId } = trace
-    const body = JSON.stringify(problemOf(error, { decisionId, traceId, requester, capability: undefined }))
-    socket.write(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\n` +
-        `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
-        `${HEADERS.decisionId}: ${decisionId}\r\n${HEADERS.traceId}: ${traceId}\r\n\r\n${body}`,
-    )
+    socket.write(answerBytes(error, { decisionId, traceId: trace.traceId, requester, capability: undefined }))
     lingeringClose(socket, STRANGER_LINGER)
   }
 
@@ -107,6 +101,17 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
       })
     },
   }
+}
+
+/** The answer as it goes over the wire: there is no response object to write it with. */
+function answerBytes(error: AppError, context: ProblemContext): string {
+  const { status } = error.kind
+  const body = JSON.stringify(problemOf(error, context))
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\n` +
+    `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+    `${HEADERS.decisionId}: ${context.decisionId}\r\n${HEADERS.traceId}: ${context.traceId}\r\n\r\n${body}`
+  )
 }
 
 /** Node would close it without a word; this way it passes the gate like any other request, and is refused there or behind it. */

@@ -1,5 +1,6 @@
 // What is known of the exceptions in force beside the decisions themselves: how often each was used and when last, and a
 // word in time before it ends. Counts are of this process; the audit log has all of them.
+import { isoTime } from '../../core/iso-time.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
 import { NS_PER_MS, type ExceptionEntry } from '../../policy/data/exceptions.ts'
 
@@ -83,7 +84,7 @@ function warn(log: PolicyLog, state: State, nowMs: number): void {
   const due = WARNINGS.findLast((days) => leftMs <= days * DAY_MS)
   if (due === undefined || due >= state.warned) return
   state.warned = due
-  const expiresAt = new Date(expiresMs(entry)).toISOString()
+  const expiresAt = isoTime(expiresMs(entry))
   const fields = { exception: entry.name, exception_id: entry.id, owner: entry.owner, expires_at: expiresAt, uses }
   if (due === 0) log.warn({ event: 'exception_expired', ...fields }, 'an exception is over')
   else log.warn({ event: 'exception_expiring', ...fields, days_left: due }, 'an exception ends soon')

@@ -1,5 +1,6 @@
 // The block list by itself: a file that is at fault elsewhere, Rego that compiles for long or a sidecar that is behind never
 // delays a block. Only the controller's own list follows; engine, data and revision stay those of the last good set.
+import { createReportedFault } from '../../platform/reported-fault.ts'
 import type { Blocked } from '../../policy/data/blocked.ts'
 import type { PolicyLog } from './guard.ts'
 import { blockedDelta } from './policy-delta.ts'
@@ -25,7 +26,7 @@ export type BlockFollowOptions = {
 export const BLOCK_WAIT_MS = 300
 
 export function createBlockFollow({ dir, transition, log }: BlockFollowOptions): BlockFollow {
-  let told: string | undefined
+  const refused = createReportedFault()
   const take = (blocked: Blocked): Promise<void> =>
     transition.move((current) => {
       const changed = blockedDelta(current.files.blocked, blocked)
@@ -38,11 +39,10 @@ export function createBlockFollow({ dir, transition, log }: BlockFollowOptions):
     if (blocked === undefined) return
     try {
       await take(blocked)
-      told = undefined
+      refused.end()
     } catch (cause: unknown) {
       const reason = String(cause)
-      if (reason === told) return
-      told = reason
+      if (!refused.isNews(reason)) return
       log.error({ event: 'policy_block_refused', reason }, 'the block list on disk is not in force')
     }
   }

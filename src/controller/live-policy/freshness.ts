@@ -1,4 +1,5 @@
 // How long ago it was last seen that the policy in force is the one it should be, and what follows when that is too long.
+import { isoTime } from '../../core/iso-time.ts'
 import type { PolicyLog } from './guard.ts'
 
 /** `warn`: log and metric. `degrade`: not ready, but decides. `deny`: no decision is made. */
@@ -42,7 +43,7 @@ export function createFreshness({ maxStalenessMs, log, now, monotonic }: Freshne
       const stale = isStale()
       if (stale === wasStale) return
       wasStale = stale
-      const fields = { last_success: new Date(lastMs).toISOString(), max_staleness_ms: maxStalenessMs }
+      const fields = { last_success: isoTime(lastMs), max_staleness_ms: maxStalenessMs }
       if (stale) log.error({ event: 'policy_stale', ...fields }, 'the policy has not been confirmed for too long')
       else log.info({ event: 'policy_fresh', ...fields }, 'the policy is confirmed again')
     },

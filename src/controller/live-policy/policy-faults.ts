@@ -1,5 +1,6 @@
 // What is wrong with the set that should be in force and is not: reported once, noted until it is over.
 import type { DataFault } from '../../policy/data/data-schema.ts'
+import { createListeners } from '../../platform/listeners.ts'
 import { PolicyFilesError } from '../../policy/data/policy-files.ts'
 import type { PolicyLog } from './guard.ts'
 import type { PolicyNote } from './policy-notes.ts'
@@ -20,7 +21,9 @@ export type PolicyFaults = {
 
 /** `revision`: of the policy in force. */
 export function createPolicyFaults({ log, revision }: { log: PolicyLog; revision: () => string }): PolicyFaults {
-  const listeners = new Set<(fault: PolicyFault) => void>()
+  const listeners = createListeners<[PolicyFault]>((cause) =>
+    log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener to policy faults failed'),
+  )
   let refused: readonly DataFault[] = []
   let note: PolicyNote | undefined
   const report = (fault: PolicyFault): void => {
@@ -30,7 +33,7 @@ export function createPolicyFaults({ log, revision }: { log: PolicyLog; revision
       { event: 'policy_change_refused', ...fields },
       'policy change refused; the last good policy stays in force',
     )
-    for (const listener of listeners) listener(fault)
+    listeners.notify(fault)
   }
   return {
     report,
@@ -45,9 +48,6 @@ export function createPolicyFaults({ log, revision }: { log: PolicyLog; revision
     },
     refused: () => refused,
     notes: () => (note === undefined ? [] : [note]),
-    onFault(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    onFault: listeners.add,
   }
 }

@@ -1,6 +1,7 @@
 // Looks at the policy folder every 200 ms, and hands over a set that is whole and has been quiet for a moment. A set that
 // cannot be used is tried again, since half-written files look the same, and called a fault when it has stood for a second.
 import { setTimeout as delay } from 'node:timers/promises'
+import { createReportedFault } from '../../platform/reported-fault.ts'
 import { BLOCK_WAIT_MS } from './block-follow.ts'
 import { FolderChangedError, loadPolicyFolder, signatureOf, type PolicyFolder } from './policy-folder.ts'
 
@@ -124,7 +125,7 @@ function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLim
   let latest: unknown
   let first: { readonly at: number; readonly sinceMs: number } | undefined
   let last = 0
-  let told: string | undefined
+  const reported = createReportedFault()
   const hasStood = (ms: number): boolean => first !== undefined && performance.now() - first.at >= ms
   const stands = (): boolean => hasStood(limits.faultMs)
   return {
@@ -132,22 +133,18 @@ function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLim
     cause: () => latest,
     hasStood,
     // Compiling costs: what has stood for a second is not tried at every look.
-    isRetryDue: () => !stands() || told === undefined || performance.now() - last >= limits.retryMs,
+    isRetryDue: () => !stands() || reported.current() === undefined || performance.now() - last >= limits.retryMs,
     note(cause) {
       latest = cause
       last = performance.now()
       first ??= { at: last, sinceMs: now() }
       const message = cause instanceof Error ? cause.message : String(cause)
-      if (!stands() || message === told) return
-      told = message
-      onFault({ message, sinceMs: first.sinceMs, cause })
+      if (stands() && reported.isNews(message)) onFault({ message, sinceMs: first.sinceMs, cause })
     },
     clear() {
-      const wasTold = told !== undefined
       first = undefined
       latest = undefined
-      told = undefined
-      if (wasTold) onMended()
+      if (reported.end()) onMended()
     },
   }
 }

@@ -1,6 +1,7 @@
 // Keeps the revision that is reported at what a sidecar really has. Its files or bundles change without asking us, so
 // every self-check looks, and every decision that names a bundle's revision counts.
 import { AppError } from '../../core/errors.ts'
+import { createReportedFault } from '../../platform/reported-fault.ts'
 import type { Freshness } from './freshness.ts'
 import type { InForce } from '../../policy/engine/engine-kind.ts'
 import type { PolicyLog } from './guard.ts'
@@ -44,81 +45,12 @@ const LATE_MS = 1000
 const MAX_BUNDLES = 1000
 
 export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
-  const { loaded, transition, freshness, watch, timeoutMs, log, now } = options
-  const files = (): PolicyFiles => transition.current().files
+  const { loaded, transition, freshness, watch } = options
   const teller = createTeller(options)
   const { tell } = teller
+  const unverified = createUnverified(options.log)
   const lag = createSidecarLag(options.monotonic)
-  let bundle: string | undefined
-  let before: string | undefined
-
-  const rename = (nameOf: (current: InForce) => string, isFirst = false): Promise<void> =>
-    transition.move((current) => {
-      const revision = nameOf(current)
-      if (current.revision === revision) return undefined
-      return { next: { ...current, revision }, changed: NO_DELTA }
-    }, isFirst)
-
-  const bundles = new Set<string>()
-  let isRolledBack = false
-  const rollback = (): SelfCheckFault | undefined =>
-    isRolledBack ? { code: 'policy_not_ready', reason: ROLLED_BACK } : undefined
-  const noteBundle = async (revision: string): Promise<void> => {
-    if (revision === bundle && revision === transition.current().revision) return
-    if (revision === before && now() - transition.sinceMs() < timeoutMs + LATE_MS) return
-    isRolledBack = options.bundleRollback === 'refuse' && revision !== bundle && bundles.has(revision)
-    if (isRolledBack) throw new AppError('policy_not_ready', undefined, { cause: new Error(rollbackOf(revision)) })
-    await rename(() => revision, bundle === undefined)
-    if (bundles.size < MAX_BUNDLES) bundles.add(revision)
-    if (revision === bundle) return
-    before = bundle
-    bundle = revision
-  }
-
-  let unverified: string | undefined
-  const sayUnverified = (reason: string | undefined): void => {
-    if (reason !== undefined && reason !== unverified) {
-      log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
-    }
-    unverified = reason
-  }
-
-  const look = async (): Promise<void> => {
-    let asked = files()
-    let seen = await loaded(asked)
-    if (seen.kind === 'files' && !seen.isOurs) {
-      // The folder may have changed since our last look at it, and OPA was faster.
-      await watch.poll()
-      asked = files()
-      seen = await loaded(asked)
-    }
-    lag.note(seen, watch.cause())
-    sayUnverified(seen.kind === 'unknown' ? seen.reason : undefined)
-    // Another set came into force, or is about to, while OPA answered about this one: the next look is about that.
-    const named = (name: string) => (current: InForce) => (current.files === asked ? name : current.revision)
-    switch (seen.kind) {
-      case 'bundle':
-        await noteBundle(seen.revision)
-        freshness.confirm(seen.polledAtMs)
-        tell('opa_bundle', seen.fault && `OPA has not taken over its bundle: ${seen.fault}`)
-        return
-      case 'files':
-        bundle = undefined
-        if (!seen.isOurs) {
-          await rename(named(`opa-${seen.name}`))
-          tell('opa_files', `OPA has other ${seen.difference ?? 'files'} than the policy folder`)
-          return
-        }
-        await rename(named(asked.revision))
-        // It has our last good set; on disk there may be one that neither of us could take.
-        if (!watch.isFaulty()) freshness.confirm()
-        tell('opa_files', undefined)
-        return
-      case 'unknown':
-        // It decides and passes the self-check; whether with our files cannot be seen.
-        if (!watch.isFaulty()) freshness.confirm()
-    }
-  }
+  const bundles = createBundleNames(options)
 
   return {
     async check(selfCheck) {
@@ -130,21 +62,118 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       }
       // What cannot be recorded is tried again with the next check, and until then it does not count.
       if (fault !== undefined) return fault
-      isRolledBack = false
+      bundles.forgetRollback()
       await look().catch((cause: unknown) => {
-        if (rollback() !== undefined) tell('opa_bundle', messageOf(cause))
+        if (bundles.rollback() !== undefined) tell('opa_bundle', messageOf(cause))
         else tell('opa_files', `not recorded: ${String(cause)}`)
       })
-      return rollback() ?? lag.fault()
+      return bundles.rollback() ?? lag.fault()
     },
-    noteBundle,
-    notes: () => [
-      ...teller.notes(),
-      ...(unverified === undefined
-        ? []
-        : [{ cause: 'opa_silent' as const, reason: `OPA does not say which policy it has: ${unverified}` }]),
-    ],
+    noteBundle: bundles.note,
+    notes: () => [...teller.notes(), ...unverified.notes()],
   }
+
+  async function look(): Promise<void> {
+    let asked = transition.current().files
+    let seen = await loaded(asked)
+    if (seen.kind === 'files' && !seen.isOurs) {
+      // The folder may have changed since our last look at it, and OPA was faster.
+      await watch.poll()
+      asked = transition.current().files
+      seen = await loaded(asked)
+    }
+    lag.note(seen, watch.cause())
+    unverified.note(seen.kind === 'unknown' ? seen.reason : undefined)
+    switch (seen.kind) {
+      case 'bundle':
+        await bundles.note(seen.revision)
+        freshness.confirm(seen.polledAtMs)
+        tell('opa_bundle', seen.fault && `OPA has not taken over its bundle: ${seen.fault}`)
+        return
+      case 'files':
+        bundles.none()
+        return noteFiles(seen, asked)
+      case 'unknown':
+        // It decides and passes the self-check; whether with our files cannot be seen.
+        if (!watch.isFaulty()) freshness.confirm()
+    }
+  }
+
+  async function noteFiles(seen: Extract<LoadedByOpa, { kind: 'files' }>, asked: PolicyFiles): Promise<void> {
+    // Another set came into force, or is about to, while OPA answered about this one: the next look is about that.
+    const named = (name: string) => (current: InForce) => (current.files === asked ? name : current.revision)
+    if (!seen.isOurs) {
+      await rename(transition, named(`opa-${seen.name}`))
+      tell('opa_files', `OPA has other ${seen.difference ?? 'files'} than the policy folder`)
+      return
+    }
+    await rename(transition, named(asked.revision))
+    // It has our last good set; on disk there may be one that neither of us could take.
+    if (!watch.isFaulty()) freshness.confirm()
+    tell('opa_files', undefined)
+  }
+}
+
+function rename(transition: Transition, nameOf: (current: InForce) => string, isFirst = false): Promise<void> {
+  return transition.move((current) => {
+    const revision = nameOf(current)
+    if (current.revision === revision) return undefined
+    return { next: { ...current, revision }, changed: NO_DELTA }
+  }, isFirst)
+}
+
+type BundleNames = {
+  readonly note: SidecarCheck['noteBundle']
+  /** OPA has files, and no bundle. */
+  readonly none: () => void
+  /** While OPA has gone back to a bundle that was replaced before. */
+  readonly rollback: () => SelfCheckFault | undefined
+  readonly forgetRollback: () => void
+}
+
+/** Which bundle OPA has, which it had before, and all that it has had. */
+function createBundleNames(options: SidecarCheckOptions): BundleNames {
+  const { transition, timeoutMs, now, bundleRollback } = options
+  const known = new Set<string>()
+  let bundle: string | undefined
+  let before: string | undefined
+  let isRolledBack = false
+  return {
+    async note(revision) {
+      if (revision === bundle && revision === transition.current().revision) return
+      if (revision === before && now() - transition.sinceMs() < timeoutMs + LATE_MS) return
+      isRolledBack = bundleRollback === 'refuse' && revision !== bundle && known.has(revision)
+      if (isRolledBack) throw new AppError('policy_not_ready', undefined, { cause: new Error(rollbackOf(revision)) })
+      await rename(transition, () => revision, bundle === undefined)
+      if (known.size < MAX_BUNDLES) known.add(revision)
+      if (revision === bundle) return
+      before = bundle
+      bundle = revision
+    },
+    none: () => (bundle = undefined),
+    rollback: () => (isRolledBack ? { code: 'policy_not_ready', reason: ROLLED_BACK } : undefined),
+    forgetRollback: () => (isRolledBack = false),
+  }
+}
+
+/** Why it cannot be seen which policy OPA has: one line of the log, and a note while it lasts. */
+function createUnverified(log: PolicyLog) {
+  const unverified = createReportedFault()
+  return {
+    note(reason: string | undefined): void {
+      if (reason === undefined) unverified.end()
+      else if (unverified.isNews(reason)) {
+        log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
+      }
+    },
+    notes: () => silenceOf(unverified.current()),
+  }
+}
+
+function silenceOf(reason: string | undefined): PolicyNote[] {
+  return reason === undefined
+    ? []
+    : [{ cause: 'opa_silent', reason: `OPA does not say which policy it has: ${reason}` }]
 }
 
 const ROLLED_BACK = 'OPA has gone back to a bundle that was replaced before'
@@ -165,14 +194,15 @@ type Teller = {
   readonly notes: () => readonly PolicyNote[]
 }
 
-/** Tells a fault once, and again only after it was gone. */
 function createTeller({ onFault, now }: SidecarCheckOptions): Teller {
-  let told: PolicyNote | undefined
+  const reported = createReportedFault()
+  let note: PolicyNote | undefined
   return {
     tell(cause, reason) {
-      if (reason !== undefined && reason !== told?.reason) onFault({ message: reason, sinceMs: now() })
-      told = reason === undefined ? undefined : { cause, reason }
+      note = reason === undefined ? undefined : { cause, reason }
+      if (reason === undefined) reported.end()
+      else if (reported.isNews(reason)) onFault({ message: reason, sinceMs: now() })
     },
-    notes: () => (told === undefined ? [] : [told]),
+    notes: () => (note === undefined ? [] : [note]),
   }
 }

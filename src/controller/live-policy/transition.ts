@@ -1,5 +1,6 @@
 // From one policy to the next: recorded first, then swapped in one step, then told. What cannot be recorded does not
 // come into force.
+import { createListeners } from '../../platform/listeners.ts'
 import type { InForce } from '../../policy/engine/engine-kind.ts'
 import type { PolicyLog } from './guard.ts'
 import type { PolicyDelta } from './policy-delta.ts'
@@ -45,18 +46,10 @@ export function createTransition({ initial, record, log, now }: TransitionOption
   let turn: Promise<unknown> = Promise.resolve()
   // An old bundle is signed as well as a new one: that it came back is for somebody to look at.
   const seen = new Set([initial.revision])
-  const listeners = new Set<(change: PolicyChange) => void>()
+  const listeners = createListeners<[PolicyChange]>((cause) =>
+    log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener to policy changes failed'),
+  )
 
-  const tell = (change: PolicyChange): void => {
-    for (const listener of listeners) {
-      try {
-        listener(change)
-      } catch (cause: unknown) {
-        // One that throws must not keep the others from a change that is in force already.
-        log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener to policy changes failed')
-      }
-    }
-  }
   const step: Transition['move'] = async (propose, isFirst = false) => {
     const proposed = propose(current)
     if (proposed === undefined) return
@@ -79,7 +72,7 @@ export function createTransition({ initial, record, log, now }: TransitionOption
       },
       isWhole ? 'another policy is in force' : 'another block list is in force',
     )
-    tell(change)
+    listeners.notify(change)
   }
 
   return {
@@ -90,9 +83,6 @@ export function createTransition({ initial, record, log, now }: TransitionOption
       turn = mine.catch(() => undefined)
       return mine
     },
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    onChange: listeners.add,
   }
 }

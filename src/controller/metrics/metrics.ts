@@ -65,7 +65,7 @@ const STATUS_CLASSES = ['2xx', '4xx', '5xx', 'none']
 const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-/** Registers the metrics of design section 7. `now` in ms; `isDelivering`: spans are exported, so that exemplars lead somewhere. */
+/** Registers the metrics of the controller. `now` in ms; `isDelivering`: spans are exported, so that exemplars lead somewhere. */
 export function createMetrics(
   registry: Registry,
   { now = Date.now, isDelivering = () => false }: { now?: () => number; isDelivering?: () => boolean } = {},

@@ -38,7 +38,7 @@ export function createBodiesInFlight({
     const owner = owners.get(name) ?? { bodies: 0, bytes: 0, waiting: new Set() }
     owners.set(name, owner)
     // Whoever waits already is first.
-    if (owner.waiting.size === 0 && fits(owner, bytes)) return Promise.resolve(take(name, owner, bytes))
+    if (owner.waiting.size === 0 && fits(owner, bytes, maxBytes)) return Promise.resolve(take(name, owner, bytes))
     if (owner.waiting.size >= MAX_WAITING) return Promise.reject(tooMany())
     return new Promise((resolve, reject) => {
       const waiting = { bytes, admit }
@@ -56,10 +56,6 @@ export function createBodiesInFlight({
         admitNext(name, owner)
       }
     })
-  }
-
-  function fits(owner: Owner, bytes: number): boolean {
-    return owner.bodies < MAX_BODIES && owner.bytes + bytes <= maxBytes
   }
 
   function take(name: string, owner: Owner, declared: number): BodyInFlight {
@@ -85,10 +81,14 @@ export function createBodiesInFlight({
 
   function admitNext(name: string, owner: Owner): void {
     for (const { bytes, admit } of owner.waiting) {
-      if (!fits(owner, bytes)) return
+      if (!fits(owner, bytes, maxBytes)) return
       admit()
     }
     if (owner.bodies === 0) owners.delete(name)
   }
   return { enter }
+}
+
+function fits(owner: Owner, bytes: number, maxBytes: number): boolean {
+  return owner.bodies < MAX_BODIES && owner.bytes + bytes <= maxBytes
 }

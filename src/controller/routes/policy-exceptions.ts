@@ -1,5 +1,6 @@
 // GET /policy/exceptions on the admin listener: every exception with its end and its use, and the entries without effect.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
+import { isoTime } from '../../core/iso-time.ts'
 import { ExceptionsReply, type ExceptionReply } from '../../core/policy-exceptions.ts'
 import type { DataFault } from '../../policy/data/data-schema.ts'
 import type { ExceptionUse, ExceptionWatch } from '../exceptions/exception-watch.ts'
@@ -15,7 +16,7 @@ export const policyExceptions: FastifyPluginCallbackTypebox<PolicyExceptionsOpti
   const { exceptions, dataFaults, now } = options
   const config = { otel: false }
   app.get('/policy/exceptions', { schema: { response: { 200: ExceptionsReply } }, config }, () => ({
-    counted_since: iso(exceptions.sinceMs),
+    counted_since: isoTime(exceptions.sinceMs),
     exceptions: exceptions.list().map((use) => describe(use, now())),
     faults: dataFaults().map((fault) => ({ ...fault })),
   }))
@@ -33,13 +34,9 @@ function describe({ entry, expiresMs, uses, lastUsedMs }: ExceptionUse, nowMs: n
     owner,
     reason,
     created_at: createdAt,
-    expires_at: iso(expiresMs),
+    expires_at: isoTime(expiresMs),
     expires_in_seconds: (expiresMs - nowMs) / 1000,
     uses,
-    last_used_at: lastUsedMs === undefined ? null : iso(lastUsedMs),
+    last_used_at: lastUsedMs === undefined ? null : isoTime(lastUsedMs),
   }
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

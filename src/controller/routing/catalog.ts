@@ -1,4 +1,5 @@
 // The registry as others may see it: the answers of GET /workers and GET /capabilities, in pages.
+import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import type { CapabilitiesReply, CapabilityEntry, CatalogQuery, WorkerEntry, WorkersReply } from '../../core/wire.ts'
 import { pageOf, parsePage } from './page.ts'
@@ -34,7 +35,7 @@ function describeWorker(worker: WorkerInstance, { clock, withUrls }: WorkersView
     in_flight: worker.inFlight,
     ...(worker.load === undefined ? {} : { load: worker.load }),
     registered_at: worker.registeredAt,
-    last_heartbeat_at: new Date(clock(worker.lastSeenMs)).toISOString(),
+    last_heartbeat_at: isoTime(clock(worker.lastSeenMs)),
     ...(withUrls ? { worker_url: worker.origin } : {}),
   }
 }

@@ -1,4 +1,5 @@
 // Who is live and what they provide. Long-lived state with one invariant: `byCapability` holds exactly the live instances.
+import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
@@ -61,7 +62,7 @@ export class Registry {
       ...registration,
       declaredErrors: declaredErrors(registration.capabilities),
       lease: this.#options.newLease(),
-      registeredAt: new Date(this.#options.now()).toISOString(),
+      registeredAt: isoTime(this.#options.now()),
       lastSeenMs: this.#options.monotonic(),
       load: undefined,
       state: 'live',

@@ -1,11 +1,13 @@
 // What every part of a controller stands on: its settings, clocks, log, traces, metrics and certificates.
+import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import type { ControllerConfig } from '../config.ts'
+import { createFastifyOtel } from '../edge/fastify-otel.ts'
 import { createLogMetrics } from '../metrics/log-metrics.ts'
 import { createMetrics, type Metrics } from '../metrics/metrics.ts'
 import { ConfigError } from '../../platform/env.ts'
 import { createProcessLog, type Logger, type ProcessLog } from '../../platform/logger.ts'
 import { createRegistry, type Registry } from '../../platform/metrics.ts'
-import { createPeerVerifier, type PeerVerifier } from '../../platform/svid/peer.ts'
+import { createPeerVerifier, type PeerVerifier } from '../../platform/svid/verify.ts'
 import { watchCredentials, type CredentialSource } from '../../platform/tls/credentials.ts'
 import { serviceName } from '../../platform/tracing/otel-settings.ts'
 import type { Tracing } from '../../platform/tracing/tracing-port.ts'
@@ -34,6 +36,8 @@ export type Ground = {
   readonly monotonic: () => number
   readonly log: Logger
   readonly tracing: Tracing
+  /** Makes the spans of the servers; undefined where none are exported. */
+  readonly fastifyOtel: FastifyOtelInstrumentation | undefined
   readonly metricsRegistry: Registry
   readonly metrics: Metrics
   readonly credentials: CredentialSource
@@ -48,6 +52,7 @@ export async function startGround({ config, env, processLog, opened }: GroundOpt
   const onLost = (count: number): void => metrics.spansLost(count)
   const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
   opened.defer(() => tracing.shutdown())
+  const fastifyOtel = await createFastifyOtel(tracing)
   const metricsRegistry = createRegistry()
   const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
   createLogMetrics(metricsRegistry, droppedLines)
@@ -57,7 +62,20 @@ export async function startGround({ config, env, processLog, opened }: GroundOpt
   credentials.onChange(() => metrics.credentialsReloaded('ok'))
   credentials.onFault(() => metrics.credentialsReloaded('failed'))
   const verifier = createPeerVerifier({ now })
-  return { config, env, opened, now, monotonic, log, tracing, metricsRegistry, metrics, credentials, verifier }
+  return {
+    config,
+    env,
+    opened,
+    now,
+    monotonic,
+    log,
+    tracing,
+    fastifyOtel,
+    metricsRegistry,
+    metrics,
+    credentials,
+    verifier,
+  }
 }
 
 function ownLog({ logLevel }: ControllerConfig, env: NodeJS.ProcessEnv, opened: AsyncDisposableStack): ProcessLog {

@@ -32,7 +32,7 @@ export async function startAudit({ config, now, monotonic, log, metrics, opened 
   )
   const append = countedAppend(auditLog, metrics)
   const openBudget = (): RefusalBudget =>
-    opened.adopt(createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now }), ({ close }) => close())
+    opened.adopt(createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now }), (it) => it.close())
   return { append, health: auditLog.health.bind(auditLog), strangers: openBudget(), peers: openBudget() }
 }
 

@@ -68,13 +68,13 @@ function buildMtls(ground: Ground, { audit, policy, workers, steps, ending }: Se
     bodyLimitBytes: config.bodyLimitBytes,
     maxConnections: config.maxConnections,
     now,
-    fastifyOtel: tracing.fastifyOtel,
+    fastifyOtel: ground.fastifyOtel,
     onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
   })
 }
 
 function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promise<FastifyInstance> {
-  const { config, log, now, monotonic, metricsRegistry, tracing } = ground
+  const { config, log, now, monotonic, metricsRegistry } = ground
   const { policy, exceptions, candidate, workers, steps, readiness } = parts
   return createAdmin({
     readiness,
@@ -91,7 +91,7 @@ function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promi
     openapi: () => mtls.swagger(),
     policyAsk: { ask: createAsk({ policy, own: steps.own, monotonic, now }), policy, log },
     registry: metricsRegistry,
-    fastifyOtel: tracing.fastifyOtel,
+    fastifyOtel: ground.fastifyOtel,
   })
 }
 

@@ -1,9 +1,10 @@
 // After a change of policy: whoever may no longer offer what it registered is routed to no longer. The policy itself is
 // asked, with what the worker registered; only an answer that denies counts, trouble takes nobody out.
+import { isoTime } from '../../core/iso-time.ts'
 import type { Decide, RegistrationInput } from '../../core/decision.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { isoTime, type AuditEvent } from '../../audit/event.ts'
+import type { AuditEvent } from '../../audit/event.ts'
 import type { Registry, WorkerInstance } from '../routing/registry.ts'
 import { policyInput } from '../../policy/judge.ts'
 

@@ -1,5 +1,6 @@
 // Says which certificates of the trust bundles have expired, once for each: from then on nobody below them gets in, and the
 // refusals alone would not tell an operator that the bundle is the place to look at.
+import { isoTime } from '../../core/iso-time.ts'
 import { times } from '../svid/chain-words.ts'
 import type { Logger } from '../logger.ts'
 import { expiredAnchors, type TrustBundles } from '../svid/trust-bundle.ts'
@@ -20,7 +21,7 @@ export function createExpiryReport({ now, log }: ExpiryReportOptions): (bundles:
     nextMs = Math.min(...ends.filter((endMs) => endMs > nowMs))
     const found = new Set<string>()
     for (const { trustDomain, subject, notAfterMs } of expiredAnchors(bundles, nowMs)) {
-      const fields = { trust_domain: trustDomain, subject, not_after: new Date(notAfterMs).toISOString() }
+      const fields = { trust_domain: trustDomain, subject, not_after: isoTime(notAfterMs) }
       const key = JSON.stringify(fields)
       found.add(key)
       if (told.has(key)) continue

@@ -1,7 +1,7 @@
 // The peer of a server's connection: verified once, cheap to ask again for every request.
 import type { TLSSocket } from 'node:tls'
 import type { CredentialSource } from './credentials.ts'
-import type { Peer, PeerVerifier } from '../svid/peer.ts'
+import type { Peer, PeerVerifier } from '../svid/verify.ts'
 
 /** `retire`: answer with `connection: close`, so that the peer opens a new one before a certificate of this one expires. */
 export type ConnectionIdentity = { readonly peer: Peer; readonly retire: boolean }

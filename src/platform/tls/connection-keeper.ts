@@ -2,7 +2,7 @@
 import type { Server, TLSSocket } from 'node:tls'
 import type { CredentialSource, Credentials } from './credentials.ts'
 import type { Logger } from '../logger.ts'
-import type { PeerVerifier } from '../svid/peer.ts'
+import type { PeerVerifier } from '../svid/verify.ts'
 import { keepPresentedChains } from '../svid/presented-chain.ts'
 import { endPathsAtAnchors, serverContextOptions } from './tls.ts'
 

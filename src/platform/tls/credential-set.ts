@@ -1,6 +1,7 @@
 // Own certificate, key and trust bundles, read from disk as one snapshot: either all of it fits together, or none is used.
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { isoTime } from '../../core/iso-time.ts'
 import { trustDomainOf, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
 import { issuerOutOfTime } from '../svid/chain-words.ts'
 import { createChainFinder } from '../svid/chain.ts'
@@ -104,10 +105,10 @@ function checkTrustDomain(spiffeId: SpiffeId, { certFile, trustDomain }: Credent
 
 function checkValidity({ notBeforeMs, notAfterMs }: Svid, nowMs: number, certFile: string): void {
   if (nowMs >= notAfterMs) {
-    throw new Error(`${certFile}: expired at ${new Date(notAfterMs).toISOString()}; have it issued again`)
+    throw new Error(`${certFile}: expired at ${isoTime(notAfterMs)}; have it issued again`)
   }
   if (nowMs < notBeforeMs) {
-    throw new Error(`${certFile}: is valid only from ${new Date(notBeforeMs).toISOString()}; check the clock`)
+    throw new Error(`${certFile}: is valid only from ${isoTime(notBeforeMs)}; check the clock`)
   }
 }
 

@@ -1,8 +1,11 @@
 // Watches credential files and swaps them as one snapshot. A set that does not fit together keeps the old one in force.
 import { stat } from 'node:fs/promises'
+import { isoTime } from '../../core/iso-time.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
 import { createExpiryReport } from './bundle-expiry.ts'
+import { createListeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
+import { createReportedFault } from '../reported-fault.ts'
 import { bundleFiles } from '../svid/trust-bundle.ts'
 
 export { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
@@ -31,8 +34,10 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
   let current = await loadCredentials(files, now)
   const reportExpiry = createExpiryReport({ now, log })
   reportExpiry(current.bundles)
-  const changed = createListeners<[Credentials, Credentials]>(log)
-  const faulty = createListeners<[Error]>(log)
+  const onThrown = (err: unknown): void =>
+    log.error({ event: 'credentials_listener_failed', err }, 'a listener to credential changes failed')
+  const changed = createListeners<[Credentials, Credentials]>(onThrown)
+  const faulty = createListeners<[Error]>(onThrown)
   const faults = createFaultFilter(Math.ceil(SETTLE_MS / pollMs))
   let closed = false
   let timer = setTimeout(tick, pollMs).unref()
@@ -63,12 +68,12 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
     const previous = current
     current = { ...next, generation: previous.generation + 1 }
     const { generation, spiffeId, notAfterMs } = current
-    const notAfter = new Date(notAfterMs).toISOString()
+    const notAfter = isoTime(notAfterMs)
     log.info(
       { event: 'credentials_changed', generation, spiffe_id: spiffeId, not_after: notAfter },
       'credentials changed',
     )
-    changed.tell(current, previous)
+    changed.notify(current, previous)
   }
 
   function report(error: Error): void {
@@ -76,7 +81,7 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
       { event: 'credentials_broken', reason: error.message },
       'credentials on disk are broken; the old ones stay',
     )
-    faulty.tell(error)
+    faulty.notify(error)
   }
 
   return {
@@ -109,7 +114,7 @@ function contentOf({ certPem, keyPem, bundles }: Credentials): string {
 }
 
 type FaultFilter = {
-  /** Whether this fault has now stood for long enough, and has not been told yet. */
+  /** Whether this fault has now stood for long enough, and has not been reported yet. */
   readonly isNew: (fault: Error) => boolean
   readonly pending: () => boolean
   readonly clear: () => void
@@ -117,43 +122,16 @@ type FaultFilter = {
 
 function createFaultFilter(settleTicks: number): FaultFilter {
   let ticks = 0
-  let told: string | undefined
+  const reported = createReportedFault()
   return {
     isNew(fault) {
       ticks += 1
-      if (ticks < settleTicks || fault.message === told) return false
-      told = fault.message
-      return true
+      return ticks >= settleTicks && reported.isNews(fault.message)
     },
     pending: () => ticks > 0,
     clear() {
       ticks = 0
-      told = undefined
-    },
-  }
-}
-
-type Listeners<Args extends unknown[]> = {
-  readonly add: (listener: (...args: Args) => void) => () => void
-  readonly tell: (...args: Args) => void
-}
-
-/** Listeners that cannot harm one another: what one throws is logged. */
-function createListeners<Args extends unknown[]>(log: Logger): Listeners<Args> {
-  const listeners = new Set<(...args: Args) => void>()
-  return {
-    add(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    tell(...args) {
-      for (const listener of listeners) {
-        try {
-          listener(...args)
-        } catch (err: unknown) {
-          log.error({ event: 'credentials_listener_failed', err }, 'a listener to credential changes failed')
-        }
-      }
+      reported.end()
     },
   }
 }

@@ -9,7 +9,7 @@ import { ConnectError, type ConnectFailureKind } from './connect-failure.ts'
 import type { Addresses, HostLookup } from '../host-lookup.ts'
 import type { Credentials, CredentialSource } from './credentials.ts'
 import { keepEarlyAnswers } from './early-answer.ts'
-import type { Peer, PeerVerifier } from '../svid/peer.ts'
+import type { Peer, PeerVerifier } from '../svid/verify.ts'
 import { presentedLeaf } from '../svid/presented-chain.ts'
 import { inOrderForOpenssl } from '../svid/trust-bundle.ts'
 

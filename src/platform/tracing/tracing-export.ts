@@ -1,7 +1,6 @@
 // Spans by OTLP to a collector. Loaded only where an endpoint is set: the SDK costs 300 ms of start time.
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { FastifyOtelInstrumentation } from '@fastify/otel'
 import { isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api'
 import type { TracerProvider } from '@opentelemetry/api'
 import { startNodeSdk } from '@opentelemetry/sdk-node'
@@ -25,7 +24,6 @@ const MAX_QUEUE = 32_768
 const HOLD_MS = 600_000
 /** Timers hold no more. */
 const NEVER_MS = 2 ** 31 - 1
-const MAX_PATH_CHARS = 128
 
 /** As the SDK defines its OTEL_* variables, with OTLP/gRPC as the protocol where none is named. @throws when it cannot start. */
 export function createExportingTracing(options: TracingOptions & { endpoint: string }): Tracing {
@@ -53,29 +51,13 @@ export function createExportingTracing(options: TracingOptions & { endpoint: str
   const tracer = clocked.getTracer('crank', version)
   if (!isSpanContextValid(tracer.startSpan('probe').spanContext()))
     throw new Error('the OpenTelemetry SDK did not start')
-  const fastifyOtel = createFastifyOtel()
-  fastifyOtel.setTracerProvider(clocked)
   let ending: Promise<void> | undefined
   const shutdown = (): Promise<void> => (ending ??= boundedShutdown({ sdk, exporter, health }, shutdownMs))
-  return { tracer, exporting: true, isDelivering: () => !health.isFailing(), endpoint, fastifyOtel, shutdown }
+  return { tracer, exporting: true, isDelivering: () => !health.isFailing(), endpoint, provider: clocked, shutdown }
 }
 
 type Sdk = { shutdown(): Promise<void> }
 type Limits = { queue: number; batch: number; batches: number; delayMs: number; holdMs: number }
-
-function createFastifyOtel(): FastifyOtelInstrumentation {
-  return new FastifyOtelInstrumentation({
-    instrumentHooks: false,
-    instrumentHandler: false,
-    // A refusal is an answer, and the log has the stack of what is a fault.
-    recordExceptions: false,
-    requestHook: (span, { method, url, routeOptions }) => {
-      span.updateName(`${method} ${routeOptions.url ?? 'unknown'}`)
-      // It puts the query there too, and a query may hold anything.
-      span.setAttribute('url.path', url.split('?', 1).join().slice(0, MAX_PATH_CHARS))
-    },
-  })
-}
 
 // The global provider is taken from it each time, so that two services in one process (a test) each keep their own.
 function startSdk(processor: SpanProcessor): { sdk: Sdk; provider: TracerProvider } {
@@ -130,7 +112,7 @@ function limitsFrom(otel: NodeJS.ProcessEnv): Limits {
     return value > 0 ? value : fallback
   }
   const queue = given('OTEL_BSP_MAX_QUEUE_SIZE', MAX_QUEUE)
-  // A larger batch is serialised in one go and triples the slowest answers (facts/performance.md 3.5).
+  // A larger batch is serialised in one go and triples the slowest answers.
   const batch = Math.min(given('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', MAX_BATCH), MAX_BATCH, queue)
   return {
     queue,

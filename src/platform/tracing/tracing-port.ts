@@ -1,15 +1,14 @@
 // What tracing takes and gives, whether spans are exported or not.
-import type { FastifyOtelInstrumentation } from '@fastify/otel'
-import type { Tracer } from '@opentelemetry/api'
+import type { Tracer, TracerProvider } from '@opentelemetry/api'
 
-/** `shutdown` sends what is waiting, takes no longer than it may and never rejects. `fastifyOtel` is there only while exporting. */
+/** `shutdown` sends what is waiting, takes no longer than it may and never rejects. `provider`, for instrumentations, is there only while exporting. */
 export type Tracing = {
   readonly tracer: Tracer
   readonly exporting: boolean
   /** Spans are exported, and the collector takes them. */
   readonly isDelivering: () => boolean
   readonly endpoint: string | undefined
-  readonly fastifyOtel?: FastifyOtelInstrumentation
+  readonly provider?: TracerProvider
   shutdown(): Promise<void>
 }
 

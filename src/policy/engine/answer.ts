@@ -1,4 +1,4 @@
-// What an engine may answer (design section 5). Every engine's result goes through here: an answer that does not fit is
+// What an engine may answer (decision 0034). The result of every engine goes through here: an answer that does not fit is
 // trouble (503), never a decision. There is no `if (result.allow)` anywhere: "false" is truthy, `{}` is not a denial.
 import { Compile } from 'typebox/compile'
 import Type from 'typebox'

@@ -1,5 +1,6 @@
 // Is a policy in force, and is it a sane one? Questions with known answers: a call that the manifests declare, the same
 // call by a stranger, a stranger's registration and, where somebody or something is blocked, a blocked call.
+import { isoTime } from '../../core/iso-time.ts'
 import { parseCapability, splitCapability } from '../../core/capability.ts'
 import type { Decision, PolicyEngine, PolicyInput, RegistrationInput } from '../../core/decision.ts'
 import { toAppError, type ErrorCode } from '../../core/errors.ts'
@@ -88,7 +89,7 @@ function probeInput({ spiffeId, capability }: Probe, nowMs: number): PolicyInput
     identity: { spiffe_id: spiffeId, trust_domain: trustDomainOf(spiffeId) },
     action: { verb, capability: name },
     context: {
-      timestamp: new Date(nowMs).toISOString(),
+      timestamp: isoTime(nowMs),
       now_ns: `${Math.trunc(nowMs)}000000`,
       source: 'controller',
       decision_id: uuidv7(nowMs),

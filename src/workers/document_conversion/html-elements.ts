@@ -13,7 +13,7 @@ const MAX_ROWSPAN = 65_534
 
 /** The state inside of the tag. */
 export function open(tag: string, attributes: Attributes, outer: State, walk: Walk): State {
-  const { builder, trail, warnings } = walk
+  const { builder, trail } = walk
   const level = headingLevel(tag)
   if (BLOCK.has(tag)) {
     builder.flush()
@@ -21,8 +21,17 @@ export function open(tag: string, attributes: Attributes, outer: State, walk: Wa
   }
   if (level !== undefined) trail.heading()
   const style = outer.style | (STYLE_OF[tag] ?? 0) | inlineStyle(attributes, walk)
-  const state = { ...outer, style, heading: level ?? outer.heading }
-  const deeper = Math.min(outer.indent + 1, MAX_INDENT)
+  const at = { outer, state: { ...outer, style, heading: level ?? outer.heading } }
+  return (
+    openList(tag, attributes, at, walk) ?? openTable(tag, attributes, at, walk) ?? openText(tag, attributes, at, walk)
+  )
+}
+
+/** Around the tag, and what holds inside of it before the tag itself has changed anything. */
+type At = { readonly outer: State; readonly state: State }
+
+function openText(tag: string, attributes: Attributes, { outer, state }: At, walk: Walk): State {
+  const { builder, trail, warnings } = walk
   switch (tag) {
     case 'br':
       builder.lineBreak(outer)
@@ -42,18 +51,50 @@ export function open(tag: string, attributes: Attributes, outer: State, walk: Wa
       return { ...state, preformatted: true }
     case 'blockquote':
       return { ...state, quote: Math.min(outer.quote + 1, MAX_INDENT) }
+    case 'a':
+      return { ...state, link: linkOf(attributes['href'], walk) }
+    case 'title':
+      return { ...state, title: true }
+    case 'q':
+      write('\u201c', state, walk)
+      return state
+    case 'rt':
+      write('(', state, walk)
+      return state
+    case 'bdo':
+      warnings.leftOut('direction', { place: trail.place() })
+      return state
+    default:
+      return state
+  }
+}
+
+/** Undefined: not a tag of a list. */
+function openList(tag: string, attributes: Attributes, { outer, state }: At, walk: Walk): State | undefined {
+  const { builder, trail, warnings } = walk
+  const indent = Math.min(outer.indent + 1, MAX_INDENT)
+  switch (tag) {
     case 'dd':
-      return { ...state, indent: deeper }
+      return { ...state, indent }
     case 'ul':
     case 'menu':
     case 'dir':
-      return { ...state, indent: deeper, list: { ordered: false, format: '', next: 1 } }
+      return { ...state, indent, list: { ordered: false, format: '', next: 1 } }
     case 'ol':
       if ('reversed' in attributes) warnings.leftOut('numbers', { place: trail.place() })
-      return { ...state, indent: deeper, list: orderedList(attributes) }
+      return { ...state, indent, list: orderedList(attributes) }
     case 'li':
       builder.mark(markerOf(outer.list, outer.indent, attributes))
       return state
+    default:
+      return undefined
+  }
+}
+
+/** Undefined: not a tag of a table. */
+function openTable(tag: string, attributes: Attributes, { outer, state }: At, walk: Walk): State | undefined {
+  const { builder, trail } = walk
+  switch (tag) {
     case 'table':
       builder.beginTable(outer, trail.place())
       return { ...state, list: undefined }
@@ -72,21 +113,8 @@ export function open(tag: string, attributes: Attributes, outer: State, walk: Wa
     case 'tfoot':
       builder.beginRowGroup()
       return state
-    case 'a':
-      return { ...state, link: linkOf(attributes['href'], walk) }
-    case 'title':
-      return { ...state, title: true }
-    case 'q':
-      write('\u201c', state, walk)
-      return state
-    case 'rt':
-      write('(', state, walk)
-      return state
-    case 'bdo':
-      warnings.leftOut('direction', { place: trail.place() })
-      return state
     default:
-      return state
+      return undefined
   }
 }
 

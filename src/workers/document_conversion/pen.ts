@@ -66,7 +66,8 @@ export function createPen(document: PDFDocument, warnings: Warnings): Pen {
         const size = points * sizeOf(piece.style)
         if ((piece.style & STYLE.box) === 0) drawText(text, at, size)
         else drawBoxes(text, at, points)
-        drawLines(piece.style, at.x, measureAt(points)(piece.text, piece.style), at.y, size)
+        const width = measureAt(points)(piece.text, piece.style)
+        drawLines(document, at, { style: piece.style, width, size })
       }
     },
   }
@@ -86,19 +87,25 @@ export function createPen(document: PDFDocument, warnings: Warnings): Pen {
       x += measureAt(points)(box, STYLE.plain)
     }
   }
+}
 
-  function drawLines(style: Style, x: number, width: number, baseline: number, points: number): void {
-    const heights = [
-      ...((style & STYLE.underline) === 0 ? [] : [baseline + points * 0.12]),
-      ...((style & STYLE.strike) === 0 ? [] : [baseline - points * 0.3]),
-    ]
-    for (const y of heights) {
-      document
-        .moveTo(x, y)
-        .lineTo(x + width, y)
-        .lineWidth(0.6)
-        .stroke('black')
-    }
+/** Under and through text that is `width` wide; `at` is its start on the baseline. */
+function drawLines(
+  document: PDFDocument,
+  { x, y: baseline }: Point,
+  text: { style: Style; width: number; size: number },
+) {
+  const { style, width, size } = text
+  const heights = [
+    ...((style & STYLE.underline) === 0 ? [] : [baseline + size * 0.12]),
+    ...((style & STYLE.strike) === 0 ? [] : [baseline - size * 0.3]),
+  ]
+  for (const y of heights) {
+    document
+      .moveTo(x, y)
+      .lineTo(x + width, y)
+      .lineWidth(0.6)
+      .stroke('black')
   }
 }
 

@@ -1,38 +1,27 @@
 // A thread that converts documents, one at a time.
-import { parentPort, type MessagePort } from 'node:worker_threads'
+import { serveThread } from '../../worker/threads.ts'
 import { convert } from './convert.ts'
 import { ConversionFault, type ConvertResult, type ConvertTask } from './task.ts'
-import type { ThreadMessage } from './words.ts'
+import type { ThreadReply } from './words.ts'
 
-function serve(port: MessagePort): void {
-  const answer = (message: ThreadMessage, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
+serveThread<undefined, ConvertTask, ThreadReply>(() => {
   // Nothing here has any business with the network: should a library try, it gets nowhere.
   globalThis.fetch = () => Promise.reject(new Error('nothing is fetched'))
-  // Libraries print what they stumble over, which may be text of the document.
-  process.stdout.write = () => true
-  process.stderr.write = () => true
-  port.on('message', (task: ConvertTask) => {
-    convert(task).then(
-      (result) => answer({ kind: 'done', result }, buffersOf(result)),
-      (error: unknown) => {
-        if (error instanceof ConversionFault) answer({ kind: 'fault', code: error.code, message: error.message })
-        else answer({ kind: 'failed', place: placeOf(error) })
-      },
-    )
-  })
-  answer({ kind: 'ready' })
-}
+  return {
+    answer: async (task) => {
+      try {
+        return { kind: 'done', result: await convert(task) }
+      } catch (error: unknown) {
+        if (!(error instanceof ConversionFault)) throw error
+        return { kind: 'fault', code: error.code, message: error.message }
+      }
+    },
+    transfer: (reply) => (reply.kind === 'done' ? buffersOf(reply.result) : []),
+  }
+})
 
 function buffersOf(result: ConvertResult<ConvertTask>): ArrayBuffer[] {
   if ('bytes' in result) return [result.bytes.buffer]
   if (!('attachments' in result)) return []
   return [...new Set(result.attachments.flatMap(({ content }) => (content === undefined ? [] : [content.buffer])))]
 }
-
-function placeOf(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error
-  const frame = /^ +at .*$/m.exec(error.stack?.slice(String(error).length) ?? '')?.[0].trim()
-  return frame === undefined ? error.name : `${error.name} ${frame}`
-}
-
-if (parentPort !== null) serve(parentPort)

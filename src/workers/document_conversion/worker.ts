@@ -1,29 +1,36 @@
 // Converts documents: text, Markdown, HTML and DOCX to PDF, PDF to text, mails to text. Nothing that they refer to is loaded.
-import { extname } from 'node:path'
 import { capabilityError } from '../../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'
+import { threadEntry } from '../../worker/threads.ts'
 import { emailAnswer, pdfAnswer, textAnswer } from './answers.ts'
 import { documentTask, htmlTask, mailTask, pdfTask } from './inputs.ts'
 import { CPU_LIMIT_MS, MAX_CONCURRENCY, MEMORY_LIMIT_MB, THREADS, WALL_LIMIT_MS } from './limits.ts'
 import { DocumentInput, EmailInput, EmailOutput, HtmlInput, PdfInput, PdfOutput, TextOutput } from './schemas.ts'
 import { documentErrors, emailErrors } from './schemas.ts'
 import { ConversionFault, type ConvertResult, type ConvertTask } from './task.ts'
-import { createThreadPool, type ThreadPool } from './threads.ts'
+import { createConversionThreads, type ConversionThreads } from './threads.ts'
 
-// Beside this file, with its ending: .ts in the repository, .js in the package.
-const THREAD = new URL(`./thread-main${extname(import.meta.url)}`, import.meta.url)
+const THREAD = threadEntry('thread-main', import.meta.url)
 const LIMITS = {
   threads: THREADS,
   cpuLimitMs: CPU_LIMIT_MS,
   wallLimitMs: WALL_LIMIT_MS,
   memoryLimitMb: MEMORY_LIMIT_MB,
 }
+/** What the capabilities have in common. */
+const SHARED = {
+  version: '1.0.0',
+  max_concurrency: MAX_CONCURRENCY,
+  requires_gpu: false,
+  slo: { p95_ms: 2000 },
+  estimated_duration_ms: 100,
+}
 
 type Parts = {
   /** What does the work; default: threads of the worker's own, none of them before the first call. */
-  readonly pool?: ThreadPool
+  readonly threads?: ConversionThreads
   /** Milliseconds, for conversion_time_ms. */
   readonly monotonic?: () => number
 }
@@ -36,71 +43,57 @@ type Way<I, T extends ConvertTask, O> = {
 }
 
 export function createDocumentConversion({
-  pool = createThreadPool({ entry: THREAD, ...LIMITS }),
+  threads = createConversionThreads({ entry: THREAD, ...LIMITS }),
   monotonic = () => performance.now(),
 }: Parts = {}): WorkerDefinition {
   // Loaded at the first call: where there is no such package, the worker is not to start either.
   import.meta.resolve('pdfkit')
+  const by = createBy({ threads, monotonic })
 
   const documentToPdf = defineCapability({
     verb: 'convert',
     name: 'document_to_pdf',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Makes a PDF of text, Markdown, HTML or DOCX; scripts and references to other places are left out.',
     input: DocumentInput,
     output: PdfOutput,
     errors: documentErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['document', 'conversion', 'pdf'],
-    estimated_duration_ms: 100,
     handler: by({ span: 'pdf.render', failed: 'CONVERSION_FAILED', taskOf: documentTask, answerOf: pdfAnswer }),
   })
 
   const htmlToPdf = defineCapability({
     verb: 'convert',
     name: 'html_to_pdf',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Makes a PDF of HTML; scripts and references to other places are left out, nothing is fetched.',
     input: HtmlInput,
     output: PdfOutput,
     errors: documentErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['document', 'conversion', 'html', 'pdf'],
-    estimated_duration_ms: 100,
     handler: by({ span: 'pdf.render', failed: 'CONVERSION_FAILED', taskOf: htmlTask, answerOf: pdfAnswer }),
   })
 
   const pdfToText = defineCapability({
     verb: 'convert',
     name: 'pdf_to_text',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Reads the text of a PDF, page by page; scanned pages have none.',
     input: PdfInput,
     output: TextOutput,
     errors: documentErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['document', 'conversion', 'pdf', 'text'],
-    estimated_duration_ms: 100,
     handler: by({ span: 'pdf.read', failed: 'CONVERSION_FAILED', taskOf: pdfTask, answerOf: textAnswer }),
   })
 
   const emailToText = defineCapability({
     verb: 'convert',
     name: 'email_to_text',
-    version: '1.0.0',
+    ...SHARED,
     description: 'Reads a mail: decoded headers, its body as text, and what is attached.',
     input: EmailInput,
     output: EmailOutput,
     errors: emailErrors,
-    max_concurrency: MAX_CONCURRENCY,
-    requires_gpu: false,
-    slo: { p95_ms: 2000 },
     tags: ['email', 'conversion', 'text'],
     estimated_duration_ms: 20,
     handler: by({ span: 'email.parse', failed: 'PARSING_FAILED', taskOf: mailTask, answerOf: emailAnswer }),
@@ -109,15 +102,18 @@ export function createDocumentConversion({
   return defineWorker({
     id: 'worker-document-conversion',
     capabilities: [documentToPdf, htmlToPdf, pdfToText, emailToText],
-    close: () => pool.close(),
+    close: () => threads.close(),
   })
+}
 
-  function by<I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) {
-    return async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {
+/** Makes handlers that leave the work to the threads. */
+function createBy({ threads, monotonic }: Required<Parts>) {
+  return <I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) =>
+    async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {
       const elapsedMs = startStopwatch(monotonic)
       try {
         const task = taskOf(input)
-        const result = await inSpan(span, () => pool.convert(task, signal))
+        const result = await inSpan(span, () => threads.convert(task, signal))
         return answerOf(result, elapsedMs())
       } catch (error: unknown) {
         if (signal.aborted) throw error
@@ -126,5 +122,4 @@ export function createDocumentConversion({
         throw capabilityError(failed, 'the conversion failed')
       }
     }
-  }
 }

@@ -1,4 +1,4 @@
-// What the worker and its model thread say to each other: one task at a time, one reply to each.
+// What the worker and its model thread say to each other.
 import type { Finding, Kind, Picture } from './picture.ts'
 
 export type Task =
@@ -7,6 +7,4 @@ export type Task =
   | { readonly do: 'look'; readonly kind: Kind; readonly picture: Picture }
 
 /** `heldBytes`: memory that the thread holds after it, heap and wasm. */
-export type Reply =
-  | { readonly ok: true; readonly findings: readonly Finding[]; readonly heldBytes: number }
-  | { readonly ok: false; readonly message: string }
+export type Reply = { readonly findings: readonly Finding[]; readonly heldBytes: number }

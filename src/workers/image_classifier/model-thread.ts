@@ -1,10 +1,9 @@
 // The models behind one function: a thread that is started at the first call, loads each model at its first use, and is
 // replaced when it fails, hangs or holds too much memory.
-import { extname } from 'node:path'
 import type { HandlerContext } from '../../worker/handler.ts'
-import { createLane } from './lane.ts'
+import { createThreadPool, threadEntry, type Thread, ThreadFailure } from '../../worker/threads.ts'
+import type { Reply, Task } from './messages.ts'
 import type { Finding, Kind, Picture } from './picture.ts'
-import { startThread, type Thread } from './thread.ts'
 
 export type ModelThread = {
   /** One call at a time; the others wait. @throws {ModelError}, and the signal's reason when it aborts before its turn. */
@@ -36,61 +35,56 @@ export type ModelThreadOptions = {
   readonly maxHeldBytes?: number
 }
 
-// Beside this file, with its ending: .ts in the repository, .js in the package.
-const ENTRY = new URL(`./thread-main${extname(import.meta.url)}`, import.meta.url)
+const ENTRY = threadEntry('thread-main', import.meta.url)
 const MAX_LOAD_MS = 60_000
 const MAX_LOOK_MS = 20_000
 const MAX_HEAP_MB = 512
 const MAX_HELD_BYTES = 1024 * 1024 * 1024
 
-type Running = { readonly thread: Thread; readonly loaded: Set<Kind> }
+type ModelsThread = Thread<Task, Reply>
 
 export function createModelThread(options: ModelThreadOptions = {}): ModelThread {
   const { entry = ENTRY, maxLoadMs = MAX_LOAD_MS, maxLookMs = MAX_LOOK_MS } = options
   const { maxHeapMb = MAX_HEAP_MB, maxHeldBytes = MAX_HELD_BYTES } = options
-  const lane = createLane()
-  let running: Running | undefined
-  let closed = false
+  const pool = createThreadPool<Task, Reply>({ entry, name: 'image models', threads: 1, maxHeapMib: maxHeapMb })
+  const loadedIn = new WeakMap<ModelsThread, Set<Kind>>()
 
   return {
     look: (kind, picture, { signal, inSpan }) =>
-      lane(signal, async () => {
-        const { thread, loaded } = current()
+      inTurn(signal, async (thread) => {
+        const loaded = loadedIn.get(thread) ?? new Set()
+        loadedIn.set(thread, loaded)
         if (!loaded.has(kind)) {
-          await attempt('load', () => inSpan('model.load', () => thread.ask({ do: 'load', kind }, maxLoadMs)))
+          await inSpan('model.load', () => ask(thread, { do: 'load', kind }, maxLoadMs))
           loaded.add(kind)
           signal.throwIfAborted()
         }
-        const { findings, heldBytes } = await attempt('look', () =>
-          inSpan(`image.${kind}`, () => thread.ask({ do: 'look', kind, picture }, maxLookMs)),
+        const { findings, heldBytes } = await inSpan(`image.${kind}`, () =>
+          ask(thread, { do: 'look', kind, picture }, maxLookMs),
         )
-        if (heldBytes > maxHeldBytes) await giveUp()
+        if (heldBytes > maxHeldBytes) await thread.end()
         return findings
       }),
-    close: async () => {
-      closed = true
-      await giveUp()
-    },
+    close: () => pool.close(),
   }
 
-  function current(): Running {
-    if (closed) throw new ModelError('load', 'the model thread is closed')
-    if (running?.thread.isAlive() !== true) running = { thread: startThread(entry, maxHeapMb), loaded: new Set() }
-    return running
-  }
-
-  async function attempt<T>(stage: ModelError['stage'], work: () => Promise<T>): Promise<T> {
+  async function inTurn<T>(signal: AbortSignal, work: (thread: ModelsThread) => Promise<T>): Promise<T> {
     try {
-      return await work()
+      return await pool.use(signal, work)
     } catch (cause: unknown) {
-      await giveUp()
-      throw new ModelError(stage, 'the model thread failed', { cause })
+      // Closed while the call waited, or before it came.
+      throw cause instanceof ThreadFailure ? new ModelError('load', cause.message, { cause }) : cause
     }
   }
+}
 
-  async function giveUp(): Promise<void> {
-    const last = running
-    running = undefined
-    await last?.thread.end()
+/** What the thread has begun is finished, even if the caller leaves: the next call would have to load the models again. */
+async function ask(thread: ModelsThread, task: Task, wallMs: number): Promise<Reply> {
+  try {
+    return await thread.ask(task, { limits: { wallMs } })
+  } catch (cause: unknown) {
+    // Whatever it was: a model that failed once is not trusted with the next picture.
+    await thread.end()
+    throw new ModelError(task.do, 'the model thread failed', { cause })
   }
 }

@@ -1,5 +1,5 @@
-// Entry of the model thread: loads what it is told to and looks at pictures. A failure is told, then the thread is given up.
-import { parentPort } from 'node:worker_threads'
+// Entry of the model thread: loads what it is told to and looks at pictures.
+import { serveThread } from '../../worker/threads.ts'
 import type { Reply, Task } from './messages.ts'
 import type { Look } from './models.ts'
 import { PICTURE_SIDE, type Finding, type Kind } from './picture.ts'
@@ -7,19 +7,15 @@ import { scenesOf } from './scenes.ts'
 
 const looks = new Map<Kind, Look>()
 
-parentPort?.on('message', (task: Task) => {
-  void answer(task).then((reply) => parentPort?.postMessage(reply))
-})
-
-async function answer(task: Task): Promise<Reply> {
-  try {
+serveThread<undefined, Task, Reply>(() => ({
+  answer: async (task) => {
     const findings = task.do === 'load' ? await load(task.kind) : await lookAt(task)
     const { heapTotal, external } = process.memoryUsage()
-    return { ok: true, findings, heldBytes: heapTotal + external }
-  } catch (error: unknown) {
-    return { ok: false, message: error instanceof Error ? error.message : String(error) }
-  }
-}
+    return { findings, heldBytes: heapTotal + external }
+  },
+  // Why a model cannot be loaded is for the log; pictures are no text that a message could quote.
+  describe: (error) => (error instanceof Error ? error.message : String(error)),
+}))
 
 async function load(kind: Kind): Promise<[]> {
   // The rules for scenes need no model, and without one tfjs is not loaded either.

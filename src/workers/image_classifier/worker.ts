@@ -1,7 +1,7 @@
 // Looks at images: classify:image_category for the whole, classify:image_objects for what is where. Models from npm packages.
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'
-import { createClassify } from './classify.ts'
+import { createClassify, type Seen } from './classify.ts'
 import { createDecode, type Source } from './decode.ts'
 import { createModelThread, type ModelThread } from './model-thread.ts'
 import type { Box, Finding } from './picture.ts'
@@ -44,15 +44,7 @@ export function createImageClassifier({
     handler: async ({ input, signal, inSpan, log }) => {
       const elapsedMs = startStopwatch(monotonic)
       const { image, found } = await classify({ input, signal, inSpan, log }, ['scenes', 'nsfw'])
-      const classifications = found.flatMap(({ kind, findings }) =>
-        first(findings, input).map(({ label, confidence }): Category => ({
-          type: kind,
-          label,
-          confidence: rounded(confidence),
-          method: kind === 'scenes' ? 'heuristic' : 'model',
-        })),
-      )
-      return { classifications, image, processing_time_ms: elapsedMs() }
+      return { classifications: categoriesOf(found, input), image, processing_time_ms: elapsedMs() }
     },
   })
 
@@ -72,13 +64,7 @@ export function createImageClassifier({
     handler: async ({ input, signal, inSpan, log }) => {
       const elapsedMs = startStopwatch(monotonic)
       const { image, found } = await classify({ input, signal, inSpan, log }, ['objects', 'faces'])
-      const classifications = found.flatMap(({ kind, findings }) =>
-        first(findings, input).flatMap(({ label, confidence, box }): Located[] =>
-          box === undefined
-            ? []
-            : [{ type: kind, label, confidence: rounded(confidence), method: 'model', box: inPixels(box, image) }],
-        ),
-      )
+      const classifications = objectsOf(found, input, image)
       const counts = Object.fromEntries(found.map(({ kind, findings }) => [`${kind}_count`, findings.length]))
       return { classifications, ...counts, image, processing_time_ms: elapsedMs() }
     },
@@ -89,6 +75,27 @@ export function createImageClassifier({
     capabilities: [imageCategory, imageObjects],
     close: () => models.close(),
   })
+}
+
+function categoriesOf(found: Seen<Category['type']>['found'], input: Input): Category[] {
+  return found.flatMap(({ kind, findings }) =>
+    first(findings, input).map(({ label, confidence }): Category => ({
+      type: kind,
+      label,
+      confidence: rounded(confidence),
+      method: kind === 'scenes' ? 'heuristic' : 'model',
+    })),
+  )
+}
+
+function objectsOf(found: Seen<Located['type']>['found'], input: Input, image: Source): Located[] {
+  return found.flatMap(({ kind, findings }) =>
+    first(findings, input).flatMap(({ label, confidence, box }): Located[] =>
+      box === undefined
+        ? []
+        : [{ type: kind, label, confidence: rounded(confidence), method: 'model', box: inPixels(box, image) }],
+    ),
+  )
 }
 
 function first(findings: readonly Finding[], { max_results = DEFAULT_RESULTS }: Input): readonly Finding[] {

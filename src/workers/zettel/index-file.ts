@@ -74,6 +74,49 @@ function open(file: string): DatabaseSync {
 
 function wrap(database: DatabaseSync): Index {
   const stamps = database.prepare('SELECT path, stamp FROM zettel')
+  const rows = prepareRows(database)
+
+  return {
+    database,
+    stamps: () => new Map(stamps.all().map(({ path, stamp }) => [String(path), String(stamp)])),
+    put: (entry) => whole(database, () => rows.put(entry)),
+    remove: (path) => whole(database, () => rows.remove(path)),
+    async together(run) {
+      database.exec('BEGIN IMMEDIATE')
+      try {
+        const result = await run()
+        database.exec('COMMIT')
+        return result
+      } catch (cause: unknown) {
+        rollBack(database)
+        throw cause
+      }
+    },
+    close: () => database.close(),
+  }
+}
+
+// Part of what runs together, or for itself. No savepoints: with each one FTS5 writes out its words.
+function whole<T>(database: DatabaseSync, run: () => T): T {
+  if (database.isTransaction) return run()
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const result = run()
+    database.exec('COMMIT')
+    return result
+  } catch (cause: unknown) {
+    rollBack(database)
+    throw cause
+  }
+}
+
+/** All of it: an error of SQLite may have done so already. */
+function rollBack(database: DatabaseSync): void {
+  if (database.isTransaction) database.exec('ROLLBACK')
+}
+
+/** The rows of one file in all tables; each of the two runs in a transaction of the caller's. */
+function prepareRows(database: DatabaseSync): Pick<Index, 'put' | 'remove'> {
   const byPath = database.prepare('SELECT number FROM zettel WHERE path = ?')
   const byId = database.prepare('SELECT 1 FROM zettel WHERE id_key = ?')
   const insertZettel = database.prepare(
@@ -89,44 +132,7 @@ function wrap(database: DatabaseSync): Index {
     'DELETE FROM words WHERE rowid = ?',
     'DELETE FROM zettel WHERE number = ?',
   ].map((sql) => database.prepare(sql))
-
-  return {
-    database,
-    stamps: () => new Map(stamps.all().map(({ path, stamp }) => [String(path), String(stamp)])),
-    put: (entry) => whole(() => put(entry)),
-    remove: (path) => whole(() => remove(path)),
-    async together(run) {
-      database.exec('BEGIN IMMEDIATE')
-      try {
-        const result = await run()
-        database.exec('COMMIT')
-        return result
-      } catch (cause: unknown) {
-        rollBack()
-        throw cause
-      }
-    },
-    close: () => database.close(),
-  }
-
-  // Part of what runs together, or for itself. No savepoints: with each one FTS5 writes out its words.
-  function whole<T>(run: () => T): T {
-    if (database.isTransaction) return run()
-    database.exec('BEGIN IMMEDIATE')
-    try {
-      const result = run()
-      database.exec('COMMIT')
-      return result
-    } catch (cause: unknown) {
-      rollBack()
-      throw cause
-    }
-  }
-
-  /** All of it: an error of SQLite may have done so already. */
-  function rollBack(): void {
-    if (database.isTransaction) database.exec('ROLLBACK')
-  }
+  return { put, remove }
 
   function put({ path, stamp, bytes, zettel }: Entry): boolean {
     remove(path)

@@ -22,12 +22,14 @@ const INDEX_FILE = 'zettels.sqlite'
 const RESCAN_MS = 60_000
 
 /** `root`: absolute; need not exist. `now`: milliseconds. */
-export function createPlace(opts: {
+type PlaceOptions = {
   readonly root: string
   readonly now: () => number
   readonly rescanMs?: number | undefined
   readonly sync?: Sync | undefined
-}): Place {
+}
+
+export function createPlace(opts: PlaceOptions): Place {
   let opening: Promise<OpenPlace> | undefined
   let scannedMs: number | undefined
   let lastWriter: Promise<unknown> = Promise.resolve()
@@ -52,24 +54,11 @@ export function createPlace(opts: {
   }
 
   function opened(): Promise<OpenPlace> {
-    opening ??= open().catch((cause: unknown) => {
+    opening ??= open(opts).catch((cause: unknown) => {
       opening = undefined
       throw cause
     })
     return opening
-  }
-
-  async function open(): Promise<OpenPlace> {
-    const folder = await openFolder(opts.root, opts.sync)
-    const index = openIndex(join(folder.inside, INDEX_FILE))
-    try {
-      // Now that the lock is ours.
-      await folder.clearDrafts()
-      return { folder, index, queries: createQueries(index.database) }
-    } catch (cause: unknown) {
-      index.close()
-      throw cause
-    }
   }
 
   function alone<T>(run: () => Promise<T>): Promise<T> {
@@ -98,5 +87,18 @@ export function createPlace(opts: {
 
   async function close(): Promise<void> {
     await alone(shut)
+  }
+}
+
+async function open({ root, sync }: PlaceOptions): Promise<OpenPlace> {
+  const folder = await openFolder(root, sync)
+  const index = openIndex(join(folder.inside, INDEX_FILE))
+  try {
+    // Now that the lock is ours.
+    await folder.clearDrafts()
+    return { folder, index, queries: createQueries(index.database) }
+  } catch (cause: unknown) {
+    index.close()
+    throw cause
   }
 }

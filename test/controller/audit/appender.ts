@@ -22,7 +22,12 @@ const audit = await openAuditLog({
   // A record that the timer refuses may yet be written: here a refused one is one that the file system would not take.
   maxWaitMs: 60_000,
 })
-audit.onHealthChange(({ ok }) => say(`health ${ok}`))
+let healthy = true
+/** What health says at this moment goes before what became of a record. */
+function sayAfterHealth(line: string): void {
+  if (audit.health().ok !== healthy) say(`health ${(healthy = !healthy)}`)
+  say(line)
+}
 say('open')
 
 let stopping = false
@@ -36,9 +41,9 @@ async function appendForever(appender: number): Promise<void> {
     const call = { decisionId: mark, trace, requester, capability: 'stream:text_events' }
     try {
       await audit.append(routeOutcome(call, { atMs: Date.now(), ...end }))
-      say(`ok ${mark}`)
+      sayAfterHealth(`ok ${mark}`)
     } catch (cause: unknown) {
-      say(`refused ${mark} ${cause instanceof AppError ? cause.code : String(cause)}`)
+      sayAfterHealth(`refused ${mark} ${cause instanceof AppError ? cause.code : String(cause)}`)
       await delay(5)
     }
   }

@@ -39,10 +39,10 @@ for (const [what, answer] of [
   test(`the span of ${what} ends before its last byte is handed to the socket`, async () => {
     const now = countingClock()
     let [lastWriteAt, endedAt] = [0, 0]
-    const ended = Promise.withResolvers<void>()
+    const ended = Promise.withResolvers<unknown>()
     const tracer = tracerOf(now, (at) => {
       endedAt = at as number
-      ended.resolve()
+      ended.resolve(at)
     })
     app = fastify()
     await app.register(arrival, { tracer, metrics: createMetrics(new Registry(Registry.OPENMETRICS_CONTENT_TYPE)) })

@@ -8,7 +8,7 @@ import Fastify from 'fastify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { identityGate } from '../../../src/controller/identity/gate.ts'
 import type { Credentials } from '../../../src/platform/tls/credentials.ts'
-import { createPeerVerifier } from '../../../src/platform/svid/peer.ts'
+import { createPeerVerifier } from '../../../src/platform/svid/verify.ts'
 import type { Issued } from '../../fixtures/pki/ca.ts'
 import { credentialsFor } from '../../fixtures/pki/credential-files.ts'
 import {

@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { AppError } from '../../../src/core/errors.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
 import type { Credentials } from '../../../src/platform/tls/credentials.ts'
-import { createPeerVerifier } from '../../../src/platform/svid/peer.ts'
+import { createPeerVerifier } from '../../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../../src/platform/tls/tls.ts'
 import {
   createKeys,

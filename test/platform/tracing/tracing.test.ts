@@ -100,7 +100,7 @@ describe('without an endpoint', () => {
       import { registerHooks } from 'node:module'
       const loaded = []
       registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
-      const { createTracing } = await import('./src/platform/tracing.ts')
+      const { createTracing } = await import('./src/platform/tracing/tracing.ts')
       await createTracing({ service: 's', version: '1', env: {}, log: undefined })
       console.log(JSON.stringify(loaded.filter((url) => /sdk-|grpc|@fastify/.test(url))), loaded.length > 5)`
     const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
@@ -111,9 +111,9 @@ describe('without an endpoint', () => {
 describe('with an endpoint', () => {
   test('spans arrive as one tree, with the resource and the attributes', async () => {
     const receiver = await receive()
-    const { tracer, exporting, tracing, fastifyOtel } = await tracingWith({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url })
+    const { tracer, exporting, tracing, provider } = await tracingWith({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url })
     expect(exporting).toBe(true)
-    expect(fastifyOtel).toBeDefined()
+    expect(provider).toBeDefined()
     const server = startSpan(tracer, 'POST /route', SpanKind.SERVER, CALLER, {
       'crank.capability': 'invoke:hello_world',
     })

@@ -1,11 +1,11 @@
 // Calls of the worker in this process: the same code as in its threads, without starting one for each test.
 import { convert } from '../../../src/workers/document_conversion/convert.ts'
-import type { ThreadPool } from '../../../src/workers/document_conversion/threads.ts'
+import type { ConversionThreads } from '../../../src/workers/document_conversion/threads.ts'
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
 import { call, createTestWorker, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 
 /** The work is done in the calling thread. */
-export const here: ThreadPool = { convert: (task) => convert(task), close: () => Promise.resolve() }
+export const here: ConversionThreads = { convert: (task) => convert(task), close: () => Promise.resolve() }
 
 export type Warning = { code: string; message: string; count: number; places?: string[] }
 export type PdfAnswer = { converted_data: string; page_count: number; warnings: Warning[] }
@@ -15,7 +15,7 @@ export type Failure = { error: string; message: string; retryable: boolean }
 let worker: Promise<TestWorker> | undefined
 
 export async function ask(capability: string, input: unknown) {
-  worker ??= createTestWorker(createDocumentConversion({ pool: here }))
+  worker ??= createTestWorker(createDocumentConversion({ threads: here }))
   return call(await worker, `convert:${capability}`, input)
 }
 

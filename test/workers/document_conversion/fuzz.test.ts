@@ -3,7 +3,7 @@ import { Document, Packer, Paragraph, TextRun } from 'docx'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConversionFault } from '../../../src/workers/document_conversion/task.ts'
-import { createThreadPool } from '../../../src/workers/document_conversion/threads.ts'
+import { createConversionThreads } from '../../../src/workers/document_conversion/threads.ts'
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
 import { splitMbox } from '../../../src/workers/document_conversion/mbox.ts'
 import { unzip } from '../../../src/workers/document_conversion/zip.ts'
@@ -13,7 +13,7 @@ import { ask, base64, textOf, toPdf, type PdfAnswer } from './conversions.ts'
 const REFUSALS = new Set(['INVALID_FORMAT', 'CORRUPT_DOCUMENT', 'INVALID_EMAIL', 'LIMIT_EXCEEDED', 'INVALID_INPUT'])
 // Threads that end what hangs: pdf.js in this process could not be stopped.
 const definition = createDocumentConversion({
-  pool: createThreadPool({
+  threads: createConversionThreads({
     entry: new URL('../../../src/workers/document_conversion/thread-main.ts', import.meta.url),
     threads: 2,
     cpuLimitMs: 10_000,

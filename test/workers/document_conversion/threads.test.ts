@@ -5,9 +5,9 @@ import { promisify } from 'node:util'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { ToPdfTask } from '../../../src/workers/document_conversion/task.ts'
 import {
-  createThreadPool,
-  type ThreadOptions,
-  type ThreadPool,
+  createConversionThreads,
+  type ConversionThreads,
+  type ConversionThreadsOptions,
 } from '../../../src/workers/document_conversion/threads.ts'
 import { createDocumentConversion } from '../../../src/workers/document_conversion/worker.ts'
 import { call, createTestWorker } from '../../../scripts/lab/worker-calls.ts'
@@ -17,11 +17,11 @@ const HOSTILE = new URL('threads/hostile.ts', import.meta.url)
 const LIMITS = { cpuLimitMs: 60_000, wallLimitMs: 600_000, memoryLimitMb: 64 }
 const never = new AbortController().signal
 
-let pool: ThreadPool
+let pool: ConversionThreads
 afterEach(() => pool.close())
 
-function open(options: Partial<ThreadOptions> = {}): ThreadPool {
-  pool = createThreadPool({ entry: HOSTILE, threads: 1, ...LIMITS, ...options })
+function open(options: Partial<ConversionThreadsOptions> = {}): ConversionThreads {
+  pool = createConversionThreads({ entry: HOSTILE, threads: 1, ...LIMITS, ...options })
   return pool
 }
 
@@ -54,7 +54,7 @@ describe('a task is ended', () => {
 
   test('for its own CPU time, not for that of the tasks before it in the same thread', async () => {
     let usedMs = 0
-    open({ cpuLimitMs: 20_000, cpuMs: () => Promise.resolve((usedMs += 19_000)) })
+    open({ cpuLimitMs: 20_000, readCpuMs: () => Promise.resolve((usedMs += 19_000)) })
     await doing('first')
     const busy = doing('waits')
     await expect(busy).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
@@ -64,7 +64,7 @@ describe('a task is ended', () => {
 
   test('never while a busy node gives it no CPU time, however long that lasts', async () => {
     let readings = 0
-    open({ cpuLimitMs: 1, cpuMs: () => Promise.resolve((readings += 1) && 7) })
+    open({ cpuLimitMs: 1, readCpuMs: () => Promise.resolve((readings += 1) && 7) })
     const call = new AbortController()
     const waiting = doing('waits', call.signal)
     const expected = expect(waiting).rejects.toThrow('the caller left')
@@ -136,7 +136,7 @@ describe('tasks that wait', () => {
 
   test('fail when the pool is closed, as do those that run', async () => {
     open()
-    const running = expect(doing('waits')).rejects.toThrow('the threads are closed')
+    const running = expect(doing('waits')).rejects.toThrow('the thread is closed')
     const waiting = expect(doing('b')).rejects.toThrow('the threads are closed')
     await pool.close()
     await Promise.all([running, waiting])
@@ -163,7 +163,7 @@ test('a thread that cannot start is a failure, not a wait', async () => {
 
 describe('the worker', () => {
   test('answers CONVERSION_FAILED or PARSING_FAILED for a thread that fails, and logs where', async () => {
-    const worker = await createTestWorker(createDocumentConversion({ pool: open() }))
+    const worker = await createTestWorker(createDocumentConversion({ threads: open() }))
     const document = { document_data: base64('leaves'), source_format: 'text' }
     expect((await call(worker, 'convert:document_to_pdf', document)).json()).toStrictEqual({
       error: 'CONVERSION_FAILED',
@@ -181,7 +181,7 @@ describe('the worker', () => {
     email_to_text: { raw_email: 'waits' },
   })) {
     test(`answers that ${capability} may be tried again when the node is too busy`, async () => {
-      const worker = await createTestWorker(createDocumentConversion({ pool: open({ wallLimitMs: 200 }) }))
+      const worker = await createTestWorker(createDocumentConversion({ threads: open({ wallLimitMs: 200 }) }))
       const answer = await call(worker, `convert:${capability}`, input)
       expect(answer.status).toBe(503)
       expect(answer.json()).toMatchObject({ error: 'CONVERSION_TIMEOUT', retryable: true })
@@ -189,7 +189,7 @@ describe('the worker', () => {
   }
 
   test('ends the work of a caller who leaves, and frees its place', async () => {
-    const worker = await createTestWorker(createDocumentConversion({ pool: open() }))
+    const worker = await createTestWorker(createDocumentConversion({ threads: open() }))
     const left = new AbortController()
     const document = { document_data: base64('never ends'), source_format: 'text' }
     const answer = call(worker, 'convert:document_to_pdf', document, { callerLeft: left.signal })
@@ -200,7 +200,7 @@ describe('the worker', () => {
   })
 
   test('is busy beyond its number of calls', async () => {
-    const worker = await createTestWorker(createDocumentConversion({ pool: open() }))
+    const worker = await createTestWorker(createDocumentConversion({ threads: open() }))
     const left = new AbortController()
     const document = { document_data: base64('waits'), source_format: 'text' }
     const waiting = Array.from({ length: 8 }, () =>
@@ -213,7 +213,7 @@ describe('the worker', () => {
 
   test('measures its time with the clock that it is given', async () => {
     let clockMs = 0
-    const definition = createDocumentConversion({ pool: open(), monotonic: () => (clockMs += 2) })
+    const definition = createDocumentConversion({ threads: open(), monotonic: () => (clockMs += 2) })
     const worker = await createTestWorker(definition)
     const document = { document_data: base64('hello'), source_format: 'text' }
     const answer = await call(worker, 'convert:document_to_pdf', document)

@@ -1,5 +1,5 @@
 // A model thread that does what the first byte of a picture says, and fails to load all kinds but objects, each in its way.
-import { parentPort } from 'node:worker_threads'
+import { serveThread } from '../../../src/worker/threads.ts'
 import type { Reply, Task } from '../../../src/workers/image_classifier/messages.ts'
 
 export const DO = { answer: 0, exit: 1, hang: 2, throwLater: 3, refuse: 4, holdMuch: 5, fillHeap: 6, print: 7 } as const
@@ -8,43 +8,38 @@ const ON_LOAD = { objects: DO.answer, faces: DO.exit, nsfw: DO.refuse, scenes: D
 const MUCH = 10_000
 let looks = 0
 
-parentPort?.on('message', (task: Task) => {
-  perform(task.do === 'load' ? ON_LOAD[task.kind] : (task.picture.pixels[0] ?? DO.answer))
-})
+serveThread<undefined, Task, Reply>(() => ({
+  answer: (task) => perform(task.do === 'load' ? ON_LOAD[task.kind] : (task.picture.pixels[0] ?? DO.answer)),
+}))
 
-function perform(what: number): void {
+function perform(what: number): Reply | Promise<Reply> {
   switch (what) {
     case DO.exit:
       process.exit(3)
-      break
+      // A thread may go on for a moment.
+      return new Promise(() => undefined)
     case DO.hang:
       for (;;);
     case DO.throwLater:
       setImmediate(() => {
         throw new Error('thrown outside of any task')
       })
-      break
+      return new Promise(() => undefined)
     case DO.refuse:
-      reply({ ok: false, message: 'no such layer' })
-      break
+      throw new Error('no such layer')
     case DO.fillHeap:
       for (const held: unknown[] = []; ;) held.push(new Array(1000).fill(held.length))
     case DO.print:
       process.stdout.write('a banner\n')
       process.stderr.write('a warning\n')
-      answer(0)
-      break
+      return answer(0)
     default:
-      answer(what === DO.holdMuch ? MUCH : 0)
+      return answer(what === DO.holdMuch ? MUCH : 0)
   }
 }
 
 // The label counts the tasks of this thread: 1 again means that there is a new one.
-function answer(heldBytes: number): void {
+function answer(heldBytes: number): Reply {
   looks += 1
-  reply({ ok: true, findings: [{ label: `task ${looks}`, confidence: 1 }], heldBytes })
-}
-
-function reply(message: Reply): void {
-  parentPort?.postMessage(message)
+  return { findings: [{ label: `task ${looks}`, confidence: 1 }], heldBytes }
 }

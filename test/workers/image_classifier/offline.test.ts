@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '../../..')
-const READABLE = ['node_modules', 'src', 'test', 'package.json'].map((path) => join(ROOT, path))
+const READABLE = ['node_modules', 'src', 'scripts', 'test', 'package.json'].map((path) => join(ROOT, path))
 
 async function runOffline(...args: string[]) {
   const reads = READABLE.map((path) => `--allow-fs-read=${path}`)

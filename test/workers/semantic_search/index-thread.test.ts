@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createIndexThread } from '../../../src/workers/semantic_search/index-thread.ts'
 import { ALICE } from './names.ts'
@@ -8,16 +9,12 @@ import { startWorker } from './started.ts'
 import { DOCUMENTS, run, startEngine, stateFolder } from './texts.ts'
 
 describe('the index thread', () => {
-  const breaks = `import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => process.exit(3))`
-  const fails = `import { parentPort } from 'node:worker_threads'
-    parentPort.on('message', ({ kind, id }) =>
-      kind === 'close' ? parentPort.close() : parentPort.postMessage({ kind: 'failed', id, message: 'broken' }))`
-  const entry = (source: string) => new URL(`data:text/javascript,${encodeURIComponent(source)}`)
+  const entry = new URL('./broken-thread.ts', import.meta.url)
 
   test('that breaks down fails its calls, and the next call gets another', async () => {
     const dir = await stateFolder()
-    const { ask } = await startWorker(dir, createIndexThread({ dir, entry: entry(breaks) }))
-    const search = { operation: 'search', query: 'car' }
+    const { ask } = await startWorker(dir, createIndexThread({ dir, entry }))
+    const search = { operation: 'search', query: 'break' }
     for (const { status, body } of [...(await Promise.all([ask(search), ask(search)])), await ask(search)]) {
       expect({ status, body }).toMatchObject({ status: 503, body: { error: 'INDEX_UNAVAILABLE' } })
     }
@@ -36,7 +33,7 @@ describe('the index thread', () => {
 
   test('with an error that nobody foresaw is a fault of the worker, without its text', async () => {
     const dir = await stateFolder()
-    const { ask } = await startWorker(dir, createIndexThread({ dir, entry: entry(fails) }))
+    const { ask } = await startWorker(dir, createIndexThread({ dir, entry }))
     const { status, body } = await ask({ operation: 'search', query: 'car' })
     expect({ status, error: body['error'] }).toStrictEqual({ status: 500, error: 'INTERNAL' })
     expect(JSON.stringify(body)).not.toContain('broken')
@@ -49,6 +46,12 @@ describe('the index thread', () => {
     await engine.close()
     await expect(run(engine, request)).rejects.toMatchObject({ code: 'INDEX_UNAVAILABLE' })
   })
+})
+
+test('an index thread without work does not keep its process alive', async () => {
+  const script = join(import.meta.dirname, 'one-search-process.ts')
+  const { stdout } = await promisify(execFile)(process.execPath, [script, await stateFolder()])
+  expect(stdout).toBe('2 documents')
 })
 
 test('every document that was said to be kept is there after SIGKILL', async () => {

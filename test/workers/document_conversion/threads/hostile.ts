@@ -1,9 +1,7 @@
 // A thread that does what the text of its document says: to see what its pool does about it.
-import { parentPort } from 'node:worker_threads'
-import { text } from 'node:stream/consumers'
-import { Readable } from 'node:stream'
+import { serveThread } from '../../../../src/worker/threads.ts'
 import type { ToPdfTask } from '../../../../src/workers/document_conversion/task.ts'
-import type { ThreadMessage } from '../../../../src/workers/document_conversion/words.ts'
+import type { ThreadReply } from '../../../../src/workers/document_conversion/words.ts'
 
 const kept: Uint8Array[] = []
 
@@ -27,20 +25,16 @@ const DEEDS: Record<string, () => void> = {
   prints: () => {
     process.stdout.write('SECRET')
     process.stderr.write('SECRET')
-    answer({ kind: 'failed', place: 'TypeError at here' })
+    throw new TypeError('SECRET')
   },
   waits: () => undefined,
 }
 
-function answer(message: ThreadMessage): void {
-  parentPort?.postMessage(message)
-}
-
-parentPort?.on('message', (task: ToPdfTask) => {
-  void text(Readable.from([Buffer.from(task.bytes)])).then((deed) => {
-    const doIt = DEEDS[deed]
-    if (doIt === undefined) answer({ kind: 'done', result: { bytes: task.bytes, pageCount: 1, warnings: [] } })
-    else doIt()
-  })
-})
-answer({ kind: 'ready' })
+serveThread<undefined, ToPdfTask, ThreadReply>(() => ({
+  answer: (task) => {
+    const doIt = DEEDS[Buffer.from(task.bytes).toString()]
+    if (doIt === undefined) return { kind: 'done', result: { bytes: task.bytes, pageCount: 1, warnings: [] } }
+    doIt()
+    return new Promise<never>(() => undefined)
+  },
+}))

@@ -1,7 +1,7 @@
 // A process that has one document converted, and then nothing more to do.
-import { createThreadPool } from '../../../../src/workers/document_conversion/threads.ts'
+import { createConversionThreads } from '../../../../src/workers/document_conversion/threads.ts'
 
-const pool = createThreadPool({
+const pool = createConversionThreads({
   entry: new URL('../../../../src/workers/document_conversion/thread-main.ts', import.meta.url),
   threads: 1,
   cpuLimitMs: 60_000,

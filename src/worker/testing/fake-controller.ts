@@ -5,11 +5,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { Pool } from 'undici'
-import { parseSpiffeId, type SpiffeId } from '../../src/core/spiffe-id.ts'
-import { watchCredentials, type CredentialFiles, type CredentialSource } from '../../src/platform/tls/credentials.ts'
-import { createLogger } from '../../src/platform/logger.ts'
-import { createPeerVerifier } from '../../src/platform/svid/peer.ts'
-import { createPinnedConnector, serverTlsOptions } from '../../src/platform/tls/tls.ts'
+import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
+import { watchCredentials, type CredentialFiles, type CredentialSource } from '../../platform/tls/credentials.ts'
+import { createLogger } from '../../platform/logger.ts'
+import { createPeerVerifier } from '../../platform/svid/verify.ts'
+import { createPinnedConnector, serverTlsOptions } from '../../platform/tls/tls.ts'
 
 export type Received = { path: string; headers: IncomingMessage['headers']; body: unknown; atMs: number }
 export type Script = (received: Received, response: ServerResponse) => void
@@ -18,7 +18,7 @@ export type FakeController = {
   url: string
   source: CredentialSource
   received: Received[]
-  /** Replaces the answer to a path; undefined: by the book again. */
+  /** Replaces the answer to every path that begins like this; undefined: by the book again. */
   script: (path: string, answer: Script | undefined) => void
   /** A connection pool to a worker, showing the controller's certificate. */
   poolTo: (origin: string, expected: string) => Pool
@@ -29,7 +29,7 @@ export function answerJson(response: ServerResponse, status: number, body: unkno
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
 }
 
-/** `heartbeatMs`: what registrations are told. */
+/** `heartbeatMs`: the interval that registrations are given. */
 export async function startFakeController(files: CredentialFiles, heartbeatMs = 20, port = 0): Promise<FakeController> {
   const source = await watchCredentials(files, { now: Date.now, log: silent })
   const scripts = new Map<string, Script>()
@@ -46,7 +46,7 @@ export async function startFakeController(files: CredentialFiles, heartbeatMs = 
     const path = request.url ?? ''
     const call = { path, headers: request.headers, body: await json(request), atMs: Date.now() }
     received.push(call)
-    const script = scripts.get(path)
+    const script = scripts.get(path) ?? [...scripts].find(([start]) => path.startsWith(start))?.[1]
     if (script !== undefined) script(call, response)
     else byTheBook(call, response)
   }

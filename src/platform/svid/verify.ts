@@ -1,5 +1,17 @@
-// Who is on the other end of a TLS connection: X.509-SVID verification, X509-SVID.md section 5. `socket.authorized` is
-// necessary, never sufficient (design D8).
+// Verifies the peer of a TLS connection: X.509-SVID, section 5 of X509-SVID.md. `socket.authorized` is necessary, never
+// sufficient (decision 0035). The checks in their order, which is trust first: a certificate that no anchor stands behind
+// proves nothing about itself.
+//
+//   1. it presented a certificate                    client_certificate_required        presented-chain.ts
+//   2. a path leads to an anchor of any bundle       client_certificate_untrusted       chain.ts, name-constraints.ts
+//   3. its DER can be read in one way only           client_certificate_profile_invalid certificate-facts.ts, strict-der.ts
+//   4. it has one URI SAN                            spiffe_id_not_found_in_certificate x509-svid.ts, san.ts
+//   5. which is a SPIFFE ID                          spiffe_id_invalid                  x509-svid.ts
+//   6. a path leads to an anchor of that ID's bundle client_certificate_untrusted       chain.ts, trust-bundle.ts
+//      with issuers that are valid now               client_certificate_expired, client_certificate_not_yet_valid
+//   7. the leaf is valid now                         the same two                       below
+//   8. the leaf has the profile of an SVID           client_certificate_profile_invalid x509-svid.ts
+//   9. OpenSSL found no other fault                  as OpenSSL names it                chain-words.ts
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { LRUCache } from 'lru-cache'
@@ -28,9 +40,7 @@ export type Peer = {
 export type PeerVerifier = {
   /**
    * Verifies the peer of a finished handshake, now, under these bundles. Cheap when the certificate is known and its anchor
-   * is still trusted. The causes are looked at in one fixed order, trust first: a certificate that nobody vouches for proves
-   * nothing about itself. required, untrusted (no anchor at all), SPIFFE ID, untrusted (not an anchor of its own trust
-   * domain), validity, profile, and last whatever else OpenSSL refused.
+   * is still trusted.
    * @throws {AppError} with an identity code (status 401)
    */
   readonly verify: (socket: TLSSocket, credentials: Credentials) => Peer

@@ -1,13 +1,13 @@
 // Which workers a module defines: how a definition is told from other exports, also one made by another copy of the runtime.
-import type { CapabilityDefinition, WorkerDefinition } from './define.ts'
+import type { CapabilityDefinition, WorkerDefinition } from '../../worker/define.ts'
 
 /** The definitions that a module exports, one by one or in a list, each once. */
-export function exportedWorkers(module: Readonly<Record<string, unknown>>): WorkerDefinition[] {
-  return [...new Set(Object.values(module).flat().filter(isWorkerDefinition))]
+export function exportedDefinitions(module: Readonly<Record<string, unknown>>): WorkerDefinition[] {
+  return [...new Set(Object.values(module).flat().filter(looksLikeDefinition))]
 }
 
-/** By shape: a class or a symbol of this module would not be that of another copy. */
-export function isWorkerDefinition(value: unknown): value is WorkerDefinition {
+/** By shape: `isWorkerDefinition` knows only those of its own copy, which alone can run them. Here they are only read. */
+export function looksLikeDefinition(value: unknown): value is WorkerDefinition {
   const { id, capabilities, requires } = (value ?? {}) as Partial<Record<keyof WorkerDefinition, unknown>>
   return (
     typeof id === 'string' && isTextList(requires) && Array.isArray(capabilities) && capabilities.every(isCapability)

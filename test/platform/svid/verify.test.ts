@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AppError } from '../../../src/core/errors.ts'
 import type { Credentials } from '../../../src/platform/tls/credentials.ts'
-import { createPeerVerifier } from '../../../src/platform/svid/peer.ts'
+import { createPeerVerifier } from '../../../src/platform/svid/verify.ts'
 import { createKeys, createTestCa, rawExtension, type Issued, type TestCa } from '../../fixtures/pki/ca.ts'
 import { credentialsFor } from '../../fixtures/pki/credential-files.ts'
 import {

@@ -1,0 +1,279 @@
+// Which workers a call reaches: real sockets, so that what a worker "must not see" is what comes out of its socket.
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
+import { trace } from '@opentelemetry/api'
+import { Pool, type Dispatcher } from 'undici'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { RouteCall } from '../../../src/controller/call.ts'
+import type { WorkerInstance } from '../../../src/controller/routing/registry.ts'
+import { createForward, type ForwardDeps } from '../../../src/controller/steps/forward.ts'
+import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import { createLightTracer } from '../../../src/platform/tracing/light-tracer.ts'
+import { CAPABILITY, createNotingSink, routeCall } from '../../fixtures/route-call.ts'
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void
+type Worker = { readonly instance: WorkerInstance; readonly seen: string[] }
+
+const MAX_IN_FLIGHT = 512
+const greets: Answer = (_request, response) => response.end('"hi"')
+
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const close of closing.splice(0)) await close()
+})
+
+function instanceAt(workerId: string, origin: string): WorkerInstance {
+  return {
+    workerId,
+    spiffeId: parseSpiffeId('spiffe://crank.local/worker/hello-world'),
+    origin,
+    lease: 'l',
+    capabilities: new Map(),
+    declaredErrors: new Map([[CAPABILITY, new Set(['OUT_OF_PAPER'])]]),
+    registeredAt: '',
+    lastSeenMs: 0,
+    load: undefined,
+    state: 'live',
+    inFlight: 0,
+  }
+}
+
+/** A worker on a free port that notes the body of every request that it sees. */
+async function worker(workerId: string, answer: Answer): Promise<Worker> {
+  const seen: string[] = []
+  const server = createServer((request, response) => {
+    request.setEncoding('utf8')
+    let body = ''
+    request.on('data', (part: string) => (body += part))
+    request.on('end', () => {
+      seen.push(body)
+      answer(request, response)
+    })
+    // A request counts when it arrives, also when its body never does.
+    request.on('close', () => request.complete || seen.push('broken off'))
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  closing.push(() => server.close().closeAllConnections())
+  return { instance: instanceAt(workerId, originOf(server.address())), seen }
+}
+
+function originOf(address: ReturnType<Server['address']>): string {
+  return `http://127.0.0.1:${(address as AddressInfo).port}`
+}
+
+/** A worker that has just gone: nobody listens there. */
+async function goneWorker(workerId: string): Promise<Worker> {
+  const server = createTcpServer()
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const origin = originOf(server.address())
+  await once(server.close(), 'close')
+  return { instance: instanceAt(workerId, origin), seen: [] }
+}
+
+/** Forwards among these workers; of several that are free the first one is picked. */
+function forwardTo(workers: readonly Worker[], over: Partial<ForwardDeps> = {}) {
+  const pools = new Map<WorkerInstance, Pool>()
+  return createForward({
+    providers: () => workers.map(({ instance }) => instance),
+    isKnown: () => true,
+    tracer: createLightTracer(),
+    monotonic: () => performance.now(),
+    random: () => 0,
+    poolOf(instance) {
+      const pool = pools.get(instance) ?? new Pool(instance.origin)
+      if (!pools.has(instance)) closing.push(() => pool.destroy())
+      pools.set(instance, pool)
+      return pool
+    },
+    ...over,
+  })
+}
+
+describe('a call', () => {
+  test('reaches one worker, with its body, and its answer reaches the caller', async () => {
+    const [a, b] = [await worker('a', greets), await worker('b', greets)]
+    const sink = createNotingSink()
+    const outcome = await forwardTo([a, b])(routeCall({ sink }))
+    expect(outcome).toMatchObject({ outcome: 'completed', status: 200, workerId: 'a', attempts: 1, error: undefined })
+    expect(outcome.durationMs).toBeGreaterThan(0)
+    expect([a.seen, b.seen]).toEqual([['{"message":"hi"}'], []])
+    expect(sink.told).toEqual(['start 200', 'write "hi"', 'end'])
+    expect(a.instance.inFlight).toBe(0)
+  })
+
+  test('tells the worker who calls what under which id, and how much time is left', async () => {
+    let headers: IncomingMessage['headers'] = {}
+    const a = await worker('a', (request, response) => {
+      headers = request.headers
+      greets(request, response)
+    })
+    let now = 0
+    const forward = forwardTo([a], { monotonic: () => (now += 100) })
+    await forward(routeCall({ timeoutMs: 5000, idempotencyKey: 'once', contentLength: 16 }))
+    expect(headers).toMatchObject({
+      'x-crank-capability': CAPABILITY,
+      'x-crank-caller': 'spiffe://crank.local/worker/streaming',
+      'x-crank-deadline-ms': '4900',
+      'idempotency-key': 'once',
+      'content-length': '16',
+    })
+  })
+
+  test('counts as in flight at its worker while it runs', async () => {
+    const inFlight: number[] = []
+    const a = await worker('a', (request, response) => {
+      inFlight.push(a.instance.inFlight)
+      greets(request, response)
+    })
+    await forwardTo([a])(routeCall())
+    expect([...inFlight, a.instance.inFlight]).toEqual([1, 0])
+  })
+})
+
+describe('another worker is tried', () => {
+  test('when the first could not be reached', async () => {
+    const [a, b] = [await goneWorker('a'), await worker('b', greets)]
+    const outcome = await forwardTo([a, b])(routeCall())
+    expect(outcome).toMatchObject({ outcome: 'completed', workerId: 'b', attempts: 2 })
+    expect(b.seen).toEqual(['{"message":"hi"}'])
+  })
+
+  test('three times at most', async () => {
+    const gone = await Promise.all(['a', 'b', 'c'].map(goneWorker))
+    const last = await worker('d', greets)
+    const outcome = await forwardTo([...gone, last])(routeCall())
+    expect(outcome).toMatchObject({ outcome: 'worker_failed', status: 502, attempts: 3 })
+    expect(last.seen).toEqual([])
+  })
+
+  const sent: readonly [what: string, answer: Answer, outcome: object][] = [
+    [
+      'has answered in part and resets',
+      (request, response) => {
+        response.writeHead(200, { 'content-length': '100' })
+        response.write('only this', () => request.socket.resetAndDestroy())
+      },
+      { outcome: 'worker_failed', status: 200, error: undefined },
+    ],
+    [
+      'resets before its answer',
+      (request) => request.socket.resetAndDestroy(),
+      { outcome: 'unknown', status: 502, error: { code: 'worker_failed' } },
+    ],
+    [
+      'answers 500',
+      (_request, response) => response.writeHead(500).end('{"error":"OUT_OF_PAPER"}'),
+      { outcome: 'worker_failed', status: 502, error: { reasonCode: 'OUT_OF_PAPER' } },
+    ],
+    [
+      'is busy',
+      (_request, response) => response.writeHead(503).end('{"error":"BUSY"}'),
+      { outcome: 'worker_failed', status: 503, error: { code: 'worker_busy' } },
+    ],
+    [
+      'compresses its answer',
+      (_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('x'),
+      { outcome: 'worker_failed', status: 502, error: { code: 'worker_failed' } },
+    ],
+    [
+      'answers in no HTTP',
+      (request) => request.socket.end('220 mail.example ESMTP\r\n'),
+      { outcome: 'worker_failed', status: 502, error: { code: 'worker_failed' } },
+    ],
+  ]
+  for (const [what, answer, expected] of sent) {
+    test(`never after one that got the request and ${what}: the work may be done`, async () => {
+      const [a, b] = [await worker('a', answer), await worker('b', greets)]
+      const outcome = await forwardTo([a, b])(routeCall())
+      expect(outcome).toMatchObject({ ...expected, workerId: 'a', attempts: 1 })
+      expect([a.seen, b.seen]).toEqual([['{"message":"hi"}'], []])
+    })
+  }
+
+  test('never after one that is too slow', async () => {
+    const [a, b] = [await worker('a', () => undefined), await worker('b', greets)]
+    const outcome = await forwardTo([a, b])(routeCall({ timeoutMs: 100 }))
+    expect(outcome).toMatchObject({ outcome: 'timeout', status: 504, attempts: 1 })
+    expect([a.seen, b.seen]).toEqual([['{"message":"hi"}'], []])
+  })
+})
+
+describe('no worker is called', () => {
+  const cases: readonly [what: string, deps: Partial<ForwardDeps>, code: string][] = [
+    ['for a capability that no manifest names', { isKnown: () => false }, 'capability_unknown'],
+    ['while none is live', {}, 'no_worker_available'],
+  ]
+  for (const [what, deps, code] of cases) {
+    test(what, async () => {
+      const outcome = await forwardTo([], deps)(routeCall())
+      expect(outcome).toMatchObject({ outcome: 'worker_failed', workerId: null, attempts: 0, error: { code } })
+    })
+  }
+
+  test('that has as many calls in flight as it may have', async () => {
+    const a = await worker('a', greets)
+    a.instance.inFlight = MAX_IN_FLIGHT
+    const outcome = await forwardTo([a])(routeCall())
+    expect(outcome).toMatchObject({ outcome: 'worker_failed', status: 503, attempts: 0, error: { code: 'overloaded' } })
+    expect(a.seen).toEqual([])
+    a.instance.inFlight = MAX_IN_FLIGHT - 1
+    expect(await forwardTo([a])(routeCall())).toMatchObject({ outcome: 'completed' })
+  })
+
+  test.each(['caller_left', 'shutdown'] as const)('for a caller that is gone (%s)', async (by) => {
+    const a = await worker('a', greets)
+    const sink = createNotingSink()
+    sink.leave(by)
+    expect(await forwardTo([a])(routeCall({ sink }))).toMatchObject({ outcome: by, attempts: 0, workerId: null })
+    expect(a.seen).toEqual([])
+  })
+})
+
+describe('an answer that stops', () => {
+  /** A pool that hands out the handler of the call: undici's part is played by the test. */
+  function drivenCall(call: RouteCall) {
+    const handlers: Dispatcher.DispatchHandler[] = []
+    const pool = { dispatch: (_options: unknown, handler: Dispatcher.DispatchHandler) => handlers.push(handler) }
+    const instance = instanceAt('a', 'http://127.0.0.1:1')
+    const forward = forwardTo([{ instance, seen: [] }], { poolOf: () => pool as unknown as Pool })
+    const outcome = forward(call)
+    return { outcome, handler: handlers[0]! }
+  }
+
+  test('is broken off after 60 s without a byte, not before', async () => {
+    vi.useFakeTimers()
+    const sink = createNotingSink()
+    const { outcome, handler } = drivenCall(routeCall({ sink, timeoutMs: 1000 }))
+    const controller = { abort: () => undefined } as unknown as Dispatcher.DispatchController
+    handler.onRequestStart!(controller, {})
+    handler.onResponseStart!(controller, 200, { 'transfer-encoding': 'chunked' }, 'OK')
+    vi.advanceTimersByTime(59_999)
+    expect(sink.told).toEqual(['start 200'])
+    vi.advanceTimersByTime(1)
+    expect(sink.told).toEqual(['start 200', 'abort'])
+    expect(await outcome).toMatchObject({ outcome: 'timeout', status: 200, error: undefined })
+  })
+})
+
+test('the spans of a call name the worker', async () => {
+  const spans: Record<string, unknown>[] = []
+  const inner = trace.getTracer('test')
+  const startSpan: ForwardDeps['tracer']['startSpan'] = (name) => {
+    const noted: Record<string, unknown> = { name }
+    spans.push(noted)
+    const setAttribute = (key: string, value: unknown): unknown => (noted[key] = value)
+    const setAttributes = (attributes: object): unknown => Object.assign(noted, attributes)
+    return Object.assign(Object.create(inner.startSpan(name)) as ReturnType<typeof startSpan>, {
+      setAttribute,
+      setAttributes,
+    })
+  }
+  const a = await worker('a', greets)
+  await forwardTo([a], { tracer: { startSpan, startActiveSpan: inner.startActiveSpan.bind(inner) } })(routeCall())
+  expect(spans).toMatchObject([
+    { name: 'worker.select', 'crank.candidates': 1, 'crank.worker_id': 'a' },
+    { name: 'POST /execute', 'http.response.status_code': 200, 'crank.worker_id': 'a' },
+  ])
+})

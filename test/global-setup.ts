@@ -1,6 +1,0 @@
-// Before any test: the native tools are there, or one sentence says what to install. A missing tool fails, never skips.
-import { findTool } from '../scripts/tools/native-tools.ts'
-
-export async function setup(): Promise<void> {
-  await findTool('opa')
-}
