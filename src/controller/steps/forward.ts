@@ -99,7 +99,7 @@ async function callWorker(
 }
 
 /** undici sends any async iterable; its types know only those that are a stream of Node. */
-function sendable(body: RouteCall['body']): Dispatcher.DispatchOptions['body'] {
+function sendable(body: RouteCall['body']): NonNullable<Parameters<Pool['dispatch']>[0]['body']> {
   return body as Exclude<typeof body, AsyncIterable<unknown>>
 }
 
