@@ -9,7 +9,9 @@ import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
 import {
   hostSetting,
   logLevelSetting,
+  opaTimeoutSetting,
   optionalText,
+  placeSettings,
   portSetting,
   readListenHost,
   readSetting,
@@ -50,11 +52,7 @@ export const ControllerEnv = Type.Object({
     description: 'There is no other mode: `false` is refused.',
     allowed: 'true',
   }),
-  CRANK_POLICY_DIR: Type.String({
-    default: 'policies',
-    allowed: 'the path of a folder',
-    description: 'Folder of the Rego sources and of `data/`.',
-  }),
+  CRANK_POLICY_DIR: placeSettings.CRANK_POLICY_DIR,
   CRANK_CANDIDATE_POLICY_DIR: optionalText({
     description: 'Policy folder that is evaluated beside the one in force, and decides nothing. Unset: none.',
     allowed: 'the path of a folder',
@@ -78,19 +76,9 @@ export const ControllerEnv = Type.Object({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
     allowed: 'http://host:port or unix:///absolute/path',
   }),
-  OPA_TIMEOUT_MS: timeSetting(100, {
-    description: 'Deadline of one decision; after it the call is refused.',
-    maximum: 60_000,
-  }),
-  CRANK_STATE_DIR: Type.String({
-    default: '.crank',
-    allowed: 'the path of a folder',
-    description: 'Folder for what the controller writes.',
-  }),
-  CRANK_AUDIT_FILE: optionalText({
-    description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit.jsonl`.',
-    allowed: 'the path of a file',
-  }),
+  OPA_TIMEOUT_MS: opaTimeoutSetting,
+  CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
+  CRANK_AUDIT_FILE: placeSettings.CRANK_AUDIT_FILE,
   CRANK_AUDIT_SYNC: Type.Enum(['fsync', 'write'], {
     default: 'fsync',
     description:
