@@ -42,15 +42,8 @@ export default defineConfig(
     },
   },
   {
-    // Temporary: each of these is about to be rewritten or removed (issue 13, sections 1 and 2).
-    files: [
-      'src/controller/main.ts',
-      'src/controller/live-policy/live-policy.ts',
-      'src/controller/steps/record.ts',
-      'src/cli/manifest/*.ts',
-      'src/workers/document_conversion/threads.ts',
-      'src/workers/semantic_search/index-thread.ts',
-    ],
+    // Temporary: `crank manifest` is being rewritten without them (issue 13, section 2).
+    files: ['src/cli/manifest/{evaluate,invoke-names,modules,sight}.ts'],
     rules: { 'max-lines-per-function': 'off' },
   },
 )

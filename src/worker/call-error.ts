@@ -18,7 +18,7 @@ export const RUNTIME_ERRORS = {
   DEADLINE_EXCEEDED: { status: 504, retryable: true },
 } as const satisfies Record<string, { status: number; retryable: boolean }>
 
-export type RuntimeErrorCode = keyof typeof RUNTIME_ERRORS
+type RuntimeErrorCode = keyof typeof RUNTIME_ERRORS
 
 /** Thrown by a handler. `code` must be in the capability's `errors`; `message` is read by the caller. */
 export class HandlerError extends Error {

@@ -21,7 +21,7 @@ import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 import type { Slots } from './slots.ts'
 
 /** `callerLeft` aborts when the connection closes before the answer is out. */
-export type Call = {
+type Call = {
   readonly headers: IncomingHttpHeaders
   readonly body: Readable
   readonly callerLeft: AbortSignal

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { workerNames } from '../../src/workers/registry.ts'
-import { crank } from './crank.ts'
+import { crank } from './in-process.ts'
 
 let stateDir = ''
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { startFakePdp } from '../fakes/pdp.ts'
 import { honestPdp } from '../fixtures/pdp-honest.ts'
 import { POLICY_DIR } from '../fixtures/policy-dir.ts'
-import { crank } from './crank.ts'
+import { crank } from './in-process.ts'
 
 test('an OPA that answers later than OPA_TIMEOUT_MS is found alive', async () => {
   await using pdp = await slowPdp()

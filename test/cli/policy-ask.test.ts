@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../fixtures/policy-dir.ts'
-import { crank } from './crank.ts'
+import { crank } from './in-process.ts'
 
 const ID = 'spiffe://crank.local/worker'
 

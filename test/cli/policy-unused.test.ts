@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { workerId, writeAuditFile, type Made } from './audit-file.ts'
-import { crank } from './crank.ts'
+import { crank } from './in-process.ts'
 
 const DAY_MS = 86_400_000
 const daysAgo = (days: number): string => new Date(Date.now() - days * DAY_MS).toISOString()

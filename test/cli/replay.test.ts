@@ -7,7 +7,8 @@ import { recordSample } from '../../scripts/record-audit-sample.ts'
 import type { Report } from '../../src/cli/replay/report.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { recordOf, RECORDED_NS, writeLog } from '../fixtures/replay.ts'
-import { crank, type Finished } from './crank.ts'
+import type { Finished } from './crank.ts'
+import { crank } from './in-process.ts'
 
 const DAY_NS = 86_400_000_000_000n
 const STREAMING = 'spiffe://crank.local/worker/streaming'

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { POLICY_DIR } from '../fixtures/policy-dir.ts'
-import { crank } from './crank.ts'
+import { crank } from './in-process.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const OTHER = '4bf92f3577b34da6a3ce929d0e0e4736'

@@ -9,7 +9,7 @@ import { paint, say } from '../output.ts'
 import { nextInProject, projectFiles, projectFolder } from './project.ts'
 import { registryLine, testSource, workerSource, type NewWorker } from './templates.ts'
 
-export type NewWorkerOptions = { capability?: string | undefined; owner: string }
+type NewWorkerOptions = { capability?: string | undefined; owner: string }
 
 const NAME = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/
 const MAX_NAME = 40

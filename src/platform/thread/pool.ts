@@ -3,7 +3,7 @@
 import { ThreadFailure } from './failure.ts'
 import { startThread, type Thread, type ThreadOptions } from './thread.ts'
 
-export type ThreadPoolOptions = Omit<ThreadOptions, 'onNews' | 'onFailure'> & { readonly threads: number }
+type ThreadPoolOptions = Omit<ThreadOptions, 'onNews' | 'onFailure'> & { readonly threads: number }
 
 export type ThreadPool<Request, Reply> = {
   /**
@@ -26,7 +26,9 @@ export function createThreadPool<Request, Reply>(options: ThreadPoolOptions): Th
 
   return {
     use: async (signal, work) => {
-      const thread = await turn(signal)
+      signal.throwIfAborted()
+      if (closed) throw closedFailure()
+      const thread = await untilLent(waiting, signal, lend)
       try {
         return await work(thread)
       } finally {
@@ -40,27 +42,6 @@ export function createThreadPool<Request, Reply>(options: ThreadPoolOptions): Th
       for (const { reject } of waiting.splice(0)) reject(closedFailure())
       await Promise.all([...threads].map((thread) => thread.end()))
     },
-  }
-
-  async function turn(signal: AbortSignal): Promise<Lent> {
-    signal.throwIfAborted()
-    if (closed) throw closedFailure()
-    const { promise, resolve, reject } = Promise.withResolvers<Lent>()
-    const one = { resolve, reject }
-    const onAbort = (): void => {
-      const at = waiting.indexOf(one)
-      if (at < 0) return
-      waiting.splice(at, 1)
-      reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    waiting.push(one)
-    lend()
-    try {
-      return await promise
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
   }
 
   function lend(): void {
@@ -90,6 +71,26 @@ export function createThreadPool<Request, Reply>(options: ThreadPoolOptions): Th
       threads.delete(thread)
       lend()
     })
+  }
+}
+
+/** Waits in line, and leaves it when the signal aborts. */
+async function untilLent<T>(waiting: Waiting<T>[], signal: AbortSignal, lend: () => void): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  const one = { resolve, reject }
+  const onAbort = (): void => {
+    const at = waiting.indexOf(one)
+    if (at < 0) return
+    waiting.splice(at, 1)
+    reject(signal.reason)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  waiting.push(one)
+  lend()
+  try {
+    return await promise
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

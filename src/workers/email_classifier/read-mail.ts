@@ -12,7 +12,7 @@ import type { Input } from './schemas.ts'
 /** What reads a message. */
 export const CONVERTER = 'convert:email_to_text'
 
-export type ReadMail = {
+type ReadMail = {
   readonly mail: Mail
   readonly source: 'text' | 'message'
   readonly truncated: boolean

@@ -11,11 +11,11 @@ import type { Input } from './schemas.ts'
 /** What is needed of a handler's context. */
 type Job = Pick<HandlerContext<Input>, 'input' | 'signal' | 'inSpan' | 'log'>
 /** `found`: in the order of classification_types; all findings of a kind, the surest first. */
-export type Seen<K extends Kind> = {
+type Seen<K extends Kind> = {
   readonly image: Source
   readonly found: readonly { readonly kind: K; readonly findings: readonly Finding[] }[]
 }
-export type Classify = <K extends Kind>(job: Job, served: readonly K[]) => Promise<Seen<K>>
+type Classify = <K extends Kind>(job: Job, served: readonly K[]) => Promise<Seen<K>>
 
 /** Throws only what the capabilities declare, and the signal's reason. */
 export function createClassify({ decode, models }: { decode: Decode; models: ModelThread }): Classify {

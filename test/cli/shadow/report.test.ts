@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { copyPolicies, type PolicyDir } from '../../fixtures/policy-dir.ts'
 import { workerId, writeAuditFile, type Made } from '../audit-file.ts'
-import { crank } from '../crank.ts'
+import { crank } from '../in-process.ts'
 
 const manifest = (name: string, required: string[], provided: string[] = []) => ({
   [workerId(name)]: { worker_id: `worker-${name}`, required_capabilities: required, provided_capabilities: provided },
