@@ -14,12 +14,12 @@ const FILE = fileURLToPath(new URL('../docs/configuration.md', import.meta.url))
 const TELEMETRY: readonly [name: string, what: string][] = [
   [
     'OTEL_EXPORTER_OTLP_ENDPOINT',
-    'Collector, e.g. `http://localhost:4317`. Unset: nothing is exported; logs and audit have ids, and a `traceparent` that came in goes on as it is.',
+    'Collector, e.g. `http://localhost:4317`. Unset: nothing is exported; logs and audit records have ids, and an incoming `traceparent` goes on unchanged.',
   ],
   ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'The same for traces alone; takes precedence over the general one.'],
   [
     'OTEL_EXPORTER_OTLP_PROTOCOL',
-    '`grpc` (our default), `http/protobuf`, `http/json`; another one is refused, and nothing is exported.',
+    '`grpc` (the default), `http/protobuf` or `http/json`; any other value is refused, and nothing is exported.',
   ],
   [
     'OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION',
@@ -33,23 +33,23 @@ const TELEMETRY: readonly [name: string, what: string][] = [
   ['OTEL_RESOURCE_ATTRIBUTES', '`key=value,…`, added to `service.name` and `service.version`.'],
   [
     'OTEL_NODE_RESOURCE_DETECTORS',
-    'Default: `service`; `host.name` is there without. `host` costs Jaeger a fifth more; `process` exports the command line, payload of `crank invoke --data` included.',
+    'Default: `service`; `host.name` is always set. `host` costs Jaeger a fifth more; `process` exports the command line, including the payload of `crank invoke --data`.',
   ],
   ['OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG', 'Default: `parentbased_always_on`.'],
   [
     'OTEL_BSP_SCHEDULE_DELAY',
-    'How long a batch waits at most (ms). Default: 50; what it costs: [performance](performance.md#tracing).',
+    'Longest wait of a batch (ms). Default: 50; [performance](performance.md#tracing) has its price.',
   ],
   [
     'OTEL_BSP_MAX_QUEUE_SIZE',
-    'Spans that wait for the collector, default 32768 (40 MB when full); what does not fit is lost, and counted.',
+    'Spans that wait for the collector, default 32768 (40 MB when full); spans that do not fit are lost and counted.',
   ],
   [
     'OTEL_BSP_EXPORT_TIMEOUT',
-    'How long a batch that the collector does not take is tried (ms), default 600000. One attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`.',
+    'How long an undelivered batch is retried (ms), default 600000. One attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`.',
   ],
   ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 512.'],
-  ['OTEL_TRACES_EXPORTER', '`otlp`, or `none`, which switches the export off; another one is refused.'],
+  ['OTEL_TRACES_EXPORTER', '`otlp`, or `none`, which switches the export off; any other value is refused.'],
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
 ]
 
@@ -61,21 +61,21 @@ const COMMANDS: readonly [name: string, fallback: string, what: string][] = [
     'Admin listener that `check`, `can-i`, `explain`, `who-can`, `what-can` and `exception list` ask.',
   ],
   ['CONTROLLER_URL', '`https://127.0.0.1:9000`', 'Controller that `invoke`, `workers` and `capabilities` call.'],
-  ['CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE', 'unset', 'As whom they call; `--as` takes precedence.'],
+  ['CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE', 'unset', 'Identity of these commands; `--as` takes precedence.'],
   [
     'CRANK_CONTROLLER_ID, CRANK_TRUST_DOMAIN',
     'as above',
-    'Whom they expect to answer, and where `--who streaming` is.',
+    'SPIFFE ID of the controller, and the trust domain of names such as `--who streaming`.',
   ],
   [
     'CRANK_STATE_DIR',
     '`.crank`',
-    'Where development certificates and the audit log are; the demo keeps everything there.',
+    'Folder of development certificates and the audit log; the demo keeps everything there.',
   ],
-  ['CRANK_AUDIT_FILE', '`<CRANK_STATE_DIR>/audit.jsonl`', 'Audit log that is read.'],
-  ['CRANK_POLICY_DIR', '`policies`', 'Policy folder that is read and edited.'],
+  ['CRANK_AUDIT_FILE', '`<CRANK_STATE_DIR>/audit.jsonl`', 'Audit log that commands read.'],
+  ['CRANK_POLICY_DIR', '`policies`', 'Policy folder that commands read and edit.'],
   ['OPA_BIN', 'unset', 'OPA that compiles Rego. Unset: the pinned version in the cache, else on PATH.'],
-  ['CRANK_CACHE_DIR', '`~/.cache/crank`', 'Where pinned tools are kept.'],
+  ['CRANK_CACHE_DIR', '`~/.cache/crank`', 'Folder of the pinned tools.'],
 ]
 
 const text = `# Configuration
@@ -83,11 +83,11 @@ const text = `# Configuration
 <!-- Made by \`npm run docs:configuration\` from src/controller/config.ts and src/worker/config.ts. Do not edit. -->
 
 A flag takes precedence over the environment, the environment over the default; an empty value counts as unset.
-All faults are reported at once, with name, value and what is allowed, and the process exits with 2.
+The process reports all faults at once, with name, value and what is allowed, and exits with 2.
 Secrets are never values, only paths of files.
-Times are milliseconds; port 0 lets the system choose, and the ready log line says which port it is.
+Times are in milliseconds; with port 0 the system chooses a port, and the ready log line names it.
 
-Neither process starts while one of these weakens it: \`NODE_TLS_REJECT_UNAUTHORIZED=0\`, \`SSLKEYLOGFILE\`, or (on the command line or in \`NODE_OPTIONS\`) \`--security-revert\`, \`--tls-keylog\`, \`--insecure-http-parser\`, \`--tls-min-v1.0\`, \`--tls-min-v1.1\`.
+Controller and workers do not start with a setting that weakens them: \`NODE_TLS_REJECT_UNAUTHORIZED=0\`, \`SSLKEYLOGFILE\`, or (on the command line or in \`NODE_OPTIONS\`) \`--security-revert\`, \`--tls-keylog\`, \`--insecure-http-parser\`, \`--tls-min-v1.0\`, \`--tls-min-v1.1\`.
 
 ## Controller
 
@@ -103,17 +103,17 @@ ${table(WorkerSettings)}
 | --- | --- | --- |
 ${COMMANDS.map(([name, fallback, what]) => `| ${code(name)} | ${cell(fallback)} | ${cell(what)} |`).join('\n')}
 
-## Names that nobody reads
+## Unknown names
 
-A variable \`CRANK_*\` or \`OPA_*\` that differs from a known one by one or two letters, or by one part (\`CRANK_AUDIT\`), is taken for a mistake: controller, workers and commands refuse to start and name the one that was probably meant.
+A variable \`CRANK_*\` or \`OPA_*\` that differs from a known one by one or two letters, or by one part (\`CRANK_AUDIT\`), counts as a mistake: controller, workers and commands refuse to start and suggest the known name.
 The controller also refuses \`CRANK_WORKER_HOST\`, a setting of workers, while \`CRANK_WORKER_HOSTS\` is not set.
-Any other such variable is one warning in the log (\`settings_unknown\`) and a line of \`crank check\`.
-What a program of the project reads is ignored by the others, and so is what Kubernetes sets for a service (\`CRANK_SERVICE_HOST\`, \`OPA_PORT=tcp://…\`).
+Any other unknown variable of this kind causes one warning in the log (\`settings_unknown\`) and a line of \`crank check\`.
+A program ignores the variables of the project's other programs, and those that Kubernetes sets for a service (\`CRANK_SERVICE_HOST\`, \`OPA_PORT=tcp://…\`).
 For a service named \`crank\` Kubernetes sets \`CRANK_PORT\` itself: set the port in the pod, or \`enableServiceLinks: false\`.
 
 ## Traces (controller, workers and the commands that call the controller)
 
-Metrics are scraped from the admin listener and logs go to stdout: only traces are exported.
+Only traces are exported: Prometheus scrapes metrics from the admin listener, and logs go to stdout.
 
 | variable | what it does |
 | --- | --- |

@@ -1,9 +1,8 @@
-// The hash chain. A record is one line of printable ASCII that ends in a line feed and begins with exactly
-//   {"v":1,"seq":<n>,"prev":"<64 hex>","hash":"<64 hex>",
-// followed by the members of the event. `hash` is the SHA-256 of the line's bytes without the line feed and without the
-// member `"hash":"<64 hex>",`; as `prev` is among those bytes, each hash covers all records before it. The first record
-// has `seq` 1 and a `prev` of 64 zeros. By hand:
-//   sed -n 7p audit.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
+// On the path of every call. The hash chain. A record is one line of printable ASCII that ends in a line feed and begins
+// with exactly {"v":1,"seq":<n>,"prev":"<64 hex>","hash":"<64 hex>", followed by the members of the event. `hash` is the
+// SHA-256 of the line's bytes without the line feed and without the member `"hash":"<64 hex>",`; as `prev` is among those
+// bytes, each hash covers all records before it. The first record has `seq` 1 and a `prev` of 64 zeros. By hand: sed -n 7p
+// audit.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
 import { hash as digest } from 'node:crypto'
 
 /** The last record: its number and its hash. */

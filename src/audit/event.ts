@@ -1,5 +1,5 @@
-// What the audit log records, under the names that the file has. Every event of a kind has the same
-// members in the same order (null, not absent), so a denial and an allow differ only in their values.
+// On the path of every call. What the audit log records, under the names that the file has. Every event of a kind has the
+// same members in the same order (null, not absent), so a denial and an allow differ only in their values.
 import { isoTime } from '../core/iso-time.ts'
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'

@@ -3,9 +3,9 @@ import { open, type FileHandle } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** `number` counts from 1. `complete`: ended by a line feed; only the last line may lack it. */
-export type Line = { readonly number: number; readonly text: string; readonly complete: boolean }
+type Line = { readonly number: number; readonly text: string; readonly complete: boolean }
 
-export type LineSplitter = {
+type LineSplitter = {
   /** The lines that `chunk` completes. */
   push(chunk: Buffer): string[]
   /** What is left over: the beginning of a line. */

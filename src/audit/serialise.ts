@@ -1,5 +1,5 @@
-// The one way from an event to its text. Pure printable ASCII: a line's length is its number of bytes, a terminal that
-// shows it cannot be driven by it (ESC, bidirectional marks), and lone surrogates survive.
+// On the path of every call. The one way from an event to its text. Pure printable ASCII: a line's length is its number of
+// bytes, a terminal that shows it cannot be driven by it (ESC, bidirectional marks), and lone surrogates survive.
 import type { AuditEvent } from './event.ts'
 
 /** A string from outside is cut here; so is a list, at as many members. */

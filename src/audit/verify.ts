@@ -3,7 +3,7 @@ import { GENESIS, openRecord, type ChainedRecord, type Head, type LineFault } fr
 import { readLines } from './lines.ts'
 
 /** `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but records before it are missing or doubled. */
-export type BadRecord = {
+type BadRecord = {
   readonly file: string
   readonly line: number
   /** The number of the first record that is not proven to be as it was written. */

@@ -13,7 +13,7 @@ import { parseJson, readPayload, type PayloadOptions } from './payload.ts'
 import { didYouMean } from './policy-ask/likeness.ts'
 import { parseTarget, type Words } from './policy-ask/question.ts'
 
-export type InvokeOptions = ClientOptions &
+type InvokeOptions = ClientOptions &
   PayloadOptions & {
     timeoutMs?: string | undefined
     idempotencyKey?: string | undefined
@@ -42,7 +42,7 @@ export async function invoke(words: Words, options: InvokeOptions): Promise<Exit
 }
 
 /** The whole body: the events of an event stream, JSON where it is JSON, else text. */
-export async function readBody(answer: RouteAnswer): Promise<{ body: unknown } | { events: RawEvent[] }> {
+async function readBody(answer: RouteAnswer): Promise<{ body: unknown } | { events: RawEvent[] }> {
   if (isEventStream(answer)) {
     const events: RawEvent[] = []
     for await (const event of parseEvents(answer.body)) events.push(event)
@@ -53,7 +53,7 @@ export async function readBody(answer: RouteAnswer): Promise<{ body: unknown } |
 }
 
 /** Whether the answer is a stream of server-sent events. */
-export function isEventStream(answer: RouteAnswer): boolean {
+function isEventStream(answer: RouteAnswer): boolean {
   return answer.contentType.startsWith('text/event-stream')
 }
 

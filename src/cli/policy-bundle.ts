@@ -6,7 +6,7 @@ import { PolicyFilesError } from '../policy/data/policy-files.ts'
 import { CliError, EXIT, usageFailure, type ExitCode } from './exit.ts'
 import { say, writeJson, writeLine, type Format } from './output.ts'
 
-export type BuildOptions = {
+type BuildOptions = {
   policy?: string | undefined
   out: string
   revision?: string | undefined
@@ -27,7 +27,7 @@ export async function buildPolicyBundle(options: BuildOptions): Promise<ExitCode
   return EXIT.ok
 }
 
-export type VerifyOptions = { verificationKey: string; output: Format }
+type VerifyOptions = { verificationKey: string; output: Format }
 
 /** `negative` when the signature does not hold. @throws {CliError} when the key or OPA cannot be used */
 export async function verifyPolicyBundle(file: string, { verificationKey, output }: VerifyOptions): Promise<ExitCode> {

@@ -8,7 +8,7 @@ import { manifestsIn, type Manifest } from '../policy/data/manifests.ts'
 import { readEvidence, type EvidenceOptions } from './shadow/sources.ts'
 import type { PairTally, Tally } from './shadow/tally.ts'
 
-export type UnusedOptions = EvidenceOptions & { since: string; output: Format }
+type UnusedOptions = EvidenceOptions & { since: string; output: Format }
 
 /** `days`: since the last use, else since the deployment or the beginning of the log, whichever is later. */
 type Unused = {

@@ -9,7 +9,7 @@ import { CliError, EXIT, messageOf } from './exit.ts'
 import { say } from './output.ts'
 
 /** `url`: the controller's. */
-export type TracedClientOptions = {
+type TracedClientOptions = {
   readonly client: ControllerClient
   readonly spans: ClientSpans
   readonly url: string

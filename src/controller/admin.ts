@@ -14,7 +14,7 @@ import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
 
-export type AdminOptions = {
+type AdminOptions = {
   readonly readiness: () => Readiness
   /** Beside addresses and `localhost`; none: nothing else. */
   readonly allowedHosts: HostRules

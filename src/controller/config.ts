@@ -60,7 +60,8 @@ export const ControllerEnv = Type.Object({
     allowed: 'the path of a folder',
   }),
   CRANK_POLICY_MAX_STALENESS: optionalText({
-    description: 'How long the policy may go unconfirmed (bad files on disk, no bundle to be had). Unset: forever.',
+    description:
+      'How long the policy may stay unconfirmed (faulty files on disk, no bundle available). Unset: forever.',
     allowed: 'a duration of at least 10s, such as 10m, 1h or 7d',
   }),
   CRANK_POLICY_STALENESS_ACTION: Type.Enum(['warn', 'degrade', 'deny'], {

@@ -28,7 +28,7 @@ export type RunningController = {
   readonly close: (reason?: string) => Promise<void>
 }
 
-export type ControllerOptions = {
+type ControllerOptions = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
   /** What asks the system for the addresses of a name. */

@@ -1,4 +1,5 @@
-// The way of a call, in one piece: decide, record, then and only then call a worker, record again. On the path of every call.
+// On the path of every call. The way of a call, in one piece: decide, record, then and only then call a worker, record
+// again.
 import type { Verdict } from '../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from './call.ts'
 import { afterRecord } from './steps/recorded.ts'

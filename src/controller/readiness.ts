@@ -2,7 +2,7 @@
 import { isoTime } from '../core/iso-time.ts'
 
 /** `reason` of one that is ok: what is to be known of it all the same. */
-export type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
+type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
 export type Readiness = { readonly status: 'ready' | 'not_ready'; readonly checks: readonly Check[] }
 
 export type ReadinessSources = {

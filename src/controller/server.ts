@@ -1,4 +1,5 @@
-// The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a request.
+// On the path of every call. The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a
+// request.
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
@@ -25,7 +26,7 @@ import { createUnparsed, type UnparsedOptions } from './edge/unparsed.ts'
 import { isRecorded } from './steps/recorded.ts'
 import { unrouted } from './edge/unrouted.ts'
 
-export type ServerOptions = ArrivalOptions &
+type ServerOptions = ArrivalOptions &
   LimitsOptions &
   UnparsedOptions &
   BlockedGateOptions &

@@ -1,8 +1,8 @@
-// Long runs of bytes of one kind, in a text that nobody has parsed: passed four bytes at a time, since whoever sends a
-// megabyte of space must not cost much more than its arrival.
+// On the path of every call. Long runs of bytes of one kind, in a text that nobody has parsed: passed four bytes at a time,
+// since whoever sends a megabyte of space must not cost much more than its arrival.
 
 /** For each byte 1 or 0; behind these 256 the same for each two bytes together. */
-export type ByteTable = Uint8Array
+type ByteTable = Uint8Array
 
 const BYTES = 256
 const PAIRS = 65_536

@@ -52,6 +52,9 @@ export type Question = 'capability_access' | 'worker_registration'
  * (an answer that is not a decision) or `policy_not_ready`; never resolves to an allow that the policy did not give.
  * `trace` is handed to an engine that has spans of its own; null: the request is in no trace that could be named; left out: no
  * request asks, and nobody is to record the question.
+ * @example
+ * const { decision, reasons } = await decide('capability_access', policyInput(call, call, now()), trace)
+ * if (decision === 'deny') throw new AppError('capability_access_denied', reasons[0]?.message)
  */
 export type Decide = (
   question: Question,

@@ -1,7 +1,7 @@
 // The one error table: code -> status -> what a caller may read. Everything that ends a request badly is an AppError.
 
 /** `retryAfterS`: seconds put into Retry-After, for trouble that passes by itself. */
-export type ErrorKind = { readonly status: number; readonly title: string; readonly retryAfterS?: number }
+type ErrorKind = { readonly status: number; readonly title: string; readonly retryAfterS?: number }
 
 export const ERRORS = {
   client_certificate_required: { status: 401, title: 'a client certificate is required' },

@@ -1,4 +1,4 @@
-// Identifiers. Time and randomness are inputs, so that tests can fix both.
+// On the path of every call. Identifiers. Time and randomness are inputs, so that tests can fix both.
 import { randomFillSync } from 'node:crypto'
 
 const POOL_BYTES = 4096

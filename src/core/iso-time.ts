@@ -1,4 +1,4 @@
-// Times as text, for records, log lines and the policy's input: three of them in every call.
+// On the path of every call. Times as text, for records, log lines and the policy's input: three of them in every call.
 
 let second = Number.NaN
 let upToSecond = ''

@@ -1,6 +1,7 @@
-// Where the members of a JSON object stand in its bytes: one pass that needs no valid text and stops at the first breach of
-// a limit, so that nothing is parsed for somebody who may turn out to have no rights. Values are slices, not copies: a
-// payload is forwarded byte for byte, since parsing and writing it again would round 19-digit integers.
+// On the path of every call. Where the members of a JSON object stand in its bytes: one pass that needs no valid text and
+// stops at the first breach of a limit, so that nothing is parsed for somebody who may turn out to have no rights. Values
+// are slices, not copies: a payload is forwarded byte for byte, since parsing and writing it again would round 19-digit
+// integers.
 
 import { skipRun, startOfRun, tableOf } from './byte-run.ts'
 import { quoted } from './printable.ts'

@@ -18,11 +18,8 @@ export const AskQuestion = Type.Object(
 )
 export type AskQuestion = Static<typeof AskQuestion>
 
-export const AskBatch = Type.Object(
-  { questions: Type.Array(AskQuestion, { minItems: 1, maxItems: MAX_QUESTIONS }) },
-  closed,
-)
-export type AskBatch = Static<typeof AskBatch>
+const AskBatch = Type.Object({ questions: Type.Array(AskQuestion, { minItems: 1, maxItems: MAX_QUESTIONS }) }, closed)
+type AskBatch = Static<typeof AskBatch>
 
 /** One question, or many. Not a union: its complaints would be those of both branches. */
 export const AskBody = Type.Unsafe<AskQuestion | AskBatch>({

@@ -1,4 +1,4 @@
-// What becomes of a call: the five rulings, and what each one means wherever it is told. On the path of every call.
+// On the path of every call. What becomes of a call: the five rulings, and what each one means wherever it is told.
 import type { Mode } from './decision.ts'
 
 type Meaning = {

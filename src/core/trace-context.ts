@@ -1,4 +1,5 @@
-// W3C Trace Context, level 2: https://www.w3.org/TR/trace-context-2/. Only what a router needs: parse, make, validate.
+// On the path of every call. W3C Trace Context, level 2: https://www.w3.org/TR/trace-context-2/. Only what a router needs:
+// parse, make, validate.
 
 import { randomHex } from './ids.ts'
 

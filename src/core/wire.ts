@@ -27,7 +27,6 @@ export const HEADERS = {
   lastEventId: 'last-event-id',
 } as const
 
-export const HEARTBEAT_INTERVAL_MS = 10_000
 /** Heartbeats missed until a worker gets no more calls, and until its registration is dropped. */
 export const STALE_AFTER_MISSED = 3
 export const REMOVED_AFTER_MISSED = 12
@@ -36,12 +35,12 @@ export const DEFAULT_TIMEOUT_MS = 30_000
 export const MAX_TIMEOUT_MS = 300_000
 
 /** https://semver.org, its own suggested expression. */
-export const SEMVER =
+const SEMVER =
   '^(0|[1-9]\\d*)\\.(0|[1-9]\\d*)\\.(0|[1-9]\\d*)(-((0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\\+([0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*))?$'
 export const IDEMPOTENCY_KEY = '^[\\x21-\\x7e]{1,128}$'
 /** The manifest's id, with `.<instance>` for a replica. */
 export const WORKER_ID = '^[A-Za-z0-9_-]{1,64}(\\.[A-Za-z0-9-]{1,64})?$'
-export const ERROR_CODE = '^[A-Za-z][A-Za-z0-9_]{0,63}$'
+const ERROR_CODE = '^[A-Za-z][A-Za-z0-9_]{0,63}$'
 
 const word = Type.String({ pattern: CAPABILITY_WORD })
 const capabilityName = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}$' })
@@ -52,8 +51,8 @@ const sentence = Type.String({ minLength: 1, maxLength: 1024 })
 const count = Type.Integer({ minimum: 0 })
 const ms = Type.Number({ exclusiveMinimum: 0 })
 
-export type PriorityName = Static<typeof PriorityName>
-export const PriorityName = Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')])
+type PriorityName = Static<typeof PriorityName>
+const PriorityName = Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')])
 
 /** POST /route. `payload` is any JSON value; absent, the worker gets `null`. */
 export type RouteBody = Static<typeof RouteBody>
@@ -67,23 +66,23 @@ export const RouteBody = closed({
 })
 
 /** One code that a capability may answer with. The controller passes on declared codes only. */
-export type ErrorCodeSchema = Static<typeof ErrorCodeSchema>
-export const ErrorCodeSchema = closed({
+type ErrorCodeSchema = Static<typeof ErrorCodeSchema>
+const ErrorCodeSchema = closed({
   code: Type.String({ pattern: ERROR_CODE }),
   description: sentence,
   retryable: Type.Boolean(),
 })
 
 /** Response times the worker promises, in milliseconds from request to first byte. */
-export type SloSchema = Static<typeof SloSchema>
-export const SloSchema = closed(
+type SloSchema = Static<typeof SloSchema>
+const SloSchema = closed(
   { p50_ms: Type.Optional(ms), p95_ms: Type.Optional(ms), p99_ms: Type.Optional(ms) },
   { minProperties: 1 },
 )
 
 /** A JSON Schema as data: open by nature, but it must say its `type`. */
-export type JsonSchema = Static<typeof JsonSchema>
-export const JsonSchema = Type.Object(
+type JsonSchema = Static<typeof JsonSchema>
+const JsonSchema = Type.Object(
   { type: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })]) },
   { additionalProperties: true },
 )
@@ -161,8 +160,8 @@ export const WorkerErrorBody = closed({
   retryable: Type.Boolean(),
 })
 
-export type WorkerState = Static<typeof WorkerState>
-export const WorkerState = Type.Union([Type.Literal('live'), Type.Literal('stale')])
+type WorkerState = Static<typeof WorkerState>
+const WorkerState = Type.Union([Type.Literal('live'), Type.Literal('stale')])
 
 /** `worker_url` is filled on the admin listener only. Times are RFC 3339. */
 export type WorkerEntry = Static<typeof WorkerEntry>

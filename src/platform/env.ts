@@ -23,7 +23,7 @@ export class ConfigError extends Error {
 }
 
 /** What a check found: the values that are good, and one sentence for each that is not. */
-export type ConfigCheck<S extends TObject> = { values: Partial<Static<S>>; faults: string[] }
+type ConfigCheck<S extends TObject> = { values: Partial<Static<S>>; faults: string[] }
 
 /** What the checks and the documentation read of one setting's schema. */
 export type SettingSchema = Partial<SettingOptions> & {

@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path'
 import { run } from './run-program.ts'
 
 /** `label`: its name in sentences. `wayOut`: how a user gets it, the end of an error's sentence. */
-export type ToolQuery = {
+type ToolQuery = {
   readonly name: string
   readonly label: string
   readonly variable: string
@@ -19,7 +19,7 @@ export type ToolQuery = {
   /** How it is asked for its version; as OPA is if left out. The answer's first group is the version. */
   readonly ask?: VersionQuestion
 }
-export type VersionQuestion = { readonly args: readonly string[]; readonly answer: RegExp }
+type VersionQuestion = { readonly args: readonly string[]; readonly answer: RegExp }
 
 const VERSION_LIMIT_MS = 10_000
 const AS_OPA: VersionQuestion = { args: ['version'], answer: /^Version:\s*v?(\S+)/m }

@@ -1,6 +1,6 @@
 // Who wants to know of a change. Listeners cannot harm one another, nor whoever reports the change.
 
-export type Listeners<Args extends readonly unknown[]> = {
+type Listeners<Args extends readonly unknown[]> = {
   /** @returns the function that removes it */
   readonly add: (listener: (...args: Args) => void) => () => void
   /** Calls those that are there now, in the order in which they came. Never throws. */

@@ -2,7 +2,7 @@
 // loop; what finds no room is dropped and counted. Nothing here throws, and nothing waits for a reader or a disk.
 import { openFdWriter, type FdWriter } from './fd-writer.ts'
 
-export type LogOutputOptions = {
+type LogOutputOptions = {
   /** Told once there is room again of how many lines were dropped; writes the line that says so. */
   readonly onRoom: (dropped: number) => void
   readonly fd?: 1 | 2

@@ -10,7 +10,7 @@ import { LogOutput } from './log-output.ts'
 export type Logger = pino.Logger
 
 /** `pretty` defaults to "stdout is a terminal and no destination is given"; `destination` to stdout, by best effort. */
-export type LoggerOptions = {
+type LoggerOptions = {
   level: string
   service: string
   destination?: pino.DestinationStream

@@ -1,6 +1,6 @@
 // A fault that may be met over and over is reported once: again when it changes, or after it was over.
 
-export type ReportedFault = {
+type ReportedFault = {
   /** Whether to report it now; from then on it counts as reported. */
   readonly isNews: (fault: string) => boolean
   /** It is over. @returns whether it had been reported */

@@ -43,7 +43,7 @@ export const SETTING_NAMES: readonly string[] = [
 ]
 
 /** `faults`: sentences about names that were probably meant to be others. `unknown`: the rest that nobody reads. */
-export type OddNames = { readonly faults: readonly string[]; readonly unknown: readonly string[] }
+type OddNames = { readonly faults: readonly string[]; readonly unknown: readonly string[] }
 
 const PREFIX = /^(?:CRANK|OPA)_/
 /** Settings without our prefix: with it they are not read. */

@@ -20,7 +20,7 @@ export const timeSetting = (
 ) => Type.Integer({ minimum: 1, maximum: 3_600_000, default: milliseconds, ...options })
 
 /** A text without a default that must be given. */
-export const requiredText = (options: SettingOptions) => Type.String({ minLength: 1, ...options })
+const requiredText = (options: SettingOptions) => Type.String({ minLength: 1, ...options })
 
 /** A text that may be left out. */
 export const optionalText = (options: SettingOptions) => Type.Optional(Type.String({ minLength: 1, ...options }))
@@ -33,7 +33,7 @@ export const tlsSettings = {
     allowed: 'a trust domain (a-z, 0-9, dot, dash, underscore)',
   }),
   CRANK_TLS_CERT: requiredText({
-    description: 'Own X.509-SVID with its chain, PEM. Watched: a new one is taken over without a restart.',
+    description: 'Own X.509-SVID with its chain, PEM. Watched: a new one is used without a restart.',
     allowed: 'the path of a PEM file',
   }),
   CRANK_TLS_KEY: requiredText({
@@ -51,7 +51,7 @@ export const tlsSettings = {
 export const logLevelSetting = {
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
-    description: 'Least level that is logged.',
+    description: 'Lowest level that is logged.',
   }),
 }
 

@@ -25,7 +25,7 @@ export type PolicyQuestion = {
 export type AskPolicy = (questions: readonly PolicyQuestion[]) => Promise<AskAnswer[]>
 
 /** `now`: Unix ms. */
-export type AskDeps = Omit<JudgeDeps, 'tracer'> & { readonly now: () => number }
+type AskDeps = Omit<JudgeDeps, 'tracer'> & { readonly now: () => number }
 
 /** Questions that are asked at once. The embedded engine holds the thread meanwhile, and calls are waiting for it. */
 const AT_ONCE = 16

@@ -1,10 +1,10 @@
-// The controller's own block list, judged before and besides any engine: an engine that is away, has other data or lies
-// cannot let in what is blocked here (decision 0045). The reasons are the policy's own, code and sentence
-// (policies/capability_access.rego, policies/worker_registration.rego; test/contract/blocked.test.ts).
+// On the path of every call. The controller's own block list, judged before and besides any engine: an engine that is away,
+// has other data or lies cannot let in what is blocked here (decision 0045). The reasons are the policy's own, code and
+// sentence (policies/capability_access.rego, policies/worker_registration.rego; test/contract/blocked.test.ts).
 import type { Decide, Decision, PolicyInput, Question, Reason, RegistrationInput } from '../core/decision.ts'
 import type { Blocked } from './data/blocked.ts'
 
-export type BrakeOptions = {
+type BrakeOptions = {
   /** The block list that is in force. */
   readonly blocked: () => Blocked
   /** Of the policy that is in force beside it. */

@@ -1,4 +1,5 @@
-// Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a decision.
+// On the path of every call. Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a
+// decision.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Decide, Mode, PolicyInput, Priority, Question } from '../core/decision.ts'
 import { toAppError } from '../core/errors.ts'
@@ -24,9 +25,14 @@ export type JudgeDeps = {
 }
 
 /** The capability that is asked for; of a registration the fixed pair `register:worker`. */
-export type Action = { readonly verb: string; readonly name: string; readonly priority: Priority }
+type Action = { readonly verb: string; readonly name: string; readonly priority: Priority }
 
-/** Asks one question of the policy for one request. Never rejects. */
+/**
+ * Asks one question of the policy for one request. Never rejects.
+ * @example
+ * const verdict = await judge('capability_access', call, policyInput(call, call, now()))
+ * if (!passes(verdict.ruling)) refuse(verdict)
+ */
 export type Judge = <Input extends PolicyInput>(
   question: Question,
   asked: Asker,

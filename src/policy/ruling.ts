@@ -1,4 +1,5 @@
-// What becomes of a call once the policy has spoken, or failed to: the only place where shadow mode lets something pass.
+// On the path of every call. What becomes of a call once the policy has spoken, or failed to: the only place where shadow
+// mode lets something pass.
 import { makeCapability } from '../core/capability.ts'
 import type { Decision, Mode, PolicyInput, Question } from '../core/decision.ts'
 import type { Decided, Undecided } from '../core/ruling.ts'

@@ -10,6 +10,7 @@ export const RUNTIME_ERRORS = {
   INPUT_TOO_LARGE: { status: 413, retryable: false },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, retryable: false },
   OUTPUT_INVALID: { status: 500, retryable: false },
+  CAPABILITY_NOT_DECLARED: { status: 500, retryable: false },
   INTERNAL: { status: 500, retryable: false },
   BUSY: { status: 503, retryable: true },
   SHUTTING_DOWN: { status: 503, retryable: true },
@@ -17,7 +18,7 @@ export const RUNTIME_ERRORS = {
   DEADLINE_EXCEEDED: { status: 504, retryable: true },
 } as const satisfies Record<string, { status: number; retryable: boolean }>
 
-export type RuntimeErrorCode = keyof typeof RUNTIME_ERRORS
+type RuntimeErrorCode = keyof typeof RUNTIME_ERRORS
 
 /** Thrown by a handler. `code` must be in the capability's `errors`; `message` is read by the caller. */
 export class HandlerError extends Error {

@@ -36,12 +36,12 @@ export const WorkerSettings = Type.Object({
     allowed: 'an https URL of host and port only',
   }),
   CRANK_WORKER_INSTANCE: optionalText({
-    description: 'Tells replicas apart: the worker id becomes `<id>.<instance>`.',
+    description: 'Distinguishes replicas: the worker id becomes `<id>.<instance>`.',
     allowed: 'at most 64 letters, digits and dashes',
   }),
   CRANK_STATE_DIR: Type.String({
     default: '.crank',
-    description: 'Folder for what must outlive a process; workers keep theirs in `workers` below it.',
+    description: 'Folder for data that outlives a process; workers keep theirs in `workers` below it.',
   }),
   ...tlsSettings,
   ...logLevelSetting,

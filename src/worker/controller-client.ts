@@ -8,7 +8,7 @@ import type { CredentialSource } from '../platform/tls/credentials.ts'
 import type { PeerVerifier } from '../platform/svid/verify.ts'
 import { createPinnedConnector } from '../platform/tls/tls.ts'
 
-export type RequestOptions = {
+type RequestOptions = {
   readonly signal?: AbortSignal
   readonly trace?: TraceContext
   readonly tracestate?: string
@@ -42,7 +42,7 @@ export type ControllerClient = {
   close(): Promise<void>
 }
 
-export type ControllerClientOptions = {
+type ControllerClientOptions = {
   /** `https://host:port` */
   readonly controllerUrl: string
   readonly controllerId: SpiffeId

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { StreamEvent } from './stream-event.ts'
 import { formatEvent, HEARTBEAT_COMMENT } from './sse.ts'
 
-export type EventSource = {
+type EventSource = {
   readonly events: AsyncIterable<StreamEvent>
   /** Rejects when the call is over before its stream is. */
   readonly ended: Promise<never>

@@ -7,9 +7,8 @@ import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
 /** `denied`: policy said no. `refused`: the request itself is at fault. `unavailable`: no answer, or trouble at the controller. */
 export type Refusal = { readonly kind: 'denied' | 'refused' | 'unavailable'; readonly reason: string }
-export type RegisterOutcome =
-  { readonly kind: 'registered'; readonly lease: string; readonly intervalMs: number } | Refusal
-export type HeartbeatOutcome = { readonly kind: 'acknowledged' } | { readonly kind: 'lost' } | Refusal
+type RegisterOutcome = { readonly kind: 'registered'; readonly lease: string; readonly intervalMs: number } | Refusal
+type HeartbeatOutcome = { readonly kind: 'acknowledged' } | { readonly kind: 'lost' } | Refusal
 
 type Client = Pick<ControllerClient, 'post'>
 

@@ -14,7 +14,7 @@ export type Registration = {
   close(): Promise<void>
 }
 
-export type RegistrationOptions = {
+type RegistrationOptions = {
   readonly client: Pick<ControllerClient, 'post'>
   readonly body: RegisterBody
   /** Calls in flight, told with each heartbeat. */

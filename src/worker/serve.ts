@@ -26,7 +26,7 @@ export type Health = {
   readonly log_lines_dropped: number
 }
 
-export type ServerOptions = {
+type ServerOptions = {
   readonly source: CredentialSource
   readonly verifier: PeerVerifier
   readonly controllerId: SpiffeId

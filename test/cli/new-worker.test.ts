@@ -26,6 +26,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(checkout, { recursive: true, force: true }))
 
+type Manifest = { readonly version: string; readonly devDependencies: Readonly<Record<string, string>> }
+
 const crank = (args: string[], { cwd = checkout } = {}) =>
   run(process.execPath, [join(checkout, 'bin/crank.js'), ...args], { cwd, env: { PATH: process.env['PATH'] } })
 
@@ -76,17 +78,17 @@ describe('outside of a checkout', () => {
         'test/worker.test.ts',
       ].concat('tsconfig.json'),
     )
-    const read = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
+    const read = async (path: string) => JSON.parse(await readFile(path, 'utf8')) as Manifest
     const root = await read(join(REPOSITORY, 'package.json'))
     expect(await read(join(project, 'package.json'))).toMatchObject({
       name: 'birthday-cards',
       dependencies: { '@crank/worker': `^${root.version}` },
       devDependencies: {
-        typescript: root.devDependencies.typescript,
+        typescript: root.devDependencies['typescript'],
         '@types/node': root.devDependencies['@types/node'],
       },
     })
-    expect(await readFile(join(project, 'src/worker.ts'), 'utf8')).toContain("requires: ['run:birthday_cards']")
+    expect(await readFile(join(project, 'src/worker.ts'), 'utf8')).toContain("id: 'worker-birthday-cards'")
   })
 
   test('a folder of that name is left alone', async () => {

@@ -10,7 +10,7 @@ import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 type State = { readonly stateDir: string; readonly trustDomain: TrustDomain }
-export type CertificateChecks = {
+type CertificateChecks = {
   readonly findings: Finding[]
   /** The set whose SPIFFE ID is the controller's, if it is among them and good. */
   readonly controller: Credentials | undefined

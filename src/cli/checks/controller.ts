@@ -16,7 +16,7 @@ const TIMEOUT_MS = 2000
 const NOTED_HINT = 'it decides by the last good policy; put this right before it is restarted'
 
 /** Of the controller; all but `findings` are undefined when it does not answer. */
-export type ControllerCheck = {
+type ControllerCheck = {
   readonly findings: readonly Finding[]
   /** The registered ones. */
   readonly workers: readonly WorkerEntry[] | undefined

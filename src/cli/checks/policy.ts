@@ -7,7 +7,7 @@ import { createSelfCheck } from '../../policy/engine/self-check.ts'
 import { faultLines, messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
-export type PolicySettings = {
+type PolicySettings = {
   readonly policyDir: string
   readonly opaUrl: string | undefined
   readonly timeoutMs: number

@@ -32,11 +32,6 @@ export function removeMember(json: string, key: string): string {
   return splice(bytes, open, bytes.lastIndexOf('}'), '')
 }
 
-/** The text of a member's value; undefined when it is not there. */
-export function memberText(json: string, key: string): string | undefined {
-  return jsonMembers(Buffer.from(json), { maxDepth: MAX_DEPTH }).get(key)?.toString('utf8')
-}
-
 /** A member's value as Prettier would write it at that place: its own members one per line, lists on one if they fit. */
 export function formatEntry(entry: Readonly<Record<string, unknown>>): string {
   const lines = Object.entries(entry).map(([key, value]) =>

@@ -2,7 +2,7 @@
 import { openRecord } from '../../audit/chain.ts'
 import { readLines } from '../../audit/lines.ts'
 
-export type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
+type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
 /** `since`: of the first record; null for an empty log. */
 export type LoggedUses = {
   readonly file: string

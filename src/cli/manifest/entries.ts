@@ -9,7 +9,7 @@ export type Entry = {
   readonly text: string
   readonly value: Readonly<Record<string, unknown>>
 }
-export type Members = Readonly<Record<string, string | readonly string[]>>
+type Members = Readonly<Record<string, string | readonly string[]>>
 export type ManifestFile = {
   /** What stands before and after the object `workers`. */
   readonly before: string

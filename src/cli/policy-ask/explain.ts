@@ -17,7 +17,7 @@ import { openSource } from './source.ts'
 /** What the policy itself had said, by the recorded ruling. */
 const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny: 'deny', would_deny: 'deny' }
 
-export type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
+type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
 
 /** One argument is a decision id or a trace id, two or three are a question. @throws {CliError} `usage` for anything else */
 export async function explain(words: readonly (string | undefined)[], options: ExplainOptions): Promise<ExitCode> {

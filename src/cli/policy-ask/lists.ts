@@ -13,7 +13,7 @@ import { parseAt, parseTarget, parseWho, type Words } from './question.ts'
 import { openSource } from './source.ts'
 
 /** `all`: also those that the answer is no for. */
-export type ListOptions = AskOptions & { all?: true | undefined; enforced?: true | undefined }
+type ListOptions = AskOptions & { all?: true | undefined; enforced?: true | undefined }
 
 const RULING: Column<AskAnswer> = { title: 'RULING', cell: ({ ruling }) => paint(COLOURS[ruling], ruling) }
 const WHY: Column<AskAnswer> = {

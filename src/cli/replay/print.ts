@@ -45,7 +45,7 @@ export function printReport(report: Report, format: ReplayFormat): void {
 }
 
 /** A heading, a short table, and the groups folded away. */
-export function toMarkdown(report: Report): string {
+function toMarkdown(report: Report): string {
   const rows = report.changes.map((change) => {
     const title = titleOf(change, '→')
     return `| ${change.effect === 'wider' ? `**${title}**` : title} | ${change.decisions.toLocaleString('en-US')} |`

@@ -2,7 +2,7 @@
 
 const EVERY_MS = 250
 
-export type Progress = { readonly update: (bytes: number, decisions: number) => void; readonly end: () => void }
+type Progress = { readonly update: (bytes: number, decisions: number) => void; readonly end: () => void }
 
 /** `totalBytes`: 0 if not known, as of a pipe. `now`: a monotonic clock in ms. */
 export function createProgress(totalBytes: number, stream: NodeJS.WriteStream, now: () => number): Progress {

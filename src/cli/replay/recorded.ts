@@ -21,7 +21,7 @@ export type Recorded = {
  * `outside` the window, `trouble` (no decision was made then), `incomplete` (a decision whose input cannot be rebuilt),
  * `unreadable` (no whole record).
  */
-export type Line = Recorded | 'other' | 'outside' | 'trouble' | 'incomplete' | 'unreadable'
+type Line = Recorded | 'other' | 'outside' | 'trouble' | 'incomplete' | 'unreadable'
 
 /** ISO 8601 times as `Date.toISOString` writes them; records at or after `from` and before `until`. */
 export type Window = { readonly from: string | undefined; readonly until: string | undefined }

@@ -7,7 +7,7 @@ import { memoKey, type MemoPlan } from './memo.ts'
 import { codesOf, type Recorded } from './recorded.ts'
 import type { Redecided } from './tally.ts'
 
-export type RedecideOptions = {
+type RedecideOptions = {
   readonly decide: Decide
   readonly own: OwnKnowledge
   /** Undefined: every question is evaluated. */

@@ -38,7 +38,7 @@ export type Report = {
   readonly elapsedMs: number
 }
 
-export type ReportFacts = Pick<Report, 'policy' | 'memoOff' | 'elapsedMs'> & {
+type ReportFacts = Pick<Report, 'policy' | 'memoOff' | 'elapsedMs'> & {
   readonly audit: Pick<Report['audit'], 'file' | 'verified' | 'from' | 'until'>
   readonly failOn: FailOn
 }

@@ -24,7 +24,7 @@ import { createTally, mergeTally, type Tally } from './tally.ts'
 import { tallyBlocks, threadsFor } from './threads.ts'
 import type { ThreadTask } from './words.ts'
 
-export type ReplayOptions = {
+type ReplayOptions = {
   readonly policy: string
   readonly auditFile?: string | undefined
   readonly stateDir?: string | undefined

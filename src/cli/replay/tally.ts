@@ -18,7 +18,7 @@ export type Group = Kind & {
   example: string
 }
 
-export type Counts = {
+type Counts = {
   /** Decisions that were decided again. */
   replayed: number
   /** Of these: asked of the policy, and known from an equal question. */
@@ -43,9 +43,9 @@ export type Tally = {
   readonly unlisted: Map<string, Kind & { count: number }>
 }
 
-export type TallyLimits = { readonly groupsPerKind: number; readonly revisions: number }
+type TallyLimits = { readonly groupsPerKind: number; readonly revisions: number }
 
-export const LIMITS: TallyLimits = { groupsPerKind: 1000, revisions: 100 }
+const LIMITS: TallyLimits = { groupsPerKind: 1000, revisions: 100 }
 
 export function createTally(): Tally {
   const counts = {

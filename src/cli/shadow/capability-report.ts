@@ -30,14 +30,14 @@ export type CapabilityReport = {
   /** Declare it, do not provide it themselves, and have not called it. */
   readonly callers_never_seen: readonly string[]
 }
-export type WouldDenied = {
+type WouldDenied = {
   readonly spiffe_id: string
   readonly denials: number
   readonly stands: boolean
   readonly reasons: readonly string[]
 }
 
-export type ReportOn = {
+type ReportOn = {
   readonly capability: Capability
   readonly pairs: ReadonlyMap<SpiffeId, PairTally>
   readonly manifests: readonly Manifest[]

@@ -9,7 +9,7 @@ import { manifestsIn } from '../../policy/data/manifests.ts'
 import { readEvidence, type Evidence, type EvidenceOptions } from './sources.ts'
 import type { Readiness } from './verdict.ts'
 
-export type ReportOptions = EvidenceOptions & { since: string; minCalls: string; minDays: string; output: Format }
+type ReportOptions = EvidenceOptions & { since: string; minCalls: string; minDays: string; output: Format }
 
 const COLOURS: Readonly<Record<Readiness, Colour>> = {
   ready: 'green',

@@ -6,7 +6,7 @@ export type Readiness = 'ready' | 'not ready' | 'not enough data' | 'enforced'
 export type Thresholds = { readonly minCalls: number; readonly minDays: number }
 
 /** `standing`: would-be denials that the policy of today denies as well. `decided`: calls with a decision. */
-export type Found = {
+type Found = {
   readonly isEnforced: boolean
   readonly standing: number
   readonly decided: number

@@ -6,7 +6,7 @@ import { AppError } from '../../core/errors.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
 
 /** Whether a Host header is an address, `localhost` or one of `allowed`; none at all (HTTP/1.0) is no browser's. */
-export function isOwnHost(header: string | undefined, allowed: HostRules): boolean {
+function isOwnHost(header: string | undefined, allowed: HostRules): boolean {
   if (header === undefined) return true
   const host = header.toLowerCase().replace(/:\d*$/, '')
   const bare = /^\[(.+)\]$/.exec(host)?.[1]

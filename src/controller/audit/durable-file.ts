@@ -1,5 +1,5 @@
-// A file that only grows by whole, durable appends: either all bytes of an append are in it, or none are. An append is
-// acknowledged only where the path still leads to this file.
+// On the path of every call. A file that only grows by whole, durable appends: either all bytes of an append are in it, or
+// none are. An append is acknowledged only where the path still leads to this file.
 import { constants, fstatSync, fsync, type Stats } from 'node:fs'
 import * as fs from 'node:fs'
 import { open as openHandle } from 'node:fs/promises'

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import type { FileLeftReason } from '../../core/file-left.ts'
 
 /** What an open file is known by. */
-export type OpenFile = { readonly fd: number } & Readonly<Pick<Stats, 'dev' | 'ino'>>
+type OpenFile = { readonly fd: number } & Readonly<Pick<Stats, 'dev' | 'ino'>>
 
 // That of node:fs/promises takes twice the time; there is one for each batch.
 const stat = promisify(statCall)

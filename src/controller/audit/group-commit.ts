@@ -1,5 +1,6 @@
-// Group commit: appends wait in a queue, and one write at a time makes a batch of them durable. Numbers and hashes are
-// given when a batch is written, so a batch that fails leaves no gap: nobody was told that it is recorded.
+// On the path of every call. Group commit: appends wait in a queue, and one write at a time makes a batch of them durable.
+// Numbers and hashes are given when a batch is written, so a batch that fails leaves no gap: nobody was told that it is
+// recorded.
 import { isoTime } from '../../core/iso-time.ts'
 import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'

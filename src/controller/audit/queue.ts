@@ -1,4 +1,4 @@
-// What waits to become durable: first in, first out, bounded in number and in time.
+// On the path of every call. What waits to become durable: first in, first out, bounded in number and in time.
 import { AppError } from '../../core/errors.ts'
 
 /** One append that has not been answered. `age`: ticks of the queue's timer since it came at `sinceMs`; a patient one has none. */

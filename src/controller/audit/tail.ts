@@ -4,7 +4,7 @@ import { AuditFileError } from './audit-file-error.ts'
 import { GENESIS, openRecord, startsLikeRecord, type Head } from '../../audit/chain.ts'
 
 /** `size`: how much of the file to keep; the `tornBytes` after it are the half of a last line. */
-export type Tail = { readonly head: Head; readonly size: number; readonly tornBytes: number }
+type Tail = { readonly head: Head; readonly size: number; readonly tornBytes: number }
 
 const STEP_BYTES = 64 * 1024
 /** More than one write of ours can hold: what has no line end for so long is no audit log. */

@@ -9,7 +9,7 @@ import type { CandidateAnswer, CandidateBatch, CandidateNews, CandidateTask } fr
 import type { PolicyLog } from '../live-policy/guard.ts'
 
 /** A question that the active policy has answered, or could not (`decision` undefined): the candidate is not asked then. */
-export type Decided = {
+type Decided = {
   readonly input: PolicyInput
   readonly decision: Decision | undefined
   /** Of the request that it was asked for. */
@@ -17,9 +17,9 @@ export type Decided = {
 }
 
 /** How often each pair of decisions came up: `agreement.allow.deny`, the active one allowed, the candidate denied. */
-export type Agreement = Record<'allow' | 'deny', Record<'allow' | 'deny', number>>
+type Agreement = Record<'allow' | 'deny', Record<'allow' | 'deny', number>>
 
-export type CandidateStatus = {
+type CandidateStatus = {
   readonly state: 'starting' | 'ready' | 'failed'
   /** Why it failed; also set while an older revision is in use because the newest cannot be. */
   readonly reason: string | null
@@ -44,7 +44,7 @@ export type Comparison = {
   readonly candidate: Extract<CandidateAnswer, { decision: 'allow' | 'deny' }>
 }
 
-export type CandidateOptions = CandidateTask & {
+type CandidateOptions = CandidateTask & {
   readonly log: PolicyLog
   readonly onCompared: (comparison: Comparison) => void
   readonly onSkipped: (reason: 'dropped' | 'undecided', count: number) => void

@@ -3,7 +3,7 @@ import { traceFields } from '../../core/trace-context.ts'
 import type { Comparison } from './candidate.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
 
-export type DisagreementOptions = {
+type DisagreementOptions = {
   readonly log: PolicyLog
   readonly perSecond: number
   /** Monotonic ms. */

@@ -5,7 +5,7 @@ import { asObserver } from '../../platform/observer.ts'
 
 type Word = 'allow' | 'deny'
 
-export type CandidateMetrics = {
+type CandidateMetrics = {
   readonly compared: (pair: { active: Word; candidate: Word }) => void
   /** Questions that could not be compared. */
   readonly skipped: (reason: 'dropped' | 'undecided', count: number) => void

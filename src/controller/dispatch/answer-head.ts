@@ -1,5 +1,6 @@
-// What undici's parser takes amiss or lets pass at the head of an answer: an interim 100 (it breaks off), and a status line
-// of another HTTP version (it reads on). Looked at here, on the bytes, in front of the parser.
+// On the path of every call. What undici's parser takes amiss or lets pass at the head of an answer: an interim 100 (it
+// breaks off), and a status line of another HTTP version (it reads on). Looked at here, on the bytes, in front of the
+// parser.
 import type { TLSSocket } from 'node:tls'
 import { errors, type buildConnector } from 'undici'
 

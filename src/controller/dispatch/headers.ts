@@ -1,11 +1,12 @@
-// What crosses the controller, by allow list: headers are built new for each hop, never copied: a caller cannot slip one in.
+// On the path of every call. What crosses the controller, by allow list: headers are built new for each hop, never copied: a
+// caller cannot slip one in.
 import type { Capability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { HEADERS } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
 /** What the worker is told of the call beside its body. */
-export type RequestFacts = {
+type RequestFacts = {
   readonly capability: Capability
   readonly caller: SpiffeId
   readonly decisionId: string
@@ -17,7 +18,7 @@ export type RequestFacts = {
 }
 
 /** What is true of this hop only: the time that is left, and the span that the worker's own belongs to, if any is exported. */
-export type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
+type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
 
 /** Headers of `POST /execute` as the flat list that undici takes. */
 export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {

@@ -10,8 +10,8 @@ import { guardingHeads } from './answer-head.ts'
 import type { Target } from './worker-pools.ts'
 
 /** `http_status`: another answer than 200. `no_answer`: connected, but no whole answer in time. */
-export type ProbeFailureKind = ConnectFailureKind | 'http_status' | 'no_answer'
-export type ProbeQuestion = Target & { readonly decisionId: string }
+type ProbeFailureKind = ConnectFailureKind | 'http_status' | 'no_answer'
+type ProbeQuestion = Target & { readonly decisionId: string }
 
 /**
  * Proves once that the target shows its SPIFFE ID and is healthy.
@@ -19,7 +19,7 @@ export type ProbeQuestion = Target & { readonly decisionId: string }
  */
 export type Probe = (question: ProbeQuestion) => Promise<void>
 
-export type ProbeDeps = {
+type ProbeDeps = {
   readonly connectorFor: (expected: SpiffeId, timeoutMs: number) => buildConnector.connector
   readonly log: Pick<Logger, 'warn'>
 }

@@ -8,7 +8,7 @@ import type { PeerVerifier } from '../../platform/svid/verify.ts'
 import { createPinnedConnector } from '../../platform/tls/tls.ts'
 import { createWorkerAddresses } from './worker-address.ts'
 
-export type WorkerConnectorDeps = HostLookupOptions & {
+type WorkerConnectorDeps = HostLookupOptions & {
   readonly source: CredentialSource
   readonly verifier: PeerVerifier
   /** The operator's rule (CRANK_WORKER_HOSTS). */

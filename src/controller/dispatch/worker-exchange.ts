@@ -1,18 +1,25 @@
-// One attempt at one worker: the request goes out once, the answer streams through, every end is named.
-// A class because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
+// On the path of every call. One attempt at one worker: the request goes out once, the answer streams through, every end is
+// named. A class because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
 import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
-/** Where the answer goes. `write` answers false when the caller is slow. */
+/**
+ * Where the answer goes. `write` answers false when the caller is slow.
+ * @example
+ * sink.watch(() => worker.resume(), () => worker.abort())
+ * sink.start(200, ['content-type', 'application/json'])
+ * if (!sink.write(chunk)) worker.pause()
+ * sink.end()
+ */
 export type AnswerSink = {
   start: (status: number, headers: string[]) => void
   write: (chunk: Buffer) => boolean
   end: () => void
   /** Breaks the connection, so that a short body never looks whole. */
   abort: () => void
-  /** Each attempt listens anew; ended attempts ignore what they hear. */
+  /** Each attempt adds its own listeners; attempts that have ended ignore what they hear. */
   watch: (onDrain: () => void, onLeave: () => void) => void
   /** The caller is gone already: nothing may be done for it any more. */
   hasLeft: () => boolean

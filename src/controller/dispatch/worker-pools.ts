@@ -1,4 +1,5 @@
-// Keep-alive connections, one pool per worker instance: each is opened only to the SPIFFE ID that registered (decision 0039).
+// On the path of every call. Keep-alive connections, one pool per worker instance: each is opened only to the SPIFFE ID that
+// registered (decision 0039).
 import { Pool, type buildConnector } from 'undici'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { guardingHeads } from './answer-head.ts'

@@ -1,5 +1,5 @@
-// The first thing that happens to a request, before anybody looks at who sent it: it gets its ids, its span and its
-// place in the metrics.
+// On the path of every call. The first thing that happens to a request, before anybody looks at who sent it: it gets its
+// ids, its span and its place in the metrics.
 import { SpanKind, SpanStatusCode, type Attributes, type Span, type Tracer } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -14,7 +14,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { appErrorOf } from './problem.ts'
 
 /** What every request has. */
-export type Arrival = {
+type Arrival = {
   readonly span: Span
   readonly trace: TraceContext
   /** The caller sent a trace context that is in order: the trace is the caller's, and so is `tracestate`. */

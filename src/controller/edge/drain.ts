@@ -3,7 +3,7 @@ import type { Server } from 'node:http'
 import { within } from '../../platform/within.ts'
 
 /** As much of a Fastify instance as is used here; `close` stops listening and resolves when no connection is left. */
-export type Drainable = {
+type Drainable = {
   readonly close: () => PromiseLike<unknown>
   readonly server: Pick<Server, 'closeIdleConnections' | 'closeAllConnections'>
   /** The time is over: what is still open is cut now. */

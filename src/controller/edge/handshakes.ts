@@ -6,7 +6,7 @@ import type { Logger } from '../../platform/logger.ts'
 import { handshakeRefused, type HandshakeFailure } from '../../audit/event.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
 
-export type HandshakeDeps = {
+type HandshakeDeps = {
   readonly strangers: RefusalBudget
   readonly log: Pick<Logger, 'warn'>
   readonly now: () => number

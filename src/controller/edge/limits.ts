@@ -1,4 +1,5 @@
-// After the gate, before any route: what is not plain HTTP/1.1 is refused, and so is new work while shutting down.
+// On the path of every call. After the gate, before any route: what is not plain HTTP/1.1 is refused, and so is new work
+// while shutting down.
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'

@@ -21,7 +21,7 @@ export type UnparsedOptions = {
   readonly onRefused: (refused: Refused, error: AppError) => void
 }
 
-export type Unparsed = {
+type Unparsed = {
   /** For the server's `clientError`. */
   readonly onClientError: (error: Error & { code?: string }, socket: Socket) => void
   /** Answers on the bare socket and closes it. */

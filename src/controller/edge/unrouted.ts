@@ -1,10 +1,11 @@
-// Requests for what is not served, refused before their body is looked at: 405 where the path knows other methods, else 404.
+// On the path of every call. Requests for what is not served, refused before their body is looked at: 405 where the path
+// knows other methods, else 404.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
 
 /** `hint` follows the sentence of a 404. */
-export type UnroutedOptions = { readonly hint?: string }
+type UnroutedOptions = { readonly hint?: string }
 
 const SHOWN_PATH_CHARS = 128
 

@@ -23,7 +23,7 @@ export type ExceptionWatch = {
   readonly close: () => void
 }
 
-export type ExceptionWatchOptions = {
+type ExceptionWatchOptions = {
   readonly log: PolicyLog
   /** Unix ms. */
   readonly now: () => number

@@ -4,7 +4,7 @@ import { Counter, Gauge } from 'prom-client'
 import { guardCollector, type Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
 
-export type ExceptionMetrics = {
+type ExceptionMetrics = {
   readonly used: (id: string) => void
   /** The exceptions in force: only these have series. */
   readonly follow: (ids: readonly string[]) => void

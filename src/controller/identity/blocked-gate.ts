@@ -1,5 +1,6 @@
-// The emergency brake, second behind the identity gate: whoever is on the controller's own block list gets nothing on this
-// listener, whatever the route, and nothing of what they send is read. No engine is asked, and shadow mode does not matter.
+// On the path of every call. The emergency brake, second behind the identity gate: whoever is on the controller's own block
+// list gets nothing on this listener, whatever the route, and nothing of what they send is read. No engine is asked, and
+// shadow mode does not matter.
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'

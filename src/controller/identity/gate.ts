@@ -1,5 +1,5 @@
-// The one gate: no request gets past it without a verified SPIFFE ID. It stands before routing's 404s, body parsing and
-// error handlers, because `onRequest` is the first hook and `fp` puts it on the whole server.
+// On the path of every call. The one gate: no request gets past it without a verified SPIFFE ID. It stands before routing's
+// 404s, body parsing and error handlers, because `onRequest` is the first hook and `fp` puts it on the whole server.
 import { TLSSocket } from 'node:tls'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-export type IdentityGateOptions = ConnectionIdentityOptions
+type IdentityGateOptions = ConnectionIdentityOptions
 
 /** The peer where the gate has let it pass; undefined only while its refusal is handled. */
 export function peerOf(request: FastifyRequest): Peer | undefined {

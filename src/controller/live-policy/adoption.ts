@@ -9,7 +9,7 @@ import { deltaOf } from './policy-delta.ts'
 import type { PolicyFolder } from './policy-folder.ts'
 import type { Transition } from './transition.ts'
 
-export type AdoptionOptions = {
+type AdoptionOptions = {
   /** The set in force at the start. */
   readonly folder: PolicyFolder
   readonly host: EngineHost

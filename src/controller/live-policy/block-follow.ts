@@ -16,7 +16,7 @@ export type BlockFollow = {
   readonly during: <T>(work: () => Promise<T>) => Promise<T>
 }
 
-export type BlockFollowOptions = {
+type BlockFollowOptions = {
   readonly dir: string
   readonly transition: Transition
   readonly log: PolicyLog

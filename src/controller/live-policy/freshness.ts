@@ -5,7 +5,7 @@ import type { PolicyLog } from './guard.ts'
 /** `warn`: log and metric. `degrade`: not ready, but decides. `deny`: no decision is made. */
 export type StalenessAction = 'warn' | 'degrade' | 'deny'
 
-export type FreshnessOptions = {
+type FreshnessOptions = {
   /** Undefined: never too old. */
   readonly maxStalenessMs: number | undefined
   readonly log: PolicyLog

@@ -1,5 +1,5 @@
-// What stands between an engine and the pipeline: nothing but a Decision or an AppError comes out, and no answer is
-// trusted while the engine fails its self-check.
+// On the path of every call. What stands between an engine and the pipeline: nothing but a Decision or an AppError comes
+// out, and no answer is trusted while the engine fails its self-check.
 //
 // Every single answer is parsed strictly, so one timeout does not shut the door; it triggers a self-check at once, and
 // a failed self-check does. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar) until
@@ -28,7 +28,7 @@ export type Guard = {
 }
 
 /** `check`: the self-check of what is in force; see self-check.ts. `now`: Unix ms. */
-export type GuardOptions = {
+type GuardOptions = {
   readonly inForce: () => InForce
   readonly check: () => Promise<SelfCheckFault | undefined>
   readonly log: PolicyLog

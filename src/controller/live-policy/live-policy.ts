@@ -1,5 +1,5 @@
-// The policy that decides, kept at what is on disk or in the sidecar: watched, checked before it counts, recorded, swapped
-// in one step. A bad set leaves the last good one in force, and says so.
+// On the path of every call. The policy that decides, kept at what is on disk or in the sidecar: watched, checked before it
+// counts, recorded, swapped in one step. A bad set leaves the last good one in force, and says so.
 import type { Decide } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { withBrake } from '../../policy/brake.ts'

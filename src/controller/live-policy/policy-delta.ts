@@ -5,7 +5,7 @@ import { parseAsWritten } from '../../policy/data/raw-json.ts'
 import type { PolicyFolder } from './policy-folder.ts'
 
 /** `names`: at most ten of the entries, each with `+`, `-` or `~` before it. */
-export type EntryDelta = {
+type EntryDelta = {
   readonly added: number
   readonly removed: number
   readonly changed: number

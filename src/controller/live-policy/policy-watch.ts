@@ -8,7 +8,7 @@ import { FolderChangedError, loadPolicyFolder, signatureOf, type PolicyFolder } 
 /** The set on disk is not in force. `message` says why, `cause` is what was thrown; the last good one stays. */
 export type PolicyFault = { readonly message: string; readonly sinceMs: number; readonly cause?: unknown }
 
-export type WatchOptions = {
+type WatchOptions = {
   readonly dir: string
   /** The signature of the set that was loaded already. */
   readonly seen: string

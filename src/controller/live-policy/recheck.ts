@@ -1,7 +1,7 @@
 // When the self-check runs: now, every few seconds while it passes, with a bounded backoff while it fails, and soon
 // after trouble.
 
-export type Recheck = {
+type Recheck = {
   /** Trouble was seen: check at once, but at most every 250 ms however much trouble there is. */
   soon(): void
   stop(): void

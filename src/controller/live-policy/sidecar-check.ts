@@ -14,7 +14,7 @@ import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 import { createSidecarLag } from './sidecar-lag.ts'
 import type { Transition } from './transition.ts'
 
-export type SidecarCheckOptions = {
+type SidecarCheckOptions = {
   readonly loaded: (files: PolicyFiles) => Promise<LoadedByOpa>
   readonly transition: Transition
   readonly freshness: Freshness

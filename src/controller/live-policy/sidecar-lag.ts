@@ -6,7 +6,7 @@ import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 
 const MAX_LAG_MS = 5000
 
-export type SidecarLag = {
+type SidecarLag = {
   /** `seen`: what OPA says it has. `pending`: why the set on disk is not in force, if it is not. */
   readonly note: (seen: LoadedByOpa, pending: unknown) => void
   readonly fault: () => SelfCheckFault | undefined

@@ -21,7 +21,7 @@ type Proposal = (
   current: InForce,
 ) => (Pick<PolicyChange, 'next' | 'changed'> & { readonly scope?: 'blocked' }) | undefined
 
-export type TransitionOptions = {
+type TransitionOptions = {
   readonly initial: InForce
   /** Makes the record durable; rejects when it cannot be written. */
   readonly record: (change: PolicyChange) => Promise<void>

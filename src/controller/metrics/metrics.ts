@@ -1,5 +1,5 @@
-// Every counter and histogram of the controller, in one place. Callers name what happened; label values come from closed
-// sets, so that no stranger can add series: SPIFFE IDs, ids and free text are never labels.
+// On the path of every call. Every counter and histogram of the controller, in one place. Callers name what happened; label
+// values come from closed sets, so that no stranger can add series: SPIFFE IDs, ids and free text are never labels.
 import { Counter, Histogram } from 'prom-client'
 import type { Capability } from '../../core/capability.ts'
 import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../../core/errors.ts'

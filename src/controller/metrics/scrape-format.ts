@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Registry } from '../../platform/metrics.ts'
 
-export type Scrape = { readonly headers: Readonly<Record<string, string>>; readonly body: string | Buffer }
+type Scrape = { readonly headers: Readonly<Record<string, string>>; readonly body: string | Buffer }
 
 const TEXT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const OPEN_METRICS = 'application/openmetrics-text'

@@ -30,7 +30,7 @@ type StateGauges = {
   readonly observe: (state: ControllerState) => void
 }
 
-export type StateGaugesOptions = {
+type StateGaugesOptions = {
   readonly registry: Registry
   /** The capabilities that manifests name now. */
   readonly known: () => Iterable<Capability>

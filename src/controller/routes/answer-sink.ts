@@ -1,11 +1,12 @@
-// The caller's end of a streamed answer: Fastify is told to step aside only when the worker's answer begins.
+// On the path of every call. The caller's end of a streamed answer: Fastify is told to step aside only when the worker's
+// answer begins.
 import type { FastifyReply } from 'fastify'
 import { HEADERS } from '../../core/wire.ts'
 import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/tls/lingering-close.ts'
 import type { AnswerSink } from '../dispatch/worker-exchange.ts'
 
 /** Put into every answer, and asked when its caller is gone. */
-export type AnswerFacts = { readonly decisionId: string; readonly traceId: string; readonly isCut: () => boolean }
+type AnswerFacts = { readonly decisionId: string; readonly traceId: string; readonly isCut: () => boolean }
 
 /** Writes a worker's answer to the raw response. */
 export function createAnswerSink(reply: FastifyReply, facts: AnswerFacts): AnswerSink {

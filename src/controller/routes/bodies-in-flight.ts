@@ -1,6 +1,7 @@
-// How much may be on its way in from one identity before anybody has looked at its rights: at most so many JSON bodies, and
-// so many bytes of them, at a time. Bodies of honest callers overlap for moments only, so one too many waits a second for
-// its turn, unread, before it is refused. The raw form of /route has no place here: it streams, and holds nothing.
+// On the path of every call. How much may be on its way in from one identity before anybody has looked at its rights: at
+// most so many JSON bodies, and so many bytes of them, at a time. Bodies of honest callers overlap for moments only, so one
+// too many waits a second for its turn, unread, before it is refused. The raw form of /route has no place here: it streams,
+// and holds nothing.
 import { AppError } from '../../core/errors.ts'
 
 export const MAX_BODIES = 4

@@ -1,6 +1,6 @@
-// The one body parser of the JSON routes. Nobody has looked at the caller's rights yet, so it is bounded in bytes, time,
-// bodies at a time, members and depth, and parses only what has passed these; strict UTF-8; no duplicate name at the top;
-// bytes kept.
+// On the path of every call. The one body parser of the JSON routes. Nobody has looked at the caller's rights yet, so it is
+// bounded in bytes, time, bodies at a time, members and depth, and parses only what has passed these; strict UTF-8; no
+// duplicate name at the top; bytes kept.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -16,7 +16,7 @@ import {
 import type { BodiesInFlight, BodyInFlight } from './bodies-in-flight.ts'
 import { sayContinue } from './expectation.ts'
 
-export const MAX_JSON_DEPTH = 32
+const MAX_JSON_DEPTH = 32
 const MAX_MEMBERS = 16
 const BODY_TIMEOUT_MS = 10_000
 /** Larger ones are parsed one per turn of the event loop: answers that others wait for are read in between. */
@@ -26,7 +26,7 @@ const NOT_JSON = 'the body is not valid JSON'
 /** JSON.parse would drop it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
-export type JsonBodyOptions = {
+type JsonBodyOptions = {
   readonly limitBytes: number
   readonly bodies: BodiesInFlight
   /** In whose name a body is sent. */

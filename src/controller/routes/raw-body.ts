@@ -1,4 +1,5 @@
-// The body of the raw form: passed through unparsed and unbuffered, with an idle limit in place of a limit in all.
+// On the path of every call. The body of the raw form: passed through unparsed and unbuffered, with an idle limit in place
+// of a limit in all.
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../../core/errors.ts'
 import type { Upload } from '../dispatch/worker-exchange.ts'

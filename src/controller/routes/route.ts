@@ -1,4 +1,5 @@
-// POST /route and POST /route/{verb}/{capability}: the two forms of a call become one RouteCall for the pipeline.
+// On the path of every call. POST /route and POST /route/{verb}/{capability}: the two forms of a call become one RouteCall
+// for the pipeline.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'

@@ -5,7 +5,7 @@ import type { CapabilitiesReply, CapabilityEntry, CatalogQuery, WorkerEntry, Wor
 import { pageOf, parsePage } from './page.ts'
 import type { Registry, WorkerInstance } from './registry.ts'
 
-export type WorkersView = {
+type WorkersView = {
   /** Turns the registry's monotonic milliseconds into a time of the day. */
   readonly clock: (monotonicMs: number) => number
   readonly withUrls: boolean

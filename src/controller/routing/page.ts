@@ -2,7 +2,7 @@
 import { AppError } from '../../core/errors.ts'
 import type { CatalogQuery } from '../../core/wire.ts'
 
-export type Page = { readonly limit: number; readonly after: string | undefined }
+type Page = { readonly limit: number; readonly after: string | undefined }
 
 const MAX_LIMIT = 1000
 

@@ -1,4 +1,5 @@
-// Who is live and what they provide. Long-lived state with one invariant: `byCapability` holds exactly the live instances.
+// On the path of every call. Who is live and what they provide. Long-lived state with one invariant: `byCapability` holds
+// exactly the live instances.
 import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
@@ -6,7 +7,7 @@ import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED, type CapabilitySchema } from '../../core/wire.ts'
 
 export const MAX_INSTANCES_PER_IDENTITY = 64
-export const MAX_INSTANCES = 10_000
+const MAX_INSTANCES = 10_000
 
 /** One running worker process. `inFlight` is moved by the dispatcher and read by the selection. */
 export type WorkerInstance = {
@@ -29,7 +30,7 @@ export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origi
 /** What proves that a heartbeat or a farewell comes from the instance that registered. */
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
-export type RegistryOptions = {
+type RegistryOptions = {
   readonly heartbeatIntervalMs: number
   /** Monotonic milliseconds: a step of the wall clock must not expire every worker. */
   readonly monotonic: () => number
@@ -39,6 +40,13 @@ export type RegistryOptions = {
   readonly onGone: (instance: WorkerInstance) => void
 }
 
+/**
+ * The workers that are live, by capability.
+ * @example
+ * const { lease } = registry.register({ spiffeId, workerId, origin, capabilities })
+ * registry.heartbeat({ spiffeId, workerId, lease }, load)
+ * const candidates = registry.providers(capability)
+ */
 export class Registry {
   readonly #options: RegistryOptions
   readonly #instances = new Map<string, WorkerInstance>()

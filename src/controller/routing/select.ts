@@ -1,4 +1,5 @@
-// Least in flight of two random choices: near-even load with no shared state (Mitzenmacher, "The power of two choices").
+// On the path of every call. Least in flight of two random choices: near-even load with no shared state (Mitzenmacher, "The
+// power of two choices").
 import type { WorkerInstance } from './registry.ts'
 
 /**

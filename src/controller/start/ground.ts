@@ -17,7 +17,7 @@ import { VERSION } from '../../platform/version.ts'
 /** The controller's name in spans and logs, unless OTEL_* gives another. */
 export const SERVICE = 'crank-controller'
 
-export type GroundOptions = {
+type GroundOptions = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
   /** The log of the process; undefined: the controller opens its own, and closes it. */

@@ -2,7 +2,7 @@
 import type { Server } from 'node:net'
 import { ConfigError } from '../../platform/env.ts'
 
-export type Listener = {
+type Listener = {
   listen: (at: { host: string; port: number }) => Promise<string>
   server: { address: Server['address'] }
 }

@@ -21,7 +21,7 @@ export type Ending = {
   cut: boolean
 }
 
-export type ServerParts = StepParts & {
+type ServerParts = StepParts & {
   readonly steps: StartedSteps
   readonly ending: Readonly<Ending>
   readonly readiness: () => Readiness

@@ -1,4 +1,4 @@
-// Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
+// On the path of every call. Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'

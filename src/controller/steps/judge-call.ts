@@ -1,10 +1,10 @@
-// Step 1: the question about one call, put to the policy at the time of the call. On the path of every call.
+// On the path of every call. Step 1: the question about one call, put to the policy at the time of the call.
 import { policyInput, type Judge } from '../../policy/judge.ts'
 import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'
 
 /** `now`: Unix ms. */
-export type JudgeCallDeps = { readonly judge: Judge; readonly now: () => number }
+type JudgeCallDeps = { readonly judge: Judge; readonly now: () => number }
 
 /** Asks whether the caller may use the capability. Never rejects: trouble is part of the verdict. */
 export function createJudgeCall({ judge, now }: JudgeCallDeps): (call: RouteCall) => Promise<Verdict> {

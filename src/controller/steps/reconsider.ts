@@ -8,7 +8,7 @@ import type { AuditEvent } from '../../audit/event.ts'
 import type { Registry, WorkerInstance } from '../routing/registry.ts'
 import { policyInput } from '../../policy/judge.ts'
 
-export type ReconsiderDeps = {
+type ReconsiderDeps = {
   readonly decide: Decide
   readonly revision: () => string
   readonly registry: Registry

@@ -10,7 +10,7 @@ import type { RefusalBudget } from '../audit/refusal-budget.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Refused } from '../call.ts'
 
-export type RefusalDeps = {
+type RefusalDeps = {
   readonly strangers: RefusalBudget
   readonly peers: RefusalBudget
   readonly policyRevision: () => string

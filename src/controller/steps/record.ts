@@ -1,4 +1,5 @@
-// Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from one place.
+// On the path of every call. Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from
+// one place.
 import { RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -8,7 +9,7 @@ import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.t
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 
-export type RecorderDeps = {
+type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
   readonly log: Logger
   readonly metrics: Metrics
@@ -17,7 +18,13 @@ export type RecorderDeps = {
   readonly onExceptionUsed?: (name: string) => void
 }
 
-export type Recorder = {
+/**
+ * Everything that is recorded of a call or a registration.
+ * @example
+ * await recorder.recordVerdict(call, verdict) // durable from here on: now the call may be forwarded
+ * recorder.recordOutcome(call, await forward(call))
+ */
+type Recorder = {
   /** @throws {AppError} `audit_unavailable`: then nothing may happen. */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void

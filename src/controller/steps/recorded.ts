@@ -1,5 +1,5 @@
-// Whether a refusal is in the audit log already. What is thrown once a verdict is durable has its record: the error handler
-// asks here before it records a refusal of its own.
+// On the path of every call. Whether a refusal is in the audit log already. What is thrown once a verdict is durable has its
+// record: the error handler asks here before it records a refusal of its own.
 const recorded = new WeakSet()
 
 /** Runs what follows a durable verdict, and marks what it throws. */

@@ -1,4 +1,5 @@
-// Between recording and acting: only what the ruling lets pass goes on. One function, so that no route can forget it.
+// On the path of every call. Between recording and acting: only what the ruling lets pass goes on. One function, so that no
+// route can forget it.
 import { AppError } from '../../core/errors.ts'
 import { passes } from '../../core/ruling.ts'
 import type { Verdict } from '../../policy/verdict.ts'

@@ -12,7 +12,7 @@ import { policyInput, type Judge } from '../../policy/judge.ts'
 import { afterRecord } from './recorded.ts'
 import { refuseUnlessPassed } from './refuse.ts'
 
-export type RegisterDeps = {
+type RegisterDeps = {
   readonly judge: Judge
   readonly record: (asker: Asker, verdict: RegistrationVerdict) => Promise<void>
   readonly probe: Probe

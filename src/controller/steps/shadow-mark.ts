@@ -1,4 +1,5 @@
-// The mark on a call that only shadow mode lets through: its caller is told so, in a header of the answer.
+// On the path of every call. The mark on a call that only shadow mode lets through: its caller is told so, in a header of
+// the answer.
 import { HEADERS } from '../../core/wire.ts'
 import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'

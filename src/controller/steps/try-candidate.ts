@@ -1,4 +1,5 @@
-// Beside step 1: the candidate policy, where there is one, is asked the same question later. Nothing waits for it.
+// On the path of every call. Beside step 1: the candidate policy, where there is one, is asked the same question later.
+// Nothing waits for it.
 import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'
 import type { Candidate } from '../candidate/candidate.ts'

@@ -1,7 +1,7 @@
 // The outermost fields of a certificate, as they stand in its DER (RFC 5280, 4.1).
 import { readSequence, type Value } from './der.ts'
 
-export type Tbs = {
+type Tbs = {
   /** As it is written: 0 is version 1, and the only one that is left out. */
   readonly version: Value | undefined
   readonly serial: Value

@@ -31,7 +31,7 @@ export function times({ validFromDate, validToDate }: X509Certificate): Validity
 }
 
 /** `2026-11-30T10:00:00Z`. */
-export function timeOf(ms: number): string {
+function timeOf(ms: number): string {
   return new Date(ms).toISOString().replace('.000Z', 'Z')
 }
 

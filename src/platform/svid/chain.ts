@@ -15,7 +15,7 @@ export type Anchored = {
   readonly issuers: readonly X509Certificate[]
 }
 
-export type ChainQuestion = {
+type ChainQuestion = {
   readonly leaf: X509Certificate
   /** Certificates the peer sent along, in any order. */
   readonly presented: readonly X509Certificate[]

@@ -1,6 +1,6 @@
 // Reads DER element by element: single-byte tags, definite lengths in their shortest form, nothing else.
 
-export type Element = {
+type Element = {
   readonly tag: number
   /** Where its content begins and ends in the buffer it was read from. */
   readonly start: number
@@ -11,7 +11,7 @@ export const TAG = { boolean: 0x01, integer: 0x02, bitString: 0x03, octetString:
 const CONSTRUCTED = 0x20
 
 /** The element that begins at `at`. @throws {Error} when there is none in DER */
-export function readElement(der: Buffer, at: number): Element {
+function readElement(der: Buffer, at: number): Element {
   const tag = der[at]
   const first = der[at + 1]
   if (tag === undefined || first === undefined || (tag & 0x1f) === 0x1f) throw malformed()

@@ -17,12 +17,7 @@ export function generalNames(extensionValue: Uint8Array): GeneralName[] {
   }
 }
 
-/** All URI names, in order, one character for each byte (latin1): a byte above 0x7f stays visible as such. @throws {Error} */
-export function uriNames(extensionValue: Uint8Array): string[] {
-  return urisAmong(generalNames(extensionValue))
-}
-
-/** The URIs among names. */
+/** The URIs among names, in order, one character for each byte (latin1): a byte above 0x7f stays visible as such. */
 export function urisAmong(names: readonly GeneralName[]): string[] {
   return names.filter(({ tag }) => tag === NAME.uri).map(({ content }) => content.toString('latin1'))
 }

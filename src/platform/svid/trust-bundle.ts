@@ -63,7 +63,7 @@ export function inOrderForOpenssl(anchors: readonly X509Certificate[]): X509Cert
 }
 
 /** An anchor that has expired. `subject`: `root "CN=…"` or `intermediate "CN=…"`. */
-export type StaleAnchor = { readonly trustDomain: TrustDomain; readonly subject: string; readonly notAfterMs: number }
+type StaleAnchor = { readonly trustDomain: TrustDomain; readonly subject: string; readonly notAfterMs: number }
 
 /** The anchors that have expired. Nobody can be trusted through them, whatever they once issued. */
 export function expiredAnchors(bundles: TrustBundles, nowMs: number): StaleAnchor[] {

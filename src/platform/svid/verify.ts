@@ -1,6 +1,6 @@
-// Verifies the peer of a TLS connection: X.509-SVID, section 5 of X509-SVID.md. `socket.authorized` is necessary, never
-// sufficient (decision 0035). The checks in their order, which is trust first: a certificate that no anchor stands behind
-// proves nothing about itself.
+// On the path of every call. Verifies the peer of a TLS connection: X.509-SVID, section 5 of X509-SVID.md.
+// `socket.authorized` is necessary, never sufficient (decision 0035). The checks in their order, which is trust first: a
+// certificate that no anchor stands behind proves nothing about itself.
 //
 //   1. it presented a certificate                    client_certificate_required        presented-chain.ts
 //   2. a path leads to an anchor of any bundle       client_certificate_untrusted       chain.ts, name-constraints.ts

@@ -4,7 +4,7 @@
  * `fault`: only this request failed, the thread goes on. All others end the thread: `crashed` (an error that nobody caught, or
  * a thread that cannot start), `exited`, `aborted` (another request's caller left), `closed` by its owner, or a limit.
  */
-export type ThreadFailureReason =
+type ThreadFailureReason =
   'fault' | 'crashed' | 'exited' | 'aborted' | 'closed' | 'memory_limit' | 'cpu_limit' | 'wall_limit'
 
 /** `message` quotes nothing of the request; `cause`, the error from the thread, may. */

@@ -3,7 +3,7 @@
 import { ThreadFailure } from './failure.ts'
 import { startThread, type Thread, type ThreadOptions } from './thread.ts'
 
-export type ThreadPoolOptions = Omit<ThreadOptions, 'onNews' | 'onFailure'> & { readonly threads: number }
+type ThreadPoolOptions = Omit<ThreadOptions, 'onNews' | 'onFailure'> & { readonly threads: number }
 
 export type ThreadPool<Request, Reply> = {
   /**

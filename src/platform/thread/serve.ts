@@ -2,7 +2,7 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { FromThread, ToThread } from './messages.ts'
 
-export type Serving<Request, Reply> = {
+type Serving<Request, Reply> = {
   /** `signal` aborts when nobody waits for the reply any more. */
   readonly answer: (request: Request, signal: AbortSignal) => Promise<Reply> | Reply
   /** Buffers of a reply that are moved instead of copied. */
@@ -14,7 +14,7 @@ export type Serving<Request, Reply> = {
 }
 
 /** Makes what answers. `data`: the owner's; `tell`: for what nobody asked for. What it throws ends the thread. */
-export type StartServing<Data, Request, Reply, News> = (
+type StartServing<Data, Request, Reply, News> = (
   data: Data,
   tell: (news: News) => void,
 ) => Serving<Request, Reply> | Promise<Serving<Request, Reply>>

@@ -23,7 +23,7 @@ export type ThreadOptions<News = never> = {
   readonly readCpuMs?: ReadCpuMs
 }
 
-export type AskOptions = {
+type AskOptions = {
   readonly signal?: AbortSignal
   /** `end`: an abort ends the thread, whatever it does. `cancel`: the thread is told, and goes on with its other requests. */
   readonly onAbort?: 'end' | 'cancel'

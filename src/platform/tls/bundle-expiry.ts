@@ -5,7 +5,7 @@ import { times } from '../svid/chain-words.ts'
 import type { Logger } from '../logger.ts'
 import { expiredAnchors, type TrustBundles } from '../svid/trust-bundle.ts'
 
-export type ExpiryReportOptions = { readonly now: () => number; readonly log: Pick<Logger, 'warn'> }
+type ExpiryReportOptions = { readonly now: () => number; readonly log: Pick<Logger, 'warn'> }
 
 /** Call it with the bundles in force as often as you like: it looks at them when they are new, and when one has expired. */
 export function createExpiryReport({ now, log }: ExpiryReportOptions): (bundles: TrustBundles) => void {

@@ -1,10 +1,10 @@
-// The peer of a server's connection: verified once, cheap to ask again for every request.
+// On the path of every call. The peer of a server's connection: verified once, cheap to ask again for every request.
 import type { TLSSocket } from 'node:tls'
 import type { CredentialSource } from './credentials.ts'
 import type { Peer, PeerVerifier } from '../svid/verify.ts'
 
 /** `retire`: answer with `connection: close`, so that the peer opens a new one before a certificate of this one expires. */
-export type ConnectionIdentity = { readonly peer: Peer; readonly retire: boolean }
+type ConnectionIdentity = { readonly peer: Peer; readonly retire: boolean }
 
 export type ConnectionIdentityOptions = {
   readonly source: CredentialSource

@@ -13,7 +13,7 @@ export type ConnectionKeeper = {
   readonly close: () => void
 }
 
-export type ConnectionKeeperOptions = {
+type ConnectionKeeperOptions = {
   readonly server: Server
   readonly source: CredentialSource
   readonly verifier: PeerVerifier

@@ -9,7 +9,6 @@ import { createReportedFault } from '../reported-fault.ts'
 import { bundleFiles } from '../svid/trust-bundle.ts'
 
 export { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
-export type { TrustBundles } from '../svid/trust-bundle.ts'
 
 export type CredentialSource = {
   readonly current: () => Credentials
@@ -21,7 +20,7 @@ export type CredentialSource = {
 }
 
 /** `pollMs`: how often the files are looked at (their metadata; content is read when that changed). */
-export type WatchOptions = { readonly now: () => number; readonly log: Logger; readonly pollMs?: number }
+type WatchOptions = { readonly now: () => number; readonly log: Logger; readonly pollMs?: number }
 
 const POLL_MS = 250
 // A writer replaces three files one after the other: in between they do not fit together, and that is no fault yet.

@@ -8,9 +8,7 @@ import { createCa, isOfTrustDomain, issueSvid, parseCa, type Ca } from './dev-ca
 import { withFolderLock } from '../folder-lock.ts'
 import { certificateBlocks } from '../svid/pem.ts'
 
-export { createCa, issueSvid, type Ca, type IssuedSvid, type IssueRequest } from './dev-ca.ts'
-
-export type DevPkiOptions = {
+type DevPkiOptions = {
   readonly dir: string
   readonly trustDomain: TrustDomain
   /** `controller`, or `worker-<name>`. */

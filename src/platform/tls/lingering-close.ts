@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** How long, and for how many bytes, a peer is listened to after its answer. `idleMs`: without a byte from it. */
-export type LingerLimits = { readonly idleMs: number; readonly totalMs: number; readonly bytes: number }
+type LingerLimits = { readonly idleMs: number; readonly totalMs: number; readonly bytes: number }
 
 /** What an upload whose answer is already decided may still send, so that its sender gets to read the answer. */
 export const CALLER_LINGER: LingerLimits = { idleMs: 2000, totalMs: 10_000, bytes: 64 * 1024 * 1024 }

@@ -3,10 +3,10 @@ import { constants } from 'node:crypto'
 import type { SecureContext, SecureContextOptions, Server, TlsOptions } from 'node:tls'
 import type { Credentials } from './credentials.ts'
 
-export { createPinnedConnector, type PinnedConnectorOptions } from './pinned-connector.ts'
+export { createPinnedConnector } from './pinned-connector.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 5000
-export const ALPN = ['http/1.1']
+const ALPN = ['http/1.1']
 
 /**
  * Options of a TLS or HTTPS server that asks for client certificates. `refuseUnverified`: end the handshake of a peer that

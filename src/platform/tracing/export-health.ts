@@ -19,7 +19,7 @@ export type ExportHealth = {
   readonly isFailing: () => boolean
 }
 
-export type ExportHealthOptions = {
+type ExportHealthOptions = {
   readonly log: TracingLog
   readonly onLost: (count: number) => void
   readonly maxWaiting: number

@@ -13,7 +13,7 @@ const SPAN_ID_BYTES = 8
 export type LightTracer = Tracer & { readonly spanBelow: (parent: Span | TraceContext | undefined) => Span }
 
 /** Of a span that nobody exports. `incoming`: what came into the process, and may be passed on. */
-export type LightContext = SpanContext & { readonly incoming: TraceContext | undefined }
+type LightContext = SpanContext & { readonly incoming: TraceContext | undefined }
 
 export function isLightTracer(tracer: Tracer): tracer is LightTracer {
   return 'spanBelow' in tracer

@@ -4,7 +4,7 @@ import { reasonOf } from './patient-exporter.ts'
 import type { TracingLog } from './tracing-port.ts'
 
 /** `onThrownAway`: the collector took a batch and rejected some of its spans. */
-export type DiagnosticsOptions = { readonly log: TracingLog; readonly onThrownAway: (count: number) => void }
+type DiagnosticsOptions = { readonly log: TracingLog; readonly onThrownAway: (count: number) => void }
 
 const MAX_REMEMBERED = 50
 const PARTIAL = 'Received Partial Success response:'

@@ -3,7 +3,7 @@
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
 import type { ExportHealth } from './export-health.ts'
 
-export type PatientExporterOptions = {
+type PatientExporterOptions = {
   /** Opens an exporter with connections of its own. */
   readonly open: () => SpanExporter
   readonly health: ExportHealth

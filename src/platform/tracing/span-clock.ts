@@ -4,7 +4,7 @@
 /** Unix milliseconds with their fraction, never going back: one for all spans of a call, so that they fit into each other. */
 export type SpanTime = () => number
 
-export type SpanClockOptions = { readonly wall: () => number; readonly monotonic: () => number }
+type SpanClockOptions = { readonly wall: () => number; readonly monotonic: () => number }
 
 const VALID_MS = 60_000
 /** What two looks at the clock may take; more, and something else ran in between: then another tick is waited for. */

@@ -6,7 +6,7 @@ import { OTLPTraceExporter as HttpProtobufExporter } from '@opentelemetry/export
 import type { SpanExporter } from '@opentelemetry/sdk-trace'
 
 /** `agent` names this process to the collector; `concurrencyLimit`: batches under way at once. */
-export type SpanExporterOptions = { readonly agent: string; readonly concurrencyLimit: number }
+type SpanExporterOptions = { readonly agent: string; readonly concurrencyLimit: number }
 
 /**
  * Makes exporters, each with connections of its own; to be called while `process.env` holds `env`'s OTEL_* variables.

@@ -6,7 +6,7 @@ import { entriesOf, isRecord } from './json-object.ts'
 export type Blocked = { readonly identities: ReadonlySet<string>; readonly capabilities: ReadonlySet<string> }
 
 /** A block list that cannot be read; `message` begins with its path. */
-export class BlockedError extends Error {
+class BlockedError extends Error {
   override readonly name = 'BlockedError'
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { isHidden, policyFileNames } from './folder-names.ts'
 
 /** `files`: names within the folder, sorted; `sha256` in lower-case hex. */
-export type PolicySourceHash = { readonly sha256: string; readonly files: readonly string[] }
+type PolicySourceHash = { readonly sha256: string; readonly files: readonly string[] }
 
 // What only the sidecar has: the authorisation of OPA's own API, and what it says of its data. No part of a decision.
 const NOT_COMPILED = ['system_authz.rego', 'opa_revision.rego']

@@ -1,5 +1,6 @@
-// What an engine may answer (decision 0034). The result of every engine goes through here: an answer that does not fit is
-// trouble (503), never a decision. There is no `if (result.allow)` anywhere: "false" is truthy, `{}` is not a denial.
+// On the path of every call. What an engine may answer (decision 0034). The result of every engine goes through here: an
+// answer that does not fit is trouble (503), never a decision. There is no `if (result.allow)` anywhere: "false" is truthy,
+// `{}` is not a denial.
 import { Compile } from 'typebox/compile'
 import Type from 'typebox'
 import type { Decision } from '../../core/decision.ts'

@@ -12,7 +12,7 @@ import { loadPolicyFiles } from '../data/policy-files.ts'
 import { policySourceHash } from '../data/source-hash.ts'
 
 /** `signingKey`: path of a private key, PEM: RSA, or EC on P-256, P-384 or P-521. */
-export type BundleOptions = {
+type BundleOptions = {
   readonly dir: string
   readonly out: string
   /** The policy revision of the folder if left out. */

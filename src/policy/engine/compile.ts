@@ -16,7 +16,7 @@ export const OPA_VERSION = '1.22.2'
 export const ENTRYPOINTS = ['crank/capability_access/decision', 'crank/worker_registration/decision'] as const
 
 /** As much of PolicyFiles as belongs to the Rego. */
-export type RegoFiles = Pick<PolicyFiles, 'dir' | 'sourceSha256'>
+type RegoFiles = Pick<PolicyFiles, 'dir' | 'sourceSha256'>
 
 /** policy.wasm is missing or was not built from the Rego beside it, and no OPA is there to build it. */
 export class StalePolicyError extends Error {

@@ -14,7 +14,7 @@ export type InForce = {
 }
 
 /** A set that may decide. `revision` undefined: the one in force stays, since the files do not name it. */
-export type Prepared = Pick<InForce, 'engine' | 'files'> & { readonly revision: string | undefined }
+type Prepared = Pick<InForce, 'engine' | 'files'> & { readonly revision: string | undefined }
 
 /** What the kinds choose by, and what their engines need. */
 export type EngineSettings = {

@@ -10,7 +10,7 @@ export type OfflineEngine = {
   readonly files: PolicyFiles
 }
 
-export type OfflineEngineOptions = {
+type OfflineEngineOptions = {
   /** Where OPA is looked for, should policy.wasm not be that of the Rego beside it. */
   readonly env: NodeJS.ProcessEnv
   /** Unix ms. */

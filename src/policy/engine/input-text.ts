@@ -1,4 +1,4 @@
-// The input as JSON text, the same for every engine.
+// On the path of every call. The input as JSON text, the same for every engine.
 import type { PolicyInput } from '../../core/decision.ts'
 
 // JSON.stringify writes a lone surrogate as an escape and every other character above U+001F as itself.

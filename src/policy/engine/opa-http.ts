@@ -1,6 +1,7 @@
-// The OPA sidecar: POST /v1/data/crank/<question>/decision?provenance=true over kept-alive connections (TCP or unix socket). One deadline
-// covers queueing, connecting, asking and reading; it is a timer of our own, undici's headersTimeout fires a second late. A
-// question changes nothing: on a kept connection that turns out to be dead it is asked once more, within the same deadline.
+// On the path of every call. The OPA sidecar: POST /v1/data/crank/<question>/decision?provenance=true over kept-alive
+// connections (TCP or unix socket). One deadline covers queueing, connecting, asking and reading; it is a timer of our own,
+// undici's headersTimeout fires a second late. A question changes nothing: on a kept connection that turns out to be dead it
+// is asked once more, within the same deadline.
 import { errors, Pool, type Dispatcher } from 'undici'
 import type { Decision, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
@@ -10,7 +11,7 @@ import { inputText } from './input-text.ts'
 import { answerBody, bundleRevision, isDeadConnection, poolOptions, type OpaTarget } from './opa-target.ts'
 
 /** `now`: a monotonic clock in ms. */
-export type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
+type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
 
 const CONNECTIONS = 64
 // Beyond it a new question would only wait for its deadline: refused at once, so that a hanging OPA cannot fill memory.

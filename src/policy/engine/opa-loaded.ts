@@ -34,7 +34,7 @@ export type LoadedByOpa =
     }
   | { readonly kind: 'unknown'; readonly reason: string }
 
-export type OpaReader = {
+type OpaReader = {
   /** Never rejects. */
   readonly loaded: (files: PolicyFiles) => Promise<LoadedByOpa>
   readonly close: () => Promise<void>

@@ -1,6 +1,6 @@
-// OPA in process: policies/policy.wasm, compiled by OPA from the Rego beside it. Runs on the main thread and cannot be
-// interrupted, so an evaluation that took too long fails closed afterwards. Where the machine gave this thread no turn for a
-// while, what counts is the CPU time: the engine has answered, and not late.
+// On the path of every call. OPA in process: policies/policy.wasm, compiled by OPA from the Rego beside it. Runs on the main
+// thread and cannot be interrupted, so an evaluation that took too long fails closed afterwards. Where the machine gave this
+// thread no turn for a while, what counts is the CPU time: the engine has answered, and not late.
 import { loadPolicy, type LoadedPolicy } from '@open-policy-agent/opa-wasm'
 import type { Decision, PolicyEngine, PolicyInput, Question } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
@@ -14,7 +14,7 @@ import type { PolicyFiles } from '../data/policy-files.ts'
  * this thread in ms. `maxPages`:
  * most memory it may take, in pages of 64 KiB; 256 MiB by default.
  */
-export type OpaWasmOptions = {
+type OpaWasmOptions = {
   readonly files: PolicyFiles
   readonly wasm?: Uint8Array
   readonly timeoutMs: number

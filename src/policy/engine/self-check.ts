@@ -12,7 +12,7 @@ import type { PolicyFiles, Probe } from '../data/policy-files.ts'
 /** Why answers are not trusted. `reason` is public, `detail` is for the log. */
 export type SelfCheckFault = { readonly code: ErrorCode; readonly reason: string; readonly detail?: string }
 
-export type SelfCheckOptions = {
+type SelfCheckOptions = {
   readonly engine: PolicyEngine
   readonly files: PolicyFiles
   readonly now: () => number

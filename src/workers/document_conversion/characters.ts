@@ -1,6 +1,6 @@
 // Text as a font can show it: characters in their composed form, none that steers or hides, and a mark for what is missing.
 
-export const REPLACEMENT = '\uFFFD'
+const REPLACEMENT = '\uFFFD'
 
 // White space of other widths, then what has no glyph of its own: controls, joiners, marks of direction, variation selectors.
 const SPACES = /[\u1680\u2000-\u200a\u202f\u205f\u3000]/g

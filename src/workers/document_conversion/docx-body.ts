@@ -7,7 +7,7 @@ import { firstWords, quoted } from './places.ts'
 import type { Warnings } from './warnings.ts'
 
 type Attributes = Readonly<Record<string, string>>
-export type BodyScan = {
+type BodyScan = {
   readonly relations: Relations
   readonly hasPart: (name: string) => boolean
   readonly numbering: Numbering

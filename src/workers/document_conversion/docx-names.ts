@@ -2,7 +2,7 @@
 // ECMA-376 part 1, sections 17, 20 and 22; [MS-DOCX] for what Word added.
 import type { LeftOut } from './left-out.ts'
 
-export type Fate = LeftOut | 'drawn' | 'nothing' | 'properties'
+type Fate = LeftOut | 'drawn' | 'nothing' | 'properties'
 
 const URIS: Readonly<Record<string, string>> = {
   'http://schemas.openxmlformats.org/wordprocessingml/2006/main': 'w',

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import type { ParsedFont, PDFDocument } from 'pdfkit'
 import { STYLE, type Style } from './blocks.ts'
 
-export type Face = keyof typeof FILES | keyof typeof BUILT_IN
+type Face = keyof typeof FILES | keyof typeof BUILT_IN
 
 const PACKAGE = '@expo-google-fonts/noto-sans'
 const FILES = {

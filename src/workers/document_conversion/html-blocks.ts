@@ -12,7 +12,7 @@ import { createTrail } from './places.ts'
 import { limitFault } from './task.ts'
 import type { Warnings } from './warnings.ts'
 
-export type HtmlDocument = { readonly blocks: Block[]; readonly title: string | undefined }
+type HtmlDocument = { readonly blocks: Block[]; readonly title: string | undefined }
 
 const MAX_TITLE_LENGTH = 200
 const ROOT: State = {

@@ -51,7 +51,7 @@ export function meterText({ value, max }: Attributes): string {
   return most === undefined || most === '' ? shown : `${shown} / ${most}`
 }
 
-export type Select = {
+type Select = {
   readonly open: (tag: string, attributes: Attributes) => void
   readonly text: (text: string) => void
   /** What is chosen: the first option, where nothing else is and only one can be seen. */

@@ -6,7 +6,7 @@ import type { LeftOut } from './left-out.ts'
  * `active`: it would run. `remote`: it would be loaded from elsewhere. `nothing`: a browser shows nothing of it either.
  * `select`, `meter`: its value is drawn instead.
  */
-export type TagFate = LeftOut | 'active' | 'remote' | 'nothing' | 'select' | 'meter'
+type TagFate = LeftOut | 'active' | 'remote' | 'nothing' | 'select' | 'meter'
 
 /** Left out together with everything in them. */
 export const LEFT_OUT_TAGS: ReadonlyMap<string, TagFate> = new Map<string, TagFate>([

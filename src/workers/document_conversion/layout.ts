@@ -2,7 +2,7 @@
 import type { Run, Style } from './blocks.ts'
 
 /** Text of one style as it is drawn, at `x` from the start of its line. */
-export type Piece = { readonly text: string; readonly style: Style; readonly x: number }
+type Piece = { readonly text: string; readonly style: Style; readonly x: number }
 export type Line = readonly Piece[]
 export type Measure = (text: string, style: Style) => number
 

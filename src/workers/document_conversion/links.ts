@@ -4,7 +4,7 @@ const MAX_TARGET_LENGTH = 2048
 const SHOWN = new Set(['http:', 'https:', 'mailto:', 'tel:'])
 
 /** `safe`: `text` is shown. `unsafe`: it would run or open something (javascript:, file:, data:). `none`: nothing to show. */
-export type LinkTarget = { readonly kind: 'safe'; readonly text: string } | { readonly kind: 'unsafe' | 'none' }
+type LinkTarget = { readonly kind: 'safe'; readonly text: string } | { readonly kind: 'unsafe' | 'none' }
 
 export function readLinkTarget(href: string): LinkTarget {
   // Browsers skip these when they look for the scheme; so must we, or `java\nscript:` gets by.

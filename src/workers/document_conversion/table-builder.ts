@@ -7,7 +7,7 @@ type OpenCell = Spanning & { readonly blocks: Block[] }
 type OpenRow = { readonly group: number; readonly cells: OpenCell[] }
 type OpenTable = { readonly place: Place; readonly where: string; readonly rows: OpenRow[]; group: number }
 
-export type TableBuilder = {
+type TableBuilder = {
   /** Where blocks go now: the innermost open cell, or the document. */
   readonly sink: () => Block[]
   readonly beginTable: (place: Place, where: string) => void

@@ -4,7 +4,7 @@ import { limitFault } from './task.ts'
 
 /** What a cell says of itself. `rows` 0: all that are left of its group. `group`: of rows, such as a tbody. */
 export type Spanning = { readonly span: number; readonly rows: number }
-export type SpanningRow<C extends Spanning> = { readonly group: number; readonly cells: readonly C[] }
+type SpanningRow<C extends Spanning> = { readonly group: number; readonly cells: readonly C[] }
 export type Placed<C> = { readonly cell: C; readonly column: number; readonly span: number; readonly rows: number }
 
 /** The cells of each row with their columns. @throws {ConversionFault} LIMIT_EXCEEDED for too many merged cells */

@@ -2,7 +2,7 @@
 
 export type TextFormat = 'text' | 'markdown' | 'html'
 export type SourceFormat = TextFormat | 'docx'
-export type PageSize = 'a4' | 'letter'
+type PageSize = 'a4' | 'letter'
 /** `createdMs`: since 1970, for the document's creation date; undefined: it has none. */
 export type PdfOptions = {
   readonly pageSize: PageSize

@@ -8,7 +8,7 @@ import { createBayes, highestOf, softmax, type BayesModel } from './naive-bayes.
 
 export const CATEGORY_THRESHOLD = 0.7
 /** For bill and receipt, which are asked for one by one. */
-export const KIND_THRESHOLD = 0.75
+const KIND_THRESHOLD = 0.75
 /** In cross-validation all of the surest 155 lines were right, which shows no more than this; rules are not measured. */
 const MAX_CONFIDENCE = 0.99
 const MIN_KNOWN_TERMS = 8

@@ -9,8 +9,8 @@ import type { ClassificationType } from './schemas.ts'
 import { judgeSentiment } from './sentiment.ts'
 import type { SpamClassifier } from './spam.ts'
 
-export type Classifiers = { readonly spam: SpamClassifier; readonly category: CategoryClassifier }
-export type Classification<T extends ClassificationType> = Omit<Judgement, 'evidence'> & { type: T; evidence: string[] }
+type Classifiers = { readonly spam: SpamClassifier; readonly category: CategoryClassifier }
+type Classification<T extends ClassificationType> = Omit<Judgement, 'evidence'> & { type: T; evidence: string[] }
 
 /** One for each type, in their order. @throws the signal's reason when it aborts */
 export async function classify<T extends ClassificationType>(

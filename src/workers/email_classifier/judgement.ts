@@ -14,7 +14,7 @@ export type Judgement = {
   readonly evidence: readonly string[]
 }
 
-export const UNKNOWN = 'unknown'
+const UNKNOWN = 'unknown'
 export const MAX_EVIDENCE = 5
 
 /** `value`, or an abstention below the `threshold`. */

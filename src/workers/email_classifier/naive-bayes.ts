@@ -15,13 +15,13 @@ export type BayesModel = {
   readonly terms: readonly string[]
 }
 
-export type Bayes = {
+type Bayes = {
   readonly classes: readonly string[]
   readonly weigh: (terms: ReadonlySet<string>) => Weighed
   /** The terms of a text that speak most for a class against the others, strongest first. */
   readonly speakingFor: (at: number, terms: ReadonlySet<string>, atMost: number) => string[]
 }
-export type Weighed = {
+type Weighed = {
   /** One for each class; sum 1. */
   readonly probabilities: readonly number[]
   /** Mean logarithm of the terms' likelihoods, one for each class. */

@@ -3,7 +3,7 @@ import { hasListHeader } from './category-rules.ts'
 import { judge, type Judgement } from './judgement.ts'
 import { ownWords, type Mail } from './mail.ts'
 
-export const PRIORITY_THRESHOLD = 0.6
+const PRIORITY_THRESHOLD = 0.6
 const MAX_CHARACTERS = 8_000
 const HIGH_FROM = 1.5
 const LOW_FROM = -1

@@ -7,8 +7,8 @@ import { MAX_ANALYSED_CHARACTERS, MAX_CONTENT_BYTES, MAX_CONTENT_LENGTH, MAX_SUB
 const closed = { additionalProperties: false } as const
 
 /** Of email_category. Spam is not among them: who may ask for that is decided on its own. */
-export const CATEGORY_TYPES = ['category', 'bill', 'receipt', 'sentiment', 'priority', 'language'] as const
-export const SPAM_TYPES = ['spam'] as const
+const CATEGORY_TYPES = ['category', 'bill', 'receipt', 'sentiment', 'priority', 'language'] as const
+const SPAM_TYPES = ['spam'] as const
 export type ClassificationType = (typeof CATEGORY_TYPES)[number] | (typeof SPAM_TYPES)[number]
 
 const mail = {

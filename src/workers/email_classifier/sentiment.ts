@@ -4,7 +4,7 @@ import { ownWords, type MailText } from './mail.ts'
 import { INTENSIFIERS, LEXICON, NEGATIONS } from './sentiment-lexicon.ts'
 import { wordsOf } from './words.ts'
 
-export const SENTIMENT_THRESHOLD = 0.6
+const SENTIMENT_THRESHOLD = 0.6
 const MAX_CHARACTERS = 16_000
 const MIN_WORDS = 4
 /** Less feeling than this is none; a mixed mail has as much of both. */

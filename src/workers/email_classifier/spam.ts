@@ -18,7 +18,7 @@ const NO_HEADERS: ReadonlyMap<string, string> = new Map()
 const MIN_KNOWN_TERMS = 12
 
 /** `spam`: what the model takes the mail for, however unsure; the model's accuracy is counted by it. */
-export type SpamLook = { readonly spam: boolean; readonly judgement: Judgement }
+type SpamLook = { readonly spam: boolean; readonly judgement: Judgement }
 export type SpamClassifier = (mail: MailText) => SpamLook
 
 /** `category` has a veto: what it takes for a receipt, a bill, a journey or a notification is not called spam. */

@@ -15,7 +15,7 @@ export type Seen<K extends Kind> = {
   readonly image: Source
   readonly found: readonly { readonly kind: K; readonly findings: readonly Finding[] }[]
 }
-export type Classify = <K extends Kind>(job: Job, served: readonly K[]) => Promise<Seen<K>>
+type Classify = <K extends Kind>(job: Job, served: readonly K[]) => Promise<Seen<K>>
 
 /** Throws only what the capabilities declare, and the signal's reason. */
 export function createClassify({ decode, models }: { decode: Decode; models: ModelThread }): Classify {

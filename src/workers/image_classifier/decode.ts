@@ -16,7 +16,7 @@ export type Source = {
   readonly height: number
   readonly frames: number
 }
-export type Decoded = { readonly picture: Picture; readonly source: Source }
+type Decoded = { readonly picture: Picture; readonly source: Source }
 export type Decode = (image: InputImage) => Promise<Decoded>
 
 export type SharpModule = (input: Buffer, options: SharpOptions) => Sharp

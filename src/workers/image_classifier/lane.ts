@@ -1,7 +1,7 @@
 // One at a time, in the order of arrival.
 
 /** Runs `work` when all before it is done. Rejects with the signal's reason if that aborts while it waits; what has begun is finished. */
-export type Lane = <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>
+type Lane = <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>
 
 export function createLane(): Lane {
   let last = Promise.resolve<undefined>(undefined)

@@ -18,7 +18,7 @@ export function scenesOf(picture: Picture): Finding[] {
   return found.length > 0 ? found : [{ label: 'unknown', confidence: 1 - Math.max(...Object.values(scores)) }]
 }
 
-export function scoresOf(features: SceneFeatures): Record<Exclude<(typeof SCENES)[number], 'unknown'>, number> {
+function scoresOf(features: SceneFeatures): Record<Exclude<(typeof SCENES)[number], 'unknown'>, number> {
   const { meanLuma, dark, bright, flat, palette, sky, green, warm, inkRows, lines } = features
   const drawn = ramp(flat, 0.35, 0.75) * ramp(palette, 0.5, 0.9)
   const text = ramp(lines, 1, 5) * ramp(inkRows, 0.08, 0.25) * ramp(palette, 0.45, 0.75)

@@ -15,7 +15,7 @@ const word = Type.String({ pattern: `^${WORD}$`, maxLength: 40 })
 const phrase = Type.String({ pattern: `^${WORD}( ${WORD}){0,${MAX_PHRASE_WORDS - 1}}$`, maxLength: 120 })
 
 /** By weight; a word with * stands for every word that begins so. Hyphens are spaces. */
-export type Phrases = Static<typeof Phrases>
+type Phrases = Static<typeof Phrases>
 const Phrases = Type.Record(
   Type.String({ pattern: '^[1-9]$' }),
   Type.Array(phrase, { maxItems: 500, uniqueItems: true }),

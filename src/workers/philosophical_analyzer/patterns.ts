@@ -4,11 +4,11 @@ import type { Token } from './tokens.ts'
 import { createWordIndex } from './word-index.ts'
 
 /** Tokens from `first` to `last`, both included. */
-export type PatternHit = { readonly pattern: Pattern; readonly first: number; readonly last: number }
+type PatternHit = { readonly pattern: Pattern; readonly first: number; readonly last: number }
 /** To be given every place of a text in order; hits of one pattern do not overlap. */
-export type PatternScan = (tokens: readonly Token[], at: number) => PatternHit[]
+type PatternScan = (tokens: readonly Token[], at: number) => PatternHit[]
 /** Begins a text. */
-export type PatternMatcher = () => PatternScan
+type PatternMatcher = () => PatternScan
 
 /** The last place of a word of each group, or -1; nothing before `from` counts. */
 type Progress = { readonly places: number[]; from: number }

@@ -2,11 +2,11 @@
 import type { Token } from './tokens.ts'
 import { createWordIndex, type WordIndex } from './word-index.ts'
 
-export type Phrase = { readonly phrase: string; readonly weight: number }
+type Phrase = { readonly phrase: string; readonly weight: number }
 /** Tokens from `first` to `last`, both included. */
-export type PhraseHit = Phrase & { readonly first: number; readonly last: number }
+type PhraseHit = Phrase & { readonly first: number; readonly last: number }
 /** At most one hit from each place; the hits of one matcher do not overlap, and none goes over the end of a sentence. */
-export type PhraseMatcher = (tokens: readonly Token[], at: number) => PhraseHit | undefined
+type PhraseMatcher = (tokens: readonly Token[], at: number) => PhraseHit | undefined
 
 type Node = { readonly next: WordIndex<Node>; readonly ends: Phrase | undefined }
 

@@ -9,7 +9,7 @@ import { tokensOf, type Token } from './tokens.ts'
 export type Found = Evidence & { readonly marker: string }
 export type Reading = { readonly words: readonly string[]; readonly found: readonly Found[] }
 /** `everyday`: what counts half. `author`: words of a name, lower case. */
-export type ReadingOptions = {
+type ReadingOptions = {
   readonly everyday: ReadonlySet<string>
   readonly author: readonly string[]
   readonly withThemes: boolean
@@ -41,7 +41,7 @@ export async function readText(
   return { words: tokens.map(({ word }) => word), found: found.sort((a, b) => a.start - b.start || a.end - b.end) }
 }
 
-export const THIRD_PERSON = 'author_in_third_person'
+const THIRD_PERSON = 'author_in_third_person'
 const THIRD_PERSON_TIMES = 3
 
 /** A text that speaks of its author by name is about them rather than by them. The first time is the byline. */

@@ -8,7 +8,6 @@ const share = (description: string) => Type.Number({ minimum: 0, maximum: 1, des
 const points = Type.Number({ minimum: 0 })
 const count = (description: string) => Type.Integer({ minimum: 0, description })
 
-export type AnalysisType = NonNullable<Input['analysis_type']>
 export type Input = Static<typeof Input>
 export const Input = Type.Object(
   {
@@ -98,7 +97,7 @@ const Explanation = Type.Object(
 )
 
 /** `markers`, `themes`: codes of the lexicon; `readiness`: names of its thresholds. */
-export type Codes = {
+type Codes = {
   readonly markers: readonly string[]
   readonly themes: readonly string[]
   readonly readiness: readonly string[]

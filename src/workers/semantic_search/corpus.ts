@@ -3,7 +3,7 @@
 /** Terms of one text with their counts. */
 export type Bag = Iterable<readonly [term: string, count: number]>
 /** `terms` are numbers into Corpus.terms, beside their `counts`. */
-export type CountedDocument = {
+type CountedDocument = {
   readonly document: number
   readonly terms: Uint32Array
   readonly counts: Uint32Array
@@ -14,7 +14,7 @@ export type Corpus = {
   readonly spread: readonly number[]
   readonly documents: readonly CountedDocument[]
 }
-export type CorpusBuilder = { readonly add: (document: number, bag: Bag) => void; readonly corpus: Corpus }
+type CorpusBuilder = { readonly add: (document: number, bag: Bag) => void; readonly corpus: Corpus }
 
 /** Longer ones are not words. */
 const MAX_TERM_LENGTH = 64

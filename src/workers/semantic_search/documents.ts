@@ -3,7 +3,7 @@ import type { Document } from './schemas.ts'
 import { withoutControls } from './snippet.ts'
 import type { Store } from './store.ts'
 
-export type Attributes = NonNullable<Document['metadata']>
+type Attributes = NonNullable<Document['metadata']>
 /** As it is kept: `terms` from the text without control characters. */
 export type PreparedDocument = {
   readonly id: string
@@ -12,7 +12,7 @@ export type PreparedDocument = {
   readonly terms: ReadonlyMap<string, number>
 }
 /** `length`: of all texts; `differentTerms`: summed over the documents. */
-export type Totals = { readonly documents: number; readonly length: number; readonly differentTerms: number }
+type Totals = { readonly documents: number; readonly length: number; readonly differentTerms: number }
 
 export function prepareDocument(
   { id, text, metadata = {} }: Document,

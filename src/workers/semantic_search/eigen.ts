@@ -1,7 +1,7 @@
 // Eigenvalues and eigenvectors of a small symmetric matrix, by Jacobi rotations: slow for large ones, exact and short.
 
 /** `vectors[i]` belongs to `values[i]` and has length 1. */
-export type Eigen = { readonly values: readonly number[]; readonly vectors: readonly Float64Array[] }
+type Eigen = { readonly values: readonly number[]; readonly vectors: readonly Float64Array[] }
 
 const MAX_SWEEPS = 30
 const TOLERANCE = 1e-22

@@ -4,7 +4,7 @@ import type { Engine, EngineOptions } from './engine.ts'
 import { SearchFault } from './fault.ts'
 import type { ThreadReply, ThreadRequest } from './messages.ts'
 
-export type IndexThreadOptions = EngineOptions & { readonly entry?: URL; readonly maxHeapMb?: number }
+type IndexThreadOptions = EngineOptions & { readonly entry?: URL; readonly maxHeapMb?: number }
 
 const ENTRY = threadEntry('thread-main', import.meta.url)
 const MAX_HEAP_MB = 1024

@@ -16,9 +16,9 @@ export type Model = {
 /** Vectors have length 1. A document without one has nothing in common with any other. */
 export type Fitted = { readonly model: Model; readonly vectors: ReadonlyMap<number, Float32Array> }
 
-export const MAX_DIMS = 64
+const MAX_DIMS = 64
 /** With fewer, every document would seem near to every other. */
-export const MIN_DOCUMENTS = 5
+const MIN_DOCUMENTS = 5
 const DOCUMENTS_PER_DIM = 3
 const MAX_TERMS = 20_000
 /** A row of length 1 that shares nothing gives a singular value of 1: what is not above that joins no documents. */

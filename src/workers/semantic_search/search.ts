@@ -12,7 +12,7 @@ import type { Tokenizer } from './tokenizer.ts'
 import { dot } from './vector.ts'
 import { rounded, whyOf } from './why.ts'
 
-export type SearchContext = { readonly store: Store; readonly meaning: Meaning; readonly tokenizer: Tokenizer }
+type SearchContext = { readonly store: Store; readonly meaning: Meaning; readonly tokenizer: Tokenizer }
 
 /** Of each of the two searches. */
 const CANDIDATES = 100

@@ -5,7 +5,7 @@ export const MARK_END = '\u0002'
 export const CUT = '…'
 export const SNIPPET_TOKENS = 32
 
-export type Place = { readonly start: number; readonly end: number }
+type Place = { readonly start: number; readonly end: number }
 export type Snippet = { readonly snippet: string; readonly highlights: readonly Place[] }
 
 const MAX_LENGTH = 400

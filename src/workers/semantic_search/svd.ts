@@ -5,9 +5,9 @@ import type { Pause } from './pause.ts'
 import { addScaled, dot } from './vector.ts'
 
 export type SparseRow = { readonly columns: Uint32Array; readonly values: Float32Array }
-export type SparseMatrix = { readonly rows: readonly SparseRow[]; readonly columnCount: number }
+type SparseMatrix = { readonly rows: readonly SparseRow[]; readonly columnCount: number }
 /** `basis[column]` has `singular.length` numbers; `singular` is in falling order, without zeros. */
-export type Directions = { readonly basis: readonly Float64Array[]; readonly singular: readonly number[] }
+type Directions = { readonly basis: readonly Float64Array[]; readonly singular: readonly number[] }
 
 type Basis = readonly Float64Array[]
 type Fit = { readonly matrix: SparseMatrix; readonly width: number; readonly pause: Pause }

@@ -1,6 +1,6 @@
 // The arithmetic of vectors; all vectors in one operation have the same length.
 
-export type Vector = Float64Array | Float32Array
+type Vector = Float64Array | Float32Array
 
 export function dot(a: Vector, b: Vector): number {
   let sum = 0

@@ -1,7 +1,7 @@
 // Where a note's own front matter stands in the content of a zettel.
 
 /** The YAML between two lines of `---`, in UTF-16 units of the content; `end` is behind the second line. */
-export type NoteBlock = { readonly from: number; readonly to: number; readonly end: number }
+type NoteBlock = { readonly from: number; readonly to: number; readonly end: number }
 
 /** UTF-16 units; a longer block is taken for text. */
 const MAX_BLOCK = 16 * 1024

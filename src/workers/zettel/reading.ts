@@ -15,7 +15,7 @@ export type Session = {
   readonly signal: AbortSignal
 }
 /** `backlinks`: ids, the newest first, at most MAX_BACKLINKS. */
-export type Linked = { readonly links: Link[]; readonly backlinks: string[] }
+type Linked = { readonly links: Link[]; readonly backlinks: string[] }
 export type Stored = Linked & { readonly card: Card; readonly path: string }
 export type Whole = Linked & { readonly zettel: Zettel }
 

@@ -12,7 +12,7 @@ import { addZettel, linkZettels, type Linking, type WritingSession } from './wri
 import type { Draft } from './zettel.ts'
 
 /** The part of a call that the store needs. */
-export type Call = Pick<HandlerContext<unknown>, 'caller' | 'signal' | 'log' | 'inSpan'>
+type Call = Pick<HandlerContext<unknown>, 'caller' | 'signal' | 'log' | 'inSpan'>
 
 /** Every function throws HandlerError: INVALID_ZETTEL, TOO_MANY_ZETTELS, ZETTEL_NOT_FOUND, STORAGE_FAILURE. */
 export type Zettels = {
@@ -26,7 +26,7 @@ export type Zettels = {
   /** Only one's own zettels can be changed; all visible ones can be linked to. */
   link(from: string, to: string): Promise<Linking>
 }
-export type ZettelStore = { zettelsFor(call: Call): Zettels; close(): Promise<void> }
+type ZettelStore = { zettelsFor(call: Call): Zettels; close(): Promise<void> }
 
 export type StoreOptions = {
   /** Absolute; need not exist. */

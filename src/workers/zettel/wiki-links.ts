@@ -2,7 +2,7 @@
 import { keyOf } from './names.ts'
 
 /** `key`: by which it finds its zettels. */
-export type WikiLink = { readonly target: string; readonly key: string }
+type WikiLink = { readonly target: string; readonly key: string }
 
 export const MAX_LINKS = 1000
 

@@ -24,8 +24,7 @@ export type JsonRecord = Readonly<Record<string, unknown>>
 /** What may be left out: the title is then the first line of the content that says something, the category DEFAULT_CATEGORY. */
 export type Draft = Pick<Zettel, 'content'> &
   Maybe<Pick<Zettel, 'title' | 'category' | 'tags' | 'source_agent' | 'shared' | 'metadata' | 'context'>>
-export type Origin = Pick<Zettel, 'zettel_id' | 'stored_by' | 'created_at'> &
-  Maybe<Pick<Zettel, 'updated_at' | 'links'>>
+type Origin = Pick<Zettel, 'zettel_id' | 'stored_by' | 'created_at'> & Maybe<Pick<Zettel, 'updated_at' | 'links'>>
 type Maybe<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
 /** Characters, for the schemas; `content` also in bytes of UTF-8. */

@@ -39,7 +39,7 @@ const inputs = {
   backlinks: Type.Object({ operation: Type.Literal('backlinks'), zettel_id: part.zettelId, ...page }, closed),
 }
 
-export type Operation = keyof typeof inputs
+type Operation = keyof typeof inputs
 export type Inputs = { readonly [O in Operation]: Static<(typeof inputs)[O]> }
 export type Input = Inputs[Operation]
 export const Input = byOperation<Input>(inputs)
@@ -60,7 +60,7 @@ const around = { links: part.links, backlinks: part.backlinks }
 const total = Type.Integer({ minimum: 0, description: 'Without limit and offset.' })
 const cards = Type.Object({ zettels: Type.Array(Card), total }, closed)
 
-export const Data = Type.Union([
+const Data = Type.Union([
   Type.Object({ zettel: Card, ...around }, { ...closed, description: 'store' }),
   Type.Object(
     { zettel: Type.Object({ ...card, content: Type.String() }, closed), ...around },

@@ -1,6 +1,6 @@
 import { check } from 'prettier'
 import { describe, expect, test } from 'vitest'
-import { formatEntry, memberText, removeMember, setMember } from '../../../src/cli/exception/json-edit.ts'
+import { formatEntry, removeMember, setMember } from '../../../src/cli/exception/json-edit.ts'
 
 const FILE = `{
   "a": { "n": 1767139200000000001, "x": [1,2] },
@@ -24,7 +24,6 @@ describe('editing one member as text', () => {
     const one = setMember('{}\n', 'ä', '1')
     expect(one).toBe('{\n  "ä": 1\n}\n')
     expect(removeMember(one, 'ä')).toBe('{}\n')
-    expect(memberText(one, 'ä')).toBe('1')
   })
 
   test('gives back the text it had when what was put in is taken out again', () => {
