@@ -8,7 +8,7 @@ import { startWorkerProcess } from '../worker/main.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
 
 /** `start` is of the copy of the runtime that made the definition: another copy does not know its errors and its byte schemas. */
-export type WorkerFile = { readonly definition: WorkerDefinition; readonly start: typeof startWorkerProcess }
+type WorkerFile = { readonly definition: WorkerDefinition; readonly start: typeof startWorkerProcess }
 type Runtime = { readonly isWorkerDefinition: (value: unknown) => boolean; readonly startWorkerProcess: unknown }
 type Exports = Readonly<Record<string, unknown>>
 

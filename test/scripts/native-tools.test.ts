@@ -189,7 +189,9 @@ describe('fourth, a build', () => {
   test('by three processes at once happens once: the others wait for it and take it', async () => {
     await fakeGo()
     const all = await Promise.all([1, 2, 3].map(() => cli(['opa'])))
-    expect(all.map(({ code, stdout }) => [code, stdout])).toEqual(all.map(() => [0, `${join(cache, `opa-${version}`)}\n`]))
+    expect(all.map(({ code, stdout }) => [code, stdout])).toEqual(
+      all.map(() => [0, `${join(cache, `opa-${version}`)}\n`]),
+    )
     expect((await readFile(join(home, 'go.log'), 'utf8')).trim().split('\n')).toHaveLength(1)
     const said = all.map(({ stderr }) => stderr).join('')
     expect(said.match(/^building opa /gm)).toHaveLength(1)

@@ -6,7 +6,7 @@ import { printable, quoted } from '../../core/printable.ts'
 import type { Problem } from '../../core/wire.ts'
 
 /** What the answer says beside the error. */
-type ProblemContext = {
+export type ProblemContext = {
   readonly decisionId: string
   readonly traceId: string
   readonly requester: string | undefined

@@ -13,9 +13,9 @@ export type Ca = {
   readonly signingKey: webcrypto.CryptoKey
 }
 
-export type IssuedSvid = { readonly certPem: string; readonly keyPem: string }
+type IssuedSvid = { readonly certPem: string; readonly keyPem: string }
 
-export type IssueRequest = {
+type IssueRequest = {
   readonly ca: Ca
   readonly spiffeId: SpiffeId
   /** DNS names and IP addresses beside the SPIFFE ID, for clients such as curl that check the host. */

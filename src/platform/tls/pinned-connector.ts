@@ -13,7 +13,7 @@ import type { Peer, PeerVerifier } from '../svid/verify.ts'
 import { presentedLeaf } from '../svid/presented-chain.ts'
 import { inOrderForOpenssl } from '../svid/trust-bundle.ts'
 
-export type PinnedConnectorOptions = {
+type PinnedConnectorOptions = {
   readonly source: CredentialSource
   readonly verifier: PeerVerifier
   /** The only identity the other end may show. */

@@ -7,7 +7,7 @@ import { createCategoryClassifier } from './category.ts'
 import categoryModel from './category-model.json' with { type: 'json' }
 import { classify } from './classify.ts'
 import { MAX_CONCURRENCY } from './limits.ts'
-import { readMail } from './read-mail.ts'
+import { CONVERTER, readMail } from './read-mail.ts'
 import {
   CategoryInput,
   CategoryOutput,
@@ -34,6 +34,7 @@ export function createEmailClassifier({
     name: 'email_category',
     version: '1.0.0',
     description: 'Says what kind of mail it is, whether a bill or a receipt, its tone, priority and language.',
+    requires: [CONVERTER],
     input: CategoryInput,
     output: CategoryOutput,
     errors,
@@ -50,6 +51,7 @@ export function createEmailClassifier({
     name: 'spam_detection',
     version: '1.0.0',
     description: 'Says whether a mail is spam, or that it cannot say.',
+    requires: [CONVERTER],
     input: SpamInput,
     output: SpamOutput,
     errors,
@@ -64,10 +66,9 @@ export function createEmailClassifier({
   return defineWorker({
     id: 'worker-email-classifier',
     capabilities: [emailCategory, spamDetection],
-    requires: ['classify:email_category', 'classify:spam_detection', 'convert:email_to_text'],
   })
 
-  async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>>) {
+  async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>, typeof CONVERTER>) {
     const elapsedMs = startStopwatch(monotonic)
     const { input, signal, inSpan } = context
     const { mail, source, truncated } = await readMail(context)

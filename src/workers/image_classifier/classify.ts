@@ -11,7 +11,7 @@ import type { Input } from './schemas.ts'
 /** What is needed of a handler's context. */
 type Job = Pick<HandlerContext<Input>, 'input' | 'signal' | 'inSpan' | 'log'>
 /** `found`: in the order of classification_types; all findings of a kind, the surest first. */
-type Seen<K extends Kind> = {
+export type Seen<K extends Kind> = {
   readonly image: Source
   readonly found: readonly { readonly kind: K; readonly findings: readonly Finding[] }[]
 }

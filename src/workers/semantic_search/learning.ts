@@ -9,7 +9,7 @@ export type LearningOptions = {
   /** Up to this many terms of all documents, a search waits until the model is that of its documents. */
   readonly waitUpTo?: number
 }
-export type Learning = {
+type Learning = {
   /** After a change. */
   readonly whenQuiet: (entry: Entry) => void
   /** Before a search: waits for a small model, and begins a large one. */
