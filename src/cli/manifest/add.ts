@@ -9,7 +9,7 @@ import { formatManifest, newEntry, withMembers, type Entry, type ManifestFile } 
 import { compareText } from './fault.ts'
 import { deploymentTime, manifestPath, readManifestDomain, readManifestFile, replaceManifest } from './manifest-file.ts'
 
-export type AddOptions = {
+type AddOptions = {
   provides?: readonly string[] | undefined
   requires?: readonly string[] | undefined
   spiffeId?: string | undefined

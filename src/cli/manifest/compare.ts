@@ -18,7 +18,7 @@ export type Difference = { readonly spiffeId: string; readonly workerId: string;
   | { readonly kind: 'missing' | 'surplus'; readonly list: ListName; readonly capability: string }
 )
 
-type ListName = 'required_capabilities' | 'provided_capabilities'
+export type ListName = 'required_capabilities' | 'provided_capabilities'
 const LISTS = ['required_capabilities', 'provided_capabilities'] as const satisfies readonly ListName[]
 
 /**

@@ -20,7 +20,7 @@ type Received = {
 }
 
 /** How long one file, or one worker of the registry, may take. */
-export const IMPORT_TIMEOUT_MS = 10_000
+const IMPORT_TIMEOUT_MS = 10_000
 const MAX_OUTPUT_CHARS = 65_536
 // Beside this file, with its ending: .ts in the repository, .js in the package.
 const CHILD = new URL(`./import-child${extname(import.meta.url)}`, import.meta.url)

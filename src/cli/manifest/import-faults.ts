@@ -4,7 +4,7 @@ import type { Fault, Place } from './fault.ts'
 import type { SentError } from './import-protocol.ts'
 
 /** What failed: a file, or a worker that its registry makes. `isOwn`: whether a file is one of the sources. */
-export type Failed = {
+type Failed = {
   readonly file: string
   readonly worker?: string | undefined
   readonly error: SentError
