@@ -141,6 +141,6 @@ describe('the model thread', () => {
     const settled = expect(hanging).rejects.toMatchObject({ name: 'ModelError' })
     await models.close()
     await settled
-    await expect(look(DO.answer)).rejects.toMatchObject({ ...failedLoad, message: 'the threads are closed' })
+    await expect(look(DO.answer)).rejects.toMatchObject({ ...failedLoad, message: 'the thread pool is closed' })
   })
 })
