@@ -31,6 +31,8 @@ const EXPORTED_FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   ],
   'a pure part with more cases than its caller can be brought to': [
     'cli/check.ts gatherFindings',
+    'cli/exception/json-edit.ts placesIn',
+    'cli/policy-ask/source.ts parseDataReply',
     'cli/replay/memo-scan.ts hashOf',
     'cli/replay/progress.ts progressLine',
     'policy/brake.ts blockReasons',

@@ -90,12 +90,17 @@ async function callWorker(
         settle(result)
       }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
-      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
+      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(call.body) }, exchange)
     })
   } finally {
     worker.inFlight -= 1
     if (span.isRecording()) span.end()
   }
+}
+
+/** undici sends any async iterable; its types know only those that are a stream of Node. */
+function sendable(body: RouteCall['body']): Dispatcher.DispatchOptions['body'] {
+  return body as Exclude<typeof body, AsyncIterable<unknown>>
 }
 
 function endExchange(span: Span, { workerId }: WorkerInstance, { status, outcome }: ExchangeResult): void {
