@@ -6,6 +6,7 @@ import type { CredentialFiles } from '../platform/tls/credentials.ts'
 import { devCredentialFiles } from '../platform/tls/dev-pki.ts'
 import { checkConfig, ConfigError } from '../platform/env.ts'
 import {
+  DEFAULT_STATE_DIR,
   optionalText,
   placeSettings,
   readSetting,

@@ -29,7 +29,7 @@ const single = defineCapability({
     // @ts-expect-error: a name that is made at run time
     await invoke(`x:${input.text}`)
     await needsOne(invoke)
-    await needsLess(invoke)
+    needsLess(invoke)
     // @ts-expect-error: a helper that calls more than this capability may
     await needsMore(invoke)
     return input

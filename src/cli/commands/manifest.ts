@@ -21,7 +21,7 @@ function generateCommand() {
   return new Command('generate')
     .description('write what the code provides and requires; owner, deployed_at and other entries stay')
     .addOption(workersOption())
-    .option('--out <file>', 'manifest (default data/worker_manifests.json of CRANK_POLICY_DIR)')
+    .addOption(outOption())
     .option('--owner <name>', 'owner of entries that are new', 'crank')
     .option('--dry-run', 'only show what would change')
     .addOption(trustDomainOption())
@@ -71,16 +71,16 @@ function addCommand() {
     .option('--owner <name>', 'owner of an entry that is new', 'crank')
     .option('--force', 'also when another worker provides it, or nobody provides what it requires')
     .option('--dry-run', 'only show what would change')
-    .addOption(manifestOption())
+    .addOption(outOption())
     .addOption(trustDomainOption())
     .addOption(outputOption())
     .addHelpText(
       'after',
       '\nExample:\n  crank manifest add billing --provides make:invoice --requires convert:html_to_pdf --owner team-a',
     )
-    .action(async (name, options) => {
+    .action(async (name, { out, ...options }) => {
       const { addToManifest } = await import('../manifest/add.ts')
-      process.exitCode = await addToManifest(name, options, Date.now)
+      process.exitCode = await addToManifest(name, { ...options, manifest: out }, Date.now)
     })
 }
 
@@ -95,6 +95,10 @@ function namesOption<const Flags extends string>(flags: Flags, help: string) {
 
 function workersOption() {
   return new Option('--workers <path>', 'folder of the sources, or one file').default('src/workers')
+}
+
+function outOption() {
+  return new Option('--out <file>', 'manifest (default data/worker_manifests.json of CRANK_POLICY_DIR)')
 }
 
 function manifestOption() {

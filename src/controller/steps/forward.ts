@@ -1,6 +1,6 @@
 // On the path of every call. Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
-import type { Pool } from 'undici'
+import type { Dispatcher, Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
@@ -99,7 +99,7 @@ async function callWorker(
 }
 
 /** undici sends any async iterable; its types know only those that are a stream of Node. */
-function sendable(body: RouteCall['body']): NonNullable<Parameters<Pool['dispatch']>[0]['body']> {
+function sendable(body: RouteCall['body']): Exclude<Dispatcher.DispatchOptions['body'], undefined> {
   return body as Exclude<typeof body, AsyncIterable<unknown>>
 }
 
