@@ -1,4 +1,4 @@
-// How a handler calls another capability: through the controller, in the same trace, never longer than its own call.
+// Lets a handler call another capability: through the controller, in the same trace, within the time of its own call.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
 import type { RouteBody } from '../core/wire.ts'
 import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
@@ -10,15 +10,15 @@ import type { StreamEvent } from './stream-event.ts'
 export type InvokeOptions = {
   readonly idempotencyKey?: string
   readonly priority?: 'low' | 'normal' | 'high'
-  /** Until the first byte of the answer; at most 300,000. */
+  /** Time to the first byte of the answer; at most 300,000. */
   readonly timeoutMs?: number
-  /** Ends the call earlier than the handler's own signal would. */
+  /** Ends the call earlier than the handler's own signal. */
   readonly signal?: AbortSignal
-  /** Where a broken event stream goes on. */
+  /** Resumes a broken event stream after this event. */
   readonly lastEventId?: string
 }
 
-/** Both throw InvokeError for an answer that is not 2xx, and Error when the controller gives none. */
+/** Both throw InvokeError for an answer other than 2xx, and Error when the controller does not answer. */
 export type Invoke = {
   /** The JSON answer of `verb:capability`; undefined for an empty one. */
   (verb: string, capability: string, payload?: unknown, options?: InvokeOptions): Promise<unknown>
@@ -49,14 +49,14 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 type Target = { verb: string; capability: string; payload: unknown; options: InvokeOptions }
 
-/** The call within which others are made: they are children of its span and end with its signal. */
+/** The call that makes other calls: their spans are its children, and its signal ends them. */
 export type InvokingCall = {
   readonly span: Span
   readonly signal: AbortSignal
   readonly tracestate: string | undefined
 }
 
-/** Makes the `invoke` of one call. */
+/** Creates the `invoke` of one call. */
 export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): Invoke {
   const invoke = async (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}) => {
     const target = { verb, capability, payload, options }
@@ -95,7 +95,7 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
       throw error
     } finally {
       answer?.body.destroy()
-      // Not before: what the others do for the stream hangs below it.
+      // Not earlier: the spans of the other parties for the stream are below this one.
       span.end()
     }
   }
@@ -105,7 +105,7 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
     return startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, attributes)
   }
 
-  /** The answer, if it is 2xx. */
+  /** Returns a 2xx answer. */
   async function answered(target: Target, span: Span): Promise<RouteAnswer> {
     const answer = await send({ client, call }, target, span)
     span.setAttributes(answerAttributes(answer))
@@ -136,7 +136,7 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
   })
 }
 
-// A refusal is an answer like any other, in every span of a trace.
+// A refusal is an ordinary answer, in every span of a trace.
 function fail(span: Span, error: unknown): void {
   if (error instanceof InvokeError) span.setAttribute('error.type', error.code)
   if (!(error instanceof InvokeError) || error.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
@@ -151,7 +151,7 @@ async function readProblem({ body }: RouteAnswer): Promise<unknown> {
   }
 }
 
-// The controller says `reason`, a worker `message`; `error` is the code in both.
+// The controller's text is in `reason`, a worker's in `message`; both have the code in `error`.
 function toError(name: string, answer: RouteAnswer, problem: unknown): InvokeError {
   const { error, reason, message } = (problem ?? {}) as Record<string, unknown>
   const text = [reason, message].find((value) => typeof value === 'string') ?? `answered with status ${answer.status}`
