@@ -1,4 +1,5 @@
-// What a worker is: its id, the capabilities it offers, the ones it calls. Checked here, once, with the wire's own schema.
+// Defines a worker: its id, the capabilities it offers and those it calls. Checked here, once, with the schema of the
+// wire.
 import type { Readable } from 'node:stream'
 import Type, { type Static, type TSchema } from 'typebox'
 import { makeCapability, parseCapability, type Capability } from '../core/capability.ts'
@@ -8,7 +9,10 @@ import type { CapabilityName } from './invoke.ts'
 import type { StreamEvent } from './stream-event.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
-/** One error code that a handler may throw. `status`: 4xx reaches the caller as it is, 5xx becomes 502 `worker_failed`. */
+/**
+ * One error code that a handler may throw. `status`: 4xx reaches the caller unchanged, 5xx becomes 502
+ * `worker_failed`.
+ */
 export type ErrorDeclaration = { readonly description: string; readonly retryable: boolean; readonly status?: number }
 
 /** The optional members of CapabilitySchema, named as on the wire. */
@@ -19,7 +23,7 @@ type Common<I extends TSchema, O extends TSchema, R extends CapabilityName> = Me
   readonly input: I
   readonly output: O
   readonly errors?: Readonly<Record<string, ErrorDeclaration>>
-  /** The declared code for input that does not fit; default `INVALID_INPUT`, status 400. */
+  /** The declared code for invalid input; default `INVALID_INPUT`, status 400. */
   readonly invalidInput?: string
 }
 /** Answers once: a JSON value of `output`, or with `output: ByteOutput` bytes of any content type. */
@@ -54,11 +58,11 @@ export type WorkerDefinition = {
   readonly capabilities: readonly CapabilityDefinition[]
   /** What its manifest must let it call: what its capabilities and the worker itself require, and what it offers; sorted. */
   readonly requires: readonly Capability[]
-  /** Frees what the worker holds (a database, a thread), when its last call has ended. */
+  /** Releases the worker's resources (a database, a thread) when its last call has ended. */
   readonly close?: () => void | Promise<void>
 }
 
-/** As `input`: the handler gets the request body as a stream, of any content type, unchecked. */
+/** As `input`: the handler receives the request body as a stream, of any content type, unchecked. */
 export const ByteInput = Type.Unsafe<ByteBody>({ type: 'string', contentEncoding: 'binary' })
 /** As `output`: the handler answers with bytes. */
 export const ByteOutput = Type.Unsafe<ByteAnswer>({ type: 'string', contentEncoding: 'binary' })
@@ -66,7 +70,7 @@ export type ByteBody = { readonly contentType: string | undefined; readonly stre
 /** `status` 2xx, default 200. */
 export type ByteAnswer = { readonly contentType: string; readonly body: Buffer | Readable; readonly status?: number }
 
-/** A definition that cannot work; `message` names the capability and the fault. */
+/** An invalid definition; `message` names the capability and the fault. */
 export class DefinitionError extends Error {
   override readonly name = 'DefinitionError'
 }
@@ -88,7 +92,8 @@ export function defineCapability<I extends TSchema, O extends TSchema, R extends
   return attempt(`${options.verb}:${options.name}`, () => {
     const declared = new Map(Object.entries(errors))
     if (invalidInput === 'INVALID_INPUT' && !declared.has(invalidInput)) declared.set(invalidInput, INVALID_INPUT)
-    if (!declared.has(invalidInput)) throw new DefinitionError(`invalidInput "${invalidInput}" is not in errors`)
+    if (!declared.has(invalidInput))
+      throw new DefinitionError(`invalidInput "${invalidInput}" is not declared in errors`)
     const error_codes = [...declared].map(([code, { description, retryable }]) => ({ code, description, retryable }))
     const schemas = { input_schema: toJsonSchema(input), output_schema: toJsonSchema(output) }
     const schema: CapabilitySchema = { ...metadata, ...schemas, error_codes }
@@ -124,10 +129,10 @@ export function defineWorker(options: {
   return attempt(`worker "${id}"`, () => {
     if (!new RegExp(WORKER_ID).test(id) || id.includes('.'))
       throw new DefinitionError('the id must match [A-Za-z0-9_-]{1,64}')
-    if (capabilities.length === 0) throw new DefinitionError('a worker offers at least one capability')
+    if (capabilities.length === 0) throw new DefinitionError('a worker must offer at least one capability')
     const seen = new Set<Capability>()
     for (const { capability } of capabilities) {
-      if (seen.has(capability)) throw new DefinitionError(`${capability} is defined twice`)
+      if (seen.has(capability)) throw new DefinitionError(`duplicate capability ${capability}`)
       seen.add(capability)
     }
     const needed = capabilities.flatMap((entry) => [entry.capability, ...entry.requires])
@@ -157,7 +162,7 @@ function announced(definition: WorkerDefinition): WorkerDefinition {
   return definition
 }
 
-/** Whether the value was made by `defineWorker` of this copy of the runtime: only this copy can run it. */
+/** Whether `defineWorker` of this copy of the runtime made the value: only this copy can run it. */
 export function isWorkerDefinition(value: unknown): value is WorkerDefinition {
   return typeof value === 'object' && value !== null && made.has(value)
 }

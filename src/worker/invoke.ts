@@ -1,4 +1,4 @@
-// How a handler calls another capability: through the controller, in the same trace, never longer than its own call.
+// Lets a handler call another capability: through the controller, in the same trace, within the time of its own call.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
 import { parseCapability, splitCapability } from '../core/capability.ts'
 import type { RouteBody } from '../core/wire.ts'
@@ -12,11 +12,11 @@ import type { StreamEvent } from './stream-event.ts'
 export type InvokeOptions = {
   readonly idempotencyKey?: string
   readonly priority?: 'low' | 'normal' | 'high'
-  /** Until the first byte of the answer; at most 300,000. */
+  /** Time to the first byte of the answer; at most 300,000. */
   readonly timeoutMs?: number
-  /** Ends the call earlier than the handler's own signal would. */
+  /** Ends the call earlier than the handler's own signal. */
   readonly signal?: AbortSignal
-  /** Where a broken event stream goes on. */
+  /** Resumes a broken event stream after this event. */
   readonly lastEventId?: string
 }
 
@@ -59,7 +59,7 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 type Target = { capability: CapabilityName; payload: unknown; options: InvokeOptions }
 
-/** The call within which others are made: they are children of its span and end with its signal. */
+/** The call that makes other calls: their spans are its children, and its signal ends them. */
 export type InvokingCall = {
   readonly span: Span
   readonly signal: AbortSignal
@@ -128,7 +128,7 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
       throw error
     } finally {
       answer?.body.destroy()
-      // Not before: what the others do for the stream hangs below it.
+      // Not earlier: the spans of the other parties for the stream are below this one.
       span.end()
     }
   }
@@ -137,7 +137,7 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
     return startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, { 'crank.capability': capability })
   }
 
-  /** The answer, if it is 2xx. */
+  /** Returns a 2xx answer. */
   async function answered(target: Target, span: Span): Promise<RouteAnswer> {
     const answer = await send({ client, call }, target, span)
     span.setAttributes(answerAttributes(answer))
@@ -169,7 +169,7 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
   })
 }
 
-// A refusal is an answer like any other, in every span of a trace.
+// A refusal is an ordinary answer, in every span of a trace.
 function fail(span: Span, error: unknown): void {
   if (error instanceof InvokeError) span.setAttribute('error.type', error.code)
   if (!(error instanceof InvokeError) || error.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
@@ -184,7 +184,7 @@ async function readProblem({ body }: RouteAnswer): Promise<unknown> {
   }
 }
 
-// The controller says `reason`, a worker `message`; `error` is the code in both.
+// The controller's text is in `reason`, a worker's in `message`; both have the code in `error`.
 function toError(name: string, answer: RouteAnswer, problem: unknown): InvokeError {
   const { error, reason, message } = (problem ?? {}) as Record<string, unknown>
   const text = [reason, message].find((value) => typeof value === 'string') ?? `answered with status ${answer.status}`

@@ -1,5 +1,6 @@
-// Classifies mails: classify:email_category says what one is, classify:spam_detection whether it is spam. A mail that comes
-// as it was sent is read by convert:email_to_text of another worker, through the controller.
+// Classifies mails: classify:email_category by category and tone, classify:spam_detection by spam. A complete message
+// is read
+// by convert:email_to_text of another worker, through the controller.
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'
@@ -33,7 +34,7 @@ export function createEmailClassifier({
     verb: 'classify',
     name: 'email_category',
     version: '1.0.0',
-    description: 'Says what kind of mail it is, whether a bill or a receipt, its tone, priority and language.',
+    description: 'Classifies a mail: category, bill or receipt, tone, priority and language.',
     requires: [CONVERTER],
     input: CategoryInput,
     output: CategoryOutput,
@@ -50,7 +51,7 @@ export function createEmailClassifier({
     verb: 'classify',
     name: 'spam_detection',
     version: '1.0.0',
-    description: 'Says whether a mail is spam, or that it cannot say.',
+    description: 'Classifies a mail as spam or not spam, or abstains.',
     requires: [CONVERTER],
     input: SpamInput,
     output: SpamOutput,
