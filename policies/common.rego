@@ -101,6 +101,16 @@ manifest := data.workers[spiffe_id] if is_object(data.workers[spiffe_id])
 
 # METADATA
 # description: |
+#   How a worker without a manifest gets one. `options`: what it offers or calls, as `crank manifest add` takes it
+# scope: document
+no_manifest(options) := concat(" ", [hint, name, "--spiffe-id", spiffe_id, options]) if {
+	hint := "no manifest; write it with: crank manifest add"
+	segments := split(spiffe_id, "/")
+	name := segments[count(segments) - 1]
+}
+
+# METADATA
+# description: |
 #   What an exception is worth at an instant: "live", "expired" or "invalid". Invalid is every entry that is not
 #   exactly what policies/schemas says, or that ends later than the longest lifetime after its creation, or after now:
 #   an exception without an end. A string is greater than every number in Rego, hence is_number.

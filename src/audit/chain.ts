@@ -4,6 +4,7 @@
 // so each hash covers all records before it. The first record has `seq` 1 and a `prev` of 64 zeros. To check a record by
 // hand: sed -n 7p audit.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
 import { hash as digest } from 'node:crypto'
+import { isText, type RecordMembers } from './record-members.ts'
 
 /** The last record: its number and its hash. */
 export type Head = { readonly seq: number; readonly hash: string }
@@ -19,7 +20,7 @@ export type ChainedRecord = {
   readonly hash: string
   readonly event: string
   readonly timestamp: string
-} & Readonly<Record<string, unknown>>
+} & RecordMembers
 
 /** Why a line is not a valid record, regardless of its neighbours. */
 export type LineFault = 'not_json' | 'malformed' | 'hash_mismatch'
@@ -40,12 +41,13 @@ export function openRecord(line: string): ChainedRecord | LineFault {
   const record = parseJson(line)
   if (record === undefined) return 'not_json'
   const start = START.exec(line)
-  if (start === null || NOT_PRINTABLE.test(line)) return 'malformed'
-  const [whole, seq, prev, hashMember, hash] = start
-  const hashed = whole.slice(0, whole.length - (hashMember?.length ?? 0)) + line.slice(whole.length)
+  const { event, timestamp } = record
+  if (start === null || NOT_PRINTABLE.test(line) || !isText(event) || !isText(timestamp)) return 'malformed'
+  const [whole, seq, prev = '', hashMember = '', hash = ''] = start
+  const hashed = whole.slice(0, whole.length - hashMember.length) + line.slice(whole.length)
   if (digest('sha256', hashed, 'hex') !== hash) return 'hash_mismatch'
   // From the text, not from the parsed object: there a duplicate member would override the first.
-  return { ...record, v: 1, seq: Number(seq), prev, hash } as ChainedRecord
+  return { ...record, v: 1, seq: Number(seq), prev, hash, event, timestamp }
 }
 
 /** Whether `text` may be the beginning of a record: of the one after `head`, or, without `head`, of any record. */
@@ -56,10 +58,10 @@ export function startsLikeRecord(text: string, head?: Head): boolean {
   return text !== '' && text.startsWith(start.slice(0, text.length))
 }
 
-function parseJson(line: string): object | undefined {
+function parseJson(line: string): RecordMembers | undefined {
   try {
     const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? value : undefined
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
   } catch {
     return undefined
   }

@@ -136,8 +136,8 @@ export type LifeEvent = { readonly timestamp: string } & (
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
 
-/** The policy's decision, or why there was none. A `Decision` is a verdict too; shadow mode turns `deny` into `would_deny`. */
-export type Verdict =
+/** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
+export type Judgement =
   | (Omit<Decision, 'decision'> & { readonly decision: Decided })
   | { readonly decision: Undecided; readonly mode: Mode; readonly error: ErrorCode }
 
@@ -152,7 +152,7 @@ export type Evaluation = {
 /** The record of a decision about a call. `route`: the route's template, such as `/route/{verb}/{capability}`. */
 export function policyDecision(
   asked: Evaluation & { readonly input: PolicyInput; readonly route: string; readonly idempotencyKeyPresent: boolean },
-  verdict: Verdict,
+  verdict: Judgement,
 ): PolicyDecisionEvent {
   const { identity, action, context } = asked.input
   return {
@@ -170,7 +170,7 @@ export function policyDecision(
 /** The record of a decision about the capabilities that a worker registers. */
 export function workerRegistration(
   asked: Evaluation & { readonly input: RegistrationInput },
-  verdict: Verdict,
+  verdict: Judgement,
 ): WorkerRegistrationEvent {
   const { identity, context, resource } = asked.input
   return {
@@ -279,7 +279,7 @@ function traced(decisionId: string, trace: TraceContext): Traced {
   return { decision_id: decisionId, trace_id: trace.traceId, span_id: trace.spanId }
 }
 
-function judged(asked: Evaluation, { context }: PolicyInput, verdict: Verdict): Judged {
+function judged(asked: Evaluation, { context }: PolicyInput, verdict: Judgement): Judged {
   const said = 'error' in verdict ? undefined : verdict
   return {
     decision: verdict.decision,

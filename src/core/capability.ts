@@ -3,7 +3,7 @@ import { quoted } from './printable.ts'
 
 declare const brand: unique symbol
 /** A `verb:name` that the parser accepted. */
-export type Capability = string & { readonly [brand]: 'Capability' }
+export type Capability = `${string}:${string}` & { readonly [brand]: 'Capability' }
 
 /** A text that is not a capability; `message` says what is allowed. */
 export class CapabilityError extends Error {

@@ -3,7 +3,8 @@ import type { SpiffeId, TrustDomain } from './spiffe-id.ts'
 import type { TraceContext } from './trace-context.ts'
 
 export type Mode = 'enforce' | 'shadow'
-export type Priority = 'low' | 'normal' | 'high'
+export const PRIORITIES = ['low', 'normal', 'high'] as const
+export type Priority = (typeof PRIORITIES)[number]
 
 /** A stable code and its sentence, both from the policy. */
 export type Reason = { readonly code: string; readonly message: string }

@@ -52,7 +52,10 @@ export const AskAnswer = Type.Object(
 )
 export type AskAnswer = Static<typeof AskAnswer>
 
-export const AskReply = Type.Union([AskAnswer, Type.Object({ answers: Type.Array(AskAnswer) }, closed)])
+/** The answer to a batch. */
+export const AskAnswers = Type.Object({ answers: Type.Array(AskAnswer) }, closed)
+
+export const AskReply = Type.Union([AskAnswer, AskAnswers])
 
 export const AskError = Type.Object({ error: Type.String(), reason: Type.String() }, closed)
 

@@ -51,7 +51,6 @@ const sentence = Type.String({ minLength: 1, maxLength: 1024 })
 const count = Type.Integer({ minimum: 0 })
 const ms = Type.Number({ exclusiveMinimum: 0 })
 
-type PriorityName = Static<typeof PriorityName>
 const PriorityName = Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')])
 
 /** POST /route. `payload` is any JSON value; absent, the worker gets `null`. */

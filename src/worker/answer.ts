@@ -1,4 +1,4 @@
-// From what a handler gave or threw to the HTTP answer of the worker.
+// Turns the result or the error of a handler into the worker's HTTP answer.
 import type { Readable } from 'node:stream'
 import type { WorkerErrorBody } from '../core/wire.ts'
 import { HandlerError, RUNTIME_ERRORS, RuntimeError } from './call-error.ts'
@@ -10,7 +10,7 @@ export type Answer = {
   readonly body: string | Buffer | Readable
 }
 
-/** `cause` is set where the worker itself is at fault: it belongs into the log, never into the answer. */
+/** `cause` is set when the worker is at fault: it goes to the log, never into the answer. */
 export type Failure = { readonly status: number; readonly body: WorkerErrorBody; readonly cause?: unknown }
 
 const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' }
@@ -24,7 +24,7 @@ export function failureAnswer({ status, body }: Failure): Answer {
   return status === 503 ? { ...answer, headers: { ...answer.headers, 'retry-after': '1' } } : answer
 }
 
-/** A declared code goes out with its message; what nobody declared is INTERNAL without detail. */
+/** A declared code keeps its message; any other error becomes INTERNAL without detail. */
 export function toFailure(error: unknown, definition: CapabilityDefinition | undefined): Failure {
   if (error instanceof RuntimeError) return runtimeFailure(error, definition)
   if (!(error instanceof HandlerError)) return internal(error)
@@ -43,7 +43,14 @@ function runtimeFailure(error: RuntimeError, definition: CapabilityDefinition | 
       body: { ...body, error: definition.invalidInput },
     }
   }
-  return error.code === 'OUTPUT_INVALID' ? { status, body, cause: error.cause } : { status, body }
+  switch (error.code) {
+    case 'OUTPUT_INVALID':
+      return { status, body, cause: error.cause }
+    case 'CAPABILITY_NOT_DECLARED':
+      return { status, body, cause: error }
+    default:
+      return { status, body }
+  }
 }
 
 function internal(cause: unknown): Failure {

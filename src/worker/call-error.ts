@@ -1,6 +1,6 @@
-// How a call ends badly in a worker: by a code that the capability declared, or by one of the runtime's own.
+// Errors of a call in a worker: codes that the capability declared, or codes of the runtime.
 
-/** The runtime's own codes. What a capability may answer besides is in its `errors`. */
+/** The codes of the runtime. A capability declares its own codes in `errors`. */
 export const RUNTIME_ERRORS = {
   INVALID_INPUT: { status: 400, retryable: false },
   CALL_MALFORMED: { status: 400, retryable: false },
@@ -10,6 +10,7 @@ export const RUNTIME_ERRORS = {
   INPUT_TOO_LARGE: { status: 413, retryable: false },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, retryable: false },
   OUTPUT_INVALID: { status: 500, retryable: false },
+  CAPABILITY_NOT_DECLARED: { status: 500, retryable: false },
   INTERNAL: { status: 500, retryable: false },
   BUSY: { status: 503, retryable: true },
   SHUTTING_DOWN: { status: 503, retryable: true },
@@ -19,7 +20,7 @@ export const RUNTIME_ERRORS = {
 
 type RuntimeErrorCode = keyof typeof RUNTIME_ERRORS
 
-/** Thrown by a handler. `code` must be in the capability's `errors`; `message` is read by the caller. */
+/** A handler throws it. `code` must be declared in the capability's `errors`; the caller reads `message`. */
 export class HandlerError extends Error {
   override readonly name = 'HandlerError'
   readonly code: string
@@ -29,7 +30,7 @@ export class HandlerError extends Error {
   }
 }
 
-/** Thrown by the runtime. `message` is read by the caller. */
+/** The runtime throws it. The caller reads `message`. */
 export class RuntimeError extends Error {
   override readonly name = 'RuntimeError'
   readonly code: RuntimeErrorCode
@@ -39,7 +40,7 @@ export class RuntimeError extends Error {
   }
 }
 
-/** The way for a handler to fail: `throw capabilityError('TEXT_TOO_SHORT', 'at least 50 characters')`. */
+/** How a handler reports an error: `throw capabilityError('TEXT_TOO_SHORT', 'at least 50 characters')`. */
 export function capabilityError(code: string, message: string, options?: ErrorOptions): HandlerError {
   return new HandlerError(code, message, options)
 }

@@ -6,7 +6,7 @@ import { HEADERS, MAX_TIMEOUT_MS } from '../core/wire.ts'
 import { RuntimeError } from './call-error.ts'
 
 export type CallHeaders = {
-  /** `verb:name`; whether this worker has it is looked up, not parsed. */
+  /** `verb:name`; whether the worker offers it is checked later. */
   readonly capability: string
   readonly caller: SpiffeId
   readonly decisionId: string
@@ -20,7 +20,7 @@ export type CallHeaders = {
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-/** @throws {RuntimeError} `CALL_MALFORMED` naming the header. Only a faulty controller sends such a call. */
+/** @throws {RuntimeError} `CALL_MALFORMED` with the header's name. Only a faulty controller sends such a call. */
 export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
   const trace = parseTraceparent(optional(headers, HEADERS.traceparent))
   return {
@@ -32,12 +32,12 @@ export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
     lastEventId: optional(headers, HEADERS.lastEventId),
     contentType: headers['content-type'],
     trace,
-    // Worth nothing without its parent (Trace Context 3.3.1.1).
+    // Meaningless without its parent (Trace Context 3.3.1.1).
     tracestate: trace === undefined ? undefined : validTracestate(optional(headers, HEADERS.tracestate)),
   }
 }
 
-/** What is known of a request that is refused, in the log's words: its ids as far as they can be read. */
+/** The valid ids of a refused request, with their names in the log. */
 export function idsIn(headers: IncomingHttpHeaders): { trace_id?: string; span_id?: string; decision_id?: string } {
   const trace = parseTraceparent(optional(headers, HEADERS.traceparent))
   const decisionId = optional(headers, HEADERS.crankDecisionId)

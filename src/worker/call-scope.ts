@@ -1,18 +1,21 @@
-// The life of one call: its signal, which aborts at the deadline, when the caller leaves, and when the worker stops.
+// The scope of one call: its signal aborts at the deadline, when the caller leaves, and when the worker stops.
 import type { Readable } from 'node:stream'
 import { RuntimeError } from './call-error.ts'
 
 export type CallScope = {
   readonly signal: AbortSignal
-  /** Rejects with the reason of the abort, as soon as there is one; otherwise never settles. */
+  /** Rejects with the reason of the abort; never settles otherwise. */
   readonly ended: Promise<never>
-  /** The answer has begun: the deadline was for its first byte. */
+  /** Ends the deadline when the answer begins: it limits the time to the first byte only. */
   liftDeadline(): void
-  /** Releases the timer and the listeners. The signal does not abort any more. */
+  /** Releases the timer and the listeners. The signal no longer aborts. */
   close(): void
 }
 
-/** `deadlineMs` from the end of the body, whose upload is the caller's time; undefined: none. `callerLeft` and `stopped` are signals that outlive the call. */
+/**
+ * `deadlineMs` counts from the end of the body, since the caller controls the upload; undefined: no deadline.
+ * `callerLeft` and `stopped` are signals that outlive the call.
+ */
 export function createCallScope(opts: {
   readonly deadlineMs: number | undefined
   readonly body: Readable
@@ -29,9 +32,9 @@ export function createCallScope(opts: {
   const onLeft = () => end(new RuntimeError('CALLER_LEFT', 'the caller left'))
   const onStopped = () => end(new RuntimeError('SHUTTING_DOWN', 'the worker is shutting down'))
   const onDeadline = () => {
-    // Not forever: a caller that stops sending is cut off by the controller.
+    // Not forever: the controller cuts off a caller that stops sending.
     if (isArriving(opts.body)) timer?.refresh()
-    else end(new RuntimeError('DEADLINE_EXCEEDED', 'the time for this call is over'))
+    else end(new RuntimeError('DEADLINE_EXCEEDED', 'the call exceeded its deadline'))
   }
   const timer = opts.deadlineMs === undefined ? undefined : setTimeout(onDeadline, opts.deadlineMs)
   const onBodyRead = () => timer?.refresh()
@@ -56,7 +59,7 @@ export function createCallScope(opts: {
   }
 }
 
-/** Still being sent; a stream that does not say so is there. */
+/** Whether the body is still being sent; a stream without `complete` counts as received. */
 function isArriving(body: Readable & { readonly complete?: boolean }): boolean {
   return body.complete === false && !body.destroyed
 }

@@ -1,4 +1,4 @@
-// Configuration of a worker process: the same CRANK_TLS_* as the controller, and where the controller is.
+// Configuration of a worker process: the same CRANK_TLS_* as the controller, and the controller's address.
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
 import { checkConfig, ConfigError, type ConfigSource } from '../platform/env.ts'
@@ -17,22 +17,22 @@ import {
   type TlsFiles,
 } from '../platform/settings.ts'
 
-/** The variables; their names are the property names. */
+/** The environment variables; their names are the property names. */
 export const WorkerSettings = Type.Object({
   CONTROLLER_URL: Type.String({
     default: 'https://127.0.0.1:9000',
-    description: 'Where the controller listens for workers.',
+    description: 'URL of the controller, for registration and calls.',
     allowed: 'an https URL of host and port only',
   }),
   CRANK_CONTROLLER_ID: optionalText({
     description:
-      'SPIFFE ID of the controller: the only peer a worker admits. Default: `spiffe://<trust domain>/controller`.',
+      'SPIFFE ID of the controller: the only peer that a worker accepts. Default: `spiffe://<trust domain>/controller`.',
     allowed: 'a SPIFFE ID',
   }),
   CRANK_WORKER_PORT: portSetting(0, 'Port the worker listens on.'),
   CRANK_WORKER_HOST: hostSetting('127.0.0.1', 'Address the worker listens on.'),
   CRANK_WORKER_URL: optionalText({
-    description: 'Where the controller reaches this worker. Default: host and port it listens on.',
+    description: 'URL at which the controller reaches this worker. Default: the host and port it listens on.',
     allowed: 'an https URL of host and port only',
   }),
   CRANK_WORKER_INSTANCE: optionalText({
@@ -41,7 +41,7 @@ export const WorkerSettings = Type.Object({
   }),
   CRANK_STATE_DIR: Type.String({
     default: '.crank',
-    description: 'Folder for data that outlives a process; workers keep theirs in `workers` below it.',
+    description: 'Folder for data that outlives a process; workers use its subfolder `workers`.',
   }),
   ...tlsSettings,
   ...logLevelSetting,
@@ -61,7 +61,7 @@ export type WorkerConfig = {
 
 const WILDCARDS = new Set(['0.0.0.0', '::'])
 
-/** Reads the configuration. @throws {ConfigError} with all faults at once. */
+/** Reads the configuration. @throws {ConfigError} with all faults together. */
 export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
   const { values, faults } = checkConfig(WorkerSettings, source)
   faults.push(...oddNames(source.env, Object.keys(WorkerSettings.properties)).faults)
@@ -72,10 +72,10 @@ export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
   const givenId = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
   const host = readSetting('CRANK_WORKER_HOST', values.CRANK_WORKER_HOST, readListenHost, faults)
   if (workerUrl === undefined && WILDCARDS.has(host ?? '')) {
-    faults.push('CRANK_WORKER_URL is not set: must be given when CRANK_WORKER_HOST is every address of the machine')
+    faults.push('CRANK_WORKER_URL is not set: it is required when CRANK_WORKER_HOST is a wildcard address')
   }
   if (faults.length > 0 || controllerUrl === undefined || trustDomain === undefined) throw new ConfigError(faults)
-  // Without faults every value is there.
+  // Without faults every value is present.
   const all = values as Static<typeof WorkerSettings>
   return {
     controllerUrl,

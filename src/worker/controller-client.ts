@@ -1,4 +1,4 @@
-// HTTP to the controller, over mTLS connections that are opened only to a peer with the controller's SPIFFE ID.
+// HTTP to the controller over mTLS. Connections are made only to a peer with the controller's SPIFFE ID.
 import type { Readable } from 'node:stream'
 import { Pool, type Dispatcher } from 'undici'
 import type { SpiffeId } from '../core/spiffe-id.ts'
@@ -14,23 +14,24 @@ type RequestOptions = {
   readonly tracestate?: string
 }
 
-/** A JSON answer of the controller, whatever its status. `body` is undefined where it is not JSON. */
+/** A JSON answer of the controller with any status. `body` is undefined if it is not JSON. */
 export type ControllerReply = { readonly status: number; readonly body: unknown }
 
-/** The answer to a call as it arrives. Whoever gets it reads `body` to its end or destroys it. */
+/** The answer to a call as it arrives. The receiver must read `body` to its end or destroy it. */
 export type RouteAnswer = {
   readonly status: number
   readonly contentType: string
   readonly decisionId: string | undefined
   readonly traceId: string | undefined
-  /** Set when a worker answered; without it an error is the controller's. */
+  /** Set when a worker answered; without it, an error comes from the controller. */
   readonly workerId: string | undefined
   readonly body: Readable
 }
 
 export type ControllerClient = {
   /**
-   * A call, in the streaming form of /route: a payload of any size goes through, while the JSON form ends at 1 MiB.
+   * Calls a capability in the streaming form of /route, which has no limit on the payload; the JSON form is limited to
+   * 1 MiB.
    * @throws {Error} when there is no answer: no connection, a wrong peer, aborted.
    */
   route(body: RouteBody, options?: RequestOptions & { readonly lastEventId?: string }): Promise<RouteAnswer>
@@ -38,7 +39,7 @@ export type ControllerClient = {
   post(path: string, body: unknown, options?: RequestOptions): Promise<ControllerReply>
   /** GET, e.g. `/workers`. @throws as `route`. */
   get(path: string, options?: RequestOptions): Promise<ControllerReply>
-  /** Ends idle connections and breaks off running requests. */
+  /** Closes idle connections and aborts running requests. */
   close(): Promise<void>
 }
 
@@ -52,10 +53,10 @@ type ControllerClientOptions = {
 
 const CONNECTIONS = 16
 const CONNECT_TIMEOUT_MS = 5_000
-// The controller's own limits come first: the call's timeout, then 60 s of silence in a stream.
+// The controller's own limits apply first: the call's timeout, then 60 s of silence in a stream.
 const HEADERS_TIMEOUT_MS = MAX_TIMEOUT_MS + 15_000
 const BODY_TIMEOUT_MS = 90_000
-// Below the controller's 30 s, so that we never write into a connection that it is closing.
+// Below the controller's 30 s, so that no request is written to a connection that the controller is closing.
 const KEEP_ALIVE_MS = 20_000
 const MAX_REPLY_BYTES = 4 * 1024 * 1024
 
@@ -81,7 +82,7 @@ export function createControllerClient(options: ControllerClientOptions): Contro
   }
 }
 
-/** Path and headers that say what the members of the JSON form say. A name that is none is for the controller to refuse. */
+/** The path and headers that correspond to the members of the JSON form. The controller rejects an invalid name. */
 function streamingForm(call: RouteBody, lastEventId: string | undefined) {
   const [verb, capability] = [call.verb, call.capability].map(encodeURIComponent)
   const headers: Record<string, string> = {}
@@ -106,7 +107,7 @@ function request(
   return { method, path, headers, body: body === undefined ? null : JSON.stringify(body), signal: signal ?? null }
 }
 
-/** What the CLIENT span of a call says of its answer. */
+/** Attributes of a call's CLIENT span that describe its answer. */
 export function answerAttributes(answer: Pick<RouteAnswer, 'status' | 'decisionId' | 'workerId'>) {
   const { status, decisionId, workerId } = answer
   return {

@@ -1,38 +1,51 @@
-// What a worker is: its id, the capabilities it offers, the ones it calls. Checked here, once, with the wire's own schema.
+// Defines a worker: its id, the capabilities it offers and those it calls. Checked here, once, with the schema of the
+// wire.
 import type { Readable } from 'node:stream'
 import Type, { type Static, type TSchema } from 'typebox'
 import { makeCapability, parseCapability, type Capability } from '../core/capability.ts'
 import { CapabilitySchema, toJsonSchema, WORKER_ID } from '../core/wire.ts'
 import type { Handler, HandlerContext } from './handler.ts'
+import type { CapabilityName } from './invoke.ts'
 import type { StreamEvent } from './stream-event.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
-/** One error code that a handler may throw. `status`: 4xx reaches the caller as it is, 5xx becomes 502 `worker_failed`. */
+/**
+ * One error code that a handler may throw. `status`: 4xx reaches the caller unchanged, 5xx becomes 502
+ * `worker_failed`.
+ */
 export type ErrorDeclaration = { readonly description: string; readonly retryable: boolean; readonly status?: number }
 
 /** The optional members of CapabilitySchema, named as on the wire. */
 type Metadata = Omit<CapabilitySchema, 'input_schema' | 'output_schema' | 'error_codes' | 'streaming'>
-type Common<I extends TSchema, O extends TSchema> = Metadata & {
+type Common<I extends TSchema, O extends TSchema, R extends CapabilityName> = Metadata & {
+  /** The capabilities that the handler calls: its `invoke` takes these names and no others. */
+  readonly requires?: readonly R[]
   readonly input: I
   readonly output: O
   readonly errors?: Readonly<Record<string, ErrorDeclaration>>
-  /** The declared code for input that does not fit; default `INVALID_INPUT`, status 400. */
+  /** The declared code for invalid input; default `INVALID_INPUT`, status 400. */
   readonly invalidInput?: string
 }
 /** Answers once: a JSON value of `output`, or with `output: ByteOutput` bytes of any content type. */
-export type SingleOptions<I extends TSchema, O extends TSchema> = Common<I, O> & {
+export type SingleOptions<I extends TSchema, O extends TSchema, R extends CapabilityName = never> = Common<I, O, R> & {
   readonly streaming?: false
-  readonly handler: (context: HandlerContext<Static<I>>) => Static<O> | Promise<Static<O>>
+  readonly handler: (context: HandlerContext<Static<I>, NoInfer<R>>) => Static<O> | Promise<Static<O>>
 }
 /** Answers with server-sent events; `output` is the schema of one event's data. */
-export type StreamingOptions<I extends TSchema, O extends TSchema> = Common<I, O> & {
+export type StreamingOptions<I extends TSchema, O extends TSchema, R extends CapabilityName = never> = Common<
+  I,
+  O,
+  R
+> & {
   readonly streaming: true
-  readonly handler: (context: HandlerContext<Static<I>>) => AsyncIterable<StreamEvent<Static<O>>>
+  readonly handler: (context: HandlerContext<Static<I>, NoInfer<R>>) => AsyncIterable<StreamEvent<Static<O>>>
 }
 
 export type CapabilityDefinition = {
   readonly capability: Capability
   readonly schema: CapabilitySchema
+  /** What its handler calls. */
+  readonly requires: readonly Capability[]
   readonly input: TSchema
   readonly output: TSchema
   readonly errors: ReadonlyMap<string, ErrorDeclaration>
@@ -43,12 +56,13 @@ export type CapabilityDefinition = {
 export type WorkerDefinition = {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
+  /** What its manifest must let it call: what its capabilities and the worker itself require, and what it offers; sorted. */
   readonly requires: readonly Capability[]
-  /** Frees what the worker holds (a database, a thread), when its last call has ended. */
+  /** Releases the worker's resources (a database, a thread) when its last call has ended. */
   readonly close?: () => void | Promise<void>
 }
 
-/** As `input`: the handler gets the request body as a stream, of any content type, unchecked. */
+/** As `input`: the handler receives the request body as a stream, of any content type, unchecked. */
 export const ByteInput = Type.Unsafe<ByteBody>({ type: 'string', contentEncoding: 'binary' })
 /** As `output`: the handler answers with bytes. */
 export const ByteOutput = Type.Unsafe<ByteAnswer>({ type: 'string', contentEncoding: 'binary' })
@@ -56,10 +70,13 @@ export type ByteBody = { readonly contentType: string | undefined; readonly stre
 /** `status` 2xx, default 200. */
 export type ByteAnswer = { readonly contentType: string; readonly body: Buffer | Readable; readonly status?: number }
 
-/** A definition that cannot work; `message` names the capability and the fault. */
+/** An invalid definition; `message` names the capability and the fault. */
 export class DefinitionError extends Error {
   override readonly name = 'DefinitionError'
 }
+
+/** Names the function of `globalThis` that is called with each definition. */
+export const WORKER_DEFINED = Symbol.for('crank.worker_defined')
 
 const INVALID_INPUT: ErrorDeclaration = {
   description: 'the input does not fit input_schema',
@@ -68,14 +85,15 @@ const INVALID_INPUT: ErrorDeclaration = {
 }
 
 /** Describes one capability. @throws {DefinitionError} for a bad name, version, schema, error code or metadata. */
-export function defineCapability<I extends TSchema, O extends TSchema>(
-  options: SingleOptions<I, O> | StreamingOptions<I, O>,
+export function defineCapability<I extends TSchema, O extends TSchema, R extends CapabilityName = never>(
+  options: SingleOptions<I, O, R> | StreamingOptions<I, O, R>,
 ): CapabilityDefinition {
-  const { input, output, errors = {}, invalidInput = 'INVALID_INPUT', handler, ...metadata } = options
+  const { requires = [], input, output, errors = {}, invalidInput = 'INVALID_INPUT', handler, ...metadata } = options
   return attempt(`${options.verb}:${options.name}`, () => {
     const declared = new Map(Object.entries(errors))
     if (invalidInput === 'INVALID_INPUT' && !declared.has(invalidInput)) declared.set(invalidInput, INVALID_INPUT)
-    if (!declared.has(invalidInput)) throw new DefinitionError(`invalidInput "${invalidInput}" is not in errors`)
+    if (!declared.has(invalidInput))
+      throw new DefinitionError(`invalidInput "${invalidInput}" is not declared in errors`)
     const error_codes = [...declared].map(([code, { description, retryable }]) => ({ code, description, retryable }))
     const schemas = { input_schema: toJsonSchema(input), output_schema: toJsonSchema(output) }
     const schema: CapabilitySchema = { ...metadata, ...schemas, error_codes }
@@ -83,39 +101,68 @@ export function defineCapability<I extends TSchema, O extends TSchema>(
     for (const [code, { status = 400 }] of declared) checkStatus(code, status)
     const capability = makeCapability(options.verb, options.name)
     // The handler's own types are erased here; the checks in execute.ts make them true again.
-    return { capability, schema, input, output, errors: declared, invalidInput, handler: handler as Handler }
+    return {
+      capability,
+      schema,
+      requires: parseRequires(requires),
+      input,
+      output,
+      errors: declared,
+      invalidInput,
+      handler: handler as Handler,
+    }
   })
 }
 
-/** Puts capabilities together. @throws {DefinitionError} for a bad id, no or doubled capabilities, a bad `requires`. */
+/**
+ * Puts capabilities together. `requires`: what is called under the identity of this worker in other ways than by the `invoke`
+ * of a handler; the capabilities name the rest.
+ * @throws {DefinitionError} for a bad id, no or doubled capabilities, a bad `requires`
+ */
 export function defineWorker(options: {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
-  readonly requires?: readonly string[]
+  readonly requires?: readonly CapabilityName[]
   readonly close?: () => void | Promise<void>
 }): WorkerDefinition {
   const { id, capabilities, requires = [], close } = options
   return attempt(`worker "${id}"`, () => {
     if (!new RegExp(WORKER_ID).test(id) || id.includes('.'))
       throw new DefinitionError('the id must match [A-Za-z0-9_-]{1,64}')
-    if (capabilities.length === 0) throw new DefinitionError('a worker offers at least one capability')
+    if (capabilities.length === 0) throw new DefinitionError('a worker must offer at least one capability')
     const seen = new Set<Capability>()
     for (const { capability } of capabilities) {
-      if (seen.has(capability)) throw new DefinitionError(`${capability} is defined twice`)
+      if (seen.has(capability)) throw new DefinitionError(`duplicate capability ${capability}`)
       seen.add(capability)
     }
-    const definition = { id, capabilities: [...capabilities], requires: requires.map(parseCapability) }
-    return remembered(close === undefined ? definition : { ...definition, close })
+    const needed = capabilities.flatMap((entry) => [entry.capability, ...entry.requires])
+    const all = [...new Set([...needed, ...parseRequires(requires)])].sort()
+    const definition = { id, capabilities: [...capabilities], requires: all }
+    return announced(close === undefined ? definition : { ...definition, close })
+  })
+}
+
+function parseRequires(names: readonly string[]): Capability[] {
+  return names.map((name) => {
+    try {
+      return parseCapability(name)
+    } catch (cause: unknown) {
+      throw new DefinitionError(`requires: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    }
   })
 }
 
 const made = new WeakSet<object>()
-function remembered(definition: WorkerDefinition): WorkerDefinition {
+// `crank manifest` imports definitions and listens here, to see those that a file makes and does not export. By a symbol
+// of the process: the file may import another copy of this module.
+function announced(definition: WorkerDefinition): WorkerDefinition {
   made.add(definition)
+  const listener: unknown = Reflect.get(globalThis, WORKER_DEFINED)
+  if (typeof listener === 'function') Reflect.apply(listener, undefined, [definition])
   return definition
 }
 
-/** Whether the value was made by `defineWorker` of this copy of the runtime: only this copy can run it. */
+/** Whether `defineWorker` of this copy of the runtime made the value: only this copy can run it. */
 export function isWorkerDefinition(value: unknown): value is WorkerDefinition {
   return typeof value === 'object' && value !== null && made.has(value)
 }

@@ -1,18 +1,19 @@
-// A handler's events as the body of an answer: back-pressure holds, silence is broken by comments, the end of the call ends it.
+// A handler's events as the body of an answer, with back-pressure. Comments keep the connection alive; the end of the
+// call ends the stream.
 import { Readable } from 'node:stream'
 import type { StreamEvent } from './stream-event.ts'
 import { formatEvent, HEARTBEAT_COMMENT } from './sse.ts'
 
 type EventSource = {
   readonly events: AsyncIterable<StreamEvent>
-  /** Rejects when the call is over before its stream is. */
+  /** Rejects when the call ends before its stream. */
   readonly ended: Promise<never>
   readonly heartbeatMs: number
-  /** How long to wait for the first event before the answer begins without it. */
+  /** How long to wait for the first event before the answer begins. */
   readonly firstEventMs: number
   /** Throws for an event that does not fit the output schema. */
   readonly check: (event: StreamEvent) => void
-  /** What the reader is told when the source fails after the answer has begun. */
+  /** The event for the reader when the source fails after the answer has begun. */
   readonly toErrorEvent: (error: unknown) => StreamEvent
 }
 
@@ -20,7 +21,10 @@ type Next = IteratorResult<StreamEvent, unknown>
 const SILENCE = Symbol('silence')
 type Wait = <T>(work: Promise<T>, ms: number) => Promise<T | typeof SILENCE>
 
-/** Waits shortly for the first event, so that a handler that fails at once still answers with a status. Rejects as it does. */
+/**
+ * Waits briefly for the first event, so that a handler that fails at once still answers with a status. Rejects if it
+ * fails.
+ */
 export async function openEventStream(source: EventSource): Promise<Readable> {
   const iterator = source.events[Symbol.asyncIterator]()
   const wait = createWait(source.ended)
@@ -63,17 +67,17 @@ async function* encode(
 
 function next(iterator: AsyncIterator<StreamEvent>): Promise<Next> {
   const result = iterator.next()
-  // It may lose the race against the end of the call; then nobody hears of its failure.
+  // If the call ends first, nobody handles this failure.
   result.catch(() => undefined)
   return result
 }
 
-// Not awaited: a generator that is waiting returns only when its wait is over.
+// Not awaited: a waiting generator returns only when its wait ends.
 function letGo(iterator: AsyncIterator<StreamEvent>): void {
   void iterator.return?.().catch(() => undefined)
 }
 
-// One wait at a time. Not Promise.race: each race would leave a reaction on `ended` until the call is over.
+// One wait at a time. Not Promise.race: each race would leave a reaction on `ended` until the call ends.
 function createWait(ended: Promise<never>): Wait {
   let over: { error: unknown } | undefined
   let interrupt: ((error: unknown) => void) | undefined

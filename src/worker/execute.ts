@@ -13,20 +13,20 @@ import { createCallScope, type CallScope } from './call-scope.ts'
 import { ByteOutput, type ByteAnswer, type CapabilityDefinition, type WorkerDefinition } from './define.ts'
 import { openEventStream } from './event-stream.ts'
 import type { StreamEvent } from './stream-event.ts'
-import type { HandlerContext } from './handler.ts'
+import type { Handler } from './handler.ts'
 import { readInput } from './input.ts'
-import type { Invoke, InvokingCall } from './invoke.ts'
+import { onlyRequired, type AnyInvoke, type InvokingCall } from './invoke.ts'
 import { activeIn, createInSpan, eventsIn } from './span-scope.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 import type { Slots } from './slots.ts'
 
-/** `callerLeft` aborts when the connection closes before the answer is out. */
+/** `callerLeft` aborts when the connection closes before the answer is complete. */
 type Call = {
   readonly headers: IncomingHttpHeaders
   readonly body: Readable
   readonly callerLeft: AbortSignal
 }
-/** Never rejects: whatever goes wrong is an answer. */
+/** Never rejects: every failure becomes an answer. */
 export type Execute = (call: Call) => Promise<Answer>
 
 export type ExecuteOptions = {
@@ -36,7 +36,7 @@ export type ExecuteOptions = {
   readonly log: Logger
   readonly tracing: Tracing
   readonly slots: Slots
-  readonly invokeFor: (call: InvokingCall) => Invoke
+  readonly invokeFor: (call: InvokingCall) => AnyInvoke
   /** Aborts when running calls must end. */
   readonly stopped: AbortSignal
   readonly maxInputBytes?: number
@@ -49,9 +49,9 @@ type Entry = {
   readonly checkInput: SchemaCheck
   readonly checkOutput: SchemaCheck
 }
-/** `release` gives the slot back. */
+/** `release` frees the slot. */
 type Admitted = { readonly entry: Entry; readonly headers: CallHeaders; readonly release: () => void }
-/** One admitted call. `release` gives its slot back, once the handler has really come to its end. */
+/** One admitted call. `release` frees its slot when the handler has really ended. */
 type Run = {
   entry: Entry
   headers: CallHeaders
@@ -118,7 +118,7 @@ function begin(options: ExecuteOptions, call: Call, { entry, headers, release }:
   return { entry, headers, span, scope, log: log.child(fields), body: call.body, release }
 }
 
-/** Holds the slot until the handler is done, even if the call was over before. */
+/** Keeps the slot until the handler ends, even if the call ended earlier. */
 async function handle(options: ExecuteOptions, run: Run): Promise<Answer> {
   let held = false
   try {
@@ -143,15 +143,19 @@ async function handle(options: ExecuteOptions, run: Run): Promise<Answer> {
   }
 }
 
-function contextOf({ invokeFor, tracing }: ExecuteOptions, run: Run, input: unknown): HandlerContext<unknown> {
-  const { span, log } = run
+function contextOf(options: ExecuteOptions, run: Run, input: unknown): Parameters<Handler>[0] {
+  const { definition, invokeFor, tracing } = options
+  const { entry, span, log } = run
   const { signal } = run.scope
   const { caller, decisionId, idempotencyKey, lastEventId, tracestate } = run.headers
   return {
     input,
     caller,
     signal,
-    invoke: invokeFor({ span, signal, tracestate }),
+    invoke: onlyRequired(invokeFor({ span, signal, tracestate }), {
+      handlerOf: entry.definition.capability,
+      requires: definition.requires,
+    }),
     log,
     span,
     inSpan: createInSpan(tracing.tracer, span),
@@ -165,7 +169,7 @@ function toAnswer(options: ExecuteOptions, run: Run, result: unknown): Answer | 
   const { definition, checkOutput } = run.entry
   if (definition.schema.streaming === true) return eventAnswer(options, run, result as AsyncIterable<StreamEvent>)
   if (definition.output === ByteOutput) return byteAnswer(run, result as ByteAnswer)
-  // A handler without a result answers `null`: there is no JSON for undefined.
+  // A handler without a result answers `null`: undefined has no JSON form.
   const value = result ?? null
   assertOutput(checkOutput, value)
   return jsonAnswer(200, value)
@@ -196,8 +200,8 @@ function compile(definition: CapabilityDefinition): Entry {
 function assertOutput(check: SchemaCheck, value: unknown): void {
   const fault = check(value)
   if (fault === undefined) return
-  // What exactly is wrong is for the log: the caller cannot fix it, and it may quote data.
-  throw new RuntimeError('OUTPUT_INVALID', 'the worker made an answer that does not fit its schema', {
+  // The details go to the log: the caller cannot fix the fault, and they may quote data.
+  throw new RuntimeError('OUTPUT_INVALID', 'the answer of the worker does not fit its output schema', {
     cause: new Error(fault),
   })
 }
@@ -232,7 +236,7 @@ function complete(run: Run, at?: number): void {
   run.scope.close()
 }
 
-// A refusal that the capability declared is an answer like any other; only 5xx is a fault of the worker.
+// A declared refusal is an ordinary answer; only 5xx is a fault of the worker.
 function report({ span, log }: Run, { status, body, cause }: Failure): void {
   span.setAttribute('error.type', body.error)
   if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR, message: body.error })

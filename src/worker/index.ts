@@ -1,4 +1,4 @@
-// The front door of the package @crank/worker: everything that a worker outside of this repository is written with.
+// The entry point of the package @crank/worker: everything needed to write a worker outside of this repository.
 export { Type, type Static, type TSchema } from 'typebox'
 export type { SpiffeId } from '../core/spiffe-id.ts'
 export { ConfigError } from '../platform/env.ts'
@@ -20,7 +20,7 @@ export {
   type WorkerDefinition,
 } from './define.ts'
 export type { HandlerContext, InSpan } from './handler.ts'
-export { InvokeError, type Invoke, type InvokeOptions } from './invoke.ts'
+export { InvokeError, type CapabilityName, type Invoke, type InvokeOptions } from './invoke.ts'
 export { startWorkerProcess, type MakeWorker, type WorkerPlace } from './main.ts'
 export { runWorkerProcess } from './run-process.ts'
 export type { RunningWorker } from './run.ts'

@@ -23,7 +23,7 @@ export async function readInput(opts: {
     throw new RuntimeError('UNSUPPORTED_MEDIA_TYPE', `${opts.definition.capability} takes application/json`)
   }
   const given = parseJson(await readAll(body, opts.maxBytes))
-  // A caller that sends no payload gives nothing, which is every default where an object is wanted.
+  // A call without a payload gives null. If the schema refuses null, the input is an object with every default.
   const input = given === null && opts.check(null) !== undefined ? {} : given
   const fault = opts.check(input)
   if (fault !== undefined) throw new RuntimeError('INVALID_INPUT', fault)
@@ -34,20 +34,20 @@ async function readAll(body: Readable, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   try {
-    // What is left of a body that is too long must not take the connection, and the answer, with it.
+    // Unread parts of a body that is too long must not close the connection, and lose the answer.
     for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length
       if (size > maxBytes) break
       chunks.push(chunk)
     }
   } catch (cause: unknown) {
-    throw new RuntimeError('CALLER_LEFT', 'the input broke off', { cause })
+    throw new RuntimeError('CALLER_LEFT', 'the input is incomplete: the connection closed', { cause })
   }
   if (size > maxBytes) throw new RuntimeError('INPUT_TOO_LARGE', `the input is longer than ${maxBytes} bytes`)
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
 }
 
-// JSON.parse of broken UTF-8 would see U+FFFD and pass it on as if somebody had written it.
+// JSON.parse of invalid UTF-8 would silently accept U+FFFD.
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 function parseJson(bytes: Buffer): unknown {

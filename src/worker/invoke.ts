@@ -1,8 +1,10 @@
-// How a handler calls another capability: through the controller, in the same trace, never longer than its own call.
+// Lets a handler call another capability: through the controller, in the same trace, within the time of its own call.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
+import { parseCapability, splitCapability } from '../core/capability.ts'
 import type { RouteBody } from '../core/wire.ts'
 import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
 import type { Tracing } from '../platform/tracing/tracing-port.ts'
+import { RuntimeError } from './call-error.ts'
 import { answerAttributes, readText, type ControllerClient, type RouteAnswer } from './controller-client.ts'
 import { parseEvents } from './sse.ts'
 import type { StreamEvent } from './stream-event.ts'
@@ -10,21 +12,29 @@ import type { StreamEvent } from './stream-event.ts'
 export type InvokeOptions = {
   readonly idempotencyKey?: string
   readonly priority?: 'low' | 'normal' | 'high'
-  /** Until the first byte of the answer; at most 300,000. */
+  /** Time to the first byte of the answer; at most 300,000. */
   readonly timeoutMs?: number
-  /** Ends the call earlier than the handler's own signal would. */
+  /** Ends the call earlier than the handler's own signal. */
   readonly signal?: AbortSignal
-  /** Where a broken event stream goes on. */
+  /** Resumes a broken event stream after this event. */
   readonly lastEventId?: string
 }
 
-/** Both throw InvokeError for an answer that is not 2xx, and Error when the controller gives none. */
-export type Invoke = {
-  /** The JSON answer of `verb:capability`; undefined for an empty one. */
-  (verb: string, capability: string, payload?: unknown, options?: InvokeOptions): Promise<unknown>
+/** How code names a capability, such as `convert:email_to_text`. */
+export type CapabilityName = `${string}:${string}`
+
+/**
+ * Calls the capabilities that `requires` names, and no others. Both ways throw InvokeError for an answer that is not 2xx, and
+ * Error when the controller gives none.
+ */
+export type Invoke<R extends CapabilityName = never> = {
+  /** The JSON answer; undefined for an empty one. */
+  (capability: R, payload?: unknown, options?: InvokeOptions): Promise<unknown>
   /** The events of a streaming capability, as they arrive. */
-  events(verb: string, capability: string, payload?: unknown, options?: InvokeOptions): AsyncIterable<StreamEvent>
+  readonly events: (capability: R, payload?: unknown, options?: InvokeOptions) => AsyncIterable<StreamEvent>
 }
+/** With the names erased. */
+export type AnyInvoke = Invoke<CapabilityName>
 
 /** The call was refused or failed. `code` is the controller's error code, or the worker's own. */
 export class InvokeError extends Error {
@@ -47,19 +57,43 @@ export class InvokeError extends Error {
 
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
-type Target = { verb: string; capability: string; payload: unknown; options: InvokeOptions }
+type Target = { capability: CapabilityName; payload: unknown; options: InvokeOptions }
 
-/** The call within which others are made: they are children of its span and end with its signal. */
+/** The call that makes other calls: their spans are its children, and its signal ends them. */
 export type InvokingCall = {
   readonly span: Span
   readonly signal: AbortSignal
   readonly tracestate: string | undefined
 }
 
+/**
+ * `invoke` that throws CAPABILITY_NOT_DECLARED, and sends nothing, for what `requires` does not name. For handlers that the
+ * compiler has not checked: plain JavaScript, and names that are made at run time.
+ */
+export function onlyRequired(
+  invoke: AnyInvoke,
+  { handlerOf, requires }: { readonly handlerOf: string; readonly requires: readonly string[] },
+): AnyInvoke {
+  const check = (capability: string): void => {
+    if (requires.includes(capability)) return
+    const reason = `the handler of ${handlerOf} calls ${capability}: add this name to its requires`
+    throw new RuntimeError('CAPABILITY_NOT_DECLARED', reason)
+  }
+  const checked = async (capability: CapabilityName, payload?: unknown, options?: InvokeOptions) => {
+    check(capability)
+    return invoke(capability, payload, options)
+  }
+  const events = (capability: CapabilityName, payload?: unknown, options?: InvokeOptions) => {
+    check(capability)
+    return invoke.events(capability, payload, options)
+  }
+  return Object.assign(checked, { events })
+}
+
 /** Makes the `invoke` of one call. */
-export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): Invoke {
-  const invoke = async (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}) => {
-    const target = { verb, capability, payload, options }
+export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): AnyInvoke {
+  const invoke = async (capability: CapabilityName, payload?: unknown, options: InvokeOptions = {}) => {
+    const target = { capability, payload, options }
     const span = startInvoke(target)
     try {
       const { body } = await answered(target, span)
@@ -75,19 +109,18 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
   return Object.assign(invoke, { events })
 
   async function* events(
-    verb: string,
-    capability: string,
+    capability: CapabilityName,
     payload?: unknown,
     options: InvokeOptions = {},
   ): AsyncGenerator<StreamEvent, void> {
-    const target = { verb, capability, payload, options }
+    const target = { capability, payload, options }
     const span = startInvoke(target)
     let answer: RouteAnswer | undefined
     try {
       answer = await answered(target, span)
       for await (const { event, id, data } of parseEvents(answer.body)) {
         const value = JSON.parse(data) as unknown
-        if (event === 'error') throw toError(`${verb}:${capability}`, answer, value)
+        if (event === 'error') throw toError(capability, answer, value)
         yield { data: value, event, ...(id !== undefined && { id }) }
       }
     } catch (error: unknown) {
@@ -95,29 +128,29 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
       throw error
     } finally {
       answer?.body.destroy()
-      // Not before: what the others do for the stream hangs below it.
+      // Not earlier: the spans of the other parties for the stream are below this one.
       span.end()
     }
   }
 
-  function startInvoke({ verb, capability }: Target): Span {
-    const attributes = { 'crank.capability': `${verb}:${capability}` }
-    return startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, attributes)
+  function startInvoke({ capability }: Target): Span {
+    return startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, { 'crank.capability': capability })
   }
 
-  /** The answer, if it is 2xx. */
+  /** Returns a 2xx answer. */
   async function answered(target: Target, span: Span): Promise<RouteAnswer> {
     const answer = await send({ client, call }, target, span)
     span.setAttributes(answerAttributes(answer))
     if (answer.status >= 200 && answer.status < 300) return answer
-    throw toError(`${target.verb}:${target.capability}`, answer, await readProblem(answer))
+    throw toError(target.capability, answer, await readProblem(answer))
   }
 }
 
 type Sender = { readonly client: ControllerClient; readonly call: InvokingCall }
 
 function send({ client, call }: Sender, target: Target, span: Span): Promise<RouteAnswer> {
-  const { verb, capability, payload, options } = target
+  const { payload, options } = target
+  const { verb, name: capability } = splitCapability(parseCapability(target.capability))
   const { signal, tracestate } = call
   const body: RouteBody = {
     verb,
@@ -136,7 +169,7 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
   })
 }
 
-// A refusal is an answer like any other, in every span of a trace.
+// A refusal is an ordinary answer, in every span of a trace.
 function fail(span: Span, error: unknown): void {
   if (error instanceof InvokeError) span.setAttribute('error.type', error.code)
   if (!(error instanceof InvokeError) || error.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
@@ -151,7 +184,7 @@ async function readProblem({ body }: RouteAnswer): Promise<unknown> {
   }
 }
 
-// The controller says `reason`, a worker `message`; `error` is the code in both.
+// The controller's text is in `reason`, a worker's in `message`; both have the code in `error`.
 function toError(name: string, answer: RouteAnswer, problem: unknown): InvokeError {
   const { error, reason, message } = (problem ?? {}) as Record<string, unknown>
   const text = [reason, message].find((value) => typeof value === 'string') ?? `answered with status ${answer.status}`

@@ -1,4 +1,4 @@
-// The process of one worker: configuration, log, traces, credentials, the worker itself, and an orderly end.
+// The process of one worker: configuration, log, traces, credentials, the worker, and an orderly shutdown.
 import { resolve } from 'node:path'
 import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
 import { watchCredentials } from '../platform/tls/credentials.ts'
@@ -13,17 +13,21 @@ import { loadWorkerConfig, type WorkerConfig } from './config.ts'
 import type { WorkerDefinition } from './define.ts'
 import { runWorker, type RunningWorker } from './run.ts'
 
-// Deregister 2 s, drain 10 s, close 1 s, flush spans 3 s, and a little.
+// Deregister 2 s, drain 10 s, close 1 s, flush spans 3 s, plus a margin.
 const CLOSE_DELAY_MS = 17_000
 
-/** `stateDir`: below it a worker keeps, in a folder of its name, what must outlive it. It need not exist; replicas have one each. */
+/**
+ * `stateDir`: a worker keeps persistent data in a folder of its name below it. It may be missing; each replica has its
+ * own.
+ */
 export type WorkerPlace = { readonly stateDir: string }
-/** For a worker that needs to know its place before it can be defined. */
+/** Creates a worker that needs its place for its definition. */
 export type MakeWorker = (place: WorkerPlace) => WorkerDefinition | Promise<WorkerDefinition>
 
 /**
- * Runs a worker until SIGTERM or SIGINT. Resolves when it listens; it registers as soon as the controller is there.
- * @throws {ConfigError} with all faults; {Error} when certificates cannot be read or the port is taken.
+ * Runs a worker until SIGTERM or SIGINT. Resolves when it listens; it registers as soon as the controller is
+ * available.
+ * @throws {ConfigError} with all faults; {Error} when certificates cannot be read or the port is in use.
  */
 export async function startWorkerProcess(
   worker: WorkerDefinition | MakeWorker,
@@ -42,7 +46,7 @@ export async function startWorkerProcess(
   try {
     return await start(definition, { config, processLog, env: configSource.env, service, version })
   } catch (err: unknown) {
-    // A person reads why on stderr; where lines are collected, it is one of them.
+    // A person reads the reason on stderr; a log collector needs it as a log line.
     if (!process.stdout.isTTY) log.fatal({ event: 'worker_start_failed', err }, 'worker cannot start')
     throw err
   }

@@ -1,11 +1,14 @@
-// The three requests of a registration, each with a time limit and its answer read strictly.
+// The three requests of a registration, each with a time limit and a strictly parsed answer.
 import type { HeartbeatBody, RegisterBody } from '../core/wire.ts'
 import { RegisterReply } from '../core/wire.ts'
 import { NO_TLS_HINT, speaksNoTls } from '../platform/tls/no-tls.ts'
 import type { ControllerClient, ControllerReply } from './controller-client.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
-/** `denied`: policy said no. `refused`: the request itself is at fault. `unavailable`: no answer, or trouble at the controller. */
+/**
+ * `denied`: the policy denied it. `refused`: the request is invalid. `unavailable`: no answer, or a fault of the
+ * controller.
+ */
 export type Refusal = { readonly kind: 'denied' | 'refused' | 'unavailable'; readonly reason: string }
 type RegisterOutcome = { readonly kind: 'registered'; readonly lease: string; readonly intervalMs: number } | Refusal
 type HeartbeatOutcome = { readonly kind: 'acknowledged' } | { readonly kind: 'lost' } | Refusal
@@ -31,7 +34,7 @@ export async function register(client: Client, body: RegisterBody, stop: AbortSi
   return { kind: 'registered', lease, intervalMs }
 }
 
-/** Never rejects. 404: forgotten, 403: the lease is another's by now; both mean that this lease is lost. */
+/** Never rejects. 404: unknown worker, 403: another worker has the lease; both mean that this lease is lost. */
 export async function heartbeat(client: Client, body: HeartbeatBody, stop: AbortSignal): Promise<HeartbeatOutcome> {
   const reply = await ask(client, '/heartbeat', body, within(HEARTBEAT_TIMEOUT_MS, stop))
   if ('kind' in reply) return reply
@@ -39,7 +42,7 @@ export async function heartbeat(client: Client, body: HeartbeatBody, stop: Abort
   return reply.status === 404 || reply.status === 403 ? { kind: 'lost' } : toRefusal(reply)
 }
 
-/** Never rejects: a controller that is gone needs no goodbye. */
+/** Never rejects: a controller that has gone needs no deregistration. */
 export async function deregister(client: Client, worker_id: string, lease: string): Promise<void> {
   await ask(client, '/deregister', { worker_id, lease }, AbortSignal.timeout(DEREGISTER_TIMEOUT_MS))
 }
@@ -65,9 +68,9 @@ function within(timeoutMs: number, stop: AbortSignal): AbortSignal {
 function toRefusal({ status, body }: ControllerReply): Refusal {
   const { error, reason } = (body ?? {}) as Record<string, unknown>
   const text = typeof reason === 'string' ? reason : `status ${status}`
-  // The second: the identity is blocked, whatever it asks for.
+  // The second code: the identity is blocked from everything.
   if (error === 'registration_denied' || error === 'capability_access_denied') return { kind: 'denied', reason: text }
-  // 401, 408, 429 and 5xx pass by themselves or with a new certificate; the other 4xx need somebody's hand.
+  // 401, 408, 429 and 5xx are transient or end with a new certificate; an operator must fix the other 4xx.
   const passing = status >= 500 || [401, 408, 429].includes(status)
   return { kind: passing ? 'unavailable' : 'refused', reason: typeof error === 'string' ? `${error}: ${text}` : text }
 }

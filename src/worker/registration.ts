@@ -1,4 +1,5 @@
-// Keeps one worker registered: register, heartbeat, register again when the controller has forgotten it, deregister at the end.
+// Keeps one worker registered: registers, sends heartbeats, registers again when the controller has lost the lease,
+// deregisters at the end.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RegisterBody } from '../core/wire.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -7,20 +8,20 @@ import type { ControllerClient } from './controller-client.ts'
 import { deregister, heartbeat, register, type Refusal } from './registration-calls.ts'
 
 export type Registration = {
-  /** Resolves with the first registration; never rejects: denied and unreachable are tried again forever. */
+  /** Resolves with the first registration. Never rejects: a denied or unreachable registration is retried forever. */
   readonly registered: Promise<void>
   isRegistered(): boolean
-  /** Stops and takes the worker out of the registry; at most 2 s, never rejects. */
+  /** Stops and deregisters the worker; at most 2 s, never rejects. */
   close(): Promise<void>
 }
 
 type RegistrationOptions = {
   readonly client: Pick<ControllerClient, 'post'>
   readonly body: RegisterBody
-  /** Calls in flight, told with each heartbeat. */
+  /** Number of running calls, sent with each heartbeat. */
   readonly load: () => number
   readonly log: Logger
-  /** From 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   readonly random: () => number
   readonly deniedRetryMs?: number
   readonly firstRetryMs?: number
@@ -30,7 +31,7 @@ type Lease = { readonly lease: string; readonly intervalMs: number }
 
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 10_000
-/** Only an operator can lift a denial: no need to ask often. */
+/** Only an operator can lift a denial, so retries are rare. */
 const DENIED_RETRY_MS = 30_000
 const MAX_REJOIN_JITTER_MS = 1_000
 
@@ -60,7 +61,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
     }
   }
 
-  /** One attempt and, after a failure, the wait before the next. */
+  /** One attempt and, after a failure, the delay before the next. */
   async function registerOnce(): Promise<Lease | undefined> {
     const outcome = await register(client, body, stop.signal)
     if (outcome.kind === 'registered') {
@@ -76,7 +77,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
     return undefined
   }
 
-  /** Heartbeats until the controller no longer knows the lease (false) or we stop (true). */
+  /** Sends heartbeats until the controller no longer knows the lease (false) or the worker stops (true). */
   async function keepAlive(lease: Lease): Promise<boolean> {
     let waitMs = lease.intervalMs * (0.9 + 0.2 * random())
     for (;;) {
@@ -87,8 +88,8 @@ export function startRegistration(options: RegistrationOptions): Registration {
       waitMs = lease.intervalMs * (0.9 + 0.2 * random())
       if (outcome.kind === 'acknowledged') trouble.over()
       else if (outcome.kind === 'lost') {
-        log.info({ event: 'worker_registration_lost' }, 'the controller does not know this worker any more')
-        // Many workers lose their lease in the same moment, when a controller restarts.
+        log.info({ event: 'worker_registration_lost' }, 'the controller no longer knows this worker; registering again')
+        // Many workers lose their lease at the same moment, when a controller restarts.
         await sleep(random() * Math.min(lease.intervalMs / 10, MAX_REJOIN_JITTER_MS))
         return false
       } else waitMs = Math.min(waitMs, backoffMs(options, trouble.met(outcome)))
@@ -105,12 +106,12 @@ function backoffMs({ firstRetryMs = FIRST_RETRY_MS, random }: RegistrationOption
   return full * (0.5 + 0.5 * random())
 }
 
-// One line when trouble begins or turns into another, one when it is over: not one per attempt.
+// One line when an outage begins or changes, one when it ends: not one per attempt.
 function createTroubleLog(log: Logger) {
   const reported = createReportedFault()
   let attempts = 0
   return {
-    /** Gives the number of this attempt within the outage. */
+    /** Returns the number of this attempt within the outage. */
     met({ kind, reason }: Refusal): number {
       attempts += 1
       if (reported.isNews(kind + reason)) log.warn({ event: EVENTS[kind], reason }, MESSAGES[kind])
@@ -129,7 +130,7 @@ const EVENTS = {
   unavailable: 'controller_unavailable',
 } as const
 const MESSAGES = {
-  denied: 'policy does not let this worker register; trying again slowly',
-  refused: 'the controller refuses this registration; trying again slowly',
-  unavailable: 'the controller cannot be reached or cannot answer; trying again',
+  denied: 'the policy denies this registration; retrying slowly',
+  refused: 'the controller refuses this registration; retrying slowly',
+  unavailable: 'the controller is unreachable or unavailable; retrying',
 } as const

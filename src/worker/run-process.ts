@@ -1,15 +1,16 @@
-// What the main file of a worker calls: runs it, and reports a start that fails as the command line does.
+// The main file of a worker calls it: runs the worker, and reports a failed start in the format of the command line.
 import { printable } from '../core/printable.ts'
 import { startWorkerProcess, type MakeWorker } from './main.ts'
 import type { WorkerDefinition } from './define.ts'
 
 const EXIT = { usage: 2, internal: 5 } as const
-/** What an operator can fix. Anything else is a fault of the program and is shown with its stack. */
+/** Errors that an operator can fix. Any other error is a fault of the program and is shown with its stack. */
 const EXPECTED = new Set(['AppError', 'ConfigError', 'DefinitionError', 'Error'])
 
 /**
  * Runs a worker until SIGTERM or SIGINT. `env` holds its settings, such as CONTROLLER_URL and CRANK_TLS_CERT; pass
- * `process.env`. A start that fails is reported on stderr and sets the exit code: 2 for the configuration, 5 for the program.
+ * `process.env`. A failed start is reported on stderr and sets the exit code: 2 for the configuration, 5 for the
+ * program.
  * Never rejects.
  */
 export async function runWorkerProcess(

@@ -1,4 +1,4 @@
-// A worker at work: server, registration and the way to the controller, put together and taken apart in order.
+// A running worker: starts the server, the registration and the client of the controller, and stops them in order.
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { within } from '../platform/within.ts'
@@ -18,13 +18,13 @@ import { createSlots, type Slots } from './slots.ts'
 export type RunOptions = {
   readonly config: Pick<WorkerConfig, 'controllerUrl' | 'controllerId' | 'host' | 'port' | 'workerUrl' | 'instance'>
   readonly log: Logger
-  /** Lines of the log that nobody took in time. */
+  /** Number of log lines lost because the reader of the log was too slow. */
   readonly droppedLines?: () => number
   readonly tracing: Tracing
   readonly source: CredentialSource
-  /** Milliseconds since 1970, for certificates. */
+  /** Milliseconds since 1970, to check certificates. */
   readonly now: () => number
-  /** From 0 to below 1, for jitter. */
+  /** Returns a number from 0 to below 1, for jitter. */
   readonly random: () => number
   readonly drainMs?: number
   readonly heartbeatMs?: number
@@ -35,18 +35,18 @@ export type RunOptions = {
 export type RunningWorker = {
   readonly workerId: string
   readonly port: number
-  /** What was given to the controller as `worker_url`. */
+  /** The `worker_url` sent to the controller. */
   readonly url: string
   /** Resolves with the first registration. */
   readonly registered: Promise<void>
-  /** Deregisters, lets running calls end (10 s), breaks off the rest. Never rejects; a second call waits for the first. */
+  /** Deregisters, lets running calls end (10 s), aborts the rest. Never rejects; a second call waits for the first. */
   close(): Promise<void>
 }
 
 const DRAIN_MS = 10_000
 const CLOSE_MS = 1_000
 
-/** What is not there from the beginning. */
+/** The parts that are created after the start. */
 type Life = { registration: Registration | undefined; closing: Promise<void> | undefined }
 type Parts = {
   readonly app: FastifyInstance
@@ -55,7 +55,10 @@ type Parts = {
   readonly stopped: AbortController
 }
 
-/** Listens, then registers for as long as it runs. @throws when it cannot listen. The caller closes `source` and `tracing`. */
+/**
+ * Listens, then stays registered while it runs. @throws when it cannot listen. The caller closes `source` and
+ * `tracing`.
+ */
 export async function runWorker(definition: WorkerDefinition, options: RunOptions): Promise<RunningWorker> {
   const { config, log } = options
   const workerId = config.instance === undefined ? definition.id : `${definition.id}.${config.instance}`
@@ -133,7 +136,7 @@ async function closeDefinition({ close }: WorkerDefinition, log: Logger): Promis
   try {
     await close?.()
   } catch (err: unknown) {
-    log.error({ event: 'worker_close_failed', err }, 'the worker could not free what it holds')
+    log.error({ event: 'worker_close_failed', err }, 'the worker could not release its resources')
   }
 }
 
@@ -146,7 +149,7 @@ function originOf(host: string, port: number): string {
   return `https://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-/** Waits for answers that are on their way out, then closes what is still open. */
+/** Waits for answers that are being sent, then closes the remaining connections. */
 async function closeServer(app: FastifyInstance): Promise<void> {
   const closed = app.close().then(() => undefined)
   await within(CLOSE_MS, closed)

@@ -1,4 +1,4 @@
-// The worker's own HTTPS server: one peer is let in, the controller; two routes, POST /execute and GET /health.
+// The worker's HTTPS server. It accepts one peer, the controller, and has two routes: POST /execute and GET /health.
 import { Readable } from 'node:stream'
 import type { Server, TLSSocket } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -37,10 +37,13 @@ type ServerOptions = {
 }
 
 const HEADERS_TIMEOUT_MS = 5_000
-// Above the controller's, so that the side that sends requests is the one that closes idle connections.
+// Above the controller's, so that the side that sends requests closes idle connections.
 const KEEP_ALIVE_MS = 72_000
 
-/** Builds the server; `listen` and `close` are Fastify's. Certificates are swapped under it as they change on disk. */
+/**
+ * Builds the server; `listen` and `close` are Fastify's. Certificates are replaced while it runs when their files
+ * change.
+ */
 export function createWorkerServer(options: ServerOptions): FastifyInstance {
   const { source, execute, health } = options
   const app = Fastify({
@@ -55,13 +58,13 @@ export function createWorkerServer(options: ServerOptions): FastifyInstance {
   })
   const refusalOf = createGate(options)
   app.addHook('onRequest', (request, reply, done) => done(refusalOf(request, reply)))
-  // The body is read by whoever runs the call: as JSON with a limit, or as a stream of bytes.
+  // The call reads the body: as JSON with a limit, or as a stream of bytes.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   app.post('/execute', async (request, reply) => send(reply, await execute(callOf(request, reply))))
   app.get('/health', (_request, reply) => send(reply, jsonAnswer(200, health())))
   app.setNotFoundHandler((_request, reply) => send(reply, notFound()))
-  // Here ends only what never reached a call, a refused peer above all: it keeps no connection.
+  // Handles only requests that never became a call, such as those of a refused peer: their connection is closed.
   app.setErrorHandler((error, _request, reply) =>
     send(reply.header('connection', 'close'), failureAnswer(toFailure(error, undefined))),
   )
@@ -76,7 +79,7 @@ function callOf(request: FastifyRequest, reply: FastifyReply) {
   return { headers: request.headers, body: request.raw, callerLeft: left.signal }
 }
 
-/** Lets the controller in. TLS has let in every peer of the bundle: which one it is, is asked here. */
+/** Accepts only the controller. TLS accepts every peer of the bundle; the identity is checked here. */
 function createGate(options: ServerOptions) {
   const { controllerId, log } = options
   const identify = createConnectionIdentity(options)
@@ -101,13 +104,13 @@ function createGate(options: ServerOptions) {
 
 function notFound(): Answer {
   return failureAnswer(
-    toFailure(new RuntimeError('NOT_FOUND', 'a worker has POST /execute and GET /health'), undefined),
+    toFailure(new RuntimeError('NOT_FOUND', 'no such route: a worker has POST /execute and GET /health'), undefined),
   )
 }
 
 function send(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
   const { raw } = reply.request
-  // Answered before its body was read: whoever still sends it gets to read the answer.
+  // Answered before its body was read: a caller that still sends it can read the answer.
   if (!raw.complete && !(body instanceof Readable)) {
     void reply.header('connection', 'close')
     lingerAfterAnswer(raw, CALLER_LINGER)

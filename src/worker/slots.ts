@@ -1,11 +1,11 @@
-// How many calls run: in all, and per capability up to its max_concurrency.
+// Counts running calls: in total, and per capability up to its max_concurrency.
 import type { CapabilityDefinition } from './define.ts'
 
 export type Slots = {
-  /** Takes a place and gives back its release (once), or undefined when the capability is at its limit. */
+  /** Takes a slot and returns its release (call it once), or undefined when the capability is at its limit. */
   take(definition: CapabilityDefinition): (() => void) | undefined
   inFlight(): number
-  /** Resolves when nothing runs any more. */
+  /** Resolves when no call is running. */
   idle(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-// Makes a call's span the active one while its handler runs, so that log lines and spans of the handler hang below it.
+// Makes a call's span the active one while its handler runs, so that log lines and spans of the handler belong to it.
 import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, type Span, type Tracer } from '@opentelemetry/api'
 import { startSpan } from '../platform/tracing/tracing.ts'
 import type { InSpan } from './handler.ts'
@@ -7,7 +7,7 @@ export function activeIn<T>(span: Span, run: () => T): T {
   return context.with(trace.setSpan(ROOT_CONTEXT, span), run)
 }
 
-/** Spans of a handler's own, below `parent` or below the one that they are made in. */
+/** Creates spans for a handler, as children of `parent` or of the active span of the handler. */
 export function createInSpan(tracer: Tracer, parent: Span): InSpan {
   return async (name, run) => {
     const span = startSpan(tracer, name, SpanKind.INTERNAL, trace.getActiveSpan() ?? parent)
@@ -22,7 +22,7 @@ export function createInSpan(tracer: Tracer, parent: Span): InSpan {
   }
 }
 
-/** The same for a generator: each of its steps runs in the context of whoever asks for the next value. */
+/** The same for a generator: each step runs in the context of the reader that requests the next value. */
 export function eventsIn<T>(span: Span, source: AsyncIterable<T>): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {

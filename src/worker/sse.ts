@@ -1,15 +1,18 @@
 // Server-sent events, both ways: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 import type { StreamEvent } from './stream-event.ts'
 
-/** What a parsed stream gives: `data` still as text. `event` is `message` where the stream names none. */
+/** An event of a parsed stream: `data` is still text. `event` is `message` if the stream names none. */
 export type RawEvent = { readonly event: string; readonly data: string; readonly id: string | undefined }
 
-/** A comment line: keeps idle connections open, no parser sees it. */
+/** A comment line: keeps idle connections open; parsers ignore it. */
 export const HEARTBEAT_COMMENT = ': heartbeat\n\n'
 const MAX_EVENT_CHARS = 1_048_576
 const LINE_END = /\r\n|\n|\r(?!$)/
 
-/** One event as text. JSON has no raw line ends, so `data` is always one line; ids and names lose theirs. */
+/**
+ * Formats one event. JSON has no raw line breaks, so `data` is always one line; line breaks are removed from ids and
+ * names.
+ */
 export function formatEvent({ data, id, event }: StreamEvent): string {
   const name = event === undefined ? '' : `event: ${oneLine(event)}\n`
   const key = id === undefined ? '' : `id: ${oneLine(id)}\n`

@@ -1,4 +1,4 @@
-// How long a call has taken, for the member `processing_time_ms` of an output.
+// Measures how long a call takes, for the output member `processing_time_ms`.
 
 /** Starts now. @returns milliseconds since then, to the microsecond, never below 0; `monotonic` gives milliseconds */
 export function startStopwatch(monotonic: () => number): () => number {

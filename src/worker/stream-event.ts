@@ -1,4 +1,4 @@
-// One event of a stream, as handlers give it and callers get it.
+// One event of a stream, as handlers produce it and callers receive it.
 
-/** One server-sent event; `data` is sent as JSON. `id` comes back as `lastEventId` when a caller resumes. */
+/** One server-sent event; `data` is sent as JSON. A caller that resumes sends `id` as `lastEventId`. */
 export type StreamEvent<T = unknown> = { readonly data: T; readonly id?: string; readonly event?: string }

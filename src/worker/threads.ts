@@ -1,4 +1,4 @@
-// Threads for workers, which know nothing but this folder: the machine of platform/thread.
+// The threads of platform/thread, for workers, which import only from this folder.
 export { ThreadFailure } from '../platform/thread/failure.ts'
 export type { ReadCpuMs } from '../platform/thread/limits.ts'
 export { createThreadPool } from '../platform/thread/pool.ts'

@@ -1,4 +1,4 @@
-// The reference worker: invoke:hello_world greets. Every optional member of a capability's description is filled in.
+// The reference worker: invoke:hello_world greets. It uses every optional member of a capability's description.
 import Type from 'typebox'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../worker/define.ts'
 import { startStopwatch } from '../worker/stopwatch.ts'
@@ -71,7 +71,7 @@ export function createHelloWorld(monotonic: () => number = () => performance.now
       }
     },
   })
-  return defineWorker({ id: 'worker-hello-world', capabilities: [helloWorld], requires: ['invoke:hello_world'] })
+  return defineWorker({ id: 'worker-hello-world', capabilities: [helloWorld] })
 }
 
 function shape(text: string, { uppercase, reverse }: { uppercase: boolean; reverse: boolean }): string {
@@ -81,7 +81,7 @@ function shape(text: string, { uppercase, reverse }: { uppercase: boolean; rever
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
-// Graphemes: an accent stays on its letter, an emoji in one piece.
+// Graphemes: an accent stays on its letter, and an emoji is one character.
 function charactersOf(text: string): string[] {
   return Array.from(segmenter.segment(text), ({ segment }) => segment)
 }

@@ -1,4 +1,4 @@
-// The workers by name, as `crank worker <name>` takes it; each is loaded only when it is asked for.
+// The workers by name, as `crank worker <name>` takes it; each is loaded only on request.
 import { join } from 'node:path'
 import type { MakeWorker } from '../worker/main.ts'
 
@@ -22,7 +22,7 @@ const WORKERS: Readonly<Record<string, MakeWorker>> = {
 
 export const workerNames: readonly string[] = Object.keys(WORKERS)
 
-/** What makes a worker, or undefined for a name that is none. */
+/** The function that creates a worker, or undefined for an unknown name. */
 export function workerNamed(name: string): MakeWorker | undefined {
   return Object.hasOwn(WORKERS, name) ? WORKERS[name] : undefined
 }

@@ -1,13 +1,13 @@
-// Streams: stream:text_events cuts a text into events, stream:sse_events is a clock that can be resumed.
+// Streams: stream:text_events splits a text into events, stream:sse_events is a clock that can be resumed.
 import { setImmediate as otherCalls, setTimeout as delay } from 'node:timers/promises'
 import Type from 'typebox'
 import { capabilityError } from '../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../worker/define.ts'
 
-/** A call without a payload gets an answer too. */
+/** Used when a call has no content. */
 const DEFAULT_CONTENT = 'Every call through the controller is decided, recorded and only then made.'
 const DEFAULT_CHUNK_WORDS = 100
-// A long text must not keep the process from its other calls.
+// A long text must not block other calls of the process.
 const EVENTS_PER_TURN = 64
 const DEFAULT_INTERVAL_MS = 5_000
 const DEFAULT_COUNT = 12
@@ -38,7 +38,10 @@ const TickInput = Type.Object(
     interval_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: 60_000, default: DEFAULT_INTERVAL_MS })),
     count: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000, default: DEFAULT_COUNT })),
     last_event_id: Type.Optional(
-      Type.String({ pattern: '^[0-9]{1,9}$', description: 'Go on after this event; the header Last-Event-ID wins.' }),
+      Type.String({
+        pattern: '^[0-9]{1,9}$',
+        description: 'Resume after this event; the header Last-Event-ID takes precedence.',
+      }),
     ),
   },
   { additionalProperties: false },
@@ -54,7 +57,7 @@ const Tick = Type.Object(
 
 const errors = {
   INVALID_INPUT: { description: 'The input does not fit the schema, or has no words.', retryable: false, status: 400 },
-  STREAM_FAILED: { description: 'The stream broke off.', retryable: true },
+  STREAM_FAILED: { description: 'The stream failed before its end.', retryable: true },
 } as const
 
 /** `now`: milliseconds since 1970, for the events' timestamps. */
@@ -65,7 +68,7 @@ export function createStreaming(now: () => number = Date.now): WorkerDefinition 
     verb: 'stream',
     name: 'text_events',
     version: '1.0.0',
-    description: 'Streams a text in events of so many words; the id of an event is its chunk_id.',
+    description: 'Streams a text in events of chunk_size words; the id of an event is its chunk_id.',
     input: TextInput,
     output: TextEvent,
     errors,
@@ -94,7 +97,7 @@ export function createStreaming(now: () => number = Date.now): WorkerDefinition 
     verb: 'stream',
     name: 'sse_events',
     version: '1.0.0',
-    description: 'One event now and one after each interval, numbered from 1; resumes after Last-Event-ID.',
+    description: 'Sends one event now and one after each interval, numbered from 1; resumes after Last-Event-ID.',
     input: TickInput,
     output: Tick,
     errors,
@@ -105,7 +108,7 @@ export function createStreaming(now: () => number = Date.now): WorkerDefinition 
       const { count = DEFAULT_COUNT, interval_ms = DEFAULT_INTERVAL_MS } = input
       const first = resumeAfter(lastEventId ?? input.last_event_id, 0)
       for (let sequence = first; sequence <= count; sequence += 1) {
-        // A reader that comes back has waited already; one interval keeps the pace.
+        // A resumed stream also waits one interval first, which keeps the pace.
         if (sequence > 1) await delay(interval_ms, undefined, { signal })
         yield { id: String(sequence), data: { sequence, is_last: sequence === count, timestamp: timestamp() } }
       }
@@ -115,11 +118,12 @@ export function createStreaming(now: () => number = Date.now): WorkerDefinition 
   return defineWorker({
     id: 'worker-streaming',
     capabilities: [textEvents, sseEvents],
-    requires: ['stream:text_events', 'stream:sse_events', 'invoke:hello_world'],
+    // The examples greet under the identity of this worker.
+    requires: ['invoke:hello_world'],
   })
 }
 
-/** Number of the next event: one after `id`, or after `none` when there is no id or it is not one of ours. */
+/** Number of the next event: one after `id`, or after `none` when there is no valid id. */
 function resumeAfter(id: string | undefined, none: number): number {
   return 1 + (id !== undefined && /^[0-9]{1,9}$/.test(id) ? Number(id) : none)
 }

@@ -1,4 +1,5 @@
-// What the fake controller answers to the `invoke` of a worker: a table of the test's, in the forms of the real one.
+// The fake controller's answers to the `invoke` of a worker: a table from the test, in the forms of the real
+// controller.
 import type { ServerResponse } from 'node:http'
 import { HEADERS } from '../../core/wire.ts'
 import { formatEvent } from '../sse.ts'
@@ -14,12 +15,13 @@ export type Invoked = {
 }
 
 /**
- * By capability, a value or a function that gives it for a call. The value is the JSON answer; an async iterable of events
- * (`{ data }`) is the answer of a streaming capability; `refusal(…)` is a call that fails.
+ * A value per capability, or a function that returns it for a call. The value is the JSON answer; an async iterable of
+ * events
+ * (`{ data }`) is the answer of a streaming capability; `refusal(…)` is a failed call.
  */
 export type TestAnswers = Readonly<Record<string, unknown>>
 
-/** An answer that the worker gets as InvokeError. */
+/** An answer that the worker receives as an InvokeError. */
 export type Refusal = { readonly status: number; readonly code: string; readonly reason: string }
 
 const refusals = new WeakSet<object>()
@@ -31,7 +33,7 @@ export function refusal(status: number, code: string, reason: string): Refusal {
   return made
 }
 
-/** Answers `POST /route/<verb>/<name>` from the table, and notes each call in `invoked`. */
+/** Answers `POST /route/<verb>/<name>` from the table, and records each call in `invoked`. */
 export function createAnswers(answers: TestAnswers, invoked: Invoked[]): Script {
   return (received, response) => {
     const call = readCall(received)
@@ -55,7 +57,7 @@ async function give(call: Invoked, answers: TestAnswers, response: ServerRespons
 
 async function valueOf(call: Invoked, answers: TestAnswers): Promise<unknown> {
   if (!Object.hasOwn(answers, call.capability)) {
-    const reason = `this test has no answer for ${call.capability}: name it in the answers of startTestController`
+    const reason = `this test has no answer for ${call.capability}: add it to the answers of startTestController`
     return refusal(404, 'capability_unknown', reason)
   }
   const answer = answers[call.capability]

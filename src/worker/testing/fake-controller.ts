@@ -1,4 +1,4 @@
-// A controller as far as a worker sees it: real mTLS, registrations by the book, /route answered by a script.
+// A controller as a worker sees it: real mTLS, regular registrations, and a script that answers /route.
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -18,9 +18,9 @@ export type FakeController = {
   url: string
   source: CredentialSource
   received: Received[]
-  /** Replaces the answer to every path that begins like this; undefined: by the book again. */
+  /** Replaces the answer to every path with this prefix; undefined restores the regular answer. */
   script: (path: string, answer: Script | undefined) => void
-  /** A connection pool to a worker, showing the controller's certificate. */
+  /** A connection pool to a worker that presents the controller's certificate. */
   poolTo: (origin: string, expected: string) => Pool
   close: () => Promise<void>
 }
@@ -29,7 +29,7 @@ export function answerJson(response: ServerResponse, status: number, body: unkno
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
 }
 
-/** `heartbeatMs`: the interval that registrations are given. */
+/** `heartbeatMs`: the heartbeat interval in the answer to a registration. */
 export async function startFakeController(files: CredentialFiles, heartbeatMs = 20, port = 0): Promise<FakeController> {
   const source = await watchCredentials(files, { now: Date.now, log: silent })
   const scripts = new Map<string, Script>()

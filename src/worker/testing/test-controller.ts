@@ -22,7 +22,7 @@ export type { TestCall, TestReply, WorkerCalls } from './worker-calls.ts'
 export type TestController = AsyncDisposable & {
   /** `https://127.0.0.1:<port>` */
   readonly url: string
-  /** What workers have invoked so far, in order. */
+  /** Calls that workers have made so far, in order. */
   readonly invoked: readonly Invoked[]
   /** Runs a worker in this process and waits until it is registered. */
   run(worker: WorkerDefinition | MakeWorker): Promise<TestedWorker>
@@ -32,13 +32,13 @@ export type TestController = AsyncDisposable & {
 
 export type TestedWorker = WorkerCalls & {
   readonly workerId: string
-  /** The lines of its log so far. */
+  /** The lines of the worker's log so far. */
   readonly logged: () => Record<string, unknown>[]
-  /** Deregisters and stops it; `close` of the controller does so too. */
+  /** Deregisters and stops the worker; `close` of the controller does so too. */
   readonly close: () => Promise<void>
 }
 
-/** `answers`: by capability, what the worker's `invoke` gets: a value, or a function of the call. */
+/** `answers`: what the worker's `invoke` receives per capability: a value, or a function of the call. */
 export type TestControllerOptions = { readonly answers?: TestAnswers }
 
 const TRUST_DOMAIN = parseTrustDomain('crank.local')
@@ -105,7 +105,7 @@ function clock(log: ReturnType<typeof createLogger>) {
   return { now: Date.now, log }
 }
 
-/** Its certificate has the id as its name, in the form that the development PKI knows. */
+/** The certificate is named after the id, in the form that the development PKI supports. */
 function certificateName({ id }: WorkerDefinition): string {
   return id.startsWith('worker-') ? id : `worker-${id}`
 }

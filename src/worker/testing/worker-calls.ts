@@ -1,4 +1,4 @@
-// Calls of a worker as the controller makes them: POST /execute over the connection that shows the controller's identity.
+// Calls a worker as the controller does: POST /execute over a connection with the controller's identity.
 import { randomUUID } from 'node:crypto'
 import type { Dispatcher, Pool } from 'undici'
 import { DEFAULT_TIMEOUT_MS, HEADERS } from '../../core/wire.ts'
@@ -8,20 +8,20 @@ import type { StreamEvent } from '../stream-event.ts'
 export type TestCall = {
   /** SPIFFE ID of the caller; default `spiffe://crank.local/worker/caller`. */
   readonly caller?: string
-  /** Of a payload of bytes; default `application/octet-stream`. */
+  /** Content type of a payload of bytes; default `application/octet-stream`. */
   readonly contentType?: string
   readonly timeoutMs?: number
   readonly idempotencyKey?: string
   readonly lastEventId?: string
-  /** Hangs up when it aborts. */
+  /** Closes the connection when it aborts. */
   readonly signal?: AbortSignal
 }
 
-/** `body`: parsed where it is JSON, else its bytes. */
+/** `body`: parsed if it is JSON, else its bytes. */
 export type TestReply = { readonly status: number; readonly contentType: string; readonly body: unknown }
 
 export type WorkerCalls = {
-  /** Calls a capability, `verb:name`. The payload is sent as JSON, or as it is if it is bytes. */
+  /** Calls a capability, `verb:name`. The payload is sent as JSON, or unchanged if it is bytes. */
   readonly call: (capability: string, payload?: unknown, options?: TestCall) => Promise<TestReply>
   /** The events of a streaming capability. @throws {Error} when the worker refuses the call. */
   readonly events: (capability: string, payload?: unknown, options?: TestCall) => AsyncGenerator<StreamEvent, void>
@@ -29,7 +29,7 @@ export type WorkerCalls = {
 
 const CALLER = 'spiffe://crank.local/worker/caller'
 
-/** `pool` leads to the worker. */
+/** `pool` is connected to the worker. */
 export function createCalls(pool: Pool): WorkerCalls {
   return {
     async call(capability, payload, options) {

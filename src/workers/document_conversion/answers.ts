@@ -1,4 +1,4 @@
-// Results as the output schemas have them.
+// Conversion results in the form of the output schemas.
 import type { Static } from 'typebox'
 import type { EmailOutput, PdfOutput, TextOutput } from './schemas.ts'
 import type { EmailResult, MailAttachment, PdfResult, PdfTextResult, Warning } from './task.ts'
@@ -26,7 +26,7 @@ export function textAnswer({ pages, pageCount, warnings }: PdfTextResult, tookMs
 
 export function emailAnswer(result: EmailResult, tookMs: number): Static<typeof EmailOutput> {
   return {
-    // A header may be called __proto__: fromEntries takes that for a name like any other.
+    // A header may be called __proto__: fromEntries treats that as an ordinary name.
     headers: Object.fromEntries(result.headers),
     body: result.body,
     body_source: result.bodySource,

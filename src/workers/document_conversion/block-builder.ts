@@ -1,9 +1,10 @@
-// Gathers text, in the order of a document, into blocks: white space as HTML has it, tables as rows of cells.
+// Gathers the text of a document, in order, into blocks: white space follows the rules of HTML, tables become rows of
+// cells.
 import { STYLE, type Block, type Picture, type Place, type Run, type Style } from './blocks.ts'
 import { createTableBuilder } from './table-builder.ts'
 import type { Spanning } from './table-grid.ts'
 
-/** What holds at one point of a document. `heading`: 0 for none. */
+/** The formatting at one point of a document. `heading`: 0 for none. */
 export type Context = {
   readonly style: Style
   readonly indent: number
@@ -15,13 +16,13 @@ export type Context = {
 export type BlockBuilder = {
   readonly text: (text: string, at: Context) => void
   readonly lineBreak: (at: Context) => void
-  /** Ends the block that is being gathered, if there is one. */
+  /** Ends the current block, if there is one. */
   readonly flush: () => void
   /** The number or bullet of the next block. */
   readonly mark: (marker: string | undefined) => void
   readonly rule: (at: Context) => void
   readonly picture: (picture: Picture, alt: string, at: Context) => void
-  /** `where`: as a reader finds it. */
+  /** `where`: the place, in words that a reader can find. */
   readonly beginTable: (at: Context, where: string) => void
   readonly endTable: () => void
   readonly beginRow: () => void
@@ -31,11 +32,11 @@ export type BlockBuilder = {
   readonly finish: () => Block[]
 }
 
-/** `onTakenApart`: a table is, which cannot be drawn as one. */
+/** `onTakenApart` is called for each table that cannot be drawn as a table. */
 export function createBlockBuilder(onTakenApart: (where: string) => void = () => undefined): BlockBuilder {
   const tables = createTableBuilder(onTakenApart)
   let runs: Run[] = []
-  // Kept apart: to look for it at the end of a growing text would copy that text each time.
+  // Stored separately: reading it from the end of a growing text would copy that text each time.
   let lastCharacter = ''
   let marker: string | undefined
   let begun: Context | undefined
@@ -77,7 +78,7 @@ export function createBlockBuilder(onTakenApart: (where: string) => void = () =>
   return {
     flush,
     text: (text, at) => add(at.preformatted ? text.replaceAll('\r', '') : collapsed(text, lastCharacter), at),
-    // At the start of a block a break shows nothing.
+    // At the start of a block a line break is not visible.
     lineBreak: (at) => add(runs.length > 0 || at.preformatted ? '\n' : '', at),
     mark: (next) => void (marker = next),
     rule: between((at) => push({ ...place(at), kind: 'rule' })),
@@ -95,7 +96,7 @@ export function createBlockBuilder(onTakenApart: (where: string) => void = () =>
   }
 }
 
-// HTML: any white space is one space, and none begins a line.
+// HTML: a run of white space is one space, and no line begins with white space.
 function collapsed(text: string, before: string): string {
   const single = text.replaceAll(/[ \t\r\n\f]+/g, ' ')
   return /^[ \n]?$/.test(before) && single.startsWith(' ') ? single.slice(1) : single

@@ -1,4 +1,4 @@
-// Blocks as plain text: paragraphs apart by a blank line, list items with their marks, quotes as in mails.
+// Blocks as plain text: a blank line between paragraphs, list items with their markers, quotes as in mails.
 import type { Block, Cell, Run } from './blocks.ts'
 import { plainScript } from './script-text.ts'
 
@@ -35,7 +35,7 @@ function textOf(block: Block): string {
   }
 }
 
-// A cell of several columns or rows leaves the others that it takes empty: each value stays in its column.
+// A cell that spans several columns or rows leaves the other places empty, so that each value stays in its column.
 function rowText(row: readonly Cell[]): string {
   const texts: string[] = []
   for (const { runs, column } of row) {

@@ -1,21 +1,22 @@
-// Text as a font can show it: characters in their composed form, none that steers or hides, and a mark for what is missing.
+// Text that a font can show: composed characters, no control or invisible characters, and a mark for each missing one.
 
 const REPLACEMENT = '\uFFFD'
 
-// White space of other widths, then what has no glyph of its own: controls, joiners, marks of direction, variation selectors.
+// White space of other widths, then characters without a glyph: controls, joiners, direction marks, variation
+// selectors.
 const SPACES = /[\u1680\u2000-\u200a\u202f\u205f\u3000]/g
 const INVISIBLE =
   /[\u0000-\u0008\u000b\u000e-\u001f\u007f-\u009f\u2028\u2029\u{e0001}]|\p{Default_Ignorable_Code_Point}/gu
 const PLAIN = /^[\n\t\u0020-\u007e]*$/
 
-/** Composes, drops what cannot be seen, and makes lone surrogates and odd spaces plain. Lines stay. */
+/** Composes characters, removes invisible ones, replaces lone surrogates and unusual spaces. Line breaks are kept. */
 export function visibleText(text: string): string {
   if (PLAIN.test(text)) return text
   const lines = text.toWellFormed().replaceAll(/\r\n?|[\u000b\u000c\u0085\u2028\u2029]/g, '\n')
   return lines.replaceAll(SPACES, ' ').replaceAll(INVISIBLE, '').normalize('NFC')
 }
 
-/** What many documents draw lines, arrows and marks with, and the font lacks: in ASCII they say the same. */
+/** ASCII replacements for arrows, lines and marks that many documents use and the font lacks. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = {
   '\u2190': '<-',
   '\u2191': '^',
@@ -32,7 +33,7 @@ const LOOK_ALIKES: Readonly<Record<string, string>> = {
   '\u25cf': '\u2022',
 }
 
-// Unicode's block of box drawing: lines one way, lines the other way, and where they meet.
+// Unicode's box-drawing block: horizontal lines, vertical lines, and junctions.
 function boxDrawing(character: string): string | undefined {
   if (character < '\u2500' || character > '\u257f') return undefined
   if (/[\u2500\u2501\u2504\u2505\u2508\u2509\u254c\u254d\u2550\u2574\u2576\u2578\u257a]/.test(character)) return '-'
@@ -40,8 +41,8 @@ function boxDrawing(character: string): string | undefined {
 }
 
 /**
- * Puts a look-alike, or else REPLACEMENT, in the place of each character that the font does not have. `onMissing` is told
- * of each that is replaced.
+ * Replaces each character that the font lacks by a look-alike, or else by REPLACEMENT. `onMissing` is called for each
+ * REPLACEMENT.
  */
 export function coveredText(
   text: string,
@@ -63,7 +64,7 @@ export function coveredText(
   return covered
 }
 
-/** As it is written about: U+4E2D. */
+/** In the usual notation: U+4E2D. */
 export function codePointName(codePoint: number): string {
   return `U+${codePoint.toString(16).toUpperCase().padStart(4, '0')}`
 }

@@ -1,20 +1,20 @@
-// Check boxes: drawn with lines, since the font lacks them, over text that says the same to whoever copies it.
+// Check boxes are drawn with lines, since the font lacks them, over invisible text that is copied in their place.
 import type { PDFDocument } from 'pdfkit'
 import { STYLE, type Run } from './blocks.ts'
 
 export const UNCHECKED = '\u2610'
 export const CHECKED = '\u2611'
 const TEXTS: ReadonlyMap<string, string> = new Map([
-  // The space does not break.
+  // A no-break space.
   [UNCHECKED, '[\u00a0]'],
   [CHECKED, '[x]'],
   ['\u2612', '[X]'],
 ])
-/** Of the size of the letters beside it. */
+/** Relative to the size of the letters beside it. */
 const SIDE = 0.78
 const LINE = 0.07
 
-/** A run, with its check boxes as runs of their own, of the style `box`. */
+/** Splits a run: each check box becomes a run of its own with the style `box`. */
 export function* splitCheckBoxes({ text, style }: Run): Generator<Run, void> {
   for (const part of text.split(/([\u2610-\u2612])/)) {
     const box = TEXTS.get(part)
@@ -23,7 +23,7 @@ export function* splitCheckBoxes({ text, style }: Run): Generator<Run, void> {
   }
 }
 
-/** `box`: as it is copied. `at`: left end of its base line. */
+/** `box`: the text that is copied. `at`: left end of its baseline. */
 export function drawCheckBox(document: PDFDocument, box: string, at: { x: number; y: number }, points: number): void {
   const side = SIDE * points
   const [left, top] = [at.x + 0.12 * points, at.y - side + 0.04 * points]

@@ -1,4 +1,4 @@
-// Does one task, in whichever thread it is called. Each way loads its own libraries when it is first gone.
+// Performs one task in the thread that calls it. Each kind of conversion loads its libraries at its first use.
 import { STYLE, type Block } from './blocks.ts'
 import type { ConversionFault } from './task.ts'
 import {
@@ -13,10 +13,10 @@ import {
 import { decodeText } from './text-decode.ts'
 import { createWarnings, type Warnings } from './warnings.ts'
 
-/** @throws {ConversionFault} for what is the document's fault; anything else for ours */
+/** @throws {ConversionFault} when the document is at fault; any other error is a fault of this worker */
 export async function convert<T extends ConvertTask>(task: T): Promise<ConvertResult<T>> {
   try {
-    // The compiler does not follow from the kind of task to the kind of result.
+    // The compiler cannot derive the kind of result from the kind of task.
     return (await perform(task)) as ConvertResult<T>
   } catch (cause: unknown) {
     if (cause instanceof RangeError) throw overflow(cause)

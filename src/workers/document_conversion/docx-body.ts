@@ -1,4 +1,4 @@
-// One body of a DOCX (the document, its notes) read for what is not drawn, each with the paragraph that it is in.
+// Reads one body of a DOCX (the document, its notes) for content that is not drawn, each with its paragraph.
 import { fateOf, isInside } from './docx-names.ts'
 import type { Numbered, Numbering } from './docx-numbering.ts'
 import type { Relations, XmlHandler } from './docx-xml.ts'
@@ -11,15 +11,15 @@ type BodyScan = {
   readonly relations: Relations
   readonly hasPart: (name: string) => boolean
   readonly numbering: Numbering
-  /** Of all that is found, where paragraphs say too little; undefined: by the paragraph. */
+  /** The place of everything that is found, where paragraphs do not identify it; undefined: named by the paragraph. */
   readonly place: string | undefined
   readonly warnings: Warnings
 }
 type Open = {
   readonly name: string
-  /** Undefined while nothing inside counts; `properties`: of the element around it. */
+  /** `skipped`: nothing inside counts. `properties`: properties of the element around it. */
   readonly mode: 'content' | 'properties' | 'skipped'
-  /** Of a shape: whether text or a picture of it is drawn. Of alternatives: whether there is one to fall back on. */
+  /** For a shape: whether its text or a picture of it is drawn. For alternatives: whether there is a fallback. */
   isDrawn: boolean
 }
 
@@ -73,7 +73,7 @@ export function createBodyScan(scan: BodyScan): XmlHandler {
 
 type Paragraph = { -readonly [M in keyof Numbered]: Numbered[M] } & { text: string; readonly losses: LeftOut[] }
 
-// A paragraph may hold others, in a text box. What is found in it is said at its end, when its text is known.
+// A paragraph may contain others, in a text box. Findings are reported at its end, when its text is known.
 function createParagraph({ numbering, place, warnings }: BodyScan) {
   const paragraphs: Paragraph[] = []
   let before = ''
@@ -111,7 +111,7 @@ function createParagraph({ numbering, place, warnings }: BodyScan) {
   }
 }
 
-/** Of the properties of a paragraph, a run, a row or a form field, those that change what is said. */
+/** The properties of a paragraph, run, row or form field that change the meaning of the text. */
 function propertyLoss(name: string, attributes: Attributes, parent: string): LeftOut | undefined {
   const isOn = !/^(?:false|0|off)$/.test(attributes['w:val'] ?? 'true')
   switch (name) {

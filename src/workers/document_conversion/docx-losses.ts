@@ -1,4 +1,4 @@
-// What of a DOCX is not drawn: mammoth leaves much out without a word, so its parts are read once more for that.
+// Content of a DOCX that is not drawn. mammoth omits much silently, so its parts are read a second time to find it.
 import { createBodyScan } from './docx-body.ts'
 import { partLeftOut } from './docx-names.ts'
 import { createNumbering } from './docx-numbering.ts'
@@ -10,7 +10,7 @@ import type { ZipEntry } from './zip.ts'
 const KEPT = 240
 const OTHER_CONTENT = /^w:(?:drawing|pict|object|fldSimple|fldChar|pgNum)$/
 
-/** `names`: of all parts. `parts`: those that mammoth was given. */
+/** `names`: all parts of the document. `parts`: those that mammoth received. */
 export function sayDocxLosses(names: readonly string[], parts: readonly ZipEntry[], warnings: Warnings): void {
   const known = new Map(parts.map(({ name, bytes }) => [name, bytes]))
   const main = mainPart(known)

@@ -1,5 +1,5 @@
-// What each element and each part of a DOCX is to the PDF: drawn by way of mammoth, without anything to show, or left out.
-// ECMA-376 part 1, sections 17, 20 and 22; [MS-DOCX] for what Word added.
+// What becomes of each element and part of a DOCX in the PDF: drawn by mammoth, nothing to show, or left out.
+// ECMA-376 part 1, sections 17, 20 and 22; [MS-DOCX] for the extensions of Word.
 import type { LeftOut } from './left-out.ts'
 
 type Fate = LeftOut | 'drawn' | 'nothing' | 'properties'
@@ -27,7 +27,7 @@ const URIS: Readonly<Record<string, string>> = {
   'urn:schemas-microsoft-com:office:office': 'o',
 }
 
-/** The usual prefix of a namespace; a prefix of the document's own may be anything. */
+/** The usual prefix of a namespace; a document may choose any prefix. */
 export function usualPrefix(uri: string): string | undefined {
   return URIS[uri]
 }
@@ -63,7 +63,7 @@ const FATES = new Map<string, Fate>([
   ...fates('shapes', 'wpc', 'wpc'),
   ...fates('shapes', 'wpi', 'contentPart'),
   ...fates('shapes', 'v', 'line oval polyline arc curve image textpath'),
-  // The text of these is drawn, and a picture; see the scan.
+  // Text and pictures inside these are drawn; see the scan.
   ...fates('drawn', 'v', 'shape rect roundrect group textbox imagedata'),
 ])
 
@@ -71,17 +71,17 @@ function fates(fate: Fate, prefix: string, names: string): [name: string, fate: 
   return names.split(' ').map((name) => [`${prefix}:${name}`, fate])
 }
 
-/** `name`: with its usual prefix. What nobody knows of the main vocabulary is left out by mammoth too. */
+/** `name`: with its usual prefix. Mammoth also leaves out unknown elements of the main vocabulary. */
 export function fateOf(name: string): Fate {
   return FATES.get(name) ?? (name.startsWith('w:') ? 'other' : 'nothing')
 }
 
-/** Whether it is a name that this table decides on. What else there is in VML says how shapes look. */
+/** Whether this table decides on the name. The rest of VML only describes how shapes look. */
 export function isDecided(name: string): boolean {
   return FATES.has(name) || /^(?:w|v|o|office-word):/.test(name)
 }
 
-/** Whether mammoth draws an element though something of it is lost: what is inside is drawn too. */
+/** Whether mammoth draws an element in part: what is inside is drawn too. */
 export function isInside(fate: Fate): boolean {
   return fate === 'drawn' || fate === 'insertions' || fate === 'nothing'
 }
@@ -90,10 +90,10 @@ const NO_CONTENT =
   /^(?:\[Content_Types\]\.xml|_rels\/.*|docProps\/.*|customXml\/.*|customUI\/.*|userCustomization\/.*|.*\/|.*\/_rels\/[^/]*|_xmlsignatures\/.*)$/
 const WORD_PARTS =
   /^(?:document\d*|styles\d*|stylesWithEffects|settings\d*|webSettings\d*|fontTable\d*|numbering\d*|header\d*|footer\d*|footnotes\d*|endnotes\d*|comments\w*|people|vbaData|attachedToolbars|customizations|keyMapCustomizations|documentProtection|intelligence2?)\.xml$/
-// What these hold is told by the element that refers to them.
+// The element that refers to one of these parts reports the loss.
 const REFERRED = /^(?:theme|media|fonts|charts|diagrams|embeddings|glossary|drawings|ink|webextensions|afchunk[^/]*)\b/i
 
-/** What is said of a part by its name alone; undefined: nothing. */
+/** What the name of a part alone says about a loss; undefined: nothing. */
 export function partLeftOut(name: string): 'macros' | 'other' | undefined {
   if (NO_CONTENT.test(name)) return undefined
   if (/^word\/(?:vbaProject\.bin|activeX\/.*)$/.test(name)) return 'macros'

@@ -1,8 +1,8 @@
-// Numbers of lists and headings in a DOCX: mammoth counts 1. 2. 3. in each list, whatever the document has.
+// Numbers of lists and headings in a DOCX: mammoth counts 1. 2. 3. in each list, whatever the document specifies.
 import { readXml } from './docx-xml.ts'
 
 export type Numbering = {
-  /** Whether a numbered paragraph may get another number than it has, or none. Called for each paragraph in its order. */
+  /** Whether the PDF may show another number than the document for a paragraph. Call it for each paragraph in order. */
   readonly differs: (paragraph: Numbered) => boolean
 }
 export type Numbered = {
@@ -66,7 +66,7 @@ function readNumbering(xml: Buffer | undefined) {
   return { levels, abstractOf }
 }
 
-// Numbers that come with a style.
+// Numbering that a style defines.
 function readStyles(xml: Buffer | undefined): Map<string, { numId: string; level: string }> {
   const styles = new Map<string, { numId: string; level: string }>()
   let style = ''

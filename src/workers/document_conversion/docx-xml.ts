@@ -1,4 +1,4 @@
-// The elements of an XML part of a DOCX one after another, by their usual prefixes; however deep they are nested.
+// Reads the elements of an XML part of a DOCX in order, with their usual prefixes, at any depth of nesting.
 import { Parser } from 'htmlparser2'
 import { usualPrefix } from './docx-names.ts'
 
@@ -8,7 +8,7 @@ export type XmlHandler = {
   readonly close?: (name: string) => void
 }
 
-/** Knows no entities but XML's own. */
+/** Knows only the predefined entities of XML. */
 export function readXml(xml: Buffer | undefined, { open, text, close }: XmlHandler): void {
   if (xml === undefined) return
   const prefixes = new Map<string, string>()
@@ -37,7 +37,7 @@ export function readXml(xml: Buffer | undefined, { open, text, close }: XmlHandl
 
 export type Relations = ReadonlyMap<string, { readonly target: string; readonly isExternal: boolean }>
 
-/** Of a .rels part. */
+/** Reads a .rels part. */
 export function readRelations(xml: Buffer | undefined): Relations {
   const relations = new Map<string, { target: string; isExternal: boolean }>()
   readXml(xml, {

@@ -1,4 +1,4 @@
-// DOCX to HTML with mammoth, which is given only parts that have been unpacked within limits.
+// DOCX to HTML with mammoth, which receives only parts that were unpacked within limits.
 import mammoth from 'mammoth'
 import { sayDocxLosses } from './docx-losses.ts'
 import { isDecided, usualPrefix } from './docx-names.ts'
@@ -6,7 +6,7 @@ import { ConversionFault } from './task.ts'
 import type { Warnings } from './warnings.ts'
 import { unzip, zipStored } from './zip.ts'
 
-/** What mammoth reads. A style map inside the document would have a say in the HTML: it is not among them. */
+/** The parts that mammoth reads. An embedded style map is not among them: it could change the HTML. */
 const PART = /^(?:\[Content_Types\]\.xml|_rels\/\.rels|word\/[^/]{1,128}\.xml|word\/_rels\/[^/]{1,128}\.rels)$/
 const MEDIA = /^word\/media\/[^/]{1,128}\.(?:png|jpe?g)$/i
 
@@ -23,24 +23,26 @@ export async function docxToHtml(bytes: Uint8Array<ArrayBuffer>, warnings: Warni
   try {
     const { value, messages } = await mammoth.convertToHtml(
       { buffer: zipStored(parts) },
-      // By default underlines are left out.
+      // Underlines are left out by default.
       { externalFileAccess: false, includeEmbeddedStyleMap: false, styleMap: ['u => u'] },
     )
     sayDocxLosses(names, parts, warnings)
-    // Errors are pictures that could not be read: sayDocxLosses has found them.
+    // Errors are pictures that could not be read: sayDocxLosses reports them.
     for (const { type, message } of messages) if (type === 'warning') sayMessage(message, warnings)
     return value
   } catch (cause: unknown) {
-    // Too deep for the stack: the caller of this tells that from damage.
+    // A stack overflow is passed on: the caller distinguishes it from damage.
     if (cause instanceof RangeError) throw cause
     throw new ConversionFault('CORRUPT_DOCUMENT', 'the document is damaged: its parts do not fit together', { cause })
   }
 }
 
-/** Mammoth's own names for styles that it draws plainly, and for pictures, which sayDocxLosses finds with their places. */
+/**
+ * Mammoth's names for styles that it draws plainly, and for pictures, which sayDocxLosses reports with their places.
+ */
 const SAID_ELSEWHERE = /style|image|a:blip|v:imagedata/i
 
-// Messages quote the document: none is passed on.
+// Messages quote the document, so none is passed on.
 function sayMessage(message: string, warnings: Warnings): void {
   const element = /^An unrecognised element was ignored: (.*)$/.exec(message)?.[1]
   if (element !== undefined) {

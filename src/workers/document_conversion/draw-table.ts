@@ -1,4 +1,4 @@
-// Tables in a PDF: columns as wide as their text wants, rows that go on over a page break where they must.
+// Tables in a PDF: column widths follow the text; rows continue over a page break where they must.
 import type { PDFDocument } from 'pdfkit'
 import type { Cell, Run } from './blocks.ts'
 import { layoutLines, type Line } from './layout.ts'
@@ -9,13 +9,13 @@ const POINTS = 9
 const HEIGHT = POINTS * LINE_HEIGHT
 const PADDING = 4
 const MIN_COLUMN = 24
-/** Rows that have a say in the widths. */
+/** Rows that are measured for the column widths. */
 const MEASURED_ROWS = 200
 const MEASURED_CHARACTERS = 200
 const MEASURED_WORD = 40
 const BORDER = '#999999'
 
-/** A cell as it is drawn. `next`: the first of its lines that is not drawn yet; `until`: the row after its last. */
+/** A cell as it is drawn. `next`: its first line that is not drawn yet; `until`: the row after its last. */
 type Box = {
   readonly column: number
   readonly span: number
@@ -29,16 +29,16 @@ type Row = readonly Cell[]
 type Area = { readonly x: number; readonly width: number }
 type Tools = { readonly document: PDFDocument; readonly sheet: Sheet; readonly pen: Pen }
 
-/** `area`: where it stands, between left and right. */
+/** `area`: the space for the table, between left and right. */
 export function drawTable(rows: readonly Row[], area: Area, { document, sheet, pen }: Tools): void {
   const ready = rows.map((row) => row.map((cell): Cell => ({ ...cell, runs: [...pen.prepare(cell.runs)] })))
   const widths = columnWidths(ready, area.width, pen)
-  /** Those that the row takes part in, those from above included. */
+  /** The cells that this row takes part in, including cells that began in a row above. */
   let boxes: Box[] = []
   ready.forEach((row, index) => {
     boxes = [...boxes.filter(({ until }) => until > index), ...row.map((cell) => boxOf(cell, index))]
     const slices = slicesOf(boxes, index)
-    // A row is kept in one piece where a page can hold it.
+    // A row is kept together if a page can hold it.
     sheet.ensure(Math.min(slices * HEIGHT + 2 * PADDING, sheet.height))
     if (index === 0) line(area.x, sheet.top(), area.x + area.width, sheet.top())
     for (let slice = 0; slice < slices; slice += 1) drawSlice(slice, slices)
@@ -67,7 +67,7 @@ export function drawTable(rows: readonly Row[], area: Area, { document, sheet, p
     sheet.advance(bottom - top)
   }
 
-  // None through a cell that goes on below.
+  // No line through a cell that continues below.
   function drawBottom(index: number): void {
     const y = sheet.top()
     const isOpen = new Set<number>()
@@ -86,14 +86,14 @@ export function drawTable(rows: readonly Row[], area: Area, { document, sheet, p
   }
 }
 
-// A cell of several rows has its lines in all of them; what is left when it comes to its last makes that one higher.
+// A cell that spans rows spreads its lines over them; lines that remain at its last row make that row higher.
 function slicesOf(boxes: readonly Box[], index: number): number {
   return boxes.reduce((most, { lines, next, until }) => {
     return until === index + 1 ? Math.max(most, lines.length - next) : most
   }, 1)
 }
 
-/** What a column needs for its longest word, and what it wants for its longest text in one line. */
+/** The width a column needs for its longest word, and the width it wants for its longest text in one line. */
 type Wish = { needed: number; wanted: number }
 
 function columnWidths(rows: readonly Row[], available: number, pen: Pen): number[] {
@@ -111,12 +111,12 @@ function columnWidths(rows: readonly Row[], available: number, pen: Pen): number
   }
   const needed = sum(wishes.map((wish) => wish.needed))
   const more = sum(wishes.map((wish) => wish.wanted - wish.needed))
-  // Each gets what it needs, and its share of the rest.
+  // Each column gets what it needs, and its share of the rest.
   const share = (wish: Wish) => (more > 0 ? (wish.wanted - wish.needed) / more : 1 / count)
   return wishes.map((wish) => wish.needed + (available - needed) * share(wish))
 }
 
-// No column needs more than an equal share: so all of them together have room.
+// No column needs more than an equal share, so all of them together fit.
 function grow(wish: Wish, runs: readonly Run[], equalShare: number, pen: Pen): void {
   const measure = pen.measureAt(POINTS)
   const [line = []] = layoutLines(shortened(runs), Number.POSITIVE_INFINITY, measure, false)

@@ -1,4 +1,4 @@
-// Mail to text: headers decoded, the body as text, attachments told apart from it. Nothing that a mail refers to is loaded.
+// Mail to text: decoded headers, the body as text, and the attachments. Nothing that a mail refers to is loaded.
 import PostalMime, { decodeWords, type Attachment, type Email } from 'postal-mime'
 import { blocksToText } from './blocks-text.ts'
 import { htmlToBlocks } from './html-blocks.ts'
@@ -8,7 +8,7 @@ import { ConversionFault, limitFault, type BodySource, type EmailResult, type Em
 import type { MailAttachment } from './task.ts'
 import type { Warnings } from './warnings.ts'
 
-/** One of these makes a text a mail. */
+/** A text with at least one of these headers is a mail. */
 const TELLING = new Set('from to cc subject date message-id received return-path sender delivered-to'.split(' '))
 const FIELD_NAME = /^[!-9;-~]{1,128}$/
 
@@ -18,7 +18,7 @@ export async function emailToText(task: EmailTask, warnings: Warnings): Promise<
   const email = await parse(mail)
   const headers = headersOf(email)
   if (!headers.some(([name]) => TELLING.has(name))) {
-    throw new ConversionFault('INVALID_EMAIL', 'raw_email is no mail: it has no header such as From, To or Subject')
+    throw new ConversionFault('INVALID_EMAIL', 'raw_email is not a mail: it has no header such as From, To or Subject')
   }
   if (email.attachments.length > MAX_ATTACHMENTS) {
     throw limitFault(`the mail has ${email.attachments.length} attachments, at most ${MAX_ATTACHMENTS} are read`)
@@ -31,11 +31,11 @@ export async function emailToText(task: EmailTask, warnings: Warnings): Promise<
 
 function chooseMail({ bytes, message }: EmailTask): { mail: Buffer; messages: number } {
   const mails = splitMbox(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'))
-  // Taking the first of several would lose the others without a word.
+  // Taking the first of several would silently lose the others.
   if (mails.length > 1 && message === undefined) {
     throw new ConversionFault(
       'INVALID_EMAIL',
-      `raw_email is an mbox of ${mails.length} mails: say which in \`message\``,
+      `raw_email is an mbox of ${mails.length} mails: choose one with \`message\``,
     )
   }
   const mail = mails[(message ?? 1) - 1]
@@ -53,7 +53,7 @@ async function parse(mail: Buffer): Promise<Email> {
       maxHeadersSize: MAX_HEADER_BYTES,
     })
   } catch (cause: unknown) {
-    // The library throws plain errors for its two limits, and for nothing else.
+    // The library throws plain errors only for its two limits.
     if (cause instanceof Error && /^Maximum (MIME nesting|header size)/.test(cause.message)) {
       throw limitFault(
         `the mail has more than ${MAX_HEADER_BYTES} bytes of headers, or parts nested deeper than ${MAX_MIME_DEPTH}`,
@@ -64,7 +64,7 @@ async function parse(mail: Buffer): Promise<Email> {
   }
 }
 
-// A name that comes again, such as Received, has its values one a line.
+// Values of a repeated header, such as Received, are joined with line breaks.
 function headersOf({ headers }: Email): [name: string, value: string][] {
   const values = new Map<string, string>()
   for (const { key, value } of headers) {
@@ -76,7 +76,7 @@ function headersOf({ headers }: Email): [name: string, value: string][] {
   return [...values]
 }
 
-// An encoded word may hold a line break, which would look like a header of its own.
+// An encoded word may contain a line break, which would look like another header.
 function oneLine(value: string): string {
   return value
     .toWellFormed()
@@ -88,7 +88,7 @@ function bodyOf({ text = '', html = '' }: Email, warnings: Warnings): { body: st
   const plain = readable(text)
   if (plain !== '') return { body: plain, bodySource: 'text' }
   const { blocks } = htmlToBlocks(html, warnings)
-  // Text has no pictures: what they are called is all that is left of them.
+  // Text shows no pictures: only their names remain.
   const pictures = blocks.filter(({ kind }) => kind === 'picture').length
   if (pictures > 0) warnings.add('IMAGES_DROPPED', { count: pictures })
   const fromHtml = readable(blocksToText(blocks))

@@ -1,4 +1,4 @@
-// The faces that text is drawn in: Noto Sans from its package, and Courier, which every PDF reader has, for code in ASCII.
+// The faces for text: Noto Sans from its package, and Courier, which every PDF reader has, for code in ASCII.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { ParsedFont, PDFDocument } from 'pdfkit'
@@ -32,7 +32,7 @@ export function faceFor(style: Style, text: string): Face {
 }
 
 export type Fonts = {
-  /** Makes a face the one in force in the document. */
+  /** Makes a face the current one of the document. */
   readonly use: (face: Face) => void
   /** Whether a face has the character. */
   readonly has: (face: Face, codePoint: number) => boolean
@@ -68,8 +68,8 @@ export function createFonts(document: PDFDocument): Fonts {
 function sourceOf(face: Face): string | Uint8Array | ParsedFont {
   if (isBuiltIn(face)) return BUILT_IN[face]
   const font = parsed.get(face)
-  // A font remembers for each glyph the character that it was first drawn for, which must not get into the next document.
-  // One that keeps this elsewhere is parsed again.
+  // A font remembers for each glyph the character it was first drawn for. That must not reach the next document:
+  // a font that stores it elsewhere is parsed again.
   if (font?._glyphs !== undefined) {
     font._glyphs = {}
     return font

@@ -1,5 +1,6 @@
-// HTML to blocks, by an allow list and without ever loading anything. Works on the parser's events, so that no nesting of
-// tags becomes a nesting of calls.
+// HTML to blocks, by an allow list; nothing is ever loaded. It works on the parser's events, so nested tags do not
+// become
+// nested calls.
 import { Parser } from 'htmlparser2'
 import { createBlockBuilder } from './block-builder.ts'
 import type { Block } from './blocks.ts'

@@ -1,14 +1,14 @@
-// Tags that are left out together with everything in them, and what is said of it.
+// Tags that are left out together with their content, and the warnings for them.
 import { createSelect, meterText, writeField } from './html-forms.ts'
 import type { Attributes, State, Walk } from './html-state.ts'
 import { LEFT_OUT_TAGS } from './html-tags.ts'
 import type { Warnings } from './warnings.ts'
 
-/** From the tag that is left out to its end. */
+/** A tag that is being left out, until its end. */
 export type Drop = {
   readonly open: (tag: string, attributes: Attributes) => void
   readonly text: (text: string) => void
-  /** Whether that was its end. */
+  /** Returns true at its end. */
   readonly close: () => boolean
 }
 type Where = { readonly state: State; readonly walk: Walk }
@@ -18,12 +18,12 @@ type Content = {
   readonly end?: () => void
 }
 
-/** Undefined for what is drawn. */
+/** Undefined for a tag that is drawn. */
 export function beginDrop(tag: string, attributes: Attributes, where: Where): Drop | undefined {
   const content = contentOf(tag, attributes, where)
   if (content === undefined) return undefined
   const { warnings, trail } = where.walk
-  /** Of the open tags, whether their text is never shown. */
+  /** For each open tag: whether its text is never shown. */
   const silent = [false]
   return {
     open(inner, innerAttributes) {
@@ -77,7 +77,7 @@ function hiddenContent({ warnings, trail }: Walk): Content {
   }
 }
 
-// Style sheets change what a document looks like, which is ours; these change what it says.
+// Most style rules change only the looks of a document, which are not kept; these change what it says.
 function sayOfStyles(text: string, warnings: Warnings): void {
   const place = 'in a style sheet'
   if (/url\s*\(|@import/i.test(text)) warnings.add('REMOTE_CONTENT_DROPPED', { place })

@@ -1,4 +1,4 @@
-// What each tag that is drawn does to the document, where it begins and where it ends.
+// What each drawn tag does to the document at its start and at its end.
 import { STYLE, type Style } from './blocks.ts'
 import { inputText, isChoice, writeField } from './html-forms.ts'
 import { markerOf, orderedList } from './html-lists.ts'
@@ -7,11 +7,11 @@ import { BLOCK, headingLevel, STYLE_OF } from './html-tags.ts'
 import { MAX_INDENT } from './limits.ts'
 import { readLinkTarget, saysTarget } from './links.ts'
 
-/** As HTML has them. */
+/** The limit of the HTML standard. */
 const MAX_COLSPAN = 1000
 const MAX_ROWSPAN = 65_534
 
-/** The state inside of the tag. */
+/** Returns the state inside of the tag. */
 export function open(tag: string, attributes: Attributes, outer: State, walk: Walk): State {
   const { builder, trail } = walk
   const level = headingLevel(tag)
@@ -27,7 +27,7 @@ export function open(tag: string, attributes: Attributes, outer: State, walk: Wa
   )
 }
 
-/** Around the tag, and what holds inside of it before the tag itself has changed anything. */
+/** `outer`: around the tag; `state`: inside of it, before the tag itself has changed anything. */
 type At = { readonly outer: State; readonly state: State }
 
 function openText(tag: string, attributes: Attributes, { outer, state }: At, walk: Walk): State {
@@ -69,7 +69,7 @@ function openText(tag: string, attributes: Attributes, { outer, state }: At, wal
   }
 }
 
-/** Undefined: not a tag of a list. */
+/** Undefined: not a list tag. */
 function openList(tag: string, attributes: Attributes, { outer, state }: At, walk: Walk): State | undefined {
   const { builder, trail, warnings } = walk
   const indent = Math.min(outer.indent + 1, MAX_INDENT)
@@ -91,7 +91,7 @@ function openList(tag: string, attributes: Attributes, { outer, state }: At, wal
   }
 }
 
-/** Undefined: not a tag of a table. */
+/** Undefined: not a table tag. */
 function openTable(tag: string, attributes: Attributes, { outer, state }: At, walk: Walk): State | undefined {
   const { builder, trail } = walk
   switch (tag) {
@@ -166,7 +166,7 @@ function linkOf(href: string | undefined, { warnings, trail }: Walk): Link | und
   if (target.kind === 'safe') return { target: target.text, text: '' }
   const more = { place: trail.place() }
   if (target.kind === 'unsafe') warnings.add('ACTIVE_CONTENT_DROPPED', more)
-  // Within the document itself there is nothing to follow.
+  // A link within the document has no target to show.
   else if (!/^\s*(?:#|$)/.test(href)) warnings.leftOut('relativeLink', more)
   return undefined
 }

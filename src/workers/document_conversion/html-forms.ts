@@ -3,11 +3,11 @@ import { CHECKED, UNCHECKED } from './check-boxes.ts'
 import { STYLE } from './blocks.ts'
 import { write, type Attributes, type State, type Walk } from './html-state.ts'
 
-/** An empty field: something to write on. */
+/** An empty field, to write on. */
 const BLANK = '____'
 const BUTTONS: Readonly<Record<string, string>> = { submit: 'Submit', reset: 'Reset', button: '' }
 
-/** A value stands apart from the text around it, underlined. */
+/** A value is underlined and separated from the text around it. */
 export function writeField(text: string, state: State, walk: Walk): void {
   if (text === '') return
   write(' ', state, walk)
@@ -15,12 +15,12 @@ export function writeField(text: string, state: State, walk: Walk): void {
   write(' ', state, walk)
 }
 
-/** Whether it is a box to check, which stands close to its label. */
+/** Whether it is a check box or radio button, which is drawn close to its label. */
 export function isChoice({ type }: Attributes): boolean {
   return /^\s*(?:checkbox|radio)\s*$/i.test(type ?? '')
 }
 
-/** The text of an input; undefined for a value that is not for others to read. */
+/** The text of an input; undefined for a value that others must not read. */
 export function inputText(attributes: Attributes): string | undefined {
   const value = attributes['value'] ?? ''
   const type = attributes['type']?.trim().toLowerCase() ?? 'text'
@@ -44,7 +44,7 @@ export function inputText(attributes: Attributes): string | undefined {
   }
 }
 
-/** How far a progress bar or a meter is; without a value it says nothing. */
+/** The state of a progress bar or a meter; empty without a value. */
 export function meterText({ value, max }: Attributes): string {
   const [shown, most] = [value, max].map((text) => (text ?? '').trim())
   if (shown === undefined || shown === '') return ''
@@ -54,11 +54,11 @@ export function meterText({ value, max }: Attributes): string {
 type Select = {
   readonly open: (tag: string, attributes: Attributes) => void
   readonly text: (text: string) => void
-  /** What is chosen: the first option, where nothing else is and only one can be seen. */
+  /** The chosen option: the first one, if none is chosen and only one is visible. */
   readonly chosen: () => string
 }
 
-/** `onHidden`: options that a browser shows are not among the chosen. */
+/** `onHidden` is called when a browser would show options that are not chosen. */
 export function createSelect(attributes: Attributes, onHidden: () => void): Select {
   const options: { text: string; readonly isChosen: boolean }[] = []
   const showsAll = 'multiple' in attributes || Number(attributes['size'] ?? 1) > 1

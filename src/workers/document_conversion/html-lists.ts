@@ -1,7 +1,7 @@
 // The numbers and bullets of lists.
 import type { Attributes, List } from './html-state.ts'
 
-/** All of them are in the font. */
+/** The font has all of them. */
 const BULLETS = ['\u2022', '\u2013', '-']
 const ROMAN: readonly (readonly [value: number, letters: string])[] = [
   [1000, 'm'],
@@ -24,7 +24,7 @@ export function orderedList({ start, type }: Attributes): List {
   return { ordered: true, format: type?.trim() ?? '1', next: numberIn(start, 1) }
 }
 
-/** Of the next item, whose `value` counts on from there. */
+/** The marker of the next item; its `value` restarts the count. */
 export function markerOf(list: List | undefined, indent: number, { value }: Attributes): string {
   if (list?.ordered !== true) return BULLETS[(Math.max(indent, 1) - 1) % BULLETS.length] ?? '-'
   const number = numberIn(value, list.next)
@@ -36,7 +36,7 @@ function numberIn(text: string | undefined, fallback: number): number {
   return /^\s*-?\d{1,7}\s*$/.test(text ?? '') ? Number(text) : fallback
 }
 
-// HTML 4.4.5: what these formats cannot write is written as digits.
+// HTML 4.4.5: numbers that a format cannot express are written as digits.
 function numeral(number: number, format: string): string {
   const isUpper = format === 'A' || format === 'I'
   const written = number < 1 ? undefined : /^a$/i.test(format) ? letters(number) : roman(number, format)

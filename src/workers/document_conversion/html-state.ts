@@ -1,4 +1,4 @@
-// What holds while HTML is read: the state at each open tag, and what all of them share.
+// State while HTML is read: per open tag, and shared by all of them.
 import type { BlockBuilder, Context } from './block-builder.ts'
 import type { PictureReader } from './pictures.ts'
 import type { Trail } from './places.ts'
@@ -19,7 +19,7 @@ export type Walk = {
   readonly trail: Trail
 }
 
-/** Text goes into the document. */
+/** Adds text to the document. */
 export function write(text: string, state: State, { builder, trail }: Walk): void {
   if (state.link !== undefined && state.link.text.length < state.link.target.length + 64) state.link.text += text
   trail.text(text, state.heading > 0)

@@ -1,14 +1,14 @@
-// What each HTML tag means to a document on paper. A tag that stands nowhere here is inline and only its text counts.
+// What each HTML tag means on paper. A tag that is not listed here is inline, and only its text counts.
 import { STYLE, type Style } from './blocks.ts'
 import type { LeftOut } from './left-out.ts'
 
 /**
- * `active`: it would run. `remote`: it would be loaded from elsewhere. `nothing`: a browser shows nothing of it either.
+ * `active`: it would run code. `remote`: it would be loaded from elsewhere. `nothing`: a browser shows nothing either.
  * `select`, `meter`: its value is drawn instead.
  */
 type TagFate = LeftOut | 'active' | 'remote' | 'nothing' | 'select' | 'meter'
 
-/** Left out together with everything in them. */
+/** Left out together with their content. */
 export const LEFT_OUT_TAGS: ReadonlyMap<string, TagFate> = new Map<string, TagFate>([
   ...fates('active', 'script object embed applet'),
   ...fates('remote', 'iframe frame audio video link bgsound portal'),
@@ -26,7 +26,7 @@ function fates(fate: TagFate, tags: string): [tag: string, fate: TagFate][] {
   return tags.split(' ').map((tag) => [tag, fate])
 }
 
-/** Begin and end a block of their own. */
+/** These begin and end a block. */
 export const BLOCK: ReadonlySet<string> = new Set(
   (
     'address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure ' +
@@ -59,7 +59,7 @@ export const STYLE_OF: Readonly<Record<string, Style>> = {
   sup: STYLE.sup,
 }
 
-/** 1 to 6, or undefined for what is no heading. */
+/** 1 to 6, or undefined for other tags. */
 export function headingLevel(tag: string): number | undefined {
   return /^h[1-6]$/.test(tag) ? Number(tag[1]) : undefined
 }

@@ -1,4 +1,4 @@
-// What stands in the input, as tasks for the threads.
+// Turns the input of a call into a task for the threads.
 import type { Static } from 'typebox'
 import { MAX_DOCUMENT_BYTES } from './limits.ts'
 import type { DocumentInput, EmailInput, HtmlInput, PdfInput } from './schemas.ts'
@@ -44,10 +44,10 @@ export function mailTask({ raw_email, encoding, extract_attachments, message }: 
 }
 
 function fromBase64(member: string, text: string): Bytes {
-  // A copy of its own: a small Buffer shares its memory, and this goes to another thread.
+  // A copy: a small Buffer shares its memory, and this one goes to another thread.
   const bytes = new Uint8Array(Buffer.from(text, 'base64'))
   const characters = text.length - (/={1,2}$/.exec(text)?.[0].length ?? 0)
-  // Buffer skips what it does not know: then some is missing.
+  // Buffer skips invalid characters: then bytes are missing.
   if (characters % 4 === 1 || bytes.length !== Math.floor((characters * 3) / 4)) {
     throw new ConversionFault('INVALID_INPUT', `input/${member} is not base64`)
   }

@@ -1,4 +1,4 @@
-// Runs of text to lines of a width. Knows nothing of pages or fonts: widths come from `measure`.
+// Breaks runs of text into lines of a given width. Independent of pages and fonts: `measure` gives the widths.
 import type { Run, Style } from './blocks.ts'
 
 /** Text of one style as it is drawn, at `x` from the start of its line. */
@@ -10,11 +10,11 @@ type Sized = { readonly text: string; readonly style: Style; readonly width: num
 
 /** Longer words are measured in parts: shaping takes memory for each character. */
 const MAX_PART = 40
-// A blank line is a line; a mark stays with its letter.
+// A blank line is a line; a combining mark stays with its letter.
 const TOKENS = /\n|[ \t]+|[^ \t\n]+/g
 const CLUSTERS = /\P{M}\p{M}{0,8}|\p{M}/gu
 
-/** `keepSpaces`: as in preformatted text; otherwise none begins a line and each is one wide. */
+/** `keepSpaces`: as in preformatted text; otherwise no line begins with a space, and each space is one wide. */
 export function* layoutLines(
   runs: Iterable<Run>,
   width: number,
@@ -39,7 +39,7 @@ export function* layoutLines(
         line.add(part)
         continue
       }
-      // Wider than a line of its own: broken wherever it must be.
+      // Wider than a whole line: broken at any character.
       for (const cluster of clustersOf(part, measure)) {
         if (!line.isEmpty() && line.width() + cluster.width > width) {
           yield line.pieces()
@@ -51,7 +51,7 @@ export function* layoutLines(
     word = []
   }
 
-  // No wider than a line.
+  // Not wider than a line.
   function spaceOf(spaces: string, style: Style): Sized {
     const text = spaces.slice(0, Math.max(1, Math.floor(width / measure(' ', style))))
     return { text, style, width: measure(text, style) }

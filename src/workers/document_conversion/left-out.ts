@@ -1,4 +1,4 @@
-// Everything that a document may hold and a PDF or text of it does not: each kind with its sentence.
+// Everything that a document may contain and its PDF or text does not: each kind with its sentence.
 import type { WarningCode } from './task.ts'
 
 type Words = readonly [code: WarningCode, sentence: string]
@@ -17,7 +17,7 @@ const LEFT_OUT = {
   imageMap: ['CONTENT_DROPPED', 'the links of image maps are left out'],
   relativeLink: ['CONTENT_DROPPED', 'targets of links that are relative or too long are left out'],
   direction: ['CONTENT_SIMPLIFIED', 'text that overrides its direction is drawn in the order in which it is written'],
-  numbers: ['CONTENT_SIMPLIFIED', 'list numbers are counted again: they may differ from those of the document'],
+  numbers: ['CONTENT_SIMPLIFIED', 'lists are numbered again: the numbers may differ from those of the document'],
   table: ['CONTENT_SIMPLIFIED', 'tables that hold pictures, rules or tables are taken apart into their cells'],
   columns: ['CONTENT_SIMPLIFIED', 'table rows that begin in a later column are drawn from the first one'],
   // DOCX.
@@ -40,9 +40,9 @@ const LEFT_OUT = {
   bidirectional: ['CONTENT_DROPPED', 'text with a direction of its own is left out'],
   inserted: ['CONTENT_DROPPED', 'documents inside of the document are left out'],
   macros: ['ACTIVE_CONTENT_DROPPED', 'macros and controls are left out'],
-  // Their code is older than the one that says it best.
-  pictures: ['CONTENT_SIMPLIFIED', 'pictures are left out that are no PNG or JPEG inside of the document'],
-  other: ['CONTENT_DROPPED', 'parts of a kind that is not known are left out'],
+  // These have an older, more specific code.
+  pictures: ['CONTENT_SIMPLIFIED', 'pictures other than embedded PNG or JPEG are left out'],
+  other: ['CONTENT_DROPPED', 'parts of an unknown kind are left out'],
   // PDF.
   annotations: ['CONTENT_DROPPED', 'comments and other notes on pages are left out'],
   fieldValues: ['CONTENT_DROPPED', 'values of form fields are left out'],

@@ -1,13 +1,17 @@
-// Links are shown as text. Only targets that a reader may safely follow by hand are.
+// Links are shown as text, and only targets that a reader may safely follow by hand.
 
 const MAX_TARGET_LENGTH = 2048
 const SHOWN = new Set(['http:', 'https:', 'mailto:', 'tel:'])
 
-/** `safe`: `text` is shown. `unsafe`: it would run or open something (javascript:, file:, data:). `none`: nothing to show. */
+/**
+ * `safe`: `text` is shown. `unsafe`: it would run or open something (javascript:, file:, data:). `none`: nothing to
+ * show.
+ */
 type LinkTarget = { readonly kind: 'safe'; readonly text: string } | { readonly kind: 'unsafe' | 'none' }
 
 export function readLinkTarget(href: string): LinkTarget {
-  // Browsers skip these when they look for the scheme; so must we, or `java\nscript:` gets by.
+  // Browsers ignore these characters in a scheme. So does this check, or `java
+  // script:` would pass.
   const bare = href.replaceAll(/[\u0000-\u0020\u007f-\u009f]/g, '')
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(bare)?.[0].toLowerCase()
   if (scheme === undefined) return { kind: 'none' }
@@ -17,7 +21,7 @@ export function readLinkTarget(href: string): LinkTarget {
   return { kind: 'safe', text: scheme === 'mailto:' || scheme === 'tel:' ? url.pathname : url.href }
 }
 
-/** Whether the text of a link already says where it leads. */
+/** Whether the text of a link already shows its target. */
 export function saysTarget(text: string, target: string): boolean {
   const plain = (value: string) =>
     value

@@ -1,17 +1,14 @@
-// Mail files that hold several mails: RFC 4155, with the mboxrd way of writing `From ` inside of a mail.
+// Files with several mails: RFC 4155, with the mboxrd quoting of `From ` inside a mail.
 
-/** Of the line before each mail: an address, then a date as asctime writes it. */
+/** The line before each mail: an address, then a date in the format of asctime. */
 const SEPARATOR = /^From \S.{0,256}? \d{1,2}:\d{2}(?::\d{2})?(?: .{1,24})? \d{4}\s*$/
 const MAX_SEPARATOR = 400
 
-/**
- * The mails of an mbox, one by one; a single mail is given back as it is. Bytes as characters (latin1), so that nothing
- * changes.
- */
+/** Splits an mbox into mails; a single mail is returned unchanged. Bytes are characters (latin1), so none changes. */
 export function splitMbox(file: string): string[] {
   if (!isSeparator(lineAt(file, 0))) return [file]
   const starts: number[] = [0]
-  // Only after an empty line: anywhere else it is what somebody wrote.
+  // Only after an empty line: anywhere else it is part of a mail.
   for (const match of file.matchAll(/\n\r?\n(?=From )/g)) {
     const at = match.index + match[0].length
     if (isSeparator(lineAt(file, at))) starts.push(at)

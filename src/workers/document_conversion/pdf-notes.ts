@@ -1,17 +1,17 @@
-// What stands on the pages of a PDF beside their text: notes, and the values of form fields.
+// Content on the pages of a PDF beside their text: notes, and the values of form fields.
 import type { getDocumentProxy } from 'unpdf'
 import type { LeftOut } from './left-out.ts'
 import type { Warnings } from './warnings.ts'
 
 type Page = Awaited<ReturnType<Awaited<ReturnType<typeof getDocumentProxy>>['getPage']>>
-/** What is used of pdf.js's annotations. */
+/** The used members of pdf.js's annotations. */
 type Annotation = {
   readonly subtype?: unknown
   readonly fieldValue?: unknown
   readonly contentsObj?: { readonly str?: unknown }
 }
 
-/** ISO 32000-1 12.5.6: links and pop-ups say nothing of their own. */
+/** ISO 32000-1 12.5.6: these annotations have no text of their own. */
 const SILENT: ReadonlySet<unknown> = new Set(['Link', 'Popup', 'Widget'])
 
 export async function sayPdfNotes(page: Page, number: number, warnings: Warnings): Promise<void> {
@@ -28,7 +28,7 @@ function lossOf({ subtype, fieldValue, contentsObj }: Annotation): LeftOut | und
   return !SILENT.has(subtype) && hasValue(contentsObj?.str) ? 'annotations' : undefined
 }
 
-// Off: a check box that is not checked.
+// `Off` is the value of an unchecked box.
 function hasValue(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(hasValue)
   return typeof value === 'string' && value.trim() !== '' && value !== 'Off'

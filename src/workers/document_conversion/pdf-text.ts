@@ -1,4 +1,4 @@
-// PDF to text, page by page, with pdf.js. It is told of no place to load anything from.
+// PDF to text, page by page, with pdf.js, which is given no location to load anything from.
 import { getDocumentProxy } from 'unpdf'
 import { hearingDamage } from './pdf-damage.ts'
 import { MAX_PAGES, MAX_TEXT_CHARACTERS } from './limits.ts'
@@ -41,10 +41,10 @@ async function openPdf(bytes: Uint8Array): Promise<Pdf> {
   if (!buffer.subarray(0, 1024).includes('%PDF-')) {
     throw new ConversionFault('INVALID_FORMAT', 'document_data is not a PDF: it has no %PDF- header')
   }
-  // Without its end pdf.js would give what it finds as if it were all.
+  // Without the end marker pdf.js would return what it finds as if it were the whole document.
   if (!buffer.includes('%%EOF')) throw damaged('it has no end')
   try {
-    // `stopAtErrors`: a page that cannot be read is a fault, not an empty page. `verbosity` 1: warnings, see pdf-damage.ts.
+    // `stopAtErrors`: an unreadable page is an error, not an empty page. `verbosity` 1: warnings, see pdf-damage.ts.
     return await getDocumentProxy(bytes, { stopAtErrors: true, verbosity: 1 })
   } catch (cause: unknown) {
     if (cause instanceof RangeError) throw cause
@@ -61,7 +61,7 @@ function rangeOf({ firstPage, lastPage }: PdfToTextTask, count: number): { first
     throw new ConversionFault('INVALID_INPUT', `there is no page from ${firstPage} to ${lastPage ?? count} of ${count}`)
   }
   if (last - firstPage >= MAX_PAGES) {
-    throw limitFault(`at most ${MAX_PAGES} pages are read in one call: choose them by first_page and last_page`)
+    throw limitFault(`at most ${MAX_PAGES} pages are read in one call: choose them with first_page and last_page`)
   }
   return { first: firstPage, last }
 }

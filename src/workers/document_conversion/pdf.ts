@@ -1,4 +1,4 @@
-// Blocks to a PDF. The same blocks and options make the same bytes: nothing of the clock gets in unless it is given.
+// Blocks to a PDF. The same blocks and options give the same bytes: the clock is not used unless a date is given.
 import { PDFDocument } from 'pdfkit'
 import type { Block, Picture, Place, Run, Style } from './blocks.ts'
 import { drawTable } from './draw-table.ts'
@@ -38,10 +38,10 @@ export async function blocksToPdf(
     margin: 0,
     autoFirstPage: false,
     font: null,
-    // The file's identifier is made of these: a date of today would change it.
+    // The file's identifier is derived from these: the current date would change it.
     info: { Producer: 'Crank', Creator: 'Crank', CreationDate: new Date(options.createdMs ?? 0) },
   })
-  // The library needs a date until its end, but writes only what it can enumerate.
+  // The library needs a date until the end, but writes only enumerable members.
   if (options.createdMs === undefined) Object.defineProperty(document.info, 'CreationDate', { enumerable: false })
   if (options.title !== undefined) document.info.Title = options.title
   const chunks: Uint8Array[] = []
@@ -54,7 +54,7 @@ export async function blocksToPdf(
   const drawing = { document, sheet, pen: createPen(document, warnings), warnings, embedded: new Map() }
   let previous: Block | undefined
   for (const block of blocks) {
-    // The items of a list stand close together; what follows them does not.
+    // Items of a list have a small gap; what follows the list has a larger one.
     if (previous !== undefined && previous.indent > block.indent) sheet.gap(BLOCK_GAP - ITEM_GAP)
     drawBlock(block, drawing)
     previous = block
@@ -73,7 +73,7 @@ function drawBlock(block: Block, drawing: Drawing): void {
     case 'heading': {
       const points = HEADING_POINTS[block.level - 1] ?? TEXT_POINTS
       sheet.gap(points * 0.6)
-      // A heading does not stand alone at the end of a page.
+      // A heading must not be the last line of a page.
       sheet.ensure(points * LINE_HEIGHT + 3 * TEXT_POINTS * LINE_HEIGHT)
       const bold = block.runs.map(({ text, style }): Run => ({ text, style: style | 1 }))
       drawText(block, bold, points, drawing)
@@ -135,7 +135,7 @@ function drawMarker(marker: string, x: number, top: number, points: number, pen:
   pen.draw([{ text: marker, style: 0, x: 0 }], x - width - 4, top, points)
 }
 
-// Each line decides for itself whether it can be drawn as code.
+// Each line is checked on its own for whether it can be drawn as code.
 function* linesOf(text: string, style: Style): Generator<Run, void> {
   for (const line of text.split('\n')) {
     yield { text: line, style }
@@ -156,7 +156,7 @@ function drawPicture(place: Place, picture: Picture, { document, sheet, warnings
   try {
     const image = embedded.get(picture) ?? document.openImage(picture.bytes)
     embedded.set(picture, image)
-    // EXIF: from 5 on the picture lies on its side.
+    // EXIF: orientations from 5 on are rotated by 90 degrees.
     const [width, height] = (image.orientation ?? 1) > 4 ? [image.height, image.width] : [image.width, image.height]
     const natural = { width: width * POINTS_PER_PIXEL, height: height * POINTS_PER_PIXEL }
     const scale = Math.min(1, (sheet.left + sheet.width - x) / natural.width, sheet.height / natural.height)
@@ -166,7 +166,7 @@ function drawPicture(place: Place, picture: Picture, { document, sheet, warnings
     sheet.advance(size.height)
     sheet.gap(BLOCK_GAP)
   } catch (cause: unknown) {
-    // The library throws text for pictures that it does not like; what we throw ourselves goes on.
+    // The library throws strings for pictures that it rejects; our own errors are passed on.
     if (cause instanceof Error && cause.name === 'ConversionFault') throw cause
     warnings.add('IMAGES_DROPPED', { place: `page ${sheet.pages()}` })
   }

@@ -1,8 +1,8 @@
-// pdfkit ships no types: what is used of it. https://pdfkit.org/docs
+// pdfkit ships no types; these cover what is used. https://pdfkit.org/docs
 declare module 'pdfkit' {
   import type { Readable } from 'node:stream'
 
-  /** A parsed font; pdfkit takes it in place of the bytes of a font file, for as many documents as there are. */
+  /** A parsed font. pdfkit accepts it instead of the bytes of a font file, for any number of documents. */
   type ParsedFont = { hasGlyphForCodePoint(codePoint: number): boolean; _glyphs?: object }
   type PdfPicture = { readonly width: number; readonly height: number; readonly orientation?: number }
 
@@ -17,7 +17,7 @@ declare module 'pdfkit' {
     })
     readonly info: { Title?: string; CreationDate?: Date }
     readonly page: { readonly width: number; readonly height: number }
-    /** Not in the documentation: the font that is in force. `font` is there for embedded ones. */
+    /** Undocumented: the current font. `font` is present for embedded fonts. */
     readonly _font: { readonly font: ParsedFont; readonly ascender: number }
     addPage(): this
     font(source: string | Uint8Array | ParsedFont, family?: string): this
@@ -35,7 +35,7 @@ declare module 'pdfkit' {
     stroke(color?: string): this
     openImage(bytes: Uint8Array): PdfPicture
     image(picture: PdfPicture, x: number, y: number, options: { width: number; height: number }): this
-    /** Content stream operators, as they are. */
+    /** Adds content stream operators unchanged. */
     addContent(operators: string): this
     save(): this
     restore(): this

@@ -1,4 +1,4 @@
-// Writes lines of text into a PDF: measures it, draws it, and puts a mark where the font lacks a character.
+// Writes lines of text into a PDF: measures and draws them, and puts a mark in place of characters that the font lacks.
 import type { PDFDocument } from 'pdfkit'
 import { STYLE, type Run, type Style } from './blocks.ts'
 import { codePointName, coveredText, visibleText } from './characters.ts'
@@ -9,16 +9,16 @@ import { isScript, onTheLine, scriptText } from './script-text.ts'
 import type { Warnings } from './warnings.ts'
 
 export type Pen = {
-  /** Runs as the fonts can show them. Code is only what Courier can show. */
+  /** Runs that the fonts can show. A run stays code only if Courier can show it. */
   readonly prepare: (runs: Iterable<Run>) => Generator<Run, void>
   readonly measureAt: (points: number) => Measure
-  /** `top`: of the line, which is LINE_HEIGHT times `points` high. */
+  /** `top`: top of the line, which is LINE_HEIGHT times `points` high. */
   readonly draw: (line: Line, x: number, top: number, points: number) => void
 }
 
 type Point = { readonly x: number; readonly y: number }
 
-/** Of the size of its letters. */
+/** Relative to the size of its letters. */
 export const LINE_HEIGHT = 1.4
 const ASCENT = 1.07
 const MAX_KNOWN_WIDTHS = 50_000
@@ -26,7 +26,7 @@ const UNIT = 100
 // ISO 32000-1 table 106: text rendering mode 3.
 const INVISIBLE_TEXT = '3 Tr'
 const PLAIN = /^[\n\t\u0020-\u007e]*$/
-/** Raised and lowered text: its size, and how far it is off the line, both of the size of the letters around it. */
+/** Superscript and subscript: size, and distance from the baseline, both relative to the letters around them. */
 const SCRIPT_SIZE = 0.7
 const RISE = 0.36
 const FALL = 0.16
@@ -76,7 +76,7 @@ export function createPen(document: PDFDocument, warnings: Warnings): Pen {
     document.fontSize(points).text(text, x, y, { lineBreak: false, baseline: 'alphabetic' })
   }
 
-  // What is copied is [x]: text that is there, but not painted. What is seen is a box.
+  // The copied text is [x]: it is present but not painted. The visible part is a box.
   function drawBoxes(text: string, at: Point, points: number): void {
     document.save().addContent(INVISIBLE_TEXT)
     drawText(text, at, points)
@@ -89,7 +89,7 @@ export function createPen(document: PDFDocument, warnings: Warnings): Pen {
   }
 }
 
-/** Under and through text that is `width` wide; `at` is its start on the baseline. */
+/** Draws lines under and through text that is `width` wide; `at` is its start on the baseline. */
 function drawLines(
   document: PDFDocument,
   { x, y: baseline }: Point,
@@ -139,7 +139,7 @@ function prepareRun({ text, style }: Run, fonts: Fonts, warnings: Warnings): Run
   return { text: covered, style: PLAIN.test(covered) ? style : style & ~STYLE.code }
 }
 
-// A space that does not break, where raised or lowered letters would be read as one word with those beside them.
+// A no-break space where superscript or subscript would otherwise be read as one word with its neighbours.
 function* apart(runs: Iterable<Run>): Generator<Run, void> {
   let before: Run | undefined
   for (const run of runs) {

@@ -1,10 +1,10 @@
-// data: images that may be drawn. Every byte is checked here first: the PDF library trusts what it is given.
+// data: images that may be drawn. Every byte is checked here first: the PDF library trusts its input.
 import { inflateSync } from 'node:zlib'
 import type { Picture } from './blocks.ts'
 import { MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGES } from './limits.ts'
 
 export type PictureReader = {
-  /** Undefined for what is no sound PNG or JPEG, and beyond a limit. The same URL gives the same picture. */
+  /** Undefined for anything but an intact PNG or JPEG within the limits. The same URL gives the same picture. */
   readonly read: (dataUrl: string) => Picture | undefined
 }
 
@@ -33,7 +33,7 @@ function readPicture(url: string): Picture | undefined {
 
 type Size = { readonly width: number; readonly height: number }
 
-// ITU T.81 B.1.1.3: the frame header. Arithmetic coding and other rare processes are not in PDF.
+// ITU T.81 B.1.1.3: the frame header. PDF does not support arithmetic coding and other rare processes.
 const FRAMES = new Set([0xc0, 0xc1, 0xc2])
 const CHANNELS = new Set([1, 3, 4])
 
@@ -57,7 +57,7 @@ const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 const PNG_CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
 type PngChunks = { readonly header: DataView; readonly palette: number; readonly data: Uint8Array[] }
 
-// https://www.w3.org/TR/png-3/: 8 bits for each channel, not interlaced, is what nearly all have, and what is drawn.
+// https://www.w3.org/TR/png-3/: only 8 bits per channel, not interlaced, is drawn; nearly all PNG files are like that.
 function pngSize(bytes: Uint8Array): Size | undefined {
   if (!PNG_SIGNATURE.every((byte, at) => bytes[at] === byte)) return undefined
   const chunks = pngChunks(bytes)
@@ -91,7 +91,7 @@ function pngChunks(bytes: Uint8Array): PngChunks | undefined {
   return undefined
 }
 
-// A picture inflates to exactly its rows, each with a known filter, or it is not drawn.
+// A picture must inflate to exactly its rows, each with a known filter; otherwise it is not drawn.
 function hasRows(data: readonly Uint8Array[], rowLength: number, rows: number): boolean {
   const expected = rowLength * rows
   if (expected === 0) return false

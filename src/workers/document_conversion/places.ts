@@ -1,14 +1,14 @@
-// Where something stands in a document, in words that its reader can find: the heading, and the text just before.
+// Where something is in a document, in words that its reader can find: the heading, and the text just before.
 import { visibleText } from './characters.ts'
 
 export type Trail = {
-  /** Text in its order; `isHeading`: it is part of a heading. */
+  /** Adds text in document order. `isHeading`: it is part of a heading. */
   readonly text: (text: string, isHeading: boolean) => void
-  /** A heading begins: what was one before no longer counts. */
+  /** A heading begins; it replaces the previous one. */
   readonly heading: () => void
-  /** A block ends: words of the next are not joined to it. */
+  /** A block ends: its words are not joined to those of the next. */
   readonly apart: () => void
-  /** Here, so far. */
+  /** The current place. */
   readonly place: () => string
 }
 
@@ -33,7 +33,7 @@ export function createTrail(): Trail {
   }
 }
 
-/** The beginning of a text, in one short line. */
+/** The beginning of a text, as one short line. */
 export function firstWords(text: string): string {
   const line = oneLine(text.slice(0, KEPT))
   return line.length <= SHOWN

@@ -1,4 +1,4 @@
-// What goes in and comes out of the four capabilities, and how they fail.
+// Inputs, outputs and errors of the four capabilities.
 import Type from 'typebox'
 import type { ErrorDeclaration } from '../../worker/define.ts'
 import { MAX_PLACES } from './warnings.ts'
@@ -24,13 +24,14 @@ const Options = Type.Object(
   {
     page_size: Type.Optional(Type.Union([Type.Literal('a4'), Type.Literal('letter')], { default: 'a4' })),
     title: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 200, description: 'Of the PDF; default: the title that HTML gives.' }),
+      Type.String({ minLength: 1, maxLength: 200, description: 'Title of the PDF; default: the title of the HTML.' }),
     ),
     created_at: Type.Optional(
       Type.String({
         format: 'date-time',
         maxLength: 64,
-        description: 'Creation date of the PDF. Without it there is none, and the same input gives the same bytes.',
+        description:
+          'Creation date of the PDF. Without it the PDF has no date, and the same input gives the same bytes.',
       }),
     ),
   },
@@ -56,7 +57,7 @@ const Warnings = Type.Array(
         Type.Array(Type.String({ maxLength: 200 }), {
           minItems: 1,
           maxItems: MAX_PLACES + 1,
-          description: 'Where the first are, by the text before them or their page; the last item may be: and 7 more.',
+          description: 'The first places, by the text before them or by page; the last item may be: and 7 more.',
         }),
       ),
     },
@@ -64,7 +65,7 @@ const Warnings = Type.Array(
   ),
   {
     description:
-      'What was left out or changed, one item for each kind. Empty: nothing was, but for fonts, sizes, colours and positions.',
+      'What was left out or changed, one item for each kind. Empty: only fonts, sizes, colours and positions were.',
   },
 )
 
@@ -111,11 +112,11 @@ export const TextOutput = Type.Object(
   {
     converted_data: Type.String({
       contentEncoding: 'base64',
-      description: 'The text of the pages in UTF-8, a form feed between two.',
+      description: 'The text of the pages in UTF-8, separated by form feeds.',
     }),
     target_format: Type.Literal('text'),
     pages: Type.Array(Type.Object({ page: pageCount, text: Type.String() }, closed)),
-    page_count: Type.Integer({ minimum: 1, description: 'Of the whole document.' }),
+    page_count: Type.Integer({ minimum: 1, description: 'Pages of the whole document.' }),
     warnings: Warnings,
     conversion_time_ms: conversionTimeMs,
   },
@@ -139,7 +140,7 @@ export const EmailInput = Type.Object(
       Type.Boolean({ default: false, description: 'Whether attachments come with their content.' }),
     ),
     message: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Which mail of an mbox that holds several.' }),
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Number of the mail in an mbox with several.' }),
     ),
   },
   closed,
@@ -147,7 +148,7 @@ export const EmailInput = Type.Object(
 export const EmailOutput = Type.Object(
   {
     headers: Type.Record(Type.String(), Type.String(), {
-      description: 'Decoded, by their names in lower case. One that comes again has its values one a line.',
+      description: 'Decoded headers by lower-case name. Values of a repeated header are separated by line breaks.',
     }),
     body: Type.String(),
     body_source: Type.Union([Type.Literal('text'), Type.Literal('html'), Type.Literal('none')]),
@@ -164,7 +165,7 @@ export const EmailOutput = Type.Object(
         closed,
       ),
     ),
-    message_count: Type.Integer({ minimum: 1, description: 'Mails in the mbox; 1 for a mail.' }),
+    message_count: Type.Integer({ minimum: 1, description: 'Mails in the mbox; 1 for a single mail.' }),
     warnings: Warnings,
     conversion_time_ms: conversionTimeMs,
   },
@@ -179,7 +180,7 @@ const common = {
     status: 413,
   },
   CONVERSION_TIMEOUT: {
-    description: 'The node is too busy: the conversion did not end in time, and may be tried again.',
+    description: 'The node is too busy: the conversion did not end in time and may be retried.',
     retryable: true,
     status: 503,
   },
@@ -188,20 +189,24 @@ const common = {
 export const documentErrors = {
   ...common,
   INVALID_FORMAT: {
-    description: 'The format is not offered, or the document is not in the format that is given.',
+    description: 'The format is not supported, or the document is not in the given format.',
     retryable: false,
     status: 415,
   },
   CORRUPT_DOCUMENT: { description: 'The document is damaged or encrypted.', retryable: false, status: 422 },
-  CONVERSION_FAILED: { description: 'The conversion failed, by no fault of the input.', retryable: true, status: 500 },
+  CONVERSION_FAILED: {
+    description: 'The conversion failed; the input is not the cause.',
+    retryable: true,
+    status: 500,
+  },
 } as const satisfies Record<string, ErrorDeclaration>
 
 export const emailErrors = {
   ...common,
   INVALID_EMAIL: {
-    description: 'The input is no mail, or an mbox of several and none is chosen.',
+    description: 'The input is not a mail, or it is an mbox with several mails and none is chosen.',
     retryable: false,
     status: 422,
   },
-  PARSING_FAILED: { description: 'Reading the mail failed, by no fault of it.', retryable: true, status: 500 },
+  PARSING_FAILED: { description: 'Reading the mail failed; the mail is not the cause.', retryable: true, status: 500 },
 } as const satisfies Record<string, ErrorDeclaration>

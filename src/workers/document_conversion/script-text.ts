@@ -1,7 +1,7 @@
-// Raised and lowered text: in Unicode's own characters where there are such, so that 10³ is not copied as 103.
+// Superscript and subscript: as Unicode characters where they exist, so that 10³ is not copied as 103.
 import { STYLE, type Style } from './blocks.ts'
 
-/** Longer text is a sentence in small print rather than an exponent. */
+/** Longer text is a sentence in small print, not an exponent. */
 const MAX_LENGTH = 12
 const RAISED = pairs(
   '0123456789+-\u2212=()abcdefghijklmnoprstuvwxyz',
@@ -18,12 +18,12 @@ export function isScript(style: Style): boolean {
   return (style & (STYLE.sub | STYLE.sup)) !== 0
 }
 
-/** A style without what raises and lowers. */
+/** A style without superscript and subscript. */
 export function onTheLine(style: Style): Style {
   return style & ~(STYLE.sub | STYLE.sup)
 }
 
-/** The same in characters of Unicode that are raised or lowered themselves; undefined unless all of them exist. */
+/** The text in Unicode superscript or subscript characters; undefined unless all of them exist. */
 export function scriptText(text: string, style: Style): string | undefined {
   if (text.length > MAX_LENGTH) return undefined
   const known = (style & STYLE.sup) === 0 ? LOWERED : RAISED
@@ -36,7 +36,7 @@ export function scriptText(text: string, style: Style): string | undefined {
   return written
 }
 
-/** As plain text has it: 10³ and x^(α+β); a mark that is neither letter nor digit says enough as it is. */
+/** The notation for plain text: 10³ and x^(α+β); a mark that is neither letter nor digit stays as it is. */
 export function plainScript(text: string, style: Style): string {
   if (!isScript(style)) return text
   const written = scriptText(text, style)

@@ -1,4 +1,4 @@
-// The pages of a PDF: how far they are filled, and the next one when the space does not do.
+// The pages of a PDF: how far they are filled, and a new page when the space does not suffice.
 import type { PDFDocument } from 'pdfkit'
 import { MAX_PAGES } from './limits.ts'
 import { limitFault } from './task.ts'
@@ -8,14 +8,14 @@ const MARGIN = 56
 export type Sheet = {
   readonly left: number
   readonly width: number
-  /** Of a page, between its margins. */
+  /** Height of a page between its margins. */
   readonly height: number
-  /** Top of what comes next, in points from the top of the page. */
+  /** Top of the next block, in points from the top of the page. */
   readonly top: () => number
-  /** Goes to the next page unless so much is left on this one. @throws {ConversionFault} beyond MAX_PAGES */
+  /** Starts a new page unless this much space is left. @throws {ConversionFault} beyond MAX_PAGES */
   readonly ensure: (height: number) => void
   readonly advance: (height: number) => void
-  /** Space between blocks, none at the top of a page. */
+  /** Adds space between blocks, none at the top of a page. */
   readonly gap: (height: number) => void
   readonly pages: () => number
 }

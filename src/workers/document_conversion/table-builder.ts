@@ -1,4 +1,4 @@
-// Tables while a document is read. What is really a grid stays one; a table that only lays out a page is taken apart.
+// Builds tables while a document is read. A real grid stays a table; a table used only for page layout is taken apart.
 import type { Block, Cell, Place, Run } from './blocks.ts'
 import { MAX_TABLE_COLUMNS } from './limits.ts'
 import { placeCells, withoutUnusedColumns, type Placed, type Spanning } from './table-grid.ts'
@@ -8,21 +8,21 @@ type OpenRow = { readonly group: number; readonly cells: OpenCell[] }
 type OpenTable = { readonly place: Place; readonly where: string; readonly rows: OpenRow[]; group: number }
 
 type TableBuilder = {
-  /** Where blocks go now: the innermost open cell, or the document. */
+  /** Where blocks are added: the innermost open cell, or the document. */
   readonly sink: () => Block[]
   readonly beginTable: (place: Place, where: string) => void
   readonly endTable: () => void
   readonly beginRow: () => void
-  /** Every cell that is begun must be ended. */
+  /** Every cell that begins must end. */
   readonly beginCell: (spanning: Spanning) => void
-  /** The rows that follow are a group of their own: no cell reaches into it from the one before. */
+  /** Begins a new row group: cells of the previous group do not reach into it. */
   readonly beginRowGroup: () => void
   readonly endCell: () => void
-  /** The blocks of the document; tables that are still open are ended. */
+  /** Returns the blocks of the document; ends tables that are still open. */
   readonly finish: () => Block[]
 }
 
-/** `onTakenApart`: a grid is, since a cell holds what is no text. */
+/** `onTakenApart` is called when a grid is taken apart because a cell contains more than text. */
 export function createTableBuilder(onTakenApart: (where: string) => void): TableBuilder {
   const document: Block[] = []
   const sinks: Block[][] = [document]
@@ -48,7 +48,7 @@ export function createTableBuilder(onTakenApart: (where: string) => void): Table
     beginCell(spanning) {
       const cell: OpenCell = { ...spanning, blocks: [] }
       const table = tables.at(-1)
-      // A cell outside of any table is a block like any other.
+      // A cell outside of a table is an ordinary block.
       if (table === undefined) return void sinks.push(sink())
       if (table.rows.length === 0) table.rows.push({ group: table.group, cells: [] })
       table.rows.at(-1)?.cells.push(cell)
@@ -79,7 +79,7 @@ function* toBlocks({ place, where, rows }: OpenTable, onTakenApart: (where: stri
   }
 }
 
-// A row of which nothing is seen is no row, unless a cell of several rows counts it.
+// A row without visible content is dropped, unless a cell that spans rows counts it.
 function withoutEmptyRows(rows: readonly OpenRow[]): OpenRow[] {
   let counted = 0
   return rows.filter(({ cells }, row) => {
@@ -98,7 +98,7 @@ function columnsOf(row: readonly Cell[]): number {
   return last === undefined ? 0 : last.column + last.span
 }
 
-// Columns that a cell of several columns or rows takes stay empty: each value stays in its column.
+// The other columns of a cell that spans columns or rows stay empty: each value stays in its column.
 function inOneLine(row: readonly Cell[]): Run[] {
   const parts: Run[][] = []
   for (const { runs, column } of row) {
@@ -108,7 +108,7 @@ function inOneLine(row: readonly Cell[]): Run[] {
   return joined(parts, ' | ')
 }
 
-// Several rows with several cells that have something in them: to take it apart loses which belong together.
+// Several rows with several filled cells: taking it apart would lose which values belong together.
 function isGrid(rows: readonly OpenRow[]): boolean {
   const full = rows.filter(({ cells }) => cells.filter(({ blocks }) => blocks.length > 0).length > 1)
   return full.length > 1

@@ -1,8 +1,8 @@
-// Where the cells of a table stand: HTML's algorithm for cells that take several columns or rows, HTML section 4.9.12.
+// Positions of the cells of a table: HTML's algorithm for cells that span columns or rows, HTML section 4.9.12.
 import { MAX_CELL_SEARCH } from './limits.ts'
 import { limitFault } from './task.ts'
 
-/** What a cell says of itself. `rows` 0: all that are left of its group. `group`: of rows, such as a tbody. */
+/** The span that a cell declares. `rows` 0: all remaining rows of its group. `group`: a row group, such as a tbody. */
 export type Spanning = { readonly span: number; readonly rows: number }
 type SpanningRow<C extends Spanning> = { readonly group: number; readonly cells: readonly C[] }
 export type Placed<C> = { readonly cell: C; readonly column: number; readonly span: number; readonly rows: number }
@@ -10,7 +10,7 @@ export type Placed<C> = { readonly cell: C; readonly column: number; readonly sp
 /** The cells of each row with their columns. @throws {ConversionFault} LIMIT_EXCEEDED for too many merged cells */
 export function placeCells<C extends Spanning>(rows: readonly SpanningRow<C>[]): Placed<C>[][] {
   const lastRows = lastRowsOf(rows)
-  /** For each column the first row that is free again. */
+  /** For each column the first row that is free. */
   const freeFrom: number[] = []
   let searched = 0
   const search = (columns: number): void => {
@@ -37,7 +37,7 @@ export function placeCells<C extends Spanning>(rows: readonly SpanningRow<C>[]):
   })
 }
 
-/** Without the columns in which no cell begins: a title over 99 columns of a table that has two takes two. */
+/** Drops columns in which no cell begins: a title over 99 columns of a two-column table spans two. */
 export function withoutUnusedColumns<C>(grid: readonly Placed<C>[][]): Placed<C>[][] {
   const begun = [...new Set(grid.flatMap((row) => row.map(({ column }) => column)))].sort((a, b) => a - b)
   const columnOf = new Map(begun.map((column, index) => [column, index]))

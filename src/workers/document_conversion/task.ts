@@ -1,9 +1,9 @@
-// What the worker asks of a thread, and what it gets back: plain data, since it crosses threads.
+// Messages between the worker and a thread: plain data, since it crosses threads.
 
 export type TextFormat = 'text' | 'markdown' | 'html'
 export type SourceFormat = TextFormat | 'docx'
 type PageSize = 'a4' | 'letter'
-/** `createdMs`: since 1970, for the document's creation date; undefined: it has none. */
+/** `createdMs`: milliseconds since 1970, for the document's creation date; undefined: no date. */
 export type PdfOptions = {
   readonly pageSize: PageSize
   readonly title: string | undefined
@@ -24,7 +24,7 @@ export type PdfToTextTask = {
   readonly firstPage: number
   readonly lastPage: number | undefined
 }
-/** `message`: which one of an mbox, from 1. */
+/** `message`: number of the mail in an mbox, from 1. */
 export type EmailTask = {
   readonly kind: 'email_to_text'
   readonly bytes: Bytes
@@ -33,7 +33,7 @@ export type EmailTask = {
 }
 export type ConvertTask = ToPdfTask | PdfToTextTask | EmailTask
 
-/** `places`: where the first few are; the last one may say how many more there are. */
+/** `places`: the first few places; the last one may say how many more there are. */
 export type Warning = {
   readonly code: WarningCode
   readonly message: string
@@ -70,7 +70,9 @@ export type MailAttachment = {
   readonly bytes: number
   readonly content: Bytes | undefined
 }
-/** `headers`: lower-case name and decoded value, one pair for each name. `messages`: of the mbox, 1 for a single mail. */
+/**
+ * `headers`: lower-case name and decoded value, one pair per name. `messages`: mails in the mbox, 1 for a single mail.
+ */
 export type EmailResult = {
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: string
@@ -82,13 +84,13 @@ export type EmailResult = {
 
 type ResultOf = { to_pdf: PdfResult; pdf_to_text: PdfTextResult; email_to_text: EmailResult }
 export type ConvertResult<T extends ConvertTask> = ResultOf[T['kind']]
-/** Converts one document. @throws {ConversionFault} for what is the document's fault */
+/** Converts one document. @throws {ConversionFault} when the document is at fault */
 export type Convert = <T extends ConvertTask>(task: T, signal: AbortSignal) => Promise<ConvertResult<T>>
 
 export type FaultCode =
   'INVALID_INPUT' | 'INVALID_FORMAT' | 'CORRUPT_DOCUMENT' | 'INVALID_EMAIL' | 'LIMIT_EXCEEDED' | 'CONVERSION_TIMEOUT'
 
-/** The document is at fault, or (CONVERSION_TIMEOUT) the node is too busy: `code` and `message` are for the caller. */
+/** The document is at fault, or the node is too busy (CONVERSION_TIMEOUT). `code` and `message` are for the caller. */
 export class ConversionFault extends Error {
   override readonly name = 'ConversionFault'
   readonly code: FaultCode

@@ -1,4 +1,4 @@
-// Bytes of a text format to text, in the encoding that they name; UTF-8 where they name none.
+// Decodes a text format in the encoding that it declares, or else in UTF-8.
 import { ConversionFault, type TextFormat } from './task.ts'
 
 const MARKS: readonly (readonly [encoding: string, mark: readonly number[]])[] = [
@@ -8,7 +8,10 @@ const MARKS: readonly (readonly [encoding: string, mark: readonly number[]])[] =
 ]
 const OTHER_FORMATS: Readonly<Record<string, string>> = { '%PDF-': 'PDF', 'PK\u0003\u0004': 'ZIP', '{\\rtf': 'RTF' }
 
-/** @throws {ConversionFault} INVALID_FORMAT when it is something else; CORRUPT_DOCUMENT when it breaks its encoding */
+/**
+ * @throws {ConversionFault} INVALID_FORMAT for another format; CORRUPT_DOCUMENT for bytes that are invalid in the
+ * encoding
+ */
 export function decodeText(bytes: Uint8Array, format: TextFormat): string {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, 1024)).toString('latin1')
   for (const [magic, name] of Object.entries(OTHER_FORMATS)) {
@@ -26,13 +29,13 @@ export function decodeText(bytes: Uint8Array, format: TextFormat): string {
   }
 }
 
-// HTML 13.2.3.2: a meta tag within the first 1024 bytes. A label that nobody knows counts for nothing.
+// HTML 13.2.3.2: a meta tag within the first 1024 bytes. An unknown label is ignored.
 function namedEncoding(start: string): string | undefined {
   const label = /<meta[^>]{1,200}?charset\s*=\s*["']?\s*([\w:.-]{1,40})/i.exec(start)?.[1]
   if (label === undefined) return undefined
   try {
     const { encoding } = new TextDecoder(label)
-    // What could be read as ASCII so far is not UTF-16.
+    // A text that was readable as ASCII up to here is not UTF-16.
     return encoding.startsWith('utf-16') ? 'utf-8' : encoding
   } catch {
     return undefined

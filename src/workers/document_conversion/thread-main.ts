@@ -5,7 +5,7 @@ import { ConversionFault, type ConvertResult, type ConvertTask } from './task.ts
 import type { ThreadReply } from './words.ts'
 
 serveThread<undefined, ConvertTask, ThreadReply>(() => {
-  // Nothing here has any business with the network: should a library try, it gets nowhere.
+  // No library here needs the network: an attempt to fetch fails.
   globalThis.fetch = () => Promise.reject(new Error('nothing is fetched'))
   return {
     answer: async (task) => {

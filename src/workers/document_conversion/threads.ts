@@ -1,5 +1,6 @@
-// A few threads for work on untrusted documents, which can be ended at any point: at an abort, after too long, or when they
-// take too much memory.
+// A few threads for work on untrusted documents. A thread can be ended at any point: when the call is aborted, takes
+// too
+// long, or takes too much memory.
 import { createThreadPool, ThreadFailure, type ReadCpuMs } from '../../worker/threads.ts'
 import { ConversionFault, limitFault, type Convert, type ConvertResult, type ConvertTask } from './task.ts'
 import type { ThreadReply } from './words.ts'
@@ -7,13 +8,13 @@ import type { ThreadReply } from './words.ts'
 export type ConversionThreadsOptions = {
   readonly entry: URL
   readonly threads: number
-  /** CPU time of one task. Beyond it: LIMIT_EXCEEDED, since the document is too big. */
+  /** CPU time of one task. Beyond it the document is too big: LIMIT_EXCEEDED. */
   readonly cpuLimitMs: number
-  /** Wall-clock time of one task, from when a ready thread has it. Beyond it: CONVERSION_TIMEOUT, which may be retried. */
+  /** Wall-clock time of one task once a thread has it. Beyond it: CONVERSION_TIMEOUT, which may be retried. */
   readonly wallLimitMs: number
-  /** Of a thread's heap, and once more of its buffers. */
+  /** Limit for a thread's heap, and the same again for its buffers. */
   readonly memoryLimitMb: number
-  /** Default: what the operating system counts. */
+  /** Default: the CPU time that the operating system counts. */
   readonly readCpuMs?: ReadCpuMs
 }
 export type ConversionThreads = { readonly convert: Convert; readonly close: () => Promise<void> }
@@ -37,7 +38,7 @@ export function createConversionThreads(options: ConversionThreadsOptions): Conv
           throw cause instanceof ThreadFailure ? faultOf(cause) : cause
         })
       if (reply.kind === 'fault') throw new ConversionFault(reply.code, reply.message)
-      // The kind of the result is that of the task.
+      // The kind of result matches the kind of task.
       return reply.result as ConvertResult<T>
     },
     close: () => pool.close(),

@@ -4,15 +4,15 @@ import type { Warning, WarningCode } from './task.ts'
 
 type More = {
   readonly count?: number
-  /** Shown for the first few: never free text of the document. */
+  /** An example, shown for the first few: never free text of the document. */
   readonly sample?: string
-  /** Where a reader of the document finds it, see places.ts. */
+  /** A place that a reader of the document can find, see places.ts. */
   readonly place?: string
 }
 export type Warnings = {
   readonly add: (code: WarningCode, more?: More) => void
   readonly leftOut: (kind: LeftOut, more?: More) => void
-  /** One warning for each kind, in the order of their first places; so their number is bounded. */
+  /** One warning per kind, in the order of the first places, so the list is bounded. */
   readonly list: () => Warning[]
 }
 
@@ -23,7 +23,7 @@ const SENTENCES: Readonly<Record<WarningCode, string>> = {
   CHARACTERS_REPLACED: 'characters that the font lacks are shown as \uFFFD',
   IMAGES_DROPPED: 'images are not drawn: only data: images in PNG or JPEG within the limits are',
   ACTIVE_CONTENT_DROPPED: 'scripts, embedded objects, event handlers or unsafe links are left out',
-  REMOTE_CONTENT_DROPPED: 'references to other places are left out: nothing is fetched',
+  REMOTE_CONTENT_DROPPED: 'external references are left out: nothing is fetched',
   CONTENT_DROPPED: 'content is left out',
   CONTENT_SIMPLIFIED: 'parts that cannot be shown are simplified or left out',
   NO_TEXT: 'there are pages without text: they may be scanned',

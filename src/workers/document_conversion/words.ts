@@ -1,4 +1,4 @@
-// What goes between the worker and its threads.
+// Messages between the worker and its threads.
 import type { ConvertResult, ConvertTask, FaultCode } from './task.ts'
 
 export type ThreadReply =

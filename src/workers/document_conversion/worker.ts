@@ -1,4 +1,5 @@
-// Converts documents: text, Markdown, HTML and DOCX to PDF, PDF to text, mails to text. Nothing that they refer to is loaded.
+// Converts documents: text, Markdown, HTML and DOCX to PDF, PDF to text, mails to text. Nothing that they refer to is
+// loaded.
 import { capabilityError } from '../../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
@@ -19,7 +20,7 @@ const LIMITS = {
   wallLimitMs: WALL_LIMIT_MS,
   memoryLimitMb: MEMORY_LIMIT_MB,
 }
-/** What the capabilities have in common. */
+/** Settings that the capabilities share. */
 const SHARED = {
   version: '1.0.0',
   max_concurrency: MAX_CONCURRENCY,
@@ -29,12 +30,12 @@ const SHARED = {
 }
 
 type Parts = {
-  /** What does the work; default: threads of the worker's own, none of them before the first call. */
+  /** Performs the conversions. Default: threads of this worker, started at the first call. */
   readonly threads?: ConversionThreads
   /** Milliseconds, for conversion_time_ms. */
   readonly monotonic?: () => number
 }
-/** `span`: name of the slow part. `failed`: the code for what is no fault of the input. */
+/** `span`: name of the span for the conversion. `failed`: the code for a failure that the input did not cause. */
 type Way<I, T extends ConvertTask, O> = {
   readonly span: string
   readonly failed: string
@@ -46,7 +47,7 @@ export function createDocumentConversion({
   threads = createConversionThreads({ entry: THREAD, ...LIMITS }),
   monotonic = () => performance.now(),
 }: Parts = {}): WorkerDefinition {
-  // Loaded at the first call: where there is no such package, the worker is not to start either.
+  // pdfkit is loaded at the first call. The worker must not start at all if the package is missing.
   import.meta.resolve('pdfkit')
   const by = createBy({ threads, monotonic })
 
@@ -54,7 +55,7 @@ export function createDocumentConversion({
     verb: 'convert',
     name: 'document_to_pdf',
     ...SHARED,
-    description: 'Makes a PDF of text, Markdown, HTML or DOCX; scripts and references to other places are left out.',
+    description: 'Makes a PDF of text, Markdown, HTML or DOCX; scripts and external references are left out.',
     input: DocumentInput,
     output: PdfOutput,
     errors: documentErrors,
@@ -66,7 +67,7 @@ export function createDocumentConversion({
     verb: 'convert',
     name: 'html_to_pdf',
     ...SHARED,
-    description: 'Makes a PDF of HTML; scripts and references to other places are left out, nothing is fetched.',
+    description: 'Makes a PDF of HTML; scripts and external references are left out, nothing is fetched.',
     input: HtmlInput,
     output: PdfOutput,
     errors: documentErrors,
@@ -90,7 +91,7 @@ export function createDocumentConversion({
     verb: 'convert',
     name: 'email_to_text',
     ...SHARED,
-    description: 'Reads a mail: decoded headers, its body as text, and what is attached.',
+    description: 'Reads a mail: decoded headers, its body as text, and its attachments.',
     input: EmailInput,
     output: EmailOutput,
     errors: emailErrors,
@@ -102,12 +103,11 @@ export function createDocumentConversion({
   return defineWorker({
     id: 'worker-document-conversion',
     capabilities: [documentToPdf, htmlToPdf, pdfToText, emailToText],
-    requires: ['convert:document_to_pdf', 'convert:html_to_pdf', 'convert:pdf_to_text', 'convert:email_to_text'],
     close: () => threads.close(),
   })
 }
 
-/** Makes handlers that leave the work to the threads. */
+/** Creates handlers that pass the work to the threads. */
 function createBy({ threads, monotonic }: Required<Parts>) {
   return <I, T extends ConvertTask, O>({ span, failed, taskOf, answerOf }: Way<I, T, O>) =>
     async ({ input, signal, inSpan, log }: HandlerContext<I>): Promise<O> => {

@@ -1,5 +1,5 @@
-// Unpacks a ZIP file within limits, and packs the entries again without compression, so that a reader which knows no
-// limits can be given it. APPNOTE.TXT 6.3.10 sections 4.3.7, 4.3.12 and 4.3.16.
+// Unpacks a ZIP file within limits and packs the entries again without compression, for a reader that has no limits.
+// APPNOTE.TXT 6.3.10 sections 4.3.7, 4.3.12 and 4.3.16.
 import { crc32, inflateRawSync } from 'node:zlib'
 import { MAX_UNPACKED_BYTES, MAX_ZIP_ENTRIES } from './limits.ts'
 import { ConversionFault, limitFault } from './task.ts'
@@ -24,8 +24,8 @@ const ENCRYPTED = 0x1
 const UTF8 = 0x800
 
 /**
- * The entries that `wanted` picks. Sizes are checked as they are claimed, and again as they come out.
- * @throws {ConversionFault} INVALID_FORMAT (no ZIP), CORRUPT_DOCUMENT (damaged, encrypted), LIMIT_EXCEEDED
+ * The entries that `wanted` selects. Declared sizes are checked first, actual sizes while unpacking.
+ * @throws {ConversionFault} INVALID_FORMAT (not a ZIP), CORRUPT_DOCUMENT (damaged, encrypted), LIMIT_EXCEEDED
  */
 export function unzip(zip: Buffer, wanted: (name: string) => boolean): ZipEntry[] {
   const listed = listEntries(zip).filter(({ name }) => wanted(name))
@@ -65,7 +65,8 @@ function listEntries(zip: Buffer): Listed[] {
   return entries
 }
 
-// The comment behind the end record may be of any length: the last signature whose comment fills the file is it.
+// The comment after the end record has any length: the record is the last signature whose comment reaches the end of
+// the file.
 function findEnd(zip: Buffer): number {
   const first = Math.max(0, zip.length - END_LENGTH - MAX_COMMENT)
   for (let at = zip.length - END_LENGTH; at >= first; at -= 1) {
@@ -94,7 +95,7 @@ function inflate(data: Buffer, left: number): Buffer {
   }
 }
 
-/** A ZIP file of these entries, stored as they are. */
+/** A ZIP file with these entries, stored uncompressed. */
 export function zipStored(entries: readonly ZipEntry[]): Buffer {
   const parts: Buffer[] = []
   const directory: Buffer[] = []

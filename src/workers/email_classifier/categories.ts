@@ -1,4 +1,4 @@
-// The kinds of mail, in the order of the category model.
+// The categories of mails, in the order of the category model.
 
 export const CATEGORIES = [
   'work',

@@ -1,10 +1,12 @@
-// What the category model sees of a mail: the words that its sender wrote, in their simplest form. It is trained with this file, too.
+// Features of a mail for the category model: the sender's own words in their base form. The model is trained with this
+// file.
 import { ownWords, type MailText } from './mail.ts'
 import { wordsOf } from './words.ts'
 
-/** What a mail is, its beginning says; the rest is details. */
+/** The beginning of a mail shows its category; the rest is details. */
 const MAX_CHARACTERS = 8_000
-// They are in every mail; in few training lines they would seem to mean something. Pronouns do: they tell who writes to whom.
+// These words are in every mail; in few training lines they would seem significant. Pronouns are kept: they show who
+// writes to whom.
 const FILLERS: ReadonlySet<string> = new Set(
   `a about after all also an and any are as at be because been before being but by can could did do does doing done down each
   even ever for from further had has have having here how if in into is it its just like may might more most much must no not
@@ -20,7 +22,7 @@ export function categoryTerms({ subject, body }: MailText): Set<string> {
   return new Set(words.filter((word) => !FILLERS.has(word)).map(singular))
 }
 
-// Enough of a stemmer for English plurals and third persons; `pass` keeps its end.
+// A minimal stemmer for English plurals and third persons; `pass` keeps its end.
 function singular(word: string): string {
   return word.length > 3 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word
 }

@@ -1,8 +1,8 @@
-// What says more about a mail's kind than its words one by one: set phrases, and headers where there are any.
+// Stronger signs of a mail's category than single words: set phrases, and headers where there are any.
 import type { Category } from './categories.ts'
 import type { Mail } from './mail.ts'
 
-/** `adds`: to the logarithm of a category's probability; 1 is a factor of 2.7. */
+/** `adds`: added to the logarithm of a category's probability; 1 is a factor of 2.7. */
 export type Rule = { readonly name: string; readonly adds: Readonly<Partial<Record<Category, number>>> }
 type Test = (mail: Mail, text: string) => boolean
 
@@ -86,13 +86,13 @@ const RULES: readonly (Rule & { readonly applies: Test })[] = [
   },
 ]
 
-/** The rules that a mail meets. */
+/** The rules that match a mail. */
 export function rulesFor(mail: Mail): Rule[] {
   const text = `${mail.subject}\n${mail.body.slice(0, MAX_CHARACTERS)}`.replaceAll(/\s{1,100}/g, ' ')
   return RULES.filter(({ applies }) => applies(mail, text))
 }
 
-/** Sent to many at once, and meant to be unsubscribed from. */
+/** Whether it was sent to many recipients, with a way to unsubscribe. */
 export function hasListHeader({ headers }: Pick<Mail, 'headers'>): boolean {
   return headers.has('list-unsubscribe') || /^(?:bulk|list)$/i.test(headers.get('precedence') ?? '')
 }

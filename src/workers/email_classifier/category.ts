@@ -1,4 +1,4 @@
-// Which kind of mail it is: a naive Bayes model trained on lines of our own, and rules that add to what it says.
+// Decides the category of a mail: a naive Bayes model trained on our own lines, and rules that adjust its result.
 import { rulesFor, type Rule } from './category-rules.ts'
 import { categoryTerms } from './category-features.ts'
 import { CATEGORIES, type Category } from './categories.ts'
@@ -7,17 +7,20 @@ import type { Mail } from './mail.ts'
 import { createBayes, highestOf, softmax, type BayesModel } from './naive-bayes.ts'
 
 export const CATEGORY_THRESHOLD = 0.7
-/** For bill and receipt, which are asked for one by one. */
+/** For bill and receipt, which are asked for separately. */
 const KIND_THRESHOLD = 0.75
-/** In cross-validation all of the surest 155 lines were right, which shows no more than this; rules are not measured. */
+/**
+ * In cross-validation the 155 most certain lines were all right, which supports no higher value; rules are not
+ * measured.
+ */
 const MAX_CONFIDENCE = 0.99
 const MIN_KNOWN_TERMS = 8
 const WORDS_OF_EVIDENCE = 3
 
-/** What the model has to say of one mail. */
+/** The model's result for one mail. */
 export type CategoryLook = {
   readonly category: () => Judgement
-  /** Whether it is of that one category: `bill` or `not_bill`. */
+  /** Whether the mail has that category: `bill` or `not_bill`. */
   readonly kind: (kind: Category) => Judgement
 }
 export type CategoryClassifier = (mail: Mail) => CategoryLook
@@ -30,7 +33,8 @@ type Weighed = {
 }
 
 export function createCategoryClassifier(model: BayesModel): CategoryClassifier {
-  if (model.classes.join() !== CATEGORIES.join()) throw new Error('the category model is of other categories')
+  if (model.classes.join() !== CATEGORIES.join())
+    throw new Error('the category model has other categories than this worker')
   const bayes = createBayes(model)
 
   return (mail) => {

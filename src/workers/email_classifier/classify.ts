@@ -1,4 +1,4 @@
-// A mail and what is asked about it, to judgements. Between two of them other calls get their turn.
+// Turns a mail and the requested types into judgements, and lets other calls run between two of them.
 import { setImmediate as otherCalls } from 'node:timers/promises'
 import type { CategoryClassifier, CategoryLook } from './category.ts'
 import { abstain, type Judgement, type Method } from './judgement.ts'
@@ -12,7 +12,7 @@ import type { SpamClassifier } from './spam.ts'
 type Classifiers = { readonly spam: SpamClassifier; readonly category: CategoryClassifier }
 type Classification<T extends ClassificationType> = Omit<Judgement, 'evidence'> & { type: T; evidence: string[] }
 
-/** One for each type, in their order. @throws the signal's reason when it aborts */
+/** One judgement per type, in the order of the types. @throws the signal's reason when it aborts */
 export async function classify<T extends ClassificationType>(
   classifiers: Classifiers,
   mail: Mail,
@@ -29,7 +29,7 @@ export async function classify<T extends ClassificationType>(
   return classifications
 }
 
-// Models and words are English: about a mail in another language they would say something, but nothing true.
+// Models and word lists are English: a result for a mail in another language would mean nothing.
 function createJudge({ spam, category }: Classifiers, mail: Mail): (type: ClassificationType) => Judgement {
   const language = judgeLanguage(mail)
   const foreign = isForeign(language)

@@ -1,4 +1,5 @@
-// HTML as plain text, for a body that came without its mail. One pass, linear; nothing is loaded, scripts and styles are dropped.
+// HTML as plain text, for a body that came without its mail. One linear pass; nothing is loaded, scripts and styles are
+// dropped.
 
 const LOOKS_LIKE_HTML = /<(?:!doctype|html|head|body|table|div|p|br|font|a|span|img)[\s/>]/i
 const DROPPED: ReadonlySet<string> = new Set('script style title head'.split(' '))
@@ -20,12 +21,12 @@ const NAMED: Readonly<Record<string, string>> = {
   pound: '\u00a3',
 }
 
-/** The text as it is, or as a reader sees it if it is HTML. */
+/** The text unchanged, or as a reader sees it if it is HTML. */
 export function readableText(text: string): string {
   return LOOKS_LIKE_HTML.test(text) ? htmlText(text) : text
 }
 
-/** Text of HTML, however broken; the address of a link stands behind it in brackets. */
+/** The text of any HTML, even broken; the address of a link follows it in brackets. */
 export function htmlText(html: string): string {
   let text = ''
   let href = ''
@@ -53,14 +54,14 @@ export function htmlText(html: string): string {
   return decodeEntities(text + html.slice(at))
 }
 
-/** Behind the tag or comment that starts at `open`; undefined: the `<` is a character like any other. */
+/** The end of the tag or comment that starts at `open`; undefined: the `<` is an ordinary character. */
 function endOfMarkup(html: string, open: number): number | undefined {
   if (html.startsWith('<!--', open)) return behind(html, '-->', open + 4)
   if (!/[a-z/!?]/i.test(html.charAt(open + 1))) return undefined
   return behind(html, '>', open + 1)
 }
 
-// What is never closed reaches to the end, as in a browser.
+// An unclosed comment or tag extends to the end, as in a browser.
 function behind(html: string, mark: string, from: number): number {
   const at = html.indexOf(mark, from)
   return at < 0 ? html.length : at + mark.length

@@ -1,4 +1,4 @@
-// What a classifier says, and when it says nothing.
+// The result of a classifier, and when it abstains.
 
 export const METHODS = ['model', 'rules', 'lexicon', 'statistics'] as const
 export type Method = (typeof METHODS)[number]
@@ -6,11 +6,11 @@ export type Method = (typeof METHODS)[number]
 export type Judgement = {
   /** `unknown` when it abstains. */
   readonly value: string
-  /** 0 to 0.9999; of an abstention: how much spoke for the likeliest value. */
+  /** 0 to 0.9999; for an abstention: the confidence in the likeliest value. */
   readonly confidence: number
   readonly abstained: boolean
   readonly method: Method
-  /** What spoke for the value, strongest first: words of the mail and names of rules. */
+  /** The evidence for the value, strongest first: words of the mail and names of rules. */
   readonly evidence: readonly string[]
 }
 
@@ -33,12 +33,12 @@ export function judge(
   return { value, confidence, abstained: false, method, evidence: opts.evidence.slice(0, MAX_EVIDENCE) }
 }
 
-/** There is nothing to go by. */
+/** The abstention when there is no evidence. */
 export function abstain(method: Method): Judgement {
   return { value: UNKNOWN, confidence: 0, abstained: true, method, evidence: [] }
 }
 
-// Four digits: the rest is noise. Never 1: nothing here is certain.
+// Four digits: the rest is noise. Never 1: no result is certain.
 function rounded(confidence: number): number {
   return Math.min(9_999, Math.max(0, Math.round(confidence * 10_000))) / 10_000
 }

@@ -1,18 +1,18 @@
-// Which language a mail is in. tinyld guesses at each phrase, from what is typical of languages; the phrases vote.
+// Detects the language of a mail. tinyld guesses the language of each phrase; the phrases vote.
 import { detectAll } from 'tinyld'
 import { judge, abstain, type Judgement } from './judgement.ts'
 import { ownWords, type MailText } from './mail.ts'
 
-/** ISO 639-1. tinyld knows rare ones too (Berber, Klingon), and mostly takes mere clutter for them. */
+/** ISO 639-1. tinyld also knows rare languages (Berber, Klingon), and mostly takes clutter for them. */
 const LANGUAGES: readonly string[] =
   'en de fr es it pt nl sv da no fi pl cs sk hu ro bg ru uk el tr ar he fa hi ja ko zh vi id th'.split(' ')
-/** On the sentences of the tests and 834 mails of the corpus, 99 % of what is above it is right. */
+/** On the sentences of the tests and 834 mails of the corpus, 99 % of the results above it are right. */
 const LANGUAGE_THRESHOLD = 0.6
 const MAX_CHARACTERS = 1_000
-// Shorter phrases are joined: each guess takes its time.
+// Shorter phrases are joined, since each guess takes time.
 const MIN_PHRASE_LETTERS = 30
 const MIN_LETTERS = 8
-// What every language has left as long as little was read.
+// Weight of every other language while little text has been read.
 const DOUBT = 0.1
 
 export function judgeLanguage({ subject, body }: MailText): Judgement {
@@ -36,12 +36,12 @@ export function judgeLanguage({ subject, body }: MailText): Judgement {
   return judge(first[0], { confidence, threshold: LANGUAGE_THRESHOLD, method: 'statistics', evidence: [] })
 }
 
-/** The one language that it is certainly in, and it is not English. */
+/** Whether the mail is certainly in a language other than English. */
 export function isForeign({ abstained, value }: Judgement): boolean {
   return !abstained && value !== 'en'
 }
 
-// Lines that are not mostly letters are addresses, tables, code.
+// Lines that are not mostly letters are addresses, tables or code.
 function phrasesOf(text: string): string[] {
   return text
     .slice(0, MAX_CHARACTERS)

@@ -1,4 +1,4 @@
-// A mail as the classifiers see it, however it came in.
+// A mail in the form that the classifiers use, whatever the input was.
 import { readableText } from './html-text.ts'
 import { MAX_ANALYSED_CHARACTERS } from './limits.ts'
 
@@ -8,10 +8,10 @@ export type Mail = {
   readonly body: string
   readonly headers: ReadonlyMap<string, string>
 }
-/** What there is of a mail that came as text, too. */
+/** The part of a mail that is also present when it came as text. */
 export type MailText = Pick<Mail, 'subject' | 'body'>
 
-/** The start of a body, as a reader sees it. HTML may be markup for the most part, so more of it is read. */
+/** The start of a body, as a reader sees it. HTML may be mostly markup, so more of it is read. */
 export function bodyText(body: string): { readonly text: string; readonly truncated: boolean } {
   const start = body.slice(0, 4 * MAX_ANALYSED_CHARACTERS)
   const text = readableText(start)
@@ -19,7 +19,7 @@ export function bodyText(body: string): { readonly text: string; readonly trunca
   return { text: text.slice(0, MAX_ANALYSED_CHARACTERS).toWellFormed(), truncated }
 }
 
-/** Without the quoted lines of the mail that it answers, and without the signature. */
+/** The body without quoted lines of an earlier mail, and without the signature. */
 export function ownWords(body: string): string {
   const signature = /^-- ?$/m.exec(body)
   return (signature === null ? body : body.slice(0, signature.index))

@@ -1,6 +1,6 @@
-// Tells a mail as it was sent (RFC 5322: header fields, an empty line, a body) from the mere text of one.
+// Distinguishes a complete mail (RFC 5322: header fields, an empty line, a body) from plain text.
 
-// One of these makes a row of fields the head of a mail.
+// A block of fields with at least one of these is a mail header.
 const TELLING = /^(?:from|to|subject|date|message-id|received|return-path|delivered-to|sender)$/i
 const FIELD = /^([!-9;-~]{1,128}):/
 const MIN_FIELDS = 2
@@ -14,9 +14,9 @@ export function looksLikeMessage(text: string): boolean {
   for (const line of linesOf(text)) {
     lines += 1
     if (line === '' || lines > MAX_HEAD_LINES) break
-    // The line that an mbox puts before a mail.
+    // The separator line that an mbox puts before a mail.
     if (lines === 1 && line.startsWith('From ')) continue
-    // A folded field goes on.
+    // A continuation line of a folded field.
     if (fields > 0 && /^[ \t]/.test(line)) continue
     const name = FIELD.exec(line)?.[1]
     if (name === undefined) return false
@@ -31,7 +31,7 @@ function* linesOf(text: string): Generator<string, void> {
   while (at <= text.length) {
     const found = text.indexOf('\n', at)
     const end = found < 0 ? text.length : found
-    // A header line has at most 998 characters: of a longer one, its start is enough.
+    // A header line has at most 998 characters, so the start of a longer line is enough.
     yield text.slice(at, Math.min(end, at + 1_000)).replace(/\r$/, '')
     at = end + 1
   }

@@ -1,15 +1,18 @@
-// Naive Bayes over which terms occur in a text, for any number of classes. A model is counts; what follows from them is
-// computed here. Terms of one text are far from independent: their mean evidence counts, not its sum, which would make a
+// Naive Bayes on the terms that occur in a text, for any number of classes. The model stores counts; probabilities are
+// computed here. Terms of one text are far from independent, so their mean evidence counts, not the sum: the sum would
+// make a
 // long text certain of anything.
 
-/** The `model` of a model file. */
+/** The member `model` of a model file. */
 export type BayesModel = {
   readonly classes: readonly string[]
-  /** Training texts of each class. */
+  /** Number of training texts per class. */
   readonly texts: readonly number[]
-  /** Added to every count, so that a term never seen in a class does not rule it out. */
+  /** Added to every count, so that a term that a class has never seen does not rule the class out. */
   readonly smoothing: number
-  /** As how many independent terms the mean of a text counts: fitted by cross-validation, so that confidences are true. */
+  /**
+   * The mean of a text counts as this many independent terms; fitted by cross-validation to calibrate the confidences.
+   */
   readonly independent_terms: number
   /** `term count count …`, the counts in the order of `classes`; several terms to a line. */
   readonly terms: readonly string[]
@@ -18,22 +21,22 @@ export type BayesModel = {
 type Bayes = {
   readonly classes: readonly string[]
   readonly weigh: (terms: ReadonlySet<string>) => Weighed
-  /** The terms of a text that speak most for a class against the others, strongest first. */
+  /** The terms of a text that favour one class most over the others, strongest first. */
   readonly speakingFor: (at: number, terms: ReadonlySet<string>, atMost: number) => string[]
 }
 type Weighed = {
-  /** One for each class; sum 1. */
+  /** One per class; the sum is 1. */
   readonly probabilities: readonly number[]
-  /** Mean logarithm of the terms' likelihoods, one for each class. */
+  /** Mean logarithm of the terms' likelihoods, one per class. */
   readonly evidence: readonly number[]
-  /** How many terms of the text the model knows. */
+  /** Number of terms of the text that the model knows. */
   readonly known: number
 }
 
-/** A text with few known terms says less: so many terms of no evidence are added to it. */
+/** A text with few known terms is weak evidence: this many neutral terms are added to it. */
 const SILENT_TERMS = 5
 
-/** @throws {Error} for a model whose terms are not as described */
+/** @throws {Error} for a model whose terms are not in this format */
 export function createBayes(model: BayesModel): Bayes {
   const { classes, texts, smoothing } = model
   const logs = new Map<string, readonly number[]>()
@@ -68,7 +71,7 @@ export function createBayes(model: BayesModel): Bayes {
   }
 }
 
-/** What the evidence of a text comes to under a model, or under one that weighs it differently. */
+/** The probabilities that the evidence of a text gives, with the model's weighting or another. */
 export function probabilitiesOf(
   { texts, independent_terms }: Pick<BayesModel, 'texts' | 'independent_terms'>,
   evidence: readonly number[],
@@ -77,7 +80,7 @@ export function probabilitiesOf(
   return softmax(texts.map((count, at) => Math.log(count / all) + independent_terms * (evidence[at] ?? 0)))
 }
 
-/** Natural logarithms of likelihoods, as probabilities. */
+/** Natural logarithms of likelihoods to probabilities. */
 export function softmax(scores: readonly number[]): number[] {
   const highest = Math.max(...scores)
   const shares = scores.map((score) => Math.exp(score - highest))
@@ -85,7 +88,7 @@ export function softmax(scores: readonly number[]): number[] {
   return shares.map((share) => share / sum)
 }
 
-/** Index of the highest; the first of several. */
+/** Index of the highest value; the first of several. */
 export function highestOf(values: readonly number[]): number {
   return values.reduce((best, value, at) => (value > (values[best] ?? -Infinity) ? at : best), 0)
 }

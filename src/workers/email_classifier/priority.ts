@@ -1,4 +1,4 @@
-// How soon a mail wants to be read: rules that add up. English phrases, and the headers that mail programs set.
+// How soon a mail needs to be read: rules that add up, on English phrases and on the headers that mail programs set.
 import { hasListHeader } from './category-rules.ts'
 import { judge, type Judgement } from './judgement.ts'
 import { ownWords, type Mail } from './mail.ts'
@@ -42,7 +42,7 @@ const RULES: readonly Rule[] = [
   },
 ]
 
-/** high, normal or low. `foreign`: the phrases of another language are not known. */
+/** high, normal or low. `foreign`: the mail is in another language, whose phrases are unknown. */
 export function judgePriority(mail: Mail, { foreign }: { readonly foreign: boolean }): Judgement {
   const text = `${mail.subject}\n${ownWords(mail.body).slice(0, MAX_CHARACTERS)}`
   const met = RULES.filter(({ applies }) => applies(mail, text))
@@ -56,7 +56,7 @@ export function judgePriority(mail: Mail, { foreign }: { readonly foreign: boole
   })
 }
 
-// Rules of thumb have no measured probability: the further from where the value would change, the surer, never quite sure.
+// Heuristics have no measured probability. Confidence grows with the distance from a threshold and never reaches 1.
 function confidenceOf(value: string, score: number, silent: boolean): number {
   if (silent) return 0.3
   const distance =

@@ -1,4 +1,4 @@
-// From the input to a mail: text as it is, a message through convert:email_to_text, which another worker offers.
+// Turns the input into a mail: text directly, a message through convert:email_to_text, which another worker provides.
 import Type, { type Static } from 'typebox'
 import { capabilityError, type HandlerError } from '../../worker/call-error.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
@@ -9,23 +9,25 @@ import { bodyText, type Mail } from './mail.ts'
 import { looksLikeMessage } from './message-format.ts'
 import type { Input } from './schemas.ts'
 
+/** What reads a message. */
+export const CONVERTER = 'convert:email_to_text'
+
 type ReadMail = {
   readonly mail: Mail
   readonly source: 'text' | 'message'
   readonly truncated: boolean
 }
 
-// What is used of the answer; there may be more in it.
+// The used members of the answer; it may have others.
 const Converted = Type.Object({ headers: Type.Record(Type.String(), Type.String()), body: Type.String() })
 type Converted = Static<typeof Converted>
 
-const CONVERTER = 'convert:email_to_text'
 const NOT_READABLE: ReadonlySet<string> = new Set(['INVALID_EMAIL', 'INVALID_INPUT'])
-// The converter's own limit, and those of the way to it.
+// The converter's own limit, and the limits on the way to it.
 const TOO_LARGE: ReadonlySet<string> = new Set(['LIMIT_EXCEEDED', 'payload_too_large', 'INPUT_TOO_LARGE'])
 
 /** @throws {HandlerError} with one of the declared codes */
-export async function readMail(context: HandlerContext<Input>): Promise<ReadMail> {
+export async function readMail(context: HandlerContext<Input, typeof CONVERTER>): Promise<ReadMail> {
   const { email_content, content_format = 'auto', subject } = context.input
   const bytes = Buffer.byteLength(email_content, content_format === 'message_base64' ? 'base64' : 'utf8')
   if (bytes > MAX_CONTENT_BYTES) {
@@ -45,12 +47,12 @@ export async function readMail(context: HandlerContext<Input>): Promise<ReadMail
   }
 }
 
-async function convert({ input, invoke, signal, log }: HandlerContext<Input>): Promise<Converted> {
+async function convert({ input, invoke, signal, log }: HandlerContext<Input, typeof CONVERTER>): Promise<Converted> {
   const { email_content: raw_email, content_format } = input
   const encoding = content_format === 'message_base64' ? 'base64' : 'text'
   let answer: unknown
   try {
-    answer = await invoke('convert', 'email_to_text', { raw_email, encoding })
+    answer = await invoke(CONVERTER, { raw_email, encoding })
   } catch (error: unknown) {
     if (signal.aborted) throw error
     const code = error instanceof InvokeError ? error.code : 'no_answer'
@@ -58,7 +60,7 @@ async function convert({ input, invoke, signal, log }: HandlerContext<Input>): P
     throw failureOf(error, code)
   }
   if (isConverted(answer)) return answer
-  throw capabilityError('CLASSIFICATION_FAILED', `${CONVERTER} answered with something that is no mail`)
+  throw capabilityError('CLASSIFICATION_FAILED', `${CONVERTER} returned an invalid answer`)
 }
 
 let check: SchemaCheck | undefined
@@ -67,12 +69,13 @@ function isConverted(answer: unknown): answer is Converted {
   return check(answer) === undefined
 }
 
-// What the converter says of the mail is for whoever sent it. All else is trouble between here and there: a refusal by
-// policy, no live worker, a fault of it. `cause` is left out: it would be logged, and may quote the mail.
+// What the converter says about the mail is for the caller. Everything else is a fault between here and the converter:
+// denied
+// by policy, no live worker, a fault of the worker. `cause` is left out: it would be logged, and may quote the mail.
 function failureOf(error: unknown, code: string): HandlerError {
   if (error instanceof InvokeError) {
     if (NOT_READABLE.has(code)) return capabilityError('INVALID_INPUT', error.message)
     if (TOO_LARGE.has(code)) return capabilityError('LIMIT_EXCEEDED', error.message)
   }
-  return capabilityError('CLASSIFIER_UNAVAILABLE', `a message is read by ${CONVERTER}, which failed with ${code}`)
+  return capabilityError('CLASSIFIER_UNAVAILABLE', `${CONVERTER}, which reads messages, failed with ${code}`)
 }

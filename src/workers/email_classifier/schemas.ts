@@ -1,4 +1,4 @@
-// What goes in and comes out of the two capabilities, and how they fail.
+// Inputs, outputs and errors of the two capabilities.
 import Type, { type Static } from 'typebox'
 import type { ErrorDeclaration } from '../../worker/define.ts'
 import { MAX_EVIDENCE, METHODS } from './judgement.ts'
@@ -6,7 +6,7 @@ import { MAX_ANALYSED_CHARACTERS, MAX_CONTENT_BYTES, MAX_CONTENT_LENGTH, MAX_SUB
 
 const closed = { additionalProperties: false } as const
 
-/** Of email_category. Spam is not among them: who may ask for that is decided on its own. */
+/** Types of email_category. Spam is not among them: access to it is decided separately. */
 const CATEGORY_TYPES = ['category', 'bill', 'receipt', 'sentiment', 'priority', 'language'] as const
 const SPAM_TYPES = ['spam'] as const
 export type ClassificationType = (typeof CATEGORY_TYPES)[number] | (typeof SPAM_TYPES)[number]
@@ -25,7 +25,7 @@ const mail = {
     }),
   ),
   subject: Type.Optional(
-    Type.String({ maxLength: MAX_SUBJECT_LENGTH, description: 'Default: the one in the headers of a message.' }),
+    Type.String({ maxLength: MAX_SUBJECT_LENGTH, description: 'Default: the subject header of the message.' }),
   ),
 }
 
@@ -35,7 +35,7 @@ export const CategoryInput = Type.Object(
     classification_types: Type.Array(Type.Enum(CATEGORY_TYPES), {
       minItems: 1,
       uniqueItems: true,
-      description: 'What to say about the mail; answered in this order.',
+      description: 'What to classify; the results are in this order.',
     }),
   },
   closed,
@@ -44,7 +44,7 @@ export const SpamInput = Type.Object(
   { ...mail, classification_types: Type.Array(Type.Enum(SPAM_TYPES), { minItems: 1, uniqueItems: true }) },
   closed,
 )
-/** What both have in common. */
+/** Members that both inputs share. */
 export type Input = Omit<Static<typeof CategoryInput>, 'classification_types'> & {
   readonly classification_types: readonly ClassificationType[]
 }
@@ -52,23 +52,23 @@ export type Input = Omit<Static<typeof CategoryInput>, 'classification_types'> &
 const judged = {
   value: Type.String({ description: 'One of the values of the type; unknown when it abstains.' }),
   confidence: Type.Number({ minimum: 0, maximum: 1 }),
-  abstained: Type.Boolean({ description: 'Whether the confidence is below what the type asks for.' }),
+  abstained: Type.Boolean({ description: 'Whether the confidence is below the threshold of the type.' }),
   method: Type.Enum(METHODS, {
     description:
-      'model: the confidence is a probability, fitted by cross-validation on the training texts. Others: how clear the signs are.',
+      'model: the confidence is a probability, fitted by cross-validation on the training texts. Other methods: how clear the signs are.',
   }),
   evidence: Type.Array(Type.String(), {
     maxItems: MAX_EVIDENCE,
-    description: 'What spoke for the value: words of the mail and names of rules.',
+    description: 'Evidence for the value: words of the mail and names of rules.',
   }),
 }
 const about = {
   analysis: Type.Object(
     {
-      source: Type.Enum(['text', 'message'], { description: 'A message has been read by convert:email_to_text.' }),
-      characters: Type.Integer({ minimum: 0, description: 'Of the body, as far as it was looked at.' }),
+      source: Type.Enum(['text', 'message'], { description: 'message: read by convert:email_to_text.' }),
+      characters: Type.Integer({ minimum: 0, description: 'Characters of the body that were analysed.' }),
       truncated: Type.Boolean({
-        description: `Whether the body is longer than the ${MAX_ANALYSED_CHARACTERS} characters that are looked at.`,
+        description: `Whether the body is longer than the ${MAX_ANALYSED_CHARACTERS} characters that are analysed.`,
       }),
     },
     closed,
@@ -90,7 +90,7 @@ export const SpamOutput = Type.Object(
 
 export const errors = {
   INVALID_INPUT: {
-    description: 'The input does not fit the schema, or the message is none that can be read.',
+    description: 'The input does not fit the schema, or the message cannot be read.',
     retryable: false,
     status: 400,
   },
@@ -100,12 +100,13 @@ export const errors = {
     status: 413,
   },
   CLASSIFIER_UNAVAILABLE: {
-    description: 'convert:email_to_text, which reads messages, refused or is not there. Text is classified without it.',
+    description:
+      'convert:email_to_text, which reads messages, refused or is not available. Text is classified without it.',
     retryable: true,
     status: 503,
   },
   CLASSIFICATION_FAILED: {
-    description: 'convert:email_to_text answered with something that is no mail.',
+    description: 'convert:email_to_text returned an invalid answer.',
     retryable: false,
     status: 500,
   },

@@ -1,4 +1,5 @@
-// Words of praise and blame, of our own choosing; three strengths. Words of business (due, free, please) are left out.
+// Words of praise and blame, selected for this worker, in three strengths. Business words (due, free, please) are left
+// out.
 
 const POSITIVE = {
   0.5: 'thanks thank glad nice fine good okay ok welcome appreciate interesting helpful useful better easy fun hope kind smooth',
@@ -22,13 +23,13 @@ const NEGATIVE = {
 /** Strength by word, lower case: from -2 to 2. */
 export const LEXICON: ReadonlyMap<string, number> = new Map([...entriesOf(POSITIVE, 1), ...entriesOf(NEGATIVE, -1)])
 
-/** They turn a word around that follows within three. */
+/** They invert a word that follows within three words. */
 export const NEGATIONS: ReadonlySet<string> = new Set(
   "not no never hardly without neither nor cannot can't don't doesn't didn't isn't wasn't aren't weren't won't wouldn't couldn't shouldn't".split(
     ' ',
   ),
 )
-/** They make the next word stronger. */
+/** They strengthen the next word. */
 export const INTENSIFIERS: ReadonlySet<string> = new Set(
   'very really extremely so absolutely totally completely incredibly highly truly'.split(' '),
 )

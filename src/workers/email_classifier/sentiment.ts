@@ -1,4 +1,4 @@
-// The tone of a mail: words of praise against words of blame, in what the sender wrote themselves. English.
+// The tone of a mail: words of praise against words of blame, in the sender's own words. English.
 import { abstain, judge, type Judgement } from './judgement.ts'
 import { ownWords, type MailText } from './mail.ts'
 import { INTENSIFIERS, LEXICON, NEGATIONS } from './sentiment-lexicon.ts'
@@ -7,9 +7,9 @@ import { wordsOf } from './words.ts'
 const SENTIMENT_THRESHOLD = 0.6
 const MAX_CHARACTERS = 16_000
 const MIN_WORDS = 4
-/** Less feeling than this is none; a mixed mail has as much of both. */
+/** Less feeling than this is neutral; a mixed mail has this much of both. */
 const MIN_FEELING = 1
-/** Within it praise and blame are as good as even. */
+/** Praise and blame within this distance count as equal. */
 const MIXED_WITHIN = 0.3
 const NEGATION_REACH = 3
 const NEGATED = -0.7
@@ -35,7 +35,7 @@ export function judgeSentiment({ subject, body }: MailText): Judgement {
   }
   const value = mixed ? 'mixed' : balance > 0 ? 'positive' : 'negative'
   const clarity = value === 'mixed' ? 1 - Math.abs(balance) / MIXED_WITHIN : Math.abs(balance)
-  // More words of feeling make it surer; a lexicon is never quite sure: it does not know irony.
+  // More words of feeling raise the confidence. It never reaches 1: a lexicon does not detect irony.
   const amount = 1 - 2 ** -feeling
   return judge(value, {
     ...common,

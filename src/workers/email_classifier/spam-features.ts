@@ -1,11 +1,11 @@
-// What the spam model sees of a mail: its words, those of the subject apart, and how it is written.
-// Headers are left out: those of the corpus tell its mailing lists apart, not spam.
+// Features of a mail for the spam model: its words, with those of the subject marked, and its style.
+// Headers are left out: in the corpus they identify mailing lists, not spam.
 import type { MailText } from './mail.ts'
 import { wordsOf } from './words.ts'
 
 const LINK = /https?:\/\/([^\s/:"'<>)\]]{1,255})/gi
 
-/** Terms of the model; `s:` marks the subject, `u:` a linked site, `^` the way of writing. */
+/** Terms of the model; `s:` marks the subject, `u:` a linked site, `^` the style. */
 export function spamTerms({ subject, body }: MailText): Set<string> {
   const words = wordsOf(body)
   const terms = new Set(words.map((word) => word.toLowerCase()))
@@ -36,7 +36,7 @@ function stepOf(value: number, bounds: readonly number[]): number {
   return bounds.filter((bound) => value >= bound).length
 }
 
-// The last two labels: what stands before them is often made up for each mail.
+// The last two labels: those before them are often made up for each mail.
 function siteOf(host: string): string {
   return host.toLowerCase().split('.').slice(-2).join('.').slice(0, 40)
 }

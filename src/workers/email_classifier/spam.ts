@@ -1,4 +1,4 @@
-// Spam or not: the naive Bayes model of spam-model.json, made by scripts/train-spam-model.ts.
+// Spam detection: the naive Bayes model of spam-model.json, made by scripts/train-spam-model.ts.
 import type { Category } from './categories.ts'
 import type { CategoryClassifier } from './category.ts'
 import { abstain, judge, MAX_EVIDENCE, type Judgement } from './judgement.ts'
@@ -6,22 +6,22 @@ import type { MailText } from './mail.ts'
 import { createBayes, highestOf, type BayesModel } from './naive-bayes.ts'
 import { spamTerms } from './spam-features.ts'
 
-/** Below `threshold` the model says nothing; chosen on mails that it was not trained on. */
+/** Below `threshold` the model abstains; chosen on mails that it was not trained on. */
 export type SpamModel = BayesModel & { readonly threshold: number }
 
 export const SPAM_CLASSES = ['not_spam', 'spam'] as const
-/** Mails that people wait for. Spam imitates them, but to lose a real one costs more than to let an imitation pass. */
+/** Mails that people wait for. Spam imitates them, but losing a real one costs more than accepting an imitation. */
 const NEVER_ACCUSED: ReadonlySet<string> = new Set<Category>(['receipt', 'bill', 'travel', 'notification'])
-/** They do not count for spam. */
+/** Headers are not features of spam. */
 const NO_HEADERS: ReadonlyMap<string, string> = new Map()
-/** A mail of which the model knows fewer terms is none that it could judge. */
+/** The model abstains on a mail with fewer known terms. */
 const MIN_KNOWN_TERMS = 12
 
-/** `spam`: what the model takes the mail for, however unsure; the model's accuracy is counted by it. */
+/** `spam`: the model's guess, however uncertain; its accuracy is measured by it. */
 type SpamLook = { readonly spam: boolean; readonly judgement: Judgement }
 export type SpamClassifier = (mail: MailText) => SpamLook
 
-/** `category` has a veto: what it takes for a receipt, a bill, a journey or a notification is not called spam. */
+/** `category` has a veto: a receipt, bill, journey or notification is never called spam. */
 export function createSpamClassifier(model: SpamModel, category: CategoryClassifier): SpamClassifier {
   const bayes = createBayes(model)
   return (mail) => {

@@ -1,5 +1,6 @@
-// Classifies mails: classify:email_category says what one is, classify:spam_detection whether it is spam. A mail that comes
-// as it was sent is read by convert:email_to_text of another worker, through the controller.
+// Classifies mails: classify:email_category by category and tone, classify:spam_detection by spam. A complete message
+// is read
+// by convert:email_to_text of another worker, through the controller.
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'
@@ -7,7 +8,7 @@ import { createCategoryClassifier } from './category.ts'
 import categoryModel from './category-model.json' with { type: 'json' }
 import { classify } from './classify.ts'
 import { MAX_CONCURRENCY } from './limits.ts'
-import { readMail } from './read-mail.ts'
+import { CONVERTER, readMail } from './read-mail.ts'
 import {
   CategoryInput,
   CategoryOutput,
@@ -33,7 +34,8 @@ export function createEmailClassifier({
     verb: 'classify',
     name: 'email_category',
     version: '1.0.0',
-    description: 'Says what kind of mail it is, whether a bill or a receipt, its tone, priority and language.',
+    description: 'Classifies a mail: category, bill or receipt, tone, priority and language.',
+    requires: [CONVERTER],
     input: CategoryInput,
     output: CategoryOutput,
     errors,
@@ -49,7 +51,8 @@ export function createEmailClassifier({
     verb: 'classify',
     name: 'spam_detection',
     version: '1.0.0',
-    description: 'Says whether a mail is spam, or that it cannot say.',
+    description: 'Classifies a mail as spam or not spam, or abstains.',
+    requires: [CONVERTER],
     input: SpamInput,
     output: SpamOutput,
     errors,
@@ -64,10 +67,9 @@ export function createEmailClassifier({
   return defineWorker({
     id: 'worker-email-classifier',
     capabilities: [emailCategory, spamDetection],
-    requires: ['classify:email_category', 'classify:spam_detection', 'convert:email_to_text'],
   })
 
-  async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>>) {
+  async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>, typeof CONVERTER>) {
     const elapsedMs = startStopwatch(monotonic)
     const { input, signal, inSpan } = context
     const { mail, source, truncated } = await readMail(context)

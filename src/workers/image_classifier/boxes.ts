@@ -1,16 +1,16 @@
-// Boxes of detections: from the models' square canvas to the picture, and of several on one thing the surest.
+// Boxes of detections: converts them from the models' square to the picture, and keeps the most certain one per thing.
 import { PICTURE_SIDE, type Box, type Finding, type Picture } from './picture.ts'
 
-/** In shares of the square that the models see, from 0 to 1, or a little beyond. */
+/** Fractions of the square that the models see, from 0 to 1, or slightly beyond. */
 export type Edges = { readonly left: number; readonly top: number; readonly right: number; readonly bottom: number }
 export type Detection = { readonly label: string; readonly confidence: number; readonly edges: Edges }
 
-/** Two boxes that share more than this part of their union are taken for the same thing. */
+/** Two boxes whose overlap exceeds this share of their union are the same thing. */
 const SAME_THING = 0.45
 
 /**
- * The picture in the middle of a black square of PICTURE_SIDE, its sides in proportion: the models know no other form, and
- * a stretched face is not a face to them.
+ * Centres the picture in a black square of PICTURE_SIDE without changing its proportions: the models accept only this
+ * form, and do not detect stretched faces.
  */
 export function toSquare(picture: Picture): Float32Array {
   const { pixels, width, height } = picture
@@ -22,7 +22,7 @@ export function toSquare(picture: Picture): Float32Array {
   return square
 }
 
-/** Turns edges on that square into shares of the picture; undefined for what lies in the black border. */
+/** Converts edges on that square to fractions of the picture; undefined inside the black border. */
 export function toPicture(edges: Edges, picture: Picture): Box | undefined {
   const { width, height } = picture
   const offset = offsetOf(picture)
@@ -33,7 +33,7 @@ export function toPicture(edges: Edges, picture: Picture): Box | undefined {
   return right > x && bottom > y ? { x, y, width: right - x, height: bottom - y } : undefined
 }
 
-/** Keeps the surest detection of each thing, by label; sorted by confidence. */
+/** Keeps the most certain detection of each thing, by label; sorted by confidence. */
 export function surest(detections: readonly Detection[]): Detection[] {
   const sorted = detections.toSorted((a, b) => b.confidence - a.confidence)
   const kept: Detection[] = []
@@ -51,7 +51,7 @@ export function toFindings(detections: readonly Detection[], picture: Picture): 
   })
 }
 
-/** Shared area over joint area, from 0 to 1. */
+/** Intersection over union, from 0 to 1. */
 function overlap(a: Edges, b: Edges): number {
   const shared =
     Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) *

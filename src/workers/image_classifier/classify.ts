@@ -1,4 +1,4 @@
-// One call: the image is parsed and decoded once, then looked at for each type that was asked for.
+// One call: the image is parsed and decoded once, then classified for each requested type.
 import { capabilityError, type HandlerError } from '../../worker/call-error.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
 import type { Decode, Source } from './decode.ts'
@@ -8,18 +8,18 @@ import { ModelError, type ModelThread } from './model-thread.ts'
 import type { Finding, Kind } from './picture.ts'
 import type { Input } from './schemas.ts'
 
-/** What is needed of a handler's context. */
+/** The used members of a handler's context. */
 type Job = Pick<HandlerContext<Input>, 'input' | 'signal' | 'inSpan' | 'log'>
-/** `found`: in the order of classification_types; all findings of a kind, the surest first. */
+/** `found`: in the order of classification_types; all findings of a kind, most certain first. */
 export type Seen<K extends Kind> = {
   readonly image: Source
   readonly found: readonly { readonly kind: K; readonly findings: readonly Finding[] }[]
 }
 type Classify = <K extends Kind>(job: Job, served: readonly K[]) => Promise<Seen<K>>
 
-/** Throws only what the capabilities declare, and the signal's reason. */
+/** Throws only the declared errors, and the signal's reason. */
 export function createClassify({ decode, models }: { decode: Decode; models: ModelThread }): Classify {
-  // A decoded image can take 200 MB on its way: one at a time.
+  // Decoding an image can take 200 MB, so images are decoded one at a time.
   const decodeLane = createLane()
   return async ({ input, signal, inSpan, log }, served) => {
     const kinds = input.classification_types.map((kind) => servedKind(kind, served))
@@ -41,7 +41,7 @@ function servedKind<K extends Kind>(kind: Kind, served: readonly K[]): K {
   if (known === undefined) {
     throw capabilityError(
       'INVALID_INPUT',
-      `this capability serves ${served.join(' and ')}: ask the other one for ${kind}`,
+      `this capability serves ${served.join(' and ')}; use the other one for ${kind}`,
     )
   }
   return known
@@ -51,7 +51,7 @@ function reported(error: ModelError, kind: Kind, log: Job['log']): HandlerError 
   log.error({ event: 'image_model_failed', kind, stage: error.stage, err: error.cause }, 'an image model failed')
   return error.stage === 'load'
     ? capabilityError('MODEL_UNAVAILABLE', `the model for ${kind} could not be loaded`, { cause: error })
-    : capabilityError('CLASSIFICATION_FAILED', `the model for ${kind} failed; the next call gets a new one`, {
+    : capabilityError('CLASSIFICATION_FAILED', `the model for ${kind} failed; the next call loads it again`, {
         cause: error,
       })
 }

@@ -1,4 +1,4 @@
-// Decodes untrusted images with libvips: four loaders and no other, limits before pixels, the first frame only.
+// Decodes untrusted images with libvips: only four loaders, limits before pixels, only the first frame.
 import type { Metadata, Sharp, SharpOptions } from 'sharp'
 import { capabilityError } from '../../worker/call-error.ts'
 import type { Format, InputImage } from './input-image.ts'
@@ -6,10 +6,13 @@ import { PICTURE_SIDE, type Picture } from './picture.ts'
 
 export const MAX_SIDE = 16_384
 export const MAX_PIXELS = 40_000_000
-/** Wall-clock time, which a busy node can use up with any image: it says nothing about the image. */
+/** Wall-clock time. A busy node can exceed it with any image, so it says nothing about the image. */
 export const MAX_DECODE_SECONDS = 15
 
-/** `width` and `height` as a viewer shows it (upright), in pixels; `frames` of an animation, of which only the first was seen. */
+/**
+ * `width` and `height` in pixels, as a viewer shows the image (upright). `frames` of an animation; only the first is
+ * used.
+ */
 export type Source = {
   readonly format: Format
   readonly width: number
@@ -21,7 +24,7 @@ export type Decode = (image: InputImage) => Promise<Decoded>
 
 export type SharpModule = (input: Buffer, options: SharpOptions) => Sharp
 
-/** libvips is loaded at the first call. The decoding runs in its own threads, not in this one. */
+/** Loads libvips at the first call. Decoding runs in the threads of libvips, not in this one. */
 export function createDecode(load: () => Promise<SharpModule> = loadSharp): Decode {
   let sharp: Promise<SharpModule> | undefined
   return async (image) => {
@@ -33,10 +36,10 @@ export function createDecode(load: () => Promise<SharpModule> = loadSharp): Deco
 
 async function loadSharp(): Promise<SharpModule> {
   const { default: sharp } = await import('sharp')
-  // One caller's image must not lie about in a cache for the next.
+  // No cache: one caller's image must not remain in memory for the next.
   sharp.cache(false)
   sharp.concurrency(1)
-  // SVG and PDF can name files and addresses; AVIF takes 17 bytes of memory a pixel; the rest is not asked for.
+  // SVG and PDF can refer to files and addresses; AVIF takes 17 bytes of memory per pixel; nobody needs the others.
   sharp.block({ operation: ['VipsForeignLoad'] })
   sharp.unblock({ operation: ['Png', 'Jpeg', 'Webp', 'Nsgif'].map((name) => `VipsForeignLoad${name}`) })
   return sharp
@@ -53,12 +56,15 @@ async function readSource(open: SharpModule, { bytes, format }: InputImage): Pro
   return { format, width, height, frames: pages ?? 1 }
 }
 
-// The limits are ours, so that the answer can name them; libvips has them too when it comes to pixels.
+// These limits are checked here, so that the answer can name them; libvips enforces them again when it decodes pixels.
 async function headerOf(open: SharpModule, bytes: Buffer): Promise<Metadata> {
   return open(bytes, { limitInputPixels: false }).metadata()
 }
 
-/** @throws {HandlerError} INVALID_IMAGE for what breaks off or cannot be decoded, DECODE_TIMEOUT for what is not done in time. */
+/**
+ * @throws {HandlerError} INVALID_IMAGE when the image is incomplete or cannot be decoded, DECODE_TIMEOUT when decoding
+ * takes too long.
+ */
 async function readPicture(open: SharpModule, { bytes, format }: InputImage): Promise<Picture> {
   try {
     const { data, info } = await open(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error', pages: 1 })

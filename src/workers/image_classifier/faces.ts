@@ -1,40 +1,43 @@
-// What BlazeFace answers, as boxes, and what the second model needs to say which of them are faces: a red disc is not. Where
-// faces are and how many, never whose they are.
+// Reads the boxes from BlazeFace's output, and prepares the second model, which rejects boxes that are no faces, such
+// as a
+// red disc. Finds where faces are and how many, never whose they are.
 import { surest, type Detection, type Edges } from './boxes.ts'
 
-/** Of the square that the first model sees, in pixels. */
+/** Side of the square that the first model sees, in pixels. */
 export const FACES_SIDE = 256
-/** Cells of the model's two grids, and candidates in each cell. */
+/** Cells of the model's two grids, and candidates per cell. */
 const GRIDS = [
   { cells: 16, candidates: 2 },
   { cells: 8, candidates: 6 },
 ] as const
-/** Of the 16 numbers of a candidate: centre x, centre y (from the middle of its cell), width, height; then keypoints. */
+/** Numbers per candidate: centre x, centre y (from the middle of its cell), width, height; then keypoints. */
 const ROW = 16
-/** Low: the second model drops what is no face, and costs as much again for each. */
+/** Low: the second model rejects what is not a face, but each candidate costs another run. */
 const LEAST_CONFIDENCE = 0.35
 export const MAX_FACES = 32
-/** The second model wants some hair and neck around a face. */
+/** The second model needs some hair and neck around a face. */
 const MARGIN = 1.4
 const LEAST_PRESENCE = 0.5
 
 /** The two grids' outputs: `scores` before the sigmoid, `boxes` in pixels of a square of FACES_SIDE. */
 export type FaceGrid = { readonly scores: ArrayLike<number>; readonly boxes: ArrayLike<number> }
 
-/** `grids`: the fine one (512 candidates) and the coarse one (384), in this order. At most MAX_FACES, the surest first. */
+/** `grids`: the fine one (512 candidates), then the coarse one (384). At most MAX_FACES, most certain first. */
 export function readFaces(grids: readonly [FaceGrid, FaceGrid]): Detection[] {
   const candidates = grids.flatMap((grid, index) => readGrid(grid, GRIDS[index] ?? GRIDS[0]))
   return surest(candidates).slice(0, MAX_FACES)
 }
 
-/** The square around a face that the second model looks at, in shares of the first one's: top, left, bottom, right. */
+/**
+ * The square around a face for the second model, as fractions of the first model's square: top, left, bottom, right.
+ */
 export function cropOf({ left, top, right, bottom }: Edges): [number, number, number, number] {
   const half = (Math.max(right - left, bottom - top) * MARGIN) / 2
   const [x, y] = [(left + right) / 2, (top + bottom) / 2]
   return [y - half, x - half, y + half, x + half]
 }
 
-/** `presence`: for each candidate what the second model says, from 0 to 1. Both must be fairly sure. */
+/** `presence`: the second model's score per candidate, from 0 to 1. Both models must be fairly certain. */
 export function confirmed(candidates: readonly Detection[], presence: ArrayLike<number>): Detection[] {
   return candidates.flatMap((candidate, index) => {
     const sureness = presence[index] ?? 0

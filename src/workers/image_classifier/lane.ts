@@ -1,6 +1,9 @@
-// One at a time, in the order of arrival.
+// Runs one piece of work at a time, in the order of arrival.
 
-/** Runs `work` when all before it is done. Rejects with the signal's reason if that aborts while it waits; what has begun is finished. */
+/**
+ * Runs `work` after all earlier work. Rejects with the signal's reason if it aborts while waiting; started work is
+ * finished.
+ */
 type Lane = <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>
 
 export function createLane(): Lane {

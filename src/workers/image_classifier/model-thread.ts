@@ -1,22 +1,25 @@
-// The models behind one function: a thread that is started at the first call, loads each model at its first use, and is
-// replaced when it fails, hangs or holds too much memory.
+// Runs the models in a thread. The thread starts at the first call, loads each model at its first use, and is replaced
+// when
+// it fails, hangs or holds too much memory.
 import type { HandlerContext } from '../../worker/handler.ts'
 import { createThreadPool, threadEntry, type Thread, ThreadFailure } from '../../worker/threads.ts'
 import type { Reply, Task } from './messages.ts'
 import type { Finding, Kind, Picture } from './picture.ts'
 
 export type ModelThread = {
-  /** One call at a time; the others wait. @throws {ModelError}, and the signal's reason when it aborts before its turn. */
+  /**
+   * One call at a time; the others wait. @throws {ModelError}, and the signal's reason when it aborts before its turn.
+   */
   look(
     kind: Kind,
     picture: Picture,
     call: Pick<HandlerContext<unknown>, 'signal' | 'inSpan'>,
   ): Promise<readonly Finding[]>
-  /** Ends the thread; no other is started. */
+  /** Ends the thread; no other one starts. */
   close(): Promise<void>
 }
 
-/** `stage`: whether the model could not be loaded, or failed at its work. The thread is gone in both cases. */
+/** `stage`: whether loading or running the model failed. The thread has ended in both cases. */
 export class ModelError extends Error {
   override readonly name = 'ModelError'
   readonly stage: 'load' | 'look'
@@ -31,7 +34,7 @@ export type ModelThreadOptions = {
   readonly maxLoadMs?: number
   readonly maxLookMs?: number
   readonly maxHeapMb?: number
-  /** Heap and wasm together, looked at after each task. */
+  /** Limit for heap and wasm together, checked after each task. */
   readonly maxHeldBytes?: number
 }
 
@@ -72,18 +75,21 @@ export function createModelThread(options: ModelThreadOptions = {}): ModelThread
     try {
       return await pool.use(signal, work)
     } catch (cause: unknown) {
-      // Closed while the call waited, or before it came.
+      // Closed while the call waited, or before it arrived.
       throw cause instanceof ThreadFailure ? new ModelError('load', cause.message, { cause }) : cause
     }
   }
 }
 
-/** What the thread has begun is finished, even if the caller leaves: the next call would have to load the models again. */
+/**
+ * A started task is finished even if the caller leaves: ending the thread would load the models again for the next
+ * call.
+ */
 async function ask(thread: ModelsThread, task: Task, wallMs: number): Promise<Reply> {
   try {
     return await thread.ask(task, { limits: { wallMs } })
   } catch (cause: unknown) {
-    // Whatever it was: a model that failed once is not trusted with the next picture.
+    // After any failure: a model that failed once is not trusted with the next picture.
     await thread.end()
     throw new ModelError(task.do, 'the model thread failed', { cause })
   }

@@ -1,4 +1,5 @@
-// The models, all from npm packages and on the wasm backend. Runs in a thread of its own: loading takes seconds, and tfjs
+// The models, all from npm packages and on the wasm backend. They run in a separate thread: loading takes seconds, and
+// tfjs
 // keeps its state in globals.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -10,12 +11,15 @@ import { confirmed, cropOf, FACES_SIDE, readFaces, type FaceGrid } from './faces
 import { readObjects } from './objects.ts'
 import { PICTURE_SIDE, type Finding, type Kind, type Picture } from './picture.ts'
 
-/** Side of what the checker of faces looks at, in pixels. */
+/** Side of the square for the face check, in pixels. */
 const CHECK_SIDE = 192
 
 export type Look = (picture: Picture) => Finding[] | Promise<Finding[]>
 
-/** Loads the model for one kind; the wasm backend at the first call. @throws when a file of the packages is not as it was. */
+/**
+ * Loads the model for one kind, and the wasm backend at the first call. @throws when a file of the packages has
+ * changed.
+ */
 export async function loadModel(kind: Exclude<Kind, 'scenes'>): Promise<Look> {
   await startBackend()
   switch (kind) {
@@ -28,19 +32,19 @@ export async function loadModel(kind: Exclude<Kind, 'scenes'>): Promise<Look> {
   }
 }
 
-/** Tensors alive, for the test that a look leaves none behind. */
+/** Number of live tensors, for the test that a task leaves none behind. */
 export function tensorsHeld(): number {
   return tf.memory().numTensors
 }
 
 async function startBackend(): Promise<void> {
-  // Without wasm tfjs would go on in plain JavaScript, thirty times slower, and say so on the console only.
-  if (!(await tf.setBackend('wasm'))) throw new Error('the wasm backend does not start')
+  // Without wasm tfjs would silently fall back to plain JavaScript, which is thirty times slower.
+  if (!(await tf.setBackend('wasm'))) throw new Error('the wasm backend did not start')
   await tf.ready()
 }
 
 async function loadGraph(name: 'centernet' | 'blazeface' | 'facemesh'): Promise<tf.GraphModel> {
-  // The package exports no path to its models: they lie beside the folder of its entry.
+  // The package does not export the path to its models; they are in a folder beside that of its entry.
   const folder = join(dirname(createRequire(import.meta.url).resolve('@vladmandic/human')), '../models')
   const [json, weights] = await Promise.all([
     readFile(join(folder, `${name}.json`), 'utf8'),
@@ -83,7 +87,7 @@ async function faceGrids(detector: tf.GraphModel, square: tf.Tensor4D): Promise<
     const small = tf.image.resizeBilinear(square, [FACES_SIDE, FACES_SIDE], false, true)
     return detector.execute(small.div(127.5).sub(1)) as tf.Tensor[]
   })
-  // In no fixed order: told apart by their shapes.
+  // The outputs are in no fixed order; their shapes identify them.
   const read = async (candidates: number, numbers: number): Promise<Float32Array> => {
     const output = outputs.find(({ shape }) => shape[1] === candidates && shape[2] === numbers)
     if (output === undefined) throw new Error(`the face model has no output of ${candidates} x ${numbers}`)
@@ -96,7 +100,7 @@ async function faceGrids(detector: tf.GraphModel, square: tf.Tensor4D): Promise<
   return [await grid(512), await grid(384)]
 }
 
-// The package's own types do not resolve: they import without file endings.
+// The package's own types do not resolve: they import without file extensions.
 type NsfwCore = { load: (name: 'MobileNetV2', options: { modelDefinitions: readonly unknown[] }) => Promise<NsfwModel> }
 type NsfwModel = { classify(picture: tf.Tensor3D): Promise<{ className: string; probability: number }[]> }
 

@@ -1,13 +1,13 @@
-// What CenterNet (COCO, 80 classes) answers, in words: rows of left, top, right, bottom, score, class on a square of 512.
+// Reads the output of CenterNet (COCO, 80 classes): rows of left, top, right, bottom, score, class on a square of 512.
 import type { Detection } from './boxes.ts'
 
-/** Of the square that the model sees, in pixels. */
+/** Side of the square that the model sees, in pixels. */
 const SIDE = 512
 const ROW = 6
-/** Below it the model names shadows and shapes. */
+/** Below this the model reports shadows and shapes. */
 const LEAST_CONFIDENCE = 0.3
 
-/** Reads the output `tower_0/detections`, a row of six numbers for each of 100 candidates. */
+/** Reads the output `tower_0/detections`: six numbers for each of 100 candidates. */
 export function readObjects(rows: ArrayLike<number>): Detection[] {
   return Array.from({ length: Math.floor(rows.length / ROW) }, (_, index) => {
     const at = (column: number): number => rows[index * ROW + column] ?? Number.NaN

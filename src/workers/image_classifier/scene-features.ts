@@ -1,23 +1,26 @@
-// Counts over the pixels of a picture, for the rules in scenes.ts. Every number is a share from 0 to 1, if not said otherwise.
+// Pixel statistics of a picture, for the rules in scenes.ts. Every number is a share from 0 to 1 unless stated
+// otherwise.
 import type { Picture } from './picture.ts'
 
 export type SceneFeatures = {
   readonly meanLuma: number
-  /** Pixels that are nearly black, and nearly white. */
+  /** Nearly black pixels, and nearly white pixels. */
   readonly dark: number
   readonly bright: number
-  /** Neighbours of exactly one colour, along rows or along columns, whichever are more: drawn, not photographed. */
+  /**
+   * Neighbouring pixels of exactly the same colour, in rows or columns, whichever are more: drawn, not photographed.
+   */
   readonly flat: number
-  /** Pixels in the eight commonest of 4096 colours. */
+  /** Pixels in the eight most frequent of 4096 colours. */
   readonly palette: number
   /** Sky colours in the upper third; leaves and grass anywhere. */
   readonly sky: number
   readonly green: number
   /** Pixels between yellow and red, neither dark nor grey: lamp light, wood, skin. */
   readonly warm: number
-  /** Rows with many short runs of ink on one ground. */
+  /** Rows with many short runs of ink on one background. */
   readonly inkRows: number
-  /** How many times such rows begin after empty ones, as a number: lines of text. */
+  /** Number of times such rows begin after empty ones: lines of text. */
   readonly lines: number
 }
 
@@ -86,10 +89,10 @@ function colourAt({ pixels }: Picture, index: number): [red: number, green: numb
   return [pixels[index * 3] ?? 0, pixels[index * 3 + 1] ?? 0, pixels[index * 3 + 2] ?? 0]
 }
 
-/** A row of writing has this many strokes at least; what is more than half ink is no writing. */
+/** A row of writing has at least this many strokes; a row with more than half ink is not writing. */
 const MIN_STROKES = 6
 const MAX_INK = 0.5
-/** How far ink stands out from its ground, of 255. */
+/** Contrast of ink to its background, of 255. */
 const INK_CONTRAST = 60
 
 function linesOf(lumas: Uint8Array, { width, height }: Picture): Pick<SceneFeatures, 'inkRows' | 'lines'> {
@@ -121,7 +124,7 @@ function strokesOf(row: Uint8Array, ground: number): { ink: number; strokes: num
   return { ink, strokes }
 }
 
-// The commonest luma, in steps of 16.
+// The most frequent luma, in steps of 16.
 function groundOf(lumas: Uint8Array): number {
   const steps = new Uint32Array(16)
   for (const luma of lumas) steps[luma >> 4] = (steps[luma >> 4] ?? 0) + 1

@@ -1,4 +1,4 @@
-// Input and output of the two capabilities, and what they can answer when they fail.
+// Inputs, outputs and errors of the two capabilities.
 import Type, { type Static, type TSchema } from 'typebox'
 import type { ErrorDeclaration } from '../../worker/define.ts'
 import { MAX_DECODE_SECONDS, MAX_PIXELS, MAX_SIDE } from './decode.ts'
@@ -31,7 +31,7 @@ export const Input = Type.Object(
         minimum: 1,
         maximum: 100,
         default: DEFAULT_RESULTS,
-        description: 'Of each type, the surest first.',
+        description: 'Findings per type, most certain first.',
       }),
     ),
   },
@@ -43,7 +43,7 @@ const Image = Type.Object(
     format: Type.Enum([...FORMATS]),
     width: pixels,
     height: pixels,
-    frames: Type.Integer({ minimum: 1, description: 'Of an animation only the first is looked at.' }),
+    frames: Type.Integer({ minimum: 1, description: 'Frames of an animation; only the first is used.' }),
   },
   { additionalProperties: false, description: 'The image as a viewer shows it: upright.' },
 )
@@ -70,14 +70,16 @@ const Located = Type.Object(
     method: Type.Enum(['model']),
     box: Type.Object(
       { x: pixels, y: pixels, width: pixels, height: pixels },
-      { additionalProperties: false, description: 'In pixels of the upright image, from its left upper corner.' },
+      { additionalProperties: false, description: 'In pixels of the upright image, from its upper left corner.' },
     ),
   },
   { additionalProperties: false },
 )
 
 const count = (what: string) =>
-  Type.Optional(Type.Integer({ minimum: 0, description: `${what} found in all, more than max_results included.` }))
+  Type.Optional(
+    Type.Integer({ minimum: 0, description: `${what} found in total, including those beyond max_results.` }),
+  )
 
 export const CategoryOutput = outputOf(Category, {})
 export const ObjectsOutput = outputOf(Located, { objects_count: count('Objects'), faces_count: count('Faces') })
@@ -96,7 +98,7 @@ function outputOf<C extends TSchema, M extends Record<string, TSchema>>(classifi
 
 export const errors = {
   INVALID_INPUT: {
-    description: 'The input does not fit the schema, or asks for a type that the other capability serves.',
+    description: 'The input does not fit the schema, or requests a type that the other capability serves.',
     retryable: false,
     status: 400,
   },
@@ -111,13 +113,13 @@ export const errors = {
     status: 413,
   },
   DECODE_TIMEOUT: {
-    description: `The node is too busy: the image was not decoded within ${MAX_DECODE_SECONDS} s, and may be tried again.`,
+    description: `The node is too busy: the image was not decoded within ${MAX_DECODE_SECONDS} s, and may be retried.`,
     retryable: true,
     status: 503,
   },
   MODEL_UNAVAILABLE: { description: 'A model could not be loaded.', retryable: true, status: 503 },
   CLASSIFICATION_FAILED: {
-    description: 'A model failed or did not answer in time; it is started again for the next call.',
+    description: 'A model failed or did not answer in time; the next call loads it again.',
     retryable: true,
     status: 503,
   },

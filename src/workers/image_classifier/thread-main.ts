@@ -1,4 +1,4 @@
-// Entry of the model thread: loads what it is told to and looks at pictures.
+// Entry of the model thread: loads models on request and classifies pictures.
 import { serveThread } from '../../worker/threads.ts'
 import type { Reply, Task } from './messages.ts'
 import type { Look } from './models.ts'
@@ -13,14 +13,14 @@ serveThread<undefined, Task, Reply>(() => ({
     const { heapTotal, external } = process.memoryUsage()
     return { findings, heldBytes: heapTotal + external }
   },
-  // Why a model cannot be loaded is for the log; pictures are no text that a message could quote.
+  // The reason is for the log; a message about a picture cannot quote text.
   describe: (error) => (error instanceof Error ? error.message : String(error)),
 }))
 
 async function load(kind: Kind): Promise<[]> {
-  // The rules for scenes need no model, and without one tfjs is not loaded either.
+  // The rules for scenes need no model, so tfjs is not loaded for them.
   const look = kind === 'scenes' ? scenesOf : await (await import('./models.ts')).loadModel(kind)
-  // The first look compiles: better now than in somebody's call.
+  // The first run compiles the model: better now than during a call.
   const side = PICTURE_SIDE
   await look({ pixels: new Uint8Array(side * side * 3), width: side, height: side })
   looks.set(kind, look)

@@ -1,4 +1,5 @@
-// Looks at images: classify:image_category for the whole, classify:image_objects for what is where. Models from npm packages.
+// Classifies images: classify:image_category for the whole image, classify:image_objects for objects and faces with
+// positions. Models come from npm packages.
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'
 import { createClassify, type Seen } from './classify.ts'
@@ -15,7 +16,7 @@ import {
   type Located,
 } from './schemas.ts'
 
-/** Each call in work holds its image, and there is one model thread. */
+/** Each active call holds its image, and there is one model thread. */
 const MAX_CONCURRENCY = 4
 
 /** `monotonic`: milliseconds, for processing_time_ms. */
@@ -23,7 +24,7 @@ export function createImageClassifier({
   monotonic = () => performance.now(),
   models = createModelThread(),
 }: { monotonic?: () => number; models?: ModelThread } = {}): WorkerDefinition {
-  // Loaded at the first call: where there is no such package, the worker is not to start either.
+  // sharp is loaded at the first call. The worker must not start at all if the package is missing.
   import.meta.resolve('sharp')
 
   const classify = createClassify({ decode: createDecode(), models })
@@ -32,7 +33,7 @@ export function createImageClassifier({
     verb: 'classify',
     name: 'image_category',
     version: '1.0.0',
-    description: 'Says what kind of image it is: its scene (rules of thumb) and whether it is safe for work (a model).',
+    description: 'Classifies an image: its scene (heuristic) and whether it is safe for work (a model).',
     input: Input,
     output: CategoryOutput,
     errors,
@@ -52,7 +53,7 @@ export function createImageClassifier({
     verb: 'classify',
     name: 'image_objects',
     version: '1.0.0',
-    description: 'Finds everyday objects and faces, each with a box; counts faces, never says whose they are.',
+    description: 'Finds everyday objects and faces, each with a box; counts faces and never identifies people.',
     input: Input,
     output: ObjectsOutput,
     errors,
@@ -73,7 +74,6 @@ export function createImageClassifier({
   return defineWorker({
     id: 'worker-image-classifier',
     capabilities: [imageCategory, imageObjects],
-    requires: ['classify:image_category', 'classify:image_objects'],
     close: () => models.close(),
   })
 }
@@ -108,7 +108,7 @@ function rounded(confidence: number): number {
   return Math.round(Math.min(1, Math.max(0, confidence)) * 10_000) / 10_000
 }
 
-/** The smallest box of whole pixels around it. */
+/** The smallest box of whole pixels around `box`. */
 function inPixels(box: Box, image: Source): Located['box'] {
   const x = Math.floor(box.x * image.width)
   const y = Math.floor(box.y * image.height)

@@ -1,4 +1,5 @@
-// The analysis of one text: read it, add up, and say what was found. The same text and lexicon give the same answer.
+// The analysis of one text: reads it, computes the scores, and explains them. The same text and lexicon give the same
+// answer.
 import { capabilityError } from '../../worker/call-error.ts'
 import type { CompiledLexicon, Measure } from './compile.ts'
 import { MAX_PHRASE_WORDS, MIN_TEXT_LENGTH } from './limits.ts'
@@ -111,7 +112,7 @@ function evidenceOf(
   return { marker, phrase, offset: start, length: end - start, kind, matched: key, points, denied }
 }
 
-/** In characters, without counting more of them than it needs. */
+/** Length in characters; counts only as many as needed. */
 function isLongEnough(text: string): boolean {
   return Array.from(text.trim().slice(0, 2 * MIN_TEXT_LENGTH)).length >= MIN_TEXT_LENGTH
 }

@@ -1,4 +1,4 @@
-// A lexicon made ready for reading texts: once, when the worker is made.
+// Prepares a lexicon for reading texts, once, when the worker is created.
 import type { Lexicon, ScaledSigns, Signs } from './lexicon.ts'
 import { createScanner, type Scanner } from './signs.ts'
 
@@ -15,10 +15,10 @@ export type CompiledLexicon = {
   readonly themes: readonly Measure[]
   readonly lived: Scanner
   readonly performed: Scanner
-  /** What is everyday in each domain. */
+  /** The everyday phrases of each domain. */
   readonly domains: ReadonlyMap<string, ReadonlySet<string>>
   readonly readiness: Lexicon['readiness']
-  /** What a pattern of a marker means. */
+  /** The description of a pattern of a marker. */
   readonly describe: (marker: string, pattern: string) => string | undefined
 }
 

@@ -1,4 +1,4 @@
-// The lexicon: what each marker, sign and theme is told by. The one in lexicon.json unless an operator puts another in its place.
+// The lexicon: the signs of each marker and theme. lexicon.json, unless an operator provides another one.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
@@ -14,14 +14,17 @@ const share = Type.Number({ minimum: 0, maximum: 1 })
 const word = Type.String({ pattern: `^${WORD}$`, maxLength: 40 })
 const phrase = Type.String({ pattern: `^${WORD}( ${WORD}){0,${MAX_PHRASE_WORDS - 1}}$`, maxLength: 120 })
 
-/** By weight; a word with * stands for every word that begins so. Hyphens are spaces. */
+/** Phrases by weight; a word that ends in * matches every word with that beginning. Hyphens are spaces. */
 type Phrases = Static<typeof Phrases>
 const Phrases = Type.Record(
   Type.String({ pattern: '^[1-9]$' }),
   Type.Array(phrase, { maxItems: 500, uniqueItems: true }),
   closed,
 )
-/** A word of each group, at most `within` words from first to last, in one sentence; `ordered`: in the order of the groups. */
+/**
+ * One word of each group in one sentence, at most `within` words from first to last; `ordered`: in the order of the
+ * groups.
+ */
 export type Pattern = Static<typeof Pattern>
 const Pattern = Type.Object(
   {
@@ -42,7 +45,7 @@ const signs = {
 }
 export type Signs = Static<typeof Signs>
 const Signs = Type.Object(signs, closed)
-/** `scale`: points for 100 words that give a score of 0.63. */
+/** `scale`: points per 100 words that give a score of 0.63. */
 export type ScaledSigns = Static<typeof ScaledSigns>
 const ScaledSigns = Type.Object({ ...signs, scale: Type.Number({ exclusiveMinimum: 0, maximum: 100 }) }, closed)
 
@@ -54,7 +57,7 @@ const Lexicon = Type.Object(
     markers: Type.Record(code, ScaledSigns, { ...closed, minProperties: 1, maxProperties: 12 }),
     authenticity: Type.Object({ lived: Signs, performed: Signs }, closed),
     themes: Type.Record(code, ScaledSigns, { ...closed, maxProperties: 12 }),
-    /** Phrases that are everyday words in a domain, and count half there. */
+    /** Phrases that are everyday words in a domain; they count half there. */
     domains: Type.Record(name, Type.Array(phrase, { maxItems: 500 }), { ...closed, maxProperties: 50 }),
     readiness: Type.Record(
       name,
@@ -67,25 +70,25 @@ const Lexicon = Type.Object(
 
 const check = createSchemaCheck(JSON.parse(JSON.stringify(Lexicon)) as object, 'lexicon')
 
-/** @throws {Error} that says what is wrong */
+/** @throws {Error} with the reason */
 export function parseLexicon(value: unknown): Lexicon {
   const fault = check(value)
   if (fault !== undefined) throw new Error(fault)
   const lexicon = value as Lexicon
   const both = Object.keys(lexicon.markers).find((item) => Object.hasOwn(lexicon.themes, item))
-  if (both !== undefined) throw new Error(`lexicon: ${both} is a marker and a theme`)
+  if (both !== undefined) throw new Error(`lexicon: ${both} is both a marker and a theme; rename one`)
   const { markers, themes, authenticity } = lexicon
   for (const [of, { phrases }] of Object.entries({ ...markers, ...themes, ...authenticity })) {
     const all = Object.values(phrases).flat()
     const twice = all.find((item, at) => all.indexOf(item) !== at)
-    if (twice !== undefined) throw new Error(`lexicon: ${of} has "${twice}" twice`)
+    if (twice !== undefined) throw new Error(`lexicon: duplicate phrase "${twice}" in ${of}`)
   }
   return lexicon
 }
 
 export const bundledLexicon: Lexicon = parseLexicon(bundled)
 
-/** The operator's `lexicon.json` in this folder, else the bundled one. @throws {Error} when it is there and wrong */
+/** The operator's `lexicon.json` in this folder, else the bundled one. @throws {Error} when it exists and is invalid */
 export function loadLexicon(dir: string): Lexicon {
   const file = join(dir, 'lexicon.json')
   try {

@@ -1,6 +1,6 @@
-// How long a text may be, and what a lexicon may hold: together they bound the work of a call.
+// Limits on texts and lexicons: together they bound the work of a call.
 
-/** In characters as code points, without the white space around the text. */
+/** In characters (code points), without white space around the text. */
 export const MIN_TEXT_LENGTH = 50
 /** In UTF-16 code units. */
 export const MAX_TEXT_LENGTH = 200_000

@@ -1,16 +1,16 @@
-// Finds patterns: a word of each of several groups near each other in one sentence. One pass over the words.
+// Finds patterns: one word of each of several groups, close together in one sentence. One pass over the words.
 import type { Pattern } from './lexicon.ts'
 import type { Token } from './tokens.ts'
 import { createWordIndex } from './word-index.ts'
 
-/** Tokens from `first` to `last`, both included. */
+/** Tokens from `first` to `last`, both inclusive. */
 type PatternHit = { readonly pattern: Pattern; readonly first: number; readonly last: number }
-/** To be given every place of a text in order; hits of one pattern do not overlap. */
+/** Call it for every position of a text in order; matches of one pattern do not overlap. */
 type PatternScan = (tokens: readonly Token[], at: number) => PatternHit[]
-/** Begins a text. */
+/** Starts a text. */
 type PatternMatcher = () => PatternScan
 
-/** The last place of a word of each group, or -1; nothing before `from` counts. */
+/** The last position of a word of each group, or -1; positions before `from` do not count. */
 type Progress = { readonly places: number[]; from: number }
 
 export function createPatternMatcher(patterns: readonly Pattern[]): PatternMatcher {
@@ -25,7 +25,7 @@ export function createPatternMatcher(patterns: readonly Pattern[]): PatternMatch
       const seen = new Set<number>()
       return groups.find(tokens[at]?.word ?? '').flatMap(({ index, group }) => {
         const [pattern, progress] = [patterns[index], all[index]]
-        // A word counts for one group of a pattern: "self" alone is not a self beside a self.
+        // A word counts for one group of a pattern only.
         if (pattern === undefined || progress === undefined || seen.has(index)) return []
         seen.add(index)
         progress.places[group] = at

@@ -1,16 +1,16 @@
-// Finds phrases in a text: a tree of words, walked from each word of the text; of phrases that overlap, the longest counts.
+// Finds phrases in a text: a tree of words, walked from each word of the text. The longest of overlapping phrases wins.
 import type { Token } from './tokens.ts'
 import { createWordIndex, type WordIndex } from './word-index.ts'
 
 type Phrase = { readonly phrase: string; readonly weight: number }
-/** Tokens from `first` to `last`, both included. */
+/** Tokens from `first` to `last`, both inclusive. */
 type PhraseHit = Phrase & { readonly first: number; readonly last: number }
-/** At most one hit from each place; the hits of one matcher do not overlap, and none goes over the end of a sentence. */
+/** At most one match per position. Matches do not overlap, and none crosses the end of a sentence. */
 type PhraseMatcher = (tokens: readonly Token[], at: number) => PhraseHit | undefined
 
 type Node = { readonly next: WordIndex<Node>; readonly ends: Phrase | undefined }
 
-/** A word of a phrase may end in *, for every word that begins so. */
+/** A word of a phrase may end in *, which matches every word with that beginning. */
 export function createPhraseMatcher(phrases: readonly Phrase[]): PhraseMatcher {
   const root = nodeOf(phrases.map((phrase) => ({ words: phrase.phrase.split(' '), phrase })))
   return (tokens, at) => longestFrom(root, tokens, at, at)
@@ -30,7 +30,7 @@ function nodeOf(rests: readonly Rest[]): Node {
   return { next: createWordIndex(entries), ends: rests.find(({ words }) => words.length === 0)?.phrase }
 }
 
-/** Depth is bounded by the words of a phrase. */
+/** The number of words in a phrase bounds the depth. */
 function longestFrom(node: Node, tokens: readonly Token[], first: number, at: number): PhraseHit | undefined {
   let best: PhraseHit | undefined = node.ends && { ...node.ends, first, last: at - 1 }
   const token = tokens[at]

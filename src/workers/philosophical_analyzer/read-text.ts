@@ -1,4 +1,4 @@
-// Reads a text once with all scanners side by side.
+// Reads a text once and runs all scanners in the same pass.
 import { setImmediate as otherCalls } from 'node:timers/promises'
 import type { CompiledLexicon } from './compile.ts'
 import { createPhraseMatcher } from './phrases.ts'
@@ -8,7 +8,7 @@ import { tokensOf, type Token } from './tokens.ts'
 /** `marker`: a code of the lexicon, or `lived` or `performed`. */
 export type Found = Evidence & { readonly marker: string }
 export type Reading = { readonly words: readonly string[]; readonly found: readonly Found[] }
-/** `everyday`: what counts half. `author`: words of a name, lower case. */
+/** `everyday`: phrases that count half. `author`: words of a name, lower case. */
 type ReadingOptions = {
   readonly everyday: ReadonlySet<string>
   readonly author: readonly string[]
@@ -33,7 +33,7 @@ export async function readText(
   ]
   const tokens = tokensOf(text)
   for (let at = 0; at < tokens.length; at += 1) {
-    // Immediates run between two turns of the event loop: other calls, and an abort.
+    // An immediate lets other calls run, and the signal abort.
     if (at % WORDS_PER_TURN === 0) await otherCalls(undefined, { signal })
     for (const [, scan] of scans) scan.at(tokens, at)
   }
@@ -44,7 +44,7 @@ export async function readText(
 const THIRD_PERSON = 'author_in_third_person'
 const THIRD_PERSON_TIMES = 3
 
-/** A text that speaks of its author by name is about them rather than by them. The first time is the byline. */
+/** A text that names its author is about them rather than by them. The first time is the byline. */
 function thirdPersonScan(author: readonly string[]): Scan {
   const nameAt = createPhraseMatcher(author.length === 0 ? [] : [{ phrase: author.join(' '), weight: 1 }])
   const evidence: Evidence[] = []

@@ -1,4 +1,4 @@
-// What goes in and comes out of analyze:philosophy, and how it fails.
+// Input, output and errors of analyze:philosophy.
 import Type, { type Static } from 'typebox'
 import type { ErrorDeclaration } from '../../worker/define.ts'
 import { MAX_TEXT_LENGTH, MIN_TEXT_LENGTH } from './limits.ts'
@@ -13,13 +13,13 @@ export const Input = Type.Object(
   {
     text: Type.String({
       maxLength: MAX_TEXT_LENGTH,
-      description: `English text of at least ${MIN_TEXT_LENGTH} characters; other languages are read, but hardly understood.`,
+      description: `English text of at least ${MIN_TEXT_LENGTH} characters; other languages are accepted, but scores mean little.`,
     }),
     analysis_type: Type.Optional(
       Type.Enum(['dna_markers', 'authenticity', 'full_analysis'], {
         default: 'full_analysis',
         description:
-          'The scores are always there; dna_markers leaves out readiness_thresholds, authenticity the themes.',
+          'The scores are always present; dna_markers leaves out readiness_thresholds, authenticity the themes.',
       }),
     ),
     context: Type.Optional(
@@ -34,7 +34,7 @@ export const Input = Type.Object(
           domain: Type.Optional(
             Type.String({
               maxLength: 40,
-              description: "What is everyday in it counts half: one of the lexicon's domains.",
+              description: "One of the lexicon's domains. Everyday words of that domain count half.",
             }),
           ),
         },
@@ -48,25 +48,28 @@ export const Input = Type.Object(
 const Evidence = Type.Object(
   {
     marker: Type.String({ description: 'Code of the marker or theme; lived or performed for the authenticity score.' }),
-    phrase: Type.String({ description: 'The place in the text; a long one is cut.' }),
-    offset: count('Of its first UTF-16 code unit in the text.'),
-    length: count('In UTF-16 code units.'),
+    phrase: Type.String({ description: 'The place in the text; a long one is shortened.' }),
+    offset: count('Position of its first UTF-16 code unit in the text.'),
+    length: count('Length in UTF-16 code units.'),
     kind: Type.Enum(['phrase', 'pattern']),
     matched: Type.String({ description: 'The phrase of the lexicon, or the name of the pattern.' }),
-    points: Type.Number({ minimum: 0, description: 'Half for the second time, a quarter for the third; 0 if denied.' }),
-    denied: Type.Boolean({ description: 'A word before it says that it is not so.' }),
+    points: Type.Number({
+      minimum: 0,
+      description: 'Half for the second occurrence, a quarter for the third; 0 if negated.',
+    }),
+    denied: Type.Boolean({ description: 'Whether a word before it negates it.' }),
   },
   closed,
 )
 const DetectedPattern = Type.Object(
-  { pattern: Type.String(), marker: Type.String(), description: Type.String(), occurrences: count('Up to three.') },
+  { pattern: Type.String(), marker: Type.String(), description: Type.String(), occurrences: count('At most three.') },
   closed,
 )
 const Readiness = Type.Object(
   {
-    strongest_marker: share('Score that the strongest marker needs.'),
-    authenticity: share('Score needed.'),
-    confidence: share('Confidence needed.'),
+    strongest_marker: share('Score that the strongest marker must reach.'),
+    authenticity: share('Score to reach.'),
+    confidence: share('Confidence to reach.'),
     reached: Type.Boolean(),
     missing: Type.Array(Type.Enum(['strongest_marker', 'authenticity', 'confidence'])),
   },
@@ -74,15 +77,15 @@ const Readiness = Type.Object(
 )
 const Explanation = Type.Object(
   {
-    words: count('Of the text.'),
-    english_share: share('1: every bit as many small English words as in English.'),
+    words: count('Words of the text.'),
+    english_share: share('1: as many short English words as in an English text.'),
     lexicon_version: Type.String(),
     scores: Type.Array(
       Type.Object(
         {
           marker: Type.String(),
           name: Type.String(),
-          points: Type.Number({ minimum: 0, description: 'Sum of those of its evidence.' }),
+          points: Type.Number({ minimum: 0, description: 'Sum of the points of its evidence.' }),
           scale: Type.Number({ exclusiveMinimum: 0 }),
         },
         closed,
@@ -90,7 +93,7 @@ const Explanation = Type.Object(
     ),
     lived_points: points,
     performed_points: points,
-    evidence: count('Pieces that were not denied, of markers and authenticity.'),
+    evidence: count('Pieces of evidence for markers and authenticity that were not negated.'),
     formulas: Type.Object({ marker: Type.String(), authenticity: Type.String(), confidence: Type.String() }, closed),
   },
   closed,
@@ -104,16 +107,16 @@ type Codes = {
 }
 
 export type Output = Static<ReturnType<typeof outputSchema>>
-/** The answer's schema has the codes of the lexicon: whoever reads it knows which scores there are. */
+/** The output schema lists the codes of the lexicon, so a reader knows which scores there are. */
 export function outputSchema({ markers, themes, readiness }: Codes) {
   return Type.Object(
     {
       dna_markers: scores(markers),
-      authenticity_score: share('1: as lived, 0: as performed. 0.5 where nothing tells.'),
+      authenticity_score: share('1: lived, 0: performed. 0.5 without evidence.'),
       analysis_summary: Type.String(),
       confidence: share('Low for short texts, few signs, and other languages than English.'),
       evidence: Type.Array(Evidence, {
-        description: 'In the order of the text: every piece that a score was made of.',
+        description: 'All evidence behind the scores, in the order of the text.',
       }),
       explanation: Explanation,
       detected_patterns: Type.Optional(Type.Array(DetectedPattern)),
@@ -142,9 +145,9 @@ export const errors = {
     status: 422,
   },
   INVALID_CONTEXT: {
-    description: 'The context names a domain that the lexicon does not have, or an author who has no name.',
+    description: 'The context names a domain that the lexicon does not have, or an author without a name.',
     retryable: false,
     status: 422,
   },
-  ANALYSIS_FAILED: { description: 'The analysis failed, by no fault of the text.', retryable: true, status: 500 },
+  ANALYSIS_FAILED: { description: 'The analysis failed; the text is not the cause.', retryable: true, status: 500 },
 } as const satisfies Record<string, ErrorDeclaration>

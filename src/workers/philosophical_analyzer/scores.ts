@@ -1,25 +1,27 @@
-// From points to scores. Each formula is in the answer's explanation, and needs nothing but what the answer has.
+// Turns points into scores. The answer's explanation contains each formula, which uses only values of the answer.
 
-/** As many words as a scale is made for; a shorter text is not measured by a smaller one. */
+/** The text length that a scale is made for; shorter texts use the same scale. */
 export const REFERENCE_WORDS = 100
 
 /**
- * 1 - exp(-points / (scale * length)), where length is the square root of the text's hundreds of words, at least 1: twice as
- * long a text needs 1.4 times the points.
+ * 1 - exp(-points / (scale * length)), where length is the square root of the text's hundreds of words, at least 1: a
+ * text
+ * twice as long needs 1.4 times the points.
  */
 export function markerScore(points: number, { scale, words }: { scale: number; words: number }): number {
   return rounded(1 - Math.exp(-points / (scale * Math.sqrt(Math.max(1, words / REFERENCE_WORDS)))))
 }
 
 const PRIOR = 3
-/** (lived + 3) / (lived + performed + 6): half, as long as nothing tells. */
+/** (lived + 3) / (lived + performed + 6): a half without evidence. */
 export function authenticityScore(lived: number, performed: number): number {
   return rounded((lived + PRIOR) / (lived + performed + 2 * PRIOR))
 }
 
 /**
- * (1 - exp(-words / 200)) * (0.4 + 0.6 * (1 - exp(-evidence / 8))), times the share of English: less for a short text, for few
- * signs, and near nothing for a language that the lexicon does not know.
+ * (1 - exp(-words / 200)) * (0.4 + 0.6 * (1 - exp(-evidence / 8))), times the share of English: lower for a short text
+ * and for
+ * little evidence, and almost 0 for a language that the lexicon does not know.
  */
 export function confidenceOf({
   words,
@@ -37,7 +39,7 @@ const FUNCTION_WORDS = new Set(
   `a about an and are as at be but by for from has have he her his i if in is it my not of on or our she so that the their
   them there they this to was we were what when where which who will with would you your`.split(/\s+/),
 )
-/** English text is a third to a half of these words; other languages hardly have any. */
+/** A third to a half of an English text consists of these words; other languages have hardly any. */
 const ENGLISH_SHARE = 0.2
 
 /** From 0 to 1; 1 for every English text that is not a list of names. */

@@ -1,4 +1,4 @@
-// What a text shows of one marker, sign or theme: every phrase and pattern with its place and its points.
+// The signs of one marker or theme in a text: every phrase and pattern with its position and points.
 import type { Signs } from './lexicon.ts'
 import { isDenied } from './negation.ts'
 import { createPatternMatcher } from './patterns.ts'
@@ -14,19 +14,19 @@ export type Evidence = {
   readonly points: number
   readonly denied: boolean
 }
-/** Is given each place of a text in order, then says what it found. */
+/** Receives each position of a text in order, then returns what it found. */
 export type Scan = {
   readonly at: (tokens: readonly Token[], at: number) => void
   readonly found: () => readonly Evidence[]
 }
 export type Scanner = (everyday: ReadonlySet<string>) => Scan
 
-/** What is everyday in a domain counts for so much of its weight. */
+/** Everyday phrases of the domain count this share of their weight. */
 const EVERYDAY = 0.5
-/** The first time counts in full, each further one half of the one before; none after the third. */
+/** The first occurrence counts in full, each further one half of the one before; none after the third. */
 const MAX_TIMES = 3
 
-/** `deniable`: a "not" before it takes it back. */
+/** `deniable`: a negation before it cancels it. */
 export function createScanner({ phrases, patterns = [] }: Signs, { deniable }: { deniable: boolean }): Scanner {
   const weighted = Object.entries(phrases).flatMap(([weight, list]) =>
     list.map((phrase) => ({ phrase, weight: Number(weight) })),

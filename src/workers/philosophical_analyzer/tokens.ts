@@ -1,13 +1,13 @@
-// A text as words with their places, and the sentences that they stand in.
+// A text as words with their positions and sentences.
 
 /** `start` and `end` are UTF-16 offsets in the text; `word` is in lower case, with a plain apostrophe. */
 export type Token = { readonly word: string; readonly start: number; readonly end: number; readonly sentence: number }
 
 const WORD = /[\p{L}\p{M}\p{N}]+(?:['’][\p{L}\p{M}\p{N}]+)*/gu
-// A full stop within a number or an abbreviation like e.g. has no space after it.
+// A full stop within a number or an abbreviation (e.g.) is not followed by a space.
 const SENTENCE_END = /[.!?…][”"’')\]]*\s|[。！？]|\n\s*\n/
 
-/** One pass: each character is looked at a fixed number of times. */
+/** One pass: the work per character is bounded. */
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = []
   let sentence = 0

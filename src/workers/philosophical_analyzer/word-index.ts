@@ -1,8 +1,8 @@
-// Words and beginnings of words (`embod*`) to values: one look-up for each possible beginning, never a regular expression.
+// Maps words and word beginnings (`embod*`) to values: one look-up per possible beginning, no regular expression.
 
 export type WordIndex<T> = { readonly find: (word: string) => readonly T[] }
 
-/** Entries in the order that they were given; a word may have several. */
+/** Entries in their given order; a word may have several. */
 export function createWordIndex<T>(entries: readonly (readonly [word: string, value: T])[]): WordIndex<T> {
   const exact = new Map<string, T[]>()
   const beginnings = new Map<string, T[]>()

@@ -1,4 +1,5 @@
-// analyze:philosophy: scores a text by the phrases and patterns of a lexicon, and shows each of them. A heuristic, no reader.
+// analyze:philosophy scores a text by the phrases and patterns of a lexicon, and shows each of them. It is a heuristic
+// and does not understand the text.
 import { capabilityError, HandlerError } from '../../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import { createAnalyse, type Analyse } from './analyse.ts'
@@ -7,8 +8,8 @@ import { bundledLexicon, loadLexicon, type Lexicon } from './lexicon.ts'
 import { errors, Input, outputSchema } from './schemas.ts'
 
 /**
- * `dir`: may hold a lexicon.json of the operator's. The codes of the lexicon are those of the answers.
- * @throws {Error} for a lexicon.json that is wrong
+ * `dir`: may contain a lexicon.json of the operator, whose codes are then those of the answers.
+ * @throws {Error} for an invalid lexicon.json
  */
 export function createPhilosophicalAnalyzer({
   dir,
@@ -45,6 +46,5 @@ export function createPhilosophicalAnalyzer({
   return defineWorker({
     id: 'worker-philosophical-analyzer',
     capabilities: [philosophy],
-    requires: ['analyze:philosophy'],
   })
 }

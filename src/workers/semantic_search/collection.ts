@@ -1,4 +1,4 @@
-// What one caller keeps. Readers (search, gather) may overlap; the other calls may not.
+// The documents of one caller. Read operations (search, gather) may overlap; the other calls may not.
 import { prepareDocument, putDocument, removeDocument, totalsOf, type PreparedDocument } from './documents.ts'
 import { SearchFault } from './fault.ts'
 import type { Fitted } from './lsa.ts'
@@ -12,14 +12,14 @@ import { STOP_WORDS } from './stop-words.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 type ResultOf<O extends Result['operation']> = Extract<Result, { operation: O }>
-/** Whatever `pause` rejects with ends a call, and what it did is undone. */
+/** If `pause` rejects, the call ends and its changes are undone. */
 export type Collection = {
   index(documents: readonly Document[], pause: Pause): Promise<ResultOf<'index'>>
   remove(ids: readonly string[], pause: Pause): Promise<ResultOf<'delete'>>
   search(request: SearchRequest, pause: Pause): Promise<SearchResult>
-  /** Whether the model was learnt from other documents than there are. */
+  /** Whether the documents have changed since the model was trained. */
   isStale(): boolean
-  /** Of learning it again: terms of all documents. */
+  /** Cost of training it again: terms of all documents. */
   fitCost(): number
   gather(pause: Pause): Promise<Gathered>
   adopt(gathered: Gathered, fitted: Fitted | undefined, pause: Pause): Promise<void>
@@ -86,22 +86,22 @@ function checkCall(documents: readonly Document[]): void {
   const ids = new Set<string>()
   let length = 0
   for (const [at, { id, text }] of documents.entries()) {
-    if (ids.has(id)) throw new SearchFault('INVALID_INPUT', `input/documents/${at}/id is there twice`)
+    if (ids.has(id)) throw new SearchFault('INVALID_INPUT', `duplicate input/documents/${at}/id`)
     ids.add(id)
     length += text.length
   }
   if (length > MAX_TEXT_PER_CALL) {
-    throw new SearchFault('LIMIT_EXCEEDED', `the texts of one call have at most ${MAX_TEXT_PER_CALL} characters`)
+    throw new SearchFault('LIMIT_EXCEEDED', `the texts of one call are limited to ${MAX_TEXT_PER_CALL} characters`)
   }
 }
 
 function checkTotals(store: Store, { documents, textLength }: KeepLimits): void {
   const totals = totalsOf(store)
   if (totals.documents > documents) {
-    throw new SearchFault('LIMIT_EXCEEDED', `one caller keeps at most ${documents} documents`)
+    throw new SearchFault('LIMIT_EXCEEDED', `one caller may keep at most ${documents} documents`)
   }
   if (totals.length > textLength) {
-    throw new SearchFault('LIMIT_EXCEEDED', `the texts of one caller have at most ${textLength} characters`)
+    throw new SearchFault('LIMIT_EXCEEDED', `the texts of one caller are limited to ${textLength} characters`)
   }
 }
 
@@ -124,7 +124,7 @@ async function putAll(store: Store, documents: readonly PreparedDocument[], paus
   return added
 }
 
-/** Out of the write-ahead log, too: what was deleted is not to be found on the disk. */
+/** Clears the write-ahead log, so that deleted text does not remain on the disk. */
 function forget(store: Store): void {
   store.database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
 }

@@ -1,8 +1,8 @@
-// What a model is learnt from: how often each term is in each document, as numbers.
+// Training data of a model: how often each term occurs in each document, as numbers.
 
 /** Terms of one text with their counts. */
 export type Bag = Iterable<readonly [term: string, count: number]>
-/** `terms` are numbers into Corpus.terms, beside their `counts`. */
+/** `terms` are indexes into Corpus.terms, parallel to `counts`. */
 type CountedDocument = {
   readonly document: number
   readonly terms: Uint32Array
@@ -10,7 +10,7 @@ type CountedDocument = {
 }
 export type Corpus = {
   readonly terms: readonly string[]
-  /** In how many documents each term is. */
+  /** For each term, the number of documents that contain it. */
   readonly spread: readonly number[]
   readonly documents: readonly CountedDocument[]
 }
@@ -19,7 +19,7 @@ type CorpusBuilder = { readonly add: (document: number, bag: Bag) => void; reado
 /** Longer ones are not words. */
 const MAX_TERM_LENGTH = 64
 
-/** Takes at most `perDocument` terms of each, the most frequent first; none of `ignored`. */
+/** Takes at most `perDocument` terms of each document, the most frequent first, without those of `ignored`. */
 export function createCorpusBuilder(ignored: ReadonlySet<string>, perDocument: number): CorpusBuilder {
   const numbers = new Map<string, number>()
   const terms: string[] = []
@@ -45,7 +45,7 @@ export function createCorpusBuilder(ignored: ReadonlySet<string>, perDocument: n
   }
 }
 
-/** By code units: the same everywhere. */
+/** Compares by code units, so the order is the same everywhere. */
 export function compare(a: string, b: string): number {
   if (a === b) return 0
   return a < b ? -1 : 1

@@ -1,17 +1,17 @@
-// The documents of one store: put, remove, count, find by metadata. Every function leaves the transaction to its caller.
+// The documents of one store: put, remove, count, filter by metadata. The caller of each function runs the transaction.
 import type { Document } from './schemas.ts'
 import { withoutControls } from './snippet.ts'
 import type { Store } from './store.ts'
 
 type Attributes = NonNullable<Document['metadata']>
-/** As it is kept: `terms` from the text without control characters. */
+/** A document as stored: `terms` are from the text without control characters. */
 export type PreparedDocument = {
   readonly id: string
   readonly text: string
   readonly metadata: Attributes
   readonly terms: ReadonlyMap<string, number>
 }
-/** `length`: of all texts; `differentTerms`: summed over the documents. */
+/** `length`: sum over all texts; `differentTerms`: sum over all documents. */
 type Totals = { readonly documents: number; readonly length: number; readonly differentTerms: number }
 
 export function prepareDocument(
@@ -37,12 +37,12 @@ export function putDocument({ statement }: Store, { id, text, metadata, terms }:
   return document
 }
 
-/** @returns the number that it had; undefined: there was none */
+/** @returns its number; undefined: there was none */
 export function removeDocument({ statement }: Store, id: string): number | undefined {
   const found = statement('SELECT document, text FROM documents JOIN texts USING (document) WHERE id = ?').get(id)
   if (found === undefined) return undefined
   const document = Number(found['document'])
-  // FTS5 keeps no text of its own here, and has to be told what to forget.
+  // This FTS5 table stores no text, so a deletion must pass the text to remove.
   statement(`INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)`).run(document, String(found['text']))
   statement('DELETE FROM documents WHERE document = ?').run(document)
   return document
@@ -65,7 +65,7 @@ export function bagOf({ statement }: Store, document: number): ReadonlyMap<strin
   return parseBag(String(row?.['terms'] ?? '[]'))
 }
 
-/** The next documents after this number, in the order of their numbers; a bag is parsed when it is asked for. */
+/** The next documents after this number, in ascending order; a bag is parsed on demand. */
 export function bagsAfter({ statement }: Store, after: number, limit: number) {
   const rows = statement('SELECT document, terms FROM bags WHERE document > ? ORDER BY document LIMIT ?').all(
     after,
@@ -74,7 +74,9 @@ export function bagsAfter({ statement }: Store, after: number, limit: number) {
   return rows.map((row) => ({ document: Number(row['document']), bag: () => parseBag(String(row['terms'])) }))
 }
 
-/** A condition on `document` for SQL, and its parameters: only documents that have all of these, of the same type. */
+/**
+ * An SQL condition on `document` with its parameters: documents that have all of these attributes, of the same type.
+ */
 export function filterOf(filter: Attributes): { readonly condition: string; readonly parameters: readonly string[] } {
   const pairs = Object.entries(filter)
   return {

@@ -1,4 +1,5 @@
-// Eigenvalues and eigenvectors of a small symmetric matrix, by Jacobi rotations: slow for large ones, exact and short.
+// Eigenvalues and eigenvectors of a small symmetric matrix by Jacobi rotations: exact and short, but slow for large
+// ones.
 
 /** `vectors[i]` belongs to `values[i]` and has length 1. */
 type Eigen = { readonly values: readonly number[]; readonly vectors: readonly Float64Array[] }
@@ -6,7 +7,7 @@ type Eigen = { readonly values: readonly number[]; readonly vectors: readonly Fl
 const MAX_SWEEPS = 30
 const TOLERANCE = 1e-22
 
-/** Of a symmetric matrix given by its rows; in falling order. */
+/** `symmetric`: the rows of the matrix. The result is in descending order. */
 export function eigenOf(symmetric: readonly Float64Array[]): Eigen {
   const size = symmetric.length
   const matrix = symmetric.map((row) => Float64Array.from(row))

@@ -1,4 +1,4 @@
-// The collections of all callers, each in a file of its own: a search cannot see, count or rank what another caller keeps.
+// The collections of all callers, each in its own file: a search cannot see, count or rank another caller's documents.
 import { SearchFault } from './fault.ts'
 import { createLearning, type LearningOptions } from './learning.ts'
 import { createPause } from './pause.ts'
@@ -7,11 +7,11 @@ import { createShelf, type Entry, type ShelfOptions } from './shelf.ts'
 import { createTokenizer } from './tokenizer.ts'
 
 export type EngineOptions = ShelfOptions & LearningOptions
-/** `caller`: SPIFFE ID, as verified. */
+/** `caller`: verified SPIFFE ID. */
 export type Engine = {
-  /** @throws {SearchFault}, and the signal's reason when it aborts: then nothing has been changed */
+  /** @throws {SearchFault}, and the signal's reason when it aborts; nothing has changed then */
   run(caller: string, request: Request, signal: AbortSignal): Promise<Result>
-  /** Waits for what runs, learns nothing more, closes the files. */
+  /** Waits for running calls, stops training, closes the files. */
   close(): Promise<void>
 }
 
@@ -73,7 +73,7 @@ function nothingIn(request: Request): Result {
     : { operation: 'delete', deleted: 0, documents: 0 }
 }
 
-/** Of SQLite or the file system: both tell by a code. */
+/** A fault of SQLite or the file system: both set a code. */
 function isStorageFault(error: unknown): boolean {
   return error instanceof Error && !(error instanceof SearchFault) && 'code' in error
 }

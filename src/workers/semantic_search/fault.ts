@@ -1,8 +1,8 @@
-// How an operation fails, on both sides of the thread.
+// The error of an operation, on both sides of the thread.
 
 export type FaultCode = 'INVALID_INPUT' | 'LIMIT_EXCEEDED' | 'INDEX_UNAVAILABLE'
 
-/** `message` is read by the caller: it names the limit or the place in the input, never a path or a text. */
+/** The caller reads `message`: it names the limit or the position in the input, never a path or a text. */
 export class SearchFault extends Error {
   override readonly name = 'SearchFault'
   readonly code: FaultCode

@@ -1,6 +1,6 @@
-// Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009): two rankings into one, without comparing their scores.
+// Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009): merges two rankings without comparing their scores.
 
-/** `score` is from 0 to 1: 1 is first in both. `second`: the part of the score that came from the second ranking. */
+/** `score` is from 0 to 1: 1 is first in both. `second`: the part of the score from the second ranking. */
 export type Fused = {
   readonly document: number
   readonly score: number
@@ -9,14 +9,18 @@ export type Fused = {
   readonly secondRank: number | undefined
 }
 
-/** Chosen on mails whose first halves were searched by words of their second: docs/workers/semantic_search.md has the figures. */
+/**
+ * Chosen on mails: words of the second half searched for the first half. docs/workers/semantic_search.md has the
+ * figures.
+ */
 const K = 20
 const SECOND_WEIGHT = 0.5
 const BEST = (1 + SECOND_WEIGHT) / (K + 1)
 
 /**
- * Both best first, without repetitions; the second counts half as much. Of equal scores, the one that `first` ranks better
- * goes first, then the lower number.
+ * Both are best first, without duplicates; the second counts half as much. Ties go to the better rank in `first`, then
+ * to
+ * the lower number.
  */
 export function fuse(first: readonly number[], second: readonly number[]): readonly Fused[] {
   const [firstRanks, secondRanks] = [ranksOf(first), ranksOf(second)]

@@ -1,4 +1,4 @@
-// The engine in a thread of its own: started at the first call, replaced after a crash, closed in an orderly way.
+// Runs the engine in its own thread: started at the first call, replaced after a crash, closed in an orderly way.
 import { startThread, threadEntry, ThreadFailure, type Thread } from '../../worker/threads.ts'
 import type { Engine, EngineOptions } from './engine.ts'
 import { SearchFault } from './fault.ts'
@@ -9,7 +9,7 @@ type IndexThreadOptions = EngineOptions & { readonly entry?: URL; readonly maxHe
 const ENTRY = threadEntry('thread-main', import.meta.url)
 const MAX_HEAP_MB = 1024
 
-/** An Engine that answers from another thread; a call that is cancelled is given up at once. */
+/** An Engine that runs in another thread; a cancelled call rejects at once. */
 export function createIndexThread({ entry = ENTRY, maxHeapMb = MAX_HEAP_MB, ...data }: IndexThreadOptions): Engine {
   let thread: Thread<ThreadRequest, ThreadReply> | undefined
   let closed = false
@@ -34,8 +34,8 @@ export function createIndexThread({ entry = ENTRY, maxHeapMb = MAX_HEAP_MB, ...d
   }
 }
 
-/** An error that nobody expected stays what it is; without its thread, the index is gone until the next call. */
+/** An unexpected error is passed on; without its thread, the index is unavailable until the next call. */
 function faultOf(failure: ThreadFailure): Error {
   if (failure.reason === 'fault') return failure
-  return new SearchFault('INDEX_UNAVAILABLE', 'the index broke down and starts again', { cause: failure })
+  return new SearchFault('INDEX_UNAVAILABLE', 'the index failed and is restarting; try again', { cause: failure })
 }

@@ -1,25 +1,25 @@
-// When the model of a collection is learnt again: some time after the last change, or for a search.
+// When the model of a collection is trained again: some time after the last change, or for a search.
 import { fitModel } from './lsa.ts'
 import { createPause } from './pause.ts'
 import type { Entry, Shelf } from './shelf.ts'
 
 export type LearningOptions = {
-  /** A model is learnt again when a caller has changed nothing for so long, or searches. */
+  /** A model is trained again when its caller has changed nothing for this long, or searches. */
   readonly quietMs?: number
-  /** Up to this many terms of all documents, a search waits until the model is that of its documents. */
+  /** Up to this many terms in all documents, a search waits until the model matches the documents. */
   readonly waitUpTo?: number
 }
 type Learning = {
   /** After a change. */
   readonly whenQuiet: (entry: Entry) => void
-  /** Before a search: waits for a small model, and begins a large one. */
+  /** Before a search: waits for a small model, and starts a large one. */
   readonly forSearch: (entry: Entry) => Promise<void>
 }
 
 const QUIET_MS = 500
 const WAIT_UP_TO = 20_000
 
-/** `closing`: nothing more is learnt when it aborts. */
+/** `closing`: no training starts after it aborts. */
 export function createLearning(
   { quietMs = QUIET_MS, waitUpTo = WAIT_UP_TO }: LearningOptions,
   { shelf, closing }: { readonly shelf: Pick<Shelf, 'use'>; readonly closing: AbortSignal },
@@ -35,7 +35,7 @@ export function createLearning(
 
   async function forSearch(entry: Entry): Promise<void> {
     const { collection } = entry
-    // Twice: the one that runs may have begun before the last change.
+    // Twice: a training that is running may have started before the last change.
     for (let time = 0; time < 2 && collection.isStale(); time += 1) {
       const fitted = fit(entry)
       if (collection.fitCost() > waitUpTo) return
@@ -43,7 +43,7 @@ export function createLearning(
     }
   }
 
-  /** A failure is nobody's call: the older model stays, and the next search tries again. */
+  /** A failed training fails no call: the older model stays, and the next search tries again. */
   function fit(entry: Entry): Promise<void> {
     clearTimeout(entry.timer)
     entry.fitting ??= learnInTurn(entry)
@@ -54,7 +54,7 @@ export function createLearning(
     return entry.fitting
   }
 
-  /** Large ones one at a time, since each takes a good part of the memory; a small one waits for nobody. */
+  /** Large models are trained one at a time, since each needs much memory; a small one does not wait. */
   function learnInTurn(entry: Entry): Promise<void> {
     if (entry.collection.fitCost() <= waitUpTo) return learn(entry)
     const learnt = lastLarge.then(() => learn(entry))

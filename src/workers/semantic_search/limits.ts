@@ -1,6 +1,6 @@
-// How much of everything there may be. What the schema can say, it says; the rest needs the store to be counted.
+// Limits. The schema states those it can express; the others need a count of the stored documents.
 
-/** Of one call. Lengths are in UTF-16 code units. */
+/** Limits per call. Lengths are in UTF-16 code units. */
 export const MAX_DOCUMENTS_PER_CALL = 100
 export const MAX_TEXT_LENGTH = 100_000
 export const MAX_TEXT_PER_CALL = 2_000_000
@@ -10,7 +10,7 @@ export const MAX_QUERY_LENGTH = 1_000
 export const MAX_QUERY_WORDS = 64
 export const MAX_K = 50
 
-/** Of what one caller keeps, and of the callers that keep something. */
+/** Limits on what one caller keeps, and on the number of callers that keep something. */
 export type KeepLimits = {
   readonly documents: number
   readonly textLength: number

@@ -1,11 +1,14 @@
-// Latent semantic analysis: documents that share words come near each other, and so do words that share documents.
+// Latent semantic analysis: documents that share words get similar vectors, and so do words that share documents.
 // TF-IDF, rows of length 1, truncated SVD (Deerwester et al. 1990).
 import { compare, type Bag, type Corpus } from './corpus.ts'
 import type { Pause } from './pause.ts'
 import { directionsOf, type SparseRow } from './svd.ts'
 import { addScaled, dot, normalise } from './vector.ts'
 
-/** Learnt from `documents`. Term t of `terms` has the weight idf[t] and the row basis[t * dims] to basis[(t + 1) * dims]. */
+/**
+ * A model trained on `documents`. Term t of `terms` has the weight idf[t] and the row basis[t * dims] to basis[(t + 1)
+ * * dims].
+ */
 export type Model = {
   readonly documents: number
   readonly dims: number
@@ -13,22 +16,22 @@ export type Model = {
   readonly idf: Float32Array
   readonly basis: Float32Array
 }
-/** Vectors have length 1. A document without one has nothing in common with any other. */
+/** Vectors have length 1. A document without a vector has nothing in common with any other. */
 export type Fitted = { readonly model: Model; readonly vectors: ReadonlyMap<number, Float32Array> }
 
 const MAX_DIMS = 64
-/** With fewer, every document would seem near to every other. */
+/** With fewer documents, all would seem similar. */
 const MIN_DOCUMENTS = 5
 const DOCUMENTS_PER_DIM = 3
 const MAX_TERMS = 20_000
-/** A row of length 1 that shares nothing gives a singular value of 1: what is not above that joins no documents. */
+/** A row of length 1 that shares nothing gives a singular value of 1: a value not above this connects no documents. */
 const MIN_SINGULAR = 1.01
-/** Of a document's length; what is left of one that lies beside all directions is rounding error. */
+/** Share of a document's length: below it, the projection is rounding error. */
 const MIN_SHARE = 0.02
 const MIN_QUERY_SHARE = 2e-4
 const SEED = 0x5eed
 
-/** Learns a model; undefined when the documents have too little in common. The same documents give the same model. */
+/** Trains a model; undefined when the documents have too little in common. The same documents give the same model. */
 export async function fitModel(corpus: Corpus, pause: Pause): Promise<Fitted | undefined> {
   const { documents } = corpus
   if (documents.length < MIN_DOCUMENTS) return undefined
@@ -62,19 +65,20 @@ export async function fitModel(corpus: Corpus, pause: Pause): Promise<Fitted | u
   return { model, vectors }
 }
 
-/** Where a document lies among those that the model was learnt from; undefined when it has nothing in common with them. */
+/** The vector of a document in the model; undefined when it has nothing in common with the training documents. */
 export function placeDocument(model: Model, bag: Bag): Float32Array | undefined {
   return placed(model, rowOf(model, bag), MIN_SHARE)
 }
 
-/** The same for a query, of which less is asked: a few words are never much of a document. */
+/** The same for a query, with a lower threshold: a few words are only a small part of any document. */
 export function placeQuery(model: Model, bag: Bag): Float32Array | undefined {
   return placed(model, rowOf(model, bag), MIN_QUERY_SHARE)
 }
 
 /**
- * How much each term of a document adds to its nearness to `target`, strongest first. Only those that add something, and
- * that other documents have, too: a term of a single document leads nowhere.
+ * How much each term of a document adds to its similarity to `target`, strongest first. Only terms with a positive
+ * part that
+ * other documents contain, too: a term of a single document connects nothing.
  */
 export function contributions(model: Model, bag: Bag, target: Float32Array): (readonly [term: string, part: number])[] {
   const lonely = Math.fround(idfOf(model.documents, 1))
@@ -87,7 +91,7 @@ export function contributions(model: Model, bag: Bag, target: Float32Array): (re
   return parts.filter(([, part]) => part > 0).sort((a, b) => b[1] - a[1] || compare(a[0], b[0]))
 }
 
-/** Each direction as long as it is strong: what joins many documents counts for more than what joins two. */
+/** Scales each direction by its strength: one that connects many documents counts more than one that connects two. */
 function scaledBasis(rows: readonly Float64Array[], singular: readonly number[]): Float32Array {
   const basis = new Float32Array(rows.length * singular.length)
   const strongest = singular[0] ?? 1
@@ -97,7 +101,7 @@ function scaledBasis(rows: readonly Float64Array[], singular: readonly number[])
   return basis
 }
 
-/** The terms in most documents: those of a single one join nothing. */
+/** The terms in most documents: a term of a single document connects nothing. */
 function mostSpread({ terms, spread }: Corpus): number[] {
   const all = terms.map((_term, number) => number)
   const order = (a: number, b: number) => (spread[b] ?? 0) - (spread[a] ?? 0) || compare(terms[a] ?? '', terms[b] ?? '')
@@ -125,7 +129,7 @@ function weighted(entries: readonly (readonly [column: number, count: number])[]
   return { columns: Uint32Array.from(entries, ([column]) => column), values }
 }
 
-/** `spread`: of the documents, how many have the term. */
+/** `spread`: number of documents that contain the term. */
 function idfOf(documents: number, spread: number): number {
   return Math.log(1 + documents / spread)
 }
@@ -144,7 +148,7 @@ function basisOf({ basis, dims }: Model, column: number): Float32Array {
   return basis.subarray(column * dims, (column + 1) * dims)
 }
 
-/** mulberry32, from 0 to 1. */
+/** mulberry32: random numbers from 0 to 1. */
 function randomOf(seed: number): () => number {
   let state = seed
   return () => {

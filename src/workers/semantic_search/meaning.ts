@@ -1,27 +1,30 @@
-// The semantic side of one store: its model and the vector of each document, in memory and in the file.
+// The semantic part of one store: its model and the vector of each document, in memory and in the file.
 import { createCorpusBuilder, type Corpus } from './corpus.ts'
 import { bagsAfter, totalsOf, type PreparedDocument } from './documents.ts'
 import { placeDocument, type Fitted, type Model } from './lsa.ts'
 import type { Pause } from './pause.ts'
 import type { Store } from './store.ts'
 
-/** What a model is to be learnt from: the documents as of a revision. */
+/** The training data of a model: the documents as of a revision. */
 export type Gathered = { readonly revision: number; readonly corpus: Corpus }
 
-/** A change of vectors, for memory when it is in the file for good. */
+/** Functions that change vectors return a function that updates the memory after the commit. */
 export type Meaning = {
   model(): Model | undefined
   readonly vectors: ReadonlyMap<number, Float32Array>
-  /** Whether the documents have changed since those that the model was learnt from. */
+  /** Whether the documents have changed since the model was trained. */
   isStale(): boolean
-  /** In a transaction: counts a change of the documents. @returns what to call after it */
+  /** Inside a transaction: records a change of the documents. @returns what to call after the commit */
   changed(added: readonly { number: number; prepared: PreparedDocument }[], removed: readonly number[]): () => void
   gather(pause: Pause, ignored: ReadonlySet<string>): Promise<Gathered>
-  /** In a transaction: takes over what was learnt; undefined: nothing could be. @returns what to call after it */
+  /**
+   * Inside a transaction: stores a trained model; undefined: none could be trained. @returns what to call after the
+   * commit
+   */
   adopt(gathered: Gathered, fitted: Fitted | undefined, pause: Pause): Promise<() => void>
 }
 
-/** Bounds memory and time of a fit: terms of all documents together, and of one. */
+/** Bounds memory and time of training: terms of all documents together, and per document. */
 const MAX_ENTRIES = 1_000_000
 const MAX_ENTRIES_PER_DOCUMENT = 256
 const BATCH = 32
@@ -31,7 +34,7 @@ export function loadMeaning(store: Store): Meaning {
   const { statement } = store
   let { revision, fittedRevision } = stateOf(store)
   let model = loadModel(store, () => {
-    // It can always be learnt again.
+    // It can be trained again at any time.
     fittedRevision = NEVER
   })
   let vectors = model === undefined ? new Map<number, Float32Array>() : loadVectors(store, model)
@@ -66,7 +69,7 @@ export function loadMeaning(store: Store): Meaning {
       const learnt = new Set(gathered.corpus.documents.map(({ document }) => document))
       const next = new Map<number, Float32Array>()
       for await (const { document, bag } of allBags(store, pause)) {
-        // What came while the model was being learnt is placed by it like any later document.
+        // A document added during the training is placed by the new model, like any later document.
         const vector = learnt.has(document) ? fitted?.vectors.get(document) : place(fitted?.model, bag())
         if (vector === undefined) continue
         next.set(document, vector)
@@ -128,7 +131,7 @@ function loadModel({ statement }: Store, onDamage: () => void): Model | undefine
   }
 }
 
-/** @throws {Error} when its parts do not fit each other */
+/** @throws {Error} when its parts are inconsistent */
 function parseModel(row: Record<string, unknown>): Model {
   const terms = JSON.parse(String(row['terms'])) as string[]
   const [idf, basis] = [fromBlob(row['idf'] as Uint8Array), fromBlob(row['basis'] as Uint8Array)]
@@ -153,12 +156,12 @@ function saveVector({ statement }: Store, document: number, vector: Float32Array
   statement('INSERT OR REPLACE INTO vectors VALUES (?, ?)').run(document, toBlob(vector))
 }
 
-/** Little-endian, as on every processor that Node runs on. */
+/** Little-endian, as on every processor that Node supports. */
 function toBlob({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 function fromBlob(blob: Uint8Array): Float32Array {
-  // A copy: floats must begin at a multiple of four.
+  // A copy: floats must be aligned to four bytes.
   return new Float32Array(Uint8Array.from(blob).buffer)
 }

@@ -1,4 +1,4 @@
-// What the worker and its index thread say to each other.
+// Messages between the worker and its index thread.
 import type { FaultCode } from './fault.ts'
 import type { Request, Result } from './schemas.ts'
 

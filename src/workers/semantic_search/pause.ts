@@ -1,7 +1,7 @@
-// Long work in slices: between two of them, other calls and messages of the thread get their turn.
+// Splits long work into slices: between two of them, other calls and messages of the thread are processed.
 import { setImmediate as otherWork } from 'node:timers/promises'
 
-/** Gives way where the slice is over. Rejects with the signal's reason when that has aborted. */
+/** Yields when the slice is over. Rejects with the signal's reason when it has aborted. */
 export type Pause = () => Promise<void>
 
 const SLICE_MS = 8

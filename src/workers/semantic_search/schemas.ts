@@ -1,4 +1,4 @@
-// What goes in and comes out of search:semantic_documents, by operation, and how it fails.
+// Inputs and outputs of search:semantic_documents per operation, and its errors.
 import Type, { type Static, type TSchema } from 'typebox'
 import type { ErrorDeclaration } from '../../worker/define.ts'
 import {
@@ -15,12 +15,12 @@ export const DEFAULT_K = 5
 const closed = { additionalProperties: false } as const
 const count = (description: string) => Type.Integer({ minimum: 0, description })
 
-// No control characters and no halves of surrogate pairs: they would not come back as they went in.
+// No control characters and no lone surrogates: they would not be returned as they were given.
 const documentId = Type.String({
   minLength: 1,
   maxLength: 200,
   pattern: '^[^\\p{Cc}\\p{Cs}]*$',
-  description: 'Name of the document among those of the caller.',
+  description: 'Name of the document, unique per caller.',
 })
 const Attributes = (description: string, maxProperties: number) =>
   Type.Record(
@@ -34,7 +34,7 @@ const Document = Type.Object(
   {
     id: documentId,
     text: Type.String({ minLength: 1, maxLength: MAX_TEXT_LENGTH }),
-    metadata: Type.Optional(Attributes('Comes back with each hit, and can be filtered by.', MAX_ATTRIBUTES)),
+    metadata: Type.Optional(Attributes('Returned with each hit, and usable as a filter.', MAX_ATTRIBUTES)),
   },
   closed,
 )
@@ -45,7 +45,7 @@ const IndexInput = Type.Object(
     documents: Type.Array(Document, {
       minItems: 1,
       maxItems: MAX_DOCUMENTS_PER_CALL,
-      description: 'Each replaces the one that the caller had under its id. All are kept, or none.',
+      description: 'Each replaces the document with the same id of this caller. All are stored, or none.',
     }),
   },
   closed,
@@ -54,7 +54,9 @@ const SearchInput = Type.Object(
   {
     operation: Type.Literal('search'),
     query: Type.String({ minLength: 1, maxLength: MAX_QUERY_LENGTH, description: 'Plain words: there is no syntax.' }),
-    k: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, default: DEFAULT_K, description: 'Hits at most.' })),
+    k: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: MAX_K, default: DEFAULT_K, description: 'Maximum number of hits.' }),
+    ),
     filter: Type.Optional(Attributes('Only documents whose metadata has all of these, of the same type.', 8)),
   },
   closed,
@@ -74,13 +76,17 @@ export const Input = oneOperation([IndexInput, SearchInput, DeleteInput])
 export type Why = Static<typeof Why>
 const Why = Type.Object(
   {
-    summary: Type.String({ description: 'The members below as a sentence.' }),
-    matched_terms: Type.Array(Type.String(), { description: 'Words of the query that the document has.' }),
+    summary: Type.String({ description: 'The other members as a sentence.' }),
+    matched_terms: Type.Array(Type.String(), { description: 'Words of the query that the document contains.' }),
     related_terms: Type.Array(Type.String(), {
-      description: 'Other words of the document that brought it near to the query.',
+      description: 'Other words of the document that make it similar to the query.',
     }),
-    lexical_rank: Type.Optional(Type.Integer({ minimum: 1, description: 'In the word search; absent: not found.' })),
-    semantic_rank: Type.Optional(Type.Integer({ minimum: 1, description: 'In the vector search; absent: not near.' })),
+    lexical_rank: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'Rank in the word search; absent: not found.' }),
+    ),
+    semantic_rank: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'Rank in the vector search; absent: not similar.' }),
+    ),
     semantic_similarity: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'Cosine.' })),
     semantic_share: Type.Number({ minimum: 0, maximum: 1, description: 'Part of the score from the vector search.' }),
   },
@@ -93,8 +99,8 @@ const Hit = Type.Object(
     score: Type.Number({ minimum: 0, maximum: 1, description: '1: first in both searches.' }),
     snippet: Type.String({ description: 'Plain text of the document.' }),
     highlights: Type.Array(
-      Type.Object({ start: count('First code unit.'), end: count('The one after the last.') }, closed),
-      { description: 'Places in the snippet.' },
+      Type.Object({ start: count('First code unit.'), end: count('Code unit after the last.') }, closed),
+      { description: 'Positions in the snippet.' },
     ),
     why: Why,
     metadata: Attributes('As it was indexed.', MAX_ATTRIBUTES),
@@ -105,9 +111,9 @@ const Hit = Type.Object(
 const IndexOutput = Type.Object(
   {
     operation: Type.Literal('index'),
-    indexed: count('Documents of this call.'),
-    replaced: count('Those of them whose id was there before.'),
-    documents: count('Of the caller, now.'),
+    indexed: count('Number of documents in this call.'),
+    replaced: count('Number of them that replaced a document.'),
+    documents: count('Documents that the caller now keeps.'),
   },
   closed,
 )
@@ -115,11 +121,11 @@ const SearchOutput = Type.Object(
   {
     operation: Type.Literal('search'),
     hits: Type.Array(Hit, { maxItems: MAX_K }),
-    documents: count('Of the caller.'),
+    documents: count('Documents that the caller keeps.'),
     semantic: Type.Enum(['ready', 'catching_up', 'off'], {
       description:
-        'ready: the vectors are learnt from exactly these documents. catching_up: from those of a little while ago, or not ' +
-        'yet. off: too few documents to learn from.',
+        'ready: the vectors are trained on exactly these documents. catching_up: on an older state of them, or not ' +
+        'yet. off: too few documents for training.',
     }),
   },
   closed,
@@ -127,8 +133,8 @@ const SearchOutput = Type.Object(
 const DeleteOutput = Type.Object(
   {
     operation: Type.Literal('delete'),
-    deleted: count('Ids that there were.'),
-    documents: count('Of the caller, now.'),
+    deleted: count('Number of ids that existed.'),
+    documents: count('Documents that the caller now keeps.'),
   },
   closed,
 )
@@ -139,7 +145,7 @@ export const Output = oneOperation([IndexOutput, SearchOutput, DeleteOutput])
 
 export const errors = {
   INVALID_INPUT: {
-    description: 'The input does not fit the schema, or gives an id twice.',
+    description: 'The input does not fit the schema, or contains a duplicate id.',
     retryable: false,
     status: 400,
   },
@@ -155,7 +161,7 @@ export const errors = {
   },
 } as const satisfies Record<string, ErrorDeclaration>
 
-/** A union told apart by `operation`, as oneOf and with a type, which a capability's schema must have. */
+/** A union discriminated by `operation`: a oneOf with a type, which a capability's schema requires. */
 function oneOperation<S extends TSchema[]>(schemas: [...S]) {
   return Type.Unsafe<Static<S[number]>>({ type: 'object', required: ['operation'], oneOf: schemas })
 }

@@ -1,4 +1,4 @@
-// One search: FTS5's bm25 and the vectors, each with its own ranking, fused; then what to show of the best.
+// One search: rankings by FTS5's bm25 and by the vectors, fused; then the details of the best documents.
 import { bagOf, filterOf, totalsOf } from './documents.ts'
 import { fuse, type Fused } from './fuse.ts'
 import { contributions, placeQuery, type Model } from './lsa.ts'
@@ -14,13 +14,13 @@ import { rounded, whyOf } from './why.ts'
 
 type SearchContext = { readonly store: Store; readonly meaning: Meaning; readonly tokenizer: Tokenizer }
 
-/** Of each of the two searches. */
+/** Candidates per ranking. */
 const CANDIDATES = 100
-/** Cosine from which a document is near to a query. */
+/** Minimum cosine for a document to be similar to a query. */
 const MIN_SIMILARITY = 0.3
 const RELATED_TERMS = 3
 
-/** A query as both sides see it. `words`: with their terms, as written. `target`: where it lies among the documents. */
+/** A query for both rankings. `words`: with their terms, as written. `target`: its vector. */
 type Question = {
   readonly words: ReadonlyMap<string, readonly string[]>
   readonly match: string | undefined
@@ -28,7 +28,7 @@ type Question = {
   readonly near: { readonly model: Model; readonly target: Float32Array } | undefined
 }
 
-/** @throws {SearchFault} LIMIT_EXCEEDED for a query of too many words */
+/** @throws {SearchFault} LIMIT_EXCEEDED for a query with too many words */
 export async function search(context: SearchContext, request: SearchRequest, pause: Pause): Promise<SearchResult> {
   const { store, meaning } = context
   const question = questionOf(context, request.query)
@@ -45,7 +45,7 @@ export async function search(context: SearchContext, request: SearchRequest, pau
 
 function questionOf({ meaning, tokenizer }: SearchContext, query: string): Question {
   const all = wordsOf(query).map((word) => [word, [...tokenizer.terms(word).keys()]] as const)
-  // To FTS5 some marks alone are nothing.
+  // FTS5 finds no terms in words that consist of marks only.
   const words = new Map(all.filter(([, terms]) => terms.length > 0))
   const terms = tokenizer.terms([...words.keys()].join(' '))
   const model = meaning.model()
@@ -108,19 +108,19 @@ function hitOf(context: SearchContext, question: Question, fused: Fused, similar
   }
 }
 
-/** Terms that are not of the query and brought the document near to it. */
+/** Terms outside of the query that make the document similar to it. */
 function relatedTerms({ near, terms }: Question, bag: ReadonlyMap<string, number>): string[] {
   if (near === undefined) return []
   const parts = contributions(near.model, bag, near.target)
   return parts.flatMap(([term]) => (terms.has(term) ? [] : [term])).slice(0, RELATED_TERMS)
 }
 
-/** Undefined where nothing of `match` is in the document: a stem is not always its own stem. */
+/** Undefined if the document contains nothing of `match`: stemming a stem may change it. */
 function snippetOf({ statement }: Store, document: number, match: string | undefined): Snippet | undefined {
   if (match === undefined) return undefined
   const row = statement(
     'SELECT snippet(words, 0, ?, ?, ?, ?) AS marked FROM words WHERE words MATCH ? AND rowid = ?',
-    // A number would be bound as a float, and FTS5 passes over a rowid that is one.
+    // A number would be bound as a float, and FTS5 ignores a rowid that is a float.
   ).get(MARK_START, MARK_END, CUT, SNIPPET_TOKENS, match, BigInt(document))
   return row === undefined ? undefined : parseSnippet(String(row['marked']))
 }
@@ -129,7 +129,7 @@ function textOf({ statement }: Store, document: number): string {
   return String(statement('SELECT substr(text, 1, 500) AS text FROM texts WHERE document = ?').get(document)?.['text'])
 }
 
-/** The words as the text has them, each once. */
+/** The marked words as the text has them, without duplicates. */
 function markedIn({ snippet, highlights }: Snippet): string[] {
   const words = highlights.map(({ start, end }) => snippet.slice(start, end).toLowerCase())
   return [...new Set(words)].slice(0, RELATED_TERMS)

@@ -1,4 +1,4 @@
-// The open collections, one for each caller: a file is opened at its first use, and closed when too many are open.
+// The open collections, one per caller: a file is opened at its first use, and closed when too many are open.
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,13 +9,13 @@ import type { Tokenizer } from './tokenizer.ts'
 import { createTurns, type Turns } from './turns.ts'
 
 export type ShelfOptions = {
-  /** Made at the first document, with mode 0700. */
+  /** Created for the first document, with mode 0700. */
   readonly dir: string
   readonly limits?: KeepLimits
-  /** Files that stay open while nobody uses them. */
+  /** Maximum number of unused files that stay open. */
   readonly maxOpen?: number
 }
-/** `fitting` and `timer` are those of the learning: an entry that learns stays open. */
+/** `fitting` and `timer` belong to the training: an entry in training stays open. */
 export type Entry = {
   readonly collection: Collection
   readonly turns: Turns
@@ -24,11 +24,11 @@ export type Entry = {
   timer: NodeJS.Timeout | undefined
 }
 export type Shelf = {
-  /** Undefined: the caller keeps nothing, and is not about to (`create`). @throws {SearchFault} `LIMIT_EXCEEDED` */
+  /** Undefined: the caller keeps nothing, and `create` is false. @throws {SearchFault} `LIMIT_EXCEEDED` */
   readonly entryOf: (caller: string, create: boolean) => Entry | undefined
   /** Keeps the entry open until `work` has ended. */
   readonly use: <T>(entry: Entry, work: () => Promise<T>) => Promise<T>
-  /** Waits for what is learnt, then closes every file. */
+  /** Waits for running trainings, then closes every file. */
   readonly close: () => Promise<void>
 }
 
@@ -36,7 +36,7 @@ const MAX_OPEN = 16
 
 export function createShelf(options: ShelfOptions, tokenizer: Tokenizer): Shelf {
   const { dir, limits = KEEP_LIMITS, maxOpen = MAX_OPEN } = options
-  /** The one used last is the last. */
+  /** In order of use, the most recent last. */
   const entries = new Map<string, Entry>()
 
   return {

@@ -1,4 +1,4 @@
-// Snippets: FTS5 marks what it found with control characters, which no indexed text has; here they become places.
+// Snippets: FTS5 marks matches with control characters, which no indexed text contains; they become positions here.
 
 export const MARK_START = '\u0001'
 export const MARK_END = '\u0002'
@@ -10,12 +10,12 @@ export type Snippet = { readonly snippet: string; readonly highlights: readonly 
 
 const MAX_LENGTH = 400
 
-/** A text as it is kept: without NUL and other control characters, each position as it was. */
+/** A text as it is stored: NUL and other control characters are replaced, and all positions stay the same. */
 export function withoutControls(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, ' ')
 }
 
-/** What FTS5 gave, cut to a length that is fit for an answer: a word of a text may be as long as the text. */
+/** Parses the output of FTS5 and limits its length: a single word may be as long as the whole text. */
 export function parseSnippet(marked: string): Snippet {
   let snippet = ''
   const highlights: Place[] = []
@@ -35,7 +35,7 @@ export function beginningOf(text: string): Snippet {
 
 function cutAt(text: string, length: number): string {
   if (text.length <= length) return text
-  // Not through the middle of a surrogate pair.
+  // Do not split a surrogate pair.
   const end = /[\ud800-\udbff]/.test(text.charAt(length - 1)) ? length - 1 : length
   return `${text.slice(0, end)}${CUT}`
 }

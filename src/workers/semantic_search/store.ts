@@ -6,16 +6,16 @@ import { TOKENIZE } from './tokenizer.ts'
 
 export type Store = {
   readonly database: DatabaseSync
-  /** Prepared once for each text of a statement. */
+  /** Prepares each SQL text once. */
   readonly statement: (sql: string) => StatementSync
-  /** All or nothing; nobody else may use the store meanwhile. */
+  /** All or nothing; no other operation may use the store meanwhile. */
   readonly transaction: <T>(run: () => Promise<T>) => Promise<T>
   close(): void
 }
 
-/** Goes up with every change of SCHEMA or TOKENIZE. */
+/** Increases with every change of SCHEMA or TOKENIZE. */
 const FORMAT = 1
-/** `document` numbers are never used twice: a number stands for one text for ever. */
+/** A `document` number is never reused: it identifies one text forever. */
 const SCHEMA = `
   CREATE TABLE owner (caller TEXT NOT NULL) STRICT;
   CREATE TABLE documents (
@@ -43,7 +43,7 @@ const SCHEMA = `
   PRAGMA user_version = ${FORMAT};`
 
 /**
- * Opens the file, and makes it (0600) where it is missing.
+ * Opens the file, or creates it (0600).
  * @throws {SearchFault} INDEX_UNAVAILABLE: in use by another process, damaged, of another format or caller
  */
 export function openStore(file: string, caller: string): Store {
@@ -61,7 +61,8 @@ export function openStore(file: string, caller: string): Store {
 }
 
 function prepare(database: DatabaseSync, caller: string): void {
-  // Exclusive: the vectors in memory are true only while nobody else writes. secure_delete: what is deleted is gone.
+  // Exclusive: the vectors in memory are valid only while no other process writes. secure_delete: deleted content is
+  // erased.
   database.exec(`
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = WAL;
@@ -74,7 +75,7 @@ function prepare(database: DatabaseSync, caller: string): void {
     database.exec(`BEGIN IMMEDIATE; ${SCHEMA}`)
     database.prepare('INSERT INTO owner VALUES (?)').run(caller)
     database.exec('COMMIT')
-  } else if (format !== FORMAT) throw new Error(`format ${String(format)} is not known`)
+  } else if (format !== FORMAT) throw new Error(`unknown format ${String(format)}`)
   if (database.prepare('SELECT caller FROM owner').get()?.['caller'] !== caller) {
     throw new Error('the file belongs to another caller')
   }

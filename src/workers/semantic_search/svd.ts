@@ -6,21 +6,21 @@ import { addScaled, dot } from './vector.ts'
 
 export type SparseRow = { readonly columns: Uint32Array; readonly values: Float32Array }
 type SparseMatrix = { readonly rows: readonly SparseRow[]; readonly columnCount: number }
-/** `basis[column]` has `singular.length` numbers; `singular` is in falling order, without zeros. */
+/** `basis[column]` has `singular.length` numbers; `singular` is in descending order, without zeros. */
 type Directions = { readonly basis: readonly Float64Array[]; readonly singular: readonly number[] }
 
 type Basis = readonly Float64Array[]
 type Fit = { readonly matrix: SparseMatrix; readonly width: number; readonly pause: Pause }
 
 const OVERSAMPLING = 8
-/** Up to so many rows or columns all of the space is looked at. */
+/** With at most this many rows or columns, the whole space is computed. */
 const EXACT_WIDTH = 72
 const ITERATIONS = 2
 const STEPS_PER_PAUSE = 64
-/** Of a square, so 3e-5 of a length. Below this share, what a row or a column adds to the others is rounding error. */
+/** Share of a squared length, so 3e-5 of a length. Below it, what a row or column adds is rounding error. */
 const NOISE = 1e-9
 
-/** At most `dims` of them; the matrix may have fewer. `random`: from 0 to 1, with a fixed seed for a model to be repeatable. */
+/** Returns at most `dims` directions. `random`: from 0 to 1, with a fixed seed for reproducible models. */
 export async function directionsOf(
   matrix: SparseMatrix,
   { dims, random, pause }: { dims: number; random: () => number; pause: Pause },
@@ -36,7 +36,7 @@ export async function directionsOf(
   return { basis: await turned(fit, basis, vectors.slice(0, kept.length)), singular: kept.map(Math.sqrt) }
 }
 
-/** A basis of all that the rows span where they are few, or short; else of the part in which they are longest. */
+/** A basis of the whole row space if the rows are few or short; else of the part with most of their length. */
 async function spanned(fit: Fit, random: () => number): Promise<Basis> {
   const { matrix, width } = fit
   const { rows, columnCount } = matrix
@@ -78,7 +78,7 @@ function addSquare(gram: Basis, image: Float64Array): void {
   image.forEach((value, at) => addScaled(gram[at] ?? image, image, value))
 }
 
-/** The same space with columns of length 1 at right angles, by Cholesky of the Gram matrix; columns that add nothing become 0. */
+/** The same space with orthonormal columns, by Cholesky of the Gram matrix; redundant columns become 0. */
 async function orthonormal({ width, pause }: Fit, basis: Basis): Promise<Basis> {
   const gram = zeros(width, width)
   for (const [at, row] of basis.entries()) {

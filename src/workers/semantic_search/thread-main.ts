@@ -1,4 +1,4 @@
-// Entry of the index thread: SQLite and the learning of models block, and here they block nobody's connections.
+// Entry of the index thread: SQLite and training block, and in this thread they do not block connections.
 import { serveThread } from '../../worker/threads.ts'
 import { createEngine, type EngineOptions } from './engine.ts'
 import { SearchFault } from './fault.ts'

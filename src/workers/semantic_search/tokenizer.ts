@@ -1,9 +1,10 @@
-// Texts as FTS5 sees them: both searches count the same terms, because the same tokenizer makes them.
+// Terms of a text as FTS5 counts them: both rankings use the same tokenizer.
 import { DatabaseSync } from 'node:sqlite'
 
 /**
- * Words of any script in lower case, Latin ones without accents, English ones reduced to their stem. FTS5 knows Unicode 6.1
- * and takes what came later for letters; currencies and emoji are told to it, so that they do not stick to the word before.
+ * Words of any script in lower case, Latin ones without accents, English ones stemmed. FTS5 knows Unicode 6.1 and
+ * treats later
+ * characters as letters; currencies and emoji are declared separators, so that they do not stick to the word before.
  */
 export const TOKENIZE = `porter unicode61 remove_diacritics 2 separators ${charactersOf(0x20a0, 0x20cf)}${charactersOf(0x1f300, 0x1faff)}`
 

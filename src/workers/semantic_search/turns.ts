@@ -1,9 +1,9 @@
-// Who may use a store when: any number of readers at a time, or one writer.
+// A read-write lock for a store: any number of readers at a time, or one writer.
 
 export type Turns = {
-  /** Runs when the writers that came before are done. */
+  /** Runs when all earlier writers are done. */
   readonly read: <T>(work: () => Promise<T>) => Promise<T>
-  /** Runs when all that came before are done. */
+  /** Runs when all earlier readers and writers are done. */
   readonly write: <T>(work: () => Promise<T>) => Promise<T>
 }
 

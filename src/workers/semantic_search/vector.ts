@@ -1,4 +1,4 @@
-// The arithmetic of vectors; all vectors in one operation have the same length.
+// Vector arithmetic; all vectors in one operation have the same length.
 
 type Vector = Float64Array | Float32Array
 
@@ -13,7 +13,7 @@ export function addScaled(target: Vector, source: Vector, factor: number): void 
   for (let at = 0; at < target.length; at += 1) target[at] = (target[at] ?? 0) + factor * (source[at] ?? 0)
 }
 
-/** Brings it to length 1 where it is. @returns whether it could: not for zero */
+/** Scales it in place to length 1. @returns false for a zero vector */
 export function normalise(vector: Vector): boolean {
   const length = Math.sqrt(dot(vector, vector))
   if (!(length > Number.MIN_VALUE)) return false

@@ -2,7 +2,7 @@
 import type { Fused } from './fuse.ts'
 import type { Why } from './schemas.ts'
 
-/** `similarity`: cosine; undefined where the vector search did not find it. */
+/** `similarity`: cosine; undefined if the vector search did not find it. */
 export function whyOf(
   { firstRank, secondRank, secondShare }: Fused,
   found: { matched: readonly string[]; related: readonly string[]; similarity: number | undefined },
@@ -22,7 +22,7 @@ export function whyOf(
   }
 }
 
-/** To four digits. */
+/** Rounds to four digits. */
 export function rounded(value: number): number {
   return Math.round(value * 10_000) / 10_000
 }

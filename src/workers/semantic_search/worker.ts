@@ -1,4 +1,5 @@
-// search:semantic_documents: finds documents by their words and by their meaning, and says why. Each caller has its own.
+// search:semantic_documents finds documents by words and by meaning, and explains each hit. Each caller has its own
+// documents.
 import { capabilityError } from '../../worker/call-error.ts'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { Engine } from './engine.ts'
@@ -8,7 +9,7 @@ import { errors, Input, Output } from './schemas.ts'
 
 const SPANS = { index: 'documents.index', search: 'documents.search', delete: 'documents.delete' } as const
 
-/** `dir`: where the documents are kept, a file for each caller; made at the first one. */
+/** `dir`: folder of the documents, one file per caller; created for the first document. */
 export function createSemanticSearch({
   dir,
   engine = createIndexThread({ dir }),
@@ -21,7 +22,7 @@ export function createSemanticSearch({
     name: 'semantic_documents',
     version: '1.0.0',
     description:
-      'Keeps documents and finds them by words and by meaning, with the reason for each hit; a caller sees only its own.',
+      'Keeps documents and finds them by words and by meaning, with the reason for each hit; a caller sees only its own documents.',
     input: Input,
     output: Output,
     errors,
@@ -42,7 +43,6 @@ export function createSemanticSearch({
   return defineWorker({
     id: 'worker-semantic-search',
     capabilities: [semanticDocuments],
-    requires: ['search:semantic_documents'],
     close: () => engine.close(),
   })
 }

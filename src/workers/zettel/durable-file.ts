@@ -1,12 +1,13 @@
-// A file that is there whole or not at all, whatever ends the process or the machine: temporary file, fsync, rename, fsync
-// of the folder.
+// Writes a file completely or not at all, even if the process or machine crashes: temporary file, fsync, rename, fsync
+// of
+// the folder.
 import { lstat, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export type Sync = (handle: FileHandle, path: string) => Promise<void>
 const fsync: Sync = (handle) => handle.sync()
 
-/** `draft`: where it is written first, on the same file system; not there afterwards. Replaces `file`. 0600. */
+/** Replaces `file`, with mode 0600. `draft`: temporary file on the same file system; removed afterwards. */
 export async function writeDurably(opts: {
   readonly draft: string
   readonly file: string
@@ -30,7 +31,10 @@ export async function writeDurably(opts: {
   await syncFolder(dirname(file), sync)
 }
 
-/** Makes a folder (0700) that outlives a power cut. Not recursive. @throws {Error} when it is something else, or a symbolic link */
+/**
+ * Creates a folder (0700) that survives a power failure. Not recursive. @throws {Error} when something else has the
+ * name, such as a symbolic link
+ */
 export async function ensureFolder(folder: string, sync: Sync = fsync): Promise<void> {
   try {
     await mkdir(folder, { mode: 0o700 })
@@ -41,14 +45,14 @@ export async function ensureFolder(folder: string, sync: Sync = fsync): Promise<
   }
 }
 
-/** Makes a folder (0700) and those above it, so that all of them outlive a power cut. */
+/** Creates a folder (0700) and its parents, all of which survive a power failure. */
 export async function ensureTree(folder: string, sync: Sync = fsync): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 })
   if (first === undefined) return
   for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made), sync)
 }
 
-/** `ENOSPC` and the like. */
+/** The system error code, such as `ENOSPC`. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

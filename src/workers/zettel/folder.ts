@@ -1,5 +1,6 @@
-// The folder of the zettels: one Markdown file each, by its path below the root. Symbolic links are not followed, names
-// that begin with a dot are not looked at.
+// The folder of the zettels: one Markdown file each, identified by its path below the root. Symbolic links are not
+// followed,
+// and names that begin with a dot are ignored.
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { lstat, open, readdir, realpath, rm } from 'node:fs/promises'
@@ -12,18 +13,18 @@ export type Stamp = string
 export type Read = { readonly text: string; readonly stamp: Stamp; readonly bytes: number }
 
 export type Folder = {
-  /** Where the worker keeps what it can make again. */
+  /** Folder for files that the worker can rebuild. */
   readonly inside: string
   /** The paths of all zettels, sorted. */
   paths(): Promise<string[]>
-  /** Undefined: not there, or no file of ours (a symbolic link, too long, not UTF-8). */
+  /** Undefined: no such file, or not a valid one (a symbolic link, too long, not UTF-8). */
   read(path: string): Promise<Read | undefined>
   stampOf(path: string): Promise<Stamp | undefined>
-  /** @throws {Error} EEXIST when there is one; then nothing has changed */
+  /** @throws {Error} EEXIST when the file exists; nothing has changed then */
   create(path: string, text: string): Promise<Stamp>
   replace(path: string, text: string): Promise<Stamp>
   remove(path: string): Promise<void>
-  /** Removes what a process that was killed left half written. Only for the one who holds the lock. */
+  /** Removes unfinished files of a killed process. Call it only while holding the lock. */
   clearDrafts(): Promise<void>
 }
 
@@ -33,7 +34,7 @@ const MAX_DEPTH = 8
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EACCES', 'EPERM'])
 
-/** Makes the folder where it is missing. `root`: absolute. */
+/** Creates the folder if it is missing. `root`: absolute. */
 export async function openFolder(root: string, sync?: Sync): Promise<Folder> {
   await ensureTree(root, sync)
   const real = await realpath(root)
@@ -67,7 +68,7 @@ export async function openFolder(root: string, sync?: Sync): Promise<Folder> {
       try {
         return await write(file, text)
       } catch (cause: unknown) {
-        // It may have its name already, and the folder's fsync have failed.
+        // The file may already be in place even though the folder's fsync failed.
         await rm(file, { force: true })
         throw cause
       }
@@ -79,10 +80,10 @@ export async function openFolder(root: string, sync?: Sync): Promise<Folder> {
     },
   }
 
-  /** Paths are made by pathOf or come from `paths`; this is the last look at them. */
+  /** Paths come from pathOf or `paths`; this is the final check. */
   function fileOf(path: string): string {
     const file = join(real, path)
-    if (!file.startsWith(`${real}${sep}`) || path.includes('\0')) throw new Error('a path beyond the root')
+    if (!file.startsWith(`${real}${sep}`) || path.includes('\0')) throw new Error('a path outside the root')
     return file
   }
 

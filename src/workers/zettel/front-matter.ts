@@ -1,5 +1,5 @@
-// The file of a zettel: front matter in YAML 1.2 between two lines of `---`, then the content as it is.
-// Read without custom tags and without aliases: what a file costs to read is bounded by its length.
+// The file of a zettel: YAML 1.2 front matter between two `---` lines, then the content unchanged. It is parsed without
+// custom tags and aliases, so the length of a file bounds the cost of reading it.
 import { isMap, isScalar, isSeq, parseDocument, stringify, type Document } from 'yaml'
 import { LIMITS, invalid, makeZettel, type JsonRecord, type Zettel } from './zettel.ts'
 import { ZETTEL_ID } from './names.ts'
@@ -17,8 +17,8 @@ export function formatZettel({ content, ...frontMatter }: Zettel): string {
 }
 
 /**
- * Reads a file, also one that was written or changed by hand: more members, numbers as titles, CRLF, no title.
- * @throws {HandlerError} INVALID_ZETTEL, saying what is wrong
+ * Parses a file, even if it was written or edited by hand: extra members, numbers as titles, CRLF, no title.
+ * @throws {HandlerError} INVALID_ZETTEL with the reason
  */
 export function parseZettel(text: string): Zettel {
   const { yaml, content } = split(text)
@@ -42,7 +42,7 @@ export function parseZettel(text: string): Zettel {
   )
 }
 
-/** The text of a file with one more link; whatever else stands in its front matter stays. @throws {HandlerError} as above */
+/** Adds a link to the text of a file; the rest of its front matter is kept. @throws {HandlerError} INVALID_ZETTEL */
 export function addLink(text: string, target: string, updatedAt: string): string {
   const { yaml, content } = split(text)
   const document = parseYaml(yaml)
@@ -65,20 +65,20 @@ function split(text: string): { yaml: string; content: string } {
   const end = /(?<=\n)---[ \t]*(?:\r?\n|$)/g
   end.lastIndex = start
   const found = end.exec(head)
-  if (found === null) throw invalid(`the front matter has no end within ${MAX_FRONT_MATTER} characters`)
+  if (found === null) throw invalid(`the front matter does not end within ${MAX_FRONT_MATTER} characters`)
   return { yaml: text.slice(start, found.index), content: text.slice(found.index + found[0].length) }
 }
 
 function parseYaml(yaml: string): Document {
   const document = attempt(() => parseDocument(yaml, READ))
-  if (document.errors.length > 0 || document.warnings.length > 0) throw invalid('the front matter is no plain YAML')
+  if (document.errors.length > 0 || document.warnings.length > 0) throw invalid('the front matter is not plain YAML')
   if (!isMap(document.contents)) throw invalid('the front matter has no members')
-  // Here an alias is an error, however often it stands.
+  // Every alias is an error here.
   attempt(() => document.toJS({ maxAliasCount: 0 }) as unknown)
   return document
 }
 
-// The parser throws errors of many kinds, stack overflow among them.
+// The parser throws various errors, including stack overflow.
 function attempt<T>(read: () => T): T {
   try {
     return read()
@@ -87,7 +87,7 @@ function attempt<T>(read: () => T): T {
   }
 }
 
-/** As it is written: `2026` and `007` are titles. */
+/** The text as written: `2026` and `007` are titles. */
 function asText(node: unknown): string | undefined {
   if (!isScalar(node) || node.value === null) return undefined
   return typeof node.value === 'string' ? node.value : node.source
@@ -118,5 +118,5 @@ function matching(document: Document, name: string, pattern: RegExp): string {
 }
 
 function required(name: string): never {
-  throw invalid(`the front matter has no ${name} that can be used`)
+  throw invalid(`the front matter has no valid ${name}`)
 }

@@ -1,5 +1,6 @@
-// The index of the zettels, in SQLite: made from the files, and made anew when it is damaged or of another version. Whoever
-// has it open holds the folder: a second process is refused, and the lock ends with the process.
+// The SQLite index of the zettels: built from the files, and rebuilt when it is damaged or of another version. An open
+// index
+// locks the folder: a second process is refused, and the lock ends with the process.
 import { rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { keyOf } from './names.ts'
@@ -10,12 +11,12 @@ import type { Zettel } from './zettel.ts'
 export type Entry = { readonly path: string; readonly stamp: Stamp; readonly bytes: number; readonly zettel: Zettel }
 export type Index = {
   readonly database: DatabaseSync
-  /** By path. */
+  /** The stamps by path. */
   stamps(): Map<string, Stamp>
-  /** What stands for the path is replaced. False: another file has this id; then the path stands for nothing. */
+  /** Replaces the entry for the path. False: another file has this id, and the path then has no entry. */
   put(entry: Entry): boolean
   remove(path: string): void
-  /** All that `run` does, or nothing. What it puts can be read before it ends. Only for the one writer. */
+  /** Runs all of `run` or nothing. Its writes are visible to reads before it ends. Only for the single writer. */
   together<T>(run: () => T | Promise<T>): Promise<T>
   close(): void
 }
@@ -60,7 +61,7 @@ export const isDamaged = (error: unknown): boolean => [CORRUPT, NOT_ONE].include
 function open(file: string): DatabaseSync {
   const database = new DatabaseSync(file)
   try {
-    // With WAL the lock is taken by the first access already.
+    // In WAL mode the first access already takes the lock.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;')
     const version = database.prepare('PRAGMA user_version').get()?.['user_version']
     if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`)
@@ -96,7 +97,7 @@ function wrap(database: DatabaseSync): Index {
   }
 }
 
-// Part of what runs together, or for itself. No savepoints: with each one FTS5 writes out its words.
+// Joins the surrounding transaction, or runs in its own. No savepoints: FTS5 flushes its words at each one.
 function whole<T>(database: DatabaseSync, run: () => T): T {
   if (database.isTransaction) return run()
   database.exec('BEGIN IMMEDIATE')
@@ -110,12 +111,12 @@ function whole<T>(database: DatabaseSync, run: () => T): T {
   }
 }
 
-/** All of it: an error of SQLite may have done so already. */
+/** Tolerates that SQLite has already rolled back after an error. */
 function rollBack(database: DatabaseSync): void {
   if (database.isTransaction) database.exec('ROLLBACK')
 }
 
-/** The rows of one file in all tables; each of the two runs in a transaction of the caller's. */
+/** The rows of one file in all tables; the caller runs each of the two functions in a transaction. */
 function prepareRows(database: DatabaseSync): Pick<Index, 'put' | 'remove'> {
   const byPath = database.prepare('SELECT number FROM zettel WHERE path = ?')
   const byId = database.prepare('SELECT 1 FROM zettel WHERE id_key = ?')

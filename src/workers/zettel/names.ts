@@ -1,15 +1,15 @@
-// From what people write to names of files, and to the keys by which titles and ids are found.
+// Turns titles, ids and categories into file names, and into the keys that find them.
 import { createHash } from 'node:crypto'
 
 const MAX_FOLDER = 64
 const MAX_TITLE = 80
 
-/** What a caller may choose as an id: a part of the file's name. Ids that differ only in case are the same. */
+/** An id that a caller may choose; it becomes part of the file name. Ids that differ only in case are the same. */
 export const ZETTEL_ID = '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$'
 
 /**
- * `<category>/<id>.<title>.md`, below the root: lower-case ASCII but for the id, at most 64 and 153 characters.
- * No file system folds or normalises two of them into one, and an id has one file name whatever the title.
+ * `<category>/<id>.<title>.md`, below the root: lower-case ASCII except for the id, at most 64 and 153 characters.
+ * No file system folds or normalises two of them into one, and an id has one file name for any title.
  */
 export function pathOf({
   zettel_id,
@@ -24,7 +24,7 @@ export function pathOf({
   return `${folderOf(category)}/${zettel_id}${slug === '' ? '' : `.${slug}`}.md`
 }
 
-/** What is left of a text in a-z, 0-9 and single hyphens; accents are dropped. May be empty. */
+/** Reduces a text to a-z, 0-9 and single hyphens; accents are dropped. May be empty. */
 export function slugOf(text: string, maxLength: number): string {
   return text
     .normalize('NFKD')
@@ -36,12 +36,12 @@ export function slugOf(text: string, maxLength: number): string {
     .replace(/-$/, '')
 }
 
-/** Equal for names that a reader takes for the same: case, width, spaces and composition of accents do not count. */
+/** Equal for names that look the same to a reader: case, width, spaces and composition of accents do not count. */
 export function keyOf(name: string): string {
   return name.normalize('NFKC').toLowerCase().normalize('NFKC').trim().replaceAll(/\s+/gu, ' ')
 }
 
-// A category in another script has a folder of its own, too.
+// A category in another script also has its own folder.
 function folderOf(category: string): string {
   const slug = slugOf(category, MAX_FOLDER)
   return slug === '' ? `x-${createHash('sha256').update(category.normalize('NFC')).digest('hex').slice(0, 12)}` : slug

@@ -1,12 +1,12 @@
-// Where a note's own front matter stands in the content of a zettel.
+// Finds a note's own front matter in the content of a zettel.
 
-/** The YAML between two lines of `---`, in UTF-16 units of the content; `end` is behind the second line. */
+/** The YAML between two `---` lines, in UTF-16 units of the content; `end` is after the second line. */
 type NoteBlock = { readonly from: number; readonly to: number; readonly end: number }
 
-/** UTF-16 units; a longer block is taken for text. */
+/** UTF-16 units; a longer block counts as text. */
 const MAX_BLOCK = 16 * 1024
 
-/** The block of front matter at the very beginning of a note; undefined where there is none. */
+/** The front matter at the start of a note; undefined if there is none. */
 export function findNoteBlock(content: string): NoteBlock | undefined {
   const from = /^\uFEFF?---[ \t]*\r?\n/.exec(content)?.[0].length
   if (from === undefined) return undefined
@@ -15,13 +15,13 @@ export function findNoteBlock(content: string): NoteBlock | undefined {
   close.lastIndex = from
   const found = close.exec(within)
   if (found === null) return undefined
-  // Two rules with prose between them are no front matter: that has `name:` at the beginning of a line, or nothing.
+  // Two rules with prose between them are not front matter: that has `name:` at the start of a line, or nothing.
   const yaml = within.slice(from, found.index)
   if (yaml.trim() !== '' && !/^[^\s#:][^:\n]*:(?:\s|$)/m.test(yaml)) return undefined
   return { from, to: found.index, end: found.index + found[0].length }
 }
 
-/** The content behind its front matter; all of it where there is none. */
+/** The content after its front matter; all of it if there is none. */
 export function withoutNoteBlock(content: string): string {
   const block = findNoteBlock(content)
   return block === undefined ? content : content.slice(block.end)

@@ -1,4 +1,4 @@
-// The open folder and its index: opened at first use, one writer at a time, looked over again now and then.
+// The open folder and its index: opened at first use, one writer at a time, rescanned from time to time.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Sync } from './durable-file.ts'
@@ -9,11 +9,13 @@ import { scanAll, type Scan } from './scan.ts'
 
 export type OpenPlace = { readonly folder: Folder; readonly index: Index; readonly queries: Queries }
 export type Place = {
-  /** Opened, and not longer ago than `rescanMs` compared with the files. `around` runs the scan if there has to be one. */
+  /**
+   * Opens the folder, and scans it if the last scan is older than `rescanMs`. `around` runs the scan if one is needed.
+   */
   ready(around: (scan: () => Promise<Scan>) => Promise<void>): Promise<OpenPlace>
-  /** One after the other, scans included. */
+  /** Runs one at a time, including scans. */
   alone<T>(run: () => Promise<T>): Promise<T>
-  /** After an error: an index that is damaged is dropped, and made anew with the next `ready`. */
+  /** After an error: drops a damaged index, which the next `ready` rebuilds. */
   failed(place: OpenPlace, cause: unknown): Promise<void>
   close(): Promise<void>
 }
@@ -21,7 +23,7 @@ export type Place = {
 const INDEX_FILE = 'zettels.sqlite'
 const RESCAN_MS = 60_000
 
-/** `root`: absolute; need not exist. `now`: milliseconds. */
+/** `root`: absolute; may be missing. `now`: milliseconds. */
 type PlaceOptions = {
   readonly root: string
   readonly now: () => number
@@ -48,7 +50,7 @@ export function createPlace(opts: PlaceOptions): Place {
     return place
   }
 
-  // Clocks are set back, too.
+  // A clock may also be set back.
   function isFresh(): boolean {
     return scannedMs !== undefined && Math.abs(opts.now() - scannedMs) < (opts.rescanMs ?? RESCAN_MS)
   }
@@ -70,7 +72,7 @@ export function createPlace(opts: PlaceOptions): Place {
   async function failed(place: OpenPlace, cause: unknown): Promise<void> {
     if (!isDamaged(cause)) return
     await alone(async () => {
-      // Another call may have seen it before.
+      // Another call may have handled it already.
       if (!place.index.database.isOpen) return
       await shut()
       const file = join(place.folder.inside, INDEX_FILE)
@@ -94,7 +96,7 @@ async function open({ root, sync }: PlaceOptions): Promise<OpenPlace> {
   const folder = await openFolder(root, sync)
   const index = openIndex(join(folder.inside, INDEX_FILE))
   try {
-    // Now that the lock is ours.
+    // Safe now that this process holds the lock.
     await folder.clearDrafts()
     return { folder, index, queries: createQueries(index.database) }
   } catch (cause: unknown) {

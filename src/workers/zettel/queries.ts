@@ -1,9 +1,9 @@
-// What is read from the index. Whoever asks sees what he stored himself and what is shared, and nothing tells him of the rest.
+// Queries of the index. A reader sees their own zettels and shared ones; no result reveals the others.
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import { keyOf } from './names.ts'
 import type { Stamp } from './folder.ts'
 
-/** What is known of a zettel without its file. */
+/** The data of a zettel that need no access to its file. */
 export type Card = {
   readonly zettel_id: string
   readonly title: string
@@ -21,7 +21,7 @@ export type Hit = Found & { readonly snippet: string }
 export type Filter = {
   readonly category?: string | undefined
   readonly source_agent?: string | undefined
-  /** All of them. */
+  /** A zettel must have all of them. */
   readonly tags?: readonly string[] | undefined
 }
 export type Page = { readonly limit: number; readonly offset: number }
@@ -31,15 +31,15 @@ export type Paged = { readonly found: Found[]; readonly total: number }
 export type Link = { readonly target: string; readonly zettel_ids: string[] }
 
 export type Queries = {
-  /** Whoever may see it; `stored_by` tells. */
+  /** For any reader: the caller of this function checks visibility by `stored_by`. */
   byId(id: string): Found | undefined
   usageOf(storedBy: string): { zettels: number; bytes: number }
-  /** The newest first. */
+  /** Newest first. */
   list(reader: string, filter: Filter, page: Page): Paged
-  /** The best first. `match`: see matchOf. */
+  /** Best match first. `match`: see matchOf. */
   search(reader: string, match: string, filter: Filter, limit: number): Hit[]
   linksOf(reader: string, zettel: Found): Link[]
-  /** The zettels that link to it by its id or its title, itself left out; the newest first. */
+  /** The zettels that link to it by its id or title, except itself; newest first. */
   backlinksOf(reader: string, zettel: Found, page: Page): Paged
 }
 
@@ -53,7 +53,7 @@ const FILTERS = `(:category IS NULL OR z.category = :category)
     SELECT t.zettel FROM tag t WHERE t.tag IN (SELECT value FROM json_each(:tags))
     GROUP BY t.zettel HAVING count(*) = json_array_length(:tags)))`
 
-/** Every word has to be there, as it is written: nothing in it is an operator. Undefined: there is no word in the text. */
+/** A zettel must contain every word as written: no word is an operator. Undefined: the text has no words. */
 export function matchOf(text: string): string | undefined {
   const terms = text.split(/\s+/u).filter((term) => /[\p{L}\p{N}]/u.test(term))
   if (terms.length === 0) return undefined

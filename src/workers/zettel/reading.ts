@@ -1,4 +1,4 @@
-// What one caller reads: from the index, checked against the files.
+// The read operations of one caller: from the index, checked against the files.
 import { notFound } from './errors.ts'
 import type { Read } from './folder.ts'
 import { parseZettel } from './front-matter.ts'
@@ -7,14 +7,14 @@ import type { Card, Found, Link } from './queries.ts'
 import { scanAll, takeIn } from './scan.ts'
 import type { Zettel } from './zettel.ts'
 
-/** What a call works with. */
+/** The context of a call. */
 export type Session = {
   readonly place: Place
   readonly open: OpenPlace
   readonly caller: string
   readonly signal: AbortSignal
 }
-/** `backlinks`: ids, the newest first, at most MAX_BACKLINKS. */
+/** `backlinks`: ids, newest first, at most MAX_BACKLINKS. */
 type Linked = { readonly links: Link[]; readonly backlinks: string[] }
 export type Stored = Linked & { readonly card: Card; readonly path: string }
 export type Whole = Linked & { readonly zettel: Zettel }
@@ -22,7 +22,7 @@ export type Whole = Linked & { readonly zettel: Zettel }
 export const MAX_BACKLINKS = 100
 const MAX_TRIES = 3
 
-/** @throws {HandlerError} ZETTEL_NOT_FOUND, the same for one that is not there and one that is another's */
+/** @throws {HandlerError} ZETTEL_NOT_FOUND, the same for a missing zettel and another caller's */
 export function visible({ open, caller }: Session, id: string): Found {
   const found = open.queries.byId(id)
   if (found === undefined || !(found.card.shared || found.card.stored_by === caller)) throw notFound()
@@ -34,7 +34,7 @@ export function linksAround({ open, caller }: Session, found: Found): Linked {
   return { links: open.queries.linksOf(caller, found), backlinks: linking.map(({ card }) => card.zettel_id) }
 }
 
-/** The zettel as its file says it now. @throws {HandlerError} ZETTEL_NOT_FOUND */
+/** The zettel as its file is now. @throws {HandlerError} ZETTEL_NOT_FOUND */
 export async function readZettel(session: Session, id: string): Promise<Whole> {
   const { open, place, signal } = session
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
@@ -42,13 +42,13 @@ export async function readZettel(session: Session, id: string): Promise<Whole> {
     const found = visible(session, id)
     const file = await open.folder.read(found.path)
     if (file?.stamp === found.stamp) return { zettel: parseZettel(file.text), ...linksAround(session, found) }
-    // It may be somewhere else, and another's.
+    // The zettel may have moved, and may belong to another caller now.
     await place.alone(() => follow(open, found, file))
   }
   throw notFound()
 }
 
-/** The file that has the id, the index brought up to it. Only for the one writer. */
+/** The file with this id; updates the index to it. Only for the single writer. */
 export async function currentFile(open: OpenPlace, id: string): Promise<Read | undefined> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = open.queries.byId(id)
@@ -65,7 +65,7 @@ async function follow(open: OpenPlace, { path }: Found, file: Read | undefined):
   else await takeIn([path], open)
 }
 
-/** Asks the index again as long as files of what it found have changed since they were read. */
+/** Repeats the query until no file of its result has changed since it was read. */
 export async function settled<T>(
   { open, place, signal }: Session,
   query: () => T,

@@ -1,18 +1,18 @@
-// Brings the index to what the files say, whoever changed them. Reads only what has changed since.
+// Updates the index from the files, whoever changed them. Reads only files that have changed.
 import { HandlerError } from '../../worker/call-error.ts'
 import type { Folder } from './folder.ts'
 import { parseZettel } from './front-matter.ts'
 import type { Entry, Index } from './index-file.ts'
 
-/** `unreadable`: files without a zettel in them, and those whose id another file has. */
+/** `unreadable`: files without a valid zettel, and files whose id another file has. */
 export type Scan = { readonly files: number; readonly read: number; readonly unreadable: number }
 type Place = { readonly folder: Folder; readonly index: Index }
 
-// Between two chunks the process has time for other calls; a lot is one transaction.
+// Other calls run between two chunks; a chunk is one transaction.
 const CHUNK = 8
 const LOT = 512
 
-/** Nobody may write meanwhile. */
+/** No other operation may write meanwhile. */
 export async function scanAll({ folder, index }: Place): Promise<Scan> {
   const known = index.stamps()
   const paths = await folder.paths()
@@ -29,7 +29,10 @@ export async function scanAll({ folder, index }: Place): Promise<Scan> {
   return { files: paths.length, read: changed.length, unreadable: await takeIn(changed, { folder, index }) }
 }
 
-/** Reads these files again. Nobody may write meanwhile. Gives the number of those that are unreadable, or gone. */
+/**
+ * Reads these files again. No other operation may write meanwhile. Returns the number of files that are unreadable or
+ * gone.
+ */
 export async function takeIn(paths: readonly string[], { folder, index }: Place): Promise<number> {
   let unreadable = 0
   for (const lot of inChunks(paths, LOT)) {

@@ -1,28 +1,28 @@
-// The parts of a zettel as both workers take and give them.
+// The members of a zettel in the inputs and outputs of both workers.
 import Type from 'typebox'
 import { ZETTEL_ID } from './names.ts'
 import { MAX_BACKLINKS } from './reading.ts'
 import { DEFAULT_CATEGORY, LIMITS } from './zettel.ts'
 
-// One line of printable text, not blank, without half of a surrogate pair.
+// One line of printable text, not blank, without lone surrogates.
 const LINE = '^(?=.*\\S)[^\\p{Cc}\\p{Cs}\\u2028\\u2029]+$'
-const TITLE = 'By which wiki links find it, besides its id.'
-const CATEGORY = 'One for each zettel.'
+const TITLE = 'Title. Wiki links find the zettel by it or by its id.'
+const CATEGORY = 'Category; each zettel has one.'
 const line = (maxLength: number, description: string) =>
   Type.String({ minLength: 1, maxLength, pattern: LINE, description })
 
 export const zettelId = Type.String({
   pattern: ZETTEL_ID,
-  description: 'A ULID, or what was given. Case does not count.',
+  description: 'A ULID, or the id that was given. Case does not matter.',
 })
 export const title = line(LIMITS.title, TITLE)
 export const category = line(LIMITS.category, CATEGORY)
-export const sourceAgent = line(LIMITS.sourceAgent, 'Who wrote it, as the caller says; not checked.')
+export const sourceAgent = line(LIMITS.sourceAgent, 'The author that the caller gives; not checked.')
 export const tags = Type.Array(line(LIMITS.tag, 'A tag.'), { maxItems: LIMITS.tags, uniqueItems: true })
 export const time = Type.String({ format: 'date-time' })
-export const query = line(500, 'Words that all have to be there; nothing in it is an operator.')
+export const query = line(500, 'Words that must all occur; there are no operators.')
 
-/** What a caller gives when something is stored. */
+/** Input members for storing a zettel. */
 export const draftMembers = {
   content: Type.String({
     minLength: 1,
@@ -37,11 +37,11 @@ export const draftMembers = {
   source_agent: Type.Optional(sourceAgent),
 }
 
-/** A link and what it leads to. */
+/** A link and its targets. */
 export const links = Type.Array(
   Type.Object(
     {
-      target: Type.String({ description: 'As it is written.' }),
+      target: Type.String({ description: 'The target as written.' }),
       zettel_ids: Type.Array(zettelId, { description: 'The zettels of this id or title that the caller may see.' }),
     },
     { additionalProperties: false },
@@ -50,5 +50,5 @@ export const links = Type.Array(
 )
 export const backlinks = Type.Array(zettelId, {
   maxItems: MAX_BACKLINKS,
-  description: `What links to it, the newest first, at most ${MAX_BACKLINKS}; of what the caller may see.`,
+  description: `Zettels that link to it and that the caller may see, newest first, at most ${MAX_BACKLINKS}.`,
 })

@@ -1,4 +1,4 @@
-// The zettels of one folder as one caller sees them. The files are what counts; the index finds them.
+// The zettels of one folder as one caller sees them. The files are authoritative; the index finds them.
 import { HandlerError } from '../../worker/call-error.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
 import { errnoOf, type Sync } from './durable-file.ts'
@@ -11,31 +11,31 @@ import { createUlids, type Ulids } from './ulid.ts'
 import { addZettel, linkZettels, type Linking, type WritingSession } from './writing.ts'
 import type { Draft } from './zettel.ts'
 
-/** The part of a call that the store needs. */
+/** The members of a call that the store needs. */
 type Call = Pick<HandlerContext<unknown>, 'caller' | 'signal' | 'log' | 'inSpan'>
 
 /** Every function throws HandlerError: INVALID_ZETTEL, TOO_MANY_ZETTELS, ZETTEL_NOT_FOUND, STORAGE_FAILURE. */
 export type Zettels = {
-  /** `id` undefined: a new ULID. The same zettel with the same id again is the one that is there. */
+  /** `id` undefined: a new ULID. Adding the same zettel with the same id again returns the stored one. */
   add(draft: Draft, id?: string): Promise<Stored>
   get(id: string): Promise<Whole>
   list(filter: Filter, page: Page): Promise<Paged>
   /** `match`: see matchOf. */
   search(match: string, filter: Filter, limit: number): Promise<Hit[]>
   backlinks(id: string, page: Page): Promise<Paged>
-  /** Only one's own zettels can be changed; all visible ones can be linked to. */
+  /** A caller can change only their own zettels, and link to all that they can see. */
   link(from: string, to: string): Promise<Linking>
 }
 type ZettelStore = { zettelsFor(call: Call): Zettels; close(): Promise<void> }
 
 export type StoreOptions = {
-  /** Absolute; need not exist. */
+  /** Absolute; may be missing. */
   readonly root: string
   /** Milliseconds since 1970. */
   readonly now?: () => number
   readonly ulids?: Ulids
   readonly quota?: Quota
-  /** So often are all files looked at for changes by hand. */
+  /** Interval of the scans for files that were changed by hand. */
   readonly rescanMs?: number
   readonly sync?: Sync
 }
@@ -80,7 +80,7 @@ export function createZettelStore({ root, now = Date.now, quota = QUOTA, ...more
         return await inSpan(span, () => run({ place, open: ready, caller, signal, now, ulids, quota }))
       } catch (cause: unknown) {
         if (cause instanceof HandlerError || signal.aborted) throw cause
-        // The message of a system error holds the path, and the path a title.
+        // A system error's message contains the path, and the path contains a title.
         const code = errnoOf(cause)
         log.error(
           { event: 'zettel_storage_failed', ...(code === undefined ? { err: cause } : { code }) },

@@ -1,4 +1,4 @@
-// ULIDs: sortable by time, and in the order of their making also within one millisecond. https://github.com/ulid/spec
+// ULIDs: sortable by time, and in order of creation even within one millisecond. https://github.com/ulid/spec
 import { randomBytes } from 'node:crypto'
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
@@ -10,7 +10,7 @@ const MAX_MS = 2 ** 48 - 1
 
 export type Ulids = () => string
 
-/** `now`: milliseconds since 1970; one that goes back is not followed. `random`: so many bytes of chance. */
+/** `now`: milliseconds since 1970; a clock that goes back is ignored. `random`: returns that many random bytes. */
 export function createUlids({
   now,
   random = randomBytes,
@@ -24,7 +24,7 @@ export function createUlids({
     const ms = Math.min(MAX_MS, Math.max(0, Math.floor(now())))
     if (ms > lastMs) begin(ms)
     else if (tail + 1n < RANDOM_END) tail += 1n
-    // 80 bits are used up within a millisecond: the next one is as good, and keeps the order.
+    // The 80 bits are used up within a millisecond: the next millisecond keeps the order.
     else begin(lastMs + 1)
     return digits(BigInt(lastMs), TIME_DIGITS) + digits(tail, RANDOM_DIGITS)
   }

@@ -1,15 +1,15 @@
-// Wiki links in a text: [[title or id]], [[title|what is shown]], [[title#heading]].
+// Wiki links in a text: [[title or id]], [[title|label]], [[title#heading]].
 import { keyOf } from './names.ts'
 
-/** `key`: by which it finds its zettels. */
+/** `key`: finds the target zettels. */
 type WikiLink = { readonly target: string; readonly key: string }
 
 export const MAX_LINKS = 1000
 
-// Every part is bounded, and none may hold a bracket: the search takes time in proportion to the text.
+// Every part is bounded and none may contain a bracket, so the search time is linear.
 const LINK = /\[\[([^[\]|#\p{Cc}\u2028\u2029]{1,200})(?:#[^[\]|\p{Cc}]{0,200})?(?:\|[^[\]\p{Cc}]{0,200})?\]\]/gu
 
-/** The links of a text in their order, each target once, the first MAX_LINKS. */
+/** The links of a text in order, without duplicates, at most MAX_LINKS. */
 export function wikiLinks(text: string): WikiLink[] {
   const found = new Map<string, WikiLink>()
   for (const [, name = ''] of text.matchAll(LINK)) {

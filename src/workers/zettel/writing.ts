@@ -1,4 +1,4 @@
-// What one caller writes: the file first, then the index. Only for the one writer of the place.
+// The write operations of one caller: the file first, then the index. Only for the single writer.
 import { isDeepStrictEqual } from 'node:util'
 import { capabilityError } from '../../worker/call-error.ts'
 import { errnoOf } from './durable-file.ts'
@@ -18,7 +18,7 @@ export type WritingSession = Session & {
   readonly quota: Quota
 }
 
-/** `added` is false when there was this link. The ids are as the zettels have them. */
+/** `added` is false when the link existed. The ids are spelled as in the zettels. */
 export type Linking = { readonly source_id: string; readonly target_id: string; readonly added: boolean }
 
 /** See Zettels.add. */
@@ -29,7 +29,7 @@ export async function addZettel(session: WritingSession, given: Draft, id: strin
   const zettel = makeZettel(draft, { ...origin, zettel_id: id ?? unusedId(session) })
   const there = id === undefined ? undefined : await currentFile(session.open, id)
   if (there === undefined) await write(session, zettel)
-  else if (!isSame(parseZettel(there.text), draft, zettel)) throw invalid('the zettel_id exists already')
+  else if (!isSame(parseZettel(there.text), draft, zettel)) throw invalid('the zettel_id already exists')
   const found = visible(session, zettel.zettel_id)
   return { card: found.card, path: found.path, ...linksAround(session, found) }
 }
@@ -74,11 +74,11 @@ async function write({ open, caller, quota }: WritingSession, zettel: Zettel): P
     throw capabilityError('TOO_MANY_ZETTELS', `a caller may keep ${quota.zettels} zettels and ${quota.bytes} bytes`)
   }
   const stamp = await open.folder.create(path, text).catch((cause: unknown) => {
-    // Put there by hand, and no scan has seen it yet, or there is no zettel in it.
-    throw errnoOf(cause) === 'EEXIST' ? invalid('the zettel_id exists already') : cause
+    // Someone added the file by hand and no scan has seen it yet, or it contains no valid zettel.
+    throw errnoOf(cause) === 'EEXIST' ? invalid('the zettel_id already exists') : cause
   })
   try {
-    if (!open.index.put({ path, stamp, bytes: length, zettel })) throw invalid('the zettel_id exists already')
+    if (!open.index.put({ path, stamp, bytes: length, zettel })) throw invalid('the zettel_id already exists')
   } catch (cause: unknown) {
     await open.folder.remove(path)
     throw cause

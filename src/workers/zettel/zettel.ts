@@ -1,8 +1,8 @@
-// What a zettel is, and the rules that make one of what a caller or a file says.
+// What a zettel is, and the rules that make one from the input of a caller or a file.
 import { capabilityError, type HandlerError } from '../../worker/call-error.ts'
 import { withoutNoteBlock } from './note-block.ts'
 
-/** As in the front matter of its file. `stored_by`: SPIFFE ID of the caller, who alone sees it unless it is `shared`. */
+/** As in the front matter of its file. `stored_by`: SPIFFE ID of the caller; only they see it unless it is `shared`. */
 export type Zettel = {
   readonly zettel_id: string
   readonly title: string
@@ -13,7 +13,7 @@ export type Zettel = {
   readonly shared: boolean
   readonly created_at: string
   readonly updated_at?: string
-  /** Ids that were linked by hand or by the operation `link`, besides the wiki links of the content. */
+  /** Ids that were linked by hand or with the operation `link`, besides the wiki links of the content. */
   readonly links?: readonly string[]
   readonly metadata?: JsonRecord
   readonly context?: JsonRecord
@@ -21,13 +21,16 @@ export type Zettel = {
 }
 export type JsonRecord = Readonly<Record<string, unknown>>
 
-/** What may be left out: the title is then the first line of the content that says something, the category DEFAULT_CATEGORY. */
+/**
+ * Optional members have defaults: the title is the first meaningful line of the content, the category
+ * DEFAULT_CATEGORY.
+ */
 export type Draft = Pick<Zettel, 'content'> &
   Maybe<Pick<Zettel, 'title' | 'category' | 'tags' | 'source_agent' | 'shared' | 'metadata' | 'context'>>
 type Origin = Pick<Zettel, 'zettel_id' | 'stored_by' | 'created_at'> & Maybe<Pick<Zettel, 'updated_at' | 'links'>>
 type Maybe<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
-/** Characters, for the schemas; `content` also in bytes of UTF-8. */
+/** In characters, for the schemas; `content` also in bytes of UTF-8. */
 export const LIMITS = {
   content: 1_000_000,
   contentBytes: 4_000_000,
@@ -43,12 +46,15 @@ export const LIMITS = {
 export const DEFAULT_CATEGORY = 'general'
 
 const MAX_DERIVED_TITLE = 80
-// UTF-16 units of the content's begin.
+// In UTF-16 units from the start of the content.
 const TITLE_WITHIN = 1000
 const MARKS_ONLY = /^[\s\-*_=~`>|+]*$/
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029]+/gu
 
-/** Names are trimmed and in NFC, tags once each. @throws {HandlerError} INVALID_ZETTEL, naming the member and the rule */
+/**
+ * Names are trimmed and in NFC, tags have no duplicates. @throws {HandlerError} INVALID_ZETTEL with the member and the
+ * rule
+ */
 export function makeZettel(draft: Draft, origin: Origin): Zettel {
   const { content, shared = false } = draft
   checkContent(content)
@@ -73,7 +79,7 @@ export function makeZettel(draft: Draft, origin: Origin): Zettel {
   }
 }
 
-/** A name as it is stored and compared. */
+/** A name in the form in which it is stored and compared. */
 export function tidy(name: string): string {
   return name.normalize('NFC').trim()
 }
@@ -85,7 +91,7 @@ export function invalid(message: string): HandlerError {
 function checkContent(content: string): void {
   if (content.trim() === '') throw invalid('content is blank')
   if (content.includes('\0')) throw invalid('content has a NUL character')
-  if (!content.isWellFormed()) throw invalid('content is not well-formed Unicode: it has half of a surrogate pair')
+  if (!content.isWellFormed()) throw invalid('content is not well-formed Unicode: it contains a lone surrogate')
   if (Buffer.byteLength(content) > LIMITS.contentBytes) {
     throw invalid(`content is longer than ${LIMITS.contentBytes} bytes`)
   }
@@ -103,13 +109,14 @@ function isPrintable(name: string): boolean {
 function line(member: string, text: string, maxLength: number): string {
   const name = tidy(text)
   if (name === '') throw invalid(`${member} is blank`)
-  if (!isPrintable(name)) throw invalid(`${member} has a character not for print`)
+  if (!isPrintable(name)) throw invalid(`${member} has a character that is not printable`)
   if (Array.from(name).length > maxLength) throw invalid(`${member} is longer than ${maxLength} characters`)
   return name
 }
 
-// The first line that says something, without the marks of a Markdown heading. Front matter says nothing of the note's own,
-// nor does a line of marks alone: a rule, a code fence, a bare bullet.
+// The first meaningful line, without the marks of a Markdown heading. The front matter of a note is skipped, and so is
+// a line
+// of marks only: a rule, a code fence, a bare bullet.
 function titleOf(content: string): string {
   const lines = withoutNoteBlock(content)
     .trimStart()
@@ -137,7 +144,7 @@ function record(member: string, value: JsonRecord): JsonRecord {
 function checkValue(member: string, value: unknown, depth: number): void {
   if (depth > LIMITS.recordDepth + 1) throw invalid(`${member} is deeper than ${LIMITS.recordDepth} levels`)
   if (typeof value === 'string' && !value.isWellFormed()) throw invalid(`${member} is not well-formed Unicode`)
-  // JSON has 1e999, which is no number any more.
+  // JSON allows 1e999, which parses to Infinity.
   if (typeof value === 'number' && !Number.isFinite(value)) throw invalid(`${member} has a number out of range`)
   if (typeof value !== 'object' || value === null) return
   const prototype: unknown = Object.getPrototypeOf(value)

@@ -5,7 +5,7 @@ import type { Zettels } from '../zettel/store.ts'
 import { tidy, type Zettel } from '../zettel/zettel.ts'
 import type { Input, Inputs, Output } from './schemas.ts'
 
-/** @throws {HandlerError} INVALID_INPUT, and what the store throws */
+/** @throws {HandlerError} INVALID_INPUT, and the errors of the store */
 export function operate(zettels: Zettels, input: Input): Promise<Output> {
   switch (input.operation) {
     case 'store':
@@ -53,7 +53,7 @@ async function search(zettels: Zettels, { query, limit = 10, ...filter }: Inputs
 
 async function link(zettels: Zettels, { zettel_id: from, target_id: to }: Inputs['link']): Promise<Output> {
   const { source_id, target_id, added } = await zettels.link(from, to)
-  const message = added ? 'linked' : 'was linked already'
+  const message = added ? 'linked' : 'was already linked'
   return { success: true, zettel_id: source_id, message, data: { target_id, added } }
 }
 
@@ -70,7 +70,7 @@ function cardOf({ content: _c, links: _l, metadata: _m, context: _x, tags, ...ca
   return { ...card, tags: [...tags] }
 }
 
-/** Names as they were stored. */
+/** Names in the form in which they are stored. */
 function tidied({ category, source_agent, tags }: Filter): Filter {
   return {
     category: category === undefined ? undefined : tidy(category),

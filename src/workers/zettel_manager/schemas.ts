@@ -4,11 +4,11 @@ import * as part from '../zettel/schemas.ts'
 import { LIMITS } from '../zettel/zettel.ts'
 
 const closed = { additionalProperties: false } as const
-const shared = Type.Boolean({ description: 'Whether every caller may read it and link to it, or only who stored it.' })
+const shared = Type.Boolean({ description: 'Whether every caller may read it and link to it, or only its owner.' })
 const filter = {
   category: Type.Optional(part.category),
   source_agent: Type.Optional(part.sourceAgent),
-  tags: Type.Optional({ ...part.tags, description: 'All of them.' }),
+  tags: Type.Optional({ ...part.tags, description: 'A zettel must have all of these.' }),
 }
 const page = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
@@ -57,7 +57,7 @@ const card = {
 }
 const Card = Type.Object(card, closed)
 const around = { links: part.links, backlinks: part.backlinks }
-const total = Type.Integer({ minimum: 0, description: 'Without limit and offset.' })
+const total = Type.Integer({ minimum: 0, description: 'Total without limit and offset.' })
 const cards = Type.Object({ zettels: Type.Array(Card), total }, closed)
 
 const Data = Type.Union([
@@ -70,13 +70,13 @@ const Data = Type.Union([
   Type.Object(
     {
       hits: Type.Array(
-        Type.Object({ ...card, snippet: Type.String({ description: 'Of the content, where it fits.' }) }, closed),
+        Type.Object({ ...card, snippet: Type.String({ description: 'The matching part of the content.' }) }, closed),
       ),
     },
-    { ...closed, description: 'search: the best first' },
+    { ...closed, description: 'search: best match first' },
   ),
   Type.Object(
-    { target_id: part.zettelId, added: Type.Boolean({ description: 'False: it was linked already.' }) },
+    { target_id: part.zettelId, added: Type.Boolean({ description: 'False: it was already linked.' }) },
     { ...closed, description: `link; at most ${LIMITS.links} for each zettel` },
   ),
 ])
@@ -93,7 +93,8 @@ export const Output = Type.Object(
 )
 
 /**
- * One of several closed objects, chosen by `operation`. Not as `oneOf`: what is said of a wrong input would then be about
+ * One of several closed objects, chosen by `operation`. Not a `oneOf`: its error messages for an invalid input would
+ * be about
  * the other operations.
  */
 function byOperation<T>(schemas: Readonly<Record<string, TObject>>) {

@@ -1,4 +1,4 @@
-// manage:sonnet_zettel: stores, finds and links zettels. Each belongs to the caller who stored it.
+// manage:sonnet_zettel stores, finds and links zettels. Each belongs to the caller who stored it.
 import { join } from 'node:path'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import { errors as storing } from '../zettel/errors.ts'
@@ -6,7 +6,7 @@ import { createZettelStore, type StoreOptions } from '../zettel/store.ts'
 import { operate } from './operations.ts'
 import { Input, Output } from './schemas.ts'
 
-/** `stateDir`: absolute; the zettels are in the folder `zettel_manager` in it, made at first use. */
+/** `stateDir`: absolute; the zettels are in its folder `zettel_manager`, created at first use. */
 export function createZettelManager({
   stateDir,
   ...options
@@ -26,7 +26,7 @@ export function createZettelManager({
         retryable: false,
         status: 400,
       },
-      ZETTEL_NOT_FOUND: { description: 'There is no such zettel for this caller.', retryable: false, status: 404 },
+      ZETTEL_NOT_FOUND: { description: 'This caller has no such zettel.', retryable: false, status: 404 },
       ...storing,
     },
     max_concurrency: 64,
@@ -40,7 +40,6 @@ export function createZettelManager({
   return defineWorker({
     id: 'worker-zettel-manager',
     capabilities: [manage],
-    requires: ['manage:sonnet_zettel'],
     close: () => store.close(),
   })
 }

@@ -18,11 +18,10 @@ export const Input = Type.Object(
     ...draftMembers,
     zettel_id: Type.Optional({
       ...zettelId,
-      description:
-        'To store once what is sent twice: the same zettel with the same id is not stored again. Default: a new ULID.',
+      description: 'Makes a retry safe: the same zettel with the same id is not stored again. Default: a new ULID.',
     }),
-    metadata: record('What else is known of the zettel.'),
-    context: record('Where it comes from.'),
+    metadata: record('Additional data on the zettel.'),
+    context: record('Origin of the zettel.'),
   },
   { additionalProperties: false },
 )
@@ -32,8 +31,8 @@ export const Output = Type.Object(
   {
     zettel_id: zettelId,
     storage_path: Type.String({ description: 'repository_root and relative_path, with a slash between.' }),
-    repository_root: Type.String({ description: 'The name of the repository: no path of the machine.' }),
-    relative_path: Type.String({ description: 'Of the file, below the repository.' }),
+    repository_root: Type.String({ description: 'The name of the repository, not a path of the machine.' }),
+    relative_path: Type.String({ description: 'Path of the file below the repository.' }),
     created_at: time,
     title,
     category,

@@ -1,4 +1,4 @@
-// store:zettel keeps a zettel as a file: durable, found again by its links, never outside its folder.
+// store:zettel keeps a zettel as a file: durable, found by its links, never outside its folder.
 import { join } from 'node:path'
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import { errors } from '../zettel/errors.ts'
@@ -7,7 +7,7 @@ import { Input, Output } from './schemas.ts'
 
 const REPOSITORY = 'zettel_repository'
 
-/** `stateDir`: absolute; the repository is the folder `zettel_repository` in it, made at first use. */
+/** `stateDir`: absolute; the repository is its folder `zettel_repository`, created at first use. */
 export function createZettelRepository({
   stateDir,
   ...options
@@ -48,7 +48,6 @@ export function createZettelRepository({
   return defineWorker({
     id: 'worker-zettel-repository',
     capabilities: [storeZettel],
-    requires: ['store:zettel'],
     close: () => store.close(),
   })
 }

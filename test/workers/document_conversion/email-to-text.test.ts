@@ -164,7 +164,7 @@ describe('an mbox', () => {
     expect(await refusal('email_to_text', { raw_email: MBOX })).toMatchObject({
       status: 422,
       error: 'INVALID_EMAIL',
-      message: 'raw_email is an mbox of 2 mails: say which in `message`',
+      message: 'raw_email is an mbox of 2 mails: choose one with `message`',
     })
     expect(await refusal('email_to_text', { raw_email: MBOX, message: 3 })).toMatchObject({
       status: 400,

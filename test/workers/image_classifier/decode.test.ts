@@ -146,7 +146,7 @@ describe('what is not an image', () => {
   ]
   for (const [what, bytes] of others) {
     test(`${what} reaches no decoder`, () => {
-      expect(() => parseInputImage(bytes.toString('base64'))).toThrow('the image is none of png, jpeg, webp, gif')
+      expect(() => parseInputImage(bytes.toString('base64'))).toThrow('the image is not one of png, jpeg, webp, gif')
     })
   }
 

@@ -148,7 +148,7 @@ describe('refusals', () => {
     expect(await refused(asking('aaaa', ['scenes', 'faces']))).toStrictEqual({
       status: 400,
       error: 'INVALID_INPUT',
-      message: 'this capability serves scenes and nsfw: ask the other one for faces',
+      message: 'this capability serves scenes and nsfw; use the other one for faces',
       retryable: false,
     })
     expect(await refused(asking('aaaa', ['nsfw']), OBJECTS)).toMatchObject({ status: 400, error: 'INVALID_INPUT' })
@@ -225,7 +225,7 @@ describe('when the models fail', () => {
     expect(answer.status).toBe(503)
     expect(answer.json()).toStrictEqual({
       error: 'CLASSIFICATION_FAILED',
-      message: 'the model for objects failed; the next call gets a new one',
+      message: 'the model for objects failed; the next call loads it again',
       retryable: true,
     })
     expect(failing.logged()).toContainEqual(

@@ -42,7 +42,9 @@ test('what a domain calls everyday is in the lexicon', () => {
 
 test('a phrase with two weights in one marker is refused', () => {
   const twice = { ...markers['SHM']!, phrases: { 1: ['here'], 2: ['here'] } }
-  expect(() => parseLexicon({ ...bundledLexicon, markers: { SHM: twice } })).toThrow('lexicon: SHM has "here" twice')
+  expect(() => parseLexicon({ ...bundledLexicon, markers: { SHM: twice } })).toThrow(
+    'lexicon: duplicate phrase "here" in SHM',
+  )
 })
 
 function sameWords(a: string, b: string): boolean {

@@ -55,7 +55,7 @@ describe('analyze:philosophy', () => {
     expect(Object.values(dna_markers)).toStrictEqual([0, 0, 0, 0, 0])
     expect(authenticity_score).toBe(0.5)
     expect(evidence).toStrictEqual([])
-    expect(analysis_summary).toMatch(/^No marker stands out\. Nothing tells whether it is lived or performed\./)
+    expect(analysis_summary).toMatch(/^No marker stands out\. No evidence shows whether it is lived or performed\./)
   })
 
   test('is sure of nothing in a language that the lexicon does not know', async () => {
@@ -242,7 +242,7 @@ describe("the operator's own lexicon", () => {
     'a phrase in upper case': [{ ...bundledLexicon, domains: { sea: ['Salt'] } }, /domains\/sea\/0 must match/],
     'a phrase of seven words': [{ ...bundledLexicon, domains: { sea: ['a b c d e f g'] } }, /must match/],
     'a regular expression': [{ ...bundledLexicon, domains: { sea: ['(a+)+$'] } }, /must match/],
-    'a marker that is a theme, too': [{ ...bundledLexicon, markers: { BIZ: sea } }, /BIZ is a marker and a theme/],
+    'a marker that is a theme, too': [{ ...bundledLexicon, markers: { BIZ: sea } }, /BIZ is both a marker and a theme/],
     'no object': [[], /must be object/],
   }
   for (const [what, [lexicon, message]] of Object.entries(wrong)) {

@@ -255,7 +255,7 @@ describe('what is refused', () => {
     const engine = startEngine({ dir: await stateFolder(), limits })
     await expect(run(engine, index(four))).rejects.toMatchObject({
       code: 'LIMIT_EXCEEDED',
-      message: 'one caller keeps at most 3 documents',
+      message: 'one caller may keep at most 3 documents',
     })
     expect(await run(engine, index(four.slice(1)))).toMatchObject({ replaced: 0, documents: 3 })
   })
@@ -263,12 +263,12 @@ describe('what is refused', () => {
   test('more text than one caller may keep, or one call may bring', async () => {
     const engine = startEngine({ dir: await stateFolder(), limits })
     await expect(run(engine, index([{ id: 'a', text: 'x'.repeat(101) }]))).rejects.toMatchObject({
-      message: 'the texts of one caller have at most 100 characters',
+      message: 'the texts of one caller are limited to 100 characters',
     })
     const long = Array.from({ length: 21 }, (_, at) => ({ id: `${at}`, text: 'x'.repeat(100_000) }))
     await expect(run(engine, index(long))).rejects.toMatchObject({
       code: 'LIMIT_EXCEEDED',
-      message: 'the texts of one call have at most 2000000 characters',
+      message: 'the texts of one call are limited to 2000000 characters',
     })
   })
 
@@ -285,7 +285,7 @@ describe('what is refused', () => {
     const engine = await filledEngine()
     await expect(run(engine, index([four[0]!, four[0]!]))).rejects.toMatchObject({
       code: 'INVALID_INPUT',
-      message: 'input/documents/1/id is there twice',
+      message: 'duplicate input/documents/1/id',
     })
     const words = Array.from({ length: 65 }, (_, at) => `w${at}`).join(' ')
     await expect(run(engine, search(words))).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })

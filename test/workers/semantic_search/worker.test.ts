@@ -61,7 +61,7 @@ describe('search:semantic_documents', () => {
     await ask({ operation: 'index', documents: DOCUMENTS })
     expect(await ask({ operation: 'search', query })).toMatchObject({
       status: 413,
-      body: { error: 'LIMIT_EXCEEDED', message: 'a query has at most 64 different words', retryable: false },
+      body: { error: 'LIMIT_EXCEEDED', message: 'a query may have at most 64 different words', retryable: false },
     })
   })
 

@@ -95,12 +95,12 @@ describe('the folder of the zettels', () => {
     expect(await folder.stampOf('a/link.md')).toBeUndefined()
   })
 
-  test('refuses a path beyond its root', async () => {
+  test('refuses a path outside its root', async () => {
     const folder = await openFolder(at('root'))
     await writeFile(at('root-2'), 'x')
     for (const path of ['../root-2', '..', '.', '', 'a/../../root-2', 'a\0b']) {
-      await expect(folder.create(path, 'text')).rejects.toThrow('beyond the root')
-      await expect(folder.read(path)).rejects.toThrow('beyond the root')
+      await expect(folder.create(path, 'text')).rejects.toThrow('outside the root')
+      await expect(folder.read(path)).rejects.toThrow('outside the root')
     }
     expect((await readdir(dir)).sort()).toStrictEqual(['root', 'root-2'])
   })

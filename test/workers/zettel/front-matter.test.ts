@@ -204,7 +204,7 @@ describe('a zettel', () => {
     'half of a surrogate pair': [{ content: 'a\ud800' }, 'content is not well-formed Unicode'],
     'content that is too long in bytes': [{ content: '😀'.repeat(1_000_001) }, 'content is longer than 4000000 bytes'],
     'a blank title': [{ title: ' ' }, 'title is blank'],
-    'a title of two lines': [{ title: 'a\nb' }, 'title has a character not for print'],
+    'a title of two lines': [{ title: 'a\nb' }, 'title has a character that is not printable'],
     'a title that is too long': [{ title: 'a'.repeat(201) }, 'title is longer than 200 characters'],
     'a blank tag': [{ tags: ['a', ' '] }, 'tags is blank'],
     'a tag that is too long': [{ tags: ['a'.repeat(65)] }, 'tags is longer than 64 characters'],

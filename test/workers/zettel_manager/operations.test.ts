@@ -58,7 +58,7 @@ describe('store and retrieve', () => {
     expect(status).toBe(404)
     expect(body).toStrictEqual({
       error: 'ZETTEL_NOT_FOUND',
-      message: 'there is no such zettel for this caller',
+      message: 'this caller has no such zettel',
       retryable: false,
     })
   })

@@ -116,7 +116,7 @@ describe('an id that is given', () => {
       expect(answer.status).toBe(400)
       expect(answer.body).toStrictEqual({
         error: 'INVALID_ZETTEL',
-        message: 'the zettel_id exists already',
+        message: 'the zettel_id already exists',
         retryable: false,
       })
       expect(await markdown()).toStrictEqual([body.storage_path])
@@ -140,7 +140,7 @@ describe('an id that is given', () => {
     await bench.ask({ content: 'a' })
     await writeFile(at('general/mine.text.md'), 'not a zettel')
     const answer = await bench.ask({ content: 'Text.', zettel_id: 'mine' })
-    expect(answer.body).toMatchObject({ error: 'INVALID_ZETTEL', message: 'the zettel_id exists already' })
+    expect(answer.body).toMatchObject({ error: 'INVALID_ZETTEL', message: 'the zettel_id already exists' })
     expect(await bench.read(`${ROOT}/general/mine.text.md`)).toBe('not a zettel')
   })
 })
