@@ -1,5 +1,5 @@
-// On the path of every call. The mTLS listener: gate, limits, error handler, routes. A request passes the plugins in the order
-// of their registration.
+// On the path of every call. The mTLS listener: gate, limits, error handler,
+// routes. A request passes the plugins in the order of their registration.
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'

@@ -1,6 +1,7 @@
-// On the path of every call. The controller's own block list, checked independently of the engine: an engine that is down, has
-// other data or answers falsely cannot let a blocked caller pass (decision 0045). The reasons have the code and the sentence
-// of the policy (policies/capability_access.rego, policies/worker_registration.rego; test/contract/blocked.test.ts).
+// On the path of every call. The controller's own block list, checked independently of the engine: an
+// engine that is down, has other data or answers falsely cannot let a blocked caller pass (decision
+// 0045). The reasons have the code and the sentence of the policy (policies/capability_access.rego,
+// policies/worker_registration.rego; test/contract/blocked.test.ts).
 import type { Decide, Decision, PolicyInput, Question, Reason, RegistrationInput } from '../core/decision.ts'
 import type { Blocked } from './data/blocked.ts'
 

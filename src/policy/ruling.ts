@@ -1,5 +1,5 @@
-// On the path of every call. Turns the policy's decision, or its failure, into a ruling: the only place where shadow mode lets
-// a call pass.
+// On the path of every call. Turns the policy's decision, or its failure,
+// into a ruling: the only place where shadow mode lets a call pass.
 import { makeCapability } from '../core/capability.ts'
 import type { Decision, Mode, PolicyInput, Question } from '../core/decision.ts'
 import type { Decided, Undecided } from '../core/ruling.ts'

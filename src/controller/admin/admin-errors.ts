@@ -1,4 +1,5 @@
-// Errors of the admin listener: the same problem bodies as on the mTLS listener, but without ids, since nothing is decided here.
+// Errors of the admin listener: the same problem bodies as on the
+// mTLS listener, but without ids, since nothing is decided here.
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'

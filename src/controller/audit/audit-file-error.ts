@@ -1,4 +1,5 @@
-// Why an audit file cannot be used. `message` is for the operator: it names the file and the fix, and never reaches a caller.
+// Why an audit file cannot be used. `message` is for the operator:
+// it names the file and the fix, and never reaches a caller.
 
 /** `message`: a sentence with the file's name and the fix. `reason`: the same without a path, for health. */
 export class AuditFileError extends Error {

@@ -1,4 +1,5 @@
-// On the path of every call. The queue of records that wait to become durable: first in, first out, bounded in number and time.
+// On the path of every call. The queue of records that wait to
+// become durable: first in, first out, bounded in number and time.
 import { AppError } from '../../core/errors.ts'
 
 /** An unanswered append. `age`: ticks of the queue's timer since it arrived at `sinceMs`; ignored for a patient append. */

@@ -1,5 +1,6 @@
-// Refusals have their own budget: strangers, who can send any number of requests, must not fill the queue in which the records
-// of authorised calls wait. Beyond the budget refusals are only counted, and each second one record per reason has the number.
+// Refusals have their own budget: strangers, who can send any number of requests, must
+// not fill the queue in which the records of authorised calls wait. Beyond the budget
+// refusals are only counted, and each second one record per reason has the number.
 import { isoTime } from '../../core/iso-time.ts'
 import { blockedRequests } from '../../audit/blocked-event.ts'
 import type { RefusalEvent } from '../../audit/event.ts'

@@ -1,5 +1,5 @@
-// A candidate policy beside the active one: it gets the questions of live traffic, in its own thread, after the decision and in
-// batches. Nothing waits for it: questions that it has no time for are dropped and counted, and it decides nothing.
+// A candidate policy beside the active one: it gets the questions of live traffic, in its own thread, after the decision and
+// in batches. Nothing waits for it: questions that it has no time for are dropped and counted, and it decides nothing.
 import type { Decision, PolicyInput } from '../../core/decision.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
 import { childEnvironment } from '../../platform/env.ts'

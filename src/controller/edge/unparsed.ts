@@ -1,5 +1,5 @@
-// Handles input that never becomes a request for a hook: bytes that are not HTTP/1.1, headers that are too long or too late, a
-// CONNECT. Answers like the gate and the error handler: 401 for strangers, a problem for peers, a record and a count.
+// Handles input that never becomes a request for a hook: bytes that are not HTTP/1.1, headers that are too long or too late,
+// a CONNECT. Answers like the gate and the error handler: 401 for strangers, a problem for peers, a record and a count.
 import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'

@@ -1,5 +1,5 @@
-// Tracks the exceptions in force: how often each was used and when last, and a warning before it ends. The counts are of this
-// process only; the audit log has every use.
+// Tracks the exceptions in force: how often each was used and when last, and a warning
+// before it ends. The counts are of this process only; the audit log has every use.
 import { isoTime } from '../../core/iso-time.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
 import { NS_PER_MS, type ExceptionEntry } from '../../policy/data/exceptions.ts'

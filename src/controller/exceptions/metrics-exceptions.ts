@@ -1,5 +1,5 @@
-// Metrics of the exceptions and of faults in the policy data. The label of an exception is its short id (8 hex digits), since
-// SPIFFE IDs are never labels. GET /policy/exceptions on the admin listener lists ids and names.
+// Metrics of the exceptions and of faults in the policy data. The label of an exception is its short id (8 hex digits),
+// since SPIFFE IDs are never labels. GET /policy/exceptions on the admin listener lists ids and names.
 import { Counter, Gauge } from 'prom-client'
 import { guardCollector, type Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'

@@ -1,10 +1,10 @@
-// On the path of every call. The guard between an engine and the pipeline: it returns only a Decision or an AppError, and
-// trusts no answer while the engine fails its self-check.
+// On the path of every call. The guard between an engine and the pipeline: it returns only
+// a Decision or an AppError, and trusts no answer while the engine fails its self-check.
 //
-// Every answer is parsed strictly, so a single timeout does not close the guard: it triggers a self-check at once, and only a
-// failed self-check closes it. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar) until
-// a self-check passes: an engine that comes back empty, or with a policy that allows everyone, is not used. A check also runs
-// every few seconds, to notice a sidecar that was replaced while no calls came.
+// Every answer is parsed strictly, so a single timeout does not close the guard: it triggers a self-check at once, and only
+// a failed self-check closes it. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar)
+// until a self-check passes: an engine that comes back empty, or with a policy that allows everyone, is not used. A check
+// also runs every few seconds, to notice a sidecar that was replaced while no calls came.
 import type { Decide } from '../../core/decision.ts'
 import { AppError, toAppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'

@@ -1,5 +1,6 @@
-// On the path of every call. The policy that decides, kept up to date with the disk or the sidecar: a change is checked,
-// recorded and swapped in one step. If a change cannot be used, the last good policy stays in force and the fault is reported.
+// On the path of every call. The policy that decides, kept up to date with the disk
+// or the sidecar: a change is checked, recorded and swapped in one step. If a change
+// cannot be used, the last good policy stays in force and the fault is reported.
 import type { Decide } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { withBrake } from '../../policy/brake.ts'

@@ -1,4 +1,5 @@
-// Reads the policy folder as one unit: its files, a hash of each, and a signature with which the next check detects a change.
+// Reads the policy folder as one unit: its files, a hash of each,
+// and a signature with which the next check detects a change.
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,5 +1,6 @@
-// Checks the policy folder every 200 ms, and adopts changed files when they have not been written to for a moment. Files that
-// cannot be used are tried again, since incomplete files look the same; if that lasts for a second, it is reported as a fault.
+// Checks the policy folder every 200 ms, and adopts changed files when they have not
+// been written to for a moment. Files that cannot be used are tried again, since
+// incomplete files look the same; if that lasts for a second, it is reported as a fault.
 import { setTimeout as delay } from 'node:timers/promises'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import { BLOCK_WAIT_MS } from './block-follow.ts'

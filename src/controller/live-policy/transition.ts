@@ -1,5 +1,5 @@
-// The change from one policy to the next: recorded first, then swapped in one step, then reported to listeners. A change that
-// cannot be recorded does not come into force.
+// The change from one policy to the next: recorded first, then swapped in one step, then
+// reported to listeners. A change that cannot be recorded does not come into force.
 import { createListeners } from '../../platform/listeners.ts'
 import type { InForce } from '../../policy/engine/engine-kind.ts'
 import type { PolicyLog } from './guard.ts'

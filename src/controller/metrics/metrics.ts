@@ -1,5 +1,5 @@
-// On the path of every call. All counters and histograms of the controller, in one place. Callers report events; label values
-// come from closed sets, so that no stranger can add series: SPIFFE IDs, ids and free text are never labels.
+// On the path of every call. All counters and histograms of the controller, in one place. Callers report events; label
+// values come from closed sets, so that no stranger can add series: SPIFFE IDs, ids and free text are never labels.
 import { Counter, Histogram } from 'prom-client'
 import type { Capability } from '../../core/capability.ts'
 import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../../core/errors.ts'

@@ -1,5 +1,5 @@
-// On the path of every call. The caller's end of a streamed answer: takes the response over from Fastify only when the worker's
-// answer begins.
+// On the path of every call. The caller's end of a streamed answer: takes
+// the response over from Fastify only when the worker's answer begins.
 import type { FastifyReply } from 'fastify'
 import { HEADERS } from '../../core/wire.ts'
 import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/tls/lingering-close.ts'

@@ -1,5 +1,5 @@
-// `Expect: 100-continue`: the caller waits with its body until it gets 100, which we send when the body is first read: for the
-// raw form after the decision is durable, for the JSON form after the gate and the limits. A refusal never sends it.
+// `Expect: 100-continue`: the caller waits with its body until it gets 100, which we send when the body is first read: for
+// the raw form after the decision is durable, for the JSON form after the gate and the limits. A refusal never sends it.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 
 const waiting = new WeakMap<IncomingMessage, ServerResponse>()

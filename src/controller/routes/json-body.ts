@@ -1,6 +1,6 @@
-// On the path of every call. The one body parser of the JSON routes. The caller is not authorised yet, so bytes, time, bodies
-// at a time, members and depth are limited, and a body is parsed only after these checks. Strict UTF-8; no duplicate names at
-// the top level; keeps the original bytes.
+// On the path of every call. The one body parser of the JSON routes. The caller is not authorised
+// yet, so bytes, time, bodies at a time, members and depth are limited, and a body is parsed only
+// after these checks. Strict UTF-8; no duplicate names at the top level; keeps the original bytes.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'

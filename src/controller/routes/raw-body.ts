@@ -1,5 +1,5 @@
-// On the path of every call. The body of the raw form: forwarded unparsed and unbuffered, with an idle limit instead of a total
-// limit.
+// On the path of every call. The body of the raw form: forwarded
+// unparsed and unbuffered, with an idle limit instead of a total limit.
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../../core/errors.ts'
 import type { Upload } from '../dispatch/worker-exchange.ts'

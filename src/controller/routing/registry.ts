@@ -1,5 +1,5 @@
-// On the path of every call. The registered workers and what they provide. Long-lived state with one invariant: `byCapability`
-// has exactly the live instances.
+// On the path of every call. The registered workers and what they provide. Long-lived
+// state with one invariant: `byCapability` has exactly the live instances.
 import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'

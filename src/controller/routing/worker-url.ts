@@ -1,6 +1,6 @@
-// Checks the URL that a worker gives for itself. The actual protection is the pinned SPIFFE ID; this check keeps the probe away
-// from addresses where no worker can be, and lets an operator restrict it further. Every connection checks the addresses of a
-// name again (dispatch/worker-address.ts).
+// Checks the URL that a worker gives for itself. The actual protection is the pinned SPIFFE ID; this
+// check keeps the probe away from addresses where no worker can be, and lets an operator restrict it
+// further. Every connection checks the addresses of a name again (dispatch/worker-address.ts).
 import { isIP } from 'node:net'
 import { AppError } from '../../core/errors.ts'
 import { isNeverAWorker } from '../../platform/address-rules.ts'

@@ -1,4 +1,5 @@
-// On the path of every call. Step 3: pick a live worker and call it; try another one only if no byte of the request was sent.
+// On the path of every call. Step 3: pick a live worker and call
+// it; try another one only if no byte of the request was sent.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Dispatcher, Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
@@ -98,7 +99,7 @@ async function callWorker(
   }
 }
 
-/** undici sends any async iterable; its types know only those that are a stream of Node. */
+/** undici sends any async iterable, but its types accept only Node streams. */
 function sendable(body: RouteCall['body']): Exclude<Dispatcher.DispatchOptions['body'], undefined> {
   return body as Exclude<typeof body, AsyncIterable<unknown>>
 }

@@ -1,5 +1,5 @@
-// On the path of every call. Steps 2 and 4: writes verdicts and outcomes to the audit log, the application log and the metrics,
-// in one place.
+// On the path of every call. Steps 2 and 4: writes verdicts and outcomes
+// to the audit log, the application log and the metrics, in one place.
 import { RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'

@@ -1,5 +1,5 @@
-// On the path of every call. Whether a refusal is in the audit log already. An error thrown after a verdict is durable has its
-// record: the error handler checks this before it records a refusal itself.
+// On the path of every call. Whether a refusal is in the audit log already. An error thrown after a verdict is durable has
+// its record: the error handler checks this before it records a refusal itself.
 const recorded = new WeakSet()
 
 /** Runs the part after a durable verdict, and marks the errors that it throws. */

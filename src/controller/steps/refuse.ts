@@ -1,5 +1,5 @@
-// On the path of every call. Between recording and acting: only calls that the ruling lets pass continue. One function for all
-// routes, so that none can forget it.
+// On the path of every call. Between recording and acting: only calls that the ruling
+// lets pass continue. One function for all routes, so that none can forget it.
 import { AppError } from '../../core/errors.ts'
 import { passes } from '../../core/ruling.ts'
 import type { Verdict } from '../../policy/verdict.ts'

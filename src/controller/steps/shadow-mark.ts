@@ -1,4 +1,5 @@
-// On the path of every call. Marks a call that passes only because of shadow mode, with a header of the answer to the caller.
+// On the path of every call. Marks a call that passes only because
+// of shadow mode, with a header of the answer to the caller.
 import { HEADERS } from '../../core/wire.ts'
 import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'

@@ -1,5 +1,5 @@
-// The exceptions of the policy data, to show and count them: names, owners, expiry. Only policies/common.rego decides whether
-// an exception lets a call pass; the same checks are repeated here to report at load which entries it will ignore.
+// The exceptions of the policy data, to show and count them: names, owners, expiry. Only policies/common.rego decides
+// whether an exception lets a call pass; the same checks are repeated here to report at load which entries it will ignore.
 import { createHash } from 'node:crypto'
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'

@@ -1,5 +1,5 @@
-// Checks JSON as text: finds the position of a fault, and duplicate keys. JSON.parse often reports no position, silently keeps
-// the last of two equal keys, and rounds 19-digit integers, so the engine receives the text itself.
+// Checks JSON as text: finds the position of a fault, and duplicate keys. JSON.parse often reports no position, silently
+// keeps the last of two equal keys, and rounds 19-digit integers, so the engine receives the text itself.
 
 /** A text that is not JSON, or has a duplicate key; `message` ends with the line and column. */
 export class JsonTextError extends Error {

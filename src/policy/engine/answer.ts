@@ -1,6 +1,6 @@
-// On the path of every call. Parses an engine's answer (decision 0034). The results of all engines pass through here: an
-// invalid answer is a failure (503), never a decision. Nothing uses `if (result.allow)`: "false" is truthy, and `{}` is not a
-// denial.
+// On the path of every call. Parses an engine's answer (decision 0034). The results of
+// all engines pass through here: an invalid answer is a failure (503), never a decision.
+// Nothing uses `if (result.allow)`: "false" is truthy, and `{}` is not a denial.
 import { Compile } from 'typebox/compile'
 import Type from 'typebox'
 import type { Decision } from '../../core/decision.ts'

@@ -1,7 +1,7 @@
 // On the path of every call. The OPA sidecar: POST /v1/data/crank/<question>/decision?provenance=true over kept-alive
-// connections (TCP or unix socket). One deadline covers queueing, connecting, asking and reading; it has its own timer, since
-// undici's headersTimeout fires a second late. A question changes nothing, so when a kept connection turns out to be dead the
-// question is sent once more, within the same deadline.
+// connections (TCP or unix socket). One deadline covers queueing, connecting, asking and reading; it has its own timer,
+// since undici's headersTimeout fires a second late. A question changes nothing, so when a kept connection turns out to be
+// dead the question is sent once more, within the same deadline.
 import { errors, Pool, type Dispatcher } from 'undici'
 import type { Decision, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'

@@ -1,6 +1,6 @@
-// Finds out which policy a sidecar has loaded. With bundles OPA reports their revision. With files it has no revision: we read
-// its sources back, and OPA itself compares its data with ours (policies/opa_revision.rego), so that no number is rounded and
-// the data is sent only when it may have changed.
+// Finds out which policy a sidecar has loaded. With bundles OPA reports their revision. With files it has no revision: we
+// read its sources back, and OPA itself compares its data with ours (policies/opa_revision.rego), so that no number is
+// rounded and the data is sent only when it may have changed.
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { Pool } from 'undici'

@@ -1,4 +1,5 @@
-// Where a sidecar listens, how to connect to it, and the part of its answers that does not come from the policy: its bundles.
+// Where a sidecar listens, how to connect to it, and the part of
+// its answers that does not come from the policy: its bundles.
 import type { Pool } from 'undici'
 import { doubledKey } from './doubled-key.ts'
 import { isRecord } from '../data/json-object.ts'

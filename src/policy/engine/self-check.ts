@@ -1,5 +1,5 @@
-// Checks that a policy is in force and behaves correctly, by questions with known answers: a call that the manifests declare,
-// the same call by a stranger, a stranger's registration and, if the block list has entries, a blocked call.
+// Checks that a policy is in force and behaves correctly, by questions with known answers: a call that the manifests
+// declare, the same call by a stranger, a stranger's registration and, if the block list has entries, a blocked call.
 import { isoTime } from '../../core/iso-time.ts'
 import { parseCapability, splitCapability } from '../../core/capability.ts'
 import type { Decision, PolicyEngine, PolicyInput, RegistrationInput } from '../../core/decision.ts'
