@@ -41,9 +41,4 @@ export default defineConfig(
       'max-lines-per-function': ['error', { max: 220, skipBlankLines: true, skipComments: true }],
     },
   },
-  {
-    // Temporary: `crank manifest` is being rewritten without them (issue 13, section 2).
-    files: ['src/cli/manifest/{evaluate,invoke-names,modules,sight}.ts'],
-    rules: { 'max-lines-per-function': 'off' },
-  },
 )

@@ -9,16 +9,17 @@ import { SlowestTests } from './test/runner/slowest-tests.ts'
  */
 const MESH = [
   'test/{contract,docker,e2e}/**/*.test.ts',
-  'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage}.test.ts',
+  'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
   'test/controller/candidate/candidate.test.ts',
   'test/controller/dispatch/probe.test.ts',
   'test/controller/live-policy/{live-bundle,live-policy,live-sidecar,opa-faults,restarted-sidecar}.test.ts',
   'test/docs/{links,migration-guide,policy-authoring,worker-typescript}.test.ts',
-  'test/manifest/command.test.ts',
+  'test/manifest/{add,command,definitions}.test.ts',
   'test/observability/{compose-health-checks,grafana-provisioning,log-queries,opa}.test.ts',
   'test/platform/{child-environment,logger}.test.ts',
+  'test/platform/thread/thread.test.ts',
   'test/platform/tracing/tracing.test.ts',
   'test/policy/engine/{bundle,compile,opa-wasm}.test.ts',
   'test/scripts/{bench,bootstrap,build-policy,native-tools,policy-workflow,quick}.test.ts',
@@ -46,7 +47,14 @@ export default defineConfig({
       include: ['src/**/*.ts'],
       exclude: ['src/**/*-main.ts'],
       reporter: ['text-summary', 'json-summary'],
-      thresholds: { lines: 85, functions: 85, branches: 80, statements: 85 },
+      thresholds: {
+        lines: 85,
+        functions: 85,
+        branches: 80,
+        statements: 85,
+        // What the tests of commands reach in their own process (test/cli/in-process.ts); a child process is not counted.
+        'src/{cli.ts,cli/**}': { lines: 83, functions: 84, branches: 74, statements: 82 },
+      },
     },
     projects: [
       {

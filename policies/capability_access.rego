@@ -176,9 +176,10 @@ _reasons contains _refusal("capability_not_declared", "") if {
 	common.manifest
 }
 
-_reasons contains _refusal("worker_unknown", ": no manifest") if {
+_reasons contains _refusal("worker_unknown", detail) if {
 	_groundless
 	not common.manifest
+	detail := concat("", [": ", common.no_manifest(concat(" ", ["--requires", _capability]))])
 }
 
 _reasons contains _refusal("exception_expired", ": its exception has expired") if {

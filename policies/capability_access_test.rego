@@ -76,7 +76,8 @@ test_denies_an_unknown_worker if {
 	decision.allow == false
 	message := concat("", [
 		"Worker spiffe://crank.local/worker/stranger not authorized for capability stream:text_events",
-		": no manifest",
+		": no manifest; write it with: crank manifest add stranger --spiffe-id spiffe://crank.local/worker/stranger",
+		" --requires stream:text_events",
 	])
 	decision.reasons == [{"code": "worker_unknown", "message": message}]
 }

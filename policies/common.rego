@@ -101,6 +101,16 @@ manifest := data.workers[spiffe_id] if is_object(data.workers[spiffe_id])
 
 # METADATA
 # description: |
+#   How to write the manifest of a worker without one. `options`: what it offers or calls, as `crank manifest add` takes it
+# scope: document
+no_manifest(options) := concat(" ", [hint, name, "--spiffe-id", spiffe_id, options]) if {
+	hint := "no manifest; write it with: crank manifest add"
+	segments := split(spiffe_id, "/")
+	name := segments[count(segments) - 1]
+}
+
+# METADATA
+# description: |
 #   The state of an exception at an instant: "live", "expired" or "invalid". An entry is invalid if it does not match
 #   policies/schemas exactly, or ends later than the maximum lifetime after its creation or after now: such an exception
 #   would never end. A string is greater than every number in Rego, hence is_number.

@@ -123,7 +123,7 @@ _reasons contains _refusal("capability_blocked", concat(" ", ["provide blocked",
 	count(_blocked_capabilities) > 0
 }
 
-_reasons contains _refusal("worker_unknown", "register: no manifest") if {
+_reasons contains _refusal("worker_unknown", concat("", ["register: ", common.no_manifest(_provides_option)])) if {
 	_judgeable
 	not common.manifest
 }
@@ -147,6 +147,12 @@ _reasons contains _refusal("capability_not_provided", concat(" ", ["provide", _n
 }
 
 _refusal(code, what) := common.reason(code, ["Worker ", common.spiffe_id, " not authorized to ", what])
+
+default _provides_option := "--provides verb:name"
+
+_provides_option := concat(" ", ["--provides", concat(" --provides ", sort(input.resource.capabilities))]) if {
+	count(input.resource.capabilities) in numbers.range(1, 10)
+}
 
 # At most ten by name: the answer stays small however long the list of the request is.
 _named(capabilities) := concat(", ", sort(capabilities)) if count(capabilities) <= 10

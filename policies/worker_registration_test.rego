@@ -129,10 +129,23 @@ test_says_so_of_a_field_that_is_no_list[note] if {
 	codes(decision) == ["provided_capabilities_missing"]
 }
 
-test_denies_an_unknown_worker if {
-	decision := decided(offering("spiffe://crank.local/worker/stranger", "worker-stranger", []))
-	codes(decision) == ["worker_unknown"]
+test_denies_an_unknown_worker[note] if {
+	some note, [capabilities, options] in {
+		"two capabilities": [["b:b", "a:a"], "--provides a:a --provides b:b"],
+		"ten": [ten, concat(" ", ["--provides", concat(" --provides ", sort(ten))])],
+		"eleven": [array.concat(ten, ["z:z"]), "--provides verb:name"],
+		"none": [[], "--provides verb:name"],
+	}
+	decision := decided(offering("spiffe://crank.local/worker/stranger", "worker-stranger", capabilities))
+	message := concat("", [
+		"Worker spiffe://crank.local/worker/stranger not authorized to register: no manifest; write it with: ",
+		"crank manifest add stranger --spiffe-id spiffe://crank.local/worker/stranger ",
+		options,
+	])
+	decision.reasons == [{"code": "worker_unknown", "message": message}]
 }
+
+ten := [concat("", ["a:a", format_int(number, 10)]) | some number in numbers.range(0, 9)]
 
 test_denies_a_blocked_identity if {
 	decision := registration.decision with input as usual

@@ -99,7 +99,7 @@ async function schemas(): Promise<StepResult> {
   return { ok: stale.length === 0, output: `${stale.join('\n')}\nrun node scripts/generate-policy-schemas.ts` }
 }
 
-// Loaded here, because of the TypeScript compiler behind it.
+// Loaded here: only this step needs it.
 async function manifests(): Promise<StepResult> {
   const { inspect, linesOf } = await import('../src/cli/manifest/run.ts')
   const manifest = join(ROOT, 'policies/data/worker_manifests.json')

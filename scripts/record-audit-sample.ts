@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { AuditEvent, Verdict } from '../src/audit/event.ts'
+import type { AuditEvent, Judgement } from '../src/audit/event.ts'
 import { createOfflineEngine, type OfflineEngine } from '../src/policy/engine/evaluate-files.ts'
 import { createOwnKnowledge, rulingOf } from '../src/policy/ruling.ts'
 import type { PolicyInput, Question } from '../src/core/decision.ts'
@@ -66,7 +66,7 @@ export async function recordSample(dir: string): Promise<string> {
   return chainLines(events).lines
 }
 
-async function verdictOf(engine: OfflineEngine, question: Question, input: PolicyInput): Promise<Verdict> {
+async function verdictOf(engine: OfflineEngine, question: Question, input: PolicyInput): Promise<Judgement> {
   const decision = await engine.decide(question, input)
   const own = createOwnKnowledge(() => engine.files)
   const ruling = rulingOf(question, decision, () => own.isBlocked(input))

@@ -5,7 +5,7 @@ import { createLogger } from '../../src/platform/logger.ts'
 import { createTracing } from '../../src/platform/tracing/tracing.ts'
 import type { WorkerDefinition } from '../../src/worker/define.ts'
 import { createExecute, type Execute, type ExecuteOptions } from '../../src/worker/execute.ts'
-import type { Invoke } from '../../src/worker/invoke.ts'
+import type { AnyInvoke } from '../../src/worker/invoke.ts'
 import { createSlots, type Slots } from '../../src/worker/slots.ts'
 
 export const DECISION_ID = '01890a5d-ac96-774b-bcce-b302099a8057'
@@ -46,7 +46,7 @@ const noInvoke = Object.assign(() => Promise.reject(new Error('not here')), {
   events: () => {
     throw new Error('not here')
   },
-}) as unknown as Invoke
+}) as unknown as AnyInvoke
 
 export function callHeaders(capability: string, more: Record<string, string> = {}): Record<string, string> {
   return {

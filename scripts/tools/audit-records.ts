@@ -6,7 +6,7 @@ import {
   workerRegistration,
   type AuditEvent,
   type Evaluation,
-  type Verdict,
+  type Judgement,
 } from '../../src/audit/event.ts'
 import { GENESIS, sealRecord, type Head } from '../../src/audit/chain.ts'
 import { serialiseEvent } from '../../src/audit/serialise.ts'
@@ -51,14 +51,14 @@ export function registrationInput(
   return { ...callInput(asking, 'register:worker'), resource }
 }
 
-export function callRecord(input: PolicyInput, verdict: Verdict, about: Partial<Evaluation> = {}): AuditEvent {
+export function callRecord(input: PolicyInput, verdict: Judgement, about: Partial<Evaluation> = {}): AuditEvent {
   const asked = { ...EVALUATION, ...about, input, route: '/route', idempotencyKeyPresent: false }
   return policyDecision(asked, verdict)
 }
 
 export function registrationRecord(
   input: RegistrationInput,
-  verdict: Verdict,
+  verdict: Judgement,
   about: Partial<Evaluation> = {},
 ): AuditEvent {
   return workerRegistration({ ...EVALUATION, ...about, input }, verdict)

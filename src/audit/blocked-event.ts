@@ -1,10 +1,10 @@
-// What the audit log records of a request by an identity on the controller's own block list, refused before anything else
-// of it was looked at: a denial with the members of every `policy_decision`, about no capability and by no engine.
+// The audit record of a request by an identity on the controller's own block list, refused before anything else in it is
+// examined: a denial with the members of every `policy_decision`, but without a capability and without an engine.
 import type { Reason } from '../core/decision.ts'
 import { isoTime } from '../core/iso-time.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 
-/** `count` > 1: that many in one second, the ids and the requester left out (refusal-budget). */
+/** `count` > 1: a summary of that many requests in one second, without ids and requester (refusal-budget). */
 export type BlockedEvent = {
   readonly event: 'policy_decision'
   readonly timestamp: string
@@ -31,7 +31,7 @@ export type BlockedEvent = {
   readonly count: number
 }
 
-/** The record of one such request. `route`: its template, such as `/route/{verb}/{capability}`; `unknown` if it has none. */
+/** The record of one such request. `route`: the template of its route, such as `/route/{verb}/{capability}`, or `unknown`. */
 export function blockedRequest(refusal: {
   readonly atMs: number
   readonly decisionId: string
@@ -70,9 +70,9 @@ export function blockedRequest(refusal: {
   }
 }
 
-/** What those of one second have in common. */
+/** The summary of the requests of one second. */
 export function blockedRequests(first: BlockedEvent, timestamp: string, count: number): BlockedEvent {
-  // The sentence names one of them.
+  // The original sentence names one identity.
   const reasons = first.reasons.map(({ code }) => ({
     code,
     message: 'Workers not authorized: their identities are blocked',

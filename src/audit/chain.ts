@@ -1,17 +1,18 @@
 // On the path of every call. The hash chain. A record is one line of printable ASCII that ends in a line feed and begins
 // with exactly {"v":1,"seq":<n>,"prev":"<64 hex>","hash":"<64 hex>", followed by the members of the event. `hash` is the
-// SHA-256 of the line's bytes without the line feed and without the member `"hash":"<64 hex>",`; as `prev` is among those
-// bytes, each hash covers all records before it. The first record has `seq` 1 and a `prev` of 64 zeros. By hand: sed -n 7p
-// audit.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
+// SHA-256 of the line's bytes without the line feed and without the member `"hash":"<64 hex>",`. Those bytes include `prev`,
+// so each hash covers all records before it. The first record has `seq` 1 and a `prev` of 64 zeros. To check a record by
+// hand: sed -n 7p audit.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
 import { hash as digest } from 'node:crypto'
+import { isText, type RecordMembers } from './record-members.ts'
 
 /** The last record: its number and its hash. */
 export type Head = { readonly seq: number; readonly hash: string }
 
-/** What a file without records continues from. */
+/** The head of an empty chain. */
 export const GENESIS: Head = { seq: 0, hash: '0'.repeat(64) }
 
-/** A record as it is read back. */
+/** A record as read from the file. */
 export type ChainedRecord = {
   readonly v: 1
   readonly seq: number
@@ -19,15 +20,15 @@ export type ChainedRecord = {
   readonly hash: string
   readonly event: string
   readonly timestamp: string
-} & Readonly<Record<string, unknown>>
+} & RecordMembers
 
-/** Why a line is not a record by itself, without looking at its neighbours. */
+/** Why a line is not a valid record, regardless of its neighbours. */
 export type LineFault = 'not_json' | 'malformed' | 'hash_mismatch'
 
 const START = /^\{"v":1,"seq":([1-9][0-9]{0,15}),"prev":"([0-9a-f]{64})",("hash":"([0-9a-f]{64})",)/
 const NOT_PRINTABLE = /[^\x20-\x7e]/
 
-/** Appends one event (as `serialiseEvent` gives it) to the chain: its line, line feed included, and the new head. */
+/** Appends one event (from `serialiseEvent`) to the chain: returns its line, including the line feed, and the new head. */
 export function sealRecord(head: Head, members: string): { line: string; head: Head } {
   const seq = head.seq + 1
   const start = `{"v":1,"seq":${seq},"prev":"${head.hash}",`
@@ -40,15 +41,16 @@ export function openRecord(line: string): ChainedRecord | LineFault {
   const record = parseJson(line)
   if (record === undefined) return 'not_json'
   const start = START.exec(line)
-  if (start === null || NOT_PRINTABLE.test(line)) return 'malformed'
-  const [whole, seq, prev, hashMember, hash] = start
-  const hashed = whole.slice(0, whole.length - (hashMember?.length ?? 0)) + line.slice(whole.length)
+  const { event, timestamp } = record
+  if (start === null || NOT_PRINTABLE.test(line) || !isText(event) || !isText(timestamp)) return 'malformed'
+  const [whole, seq, prev = '', hashMember = '', hash = ''] = start
+  const hashed = whole.slice(0, whole.length - hashMember.length) + line.slice(whole.length)
   if (digest('sha256', hashed, 'hex') !== hash) return 'hash_mismatch'
-  // From the text, not from the parsed object: a second member of the same name would win there.
-  return { ...record, v: 1, seq: Number(seq), prev, hash } as ChainedRecord
+  // From the text, not from the parsed object: there a duplicate member would override the first.
+  return { ...record, v: 1, seq: Number(seq), prev, hash, event, timestamp }
 }
 
-/** Whether `text` is the beginning of a record, as far as it goes: of the one after `head`, or of any. */
+/** Whether `text` may be the beginning of a record: of the one after `head`, or, without `head`, of any record. */
 export function startsLikeRecord(text: string, head?: Head): boolean {
   const [, seq, hash] = /^\{"v":1,"seq":([0-9]*)(?:,"prev":"([0-9a-f]*))?/.exec(text) ?? []
   const next = head ?? { seq: Math.max(0, Number(seq ?? 1) - 1), hash: (hash ?? '').padEnd(64, '0') }
@@ -56,10 +58,10 @@ export function startsLikeRecord(text: string, head?: Head): boolean {
   return text !== '' && text.startsWith(start.slice(0, text.length))
 }
 
-function parseJson(line: string): object | undefined {
+function parseJson(line: string): RecordMembers | undefined {
   try {
     const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? value : undefined
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
   } catch {
     return undefined
   }

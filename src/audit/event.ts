@@ -1,5 +1,5 @@
-// On the path of every call. What the audit log records, under the names that the file has. Every event of a kind has the
-// same members in the same order (null, not absent), so a denial and an allow differ only in their values.
+// On the path of every call. The events of the audit log, with the names that the file uses. All events of a kind have the
+// same members in the same order (null, never absent), so a denial and an allow differ only in their values.
 import { isoTime } from '../core/iso-time.ts'
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
@@ -23,7 +23,7 @@ type Judged = {
   readonly engine: string
   readonly evaluation_time_ms: number
   readonly error: ErrorCode | null
-  /** With `timestamp`, `source` and `priority`: what a replay of the decision needs beside the identity and the capability. */
+  /** A replay of the decision needs this, `timestamp`, `source` and `priority`, besides the identity and the capability. */
   readonly now_ns: string
   readonly source: string
   readonly priority: Priority
@@ -52,7 +52,7 @@ export type RouteOutcomeEvent = { readonly event: 'route_outcome'; readonly time
     readonly attempts: number
   }
 
-/** A peer without an identity. `count` > 1: that many in one second, the ids and the address left out (refusal-budget). */
+/** A peer without an identity. `count` > 1: a summary of that many in one second, without ids and address (refusal-budget). */
 export type IdentityRefusedEvent = {
   readonly event: 'identity_refused'
   readonly timestamp: string
@@ -63,7 +63,7 @@ export type IdentityRefusedEvent = {
   readonly count: number
 }
 
-/** A known peer whose request was refused before a decision: limits, schema. `count` as in IdentityRefusedEvent. */
+/** A known peer whose request was refused before a decision, by a limit or the schema. `count` as in IdentityRefusedEvent. */
 export type RequestRefusedEvent = {
   readonly event: 'request_refused'
   readonly timestamp: string
@@ -77,7 +77,7 @@ export type RequestRefusedEvent = {
 
 /**
  * Why a TLS handshake failed. `certificate`: the peer's cannot be read or used. `alert`: the peer refused ours, or gave up.
- * `protocol`: no version, cipher or ALPN in common, or a broken handshake. `not_tls`: other bytes. `timeout`: too slow.
+ * `protocol`: no common version, cipher or ALPN, or a broken handshake. `not_tls`: not TLS at all. `timeout`: too slow.
  */
 export type HandshakeFailure = (typeof HANDSHAKE_FAILURES)[number]
 export const HANDSHAKE_FAILURES = ['certificate', 'alert', 'protocol', 'not_tls', 'timeout'] as const
@@ -93,17 +93,17 @@ export type HandshakeRefusedEvent = {
   readonly count: number
 }
 
-/** What happens to the controller and to its log. */
+/** Events about the controller and its audit log. */
 export type LifeEvent = { readonly timestamp: string } & (
   | {
       readonly event: 'policy_changed'
       readonly engine: string
-      /** Null where no policy of the sidecar's had a name before. */
+      /** Null if the sidecar's policy had no known revision before. */
       readonly old_revision: string | null
       readonly new_revision: string
-      /** `blocked`: only the controller's own block list, taken from blocked.json alone; the revisions are the same. */
+      /** `blocked`: only the controller's own block list changed, read from blocked.json alone; the revisions are the same. */
       readonly scope: 'policy' | 'blocked'
-      /** Files, and entries by kind: how many were added, removed and changed, and some of their names. */
+      /** For files, and for each kind of entry: how many were added, removed and changed, and some of their names. */
       readonly changed: Readonly<Record<string, unknown>>
     }
   | {
@@ -122,14 +122,14 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'controller_stopped'; readonly reason: string }
   | { readonly event: 'audit_repaired'; readonly bytes_removed: number }
   | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
-  /** First record of a file that continues the chain of another. */
+  /** The first record of a file that continues the chain of another file. */
   | {
       readonly event: 'audit_segment_opened'
       readonly reason: FileLeftReason
       readonly previous_seq: number
       readonly previous_hash: string
     }
-  /** The wall clock was set: records before and after it are in the order of `seq`, not of `timestamp`. */
+  /** The wall clock was set: use `seq`, not `timestamp`, for the order of records around this one. */
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )
 
@@ -137,7 +137,7 @@ export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | Reques
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
 
 /** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
-export type Verdict =
+export type Judgement =
   | (Omit<Decision, 'decision'> & { readonly decision: Decided })
   | { readonly decision: Undecided; readonly mode: Mode; readonly error: ErrorCode }
 
@@ -152,7 +152,7 @@ export type Evaluation = {
 /** The record of a decision about a call. `route`: the route's template, such as `/route/{verb}/{capability}`. */
 export function policyDecision(
   asked: Evaluation & { readonly input: PolicyInput; readonly route: string; readonly idempotencyKeyPresent: boolean },
-  verdict: Verdict,
+  verdict: Judgement,
 ): PolicyDecisionEvent {
   const { identity, action, context } = asked.input
   return {
@@ -167,10 +167,10 @@ export function policyDecision(
   }
 }
 
-/** The record of a decision about what a worker may offer. */
+/** The record of a decision about the capabilities that a worker registers. */
 export function workerRegistration(
   asked: Evaluation & { readonly input: RegistrationInput },
-  verdict: Verdict,
+  verdict: Judgement,
 ): WorkerRegistrationEvent {
   const { identity, context, resource } = asked.input
   return {
@@ -185,7 +185,7 @@ export function workerRegistration(
   }
 }
 
-/** The record of how an allowed call ended. `status`: what the caller got, null if it had left or was cut off before. */
+/** The record of how an allowed call ended. `status`: the caller's answer, null if the caller left or was cut off before it. */
 export function routeOutcome(
   call: {
     readonly decisionId: string
@@ -218,7 +218,7 @@ export function routeOutcome(
   }
 }
 
-/** The record of a peer that showed no acceptable identity. */
+/** The record of a peer that presented no acceptable identity. */
 export function identityRefused(refusal: {
   readonly atMs: number
   readonly decisionId: string
@@ -237,7 +237,7 @@ export function identityRefused(refusal: {
   }
 }
 
-/** The record of a peer that did not get past the TLS handshake. */
+/** The record of a peer that failed in the TLS handshake. */
 export function handshakeRefused(refusal: {
   readonly atMs: number
   readonly kind: HandshakeFailure
@@ -254,7 +254,7 @@ export function handshakeRefused(refusal: {
   }
 }
 
-/** The record of a known peer's request that never came to a decision. */
+/** The record of a known peer's request that was refused before a decision. */
 export function requestRefused(refusal: {
   readonly atMs: number
   readonly decisionId: string
@@ -279,7 +279,7 @@ function traced(decisionId: string, trace: TraceContext): Traced {
   return { decision_id: decisionId, trace_id: trace.traceId, span_id: trace.spanId }
 }
 
-function judged(asked: Evaluation, { context }: PolicyInput, verdict: Verdict): Judged {
+function judged(asked: Evaluation, { context }: PolicyInput, verdict: Judgement): Judged {
   const said = 'error' in verdict ? undefined : verdict
   return {
     decision: verdict.decision,

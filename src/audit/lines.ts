@@ -1,21 +1,21 @@
-// Lines of an audit file, from its beginning, as text: one character per byte, since records are ASCII.
+// Reads the lines of an audit file from its beginning, as text: one character per byte, since records are ASCII.
 import { open, type FileHandle } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** `number` counts from 1. `complete`: ended by a line feed; only the last line may lack it. */
+/** `number` counts from 1. `complete`: the line ends with a line feed; only the last line may lack one. */
 type Line = { readonly number: number; readonly text: string; readonly complete: boolean }
 
 type LineSplitter = {
   /** The lines that `chunk` completes. */
   push(chunk: Buffer): string[]
-  /** What is left over: the beginning of a line. */
+  /** The rest: the beginning of an incomplete line. */
   rest(): string
 }
 
 const CHUNK_BYTES = 256 * 1024
-/** Far above any record. A longer line is given out in pieces, which are no records: memory stays bounded. */
+/** Far longer than any record. To bound memory, a longer line is returned in pieces, which are not valid records. */
 const MAX_LINE = 1024 * 1024
-/** A line that is being written right now is whole a moment later. */
+/** A line that is being written is complete a moment later. */
 const SETTLE_TRIES = 3
 const SETTLE_MS = 50
 

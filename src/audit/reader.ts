@@ -1,15 +1,15 @@
-// Reads an audit file for people: filtered, while it is being written. It does not judge: lines that are no records, a
-// torn tail among them, are passed over; `verifyAudit` names them.
+// Reads an audit file for people: with filters, and while it is being written. It does not verify: it skips lines that are not
+// records, such as a torn tail; `verifyAudit` reports them.
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openRecord, type ChainedRecord } from './chain.ts'
 import { createLineSplitter, readLines } from './lines.ts'
 
-/** `text`: the line as it stands in the file. `line` counts from 1; in a followed file from where it was last cut or replaced. */
+/** `text`: the unchanged line. `line` counts from 1; in a followed file from where it was last cut or replaced. */
 export type AuditRecord = { readonly line: number; readonly text: string; readonly record: ChainedRecord }
 
 export type AuditFilter = {
-  /** Only what was refused, or would have been in enforce mode. */
+  /** Only refusals, and calls that enforce mode would have refused. */
   readonly deny?: boolean
   /** A part of the requester's SPIFFE ID, such as `worker/streaming`. */
   readonly who?: string
@@ -17,7 +17,7 @@ export type AuditFilter = {
   readonly cap?: string
   /** Records of this trace. */
   readonly trace?: string
-  /** Unix milliseconds: only records from then on. */
+  /** Unix milliseconds: only records from this time on. */
   readonly since?: number
 }
 
@@ -33,8 +33,8 @@ export async function* readAudit(file: string, filter: AuditFilter = {}): AsyncG
 }
 
 /**
- * The last `last` (default 10) matching records, then each new one as it is written, until `signal` is aborted. A file
- * that is cut or replaced is read on from its new end or its new beginning; one that is away is waited for.
+ * The last `last` (default 10) matching records, then each new one as it is written, until `signal` is aborted. When the file
+ * is cut or replaced, reading continues at its new end or its new beginning; when it is missing, waits for it.
  */
 export async function* followAudit(
   file: string,
@@ -58,7 +58,7 @@ export async function* followAudit(
 
 type Step = { readonly number: number; readonly text: string } | 'at end'
 
-/** Each line as it comes, and a word each time that there is none left for now. */
+/** Each line as it is written, and 'at end' whenever there is no further line yet. */
 async function* steps(file: string, signal: AbortSignal): AsyncGenerator<Step, void> {
   while (!signal.aborted) {
     const handle = await open(file, 'r').catch(unlessAbsent)
@@ -75,7 +75,7 @@ async function* steps(file: string, signal: AbortSignal): AsyncGenerator<Step, v
   }
 }
 
-/** Ends when another file has taken the name, or none has it: with all that was written until then. */
+/** Reads one open file to its end. Ends when the path leads to another file or to none. */
 async function* stepsOf(file: string, handle: FileHandle, signal: AbortSignal): AsyncGenerator<Step, void> {
   const { ino, dev } = await handle.stat()
   const buffer = Buffer.alloc(CHUNK_BYTES)
@@ -97,11 +97,11 @@ async function* stepsOf(file: string, handle: FileHandle, signal: AbortSignal): 
     await pause(signal)
     const named = await stat(file).catch(unlessAbsent)
     left = named?.ino !== ino || named.dev !== dev
-    // Somebody may have emptied the file, and the writer begun it again.
+    // The file may have been emptied, and the writer may have started it again.
     const same = await startsWith(handle, first)
     const { size } = await handle.stat()
     if (same && size >= position) continue
-    // The writer took back a batch that failed; or the first record is another one.
+    // Either the writer removed a failed batch, or the first record has changed.
     position = same ? Math.min(position - splitter.rest().length, size) : 0
     splitter = createLineSplitter()
     number = 0

@@ -1,14 +1,14 @@
-// On the path of every call. The one way from an event to its text. Pure printable ASCII: a line's length is its number of
-// bytes, a terminal that shows it cannot be driven by it (ESC, bidirectional marks), and lone surrogates survive.
+// On the path of every call. The only function that turns an event into text. The text is printable ASCII: a line's length is
+// its number of bytes, it cannot control a terminal (ESC, bidirectional marks), and lone surrogates survive.
 import type { AuditEvent } from './event.ts'
 
-/** A string from outside is cut here; so is a list, at as many members. */
+/** The maximum length of a string from outside, and of a list. */
 export const MAX_TEXT = 256
-/** An identity or an address that is cut short would be another one: these are whole, their parsers bound them. */
+/** A shortened identity or URL would name something else: these are never cut, and their parsers limit their length. */
 const WHOLE = new Set(['requester_spiffe_id', 'worker_url'])
 const MAX_WHOLE = 2048
 
-// Nothing in it that JSON or ASCII would have to escape: most strings of a record.
+// Strings that need no escape in JSON or ASCII, which most strings of a record are.
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 const NOT_PRINTABLE = /[^\x20-\x7e]/g
 

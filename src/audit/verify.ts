@@ -2,19 +2,19 @@
 import { GENESIS, openRecord, type ChainedRecord, type Head, type LineFault } from './chain.ts'
 import { readLines } from './lines.ts'
 
-/** `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but records before it are missing or doubled. */
+/** `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but earlier records are missing or duplicate. */
 type BadRecord = {
   readonly file: string
   readonly line: number
-  /** The number of the first record that is not proven to be as it was written. */
+  /** The number of the first record that is not proven to be unchanged. */
   readonly seq: number
   readonly why: LineFault | 'sequence_gap' | 'prev_mismatch'
   readonly message: string
 }
 
 /**
- * `records` and `head` count up to the first bad one. `continues`: the chain begins in a file that was not looked at, which
- * should end with this record. A torn tail is repaired at the controller's next start.
+ * `records` and `head` count up to the first bad record. `continues`: the chain begins in a file that was not checked, which
+ * should end with this record. The controller repairs a torn tail at its next start.
  */
 export type Verification = {
   readonly ok: boolean
@@ -26,10 +26,10 @@ export type Verification = {
 }
 
 /**
- * Reads `files`, each of which continues the one before, from their beginning to the first bad record. The first may begin
- * with `audit_segment_opened`: the controller went on there when the file before was moved away. `ok`: no bad record and no
- * torn tail. A chain alone cannot show that its last records were cut off, or that it was written again: compare `head` with
- * one kept elsewhere. Rejects with the file system's error when a file cannot be read.
+ * Reads `files`, each of which continues the previous one, up to the first bad record. The first file may begin with
+ * `audit_segment_opened`: the controller continued there when the previous file was moved away. `ok`: no bad record and no
+ * torn tail. A chain alone cannot show that its last records were removed, or that all of it was rewritten: compare `head`
+ * with a copy kept elsewhere. Rejects with the file system's error when a file cannot be read.
  */
 export async function verifyAudit(...files: readonly string[]): Promise<Verification> {
   let head: Head | undefined
@@ -58,27 +58,27 @@ export async function verifyAudit(...files: readonly string[]): Promise<Verifica
 
 const FAULTS: Readonly<Record<LineFault, string>> = {
   not_json: 'the line is not JSON',
-  malformed: 'the line is not laid out as a record',
+  malformed: 'the line does not have the layout of a record',
   hash_mismatch: 'the record was changed: it does not match its own hash',
 }
 
 type Link = { readonly before: Head; readonly head: Head }
 
-/** The record that `text` is, if it may follow `head`; without one, if it may begin a file. */
+/** Checks that `text` is a record that may follow `head`; without `head`, that it may begin a file. */
 function follow(head: Head | undefined, text: string): Link | Pick<BadRecord, 'why' | 'message'> {
   const record = openRecord(text)
   if (typeof record === 'string') return { why: record, message: FAULTS[record] }
   const before = head ?? beginningOf(record)
   if (record.seq !== before.seq + 1) {
-    return { why: 'sequence_gap', message: `record ${before.seq + 1} should stand here, and ${record.seq} does` }
+    return { why: 'sequence_gap', message: `expected record ${before.seq + 1}, found record ${record.seq}` }
   }
   if (record.prev !== before.hash) {
-    return { why: 'prev_mismatch', message: 'the record does not continue the one before it' }
+    return { why: 'prev_mismatch', message: 'the record does not continue the previous one' }
   }
   return { before, head: { seq: record.seq, hash: record.hash } }
 }
 
-/** What a chain that begins with `record` continues. */
+/** The head that a file beginning with `record` continues. */
 function beginningOf(record: ChainedRecord): Head {
   if (record.event !== 'audit_segment_opened') return GENESIS
   return { seq: Number(record['previous_seq']), hash: String(record['previous_hash']) }

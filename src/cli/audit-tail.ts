@@ -1,6 +1,7 @@
 // `crank audit tail`: one line per record for people, the records as they stand in the file for programs.
 import type { ChainedRecord } from '../audit/chain.ts'
 import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
+import { reasonsIn } from '../audit/record-members.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
@@ -130,10 +131,9 @@ function changeOf(record: ChainedRecord): string {
 }
 
 function reasonsOf(record: ChainedRecord): string {
-  const reasons = record['reasons'] as readonly { message: string }[] | undefined
   const error = text(record['error'])
   return (
-    [...(reasons ?? []).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ') +
+    [...reasonsIn(record).map(({ message }) => message), ...(error === undefined ? [] : [error])].join('; ') +
     times(record)
   )
 }

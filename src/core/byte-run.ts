@@ -1,16 +1,16 @@
-// On the path of every call. Long runs of bytes of one kind, in a text that nobody has parsed: passed four bytes at a time,
-// since whoever sends a megabyte of space must not cost much more than its arrival.
+// On the path of every call. Skips long runs of bytes of one kind in unparsed text, four bytes at a time: a caller that sends
+// a megabyte of spaces must not cost much more than receiving it.
 
-/** For each byte 1 or 0; behind these 256 the same for each two bytes together. */
+/** 1 or 0 for each byte, followed by 1 or 0 for each pair of bytes. */
 type ByteTable = Uint8Array
 
 const BYTES = 256
 const PAIRS = 65_536
 const WORD_BYTES = 4
-/** Most runs are shorter, and end before a view of words would pay. */
+/** Most runs are shorter than this and end before reading whole words would pay. */
 const SHORT_RUN = 24
 
-/** For each byte whether `holds` is true of it. */
+/** The table of the bytes for which `holds` is true. */
 export function tableOf(holds: (character: string) => boolean): ByteTable {
   const single = Uint8Array.from({ length: BYTES }, (_, byte) => Number(holds(String.fromCharCode(byte))))
   const table = new Uint8Array(BYTES + PAIRS)
@@ -19,7 +19,7 @@ export function tableOf(holds: (character: string) => boolean): ByteTable {
   return table
 }
 
-/** Index of the first byte at or behind `from` that is not in `table`; the end of the bytes if there is none. */
+/** Index of the first byte at or after `from` that is not in `table`; the length of `bytes` if there is none. */
 export function skipRun(bytes: Buffer, from: number, table: ByteTable): number {
   const { length } = bytes
   let at = from
@@ -35,7 +35,7 @@ export function skipRun(bytes: Buffer, from: number, table: ByteTable): number {
   return at
 }
 
-/** Index of the first byte of the run that ends before `end`; `end` itself if there is none. */
+/** Index of the first byte of the run that ends just before `end`; `end` itself if there is no run. */
 export function startOfRun(bytes: Buffer, end: number, table: ByteTable): number {
   let at = end
   const stop = Math.max(end - SHORT_RUN, 0)
@@ -54,7 +54,7 @@ export function startOfRun(bytes: Buffer, end: number, table: ByteTable): number
   return at
 }
 
-/** How many whole words from `at`, which is aligned, have only bytes of the table. */
+/** How many whole words from `at`, which is aligned, consist only of bytes in the table. */
 function wordsOfRun(bytes: Buffer, at: number, table: ByteTable): number {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset + at, Math.floor((bytes.length - at) / WORD_BYTES))
   let n = 0

@@ -1,9 +1,9 @@
-// A capability is what a worker offers and calls, always written `verb:name`, such as `convert:document_to_pdf`.
+// A capability is what a worker provides or requires, always written `verb:name`, such as `convert:document_to_pdf`.
 import { quoted } from './printable.ts'
 
 declare const brand: unique symbol
-/** `verb:name`, accepted by the parser. */
-export type Capability = string & { readonly [brand]: 'Capability' }
+/** A `verb:name` that the parser accepted. */
+export type Capability = `${string}:${string}` & { readonly [brand]: 'Capability' }
 
 /** A text that is not a capability; `message` says what is allowed. */
 export class CapabilityError extends Error {
@@ -14,7 +14,7 @@ export class CapabilityError extends Error {
 export const CAPABILITY_WORD = '^[a-z][a-z0-9_]{0,63}$'
 const WORD = new RegExp(CAPABILITY_WORD)
 
-/** Makes a capability of its two words. @throws {CapabilityError} when either is not a lower-case word. */
+/** Makes a capability from its two words. @throws {CapabilityError} when either is not a lower-case word. */
 export function makeCapability(verb: string, name: string): Capability {
   checkWord('verb', verb)
   checkWord('capability', name)

@@ -1,9 +1,10 @@
-// The words of a policy decision: what is asked, what is answered, and the port that every engine implements.
+// The types of a policy decision: the question, the answer, and the port that every engine implements.
 import type { SpiffeId, TrustDomain } from './spiffe-id.ts'
 import type { TraceContext } from './trace-context.ts'
 
 export type Mode = 'enforce' | 'shadow'
-export type Priority = 'low' | 'normal' | 'high'
+export const PRIORITIES = ['low', 'normal', 'high'] as const
+export type Priority = (typeof PRIORITIES)[number]
 
 /** A stable code and its sentence, both from the policy. */
 export type Reason = { readonly code: string; readonly message: string }
@@ -21,7 +22,7 @@ export type PolicyInput = {
   }
 }
 
-/** `input` of `data.crank.worker_registration.decision`: who offers what, and where. */
+/** `input` of `data.crank.worker_registration.decision`: which worker provides what, and at which address. */
 export type RegistrationInput = PolicyInput & {
   readonly resource: {
     readonly worker_id: string
@@ -32,14 +33,14 @@ export type RegistrationInput = PolicyInput & {
 
 type Common = {
   readonly mode: Mode
-  /** Name of the exception that was looked at or applied, else null. */
+  /** Name of the exception that applied or was considered, else null. */
   readonly exception: string | null
-  /** Null where the controller's own block list decided: no policy was asked then. */
+  /** Null where the controller's own block list decided without asking a policy. */
   readonly policyVersion: string | null
-  /** Of the policy that gave this decision, where that is known of each one. */
+  /** Revision of the policy that made this decision, where the engine reports it per decision. */
   readonly revision?: string
 }
-/** What the policy said. Trouble (no answer, wrong answer) is never a Decision: it is thrown as an AppError. */
+/** The answer of the policy. A failure (no answer, invalid answer) is never a Decision: it is thrown as an AppError. */
 export type Decision =
   | (Common & { readonly decision: 'allow'; readonly grounds: readonly string[]; readonly reasons: readonly Reason[] })
   | (Common & { readonly decision: 'deny'; readonly grounds: readonly string[]; readonly reasons: readonly Reason[] })
@@ -50,8 +51,8 @@ export type Question = 'capability_access' | 'worker_registration'
 /**
  * Asks one question. Rejects with an AppError `policy_engine_unavailable` (no answer in time), `policy_engine_error`
  * (an answer that is not a decision) or `policy_not_ready`; never resolves to an allow that the policy did not give.
- * `trace` is handed to an engine that has spans of its own; null: the request is in no trace that could be named; left out: no
- * request asks, and nobody is to record the question.
+ * `trace` is for an engine that records its own spans. Null: the request belongs to no known trace. Left out: the question
+ * does not come from a request and must not be recorded.
  * @example
  * const { decision, reasons } = await decide('capability_access', policyInput(call, call, now()), trace)
  * if (decision === 'deny') throw new AppError('capability_access_denied', reasons[0]?.message)
@@ -62,9 +63,9 @@ export type Decide = (
   trace?: TraceContext | null,
 ) => Promise<Decision>
 
-/** An engine with a life. */
+/** A running engine, until it is closed. */
 export type PolicyEngine = {
-  /** As audit records, metrics and spans name it, such as `opa-wasm`. */
+  /** The name in audit records, metrics and spans, such as `opa-wasm`. */
   readonly name: string
   readonly decide: Decide
   readonly close: () => Promise<void>

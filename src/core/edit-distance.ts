@@ -1,6 +1,6 @@
-// How far two names are apart, for "did you mean".
+// The edit distance of two names, for "did you mean".
 
-/** Optimal string alignment: letters put in, taken out, exchanged, and neighbours swapped. */
+/** Optimal string alignment: counts insertions, deletions, substitutions and swaps of neighbours. */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, column) => column)

@@ -1,6 +1,6 @@
-// The one error table: code -> status -> what a caller may read. Everything that ends a request badly is an AppError.
+// The one error table: code -> status -> what a caller may read. Every failed request ends with an AppError.
 
-/** `retryAfterS`: seconds put into Retry-After, for trouble that passes by itself. */
+/** `retryAfterS`: seconds for the Retry-After header, for failures that may pass by themselves. */
 type ErrorKind = { readonly status: number; readonly title: string; readonly retryAfterS?: number }
 
 export const ERRORS = {
@@ -17,17 +17,17 @@ export const ERRORS = {
   request_invalid: { status: 400, title: 'the request is malformed' },
   capability_access_denied: { status: 403, title: 'policy denies this call' },
   registration_denied: { status: 403, title: 'policy denies this registration' },
-  capability_unknown: { status: 404, title: 'no worker manifest knows this capability' },
+  capability_unknown: { status: 404, title: 'no worker manifest declares this capability' },
   worker_not_registered: { status: 404, title: 'no such registration; register again' },
   not_found: { status: 404, title: 'no such route' },
-  method_not_allowed: { status: 405, title: 'this route does not take that method' },
+  method_not_allowed: { status: 405, title: 'this route does not support that method' },
   payload_too_large: { status: 413, title: 'the body is larger than allowed' },
   host_not_allowed: { status: 421, title: 'this listener does not answer to that host name' },
   uri_too_long: { status: 414, title: 'the request target is longer than allowed' },
   unsupported_media_type: { status: 415, title: 'this content type is not accepted here' },
   headers_too_large: { status: 431, title: 'the request headers are longer than allowed' },
   request_timeout: { status: 408, title: 'the request did not arrive in time' },
-  internal_error: { status: 500, title: 'an internal error' },
+  internal_error: { status: 500, title: 'internal error' },
   worker_failed: { status: 502, title: 'the worker did not give a valid answer' },
   policy_engine_unavailable: { status: 503, title: 'the policy engine did not answer', retryAfterS: 1 },
   policy_engine_error: { status: 503, title: 'the policy engine gave no valid decision', retryAfterS: 1 },
@@ -45,18 +45,18 @@ export type ErrorCode = keyof typeof ERRORS
 /** The code of an error that refuses a peer's identity (status 401). */
 export type IdentityErrorCode = { [C in ErrorCode]: (typeof ERRORS)[C]['status'] extends 401 ? C : never }[ErrorCode]
 
-/** True of the codes that refuse a peer's identity. */
+/** True for the codes that refuse a peer's identity. */
 export function isIdentityError(code: ErrorCode): code is IdentityErrorCode {
   return ERRORS[code].status === 401
 }
 
-/** A failure with a stable code. `message` is the public `reason`: no path, no stack, no text of another party's making. */
+/** A failure with a stable code. `message` is the public `reason`: no path, no stack, no text from another party. */
 export class AppError extends Error {
   override readonly name = 'AppError'
   readonly code: ErrorCode
-  /** A finer, stable code where there is one: a policy reason, or an error code that the worker declared. */
+  /** A more specific stable code where there is one: a policy reason, or an error code that the worker declared. */
   readonly reasonCode: string | undefined
-  /** The table's, unless somebody knows better when to try again. */
+  /** The value of the table, unless the thrower knows a better one. */
   readonly retryAfterS: number | undefined
 
   constructor(
@@ -75,7 +75,7 @@ export class AppError extends Error {
   }
 }
 
-/** Any thrown thing as an AppError; what is not one already becomes `fallback`, with the original as its cause. */
+/** Any thrown value as an AppError; what is not one already becomes `fallback`, with the original as its cause. */
 export function toAppError(cause: unknown, fallback: ErrorCode): AppError {
   return cause instanceof AppError ? cause : new AppError(fallback, undefined, { cause })
 }

@@ -5,7 +5,7 @@ const POOL_BYTES = 4096
 const pool = Buffer.alloc(POOL_BYTES)
 let used = POOL_BYTES
 
-/** `length` (at most 64) random bytes from a pool that is refilled from the system's generator; copied out as hex. */
+/** `length` (at most 64) random bytes as hex, from a pool that the system's generator refills. */
 export function randomHex(length: number): string {
   if (used + length > POOL_BYTES) {
     randomFillSync(pool)
@@ -16,7 +16,7 @@ export function randomHex(length: number): string {
   return hex
 }
 
-/** A UUIDv7 (RFC 9562, 5.7): sorts by the millisecond it was made in. */
+/** A UUIDv7 (RFC 9562, 5.7): sorts by the millisecond in which it was made. */
 export function uuidv7(nowMs: number): string {
   const time = nowMs.toString(16).padStart(12, '0')
   const random = randomHex(10)

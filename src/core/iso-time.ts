@@ -1,9 +1,9 @@
-// On the path of every call. Times as text, for records, log lines and the policy's input: three of them in every call.
+// On the path of every call. Times as text, for records, log lines and the policy's input: three per call.
 
 let second = Number.NaN
 let upToSecond = ''
 
-/** ISO 8601, UTC, milliseconds. `atMs`: Unix milliseconds; a fraction is cut off. Within a second only the last digits are made. */
+/** ISO 8601, UTC, milliseconds. `atMs`: Unix milliseconds; a fraction is cut off. The text up to the second is cached. */
 export function isoTime(atMs: number): string {
   const wholeMs = Math.trunc(atMs)
   const of = Math.floor(wholeMs / 1000)

@@ -1,15 +1,14 @@
-// On the path of every call. Where the members of a JSON object stand in its bytes: one pass that needs no valid text and
-// stops at the first breach of a limit, so that nothing is parsed for somebody who may turn out to have no rights. Values
-// are slices, not copies: a payload is forwarded byte for byte, since parsing and writing it again would round 19-digit
-// integers.
+// On the path of every call. Finds the members of a JSON object in its bytes: one pass that does not need valid JSON and
+// stops at the first breach of a limit, so that nothing is parsed before the caller is authorised. Values are slices, not
+// copies: a payload is forwarded byte for byte, since parsing and serialising it would round 19-digit integers.
 
 import { skipRun, startOfRun, tableOf } from './byte-run.ts'
 import { quoted } from './printable.ts'
 
-/** Why a text is not accepted. */
+/** The text is not accepted; `message` says why. */
 export class JsonShapeError extends Error {
   override readonly name = 'JsonShapeError'
-  /** `not_json`: no text of JSON at all; `unknown_member`: one that `names` does not list; `limit`: any other breach. */
+  /** `not_json`: the text is not JSON; `unknown_member`: a member that `names` does not list; `limit`: any other breach. */
   readonly kind: 'not_json' | 'unknown_member' | 'limit'
 
   constructor(message: string, kind: JsonShapeError['kind'] = 'limit') {
@@ -19,13 +18,13 @@ export class JsonShapeError extends Error {
 }
 
 export type JsonLimits = {
-  /** Levels of nesting. */
+  /** How many levels of nesting are allowed. */
   readonly maxDepth: number
   /** The names that the top-level object may have; undefined: any. */
   readonly names?: ReadonlySet<string> | undefined
   /** How many members the top-level object may have; undefined: any number. */
   readonly maxMembers?: number
-  /** Refuses what poisons prototypes where a careless reader merges it: `__proto__`, and `prototype` in a `constructor`. */
+  /** Refuses names that could poison prototypes in a later merge: `__proto__`, and `prototype` in a `constructor`. */
   readonly refusePrototypes?: boolean
 }
 
@@ -42,7 +41,7 @@ const ZERO = 0x30
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
-/** A string longer than this is skipped by a native search; below, calling it costs more than it saves. */
+/** A longer string is skipped by a native search; for a shorter one that call costs more than it saves. */
 const SHORT_STRING = 48
 /** `\u0061` */
 const ESCAPE_BYTES = 6
@@ -51,14 +50,14 @@ const SPACE = tableOf((character) => ' \n\r\t'.includes(character))
 const IS_WORD = tableOf((character) => /\w/.test(character))
 
 /**
- * The value of each member of the top-level object, as a slice of `json`; empty when the top is not an object. Every valid
- * text within the limits is read. Of an invalid one only as much as it takes to see that, and what is invalid inside a value
- * may go unseen: who needs it valid still has to parse it.
- * @throws {JsonShapeError} at the first breach of a limit, at a duplicate top-level name, or where it is no JSON.
+ * The value of each member of the top-level object, as a slice of `json`; empty when the top level is not an object. Accepts
+ * every valid text within the limits. Does not find every fault inside a value: a reader that needs valid JSON still has to
+ * parse the value.
+ * @throws {JsonShapeError} at the first breach of a limit, at a duplicate top-level name, or where the text is not JSON.
  */
 export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffer> {
   const members = new Map<string, Buffer>()
-  // For each level 1 where the object on it is the value of a member `constructor`.
+  // 1 for each level whose object is the value of a member `constructor`.
   const constructors = new Uint8Array(limits.maxDepth + 1)
   let at = skipSpace(json, 0)
   if (json[at] !== OPEN_BRACE) {
@@ -86,21 +85,21 @@ export function jsonMembers(json: Buffer, limits: JsonLimits): Map<string, Buffe
   return members
 }
 
-/** The text without the space around it, of which there may be a megabyte: what reads it next need not pass it again. */
+/** The text without the space around it, which may be a megabyte: the next reader need not skip it again. */
 export function withoutSpaceAround(json: Buffer): Buffer {
   const from = skipSpace(json, 0)
   return json.subarray(from, Math.max(from, endOfValue(json, json.length)))
 }
 
-/** Whether a text without space in front, if it is JSON at all, is an object. */
+/** Whether a text without leading space is an object, provided that it is JSON. */
 export function startsObject(json: Buffer): boolean {
   return json[0] === OPEN_BRACE
 }
 
-/** `depth`: the level on which the value stands. */
+/** `depth`: the level of the value. */
 type Place = { readonly limits: JsonLimits; readonly depth: number; readonly constructors: Uint8Array }
 
-/** Index of the comma or the closing bracket after the value at `from`; the end of the text if the value is all of it. */
+/** Index of the comma or closing bracket after the value at `from`; the end of the text if nothing follows. */
 function skipValue(json: Buffer, from: number, { depth, limits, constructors }: Place): number {
   let level = depth
   let at = from
@@ -125,7 +124,7 @@ function skipValue(json: Buffer, from: number, { depth, limits, constructors }: 
       at++
     } else if (byte === COMMA && level === depth) break
     else {
-      // Numbers, words, space: most of a text that is no string, and nothing to see in it.
+      // Numbers, words and space need no check.
       at = skipRun(json, at + 1, PLAIN)
     }
   }
@@ -133,7 +132,7 @@ function skipValue(json: Buffer, from: number, { depth, limits, constructors }: 
   return at
 }
 
-/** Whether a name that begins so may be one of the three that poison prototypes. */
+/** Whether a name with this first byte may be one of the three that poison prototypes. */
 function mayPoison(first: number | undefined): boolean {
   return first === UNDERSCORE || first === LOWER_C || first === LOWER_P || first === BACKSLASH
 }
@@ -147,7 +146,7 @@ function isConstructorName(json: Buffer, start: number, inConstructor: boolean):
   return spells(json, start, 'constructor')
 }
 
-/** Whether the string that opens at `start` is `word`, with whatever of it escaped. */
+/** Whether the string that opens at `start` is `word`; any of its characters may be escaped. */
 function spells(json: Buffer, start: number, word: string): boolean {
   let at = start + 1
   for (let n = 0; n < word.length; n++) {
@@ -199,7 +198,7 @@ function nameOf(json: Buffer, start: number, end: number): string {
   }
 }
 
-/** In the words of a schema's complaint about any other level. */
+/** The same wording as the schema validator uses for deeper levels. */
 function unknownMember(name: string): JsonShapeError {
   return new JsonShapeError(`must NOT have additional properties (${quoted(name)})`, 'unknown_member')
 }

@@ -1,6 +1,7 @@
 /**
- * How an allowed call ended. `worker_failed`: no worker could do it, or one answered badly.
- * `shutdown`: the controller's drain was over and cut it. `unknown`: sent, the connection broke before an answer, and nobody knows whether the work was done.
+ * How an allowed call ended. `worker_failed`: no worker could take the call, or the worker's answer was invalid.
+ * `shutdown`: the controller cut the call when its drain time ended. `unknown`: the request was sent and the connection broke
+ * before an answer, so the work may or may not have been done.
  */
 export type Outcome = (typeof OUTCOMES)[number]
 export const OUTCOMES = ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown'] as const

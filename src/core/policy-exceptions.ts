@@ -1,4 +1,4 @@
-// The words of `GET /policy/exceptions` on the admin listener.
+// The schemas of `GET /policy/exceptions` on the admin listener.
 import Type, { type Static } from 'typebox'
 
 const Time = Type.String()
@@ -25,7 +25,7 @@ const Fault = Type.Object(
   { file: Type.String(), path: Type.String(), reason: Type.String() },
   { additionalProperties: false },
 )
-/** `counted_since`: uses are those of this process. `capability` null: everything. */
+/** `counted_since`: start of this process, which counts the uses. `capability` null: every capability. */
 export const ExceptionsReply = Type.Object(
   { counted_since: Time, exceptions: Type.Array(ExceptionReply), faults: Type.Array(Fault) },
   { additionalProperties: false },

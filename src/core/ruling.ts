@@ -1,20 +1,20 @@
-// On the path of every call. What becomes of a call: the five rulings, and what each one means wherever it is told.
+// On the path of every call. The five rulings on a call, and what each one means in records, logs, metrics and answers.
 import type { Mode } from './decision.ts'
 
 type Meaning = {
   /** The call goes on to a worker. */
   readonly passes: boolean
-  /** The mode that the audit log gives; null: that of the policy's own decision. */
+  /** The mode in the audit record; null: the mode of the policy's decision. */
   readonly mode: Mode | null
-  /** The line of the application log. */
+  /** Level of the line in the application log. */
   readonly level: 'info' | 'warn' | 'error'
   readonly event: string
   readonly text: string
 }
 
 /**
- * `allow` and `deny` as the policy said; `would_deny`: denied in shadow mode, so it passes; `error`: no decision, refused;
- * `unevaluated`: no decision in shadow mode, so it passes.
+ * `allow` and `deny`: as the policy decided. `would_deny`: denied in shadow mode, so the call passes. `error`: no decision, so
+ * the call is refused. `unevaluated`: no decision in shadow mode, so the call passes.
  */
 export const RULINGS = {
   allow: {
@@ -56,9 +56,9 @@ export const RULINGS = {
 
 export type Ruling = keyof typeof RULINGS
 
-/** The rulings on a decision of the policy. */
+/** The rulings when the policy gave a decision. */
 export type Decided = 'allow' | 'deny' | 'would_deny'
-/** The rulings where the policy gave no decision. */
+/** The rulings when the policy gave no decision. */
 export type Undecided = Exclude<Ruling, Decided>
 
 export const RULING_NAMES = Object.keys(RULINGS) as Ruling[]

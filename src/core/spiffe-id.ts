@@ -19,8 +19,8 @@ const TRUST_DOMAIN = /^[a-z0-9._-]+$/
 const SEGMENT = /^[A-Za-z0-9._-]+$/
 
 /**
- * Parses the SPIFFE ID of a workload, as it stands in the URI SAN of an X.509-SVID.
- * @throws {SpiffeIdError} naming the broken rule. The root path is refused: X509-SVID section 3.1 wants a leaf to have one.
+ * Parses the SPIFFE ID of a workload, as found in the URI SAN of an X.509-SVID.
+ * @throws {SpiffeIdError} naming the broken rule. An ID without a path is refused: X509-SVID section 3.1 requires one in a leaf.
  */
 export function parseSpiffeId(text: string): SpiffeId {
   if (Buffer.byteLength(text, 'utf8') > MAX_ID_BYTES) throw new SpiffeIdError('longer than 2048 bytes (2.3)')

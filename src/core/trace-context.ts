@@ -1,9 +1,9 @@
 // On the path of every call. W3C Trace Context, level 2: https://www.w3.org/TR/trace-context-2/. Only what a router needs:
-// parse, make, validate.
+// parse, create, validate.
 
 import { randomHex } from './ids.ts'
 
-/** Ids in lower-case hex, and the two flags that are defined; `random`: the trace id is. */
+/** Ids in lower-case hex, and the two defined flags; `random`: the trace id was made at random. */
 export type TraceContext = {
   readonly traceId: string
   readonly spanId: string
@@ -21,8 +21,8 @@ const MAX_TRACESTATE_CHARS = 512
 const MAX_TRACESTATE_MEMBERS = 32
 
 /**
- * The caller's context, or undefined when the header is absent, doubled or malformed: then a new trace begins (3.2.2.3). Of a
- * version that is yet to come the parts of version 00 are read, and what follows them is left alone (3.2.4).
+ * The caller's context, or undefined when the header is absent, duplicate or malformed: then a new trace begins (3.2.2.3).
+ * From a future version only the parts of version 00 are read (3.2.4).
  */
 export function parseTraceparent(header: string | undefined): TraceContext | undefined {
   const match = header === undefined ? null : TRACEPARENT.exec(header)
@@ -33,7 +33,7 @@ export function parseTraceparent(header: string | undefined): TraceContext | und
   return (flags & RANDOM) === 0 ? context : { ...context, random: true }
 }
 
-/** Of what is no request of anybody's, a self-check above all: whoever gets it is told to record nothing. */
+/** For a question that does not come from a request, such as a self-check: `sampled` is off, so the receiver records nothing. */
 export function unrecordedTrace(): TraceContext {
   return { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
 }
@@ -45,7 +45,7 @@ export function formatTraceparent({ traceId, spanId, sampled, random }: TraceCon
 
 /**
  * `tracestate` if every member is well-formed and the whole is within the limits (3.3.1), else undefined. Members may be
- * empty: whoever joins headers need not look at them (3.3.1.1).
+ * empty, since a sender that joins headers does not parse them (3.3.1.1).
  */
 export function validTracestate(header: string | undefined): string | undefined {
   if (header === undefined || header.length > MAX_TRACESTATE_CHARS) return undefined
@@ -57,7 +57,7 @@ export function validTracestate(header: string | undefined): string | undefined 
   return members.every((member) => TRACESTATE_MEMBER.test(member)) ? header : undefined
 }
 
-/** The ids as a log line carries them. */
+/** The ids as fields of a log line. */
 export function traceFields({ traceId, spanId }: TraceContext): { trace_id: string; span_id: string } {
   return { trace_id: traceId, span_id: spanId }
 }

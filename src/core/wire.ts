@@ -1,10 +1,10 @@
-// What goes over the wire between workers and controller, as TypeBox schemas (JSON Schema), and the names of the headers.
-// docs/worker-protocol.md is the prose. Every object is closed: an unknown member is refused, not ignored.
+// What workers and controller send each other, as TypeBox schemas (JSON Schema), and the names of the headers.
+// docs/worker-protocol.md describes it in prose. Every object is closed: an unknown member is refused, not ignored.
 import Type from 'typebox'
 import type { Static, TProperties, TSchema } from 'typebox'
 import { CAPABILITY_WORD } from './capability.ts'
 
-/** Header names, lower case as Node gives them. */
+/** Header names, in lower case as Node reports them. */
 export const HEADERS = {
   /** controller -> worker */
   capability: 'x-crank-capability',
@@ -15,26 +15,26 @@ export const HEADERS = {
   workerId: 'x-worker-id',
   decisionId: 'x-decision-id',
   traceId: 'x-trace-id',
-  /** `would_deny` or `unevaluated` on the answer to a call that only shadow mode let through */
+  /** `would_deny` or `unevaluated`, on the answer to a call that passed only because of shadow mode */
   shadow: 'x-crank-shadow',
-  /** caller -> controller, raw form; idempotency-key also controller -> worker */
+  /** caller -> controller, for calls with a raw body; idempotency-key also controller -> worker */
   idempotencyKey: 'idempotency-key',
   priority: 'x-crank-priority',
   timeoutMs: 'x-crank-timeout-ms',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
-  /** caller -> controller -> worker: where a broken event stream goes on */
+  /** caller -> controller -> worker: where to resume a broken event stream */
   lastEventId: 'last-event-id',
 } as const
 
-/** Heartbeats missed until a worker gets no more calls, and until its registration is dropped. */
+/** How many missed heartbeats until a worker gets no more calls, and until its registration is removed. */
 export const STALE_AFTER_MISSED = 3
 export const REMOVED_AFTER_MISSED = 12
 
 export const DEFAULT_TIMEOUT_MS = 30_000
 export const MAX_TIMEOUT_MS = 300_000
 
-/** https://semver.org, its own suggested expression. */
+/** The expression that https://semver.org suggests. */
 const SEMVER =
   '^(0|[1-9]\\d*)\\.(0|[1-9]\\d*)\\.(0|[1-9]\\d*)(-((0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\\+([0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*))?$'
 export const IDEMPOTENCY_KEY = '^[\\x21-\\x7e]{1,128}$'
@@ -51,7 +51,6 @@ const sentence = Type.String({ minLength: 1, maxLength: 1024 })
 const count = Type.Integer({ minimum: 0 })
 const ms = Type.Number({ exclusiveMinimum: 0 })
 
-type PriorityName = Static<typeof PriorityName>
 const PriorityName = Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')])
 
 /** POST /route. `payload` is any JSON value; absent, the worker gets `null`. */
@@ -65,7 +64,7 @@ export const RouteBody = closed({
   timeout_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TIMEOUT_MS })),
 })
 
-/** One code that a capability may answer with. The controller passes on declared codes only. */
+/** An error code that a capability may answer with. The controller forwards declared codes only. */
 type ErrorCodeSchema = Static<typeof ErrorCodeSchema>
 const ErrorCodeSchema = closed({
   code: Type.String({ pattern: ERROR_CODE }),
@@ -80,14 +79,14 @@ const SloSchema = closed(
   { minProperties: 1 },
 )
 
-/** A JSON Schema as data: open by nature, but it must say its `type`. */
+/** A JSON Schema as data: other keywords are allowed, but `type` is required. */
 type JsonSchema = Static<typeof JsonSchema>
 const JsonSchema = Type.Object(
   { type: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })]) },
   { additionalProperties: true },
 )
 
-/** What a worker says about one capability. `streaming`: answers as an event stream; `output_schema` is of one event's data. */
+/** A worker's declaration of a capability. `streaming`: it answers with an event stream, and `output_schema` is for one event. */
 export type CapabilitySchema = Static<typeof CapabilitySchema>
 export const CapabilitySchema = closed({
   verb: word,
@@ -135,7 +134,7 @@ export const DeregisterBody = closed({ worker_id: workerId, lease })
 export type DeregisterReply = Static<typeof DeregisterReply>
 export const DeregisterReply = closed({ status: Type.Literal('deregistered') })
 
-/** Every error answer of the controller: RFC 9457 members, and ours. `error` is the stable code, `reason` a sentence. */
+/** Every error answer of the controller: the members of RFC 9457, and ours. `error` is the stable code, `reason` a sentence. */
 export type Problem = Static<typeof Problem>
 export const Problem = closed({
   type: Type.String(),
@@ -171,26 +170,26 @@ export const WorkerEntry = closed({
   state: WorkerState,
   capabilities: Type.Array(closed({ capability: capabilityName, version: semver })),
   in_flight: count,
-  /** As the worker's last heartbeat told it. */
+  /** As reported by the worker's last heartbeat. */
   load: Type.Optional(count),
   registered_at: Type.String(),
   last_heartbeat_at: Type.String(),
   worker_url: Type.Optional(Type.String()),
 })
-/** Of GET /workers and GET /capabilities: at most `limit` (default and most 1000) entries behind `after`. */
+/** Query of GET /workers and GET /capabilities: at most `limit` (default and maximum 1000) entries after `after`. */
 export type CatalogQuery = Static<typeof CatalogQuery>
 export const CatalogQuery = closed({
   limit: Type.Optional(Type.String()),
   after: Type.Optional(Type.String({ maxLength: 4096 })),
 })
-/** The `after` of the page behind this one; left out on the last. */
+/** The value of `after` for the next page; absent on the last page. */
 const next = Type.Optional(Type.String())
 
 /** GET /workers */
 export type WorkersReply = Static<typeof WorkersReply>
 export const WorkersReply = closed({ workers: Type.Array(WorkerEntry), next })
 
-/** One capability that is live now; `schema` is the newest version's. */
+/** A capability that a worker provides now; `schema` is that of the newest version. */
 export type CapabilityEntry = Static<typeof CapabilityEntry>
 export const CapabilityEntry = closed({
   capability: capabilityName,
@@ -205,7 +204,7 @@ function closed<P extends TProperties>(properties: P, options: { minProperties?:
   return Type.Object(properties, { ...options, additionalProperties: false })
 }
 
-/** The plain JSON of a TypeBox schema, as it goes into `input_schema`. @throws when it has no `type`. */
+/** The plain JSON of a TypeBox schema, for `input_schema`. @throws when it has no `type`. */
 export function toJsonSchema(schema: TSchema): JsonSchema {
   const json = JSON.parse(JSON.stringify(schema)) as Partial<JsonSchema>
   if (json.type === undefined) throw new TypeError('a capability schema must have a "type"')

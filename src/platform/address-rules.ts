@@ -1,5 +1,5 @@
-// Addresses that no worker can have: link-local (where clouds keep their metadata services), multicast, unspecified; also
-// where an IPv6 form only wraps such an IPv4 address (mapped, NAT64, 6to4, Teredo) and a gateway would unwrap it.
+// Addresses that no worker can have: link-local (where clouds run their metadata services), multicast and unspecified ones;
+// also IPv6 forms that wrap such an IPv4 address (mapped, NAT64, 6to4, Teredo), which a gateway would unwrap.
 import { BlockList, isIP } from 'node:net'
 
 const NEVER = blockList([
@@ -10,11 +10,11 @@ const NEVER = blockList([
   '::/128',
   'fe80::/10',
   'ff00::/8',
-  // The metadata service of EC2 for IPv6: a unique local address by form, link-local by use.
+  // The metadata service of EC2 for IPv6: formally a unique local address, used as a link-local one.
   'fd00:ec2::254/128',
 ])
 
-/** Where the IPv4 address stands: 16-bit groups of an address whose first groups fit (an exact value each). */
+/** Where an IPv6 form holds the IPv4 address: at group `at` (16 bits each) of an address that begins with the groups `prefix`. */
 type Wrapping = { readonly prefix: readonly number[]; readonly at: number; readonly inverted?: boolean }
 const WRAPPINGS: readonly Wrapping[] = [
   { prefix: [0, 0, 0, 0, 0, 0xffff], at: 6 }, // ::ffff:0:0/96, IPv4-mapped
@@ -26,7 +26,7 @@ const WRAPPINGS: readonly Wrapping[] = [
   { prefix: [0x2001, 0], at: 6, inverted: true }, // 2001::/32, Teredo
 ]
 
-/** True of an address at which no worker can be, whatever form it is written in. False of what is not an address. */
+/** Whether no worker can have this address, in whatever form it is written. False for text that is not an address. */
 export function isNeverAWorker(address: string): boolean {
   const family = isIP(address)
   if (family === 0) return false
@@ -46,9 +46,9 @@ function wrappedAddresses(address: string): string[] {
   })
 }
 
-/** The eight groups of an address that `isIP` calls IPv6. */
+/** The eight groups of an address that `isIP` recognises as IPv6. */
 function groupsOf(address: string): number[] {
-  // The URL parser writes every form in the one canonical way: hexadecimal, lower case.
+  // The URL parser turns every form into the canonical one: hexadecimal, lower case.
   const bare = address.replace(/%.*$/, '')
   const canonical = new URL(`http://[${bare}]/`).hostname.slice(1, -1)
   const [front = '', back] = canonical.split('::')

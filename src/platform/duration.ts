@@ -1,4 +1,4 @@
-// Spans of time as people write them: 500ms, 30s, 10m, 1h, 7d.
+// Durations as people write them: 500ms, 30s, 10m, 1h, 7d.
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 

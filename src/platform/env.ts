@@ -1,17 +1,17 @@
-// Configuration from flags and environment: one schema per process, every fault reported at once. The only file, besides
-// the entry points, that knows `process.env`.
+// Configuration from flags and environment: one schema per process, all faults reported together. The only file, besides
+// the entry points, that reads `process.env`.
 import { url as inspectorUrl } from 'node:inspector'
 import { Ajv, type ErrorObject } from 'ajv'
 import type { Static, TObject } from 'typebox'
 import { kubernetesHint } from './setting-names.ts'
 
-/** Where values come from. Flags are keyed by the variable's name and win over the environment. */
+/** Where values come from. Flags are keyed by the variable's name and take precedence over the environment. */
 export type ConfigSource = { env: NodeJS.ProcessEnv; flags?: Record<string, string | undefined> }
 
-/** Own schema keywords: `allowed` completes "must be …", `secret` keeps the value out of every message. */
+/** Our own schema keywords: `allowed` completes "must be …", `secret` keeps the value out of every message. */
 export type SettingOptions = { description: string; allowed?: string; secret?: boolean }
 
-/** The configuration cannot be used; `faults` are sentences for the person who set it. The process exits with 2. */
+/** The configuration is invalid; `faults` are sentences for the person who set it. The process exits with 2. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly faults: readonly string[]
@@ -22,10 +22,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** What a check found: the values that are good, and one sentence for each that is not. */
+/** The result of a check: the valid values, and one sentence for each invalid one. */
 type ConfigCheck<S extends TObject> = { values: Partial<Static<S>>; faults: string[] }
 
-/** What the checks and the documentation read of one setting's schema. */
+/** The part of a setting's schema that the checks and the documentation read. */
 export type SettingSchema = Partial<SettingOptions> & {
   type?: string
   enum?: readonly unknown[]
@@ -35,11 +35,11 @@ export type SettingSchema = Partial<SettingOptions> & {
 }
 
 const MAX_VALUE_CHARS = 80
-/** Enough to be found, to find the user's folders, and to speak the user's language. */
+/** What every program needs: to find programs and the user's folders, and to use the user's language. */
 const FOR_EVERY_PROGRAM = /^(PATH|HOME|USER|TMPDIR|TZ|LANG|LC_[A-Z]+|XDG_CACHE_HOME)$/
 
-// Switches of Node that weaken TLS or HTTP parsing, or open the process or its memory to others, written with dashes (Node
-// takes underscores too). `why` ends the sentence "would …".
+// Node options that weaken TLS or HTTP parsing, or expose the process or its memory to others, written with dashes (Node
+// accepts underscores too). `why` completes the sentence "would …".
 const FLAGS: readonly { flag: string; why: string }[] = [
   { flag: '--security-revert', why: 'bring back a fixed vulnerability' },
   { flag: '--tls-keylog', why: 'write the session keys to a file' },
@@ -55,8 +55,8 @@ const FLAGS: readonly { flag: string; why: string }[] = [
 ]
 
 /**
- * Reads all variables that `schema` names: flag, else environment, else default. Keys the schema does not name are
- * ignored; an empty string counts as unset. The result is frozen.
+ * Reads all variables that `schema` names: flag, else environment, else default. Ignores keys that the schema does not
+ * name; an empty string counts as unset. The result is frozen.
  * @throws {ConfigError} with every fault.
  */
 export function loadConfig<S extends TObject>(schema: S, source: ConfigSource): Readonly<Static<S>> {
@@ -65,7 +65,7 @@ export function loadConfig<S extends TObject>(schema: S, source: ConfigSource): 
   return Object.freeze(values) as Readonly<Static<S>>
 }
 
-/** As `loadConfig`, but gives faults back, so that a process can add those between fields before it throws. */
+/** Like `loadConfig`, but returns the faults, so that a process can add faults that involve several fields before it throws. */
 export function checkConfig<S extends TObject>(schema: S, source: ConfigSource): ConfigCheck<S> {
   const given = readGiven(schema, source)
   const values: Record<string, unknown> = { ...given }
@@ -80,7 +80,7 @@ export function checkConfig<S extends TObject>(schema: S, source: ConfigSource):
   }
 }
 
-/** One fault in the form all of them have: `NAME="value": must be …`. */
+/** A fault in the common form: `NAME="value": must be …`. */
 export function fault(name: string, value: string, sentence: string): string {
   return `${name}=${quote(value)}: ${sentence}`
 }
@@ -95,9 +95,9 @@ export function allowedBy(schema: SettingSchema): string {
 }
 
 /**
- * Refuses to start where the environment or the command line weakens what the controller relies on.
- * @param execArgv Node's own arguments (`process.execArgv`); those inside NODE_OPTIONS are looked at too.
- * @throws {ConfigError} with every such switch.
+ * Refuses to start when the environment or the command line weakens what the controller relies on.
+ * @param execArgv Node's own arguments (`process.execArgv`); those in NODE_OPTIONS are checked too.
+ * @throws {ConfigError} with every such option.
  */
 export function refuseWeakening(env: NodeJS.ProcessEnv, execArgv: readonly string[]): void {
   const faults = [
@@ -105,16 +105,16 @@ export function refuseWeakening(env: NodeJS.ProcessEnv, execArgv: readonly strin
     ...flagFaults(execArgv, ''),
     ...flagFaults(nodeOptions(env), ' in NODE_OPTIONS'),
   ]
-  // However it came about.
+  // However it was opened, for example by a signal.
   if (faults.length === 0 && inspectorUrl() !== undefined) {
-    faults.push("Node's debugger is open: would let whoever reaches it run code in this process; start without it")
+    faults.push("Node's debugger is open: would let anyone who reaches it run code in this process; start without it")
   }
   if (faults.length > 0) throw new ConfigError(faults)
 }
 
 /**
- * Runs `build` while the OTEL_* variables of `process.env` are exactly those of `otel`, then puts the old ones back. The
- * OpenTelemetry packages read their settings from `process.env` and from nowhere else.
+ * Runs `build` while the OTEL_* variables of `process.env` are exactly those of `otel`, then restores the old ones. The
+ * OpenTelemetry packages read their settings only from `process.env`.
  */
 export function withOtelVariables<T>(otel: NodeJS.ProcessEnv, build: () => T): T {
   const saved = otelVariables(process.env)
@@ -127,8 +127,8 @@ export function withOtelVariables<T>(otel: NodeJS.ProcessEnv, build: () => T): T
 }
 
 /**
- * What a program that we start gets of `env` (default: our own): what it needs to run, and what `also` names. No token or
- * password that stands beside it.
+ * The environment of a program that we start: the part of `env` (default: our own) that it needs to run, and what `also`
+ * names. Tokens and passwords in `env` are not passed on.
  */
 export function childEnvironment(
   env: NodeJS.ProcessEnv = process.env,
@@ -146,7 +146,7 @@ function readGiven(schema: TObject, { env, flags = {} }: ConfigSource): Record<s
   return given
 }
 
-// Ajv takes a blank for 0, and 0x10 and 1e3 for numbers.
+// Ajv would read a blank as 0, and accept 0x10 and 1e3.
 function oddNumbers(schema: TObject, given: Record<string, string>): string[] {
   const isInteger = (name: string): boolean => (schema.properties[name] as SettingSchema).type === 'integer'
   return Object.keys(given).filter((name) => isInteger(name) && !/^-?\d+$/.test(given[name] ?? ''))
@@ -192,7 +192,7 @@ function variableFaults(env: NodeJS.ProcessEnv): string[] {
 }
 
 function debuggerFlag(flag: string): { flag: string; why: string } {
-  return { flag, why: 'let whoever reaches the debugger run code in this process' }
+  return { flag, why: 'let anyone who reaches the debugger run code in this process' }
 }
 
 function flagFaults(args: readonly string[], where: string): string[] {

@@ -1,18 +1,18 @@
-// Writes to a file descriptor without making the event loop wait for whoever reads it: a pipe, socket or terminal takes
-// what it has room for, a file is written in another thread.
+// Writes to a file descriptor without blocking the event loop on a slow reader: a pipe, socket or terminal takes what it has
+// room for, a file is written in another thread.
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 
 export type FdWriter = {
-  /** Writes `bytes` or a part of them and says how many. `EAGAIN`: there is no room now. Never throws. */
+  /** Writes all or part of `bytes` and reports how many. `EAGAIN`: there is no room now. Never throws. */
   readonly write: (bytes: Buffer, done: (error: NodeJS.ErrnoException | null, written: number) => void) => void
-  /** The same at once, for the end of a process. @throws what the system says */
+  /** The same synchronously, for the end of a process. @throws the system error */
   readonly writeNow: (bytes: Buffer) => number
-  /** Frees what was opened; the descriptor that was given stays open. */
+  /** Closes what this writer opened; the original descriptor stays open. */
   readonly close: () => void
 }
 
-/** `fd`: 1 or 2. Never throws: a descriptor that cannot be written to says so with each write. */
+/** `fd`: 1 or 2. Never throws: when the descriptor cannot be written to, each write reports the error. */
 export function openFdWriter(fd: 1 | 2): FdWriter {
   const kind = kindOf(fd)
   if (kind === 'file') return threadWriter(fd)
@@ -21,7 +21,7 @@ export function openFdWriter(fd: 1 | 2): FdWriter {
     if (own !== undefined) return { ...unblockedWriter(own), close: () => closeSync(own) }
     if (kind === 'terminal') return threadWriter(fd)
   }
-  // Node makes pipes and sockets non-blocking when it makes a stream of them.
+  // Node makes pipes and sockets non-blocking when it creates a stream for them.
   const { fd: unblocked } = fd === 1 ? process.stdout : process.stderr
   return unblockedWriter(unblocked)
 }
@@ -38,8 +38,8 @@ function kindOf(fd: number): 'file' | 'pipe' | 'socket' | 'terminal' {
 }
 
 /**
- * The same pipe or terminal under a descriptor of our own. Whether writes wait is a flag of the open file, and other
- * processes share the inherited one: each of them could turn it back. Not possible for a pipe of another user.
+ * Opens the same pipe or terminal as our own descriptor. Blocking is a flag of the open file, and other processes share the
+ * inherited one: any of them could switch it back. Not possible for another user's pipe.
  */
 function openUnblocked(fd: number): number | undefined {
   try {
@@ -66,7 +66,7 @@ function unblockedWriter(fd: number): FdWriter {
   }
 }
 
-// A disk may take its time. A hung one holds one thread of the pool, and never more: there is one write at a time.
+// A disk may be slow. A disk that hangs occupies at most one thread of the pool, since there is one write at a time.
 function threadWriter(fd: number): FdWriter {
   return {
     write: (bytes, done) => write(fd, bytes, done),

@@ -1,6 +1,6 @@
-// Names to addresses by `dns.lookup`, so that /etc/hosts holds. It blocks a thread of the pool that files need too, for as
-// long as the resolver cares to wait, and nothing can stop it: so two at once at most, and names that are known to hang
-// never get both.
+// Resolves names with `dns.lookup`, so that /etc/hosts applies. A lookup blocks a thread of the pool that file access needs
+// too, for as long as the resolver waits, and cannot be cancelled: so at most two run at once, and names that are known to
+// hang never occupy both.
 import type { LookupAddress } from 'node:dns'
 import { lookup as dnsLookup } from 'node:dns/promises'
 import { LRUCache } from 'lru-cache'
@@ -9,8 +9,8 @@ import { AppError } from '../core/errors.ts'
 export type Addresses = readonly LookupAddress[]
 
 /**
- * The addresses of a name. `owner`: on whose behalf; one owner has one lookup at a time. `signal` ends the wait, not the lookup.
- * @throws what the resolver says, or {AppError} `overloaded` when there is no room to ask it
+ * The addresses of a name. `owner`: on whose behalf; an owner has one lookup at a time. `signal` ends the wait, not the lookup.
+ * @throws the resolver's error, or {AppError} `overloaded` when no lookup can be started
  */
 export type HostLookup = (host: string, owner: string, signal: AbortSignal) => Promise<Addresses>
 
@@ -24,14 +24,14 @@ const AT_ONCE = 2
 const CACHE_MS = 5000
 const MAX_REMEMBERED = 1024
 const MAX_WAITING = 256
-/** A lookup that takes this long hangs; its owner and its zone count as slow for a while. */
+/** A lookup that takes this long counts as hanging; its owner and its zone then count as slow for a while. */
 const HANGS_AFTER_MS = 1000
 const SLOW_FOR_MS = 60_000
 
 type Answer = { readonly atMs: number; readonly addresses?: Addresses; readonly error?: Error }
 type Job = {
   readonly host: string
-  /** Its owner and its zone: jobs that share one never run at once. */
+  /** Its owner and its zone: jobs that share a key never run at the same time. */
   readonly keys: readonly string[]
   readonly settled: PromiseWithResolvers<Addresses>
   asking: number
@@ -70,7 +70,7 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
     startNext()
   }
 
-  /** What hangs likely hangs for its neighbours as well: they are told now, instead of after waiting in vain. */
+  /** Lookups of the same owner or zone will probably hang too: they are refused now instead of waiting in vain. */
   function onHanging(job: Job): void {
     job.hangs = true
     slow.add(job.keys)
@@ -101,7 +101,7 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
       return await untilAborted(job.settled.promise, signal)
     } finally {
       job.asking -= 1
-      if (job.asking === 0 && waiting.has(job)) drop(job, new Error('nobody waits for it any more'))
+      if (job.asking === 0 && waiting.has(job)) drop(job, new Error('every caller has stopped waiting'))
     }
   }
 }
@@ -109,14 +109,14 @@ export function createHostLookup({ monotonic, lookup = lookupAll }: HostLookupOp
 function createJob(host: string, owner: string): Job {
   const keys = [`owner ${owner}`, `zone ${zoneOf(host)}`]
   const job: Job = { host, keys, settled: Promise.withResolvers<Addresses>(), asking: 0, hangs: false }
-  job.settled.promise.catch(() => undefined) // those who asked may have left
+  job.settled.promise.catch(() => undefined) // every caller may have stopped waiting
   return job
 }
 
 /** The owners and zones of lookups that took too long, each remembered for a while. */
 function createSlowKeys(monotonic: () => number) {
   const until = new LRUCache<string, number>({ max: MAX_REMEMBERED })
-  /** The lookup itself hangs, or others of its owner or zone did. */
+  /** The lookup itself hangs, or another one of its owner or zone did. */
   const isSlow = ({ hangs, keys }: Job): boolean =>
     hangs || keys.some((key) => (until.get(key) ?? -Infinity) > monotonic())
   return {
@@ -135,7 +135,7 @@ function lookupAll(host: string): Promise<Addresses> {
   return dnsLookup(host, { all: true })
 }
 
-/** The part of a name that its neighbours share: what stands behind its first dot. */
+/** The part of a name that its neighbours share: everything after the first dot. */
 function zoneOf(host: string): string {
   const [, ...rest] = host.split('.')
   return rest.length === 0 ? host : rest.join('.')

@@ -1,12 +1,12 @@
-// Which hosts an address may name: a list of host names, `*.suffix` and CIDR ranges.
+// Which hosts a URL may name: a list of host names, `*.suffix` and CIDR ranges.
 import { BlockList, isIP } from 'node:net'
 
-/** Which hosts are allowed. `any` is the empty list. */
+/** Which hosts are allowed. `any`: the list is empty, so every host is. */
 export type HostRules = {
   readonly any: boolean
   readonly text: readonly string[]
   readonly allows: (host: string) => boolean
-  /** Whether an allowed name may stand for this address: any, unless the list holds ranges; then one inside them. */
+  /** Whether an allowed name may resolve to this address: to any, unless the list has ranges; then only to one inside them. */
   readonly allowsBehindName: (address: string) => boolean
 }
 
@@ -15,8 +15,8 @@ const NAME = new RegExp(`^(?:${LABEL}\\.)*${LABEL}$`)
 
 /**
  * Parses a comma-separated list: `worker.local`, `*.svc.cluster.local` (one or more labels in front), `10.0.0.0/8`,
- * `fd00::/8`, single addresses. Names compare without case, addresses by value; a name is never resolved.
- * @throws {Error} with a sentence naming the first entry that is none of these.
+ * `fd00::/8`, single addresses. Names are compared without case, addresses by value; a name is never resolved.
+ * @throws {Error} with a sentence that names the first invalid entry.
  */
 export function parseHostRules(list: string): HostRules {
   const text = list
@@ -41,7 +41,7 @@ export function parseHostRules(list: string): HostRules {
   }
   const allows = (host: string): boolean => {
     const bare = bareHost(host)
-    // A zone (`fe80::1%eth0`) means something on one machine only.
+    // A zone (`fe80::1%eth0`) is valid on one machine only.
     if (bare.includes('%')) return false
     const family = isIP(bare)
     if (family !== 0) return ranges.check(bare, family === 6 ? 'ipv6' : 'ipv4')
@@ -68,7 +68,7 @@ function addRange(ranges: BlockList, entry: string): boolean {
   return true
 }
 
-// A last label of digits is an address that failed to parse (300.1.1.1), never a host name.
+// A last label of digits means an address that failed to parse (300.1.1.1), never a host name.
 function looksNumeric(name: string): boolean {
   return /(?:^|\.)\d+$/.test(name)
 }

@@ -1,14 +1,14 @@
 // Finds a native tool in its pinned version, in this order:
-//   1. the variable ($OPA_BIN)                   set but unusable: an error, never a silent next step
+//   1. the variable ($OPA_BIN)                   if it is set but unusable: an error, never a silent next step
 //   2. the cache, <tool>-<version> in $CRANK_CACHE_DIR, $XDG_CACHE_HOME/crank or ~/.cache/crank
 //   3. the tool on PATH, if its version is the pinned one
-// Nothing is built or fetched here; scripts/tools/native-tools.ts adds the build.
+// This file builds and downloads nothing; scripts/tools/native-tools.ts adds the build.
 import { access, constants, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { run } from './run-program.ts'
 
-/** `label`: its name in sentences. `wayOut`: how a user gets it, the end of an error's sentence. */
+/** `label`: its name in sentences. `wayOut`: how a user gets it; ends the error message. */
 type ToolQuery = {
   readonly name: string
   readonly label: string
@@ -16,7 +16,7 @@ type ToolQuery = {
   readonly version: string
   readonly wayOut: string
   readonly env: NodeJS.ProcessEnv
-  /** How it is asked for its version; as OPA is if left out. The answer's first group is the version. */
+  /** How to ask it for its version; default: as for OPA. The first group of `answer` is the version. */
   readonly ask?: VersionQuestion
 }
 type VersionQuestion = { readonly args: readonly string[]; readonly answer: RegExp }
@@ -24,7 +24,7 @@ type VersionQuestion = { readonly args: readonly string[]; readonly answer: RegE
 const VERSION_LIMIT_MS = 10_000
 const AS_OPA: VersionQuestion = { args: ['version'], answer: /^Version:\s*v?(\S+)/m }
 
-/** Path of the tool, undefined when it is nowhere. @throws {Error} when its variable names something unusable. */
+/** Path of the tool, undefined when it is not installed. @throws {Error} when its variable names something unusable. */
 export async function findInstalledTool(query: ToolQuery): Promise<string | undefined> {
   const { name, version, env, ask = AS_OPA } = query
   const named = setting(env, query.variable)
@@ -41,7 +41,7 @@ export function toolCacheDir(env: NodeJS.ProcessEnv): string {
   return join(setting(env, 'XDG_CACHE_HOME') ?? join(setting(env, 'HOME') ?? homedir(), '.cache'), 'crank')
 }
 
-/** The first program of that name on PATH that `fits`. */
+/** The first program of that name on PATH for which `fits` is true. */
 export async function findOnPath(
   name: string,
   env: NodeJS.ProcessEnv,

@@ -1,15 +1,15 @@
-// Who wants to know of a change. Listeners cannot harm one another, nor whoever reports the change.
+// Listeners to a change. One that throws affects neither the other listeners nor the code that reports the change.
 
 type Listeners<Args extends readonly unknown[]> = {
   /** @returns the function that removes it */
   readonly add: (listener: (...args: Args) => void) => () => void
-  /** Calls those that are there now, in the order in which they came. Never throws. */
+  /** Calls the listeners present now, in the order in which they were added. Never throws. */
   readonly notify: (...args: Args) => void
 }
 
-/** `onThrown`: gets what a listener throws, for the log. */
+/** `onThrown` receives what a listener throws, for the log. */
 export function createListeners<Args extends readonly unknown[]>(onThrown: (cause: unknown) => void): Listeners<Args> {
-  // An entry for each `add`: the same function may be added twice, and removed once.
+  // One entry per `add`: the same function may be added twice and removed once.
   const entries = new Set<{ readonly listener: (...args: Args) => void }>()
   return {
     add(listener) {

@@ -1,20 +1,20 @@
-// Where a process's log lines go: best effort. A line waits in a bounded buffer and is written in a later turn of the event
-// loop; what finds no room is dropped and counted. Nothing here throws, and nothing waits for a reader or a disk.
+// Writes a process's log lines, best effort. A line waits in a bounded buffer and is written in a later turn of the event
+// loop; when there is no room it is dropped and counted. Nothing here throws or waits for a reader or a disk.
 import { openFdWriter, type FdWriter } from './fd-writer.ts'
 
 type LogOutputOptions = {
-  /** Told once there is room again of how many lines were dropped; writes the line that says so. */
+  /** Called when there is room again, with the number of dropped lines; writes the line that reports them. */
   readonly onRoom: (dropped: number) => void
   readonly fd?: 1 | 2
   readonly maxBytes?: number
 }
 
 const MAX_BYTES = 1024 * 1024
-/** A reader that is behind is asked again soon; a full disk or a closed pipe takes somebody to look after it. */
+/** A slow reader is tried again soon; a full disk or a closed pipe needs a person, so it is tried less often. */
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 200
 const FAULT_PAUSE_MS = 1000
-/** The longest wait at the end of the process for a reader that is behind. */
+/** The longest wait for a slow reader at the end of the process. */
 const END_MS = 500
 const END_PAUSE_MS = 10
 const NOTHING = Buffer.alloc(0)
@@ -24,16 +24,16 @@ export class LogOutput {
   readonly #onRoom: (dropped: number) => void
   readonly #fd: 1 | 2
   readonly #maxBytes: number
-  /** Not yet encoded; after `#chunk`. */
+  /** Not yet encoded; to be written after `#chunk`. */
   #lines: string[] = []
-  /** What is left of what is being written. */
+  /** The rest of what is being written. */
   #chunk: Buffer = NOTHING
   #bytes = 0
-  /** Since the last line that said so. */
+  /** Lines dropped since the last report. */
   #unsaid = 0
   #dropped = 0
   #writer: FdWriter | undefined
-  /** A write is under way, or will be by itself. */
+  /** A write is in progress or scheduled. */
   #busy = false
   /** Another thread has `#chunk`. */
   #inFlight = false
@@ -66,12 +66,12 @@ export class LogOutput {
     setImmediate(() => this.#next())
   }
 
-  /** Lines that were dropped since the start. */
+  /** Lines dropped since the start. */
   dropped(): number {
     return this.#dropped
   }
 
-  /** Resolves when all is written, or after half a second. */
+  /** Resolves when everything is written, or after half a second. */
   async flush(): Promise<void> {
     if (this.#bytes === 0) return
     const { promise, resolve } = Promise.withResolvers<undefined>()
@@ -81,7 +81,7 @@ export class LogOutput {
     clearTimeout(timer)
   }
 
-  /** Flushes and frees what was opened; takes no more lines. */
+  /** Flushes, closes what was opened, and accepts no more lines. */
   async close(): Promise<void> {
     await this.flush()
     this.#closed = true
@@ -89,7 +89,7 @@ export class LogOutput {
     this.#writer?.close()
   }
 
-  /** Not at the first byte of room: a reader that is always a little behind would get such a line after every other one. */
+  /** Waits until half of the buffer is free: otherwise a slow reader would get a report after every second line. */
   #sayDropped(): void {
     if (this.#unsaid === 0 || this.#bytes > this.#maxBytes / 2) return
     const count = this.#unsaid
@@ -123,7 +123,7 @@ export class LogOutput {
 
   #pause(code: string | undefined): void {
     const isBehind = code === 'EAGAIN'
-    // A process that has nothing else to do ends, and tries once more then.
+    // A process with nothing else to do ends here, and tries once more in its exit handler.
     setTimeout(() => this.#next(), isBehind ? this.#pauseMs : FAULT_PAUSE_MS).unref()
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS)
   }
@@ -138,7 +138,7 @@ export class LogOutput {
     return openFdWriter(this.#fd)
   }
 
-  /** The process ends after this: the one place that waits, and not for long. */
+  /** The process ends after this: the only place that blocks, for half a second at most. */
   #writeRest(): void {
     const writer = this.#writer
     if (writer === undefined) return

@@ -1,4 +1,4 @@
-// Application log: JSON lines on stdout, readable on a terminal, each line carrying the ids of the active span.
+// Application log: JSON lines on stdout, readable text on a terminal; each line has the ids of the active span.
 import { createRequire } from 'node:module'
 import { isSpanContextValid, trace } from '@opentelemetry/api'
 import { pino } from 'pino'
@@ -9,7 +9,7 @@ import { LogOutput } from './log-output.ts'
 
 export type Logger = pino.Logger
 
-/** `pretty` defaults to "stdout is a terminal and no destination is given"; `destination` to stdout, by best effort. */
+/** `pretty`: by default true if stdout is a terminal and no destination is given. `destination`: default stdout, best effort. */
 type LoggerOptions = {
   level: string
   service: string
@@ -17,35 +17,35 @@ type LoggerOptions = {
   pretty?: boolean
 }
 
-/** The log of a process. There is one: two of them on one descriptor would mix their lines. */
+/** The log of a process. There is only one: two of them on one descriptor would mix their lines. */
 export type ProcessLog = {
   readonly log: Logger
-  /** Lines that nobody took in time, since the start. */
+  /** Lines dropped since the start because the reader was too slow. */
   readonly droppedLines: () => number
-  /** Writes what still waits, for half a second at most. */
+  /** Writes the waiting lines, for half a second at most. */
   readonly flush: () => Promise<void>
-  /** Flushes, and takes no more. */
+  /** Flushes, and accepts no more lines. */
   readonly close: () => Promise<void>
 }
 
-// A safety net, not a licence to log them: what slips into a field by one of these names is not written. Done by hand,
-// because pino's own redaction takes 20 µs a line as soon as a path has a wildcard.
+// A safety net, not a licence to log secrets: a field with one of these names is redacted. Our own code, because pino's
+// redaction takes 20 µs a line as soon as a path has a wildcard.
 const SECRET_FIELDS = new Set(['key', 'keyPem', 'privateKey', 'authorization', 'cookie', 'password', 'token', 'secret'])
 const MAX_DEPTH = 3
 
-/** Makes a logger; a call of it never throws. Callers put the name of what happened into the field `event`. */
+/** Creates a logger whose calls never throw. Callers put the name of the event into the field `event`. */
 export function createLogger({ level, service, destination, pretty }: LoggerOptions): Logger {
   if (destination === undefined)
     return createProcessLog({ level, service, ...(pretty !== undefined && { pretty }) }).log
   return makeLogger({ level, service }, pretty === true ? prettyStream(destination, false) : destination)
 }
 
-/** Makes the one logger of a process, on stdout. */
+/** Creates the one logger of a process, on stdout. */
 export function createProcessLog({ level, service, pretty }: Omit<LoggerOptions, 'destination'>): ProcessLog {
   const output = new LogOutput({
-    // As an error, so that no level but `silent` hides that errors may be among them.
+    // An error, so that no level but `silent` hides the loss: errors may be among the dropped lines.
     onRoom: (count) =>
-      log.error({ event: 'log_lines_dropped', count }, 'log lines were dropped: nobody took them in time'),
+      log.error({ event: 'log_lines_dropped', count }, 'log lines were dropped: the reader was too slow'),
   })
   const readable = pretty ?? process.stdout.isTTY
   const log = makeLogger({ level, service }, readable ? prettyStream(output, process.stdout.isTTY) : output)
@@ -69,7 +69,7 @@ function makeLogger({ level, service }: LoggerOptions, destination: pino.Destina
   return pino(options, destination)
 }
 
-// Who logs has work to do: a getter or a toJSON that throws must not stop it.
+// Logging must not stop the work: a getter or a toJSON may throw.
 function logOrSayWhyNot(this: Logger, args: Parameters<pino.LogFn>, method: pino.LogFn): void {
   try {
     method.apply(this, args)
@@ -79,7 +79,7 @@ function logOrSayWhyNot(this: Logger, args: Parameters<pino.LogFn>, method: pino
       const unloggable = cause instanceof Error ? cause.message : typeof cause
       method.call(this, { event: eventOf(fields), unloggable }, typeof message === 'string' ? message : 'unloggable')
     } catch {
-      // Nothing is left to say it with.
+      // The log itself does not work; there is nowhere to report it.
     }
   }
 }
@@ -93,8 +93,8 @@ function eventOf(fields: unknown): string | undefined {
   }
 }
 
-// Loaded only where a person reads: services write JSON and never pay for it. One line in, one text out, at once: as a
-// stream pino-pretty would lose the last lines at exit.
+// Loaded only when a person reads the log: services write JSON and do not pay for it. Synchronous, line by line: as a stream
+// pino-pretty would lose the last lines at exit.
 function prettyStream(out: pino.DestinationStream, colorize: boolean): pino.DestinationStream {
   const require = createRequire(import.meta.url)
   const { prettyFactory } = require('pino-pretty') as typeof pinoPretty
@@ -124,7 +124,7 @@ function redact(fields: Record<string, unknown>, depth: number): Record<string, 
   return clean
 }
 
-// Errors, requests and buffers have serialisers of their own.
+// Errors, requests and buffers have their own serialisers.
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }

@@ -5,8 +5,8 @@ import { within } from './within.ts'
 export type { Registry } from 'prom-client'
 
 /**
- * A registry whose `contentType` and `metrics()` go to the scraper as they are. A collector that throws, as
- * `process.memoryUsage` does when no file descriptor is left, loses its own metric and never the whole scrape.
+ * A registry whose `contentType` and `metrics()` go to the scraper unchanged. A collector that throws, as
+ * `process.memoryUsage` does when no file descriptor is left, affects its own metric and never the whole scrape.
  */
 export function createRegistry(): Registry {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
@@ -17,7 +17,7 @@ export function createRegistry(): Registry {
 
 const COLLECT_MS = 1000
 
-/** Makes a metric's `collect` unable to fail the scrape, or to hold it up for more than a second. */
+/** Ensures that a metric's `collect` cannot fail the scrape or delay it for more than a second. */
 export function guardCollector(metric: object): void {
   const { collect } = metric as { collect?: (this: object) => unknown }
   if (collect === undefined) return
@@ -26,7 +26,7 @@ export function guardCollector(metric: object): void {
       const collecting = collect.call(metric)
       if (collecting instanceof Promise) await within(COLLECT_MS, collecting)
     } catch {
-      // The metric keeps its last value; the scraper sees that it stands still.
+      // The metric keeps its last value, and its graph stands still.
     }
   }
   Object.assign(metric, { collect: guarded })

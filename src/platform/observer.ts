@@ -1,6 +1,6 @@
-// What watches the work must not stop it: a metric that cannot be counted is a fault of the metric.
+// Observation must not stop the work: a failing metric must not fail a request.
 
-/** The same functions, none of which throws. The first fault of each is a warning of the process. */
+/** The same functions, none of which throws. The first fault of each is emitted as a process warning. */
 export function asObserver<T extends Record<string, (...args: never[]) => unknown>>(functions: T): T {
   const guarded = Object.entries(functions).map(([name, run]) => [name, neverThrowing(name, run)])
   return Object.fromEntries(guarded) as T

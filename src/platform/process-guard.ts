@@ -1,13 +1,13 @@
-// What a process that holds a key does before all else, and how it ends: in order, whatever signal comes.
+// The first steps of a process that holds a private key, and its orderly end on any signal.
 import { isMainThread } from 'node:worker_threads'
 import closeWithGrace from 'close-with-grace'
 
-/** Begin the drain. The second one changes nothing: the drain has a deadline of its own. */
+/** These begin the drain. A second signal changes nothing: the drain has its own deadline. */
 export const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGABRT', 'SIGXCPU', 'SIGPWR'] as const
 /**
- * Would end a process, or open Node's debugger (SIGUSR1), and mean nothing here. Not among them: the signals of a fault of
- * the machine code (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS). A process that went on after one would hang forever
- * or be wrong; what it had acknowledged is in the audit log.
+ * These have no meaning here, but by default end a process or open Node's debugger (SIGUSR1). The signals of a fault in
+ * machine code (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS) are not listed: a process that continued after one would
+ * hang or give wrong results, and everything it had acknowledged is in the audit log.
  */
 export const IGNORED_SIGNALS = [
   'SIGUSR1',
@@ -21,7 +21,7 @@ export const IGNORED_SIGNALS = [
   'SIGXFSZ',
 ] as const
 
-/** close-with-grace has a list of its own, in which a real SIGSEGV would loop forever and a second SIGTERM cuts the drain. */
+/** The signals of close-with-grace, all skipped: its handlers would loop on a real SIGSEGV, and cut the drain on a second SIGTERM. */
 const OF_THE_LIBRARY = [
   'SIGHUP',
   'SIGINT',
@@ -38,15 +38,15 @@ const OF_THE_LIBRARY = [
   'beforeExit',
 ] as const
 
-/** Files are for their owner only; signals that mean nothing do nothing. */
+/** Makes new files readable by their owner only, and ignores the signals that have no meaning here. */
 export function guardProcess(): void {
   if (isMainThread) process.umask(0o077)
   for (const signal of IGNORED_SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => undefined)
 }
 
 /**
- * From now on a signal, or an error that nobody caught, calls `close` and then ends the process; `delayMs` is all the time
- * that it has. To be called before a listener opens.
+ * From now on a signal or an uncaught error calls `close` and then ends the process, after `delayMs` at the latest. Call it
+ * before a listener opens.
  */
 export function endInOrder(end: { delayMs: number; close: (end: { err?: Error }) => Promise<void> }): void {
   const grace = closeWithGrace({ delay: end.delayMs, logger: false, skip: [...OF_THE_LIBRARY] }, end.close)

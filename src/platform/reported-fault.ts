@@ -1,11 +1,11 @@
-// A fault that may be met over and over is reported once: again when it changes, or after it was over.
+// Reports a recurring fault once: again only when it changes, or when it returns after it had ended.
 
 type ReportedFault = {
-  /** Whether to report it now; from then on it counts as reported. */
+  /** Whether to report the fault now; if so, it counts as reported from then on. */
   readonly isNews: (fault: string) => boolean
-  /** It is over. @returns whether it had been reported */
+  /** The fault has ended. @returns whether it had been reported */
   readonly end: () => boolean
-  /** What was reported last and is not over. */
+  /** The reported fault that has not ended. */
   readonly current: () => string | undefined
 }
 

@@ -1,9 +1,9 @@
-// Runs a program to its end. Never through a shell: arguments are passed as they are.
+// Runs a program to its end. Never through a shell: arguments are passed unchanged.
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { childEnvironment } from './env.ts'
 
-/** `env`: default is childEnvironment(). `timeoutMs`: after it the program is killed and `code` is null. */
+/** `env`: default is childEnvironment(). `timeoutMs`: after this time the program is killed and `code` is null. */
 export type RunOptions = { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv; readonly timeoutMs?: number }
 /** `code` is null when a signal ended the program. */
 export type Finished = { readonly code: number | null; readonly stdout: string; readonly stderr: string }

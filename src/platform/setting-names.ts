@@ -1,9 +1,9 @@
-// Variables with our prefixes, and what a process makes of one that it does not know: a misspelt one must not leave a
-// setting at its default unnoticed. Free of packages, as `crank --help` loads it.
+// Variables with our prefixes, and what a process does about an unknown one: a misspelt name must not silently leave a
+// setting at its default. Imports no packages, since `crank --help` loads this file.
 import { isIP } from 'node:net'
 import { editDistance } from '../core/edit-distance.ts'
 
-/** Every CRANK_* and OPA_* variable that a program or script of this project knows; a test looks for them in the sources. */
+/** Every CRANK_* and OPA_* variable that a program or script of this project reads; a test compares the list with the sources. */
 export const SETTING_NAMES: readonly string[] = [
   'CRANK_ADMIN_ALLOWED_HOSTS',
   'CRANK_ADMIN_HOST',
@@ -42,17 +42,17 @@ export const SETTING_NAMES: readonly string[] = [
   'OPA_VERSION',
 ]
 
-/** `faults`: sentences about names that were probably meant to be others. `unknown`: the rest that nobody reads. */
+/** `faults`: sentences about names that are probably misspelt. `unknown`: other names that nothing reads. */
 type OddNames = { readonly faults: readonly string[]; readonly unknown: readonly string[] }
 
 const PREFIX = /^(?:CRANK|OPA)_/
-/** Settings without our prefix: with it they are not read. */
+/** Settings without our prefix; with the prefix they are not read. */
 const BARE_NAMES = ['CONTROLLER_URL', 'HTTPS_ONLY', 'LOG_LEVEL', 'TLS_REFUSE_UNVERIFIED']
 const MAX_DISTANCE = 2
 const URL_OF_SERVICE = /^(?:tcp|udp|sctp):\/\//
 const NUMBER = /^\d+$/
 
-/** What Kubernetes sets for each service of the namespace, with the value that it has. The longest first. */
+/** The variables that Kubernetes sets for each service of the namespace, and the form of their values. The longest first. */
 const OF_KUBERNETES: readonly (readonly [name: RegExp, fits: (value: string) => boolean])[] = [
   [/_PORT_\d+_(?:TCP|UDP|SCTP)_PROTO$/, (value) => /^(?:tcp|udp|sctp)$/.test(value)],
   [/_PORT_\d+_(?:TCP|UDP|SCTP)_PORT$/, (value) => NUMBER.test(value)],
@@ -63,7 +63,7 @@ const OF_KUBERNETES: readonly (readonly [name: RegExp, fits: (value: string) => 
   [/_PORT$/, (value) => URL_OF_SERVICE.test(value)],
 ]
 
-/** Looks at every variable with our prefixes; an empty one counts as unset. `own`: what the process reads itself. */
+/** Checks every variable with our prefixes; an empty one counts as unset. `own`: further names that this process reads. */
 export function oddNames(env: NodeJS.ProcessEnv, own: readonly string[] = []): OddNames {
   const known = [...new Set([...own, ...SETTING_NAMES])]
   const faults: string[] = []
@@ -72,19 +72,19 @@ export function oddNames(env: NodeJS.ProcessEnv, own: readonly string[] = []): O
     if (!PREFIX.test(name) || value === '' || known.includes(name) || isOfKubernetes(name, value)) continue
     const meant = known.find((other) => differsBySuffix(name, other)) ?? bareName(name) ?? nearest(name, known)
     if (meant === undefined) unknown.push(name)
-    else faults.push(`${name}: there is no such setting; did you mean ${meant}? Rename it, or unset it`)
+    else faults.push(`${name}: unknown setting; did you mean ${meant}? Rename it, or unset it`)
   }
   return { faults: faults.sort(), unknown: unknown.sort() }
 }
 
-/** One line about variables with our prefixes that nothing reads: left over, or meant for another version. */
+/** Logs one line about variables with our prefixes that nothing reads: left over, or meant for another version. */
 export function warnOfUnknown(log: { warn(fields: object, message: string): void }, env: NodeJS.ProcessEnv): void {
   const { unknown } = oddNames(env)
   if (unknown.length === 0) return
-  log.warn({ event: 'settings_unknown', names: unknown }, 'variables are set that no program of ours reads')
+  log.warn({ event: 'settings_unknown', names: unknown }, 'variables are set that nothing in Crank reads')
 }
 
-/** For a setting whose value Kubernetes has put there for a service of that name: how to be rid of it; else ''. */
+/** For a setting whose value Kubernetes has set for a service of that name: how to avoid that; else ''. */
 export function kubernetesHint(name: string, value: string): string {
   if (!name.endsWith('_PORT') || !URL_OF_SERVICE.test(value)) return ''
   const service = name
@@ -102,7 +102,7 @@ function bareName(name: string): string | undefined {
   return BARE_NAMES.find((bare) => name.replace(PREFIX, '') === bare)
 }
 
-/** `CRANK_AUDIT` and `CRANK_AUDIT_FILE`, either way. */
+/** Whether one name is the other plus a suffix, such as `CRANK_AUDIT` and `CRANK_AUDIT_FILE`. */
 function differsBySuffix(name: string, other: string): boolean {
   const [short, long] = name.length < other.length ? [name, other] : [other, name]
   return long.startsWith(short) && /^_[A-Z0-9]+$/.test(long.slice(short.length))

@@ -1,11 +1,11 @@
-// Settings that the controller and the workers share: the pieces their configuration schemas are made of.
+// Settings that the controller and the workers share: the building blocks of their configuration schemas.
 import { isIPv6 } from 'node:net'
 import Type from 'typebox'
 import type { SpiffeId, TrustDomain } from '../core/spiffe-id.ts'
 import { parseSpiffeId, parseTrustDomain, SpiffeIdError } from '../core/spiffe-id.ts'
 import { fault, type SettingOptions } from './env.ts'
 
-/** A TCP port; 0 lets the system choose, the ready log line says which. */
+/** A TCP port; 0 lets the system choose, and the ready log line reports which. */
 export const portSetting = (port: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: port, description })
 
@@ -19,21 +19,21 @@ export const timeSetting = (
   options: { description: string; minimum?: number; maximum?: number },
 ) => Type.Integer({ minimum: 1, maximum: 3_600_000, default: milliseconds, ...options })
 
-/** A text without a default that must be given. */
+/** A text that is required and has no default. */
 const requiredText = (options: SettingOptions) => Type.String({ minLength: 1, ...options })
 
-/** A text that may be left out. */
+/** An optional text. */
 export const optionalText = (options: SettingOptions) => Type.Optional(Type.String({ minLength: 1, ...options }))
 
-/** Who we are, and whom we trust: files only, so that no key ever stands in an environment. */
+/** Our identity and our trust: only paths of files, so that no key is ever in an environment variable. */
 export const tlsSettings = {
   CRANK_TRUST_DOMAIN: Type.String({
     default: 'crank.local',
-    description: 'Own trust domain, the first part of every SPIFFE ID.',
+    description: 'Trust domain of this process, the first part of every SPIFFE ID.',
     allowed: 'a trust domain (a-z, 0-9, dot, dash, underscore)',
   }),
   CRANK_TLS_CERT: requiredText({
-    description: 'Own X.509-SVID with its chain, PEM. Watched: a new one is used without a restart.',
+    description: 'X.509-SVID of this process with its chain, PEM. Watched: a new one is used without a restart.',
     allowed: 'the path of a PEM file',
   }),
   CRANK_TLS_KEY: requiredText({
@@ -42,23 +42,23 @@ export const tlsSettings = {
   }),
   CRANK_TLS_BUNDLE: requiredText({
     description:
-      'Trusted CAs: a PEM file for the own trust domain, or a folder of `<trust-domain>.pem` for several. Each certificate in it is an anchor, root or not. Watched.',
+      'Trusted CAs: a PEM file for CRANK_TRUST_DOMAIN, or a folder of `<trust-domain>.pem` for several domains. Each certificate in it is a trust anchor, root or not. Watched.',
     allowed: 'the path of a PEM file, or of a folder of <trust-domain>.pem',
   }),
 }
 
-/** The log level, as pino knows it. */
+/** The log level, with the names of pino. */
 export const logLevelSetting = {
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
-    description: 'Lowest level that is logged.',
+    description: 'Least severe level that is logged.',
   }),
 }
 
-/** Files of an identity, in the shape that `watchCredentials` takes. */
+/** The files of an identity, as `watchCredentials` takes them. */
 export type TlsFiles = { certFile: string; keyFile: string; bundlePath: string; trustDomain: TrustDomain }
 
-/** `CRANK_TLS_*` as `watchCredentials` wants them. */
+/** `CRANK_TLS_*` in the form that `watchCredentials` takes. */
 export function tlsFilesOf(
   values: { CRANK_TLS_CERT: string; CRANK_TLS_KEY: string; CRANK_TLS_BUNDLE: string },
   trustDomain: TrustDomain,
@@ -72,8 +72,8 @@ export function tlsFilesOf(
 }
 
 /**
- * Reads one value with its own parser. A refusal becomes a fault in `faults`, and undefined is given back, so that the
- * remaining settings are looked at too.
+ * Reads one value with its own parser. If the parser refuses it, adds a fault to `faults` and returns undefined, so that the
+ * remaining settings are checked too.
  */
 export function readSetting<T>(
   name: string,
@@ -90,7 +90,7 @@ export function readSetting<T>(
   }
 }
 
-/** A trust domain, refused in the words of a setting. */
+/** A trust domain; the error message is worded for a setting. */
 export function readTrustDomain(text: string): TrustDomain {
   return inWords('must be a trust domain', () => parseTrustDomain(text))
 }
@@ -103,7 +103,7 @@ export function readListenHost(text: string): string {
   throw new Error('must be an address or host name of this machine, without a port, such as 127.0.0.1 or ::1')
 }
 
-/** A SPIFFE ID, refused in the words of a setting. */
+/** A SPIFFE ID; the error message is worded for a setting. */
 export function readSpiffeId(text: string): SpiffeId {
   return inWords('must be a SPIFFE ID such as spiffe://crank.local/controller', () => parseSpiffeId(text))
 }

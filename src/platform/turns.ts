@@ -1,16 +1,16 @@
-// Turns at something that few may do at a time: one for each key, a handful in all. The others wait, but not for long.
+// Limits how much work runs at once: one job per key, and a few in total. Others wait for their turn, but not for long.
 import { AppError } from '../core/errors.ts'
 
 export type Turns = {
   /**
-   * Runs `work` when it is the turn of `key`. Keys that wait take turns in the order they came.
-   * @throws {AppError} `overloaded` when too many wait already, or the wait took too long
+   * Runs `work` when it is the turn of `key`. Waiting keys take turns in order of arrival.
+   * @throws {AppError} `overloaded` when too many are waiting already, or the wait took too long
    */
   readonly run: <T>(key: string, work: () => Promise<T>) => Promise<T>
 }
 
 export type TurnsOptions = {
-  /** At once in all; always one at once for each key. */
+  /** How many run at once in total; per key always one. */
   readonly inAll: number
   readonly waiting: { readonly inAll: number; readonly perKey: number }
   readonly waitMs: number

@@ -1,7 +1,7 @@
-// A wait that has an end.
+// A wait with a time limit.
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Resolves when `work` is done or `ms` have passed; rejects when `work` does so before. `work` goes on; it keeps the process, the wait does not. */
+/** Resolves when `work` is done or `ms` have passed; rejects if `work` rejects first. The wait does not keep the process alive. */
 export async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController()
   try {

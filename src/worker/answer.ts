@@ -43,7 +43,14 @@ function runtimeFailure(error: RuntimeError, definition: CapabilityDefinition | 
       body: { ...body, error: definition.invalidInput },
     }
   }
-  return error.code === 'OUTPUT_INVALID' ? { status, body, cause: error.cause } : { status, body }
+  switch (error.code) {
+    case 'OUTPUT_INVALID':
+      return { status, body, cause: error.cause }
+    case 'CAPABILITY_NOT_DECLARED':
+      return { status, body, cause: error }
+    default:
+      return { status, body }
+  }
 }
 
 function internal(cause: unknown): Failure {

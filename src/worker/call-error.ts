@@ -10,6 +10,7 @@ export const RUNTIME_ERRORS = {
   INPUT_TOO_LARGE: { status: 413, retryable: false },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, retryable: false },
   OUTPUT_INVALID: { status: 500, retryable: false },
+  CAPABILITY_NOT_DECLARED: { status: 500, retryable: false },
   INTERNAL: { status: 500, retryable: false },
   BUSY: { status: 503, retryable: true },
   SHUTTING_DOWN: { status: 503, retryable: true },

@@ -5,6 +5,7 @@ import Type, { type Static, type TSchema } from 'typebox'
 import { makeCapability, parseCapability, type Capability } from '../core/capability.ts'
 import { CapabilitySchema, toJsonSchema, WORKER_ID } from '../core/wire.ts'
 import type { Handler, HandlerContext } from './handler.ts'
+import type { CapabilityName } from './invoke.ts'
 import type { StreamEvent } from './stream-event.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
@@ -16,7 +17,9 @@ export type ErrorDeclaration = { readonly description: string; readonly retryabl
 
 /** The optional members of CapabilitySchema, named as on the wire. */
 type Metadata = Omit<CapabilitySchema, 'input_schema' | 'output_schema' | 'error_codes' | 'streaming'>
-type Common<I extends TSchema, O extends TSchema> = Metadata & {
+type Common<I extends TSchema, O extends TSchema, R extends CapabilityName> = Metadata & {
+  /** The capabilities that the handler calls: its `invoke` takes these names and no others. */
+  readonly requires?: readonly R[]
   readonly input: I
   readonly output: O
   readonly errors?: Readonly<Record<string, ErrorDeclaration>>
@@ -24,19 +27,25 @@ type Common<I extends TSchema, O extends TSchema> = Metadata & {
   readonly invalidInput?: string
 }
 /** Answers once: a JSON value of `output`, or bytes of any content type with `output: ByteOutput`. */
-export type SingleOptions<I extends TSchema, O extends TSchema> = Common<I, O> & {
+export type SingleOptions<I extends TSchema, O extends TSchema, R extends CapabilityName = never> = Common<I, O, R> & {
   readonly streaming?: false
-  readonly handler: (context: HandlerContext<Static<I>>) => Static<O> | Promise<Static<O>>
+  readonly handler: (context: HandlerContext<Static<I>, NoInfer<R>>) => Static<O> | Promise<Static<O>>
 }
 /** Answers with server-sent events; `output` is the schema of one event's data. */
-export type StreamingOptions<I extends TSchema, O extends TSchema> = Common<I, O> & {
+export type StreamingOptions<I extends TSchema, O extends TSchema, R extends CapabilityName = never> = Common<
+  I,
+  O,
+  R
+> & {
   readonly streaming: true
-  readonly handler: (context: HandlerContext<Static<I>>) => AsyncIterable<StreamEvent<Static<O>>>
+  readonly handler: (context: HandlerContext<Static<I>, NoInfer<R>>) => AsyncIterable<StreamEvent<Static<O>>>
 }
 
 export type CapabilityDefinition = {
   readonly capability: Capability
   readonly schema: CapabilitySchema
+  /** What its handler calls. */
+  readonly requires: readonly Capability[]
   readonly input: TSchema
   readonly output: TSchema
   readonly errors: ReadonlyMap<string, ErrorDeclaration>
@@ -47,6 +56,7 @@ export type CapabilityDefinition = {
 export type WorkerDefinition = {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
+  /** What its manifest must allow it to call: the requirements of its capabilities and its own, and what it offers; sorted. */
   readonly requires: readonly Capability[]
   /** Releases the worker's resources (a database, a thread) when its last call has ended. */
   readonly close?: () => void | Promise<void>
@@ -65,6 +75,9 @@ export class DefinitionError extends Error {
   override readonly name = 'DefinitionError'
 }
 
+/** Names the function of `globalThis` that is called with each definition. */
+export const WORKER_DEFINED = Symbol.for('crank.worker_defined')
+
 const INVALID_INPUT: ErrorDeclaration = {
   description: 'the input does not fit input_schema',
   retryable: false,
@@ -72,10 +85,10 @@ const INVALID_INPUT: ErrorDeclaration = {
 }
 
 /** Defines one capability. @throws {DefinitionError} for an invalid name, version, schema, error code or metadata. */
-export function defineCapability<I extends TSchema, O extends TSchema>(
-  options: SingleOptions<I, O> | StreamingOptions<I, O>,
+export function defineCapability<I extends TSchema, O extends TSchema, R extends CapabilityName = never>(
+  options: SingleOptions<I, O, R> | StreamingOptions<I, O, R>,
 ): CapabilityDefinition {
-  const { input, output, errors = {}, invalidInput = 'INVALID_INPUT', handler, ...metadata } = options
+  const { requires = [], input, output, errors = {}, invalidInput = 'INVALID_INPUT', handler, ...metadata } = options
   return attempt(`${options.verb}:${options.name}`, () => {
     const declared = new Map(Object.entries(errors))
     if (invalidInput === 'INVALID_INPUT' && !declared.has(invalidInput)) declared.set(invalidInput, INVALID_INPUT)
@@ -88,18 +101,28 @@ export function defineCapability<I extends TSchema, O extends TSchema>(
     for (const [code, { status = 400 }] of declared) checkStatus(code, status)
     const capability = makeCapability(options.verb, options.name)
     // The handler's own types are erased here; the checks in execute.ts ensure them at run time.
-    return { capability, schema, input, output, errors: declared, invalidInput, handler: handler as Handler }
+    return {
+      capability,
+      schema,
+      requires: parseRequires(requires),
+      input,
+      output,
+      errors: declared,
+      invalidInput,
+      handler: handler as Handler,
+    }
   })
 }
 
 /**
- * Combines capabilities. @throws {DefinitionError} for an invalid id, missing or duplicate capabilities, an invalid
- * `requires`.
+ * Combines capabilities. `requires`: capabilities that are called under the identity of this worker other than by the
+ * `invoke` of a handler; each capability declares the others.
+ * @throws {DefinitionError} for an invalid id, missing or duplicate capabilities, an invalid `requires`
  */
 export function defineWorker(options: {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
-  readonly requires?: readonly string[]
+  readonly requires?: readonly CapabilityName[]
   readonly close?: () => void | Promise<void>
 }): WorkerDefinition {
   const { id, capabilities, requires = [], close } = options
@@ -112,14 +135,30 @@ export function defineWorker(options: {
       if (seen.has(capability)) throw new DefinitionError(`duplicate capability ${capability}`)
       seen.add(capability)
     }
-    const definition = { id, capabilities: [...capabilities], requires: requires.map(parseCapability) }
-    return remembered(close === undefined ? definition : { ...definition, close })
+    const needed = capabilities.flatMap((entry) => [entry.capability, ...entry.requires])
+    const all = [...new Set([...needed, ...parseRequires(requires)])].sort()
+    const definition = { id, capabilities: [...capabilities], requires: all }
+    return announced(close === undefined ? definition : { ...definition, close })
+  })
+}
+
+function parseRequires(names: readonly string[]): Capability[] {
+  return names.map((name) => {
+    try {
+      return parseCapability(name)
+    } catch (cause: unknown) {
+      throw new DefinitionError(`requires: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    }
   })
 }
 
 const made = new WeakSet<object>()
-function remembered(definition: WorkerDefinition): WorkerDefinition {
+// `crank manifest` imports definitions and listens here, to see those that a file makes and does not export. By a symbol
+// of the process: the file may import another copy of this module.
+function announced(definition: WorkerDefinition): WorkerDefinition {
   made.add(definition)
+  const listener: unknown = Reflect.get(globalThis, WORKER_DEFINED)
+  if (typeof listener === 'function') Reflect.apply(listener, undefined, [definition])
   return definition
 }
 

@@ -13,9 +13,9 @@ import { createCallScope, type CallScope } from './call-scope.ts'
 import { ByteOutput, type ByteAnswer, type CapabilityDefinition, type WorkerDefinition } from './define.ts'
 import { openEventStream } from './event-stream.ts'
 import type { StreamEvent } from './stream-event.ts'
-import type { HandlerContext } from './handler.ts'
+import type { Handler } from './handler.ts'
 import { readInput } from './input.ts'
-import type { Invoke, InvokingCall } from './invoke.ts'
+import { onlyRequired, type AnyInvoke, type InvokingCall } from './invoke.ts'
 import { activeIn, createInSpan, eventsIn } from './span-scope.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 import type { Slots } from './slots.ts'
@@ -36,7 +36,7 @@ export type ExecuteOptions = {
   readonly log: Logger
   readonly tracing: Tracing
   readonly slots: Slots
-  readonly invokeFor: (call: InvokingCall) => Invoke
+  readonly invokeFor: (call: InvokingCall) => AnyInvoke
   /** Aborts when running calls must end. */
   readonly stopped: AbortSignal
   readonly maxInputBytes?: number
@@ -143,15 +143,19 @@ async function handle(options: ExecuteOptions, run: Run): Promise<Answer> {
   }
 }
 
-function contextOf({ invokeFor, tracing }: ExecuteOptions, run: Run, input: unknown): HandlerContext<unknown> {
-  const { span, log } = run
+function contextOf(options: ExecuteOptions, run: Run, input: unknown): Parameters<Handler>[0] {
+  const { definition, invokeFor, tracing } = options
+  const { entry, span, log } = run
   const { signal } = run.scope
   const { caller, decisionId, idempotencyKey, lastEventId, tracestate } = run.headers
   return {
     input,
     caller,
     signal,
-    invoke: invokeFor({ span, signal, tracestate }),
+    invoke: onlyRequired(invokeFor({ span, signal, tracestate }), {
+      handlerOf: entry.definition.capability,
+      requires: definition.requires,
+    }),
     log,
     span,
     inSpan: createInSpan(tracing.tracer, span),

@@ -20,7 +20,7 @@ export {
   type WorkerDefinition,
 } from './define.ts'
 export type { HandlerContext, InSpan } from './handler.ts'
-export { InvokeError, type Invoke, type InvokeOptions } from './invoke.ts'
+export { InvokeError, type CapabilityName, type Invoke, type InvokeOptions } from './invoke.ts'
 export { startWorkerProcess, type MakeWorker, type WorkerPlace } from './main.ts'
 export { runWorkerProcess } from './run-process.ts'
 export type { RunningWorker } from './run.ts'

@@ -1,8 +1,10 @@
 // Lets a handler call another capability: through the controller, in the same trace, within the time of its own call.
 import { SpanKind, SpanStatusCode, type Span } from '@opentelemetry/api'
+import { parseCapability, splitCapability } from '../core/capability.ts'
 import type { RouteBody } from '../core/wire.ts'
 import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
 import type { Tracing } from '../platform/tracing/tracing-port.ts'
+import { RuntimeError } from './call-error.ts'
 import { answerAttributes, readText, type ControllerClient, type RouteAnswer } from './controller-client.ts'
 import { parseEvents } from './sse.ts'
 import type { StreamEvent } from './stream-event.ts'
@@ -18,13 +20,21 @@ export type InvokeOptions = {
   readonly lastEventId?: string
 }
 
-/** Both throw InvokeError for an answer other than 2xx, and Error when the controller does not answer. */
-export type Invoke = {
-  /** The JSON answer of `verb:capability`; undefined for an empty one. */
-  (verb: string, capability: string, payload?: unknown, options?: InvokeOptions): Promise<unknown>
+/** The name of a capability in code, such as `convert:email_to_text`. */
+export type CapabilityName = `${string}:${string}`
+
+/**
+ * Calls the capabilities in `requires`, and no others. Both forms throw InvokeError for an answer other than 2xx, and Error
+ * when the controller does not answer.
+ */
+export type Invoke<R extends CapabilityName = never> = {
+  /** The JSON answer; undefined for an empty one. */
+  (capability: R, payload?: unknown, options?: InvokeOptions): Promise<unknown>
   /** The events of a streaming capability, as they arrive. */
-  events(verb: string, capability: string, payload?: unknown, options?: InvokeOptions): AsyncIterable<StreamEvent>
+  readonly events: (capability: R, payload?: unknown, options?: InvokeOptions) => AsyncIterable<StreamEvent>
 }
+/** With the names erased. */
+export type AnyInvoke = Invoke<CapabilityName>
 
 /** The call was refused or failed. `code` is the controller's error code, or the worker's own. */
 export class InvokeError extends Error {
@@ -47,7 +57,7 @@ export class InvokeError extends Error {
 
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
-type Target = { verb: string; capability: string; payload: unknown; options: InvokeOptions }
+type Target = { capability: CapabilityName; payload: unknown; options: InvokeOptions }
 
 /** The call that makes other calls: their spans are its children, and its signal ends them. */
 export type InvokingCall = {
@@ -56,10 +66,34 @@ export type InvokingCall = {
   readonly tracestate: string | undefined
 }
 
+/**
+ * An `invoke` that throws CAPABILITY_NOT_DECLARED, and sends nothing, for a capability outside of `requires`. For handlers
+ * that the compiler has not checked: plain JavaScript, and names computed at run time.
+ */
+export function onlyRequired(
+  invoke: AnyInvoke,
+  { handlerOf, requires }: { readonly handlerOf: string; readonly requires: readonly string[] },
+): AnyInvoke {
+  const check = (capability: string): void => {
+    if (requires.includes(capability)) return
+    const reason = `the handler of ${handlerOf} calls ${capability}: add this name to its requires`
+    throw new RuntimeError('CAPABILITY_NOT_DECLARED', reason)
+  }
+  const checked = async (capability: CapabilityName, payload?: unknown, options?: InvokeOptions) => {
+    check(capability)
+    return invoke(capability, payload, options)
+  }
+  const events = (capability: CapabilityName, payload?: unknown, options?: InvokeOptions) => {
+    check(capability)
+    return invoke.events(capability, payload, options)
+  }
+  return Object.assign(checked, { events })
+}
+
 /** Creates the `invoke` of one call. */
-export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): Invoke {
-  const invoke = async (verb: string, capability: string, payload?: unknown, options: InvokeOptions = {}) => {
-    const target = { verb, capability, payload, options }
+export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): AnyInvoke {
+  const invoke = async (capability: CapabilityName, payload?: unknown, options: InvokeOptions = {}) => {
+    const target = { capability, payload, options }
     const span = startInvoke(target)
     try {
       const { body } = await answered(target, span)
@@ -75,19 +109,18 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
   return Object.assign(invoke, { events })
 
   async function* events(
-    verb: string,
-    capability: string,
+    capability: CapabilityName,
     payload?: unknown,
     options: InvokeOptions = {},
   ): AsyncGenerator<StreamEvent, void> {
-    const target = { verb, capability, payload, options }
+    const target = { capability, payload, options }
     const span = startInvoke(target)
     let answer: RouteAnswer | undefined
     try {
       answer = await answered(target, span)
       for await (const { event, id, data } of parseEvents(answer.body)) {
         const value = JSON.parse(data) as unknown
-        if (event === 'error') throw toError(`${verb}:${capability}`, answer, value)
+        if (event === 'error') throw toError(capability, answer, value)
         yield { data: value, event, ...(id !== undefined && { id }) }
       }
     } catch (error: unknown) {
@@ -100,9 +133,8 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
     }
   }
 
-  function startInvoke({ verb, capability }: Target): Span {
-    const attributes = { 'crank.capability': `${verb}:${capability}` }
-    return startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, attributes)
+  function startInvoke({ capability }: Target): Span {
+    return startSpan(tracing.tracer, 'invoke', SpanKind.CLIENT, call.span, { 'crank.capability': capability })
   }
 
   /** Returns a 2xx answer. */
@@ -110,14 +142,15 @@ export function createInvoke(client: ControllerClient, tracing: Tracing, call: I
     const answer = await send({ client, call }, target, span)
     span.setAttributes(answerAttributes(answer))
     if (answer.status >= 200 && answer.status < 300) return answer
-    throw toError(`${target.verb}:${target.capability}`, answer, await readProblem(answer))
+    throw toError(target.capability, answer, await readProblem(answer))
   }
 }
 
 type Sender = { readonly client: ControllerClient; readonly call: InvokingCall }
 
 function send({ client, call }: Sender, target: Target, span: Span): Promise<RouteAnswer> {
-  const { verb, capability, payload, options } = target
+  const { payload, options } = target
+  const { verb, name: capability } = splitCapability(parseCapability(target.capability))
   const { signal, tracestate } = call
   const body: RouteBody = {
     verb,

@@ -71,7 +71,7 @@ export function createHelloWorld(monotonic: () => number = () => performance.now
       }
     },
   })
-  return defineWorker({ id: 'worker-hello-world', capabilities: [helloWorld], requires: ['invoke:hello_world'] })
+  return defineWorker({ id: 'worker-hello-world', capabilities: [helloWorld] })
 }
 
 function shape(text: string, { uppercase, reverse }: { uppercase: boolean; reverse: boolean }): string {

@@ -118,7 +118,8 @@ export function createStreaming(now: () => number = Date.now): WorkerDefinition 
   return defineWorker({
     id: 'worker-streaming',
     capabilities: [textEvents, sseEvents],
-    requires: ['stream:text_events', 'stream:sse_events', 'invoke:hello_world'],
+    // The examples greet under the identity of this worker.
+    requires: ['invoke:hello_world'],
   })
 }
 

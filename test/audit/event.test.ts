@@ -4,7 +4,7 @@ import {
   requestRefused,
   routeOutcome,
   workerRegistration,
-  type Verdict,
+  type Judgement,
 } from '../../src/audit/event.ts'
 import type { Decision, PolicyInput } from '../../src/core/decision.ts'
 import { parseSpiffeId, trustDomainOf } from '../../src/core/spiffe-id.ts'
@@ -68,7 +68,7 @@ test('a decision is recorded with the names of the file format', () => {
 })
 
 test('every verdict is recorded with the same members', () => {
-  const verdicts: Verdict[] = [
+  const verdicts: Judgement[] = [
     deny,
     { ...deny, mode: 'shadow', decision: 'would_deny' },
     { decision: 'error', mode: 'enforce', error: 'policy_engine_unavailable' },

@@ -7,7 +7,8 @@ import { serialiseEvent } from '../../src/audit/serialise.ts'
 import { GENESIS, sealRecord, type Head } from '../../src/audit/chain.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { until } from '../fixtures/until.ts'
-import { crank, startCrank } from './crank.ts'
+import { startCrank } from './crank.ts'
+import { crank } from './in-process.ts'
 
 const MINUTE_MS = 60_000
 const HOURS_AGO = new Date(Date.now() - 120 * MINUTE_MS).toISOString()

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startMesh, type Mesh } from '../../scripts/demo/mesh.ts'
 import { until } from '../fixtures/until.ts'
-import { crank, startCrank, type CrankOptions } from './crank.ts'
+import { startCrank, type CrankOptions } from './crank.ts'
+import { crank } from './in-process.ts'
 
 const TEXT = { content: 'one two three four', chunk_size: 2 }
 

@@ -88,7 +88,7 @@ describe('outside of a checkout', () => {
         '@types/node': root.devDependencies['@types/node'],
       },
     })
-    expect(await readFile(join(project, 'src/worker.ts'), 'utf8')).toContain("requires: ['run:birthday_cards']")
+    expect(await readFile(join(project, 'src/worker.ts'), 'utf8')).toContain("id: 'worker-birthday-cards'")
   })
 
   test('a folder of that name is left alone', async () => {

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
 const MISSPELT = { CRANK_AUDT_FILE: '/tmp/a' }
-const SAYS = 'CRANK_AUDT_FILE: there is no such setting; did you mean CRANK_AUDIT_FILE?'
+const SAYS = 'CRANK_AUDT_FILE: unknown setting; did you mean CRANK_AUDIT_FILE?'
 
 test.each([
   { args: ['controller'] },

@@ -26,6 +26,7 @@ const LEAVES = [
   ['manifest', 'generate'],
   ['manifest', 'verify'],
   ['manifest', 'diff'],
+  ['manifest', 'add'],
 ]
 
 /** Writes the packages that were loaded to stderr when the process ends. */

@@ -102,11 +102,9 @@ describe('the guide', () => {
   })
 
   test('4: the worker has a certificate and a manifest', async () => {
-    await follow(step(4)[0])
-    const path = join(checkout, 'policies/data/worker_manifests.json')
-    const { workers, ...more } = JSON.parse(await readFile(path, 'utf8')) as { workers: object }
-    const entry = JSON.parse(codeOf('json manifest')) as object
-    await writeFile(path, JSON.stringify({ ...more, workers: { ...workers, ...entry } }))
+    const [certificate, manifest] = step(4)
+    await follow(certificate)
+    await follow(manifest)
     const isChanged = (): boolean => controller?.log.some(({ event }) => event === 'policy_changed') === true
     await until('the controller has the manifest', isChanged)
   })
@@ -124,7 +122,7 @@ describe('the guide', () => {
   test('every block was followed', () => {
     const numbered = blocks.filter(({ heading }) => /^\d\. /.test(heading))
     expect(numbered).toEqual(blocks)
-    expect(blocks).toHaveLength(8)
+    expect(blocks).toHaveLength(9)
   })
 })
 

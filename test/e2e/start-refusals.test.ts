@@ -27,7 +27,7 @@ describe('a controller refuses to start', () => {
     [{ NODE_OPTIONS: '--tls-min-v1.0' }, '--tls-min-v1.0 in NODE_OPTIONS: would allow TLS 1.0'],
     [
       { NODE_OPTIONS: '--inspect=127.0.0.1:0' },
-      '--inspect in NODE_OPTIONS: would let whoever reaches the debugger run code',
+      '--inspect in NODE_OPTIONS: would let anyone who reaches the debugger run code',
     ],
     [{ NODE_OPTIONS: '--insecure-http-parser' }, '--insecure-http-parser in NODE_OPTIONS: would accept malformed HTTP'],
   ]

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { check } from 'prettier'
 import { expect, test } from 'vitest'
-import type { CodeWorker } from '../../src/cli/manifest/analysis.ts'
+import type { CodeWorker } from '../../src/cli/manifest/code-worker.ts'
 import { compare, differencesOf, update } from '../../src/cli/manifest/compare.ts'
 import { EMPTY_MANIFEST, formatManifest, parseManifest } from '../../src/cli/manifest/entries.ts'
 import { parseCapability } from '../../src/core/capability.ts'

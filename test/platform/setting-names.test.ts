@@ -38,7 +38,7 @@ describe('a name that nobody reads', () => {
     ['CRANK_LOG_LEVEL', 'LOG_LEVEL'],
   ])('%s is a fault, and %s was meant', (name, meant) => {
     expect(oddNames({ [name]: '9001' })).toEqual({
-      faults: [`${name}: there is no such setting; did you mean ${meant}? Rename it, or unset it`],
+      faults: [`${name}: unknown setting; did you mean ${meant}? Rename it, or unset it`],
       unknown: [],
     })
   })

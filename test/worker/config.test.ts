@@ -69,7 +69,7 @@ describe('the configuration of a worker', () => {
     expect(
       faultsOf({ ...tls, CRANK_WORKER_INSTANSE: 'a', CRANK_WORKER_HOSTS: 'x', CRANK_FROM_TOMORROW: '1' }),
     ).toStrictEqual([
-      'CRANK_WORKER_INSTANSE: there is no such setting; did you mean CRANK_WORKER_INSTANCE? Rename it, or unset it',
+      'CRANK_WORKER_INSTANSE: unknown setting; did you mean CRANK_WORKER_INSTANCE? Rename it, or unset it',
     ])
   })
 

@@ -54,6 +54,7 @@ describe('a capability', () => {
       /errors\.A\.status must be from 400 to 599/,
     ],
     'an undeclared code for wrong input': [{ invalidInput: 'NOPE' }, /"NOPE" is not declared in errors/],
+    'a requirement without a verb': [{ requires: ['hello'] }, /requires: "hello" is not of the form verb:name/],
     'an empty slo': [{ slo: {} }, /slo must NOT have fewer than 1 properties/],
     'metadata nobody knows': [{ colour: 'red' }, /must NOT have additional properties \("colour"\)/],
   }
@@ -69,8 +70,17 @@ describe('a capability', () => {
 describe('a worker', () => {
   test('holds its capabilities and what it requires', () => {
     const worker = defineWorker({ id: 'worker-echo', capabilities: [echo], requires: ['invoke:hello_world'] })
-    expect(worker).toMatchObject({ id: 'worker-echo', requires: ['invoke:hello_world'] })
+    expect(worker).toMatchObject({ id: 'worker-echo', requires: ['echo:text', 'invoke:hello_world'] })
     expect(worker.capabilities).toStrictEqual([echo])
+  })
+
+  test('requires what its capabilities require, each once', () => {
+    const requires = ['z:z', 'a:a'] as const
+    const one = defineCapability({ ...base, requires })
+    const two = defineCapability({ ...base, name: 'other', requires })
+    const worker = defineWorker({ id: 'worker-echo', capabilities: [one, two], requires: ['a:a'] })
+    expect(worker.requires).toStrictEqual(['a:a', 'echo:other', 'echo:text', 'z:z'])
+    expect(one.schema).not.toHaveProperty('requires')
   })
 
   const faults: Record<string, [Parameters<typeof defineWorker>[0], RegExp]> = {
@@ -78,8 +88,8 @@ describe('a worker', () => {
     'no capabilities': [{ id: 'worker-echo', capabilities: [] }, /at least one capability/],
     'the same capability twice': [{ id: 'worker-echo', capabilities: [echo, echo] }, /duplicate capability echo:text/],
     'a requirement that is no capability': [
-      { id: 'worker-echo', capabilities: [echo], requires: ['hello'] },
-      /"hello" is not of the form verb:name/,
+      { id: 'worker-echo', capabilities: [echo], requires: ['Hello:World'] },
+      /requires: verb must be a lower-case word/,
     ],
   }
   for (const [what, [options, message]] of Object.entries(faults)) {

@@ -22,11 +22,22 @@ beforeEach(async () => {
 })
 afterEach(() => site.close())
 
-type Handle = (context: HandlerContext<{ text: string }>) => Promise<{ text: string }> | { text: string }
+const REQUIRES = ['invoke:hello_world', 'convert:document_to_pdf', 'stream:numbers', 'a:b'] as const
+type Handle = (
+  context: HandlerContext<{ text: string }, (typeof REQUIRES)[number]>,
+) => Promise<{ text: string }> | { text: string }
 const Text = Type.Object({ text: Type.String() })
 
 function echoWorker(handler: Handle = ({ input }) => ({ text: input.text })) {
-  const echo = defineCapability({ verb: 'echo', name: 'text', version: '1.0.0', input: Text, output: Text, handler })
+  const echo = defineCapability({
+    verb: 'echo',
+    name: 'text',
+    version: '1.0.0',
+    requires: REQUIRES,
+    input: Text,
+    output: Text,
+    handler,
+  })
   return defineWorker({ id: 'worker-echo', capabilities: [echo] })
 }
 
@@ -229,7 +240,7 @@ describe('invoke', () => {
     const { url } = await site.run(
       echoWorker(async ({ invoke }) => {
         const options = { idempotencyKey: 'k-1', priority: 'high', timeoutMs: 5_000 } as const
-        const answer = (await invoke('invoke', 'hello_world', { message: 'x' }, options)) as { greeting: string }
+        const answer = (await invoke('invoke:hello_world', { message: 'x' }, options)) as { greeting: string }
         return { text: answer.greeting }
       }),
     )
@@ -250,6 +261,27 @@ describe('invoke', () => {
     expect(call?.headers['traceparent']).toBe(trace.traceparent)
   })
 
+  test.each(['invoke', 'events'])('%s sends nothing for a name that requires does not have', async (way) => {
+    const worker = await site.run(
+      echoWorker(async ({ invoke }) => {
+        // As plain JavaScript may call it.
+        const name = 'store:secrets' as 'a:b'
+        if (way === 'invoke') await invoke(name)
+        else for await (const { event } of invoke.events(name)) throw new Error(`came: ${event}`)
+        return { text: 'went on' }
+      }),
+    )
+    const message = 'the handler of echo:text calls store:secrets: add this name to its requires'
+    expect(await execute(worker.url, { text: 'hi' })).toEqual({
+      status: 500,
+      body: { error: 'CAPABILITY_NOT_DECLARED', message, retryable: false },
+    })
+    expect(received('/route/store/secrets')).toEqual([])
+    expect(worker.logged()).toContainEqual(
+      expect.objectContaining({ level: 'error', event: 'call_failed', error: 'CAPABILITY_NOT_DECLARED' }),
+    )
+  })
+
   test('throws an error with the code and the reason of a refusal', async () => {
     const denied = { error: 'capability_access_denied', reason: 'Worker … not authorized for capability …' }
     site.controller.script('/route/convert/document_to_pdf', (_call, response) =>
@@ -258,7 +290,7 @@ describe('invoke', () => {
     let seen: unknown
     const { url } = await site.run(
       echoWorker(async ({ invoke }) => {
-        seen = await invoke('convert', 'document_to_pdf').catch((error: unknown) => error)
+        seen = await invoke('convert:document_to_pdf').catch((error: unknown) => error)
         return { text: 'refused' }
       }),
     )
@@ -282,7 +314,7 @@ describe('invoke', () => {
     const { url } = await site.run(
       echoWorker(async ({ invoke }) => {
         try {
-          for await (const event of invoke.events('stream', 'numbers')) seen.push(event)
+          for await (const event of invoke.events('stream:numbers')) seen.push(event)
         } catch (error: unknown) {
           return { text: (error as Error).message }
         }
@@ -300,7 +332,7 @@ describe('invoke', () => {
       hanging.resolve(undefined)
       response.on('close', () => hungUp.resolve('closed'))
     })
-    const { url } = await site.run(echoWorker(async ({ invoke }) => invoke('a', 'b') as Promise<{ text: string }>))
+    const { url } = await site.run(echoWorker(async ({ invoke }) => invoke('a:b') as Promise<{ text: string }>))
     const hangUp = new AbortController()
     const answer = execute(url, { text: 'hi' }, {}, hangUp.signal)
     await hanging.promise

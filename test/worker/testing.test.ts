@@ -132,15 +132,14 @@ describe('what the worker invokes', () => {
       ...common,
       verb: 'ask',
       name: 'around',
+      requires: ['invoke:hello_world'],
       handler: async ({ invoke }) => {
-        await invoke('invoke', 'hello_world', {}).catch(caught.resolve)
+        await invoke('invoke:hello_world', {}).catch(caught.resolve)
         return { text: '' }
       },
     })
     await using controller = await startTestController({ answers })
-    const tested = await controller.run(
-      defineWorker({ id: 'worker-asking', capabilities: [asking], requires: ['invoke:hello_world'] }),
-    )
+    const tested = await controller.run(defineWorker({ id: 'worker-asking', capabilities: [asking] }))
     await tested.call('ask:around', { text: '' })
     const error = await caught.promise
     expect(error).toBeInstanceOf(InvokeError)
@@ -153,17 +152,16 @@ describe('what the worker invokes', () => {
       verb: 'relay',
       name: 'words',
       streaming: true,
+      requires: ['count:words'],
       handler: async function* ({ invoke }) {
-        for await (const { data } of invoke.events('count', 'words', {})) yield { data: data as { text: string } }
+        for await (const { data } of invoke.events('count:words', {})) yield { data: data as { text: string } }
       },
     })
     const words = async function* (): AsyncGenerator<StreamEvent> {
       for (const word of ['a', 'b']) yield await Promise.resolve({ data: { text: word } })
     }
     await using controller = await startTestController({ answers: { 'count:words': words } })
-    const tested = await controller.run(
-      defineWorker({ id: 'worker-relay', capabilities: [relay], requires: ['count:words'] }),
-    )
+    const tested = await controller.run(defineWorker({ id: 'worker-relay', capabilities: [relay] }))
     expect(await collect(tested.events('relay:words', { text: '' }))).toMatchObject([
       { data: { text: 'a' } },
       { data: { text: 'b' } },

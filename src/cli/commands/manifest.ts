@@ -1,26 +1,32 @@
-// `crank manifest`: what workers may call and offer, taken from their source.
+// `crank manifest`: what workers may call and offer, taken from their definitions.
 import { Command, Option } from '@commander-js/extra-typings'
 import { outputOption } from '../options.ts'
+
+const EXECUTED = `
+The definitions are executed, 10 s for each file at most, in a process that reads only their package and node_modules
+and cannot write or start anything; it has no environment variables. It can reach the network.`
 
 /** `crank manifest` */
 export function manifestCommand() {
   return new Command('manifest')
-    .description('make the manifest of workers from their source, or compare the two')
+    .description('make the manifest of workers from their definitions, or compare the two')
+    .addHelpText('after', EXECUTED)
     .addCommand(generateCommand())
     .addCommand(verifyCommand())
     .addCommand(diffCommand())
+    .addCommand(addCommand())
 }
 
 function generateCommand() {
   return new Command('generate')
-    .description('write what the code provides, calls and requires; owner, deployed_at and other entries stay')
+    .description('write what the code provides and requires; owner, deployed_at and other entries stay')
     .addOption(workersOption())
-    .option('--out <file>', 'manifest (default data/worker_manifests.json of CRANK_POLICY_DIR)')
+    .addOption(outOption())
     .option('--owner <name>', 'owner of entries that are new', 'crank')
     .option('--dry-run', 'only show what would change')
     .addOption(trustDomainOption())
     .addOption(outputOption())
-    .addHelpText('after', '\nExample:\n  crank manifest generate --dry-run')
+    .addHelpText('after', `${EXECUTED}\n\nExample:\n  crank manifest generate --dry-run`)
     .action(async ({ out, ...options }) => {
       const { generateManifest } = await load()
       process.exitCode = await generateManifest({ ...options, manifest: out }, Date.now)
@@ -34,7 +40,7 @@ function verifyCommand() {
     .addOption(manifestOption())
     .addOption(trustDomainOption())
     .addOption(outputOption())
-    .addHelpText('after', '\nExample:\n  crank manifest verify --workers src/workers')
+    .addHelpText('after', `${EXECUTED}\n\nExample:\n  crank manifest verify --workers src/workers`)
     .action(async (options) => {
       const { verifyManifest } = await load()
       process.exitCode = await verifyManifest(options)
@@ -48,21 +54,51 @@ function diffCommand() {
     .addOption(manifestOption())
     .addOption(trustDomainOption())
     .addOption(outputOption())
-    .addHelpText('after', '\nExample:\n  crank manifest diff -o json')
+    .addHelpText('after', `${EXECUTED}\n\nExample:\n  crank manifest diff -o json`)
     .action(async (options) => {
       const { diffManifest } = await load()
       process.exitCode = await diffManifest(options)
     })
 }
 
+function addCommand() {
+  return new Command('add')
+    .argument('<name>', 'of the worker; its id is worker-<name>')
+    .description('write the entry of a worker whose code is elsewhere, in any language; nothing is taken away')
+    .addOption(namesOption('--provides <verb:name>', 'what it offers, and may call too; may be repeated'))
+    .addOption(namesOption('--requires <verb:name>', 'what it calls; may be repeated'))
+    .option('--spiffe-id <id>', 'its identity (default spiffe://<trust domain>/worker/<name>)')
+    .option('--owner <name>', 'owner of an entry that is new', 'crank')
+    .option('--force', 'also when another worker provides it, or nobody provides what it requires')
+    .option('--dry-run', 'only show what would change')
+    .addOption(outOption())
+    .addOption(trustDomainOption())
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      '\nExample:\n  crank manifest add billing --provides make:invoice --requires convert:html_to_pdf --owner team-a',
+    )
+    .action(async (name, { out, ...options }) => {
+      const { addToManifest } = await import('../manifest/add.ts')
+      process.exitCode = await addToManifest(name, { ...options, manifest: out }, Date.now)
+    })
+}
+
 async function load() {
-  const { requireTypescript } = await import('../manifest/typescript.ts')
-  await requireTypescript()
   return import('../manifest/run.ts')
 }
 
+function namesOption<const Flags extends string>(flags: Flags, help: string) {
+  const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
+  return new Option(flags, help).argParser(collect)
+}
+
 function workersOption() {
-  return new Option('--workers <path>', 'folder of the sources').default('src/workers')
+  return new Option('--workers <path>', 'folder of the sources, or one file').default('src/workers')
+}
+
+function outOption() {
+  return new Option('--out <file>', 'manifest (default data/worker_manifests.json of CRANK_POLICY_DIR)')
 }
 
 function manifestOption() {

@@ -1,8 +1,6 @@
 // Edits one member of a JSON object as text: nothing else of it is touched, so that 19-digit numbers stay as they are.
 import { jsonMembers } from '../../core/json-members.ts'
 
-type Span = { readonly key: string; readonly start: number; readonly end: number }
-
 const MAX_DEPTH = 100
 const INDENT = '  '
 const WIDTH = 120
@@ -10,26 +8,41 @@ const WIDTH = 120
 /** `json` with the member set to `value` (a JSON text); a new one comes last. `json`: an object, checked before. */
 export function setMember(json: string, key: string, value: string): string {
   const bytes = Buffer.from(json)
-  const members = spansOf(bytes)
+  const { inside, members } = placesIn(bytes)
   const existing = members.find((member) => member.key === key)
-  if (existing !== undefined) return splice(bytes, existing.start, existing.end, value)
+  if (existing !== undefined) return splice(bytes, existing.value, value)
   const line = `\n${INDENT}${JSON.stringify(key)}: ${value}`
   const last = members.at(-1)
-  if (last !== undefined) return splice(bytes, last.end, last.end, `,${line}`)
-  return splice(bytes, bytes.indexOf('{') + 1, bytes.lastIndexOf('}'), `${line}\n`)
+  if (last === undefined) return splice(bytes, inside, `${line}\n`)
+  return splice(bytes, { start: last.value.end, end: last.value.end }, `,${line}`)
 }
 
-/** `json` without the member, which must be there. */
+/** `json` without the member; as it was where there is none. */
 export function removeMember(json: string, key: string): string {
   const bytes = Buffer.from(json)
-  const members = spansOf(bytes)
-  const at = members.findIndex((member) => member.key === key)
-  const [before, member, after] = [members[at - 1], members[at], members[at + 1]]
-  if (member === undefined) return json
-  const open = bytes.indexOf('{') + 1
-  if (before !== undefined) return splice(bytes, before.end, member.end, '')
-  if (after !== undefined) return splice(bytes, open, bytes.indexOf(',', member.end) + 1, '')
-  return splice(bytes, open, bytes.lastIndexOf('}'), '')
+  const member = placesIn(bytes).members.find((one) => one.key === key)
+  return member === undefined ? json : splice(bytes, member.whole, '')
+}
+
+type Place = { readonly start: number; readonly end: number }
+/** `value`: of the value alone. `whole`: of all that goes with the member, the comma that separates it among it. */
+type Member = { readonly key: string; readonly value: Place; readonly whole: Place }
+
+/** Where the parts of an object are in its bytes. `inside`: all between the braces. */
+export function placesIn(json: Buffer): { readonly inside: Place; readonly members: readonly Member[] } {
+  const inside = { start: json.indexOf('{') + 1, end: json.lastIndexOf('}') }
+  const values = [...jsonMembers(json, { maxDepth: MAX_DEPTH })].map(([key, value]) => {
+    const start = value.byteOffset - json.byteOffset
+    return { key, value: { start, end: start + value.length } }
+  })
+  const members = values.map(({ key, value }, at) => {
+    const before = values[at - 1]?.value
+    if (before !== undefined) return { key, value, whole: { start: before.end, end: value.end } }
+    // The first takes the comma after it along; the only one, all that is inside.
+    const end = values.length === 1 ? inside.end : json.indexOf(',', value.end) + 1
+    return { key, value, whole: { start: inside.start, end } }
+  })
+  return { inside, members }
 }
 
 /** A member's value as Prettier would write it at that place: its own members one per line, lists on one if they fit. */
@@ -54,13 +67,6 @@ function formatValue(value: unknown): string {
   return typeof value === 'bigint' ? value.toString() : JSON.stringify(value)
 }
 
-function spansOf(json: Buffer): Span[] {
-  return [...jsonMembers(json, { maxDepth: MAX_DEPTH })].map(([key, value]) => {
-    const start = value.byteOffset - json.byteOffset
-    return { key, start, end: start + value.length }
-  })
-}
-
-function splice(bytes: Buffer, start: number, end: number, text: string): string {
+function splice(bytes: Buffer, { start, end }: Place, text: string): string {
   return `${bytes.toString('utf8', 0, start)}${text}${bytes.toString('utf8', end)}`
 }

@@ -1,6 +1,7 @@
 // The uses of exceptions that an audit log holds: it outlives the controllers that count them.
 import { openRecord } from '../../audit/chain.ts'
 import { readLines } from '../../audit/lines.ts'
+import { exceptionIn, groundsIn, rulingIn } from '../../audit/record-members.ts'
 
 type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
 /** `since`: of the first record; null for an empty log. */
@@ -24,9 +25,9 @@ export async function usesIn(file: string, fromMs: ReadonlyMap<string, number>):
       const record = openRecord(text)
       if (typeof record !== 'object') continue
       since ??= record.timestamp
-      const { grounds, exception: name, decision } = record
-      const isUse = decision === 'allow' && Array.isArray(grounds) && grounds.join() === 'exception'
-      if (!isUse || typeof name !== 'string') continue
+      const name = exceptionIn(record)
+      const isUse = rulingIn(record) === 'allow' && groundsIn(record).join() === 'exception'
+      if (!isUse || name === null) continue
       if (!(Date.parse(record.timestamp) >= (fromMs.get(name) ?? Number.POSITIVE_INFINITY))) continue
       byName.set(name, { uses: (byName.get(name)?.uses ?? 0) + 1, lastUsedAt: record.timestamp })
     }

@@ -1,6 +1,6 @@
 // Code and manifest side by side: which entry is whose, what differs, and the manifest as it should be.
 import { parseSpiffeId, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
-import type { CodeWorker } from './analysis.ts'
+import type { CodeWorker } from './code-worker.ts'
 import { ManifestError, newEntry, withMembers, type Entry, type ManifestFile } from './entries.ts'
 
 /** One worker of the code and its entry; `entry` is undefined when the manifest has none. */
@@ -18,7 +18,7 @@ export type Difference = { readonly spiffeId: string; readonly workerId: string;
   | { readonly kind: 'missing' | 'surplus'; readonly list: ListName; readonly capability: string }
 )
 
-type ListName = 'required_capabilities' | 'provided_capabilities'
+export type ListName = 'required_capabilities' | 'provided_capabilities'
 const LISTS = ['required_capabilities', 'provided_capabilities'] as const satisfies readonly ListName[]
 
 /**

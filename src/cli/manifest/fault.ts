@@ -1,84 +1,33 @@
-// What the generator cannot tell from the code: always a place and a reason, never a guess.
-import type ts from 'typescript'
+// What keeps the definition of a worker from being read: always a file and a reason.
 
-/** `expression` is the text at the place, on one line. `neededBy`: the call that needed it, when that stands elsewhere. */
+/** `line` and `column` count from 1; they are absent where the fault has no place in the file. */
 export type Fault = {
   readonly file: string
-  readonly line: number
-  readonly column: number
-  readonly expression: string
+  readonly line?: number | undefined
+  readonly column?: number | undefined
   readonly reason: string
-  readonly neededBy?: string
+}
+export type Place = Omit<Fault, 'reason'>
+
+/** `src/workers/a.ts:3:9`, or the file alone. */
+export function formatPlace({ file, line, column }: Place): string {
+  return [file, line, column].filter((part) => part !== undefined).join(':')
 }
 
-/** An expression whose value the source text alone does not tell. */
-export class UnresolvedError extends Error {
-  override readonly name: string = 'UnresolvedError'
-  readonly node: ts.Node
-
-  constructor(node: ts.Node, reason: string) {
-    super(reason)
-    this.node = node
-  }
-}
-
-/** A value of code that is not read. */
-export class ForeignError extends UnresolvedError {
-  override readonly name = 'ForeignError'
-}
-
-const MAX_TEXT = 100
-
-/** `file:line:column` of a node, counted from 1. */
-export function placeOf(node: ts.Node): string {
-  const { file, line, column } = positionOf(node)
-  return `${file}:${line}:${column}`
-}
-
-/** The fault of `node`; `site` is the call on whose behalf it was looked at. */
-export function faultAt(node: ts.Node, reason: string, site?: ts.Node): Fault {
-  const text = node.getText().replaceAll(/\s+/g, ' ')
-  const expression = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text
-  const fault = { ...positionOf(node), expression, reason }
-  return site === undefined || isInside(node, site) ? fault : { ...fault, neededBy: placeOf(site) }
-}
-
-/** The result of `work`; what it cannot resolve goes to `faults`, and the result is undefined. */
-export function attempt<T>(site: ts.Node, faults: Fault[], work: () => T): T | undefined {
-  try {
-    return work()
-  } catch (cause: unknown) {
-    if (!(cause instanceof UnresolvedError)) throw cause
-    faults.push(faultAt(cause.node, cause.message, site))
-    return undefined
-  }
+/** `src/workers/a.ts:3:9: throws while it is imported: …` */
+export function formatFault(fault: Fault): string {
+  return `${formatPlace(fault)}: ${fault.reason}`
 }
 
 /** In the order of files and lines, each once. */
 export function sortFaults(faults: readonly Fault[]): Fault[] {
-  const byText = new Map(faults.map((fault) => [`${fault.file}:${fault.line}:${fault.column}:${fault.reason}`, fault]))
+  const byText = new Map(faults.map((fault) => [formatFault(fault), fault]))
   return [...byText.values()].sort(
-    (a, b) => compareText(a.file, b.file) || a.line - b.line || a.column - b.column || compareText(a.reason, b.reason),
+    (a, b) => compareText(a.file, b.file) || (a.line ?? 0) - (b.line ?? 0) || compareText(a.reason, b.reason),
   )
-}
-
-/** `src/workers/a.ts:3:9: verb: is a parameter, …` */
-export function formatFault({ file, line, column, expression, reason, neededBy }: Fault): string {
-  const needed = neededBy === undefined ? '' : ` (needed at ${neededBy})`
-  return `${file}:${line}:${column}: ${expression}: ${reason}${needed}`
 }
 
 /** By code units, whatever the locale. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : Number(a > b)
-}
-
-function positionOf(node: ts.Node): { file: string; line: number; column: number } {
-  const source = node.getSourceFile()
-  const { line, character } = source.getLineAndCharacterOfPosition(node.getStart())
-  return { file: source.fileName, line: line + 1, column: character + 1 }
-}
-
-function isInside(node: ts.Node, site: ts.Node): boolean {
-  return node.getSourceFile() === site.getSourceFile() && node.pos >= site.pos && node.end <= site.end
 }

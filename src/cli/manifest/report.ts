@@ -35,10 +35,7 @@ export function toJson(inspection: {
       defined_at: place,
     })),
     no_code_here: comparison.codeElsewhere.map(({ spiffeId }) => spiffeId),
-    faults: faults.map(({ neededBy, ...fault }) => ({
-      ...fault,
-      ...(neededBy !== undefined && { needed_by: neededBy }),
-    })),
+    faults,
   }
 }
 

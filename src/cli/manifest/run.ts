@@ -1,19 +1,22 @@
-// `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes what follows. Import it only after
-// requireTypescript().
-import { readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
+// `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes what follows.
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
-import { analyse } from './analysis.ts'
 import { compare, differencesOf, formatDifference, update, type Comparison, type Difference } from './compare.ts'
-import { EMPTY_MANIFEST, formatManifest, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
+import { formatManifest, type ManifestFile } from './entries.ts'
 import { formatFault, type Fault } from './fault.ts'
+import { importDefinitions, type Definitions } from './import-definitions.ts'
+import {
+  deploymentTime,
+  manifestPath,
+  readManifestDomain,
+  readManifestFile,
+  replaceManifest,
+  withManifestErrors,
+} from './manifest-file.ts'
 import { diffLines, toJson } from './report.ts'
-import { loadSources, type Sources } from './sources.ts'
 
 export type ManifestOptions = {
-  /** Folder (or file) of the sources. */
+  /** Folder of the sources, or one file. They are executed. */
   workers: string
   /** Default: data/worker_manifests.json of CRANK_POLICY_DIR. */
   manifest?: string | undefined
@@ -35,11 +38,11 @@ export type Inspection = {
 export async function generateManifest(options: GenerateOptions, now: () => number): Promise<ExitCode> {
   const inspection = await inspect(options)
   const { path, file, comparison, faults } = inspection
-  const deployedAt = `${new Date(now()).toISOString().slice(0, 19)}Z`
-  const text = formatManifest(file, update(comparison, { owner: options.owner, deployedAt }))
+  const fresh = { owner: options.owner, deployedAt: deploymentTime(now()) }
+  const text = formatManifest(file, update(comparison, fresh))
   const changed = faults.length === 0 && text !== file.text
   const written = changed && options.dryRun !== true
-  if (written) await replaceFile(path, text)
+  if (written) await replaceManifest(path, text)
   return report(options, inspection, { changed, written }, () => {
     printDiff(inspection)
     const wrote = written ? 'written' : 'not written (--dry-run)'
@@ -54,9 +57,9 @@ export async function verifyManifest(options: ManifestOptions): Promise<ExitCode
   const ok = faults.length === 0 && differences.length === 0
   const exit = report(options, inspection, { ok }, () => {
     for (const line of linesOf(inspection)) writeLine(line)
-    for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId}`)
-    if (!ok) say('fix the code, or write the manifest again: crank manifest generate')
-    else say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
+    for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId} (its entry stays)`)
+    for (const line of curesFor(differences)) say(line)
+    if (ok) say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
   })
   return ok ? exit : EXIT.negative
 }
@@ -70,13 +73,25 @@ export async function diffManifest(options: ManifestOptions): Promise<ExitCode> 
   })
 }
 
+// A surplus capability is a grant, and somebody may have given it on purpose: it goes only when a person takes it out.
+function curesFor(differences: readonly Difference[]): string[] {
+  const surplus = differences.filter(({ kind }) => kind === 'surplus')
+  const rest = differences.filter(({ kind }) => kind !== 'surplus')
+  return [
+    ...(rest.length > 0 && surplus.length === 0 ? ['write what the code says: crank manifest generate'] : []),
+    ...(surplus.length > 0
+      ? ['add to the code what the worker provides or needs (`requires`); take out of the manifest what nobody needs']
+      : []),
+  ]
+}
+
 function report(options: ManifestOptions, inspection: Inspection, result: object, print: () => void): ExitCode {
   const { faults } = inspection
   if (options.output === 'json') writeJson({ ...result, ...toJson(inspection) })
   else if (faults.length === 0) print()
   else {
     for (const line of linesOf(inspection)) say(line)
-    say('what the text does not tell is not guessed: write it as a constant')
+    say('nothing was compared and nothing was written')
   }
   return faults.length === 0 ? EXIT.ok : EXIT.negative
 }
@@ -88,56 +103,24 @@ export function linesOf({ faults, differences }: Inspection): string[] {
 
 /** @throws {CliError} when sources or manifest cannot be read */
 export async function inspect(options: Omit<ManifestOptions, 'output'>): Promise<Inspection> {
-  const path = options.manifest ?? join(process.env['CRANK_POLICY_DIR'] ?? 'policies', 'data/worker_manifests.json')
-  const trustDomain = readTrustDomain(options.trustDomain ?? process.env['CRANK_TRUST_DOMAIN'] ?? 'crank.local')
-  const { workers, faults } = analyse(await readSources(options.workers))
+  const path = manifestPath(options.manifest)
+  const trustDomain = readManifestDomain(options.trustDomain)
+  const { workers, faults } = await readDefinitions(options.workers)
   if (workers.length === 0 && faults.length === 0) {
     throw new CliError(EXIT.usage, `${options.workers}: no source calls defineWorker`)
   }
-  try {
-    const file = parseManifest(await readManifest(path))
-    // With faults the workers are not whole, so there is nothing to compare.
-    const comparison = faults.length === 0 ? compare(file, workers, trustDomain) : { pairs: [], codeElsewhere: [] }
-    return { path, file, comparison, faults, differences: comparison.pairs.flatMap(differencesOf) }
-  } catch (cause: unknown) {
-    if (cause instanceof ManifestError) throw new CliError(EXIT.usage, `${path}: ${cause.message}`, { cause })
-    throw cause
-  }
+  const file = await readManifestFile(path)
+  // With faults the workers are not whole, so there is nothing to compare.
+  const nothing: Comparison = { pairs: [], codeElsewhere: [] }
+  const comparison = faults.length > 0 ? nothing : withManifestErrors(path, () => compare(file, workers, trustDomain))
+  return { path, file, comparison, faults, differences: comparison.pairs.flatMap(differencesOf) }
 }
 
-function readTrustDomain(text: string): TrustDomain {
-  try {
-    return parseTrustDomain(text)
-  } catch (cause: unknown) {
-    if (cause instanceof SpiffeIdError) throw new CliError(EXIT.usage, `trust domain "${text}": ${cause.message}`)
-    throw cause
-  }
-}
-
-async function readSources(path: string): Promise<Sources> {
-  return loadSources(path).catch((cause: unknown) => {
+async function readDefinitions(path: string): Promise<Definitions> {
+  return importDefinitions(path).catch((cause: unknown) => {
     const message = cause instanceof Error ? cause.message : String(cause)
     throw new CliError(EXIT.usage, `the sources of the workers cannot be read: ${message}`, { cause })
   })
-}
-
-// No file yet is a manifest without workers: `generate` makes it.
-async function readManifest(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((cause: unknown) => {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_MANIFEST
-    throw new CliError(EXIT.usage, `the manifest cannot be read: ${String(cause)}`, { cause })
-  })
-}
-
-// In one step: a controller that watches the file must never see half of it.
-async function replaceFile(path: string, text: string): Promise<void> {
-  const draft = `${path}.${process.pid}.tmp`
-  try {
-    await writeFile(draft, text)
-    await rename(draft, path)
-  } catch (cause: unknown) {
-    throw new CliError(EXIT.usage, `the manifest cannot be written: ${String(cause)}`, { cause })
-  }
 }
 
 function printDiff(inspection: Inspection): void {

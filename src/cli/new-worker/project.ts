@@ -71,11 +71,7 @@ import { defineCapability, defineWorker, Type } from '${PACKAGE}'
 
 ${SCHEMAS}
 ${capabilitySource(worker)}
-export const worker = defineWorker({
-  id: '${workerId(worker.name)}',
-  capabilities: [capability],
-  requires: ['${worker.capability}'],
-})
+export const worker = defineWorker({ id: '${workerId(worker.name)}', capabilities: [capability] })
 `
 }
 
@@ -125,7 +121,12 @@ A worker of Crank that offers \`${capability}\`.
   \`\`\`
 
 The certificate must carry \`spiffe://<trust domain>/worker/${projectFolder({ name })}\`.
-The policy of the controller must have a manifest that lets this identity offer \`${capability}\`.
+The policy of the controller must have a manifest that lets this identity offer \`${capability}\`:
+
+\`\`\`sh
+crank manifest add ${projectFolder({ name })} --provides ${capability}
+\`\`\`
+
 \`${DOCS}\` in the repository of Crank shows both, step by step.
 `
 }

@@ -38,7 +38,7 @@ function checkoutAround(folder: string): string | undefined {
 
 async function newInCheckout(worker: NewWorker, { owner }: NewWorkerOptions, now: () => number): Promise<ExitCode> {
   const { name, capability } = worker
-  const { generateManifest } = await manifestCommand()
+  const { generateManifest } = await import('../manifest/run.ts')
   const registry = await readRegistry()
   const files = {
     [join(WORKERS, `${name}.ts`)]: workerSource(worker),
@@ -54,12 +54,6 @@ async function newInCheckout(worker: NewWorker, { owner }: NewWorkerOptions, now
   const exit = await generateManifest({ workers: WORKERS, owner, output: 'table' }, now)
   for (const line of nextInCheckout(name, capability)) say(line)
   return exit
-}
-
-async function manifestCommand() {
-  const { requireTypescript } = await import('../manifest/typescript.ts')
-  await requireTypescript()
-  return import('../manifest/run.ts')
 }
 
 async function newProject(worker: NewWorker): Promise<ExitCode> {

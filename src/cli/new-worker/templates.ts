@@ -12,7 +12,7 @@ import { defineCapability, defineWorker, type WorkerDefinition } from '../worker
 
 ${SCHEMAS}
 export function ${factoryName(worker.name)}(): WorkerDefinition {
-${capabilitySource(worker).replaceAll(/^(?=.)/gm, '  ')}  return defineWorker({ id: '${workerId(worker.name)}', capabilities: [capability], requires: ['${worker.capability}'] })
+${capabilitySource(worker).replaceAll(/^(?=.)/gm, '  ')}  return defineWorker({ id: '${workerId(worker.name)}', capabilities: [capability] })
 }
 `
 }

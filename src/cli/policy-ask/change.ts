@@ -21,8 +21,14 @@ export function declare(spiffeId: string, capability: string, worker: 'known' | 
         : `give the worker a manifest that requires ${capability}`,
     file: 'worker_manifests.json',
     path: worker === 'known' ? `${manifest}.required_capabilities` : manifest,
-    command: 'crank manifest generate',
+    command: worker === 'known' ? 'crank manifest generate' : addCommand(spiffeId, capability),
   }
+}
+
+/** As the reason of the denial has it, in policies/common.rego. */
+function addCommand(spiffeId: string, capability: string): string {
+  const name = spiffeId.slice(spiffeId.lastIndexOf('/') + 1)
+  return `crank manifest add ${name} --spiffe-id ${shellWord(spiffeId)} --requires ${capability}`
 }
 
 /** The identity is given in full: a worker's name alone may mean another trust domain. */

@@ -1,4 +1,5 @@
 // `crank explain`: a recorded decision, or a question; the nearest miss, and what would change the answer.
+import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit/record-members.ts'
 import type { ChainedRecord } from '../../audit/chain.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { auditFileOf, unreadable } from '../audit-config.ts'
@@ -10,7 +11,7 @@ import { inFolder, registrationChanges } from './change.ts'
 import type { Knowledge } from './knowledge.ts'
 import { nearestMiss, type Asked, type Nearest, type Said } from './nearest-miss.ts'
 import { parseAt } from './question.ts'
-import { callOf, codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf, recordsOf } from './record.ts'
+import { codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf, recordsOf } from './record.ts'
 import { writeFacts, writeNearest } from './render.ts'
 import { openSource } from './source.ts'
 
@@ -92,7 +93,7 @@ type View = {
 
 async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promise<View> {
   const atNs = parseAt(options.at)
-  const asked = callOf(record)
+  const asked = callIn(record)
   try {
     const source = await openSource(options, process.env)
     const knowledge = await source.knowledge()
@@ -112,11 +113,10 @@ function inAsked({ misses, changes }: Nearest, { policy }: ExplainOptions): Near
 }
 
 function nearestToRecord(asked: Asked, record: ChainedRecord, knowledge: Knowledge): Nearest {
-  const { decision, grounds, exception } = record as unknown as Pick<Said, 'grounds' | 'exception'> & {
-    decision: string
-  }
-  const reasons = codesOf(record).map((code) => ({ code }))
-  return nearestMiss(asked, { decision: SAID[decision] ?? null, grounds, exception, reasons }, knowledge)
+  const ruling = rulingIn(record)
+  const decision = ruling === undefined ? null : (SAID[ruling] ?? null)
+  const said = { decision, grounds: [...groundsIn(record)], exception: exceptionIn(record), reasons: reasonsIn(record) }
+  return nearestMiss(asked, said, knowledge)
 }
 
 function nearestToRegistration(record: ChainedRecord): Nearest {

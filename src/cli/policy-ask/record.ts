@@ -1,9 +1,7 @@
 // The records of one request in the audit log, and what they say.
 import { openRecord, type ChainedRecord } from '../../audit/chain.ts'
 import { readLines } from '../../audit/lines.ts'
-import { parseCapability } from '../../core/capability.ts'
-import { parseSpiffeId } from '../../core/spiffe-id.ts'
-import type { Asked } from './nearest-miss.ts'
+import { reasonsIn } from '../../audit/record-members.ts'
 
 const TRACE_ID = /^[\da-f]{32}$/i
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
@@ -43,25 +41,15 @@ export async function recordsOf(file: string, decisionId: string): Promise<Chain
   return found
 }
 
-/** The call that a decision was about; undefined for a registration, and for a request that was refused before anybody looked. */
-export function callOf(record: ChainedRecord): Asked | undefined {
-  // A blocked identity is refused whatever it wanted.
-  if (record.event !== 'policy_decision' || record['capability'] === null) return undefined
-  return {
-    spiffeId: parseSpiffeId(textOf(record, 'requester_spiffe_id')),
-    capability: parseCapability(textOf(record, 'capability')),
-  }
-}
-
 /** The codes of the reasons. */
 export function codesOf(record: ChainedRecord): string[] {
-  return reasonsOf(record).map(({ code }) => code)
+  return reasonsIn(record).map(({ code }) => code)
 }
 
 /** What the record says, line by line. */
 export function factsOf(record: ChainedRecord): [name: string, value: string][] {
   const text = (name: string): string => textOf(record, name)
-  const reasons = reasonsOf(record).map(({ code, message }): [string, string] => ['reason', `${code}: ${message}`])
+  const reasons = reasonsIn(record).map(({ code, message }): [string, string] => ['reason', `${code}: ${message}`])
   const facts: [string, string][] = [
     ['when', record.timestamp],
     ['who', text('requester_spiffe_id') || text('remote_address')],
@@ -92,11 +80,6 @@ export function outcomeOf(record: ChainedRecord): string {
   const by = text('worker_id') === '' ? 'no worker' : text('worker_id')
   const error = text('error') === '' ? '' : `, ${text('error')}`
   return `${text('outcome')}: ${status}, ${by}, ${text('duration_ms')} ms, attempts ${text('attempts')}${error}`
-}
-
-function reasonsOf(record: ChainedRecord): readonly { code: string; message: string }[] {
-  const reasons = record['reasons']
-  return Array.isArray(reasons) ? (reasons as { code: string; message: string }[]) : []
 }
 
 function listed(value: unknown): string {

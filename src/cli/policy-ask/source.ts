@@ -1,14 +1,15 @@
 // Where a command asks: a running controller (default), or a policy folder. Both judge as /route does.
 import { resolve } from 'node:path'
 import Type from 'typebox'
+import { Compile } from 'typebox/compile'
 import { request } from 'undici'
 import { withBrake } from '../../policy/brake.ts'
 import { createOfflineEngine } from '../../policy/engine/evaluate-files.ts'
-import { parseExactJson } from '../../policy/data/exact-json.ts'
 import { createAsk, type AskPolicy, type PolicyQuestion } from '../../policy/ask.ts'
 import { createOwnKnowledge } from '../../policy/ruling.ts'
 import { splitCapability } from '../../core/capability.ts'
-import { formatInstant, MAX_QUESTIONS, type AskAnswer, type AskQuestion } from '../../core/policy-ask.ts'
+import { jsonMembers } from '../../core/json-members.ts'
+import { AskAnswers, formatInstant, MAX_QUESTIONS, type AskAnswer, type AskQuestion } from '../../core/policy-ask.ts'
 import { loadConfig } from '../../platform/env.ts'
 import { adminUrlSetting } from '../admin-url.ts'
 import { CliError, EXIT, messageOf, usageFailure } from '../exit.ts'
@@ -24,6 +25,7 @@ export type PolicySource = {
 
 const SourceEnv = Type.Object({ CRANK_ADMIN_URL: adminUrlSetting() })
 const TIMEOUT_MS = 10_000
+const MAX_DATA_DEPTH = 100
 
 /** @throws {CliError} `usage` for a folder that cannot be used; a controller is not called before it is asked. */
 export async function openSource({ adminUrl, policy }: SourceOptions, env: NodeJS.ProcessEnv): Promise<PolicySource> {
@@ -65,18 +67,55 @@ function adminSource(url: string): PolicySource {
       const answers: AskAnswer[] = []
       for (let at = 0; at < questions.length; at += MAX_QUESTIONS) {
         const body = { questions: questions.slice(at, at + MAX_QUESTIONS).map(toWire) }
-        const reply = JSON.parse(await call(url, '/policy/ask', body)) as { answers: AskAnswer[] }
-        answers.push(...reply.answers)
+        answers.push(...parseAnswers(await call(url, '/policy/ask', body)))
       }
       return answers
     },
-    async knowledge() {
-      const text = await call(url, '/policy/data')
-      const { policy_dir: policyDir, policy_revision: revision } = parseExactJson(text) as Record<string, string>
-      const dataText = text.slice(text.indexOf('"data":') + '"data":'.length, -1)
-      return parseKnowledge({ policyDir: policyDir ?? '', revision: revision ?? '', dataText })
-    },
+    knowledge: async () => parseKnowledge(parseDataReply(await call(url, '/policy/data'))),
   }
+}
+
+const isAnswers = Compile(AskAnswers)
+
+function parseAnswers(text: string): AskAnswer[] {
+  const reply = parseJson(text)
+  if (isAnswers.Check(reply)) return reply.answers
+  throw strangeAnswer('/policy/ask')
+}
+
+/** The answer of `/policy/data`; the data as text, since its numbers have up to 19 digits. */
+export function parseDataReply(text: string): Readonly<Record<'policyDir' | 'revision' | 'dataText', string>> {
+  const members = membersOf(text)
+  const [policyDir, revision] = ['policy_dir', 'policy_revision'].map((name) =>
+    parseJson(members.get(name)?.toString() ?? 'null'),
+  )
+  const dataText = members.get('data')?.toString()
+  if (typeof policyDir === 'string' && typeof revision === 'string' && dataText !== undefined) {
+    return { policyDir, revision, dataText }
+  }
+  throw strangeAnswer('/policy/data')
+}
+
+function membersOf(text: string): ReadonlyMap<string, Buffer> {
+  try {
+    return jsonMembers(Buffer.from(text), { maxDepth: MAX_DATA_DEPTH })
+  } catch {
+    return new Map()
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function strangeAnswer(path: string): CliError {
+  return new CliError(EXIT.unreachable, `the answer of ${path} is not that of a controller's admin listener`, {
+    hint: 'is this the admin listener of a controller of this version? See: crank check',
+  })
 }
 
 function toWire({ spiffeId, capability, atNs }: PolicyQuestion): AskQuestion {

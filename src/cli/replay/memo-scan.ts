@@ -10,7 +10,7 @@ export type RegoSource = { readonly name: string; readonly content: string }
  * that it still reads nothing of `input.context` but `decision_id`, to echo it, and `now_ns`, of which `exception_state`
  * knows only whether it is at or after `expires_after`, and after `expires_after` less the longest lifetime.
  */
-export const KNOWN_COMMON = '34b98699a61403d81a2b2b58f4bae6dc560ce9beb0df8049bb50b55b59947e38'
+export const KNOWN_COMMON = '3956e59d1dcaeef0238429f4c6b1e5d1d26f10f09ccbd88e9113774f8ff920b2'
 
 const COMMON = 'common.rego'
 const KNOWN_STATEMENTS = new Set([

@@ -1,7 +1,8 @@
 // One line of an audit log as what replay needs of it: the question exactly as it was asked, and what became of it. The
 // chain is not checked here (`--verify` does that before); a line that is no whole record is counted, never guessed at.
+import { groundsIn, isText, reasonsIn, type RecordMembers } from '../../audit/record-members.ts'
 import { parseCapability, splitCapability } from '../../core/capability.ts'
-import type { PolicyInput, Question, RegistrationInput } from '../../core/decision.ts'
+import { PRIORITIES, type PolicyInput, type Question, type RegistrationInput } from '../../core/decision.ts'
 import { isRuling, isUndecided, type Decided } from '../../core/ruling.ts'
 import { parseSpiffeId, trustDomainOf } from '../../core/spiffe-id.ts'
 
@@ -37,8 +38,6 @@ const TIMESTAMP = '","timestamp":"'
 const TIMESTAMP_LENGTH = 24
 const MAX_REMEMBERED = 10_000
 
-type Members = Readonly<Record<string, unknown>>
-
 /** Reads one line, without its line feed. */
 export function readRecorded(text: string, window: Window): Line {
   const skipped = skipUnparsed(text, window)
@@ -70,7 +69,7 @@ function isOutside(timestamp: string, { from, until }: Window): boolean {
   return (from !== undefined && timestamp < from) || (until !== undefined && timestamp >= until)
 }
 
-function toRecorded(question: Question, record: Members): Recorded | undefined {
+function toRecorded(question: Question, record: RecordMembers): Recorded | undefined {
   const was = record['decision']
   const identity = identityOf(record['requester_spiffe_id'])
   const context = contextOf(record)
@@ -87,15 +86,14 @@ function toRecorded(question: Question, record: Members): Recorded | undefined {
     const action = { verb: 'register', capability: 'worker' }
     return { ...common, subject: `register ${resource.worker_id}`, input: { identity, action, context, resource } }
   }
-  const action = actionOf(record['capability'])
-  if (action === undefined) return undefined
-  return { ...common, subject: record['capability'] as string, input: { identity, action, context } }
+  const { capability } = record
+  const action = actionOf(capability)
+  if (action === undefined || !isText(capability)) return undefined
+  return { ...common, subject: capability, input: { identity, action, context } }
 }
 
-function whyOf(record: Members): string {
-  if (record['decision'] === 'allow') return textsOf(record['grounds']).join(', ')
-  const reasons = Array.isArray(record['reasons']) ? (record['reasons'] as readonly unknown[]) : []
-  return codesOf(reasons as readonly { code: unknown }[])
+function whyOf(record: RecordMembers): string {
+  return record['decision'] === 'allow' ? groundsIn(record).join(', ') : codesOf(reasonsIn(record))
 }
 
 /** Reason codes as one text, each once, in their order. */
@@ -114,17 +112,17 @@ const actionOf = remembered((text): PolicyInput['action'] => {
   return { verb, capability: name }
 })
 
-function contextOf(record: Members): PolicyInput['context'] | undefined {
+function contextOf(record: RecordMembers): PolicyInput['context'] | undefined {
   const { timestamp, now_ns, source, decision_id, priority } = record
-  const context = { timestamp, now_ns, source, decision_id, priority }
-  return Object.values(context).every((value) => typeof value === 'string')
-    ? (context as PolicyInput['context'])
-    : undefined
+  const known = PRIORITIES.find((name) => name === priority)
+  if (source !== 'controller' || known === undefined) return undefined
+  if (!isText(timestamp) || !isText(now_ns) || !isText(decision_id)) return undefined
+  return { timestamp, now_ns, source, decision_id, priority: known }
 }
 
-function resourceOf(record: Members): RegistrationInput['resource'] | undefined {
+function resourceOf(record: RecordMembers): RegistrationInput['resource'] | undefined {
   const { worker_id, worker_url, capabilities } = record
-  if (typeof worker_id !== 'string' || typeof worker_url !== 'string' || !Array.isArray(capabilities)) return undefined
+  if (!isText(worker_id) || !isText(worker_url) || !Array.isArray(capabilities)) return undefined
   return { worker_id, worker_url, capabilities: textsOf(capabilities) }
 }
 
@@ -132,10 +130,10 @@ function textsOf(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : []
 }
 
-function parseObject(text: string): Members | undefined {
+function parseObject(text: string): RecordMembers | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Members) : undefined
+    return typeof value === 'object' && value !== null ? (value as RecordMembers) : undefined
   } catch {
     return undefined
   }

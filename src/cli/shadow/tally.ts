@@ -1,8 +1,9 @@
 // The audit log, added up: who called what, and what the policy said of it.
 import type { ChainedRecord } from '../../audit/chain.ts'
-import { parseCapability, type Capability } from '../../core/capability.ts'
-import { isRuling, passes, type Ruling } from '../../core/ruling.ts'
-import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
+import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit/record-members.ts'
+import type { Capability } from '../../core/capability.ts'
+import { passes, type Ruling } from '../../core/ruling.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { readAudit } from '../../audit/reader.ts'
 
 /** The calls of one capability by one caller. Times are ISO 8601 as in the log. */
@@ -49,18 +50,13 @@ type Pairs = Map<Capability, Map<SpiffeId, PairTally>>
 
 /** Undefined for what is no decision on a call, or none of ours. */
 function pairOf(pairs: Pairs, record: ChainedRecord): PairTally | undefined {
-  if (record.event !== 'policy_decision') return undefined
-  try {
-    const capability = parseCapability(String(record['capability']))
-    const caller = parseSpiffeId(String(record['requester_spiffe_id']))
-    const callers = pairs.get(capability) ?? new Map<SpiffeId, PairTally>()
-    pairs.set(capability, callers)
-    const pair = callers.get(caller) ?? emptyPair()
-    callers.set(caller, pair)
-    return pair
-  } catch {
-    return undefined
-  }
+  const call = callIn(record)
+  if (call === undefined) return undefined
+  const callers = pairs.get(call.capability) ?? new Map<SpiffeId, PairTally>()
+  pairs.set(call.capability, callers)
+  const pair = callers.get(call.spiffeId) ?? emptyPair()
+  callers.set(call.spiffeId, pair)
+  return pair
 }
 
 function emptyPair(): PairTally {
@@ -76,18 +72,18 @@ function emptyPair(): PairTally {
   }
 }
 
-function count(pair: PairTally, { timestamp, decision, ...rest }: ChainedRecord): void {
+function count(pair: PairTally, record: ChainedRecord): void {
+  const { timestamp } = record
+  const ruling = rulingIn(record)
   pair.calls += 1
   pair.days.add(timestamp.slice(0, 'yyyy-mm-dd'.length))
   pair.lastAt = timestamp
-  if (isRuling(decision)) pair.decisions[decision] += 1
-  if (isRuling(decision) && passes(decision)) pair.lastPassedAt = timestamp
-  if (decision === 'would_deny') {
-    for (const { code } of rest['reasons'] as readonly { code: string }[]) increment(pair.reasons, code)
-  }
-  const { exception, grounds } = rest
-  const isByException = Array.isArray(grounds) && grounds.includes('exception') && !grounds.includes('declared')
-  if (isByException && typeof exception === 'string') increment(pair.exceptions, exception)
+  if (ruling !== undefined) pair.decisions[ruling] += 1
+  if (ruling !== undefined && passes(ruling)) pair.lastPassedAt = timestamp
+  if (ruling === 'would_deny') for (const { code } of reasonsIn(record)) increment(pair.reasons, code)
+  const [exception, grounds] = [exceptionIn(record), groundsIn(record)]
+  const isByException = grounds.includes('exception') && !grounds.includes('declared')
+  if (isByException && exception !== null) increment(pair.exceptions, exception)
 }
 
 /** Adds `by` to the count of `key`. */

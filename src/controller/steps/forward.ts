@@ -1,6 +1,6 @@
 // On the path of every call. Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
-import type { Pool } from 'undici'
+import type { Dispatcher, Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
@@ -90,12 +90,17 @@ async function callWorker(
         settle(result)
       }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
-      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: call.body as Buffer }, exchange)
+      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(call.body) }, exchange)
     })
   } finally {
     worker.inFlight -= 1
     if (span.isRecording()) span.end()
   }
+}
+
+/** undici sends any async iterable; its types know only those that are a stream of Node. */
+function sendable(body: RouteCall['body']): Exclude<Dispatcher.DispatchOptions['body'], undefined> {
+  return body as Exclude<typeof body, AsyncIterable<unknown>>
 }
 
 function endExchange(span: Span, { workerId }: WorkerInstance, { status, outcome }: ExchangeResult): void {

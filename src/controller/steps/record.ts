@@ -109,7 +109,7 @@ function evaluationOf({ trace }: Asker, verdict: Verdict): audit.Evaluation {
   return { trace, engine, policyRevision: revision, evaluationTimeMs: evaluationMs }
 }
 
-function auditedVerdict(verdict: Verdict): audit.Verdict {
+function auditedVerdict(verdict: Verdict): audit.Judgement {
   if (verdict.decision !== undefined) return { ...verdict.decision, decision: verdict.ruling }
   return { decision: verdict.ruling, mode: RULINGS[verdict.ruling].mode, error: verdict.error.code }
 }

@@ -1,8 +1,8 @@
-// The outermost fields of a certificate, as they stand in its DER (RFC 5280, 4.1).
+// The outermost fields of a certificate, read from its DER (RFC 5280, 4.1).
 import { readSequence, type Value } from './der.ts'
 
 type Tbs = {
-  /** As it is written: 0 is version 1, and the only one that is left out. */
+  /** As encoded: 0 means version 1, which is encoded by leaving the field out. */
   readonly version: Value | undefined
   readonly serial: Value
   /** In DER, with its header. */

@@ -1,5 +1,5 @@
-// Reads from a certificate's DER what the SPIFFE profile speaks of: node:crypto does not show key usage bits or criticality.
-// Costs about 1 ms: once for each certificate, never for a request.
+// Reads from a certificate's DER the fields that the SPIFFE profile restricts: node:crypto does not expose key usage bits or
+// criticality. Costs about 1 ms: once per certificate, never per request.
 import 'reflect-metadata' // @peculiar/x509 needs it to be there first
 import { createHash } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
@@ -10,7 +10,7 @@ import { parseNameConstraints, type NameConstraints, type SubjectNames } from '.
 import { generalNames, urisAmong } from './san.ts'
 import { checkDer } from './strict-der.ts'
 
-/** The fields of a certificate that the SPIFFE profile speaks of. `null`: the extension is absent. */
+/** The fields of a certificate that the SPIFFE profile restricts. `null`: the extension is absent. */
 export type CertificateFacts = {
   readonly notBeforeMs: number
   readonly notAfterMs: number
@@ -28,9 +28,9 @@ export type CertificateFacts = {
   readonly extendedKeyUsage: { readonly serverAuth: boolean; readonly clientAuth: boolean } | null
   readonly nameConstraints: NameConstraints | null
   readonly names: SubjectNames
-  /** Subject and issuer are one name: a root, or a link between two keys of one CA. */
+  /** Subject and issuer are the same name: a root, or a link between two keys of one CA. */
   readonly selfIssued: boolean
-  /** It has a critical extension that nobody here looks at. */
+  /** It has a critical extension that this code does not evaluate. */
   readonly hasUnknownCritical: boolean
 }
 
@@ -40,16 +40,18 @@ export function fingerprintOf(der: Uint8Array): string {
 }
 
 /**
- * Reads what the profile speaks of, judging nothing but the syntax.
- * @throws {AppError} client_certificate_profile_invalid when its DER is wrong, it cannot be parsed, or an extension
- * is there twice
+ * Reads the fields and checks only the syntax.
+ * @throws {AppError} client_certificate_profile_invalid when the DER is invalid, the certificate cannot be parsed, or an
+ * extension is duplicate
  */
 export function readCertificate(der: Buffer): CertificateFacts {
   try {
     checkDer(der)
   } catch (cause: unknown) {
     const fault = cause instanceof Error ? cause.message : 'malformed'
-    throw new AppError('client_certificate_profile_invalid', `the DER of the certificate is wrong: ${fault}`, { cause })
+    throw new AppError('client_certificate_profile_invalid', `the DER of the certificate is invalid: ${fault}`, {
+      cause,
+    })
   }
   try {
     return readFacts(new ReadableCertificate(new Uint8Array(der)))
@@ -66,14 +68,14 @@ const OID = {
   nameConstraints: '2.5.29.30',
 } as const
 
-/** Extensions that may be critical: those above, and those that restrict nothing we rely on (policies, distribution points). */
+/** Extensions that may be critical: those above, and others that restrict nothing we rely on (policies, distribution points). */
 const KNOWN = new Set<string>([...Object.values(OID), '2.5.29.31', '2.5.29.32', '2.5.29.33', '2.5.29.36', '2.5.29.54'])
 
 type RawExtension = { readonly critical: boolean; readonly value: ArrayBuffer; readonly raw: ArrayBuffer }
 
 /**
- * The extensions as they stand. A subclass because the public getter parses every SAN name and throws for kinds of names
- * that X509-SVID section 2 allows.
+ * Gives access to the raw extensions. A subclass, because the public getter parses every SAN name and throws for kinds of
+ * names that X509-SVID section 2 allows.
  */
 class ReadableCertificate extends x509.X509Certificate {
   rawExtensions(): ReadonlyMap<string, RawExtension> {

@@ -1,8 +1,8 @@
-// What is wrong with a path, in words: which certificate has expired, and why OpenSSL misses a path that is there.
+// Describes what is wrong with a path: which certificate has expired, or why OpenSSL did not find a path that exists.
 import type { X509Certificate } from 'node:crypto'
 import { isSelfSigned, type Anchored } from './chain.ts'
 
-/** The certificate of a path that is not valid at a time, and on which side of its validity that is. */
+/** The certificate of a path that is outside its validity, and whether it has expired or is not valid yet. */
 export type OutOfTime = { readonly fault: 'expired' | 'not_yet_valid'; readonly which: string }
 
 /** The first issuer on a path that is not valid now; undefined when all are. */
@@ -17,7 +17,7 @@ export function issuerOutOfTime({ issuers }: Anchored, nowMs: number): OutOfTime
 
 type Validity = { readonly notBeforeMs: number; readonly notAfterMs: number }
 
-/** Undefined when it is valid now. */
+/** Undefined if the certificate is valid now. */
 export function outOfValidity(which: string, validity: Validity, nowMs: number): OutOfTime | undefined {
   const { notBeforeMs, notAfterMs } = validity
   if (nowMs >= notAfterMs) return { fault: 'expired', which: `${which} ended at ${timeOf(notAfterMs)}` }
@@ -25,7 +25,7 @@ export function outOfValidity(which: string, validity: Validity, nowMs: number):
   return undefined
 }
 
-/** When a certificate begins and ends to be valid. */
+/** Start and end of a certificate's validity. */
 export function times({ validFromDate, validToDate }: X509Certificate): Validity {
   return { notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() }
 }
@@ -37,23 +37,23 @@ function timeOf(ms: number): string {
 
 const MAX_SUBJECT = 100
 
-/** A certificate, whose subject may be empty whatever Node's types say. */
+/** A certificate; its subject may be undefined, although Node's types exclude that. */
 type Named = { readonly subject?: string | undefined; readonly serialNumber: string }
 
-/** The subject of a certificate, as it may be shown; its serial number when it has none. */
+/** The subject of a certificate in printable form; its serial number when it has none. */
 export function subjectOf({ subject, serialNumber }: Named): string {
   return quoted(subject ?? `serial ${serialNumber}`)
 }
 
-/** A name on one line, printable and in quotes. */
+/** A name as one printable line in quotes. */
 function quoted(name: string): string {
   const line = name.replaceAll('\n', ', ').replaceAll(/[^\x20-\x7e]|"/g, '?')
   return `"${line.slice(0, MAX_SUBJECT)}"`
 }
 
 /**
- * Why OpenSSL refused a certificate for which there is a path: it follows one issuer for each name and never turns back.
- * Undefined where that is not the reason.
+ * Why OpenSSL refused a certificate for which there is a path: OpenSSL follows one issuer per name and never backtracks.
+ * Undefined if that is not the reason.
  */
 export function missedPath(refusal: string, found: Anchored): string | undefined {
   const { anchor, issuers } = found
@@ -61,7 +61,7 @@ export function missedPath(refusal: string, found: Anchored): string | undefined
     return `it chains to its bundle, but OpenSSL tried another CA of the same name: give the CAs named ${subjectOf(issuers[0] ?? anchor)} key identifiers and have the certificate issued again, or keep only one of them in the bundle`
   }
   if (!MISSED.has(refusal)) return undefined
-  // The other form of a root leads nowhere: its key is that of the link above it.
+  // A self-signed form of a link is left out: OpenSSL would end at it, and the link has the same key.
   const links = issuers.filter((issuer) => issuer !== anchor && !isSelfSigned(issuer))
   const order = ['the leaf', ...links.map((link) => `${subjectOf(link)} issued by ${quoted(link.issuer)}`)]
   return `it chains to its bundle, but OpenSSL took another path: send ${order.join(', then ')}, and nothing else`

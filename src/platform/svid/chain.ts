@@ -1,12 +1,12 @@
-// RFC 5280 path from a certificate to an anchor of one trust bundle. Our own walk, because OpenSSL verifies against all
-// anchors at once: a td1 name signed by td2's CA would pass (X509-SVID section 5.1, SPIFFE bundles must not be merged).
+// Finds an RFC 5280 path from a certificate to an anchor of one trust bundle. Our own search, because OpenSSL verifies against
+// all anchors at once: an ID of td1 signed by td2's CA would pass (X509-SVID section 5.1, SPIFFE bundles must not be merged).
 import type { X509Certificate } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { readCertificate, type CertificateFacts } from './certificate-facts.ts'
 import { isWithin } from './name-constraints.ts'
 import { mayIssue } from './x509-svid.ts'
 
-/** The anchor a path ended at, and the time in which all its issuers are valid (Unix milliseconds). */
+/** The anchor at which a path ends, and the time in which all its issuers are valid (Unix milliseconds). */
 export type Anchored = {
   readonly anchor: X509Certificate
   readonly notBeforeMs: number
@@ -17,21 +17,21 @@ export type Anchored = {
 
 type ChainQuestion = {
   readonly leaf: X509Certificate
-  /** Certificates the peer sent along, in any order. */
+  /** Further certificates that the peer sent, in any order. */
   readonly presented: readonly X509Certificate[]
   readonly anchors: readonly X509Certificate[]
-  /** `any`: look for a path whose issuers may have expired, to say which one has. */
+  /** `any`: accepts expired issuers, to find out which one has expired. */
   readonly nowMs: number | 'any'
 }
 
-/** Finds a path, or undefined. The leaf's own validity and profile are not looked at. Never throws. */
+/** Finds a path, or returns undefined. Does not check the validity and profile of the leaf. Never throws. */
 export type FindChain = (question: ChainQuestion) => Anchored | undefined
 
-/** Signatures verified for one question: a peer can send certificates that all seem to have issued one another. */
+/** How many signatures are verified per question: a peer can send certificates that all seem to have issued one another. */
 const MAX_SIGNATURES = 24
 const ISSUERS_REMEMBERED = 256
 
-/** A finder that remembers what it read from issuers (by fingerprint, bounded). */
+/** A finder with a bounded cache of what it read from issuers, by fingerprint. */
 export function createChainFinder(): FindChain {
   const known = new LRUCache<string, { facts: CertificateFacts | undefined }>({ max: ISSUERS_REMEMBERED })
 
@@ -49,12 +49,12 @@ export function createChainFinder(): FindChain {
   }
 }
 
-/** Whether two certificates are the same bytes. */
+/** Whether two certificates have the same bytes. */
 export function isSameCertificate(one: X509Certificate, other: X509Certificate): boolean {
   return one.fingerprint256 === other.fingerprint256
 }
 
-/** Signed with its own key. */
+/** Whether a certificate is signed with its own key. */
 export function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.checkIssued(certificate) && isSignedBy(certificate, certificate)
 }
@@ -67,7 +67,7 @@ type Walk = ChainQuestion & {
   readonly budget: { signatures: number }
 }
 
-/** Depth first. */
+/** Searches depth first. */
 function findIssuer(walk: Walk, subject: X509Certificate, below: Path): Anchored | undefined {
   for (const anchor of walk.anchors) {
     const facts = factsIfIssued(walk, { issuer: anchor, subject, below })
@@ -95,15 +95,15 @@ function factsIfIssued(walk: Walk, { issuer, subject, below }: Link): Certificat
   return isWithinPathLength(facts, below) ? facts : undefined
 }
 
-/** A certificate that links two keys of one CA does not count (RFC 5280, 4.2.1.9). */
+/** A self-issued certificate, which links two keys of one CA, does not count (RFC 5280, 4.2.1.9). */
 function isWithinPathLength({ basicConstraints }: CertificateFacts, below: Path): boolean {
   return below.filter(({ facts }) => !facts.selfIssued).length <= (basicConstraints?.pathLength ?? Infinity)
 }
 
 /**
- * The names on the path are within the constraints of every issuer on it. An anchor that is no root is limited by what stands
- * above it in the same bundle as well, although the path ends at it: whoever has both in the bundle relies on the limits of both.
- * The time of those above does not matter: an anchor is trusted for itself.
+ * Whether the names on the path are within the constraints of every issuer on it. For an anchor that is not a root, the
+ * constraints of its own issuers in the same bundle apply too, although the path ends at the anchor: an operator who has both
+ * in the bundle relies on the limits of both. The validity of those issuers does not matter: an anchor is trusted by itself.
  */
 function keepsToLimits(walk: Walk, path: Path): boolean {
   const top = path.at(-1)
@@ -139,7 +139,7 @@ function isSignedBy(subject: X509Certificate, issuer: X509Certificate): boolean 
   try {
     return subject.verify(issuer.publicKey)
   } catch {
-    return false // a key of a kind that OpenSSL does not know
+    return false // a key type that OpenSSL does not support
   }
 }
 
@@ -147,7 +147,7 @@ function tryReadCertificate(certificate: X509Certificate): CertificateFacts | un
   try {
     return readCertificate(certificate.raw)
   } catch {
-    return undefined // unreadable issuers vouch for nobody
+    return undefined // an unreadable certificate is never accepted as an issuer
   }
 }
 

@@ -1,8 +1,8 @@
-// Reads DER element by element: single-byte tags, definite lengths in their shortest form, nothing else.
+// Reads DER element by element: accepts only single-byte tags and definite lengths in their shortest form.
 
 type Element = {
   readonly tag: number
-  /** Where its content begins and ends in the buffer it was read from. */
+  /** Where its content begins and ends in the buffer from which it was read. */
   readonly start: number
   readonly end: number
 }
@@ -10,7 +10,7 @@ type Element = {
 export const TAG = { boolean: 0x01, integer: 0x02, bitString: 0x03, octetString: 0x04, sequence: 0x30 } as const
 const CONSTRUCTED = 0x20
 
-/** The element that begins at `at`. @throws {Error} when there is none in DER */
+/** The element that begins at `at`. @throws {Error} when it is not DER */
 function readElement(der: Buffer, at: number): Element {
   const tag = der[at]
   const first = der[at + 1]
@@ -24,7 +24,7 @@ function readElement(der: Buffer, at: number): Element {
   return { tag, start, end: start + length }
 }
 
-/** An element with its content; `der` is all of it. */
+/** An element with its content; `der` includes the header. */
 export type Value = {
   readonly tag: number
   readonly content: Buffer
@@ -32,7 +32,7 @@ export type Value = {
   readonly isConstructed: boolean
 }
 
-/** The elements that follow one another in `der`, which they fill. @throws {Error} */
+/** The elements in `der`, which must fill it completely. @throws {Error} */
 export function readAll(der: Buffer): Value[] {
   const values: Value[] = []
   for (let at = 0; at < der.length;) {
@@ -48,7 +48,7 @@ export function readAll(der: Buffer): Value[] {
   return values
 }
 
-/** The elements of the one sequence that `der` is. @throws {Error} */
+/** The elements of `der`, which must be a single sequence. @throws {Error} */
 export function readSequence(der: Buffer): Value[] {
   const [sequence, ...rest] = readAll(der)
   if (sequence?.tag !== TAG.sequence || rest.length > 0) throw malformed()

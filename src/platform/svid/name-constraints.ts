@@ -1,5 +1,5 @@
-// Name constraints of an issuer (RFC 5280, 4.2.1.10), evaluated on every path that we walk: OpenSSL evaluates them too, but
-// perhaps on another path. Where readings differ, permitted names are read narrowly and excluded ones widely.
+// Name constraints of an issuer (RFC 5280, 4.2.1.10), evaluated on every path that we find: OpenSSL evaluates them too, but
+// perhaps on another path. Where interpretations differ, permitted names are matched narrowly and excluded ones widely.
 import { isIP } from 'node:net'
 import { bufferOf, readAll, readSequence, TAG } from './der.ts'
 import { NAME, type GeneralName } from './san.ts'
@@ -9,7 +9,7 @@ export type NameConstraints = {
   readonly excluded: readonly GeneralName[]
 }
 
-/** What a certificate calls its subject: its distinguished name in DER, and the names of its SAN. */
+/** The names of a certificate's subject: its distinguished name in DER, and the names of its SAN. */
 export type SubjectNames = { readonly subject: Buffer; readonly names: readonly GeneralName[] }
 
 const PERMITTED = 0xa0
@@ -17,7 +17,7 @@ const EXCLUDED = 0xa1
 /** 1.2.840.113549.1.9.1 in DER: an e-mail address inside a distinguished name. */
 const EMAIL_IN_SUBJECT = Buffer.from('06092a864886f70d010901', 'hex')
 
-/** @throws {Error} when it is not the DER of name constraints, or uses what the profile forbids (minimum, maximum) */
+/** @throws {Error} when it is not the DER of name constraints, or uses fields that the profile forbids (minimum, maximum) */
 export function parseNameConstraints(extensionValue: Uint8Array): NameConstraints {
   let permitted: GeneralName[] = []
   let excluded: GeneralName[] = []
@@ -29,7 +29,7 @@ export function parseNameConstraints(extensionValue: Uint8Array): NameConstraint
   return { permitted, excluded }
 }
 
-/** Whether all names of a certificate are within the constraints. Kinds of names that we cannot compare are not. */
+/** Whether all names of a certificate are within the constraints. A constrained name of a kind that we cannot compare is not. */
 export function isWithin({ permitted, excluded }: NameConstraints, names: SubjectNames): boolean {
   return namesOf(names).every((name) => {
     const allowed = permitted.filter(({ tag }) => tag === name.tag)
@@ -51,7 +51,7 @@ function subtrees(list: Buffer): GeneralName[] {
   })
 }
 
-/** The subject counts as a name of its kind, unless it is empty; an address inside it as one that we do not compare. */
+/** A subject that is not empty counts as a directory name; an e-mail address inside it as a name that we do not compare. */
 function namesOf({ subject, names }: SubjectNames): GeneralName[] {
   const isEmpty = readSequence(subject).length === 0
   return [
@@ -70,16 +70,16 @@ const MATCHES: Readonly<Record<number, Matches>> = {
   [NAME.directory]: matchesDirectory,
 }
 
-/** Only its host is compared: `host` alone is that host, `.host` every one below it. No host, or an address: no match. */
+/** Compares only the host: `host` matches that host, `.host` every host below it. A URI without a host name cannot be compared. */
 function matchesUri(name: Buffer, base: Buffer, side: Side): boolean {
   const [, authority = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(textOf(name)) ?? []
   const host = authority.replace(/^.*@/, '').replace(/:\d*$/, '')
-  // What cannot be compared is neither permitted nor free of what is excluded.
+  // A name that cannot be compared is not permitted, and counts as excluded.
   if (host === '' || host.startsWith('[') || isIP(host) !== 0) return side === 'excluded'
   return isBelow(host, textOf(base), side, false)
 }
 
-/** `deep`: a base without a leading dot covers the names below it as well. Excluded bases always do. */
+/** `deep`: a base without a leading dot covers the names below it as well. An excluded base always does. */
 function isBelow(host: string, base: string, side: Side, deep: boolean): boolean {
   if (side === 'excluded') {
     const bare = base.replace(/^\./, '')
@@ -96,15 +96,15 @@ function matchesIp(name: Buffer, base: Buffer, side: Side): boolean {
   return name.every((byte, index) => ((byte ^ (base[index] ?? 0)) & (base[size + index] ?? 0)) === 0)
 }
 
-/** The base is the beginning of the name, part by part, byte for byte. */
+/** Whether the name begins with the base, part by part, byte for byte. */
 function matchesDirectory(name: Buffer, base: Buffer, side: Side): boolean {
   const [own, parts] = [relativeNames(name), relativeNames(base)]
   if (parts.every((part, index) => own[index] === part)) return true
-  // The same text in another string type or case may be meant.
+  // The constraint may mean the same text in another string type or case.
   return side === 'excluded' && parts.length <= own.length
 }
 
-/** The relative names of a distinguished name; in a SAN or a constraint it stands in a tag of its own. */
+/** The relative names of a distinguished name, which a SAN or a constraint wraps in its own tag. */
 function relativeNames(name: Buffer): string[] {
   return readSequence(name).map(({ content }) => content.toString('hex'))
 }

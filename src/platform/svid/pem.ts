@@ -1,4 +1,4 @@
-// PEM files as spiffe-helper, cert-manager and openssl write them: certificates, in order, with anything in between.
+// Reads PEM files as spiffe-helper, cert-manager and openssl write them: certificates, in order, with any text in between.
 import { X509Certificate } from 'node:crypto'
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g

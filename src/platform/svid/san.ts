@@ -1,11 +1,11 @@
-// The names of a subjectAltName, byte for byte from its DER (RFC 5280, 4.2.1.6). Not from a joined or decoded string:
-// those can be made to show a name that is not there (CVE-2021-44532).
+// The names of a subjectAltName, byte for byte from its DER (RFC 5280, 4.2.1.6). Not from a joined or decoded string, which an
+// attacker can make show a name that the certificate does not have (CVE-2021-44532).
 import { bufferOf, readSequence } from './der.ts'
 
-/** Kinds of names, by their tag: those that are primitive, and directoryName, which is not. */
+/** Kinds of names, by tag. All are primitive except directoryName. */
 export const NAME = { email: 0x81, dns: 0x82, directory: 0xa4, uri: 0x86, ip: 0x87 } as const
 
-/** One name: the tag says of which kind it is, the content is as it stands. */
+/** One name: the tag gives its kind; the content is unchanged. */
 export type GeneralName = { readonly tag: number; readonly content: Buffer }
 
 /** All names, in order, of every kind. @throws {Error} when the DER is not a list of names. */
@@ -17,7 +17,7 @@ export function generalNames(extensionValue: Uint8Array): GeneralName[] {
   }
 }
 
-/** The URIs among names, in order, one character for each byte (latin1): a byte above 0x7f stays visible as such. */
+/** The URIs among names, in order, one character for each byte (latin1): a byte above 0x7f stays visible. */
 export function urisAmong(names: readonly GeneralName[]): string[] {
   return names.filter(({ tag }) => tag === NAME.uri).map(({ content }) => content.toString('latin1'))
 }

@@ -1,5 +1,5 @@
-// Certificates whose DER is wrong where parsers differ: OpenSSL and @peculiar/x509 read them, go-spiffe refuses them. What two
-// sides of one connection read differently is refused.
+// Refuses certificates with invalid DER that some parsers accept: OpenSSL and @peculiar/x509 read them, go-spiffe refuses
+// them. A certificate that the two sides of a connection could read differently must not pass.
 import { readTbs } from './certificate-der.ts'
 import { readAll, readSequence, TAG, type Value } from './der.ts'
 import { NAME } from './san.ts'
@@ -7,7 +7,7 @@ import { NAME } from './san.ts'
 const EXTENSIONS = 0xa3
 const VERSION_3 = 2
 const SUBJECT_ALT_NAME = '551d11'
-/** Extensions that we read; their values are DER as well: key usage, names, constraints, extended key usage. */
+/** The extensions that we read, whose values are DER too: key usage, names, constraints, extended key usage. */
 const READ = new Set([SUBJECT_ALT_NAME, '551d0f', '551d13', '551d1e', '551d25'])
 
 /** @throws {Error} naming what is wrong */
@@ -24,7 +24,7 @@ export function checkDer(certificate: Buffer): void {
 function checkVersion(version: Value | undefined, rest: readonly Value[]): void {
   const [number] = version === undefined ? [] : readAll(version.content)
   const isVersion3 = number?.tag === TAG.integer && number.content.length === 1 && number.content[0] === VERSION_3
-  // Extensions exist since version 3; there is none after it.
+  // Extensions exist since version 3, which is the latest version.
   if (!isVersion3 && (version !== undefined || rest.length > 0)) throw new Error('the version is not 3')
 }
 
@@ -43,7 +43,7 @@ function checkName({ tag, content }: Value): void {
   }
 }
 
-/** The three types that have one right encoding and several wrong ones that parsers take. */
+/** Checks the three types that have one valid encoding and several invalid ones that parsers accept. */
 function checkValue({ tag, content, isConstructed }: Value): void {
   if (isConstructed) readAll(content).forEach(checkValue)
   else if (tag === TAG.boolean) checkBoolean(content)

@@ -1,4 +1,4 @@
-// Trust bundles on disk: which CAs speak for which trust domain. Never merged: a CA of one domain says nothing about another.
+// Trust bundles on disk: the CAs of each trust domain. Never merged: a CA of one domain has no authority over another.
 import type { X509Certificate } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -9,7 +9,7 @@ import { isSelfSigned } from './chain.ts'
 import { certificateBlocks, parseCertificates } from './pem.ts'
 import { mayIssue } from './x509-svid.ts'
 
-/** The anchors of each trust domain that is trusted at all. */
+/** The anchors of each trusted domain. */
 export type TrustBundles = ReadonlyMap<TrustDomain, readonly X509Certificate[]>
 
 const ENDING = '.pem'
@@ -19,14 +19,14 @@ export async function bundleFiles(bundlePath: string, trustDomain: TrustDomain):
   if (!(await isFolder(bundlePath))) return new Map([[trustDomain, bundlePath]])
   const files = new Map<TrustDomain, string>()
   for (const name of (await readdir(bundlePath)).sort()) {
-    // Hidden entries are Kubernetes' and editors' own.
+    // Hidden entries belong to Kubernetes and to editors.
     if (!name.endsWith(ENDING) || name.startsWith('.')) continue
     files.set(trustDomainOfFile(bundlePath, name), path.join(bundlePath, name))
   }
   if (!files.has(trustDomain)) {
     const missing = path.join(bundlePath, `${trustDomain}${ENDING}`)
     throw new Error(
-      `${missing}: missing; put the CAs of the own trust domain there, or point to the bundle file itself`,
+      `${missing}: missing; put the CAs of your own trust domain there, or point to the bundle file itself`,
     )
   }
   return files
@@ -41,20 +41,21 @@ export async function loadTrustBundles(files: ReadonlyMap<TrustDomain, string>):
 
 function parseBundle(text: string, file: string): X509Certificate[] {
   const anchors = parseCertificates(certificateBlocks(text), file)
-  // SPIFFE Trust Domain and Bundle, 4.1.3: an empty bundle trusts nothing. Always a mistake, so it is said.
-  if (anchors.length === 0) throw new Error(`${file}: holds no certificate, so it trusts nobody; write the CAs into it`)
+  // SPIFFE Trust Domain and Bundle, 4.1.3: an empty bundle trusts nothing. That is always a mistake, so it is an error.
+  if (anchors.length === 0)
+    throw new Error(`${file}: contains no certificate, so no peer is trusted; write the CAs into it`)
   anchors.forEach((anchor, index) => checkAnchor(anchor, `${file}: certificate ${index + 1}`))
   return anchors
 }
 
 function checkAnchor(anchor: X509Certificate, where: string): void {
   if (mayIssue(readAnchor(anchor, where))) return
-  throw new Error(`${where} is not a CA (cA and keyCertSign); a bundle holds the issuers, not the SVIDs`)
+  throw new Error(`${where} is not a CA (cA and keyCertSign); a bundle contains the issuers, not the SVIDs`)
 }
 
 /**
- * OpenSSL takes the first anchor that bears the name of an issuer, and never tries a second one: roots come first, then what
- * was issued last, which is what most leaves of a CA that was renewed come from.
+ * OpenSSL takes the first anchor with the name of an issuer and never tries a second one. So roots come first, then the most
+ * recently issued anchors, which have issued most leaves after a CA was renewed.
  */
 export function inOrderForOpenssl(anchors: readonly X509Certificate[]): X509Certificate[] {
   const rank = (anchor: X509Certificate): number => (isSelfSigned(anchor) ? 0 : 1)
@@ -65,7 +66,7 @@ export function inOrderForOpenssl(anchors: readonly X509Certificate[]): X509Cert
 /** An anchor that has expired. `subject`: `root "CN=…"` or `intermediate "CN=…"`. */
 type StaleAnchor = { readonly trustDomain: TrustDomain; readonly subject: string; readonly notAfterMs: number }
 
-/** The anchors that have expired. Nobody can be trusted through them, whatever they once issued. */
+/** The anchors that have expired. Certificates below them are no longer trusted. */
 export function expiredAnchors(bundles: TrustBundles, nowMs: number): StaleAnchor[] {
   return [...bundles].flatMap(([trustDomain, anchors]) =>
     anchors.flatMap((anchor) => {

@@ -1,17 +1,17 @@
 // On the path of every call. Verifies the peer of a TLS connection: X.509-SVID, section 5 of X509-SVID.md.
-// `socket.authorized` is necessary, never sufficient (decision 0035). The checks in their order, which is trust first: a
-// certificate that no anchor stands behind proves nothing about itself.
+// `socket.authorized` is necessary, never sufficient (decision 0035). The checks in order; trust comes first, because the
+// content of a certificate proves nothing until a path leads to an anchor.
 //
-//   1. it presented a certificate                    client_certificate_required        presented-chain.ts
+//   1. the peer presented a certificate              client_certificate_required        presented-chain.ts
 //   2. a path leads to an anchor of any bundle       client_certificate_untrusted       chain.ts, name-constraints.ts
 //   3. its DER can be read in one way only           client_certificate_profile_invalid certificate-facts.ts, strict-der.ts
 //   4. it has one URI SAN                            spiffe_id_not_found_in_certificate x509-svid.ts, san.ts
-//   5. which is a SPIFFE ID                          spiffe_id_invalid                  x509-svid.ts
+//   5. that URI is a SPIFFE ID                       spiffe_id_invalid                  x509-svid.ts
 //   6. a path leads to an anchor of that ID's bundle client_certificate_untrusted       chain.ts, trust-bundle.ts
 //      with issuers that are valid now               client_certificate_expired, client_certificate_not_yet_valid
 //   7. the leaf is valid now                         the same two                       below
 //   8. the leaf has the profile of an SVID           client_certificate_profile_invalid x509-svid.ts
-//   9. OpenSSL found no other fault                  as OpenSSL names it                chain-words.ts
+//   9. OpenSSL found no other fault                  depends on OpenSSL's code          chain-words.ts
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { LRUCache } from 'lru-cache'
@@ -26,8 +26,8 @@ import type { TrustBundles } from './trust-bundle.ts'
 import { checkLeafProfile, spiffeIdOf } from './x509-svid.ts'
 
 /**
- * A verified peer. The times (Unix milliseconds) bound the leaf and every issuer on its path; `generation` is that of the
- * credentials it was verified under; `fingerprint` is the SHA-256 of the leaf in lower-case hex.
+ * A verified peer. Between the two times (Unix milliseconds) the leaf and every issuer on its path are valid. `generation`:
+ * of the credentials used to verify it. `fingerprint`: SHA-256 of the leaf in lower-case hex.
  */
 export type Peer = {
   readonly spiffeId: SpiffeId
@@ -39,16 +39,16 @@ export type Peer = {
 
 export type PeerVerifier = {
   /**
-   * Verifies the peer of a finished handshake, now, under these bundles. Cheap when the certificate is known and its anchor
-   * is still trusted.
+   * Verifies the peer of a finished handshake at the current time and against these bundles. Cheap when the certificate is
+   * known and its anchor is still trusted.
    * @throws {AppError} with an identity code (status 401)
    */
   readonly verify: (socket: TLSSocket, credentials: Credentials) => Peer
 }
 
 /**
- * What is remembered of a certificate that was trusted once: reading it costs a millisecond, its chain some signatures.
- * `bundle`: the anchors it was trusted under, where more than the one its path ends at counts.
+ * Cached facts of a certificate that was trusted once: reading it costs a millisecond, its chain some signatures. `bundle`:
+ * the anchors at that time, set only when more anchors matter than the one at which the path ends.
  */
 type Known = {
   readonly facts: CertificateFacts
@@ -57,7 +57,7 @@ type Known = {
   readonly bundle: string | undefined
 }
 
-/** @param opts.cacheSize certificates remembered, trusted ones only: strangers cannot push them out */
+/** @param opts.cacheSize how many certificates are cached; only trusted ones, so that strangers cannot push them out */
 export function createPeerVerifier({
   now,
   cacheSize = 16_384,
@@ -74,7 +74,7 @@ export function createPeerVerifier({
       const fingerprint = fingerprintOf(leaf)
       const question = { findChain, leaf, bundles: credentials.bundles, nowMs: now() }
       const remembered = cache.get(fingerprint)
-      cache.delete(fingerprint) // comes back below, if it still passes
+      cache.delete(fingerprint) // added again below if all checks still pass
       const known = isStillAnchored(remembered, question) ? remembered : trust(question)
       checkValidity(known.facts, question.nowMs)
       checkLeafProfile(known.facts)
@@ -93,7 +93,7 @@ type Question = {
 }
 type Anchors = readonly X509Certificate[]
 
-/** Also true of the path: the same anchor still stands in the bundle of the ID's trust domain, no issuer has expired. */
+/** Whether the cached path still holds: the bundle of the ID's trust domain still has the anchor, and no issuer has expired. */
 function isStillAnchored(known: Known | undefined, { bundles, nowMs }: Question): known is Known {
   if (known === undefined || nowMs < known.chain.notBeforeMs || nowMs >= known.chain.notAfterMs) return false
   const own = bundles.get(trustDomainOf(known.spiffeId)) ?? []
@@ -102,14 +102,14 @@ function isStillAnchored(known: Known | undefined, { bundles, nowMs }: Question)
 
 function trust(question: Question): Known {
   const { leaf, bundles } = question
-  // Any anchor first, by node:crypto alone: a stranger's certificate is never parsed by us.
+  // First against all anchors, with node:crypto only: our parser never reads a stranger's certificate.
   const all = [...bundles.values()].flat()
   const anyChain = find(question, all)
   if (anyChain === undefined && find(question, all, 'any') === undefined) throw untrusted()
   const facts = readCertificate(leaf.raw)
   const spiffeId = spiffeIdOf(facts)
   const own = bundles.get(trustDomainOf(spiffeId)) ?? []
-  // Above an anchor of its own bundle, those of another one must not count.
+  // Only the anchors of its own trust domain count, so with several bundles the path is searched again.
   const found = bundles.size === 1 ? anyChain : find(question, own)
   if (found === undefined) throw whyNotTrusted(question, own)
   const { anchor, notBeforeMs, notAfterMs } = found
@@ -125,7 +125,7 @@ function find(
   return findChain({ leaf, presented: presentedIssuers(leaf), anchors, nowMs: atMs })
 }
 
-/** There is no path now: either one of its issuers is out of time, or there is none at all. */
+/** There is no valid path now: either an issuer on a path is outside its validity, or there is no path at all. */
 function whyNotTrusted(question: Question, own: Anchors): AppError {
   const path = find(question, own, 'any')
   const outOfTime = path && issuerOutOfTime(path, question.nowMs)
@@ -160,7 +160,7 @@ const TLS_REFUSALS: Readonly<Record<string, IdentityErrorCode>> = {
   INVALID_PURPOSE: 'client_certificate_profile_invalid',
 }
 
-/** What OpenSSL refused and our own walk did not: its clock, its path, key strength, unknown critical extensions. */
+/** Faults that OpenSSL found and our own search did not: clock, path, key strength, unknown critical extensions. */
 function checkAuthorized(socket: TLSSocket, question: Question): void {
   if (socket.authorized) return
   // Typed as an Error, but Node sets the code of the OpenSSL error as a string.

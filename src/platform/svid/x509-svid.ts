@@ -1,10 +1,10 @@
-// X.509-SVID: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md. What a leaf must say about itself;
-// whether to believe it is the chain's business (chain.ts).
+// X.509-SVID: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md. Checks the content of a leaf; chain.ts
+// decides whether to trust it.
 import { AppError } from '../../core/errors.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId } from '../../core/spiffe-id.ts'
 import { fingerprintOf, readCertificate, type CertificateFacts } from './certificate-facts.ts'
 
-/** A leaf whose ID and profile are right. `fingerprint`: SHA-256 of the DER, lower-case hex. Times in Unix milliseconds. */
+/** A leaf with a valid ID and profile. `fingerprint`: SHA-256 of the DER, lower-case hex. Times in Unix milliseconds. */
 export type Svid = {
   readonly spiffeId: SpiffeId
   readonly notBeforeMs: number
@@ -13,7 +13,7 @@ export type Svid = {
 }
 
 /**
- * Parses an X.509-SVID leaf and checks everything that needs no trust: ID (section 2) and profile (sections 3 and 4).
+ * Parses an X.509-SVID leaf and checks everything that does not depend on trust: ID (section 2) and profile (sections 3 and 4).
  * @throws {AppError} spiffe_id_not_found_in_certificate, spiffe_id_invalid, client_certificate_profile_invalid
  */
 export function parseSvid(der: Buffer): Svid {
@@ -31,7 +31,7 @@ export function parseSvid(der: Buffer): Svid {
 export function spiffeIdOf({ uris }: CertificateFacts): SpiffeId {
   const [uri] = uris
   if (uri === undefined) throw new AppError('spiffe_id_not_found_in_certificate')
-  // Exactly one, of any scheme: X509-SVID section 2. Two would let a CA mistake pick our answer.
+  // Exactly one, of any scheme: X509-SVID section 2. With two, a mistake of the CA would decide which one we see.
   if (uris.length > 1)
     throw new AppError('spiffe_id_invalid', `the certificate has ${String(uris.length)} URI SANs, not one`)
   try {
@@ -42,10 +42,10 @@ export function spiffeIdOf({ uris }: CertificateFacts): SpiffeId {
   }
 }
 
-/** Section 4 for a leaf. @throws {AppError} client_certificate_profile_invalid naming the broken rule */
+/** Checks a leaf against section 4. @throws {AppError} client_certificate_profile_invalid naming the broken rule */
 export function checkLeafProfile(facts: CertificateFacts): void {
   const { basicConstraints, keyUsage, extendedKeyUsage } = facts
-  // An absent basicConstraints means cA=false (the DER default); go-spiffe accepts it as well.
+  // An absent basicConstraints means cA=false (the DER default); go-spiffe accepts that too.
   if (basicConstraints?.ca === true) throw profileError('is a CA (X509-SVID 4.1)')
   if (keyUsage === null) throw profileError('has no key usage (X509-SVID 4.3)')
   if (!keyUsage.critical) throw profileError('has a key usage that is not critical (X509-SVID 4.3)')

@@ -1,14 +1,14 @@
-// The limits of one request in a thread. The heap has a limit of its own (ThreadOptions), which V8 keeps.
+// The limits of one request in a thread. The heap limit (ThreadOptions) is separate, and V8 enforces it.
 import type { Worker } from 'node:worker_threads'
 import { memoryFailure, ThreadFailure } from './failure.ts'
 
-/** Beyond each of them the thread is ended: nothing else stops code that does not give way. */
+/** When a limit is exceeded the thread is terminated: nothing else stops code that never yields. */
 export type RequestLimits = {
-  /** Wall-clock time from when the thread is ready; a start may take as long once more. */
+  /** Wall-clock time from the moment when the thread is ready; its start may take the same time again. */
   readonly wallMs?: number | undefined
-  /** CPU time that the thread uses meanwhile. */
+  /** CPU time that the thread uses during the request. */
   readonly cpuMs?: number
-  /** Memory outside of the heap: buffers, inflated streams, pictures. */
+  /** Memory outside the heap: buffers, inflated streams, images. */
   readonly externalBytes?: number
 }
 
@@ -30,14 +30,14 @@ export function watchLimits(
     clearTimeout(timer)
     clearInterval(interval)
   }
-  // A reading may come when the watch is over, and the thread at another request or gone.
+  // A reading may arrive after the watch has ended, when the thread has ended or works on another request.
   const endIf = (isReached: boolean, failure: () => ThreadFailure): void => {
     if (!watching || !isReached) return
     stop()
     exceed(failure())
   }
   const ignore = (): void => undefined
-  // The thread that is watched keeps the process; these need not.
+  // The watched thread keeps the process alive; these timers need not.
   const timer = wallMs === undefined ? undefined : setTimeout(() => endIf(true, () => tooLate(wallMs)), wallMs).unref()
   const startMs = cpuMs === undefined ? undefined : readCpuMs(worker)
   startMs?.catch(ignore)

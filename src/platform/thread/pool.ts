@@ -1,5 +1,5 @@
-// A few threads, each lent to one call at a time, in the order of arrival. One that failed is replaced when there is work for it,
-// and not before it is gone: there are never more threads than `threads`.
+// A pool of threads, each lent to one call at a time, in order of arrival. A failed thread is replaced when there is work
+// again, but only after it has ended: there are never more threads than `threads`.
 import { ThreadFailure } from './failure.ts'
 import { startThread, type Thread, type ThreadOptions } from './thread.ts'
 
@@ -7,11 +7,11 @@ type ThreadPoolOptions = Omit<ThreadOptions, 'onNews' | 'onFailure'> & { readonl
 
 export type ThreadPool<Request, Reply> = {
   /**
-   * Lends a thread to `work`. Rejects with the signal's reason if that aborts before its turn; `work` that has begun ends by
-   * itself. @throws {ThreadFailure} `closed`
+   * Lends a thread to `work`. Rejects with the signal's reason if the signal aborts before `work` has begun; afterwards `work`
+   * itself must react to the signal. @throws {ThreadFailure} `closed`
    */
   readonly use: <T>(signal: AbortSignal, work: (thread: Thread<Request, Reply>) => Promise<T>) => Promise<T>
-  /** Ends all threads; no other is started. */
+  /** Ends all threads and starts no more. */
   readonly close: () => Promise<void>
 }
 
@@ -74,7 +74,7 @@ export function createThreadPool<Request, Reply>(options: ThreadPoolOptions): Th
   }
 }
 
-/** Waits in line, and leaves it when the signal aborts. */
+/** Waits in the queue, and leaves it when the signal aborts. */
 async function untilLent<T>(waiting: Waiting<T>[], signal: AbortSignal, lend: () => void): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
   const one = { resolve, reject }
@@ -95,5 +95,5 @@ async function untilLent<T>(waiting: Waiting<T>[], signal: AbortSignal, lend: ()
 }
 
 function closedFailure(): ThreadFailure {
-  return new ThreadFailure('closed', 'the threads are closed')
+  return new ThreadFailure('closed', 'the thread pool is closed')
 }

@@ -1,28 +1,28 @@
-// The thread's own side: what its entry calls.
+// The thread's side: what the entry file of a thread calls.
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { FromThread, ToThread } from './messages.ts'
 
 type Serving<Request, Reply> = {
-  /** `signal` aborts when nobody waits for the reply any more. */
+  /** `signal` aborts when the caller no longer waits for the reply. */
   readonly answer: (request: Request, signal: AbortSignal) => Promise<Reply> | Reply
-  /** Buffers of a reply that are moved instead of copied. */
+  /** The buffers of a reply to move instead of copying them. */
   readonly transfer?: (reply: Reply) => ArrayBuffer[]
-  /** Before the thread ends in order. */
+  /** Called before an orderly end of the thread. */
   readonly close?: () => Promise<void>
-  /** What the owner learns of an error that `answer` throws; default: its name and its place, which quote no data. */
+  /** What the owner learns about an error that `answer` throws; default: its name and position, which quote no data. */
   readonly describe?: (error: unknown) => string
 }
 
-/** Makes what answers. `data`: the owner's; `tell`: for what nobody asked for. What it throws ends the thread. */
+/** Creates the handler. `data`: from the owner; `tell`: sends an unsolicited message. An error that it throws ends the thread. */
 type StartServing<Data, Request, Reply, News> = (
   data: Data,
   tell: (news: News) => void,
 ) => Serving<Request, Reply> | Promise<Serving<Request, Reply>>
 
-/** Answers the requests of the thread's owner. Where this is no thread, nothing happens. */
+/** Answers the requests of the thread's owner. Does nothing outside a thread. */
 export function serveThread<Data, Request, Reply, News = never>(start: StartServing<Data, Request, Reply, News>): void {
   if (parentPort === null) return
-  // Libraries print what they stumble over, which may be text of a request; and what is printed keeps the process alive.
+  // Libraries print warnings that may quote a request; and output that is printed keeps the process alive.
   process.stdout.write = () => true
   process.stderr.write = () => true
   void serve(parentPort, start)

@@ -1,5 +1,5 @@
-// A worker thread that answers requests. One rule about the process: the thread keeps it alive exactly while the thread owes a
-// reply or is closing. A thread that failed stays failed; its owner starts another one.
+// A worker thread that answers requests. One rule about the process: the thread keeps it alive exactly while a reply is
+// outstanding or the thread is closing. A failed thread stays failed; its owner starts another one.
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { failureOf, ThreadFailure } from './failure.ts'
@@ -9,40 +9,40 @@ import type { FromThread, ToThread } from './messages.ts'
 export type ThreadOptions<News = never> = {
   /** A file that calls `serveThread`. */
   readonly entry: URL
-  /** For debuggers and profiles. */
+  /** The name in debuggers and profiles. */
   readonly name: string
-  /** Given to the thread's start; it must be cloneable. */
+  /** Passed to the thread's start function; it must be cloneable. */
   readonly data?: unknown
   /** Its environment variables; default: none. */
   readonly env?: NodeJS.Dict<string>
   readonly maxHeapMib?: number
-  /** What the thread says without having been asked. */
+  /** Receives the thread's unsolicited messages. */
   readonly onNews?: (news: News) => void
-  /** Called once, unless `end` or `close` was. */
+  /** Called at most once, and not after `end` or `close`. */
   readonly onFailure?: (failure: ThreadFailure) => void
   readonly readCpuMs?: ReadCpuMs
 }
 
 type AskOptions = {
   readonly signal?: AbortSignal
-  /** `end`: an abort ends the thread, whatever it does. `cancel`: the thread is told, and goes on with its other requests. */
+  /** `end`: an abort terminates the thread. `cancel`: the thread is notified and continues with its other requests. */
   readonly onAbort?: 'end' | 'cancel'
   readonly limits?: RequestLimits
   readonly transfer?: readonly ArrayBuffer[]
 }
 
 export type Thread<Request, Reply> = {
-  /** @throws {ThreadFailure}, and the signal's reason as soon as it aborts */
+  /** @throws {ThreadFailure}, or the signal's reason as soon as the signal aborts */
   readonly ask: (request: Request, options?: AskOptions) => Promise<Reply>
-  /** False: no request will be answered any more. */
+  /** False: the thread accepts no more requests. */
   readonly isAlive: () => boolean
-  /** Ends it at once; requests fail with `closed`. Resolves when it is gone. */
+  /** Terminates the thread at once; requests fail with `closed`. Resolves when it has ended. */
   readonly end: () => Promise<void>
-  /** Has it answer what it was asked and close what it holds. Resolves when it is gone. */
+  /** Lets the thread answer its open requests and release its resources. Resolves when it has ended. */
   readonly close: () => Promise<void>
 }
 
-/** The entry of a thread beside its owner, with the owner's ending: .ts in the repository, .js in a package. */
+/** The entry file of a thread, beside its owner and with the owner's extension: .ts in the repository, .js in a package. */
 export function threadEntry(name: string, ownerUrl: string): URL {
   return new URL(`./${name}${extname(ownerUrl)}`, ownerUrl)
 }
@@ -62,7 +62,7 @@ class RunningThread<Request, Reply, News> implements Thread<Request, Reply> {
   readonly #options: ThreadOptions<News>
   readonly #worker: Worker
   readonly #gone: Promise<void>
-  /** Replies that the thread owes, those that nobody waits for any more among them. */
+  /** Outstanding replies, including those whose caller no longer waits. */
   readonly #owed = new Map<number, Owed<Reply>>()
   #lastId = 0
   #isReady = false
@@ -75,7 +75,7 @@ class RunningThread<Request, Reply, News> implements Thread<Request, Reply> {
       name: options.name,
       env: options.env ?? {},
       workerData: options.data,
-      // What is printed there goes nowhere, since the log is JSON. It is not read either: that would keep the process alive.
+      // The thread's output is discarded, since the log is JSON. It is not read either: reading would keep the process alive.
       stdout: true,
       stderr: true,
       resourceLimits: options.maxHeapMib === undefined ? {} : { maxOldGenerationSizeMb: options.maxHeapMib },
@@ -104,12 +104,12 @@ class RunningThread<Request, Reply, News> implements Thread<Request, Reply> {
     const abort = (): void => {
       reject(signal?.reason)
       if (onAbort === 'end')
-        this.#fail(new ThreadFailure('aborted', 'a thread was ended with the call that it worked for'))
+        this.#fail(new ThreadFailure('aborted', 'the thread was terminated because a call was aborted'))
       else this.#send({ kind: 'cancel', id })
     }
     this.#send({ kind: 'ask', id, request }, transfer)
     const watch = (): (() => void) => {
-      // What a start takes is not for the request to answer for, except that it must come to an end.
+      // The start of the thread does not count against the request's limits, except that it must end in time.
       const now = this.#isReady ? limits : { wallMs: limits.wallMs }
       return watchLimits(this.#worker, now, this.#options.readCpuMs ?? threadCpuMs, (failure) => this.#fail(failure))
     }
@@ -162,7 +162,7 @@ class RunningThread<Request, Reply, News> implements Thread<Request, Reply> {
     }
   }
 
-  /** What was asked before the thread was ready gets its whole time. */
+  /** A request that was sent before the thread was ready gets its full time from now on. */
   #watchFromNow(): void {
     for (const owed of this.#owed.values()) {
       owed.stopWatch()

@@ -1,5 +1,5 @@
-// Says which certificates of the trust bundles have expired, once for each: from then on nobody below them gets in, and the
-// refusals alone would not tell an operator that the bundle is the place to look at.
+// Logs which certificates of the trust bundles have expired, once for each: from then on certificates below them are refused,
+// and the refusals alone would not show an operator that the bundle is the cause.
 import { isoTime } from '../../core/iso-time.ts'
 import { times } from '../svid/chain-words.ts'
 import type { Logger } from '../logger.ts'
@@ -7,7 +7,7 @@ import { expiredAnchors, type TrustBundles } from '../svid/trust-bundle.ts'
 
 type ExpiryReportOptions = { readonly now: () => number; readonly log: Pick<Logger, 'warn'> }
 
-/** Call it with the bundles in force as often as you like: it looks at them when they are new, and when one has expired. */
+/** Call it with the current bundles as often as you like: it checks them when they are new, and when the next anchor expires. */
 export function createExpiryReport({ now, log }: ExpiryReportOptions): (bundles: TrustBundles) => void {
   let seen: TrustBundles | undefined
   let nextMs = -Infinity

@@ -1,13 +1,14 @@
-// Why an outgoing connection did not come about, from a closed list: for the log, and for whoever has to tell them apart.
+// Why an outgoing connection failed, from a closed list: for the log, and for code that must distinguish the cases.
 import { AppError } from '../../core/errors.ts'
 
 /**
- * `dns`: the name has no address, or none in time. `address`: it stands for one that is not allowed. `connect_refused`,
- * `connect_timeout`: TCP. `tls`: the handshake failed or took too long. `identity`: the peer is not who was expected.
+ * `dns`: the name has no address, or none in time. `address`: the name resolves to an address that is not allowed.
+ * `connect_refused`, `connect_timeout`: TCP. `tls`: the handshake failed or took too long. `identity`: the peer has not the
+ * expected identity.
  */
 export type ConnectFailureKind = 'dns' | 'address' | 'connect_refused' | 'connect_timeout' | 'tls' | 'identity'
 
-/** A connection that failed. `code` is the cause's, where it has one (ECONNREFUSED, ENOTFOUND, ...). */
+/** A connection that failed. `code`: the code of the cause, if it has one (ECONNREFUSED, ENOTFOUND, ...). */
 export class ConnectError extends Error {
   override readonly name = 'ConnectError'
   readonly kind: ConnectFailureKind
@@ -21,7 +22,7 @@ export class ConnectError extends Error {
   }
 }
 
-/** The kind of what a pinned connector reported; undefined when it was no failure to connect. */
+/** The kind of an error from a pinned connector; undefined when the connection was not the problem. */
 export function connectFailureKind(error: unknown): ConnectFailureKind | undefined {
   if (error instanceof ConnectError) return error.kind
   return error instanceof AppError && error.code === 'worker_failed' ? 'identity' : undefined

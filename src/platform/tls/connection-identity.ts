@@ -1,9 +1,9 @@
-// On the path of every call. The peer of a server's connection: verified once, cheap to ask again for every request.
+// On the path of every call. The peer of a server's connection: verified once, and then cheap to look up for every request.
 import type { TLSSocket } from 'node:tls'
 import type { CredentialSource } from './credentials.ts'
 import type { Peer, PeerVerifier } from '../svid/verify.ts'
 
-/** `retire`: answer with `connection: close`, so that the peer opens a new one before a certificate of this one expires. */
+/** `retire`: answer with `connection: close`, so that the peer reconnects before a certificate of this connection expires. */
 type ConnectionIdentity = { readonly peer: Peer; readonly retire: boolean }
 
 export type ConnectionIdentityOptions = {
@@ -12,15 +12,15 @@ export type ConnectionIdentityOptions = {
   readonly now: () => number
 }
 
-// Part of the time left when the connection was opened; the spread keeps peers from coming back all at once.
+// Fractions of the validity left when the connection was opened; the spread keeps peers from reconnecting all at once.
 const RETIRE_AFTER = 0.8
 const RETIRE_SPREAD = 0.1
 
 type Known = { readonly peer: Peer; readonly retireAtMs: number }
 
 /**
- * A function that says who is on a connection. It verifies again when the trust has changed since, or the certificate has
- * left its validity. @throws {AppError} of the returned function: the identity codes of `PeerVerifier.verify`
+ * Returns a function that identifies the peer of a connection. It verifies again when the credentials have changed, or when
+ * the certificate is outside its validity. The returned function throws the AppErrors of `PeerVerifier.verify`.
  */
 export function createConnectionIdentity(
   options: ConnectionIdentityOptions,
@@ -44,7 +44,7 @@ function isCurrent({ generation, notBeforeMs, notAfterMs }: Peer, currentGenerat
   return generation === currentGeneration && nowMs >= notBeforeMs && nowMs < notAfterMs
 }
 
-/** The own certificate counts too: it is the one of the handshake, whatever has been swapped in since. */
+/** Our own certificate counts too: the connection keeps the one of its handshake, even after it was replaced. */
 function retireAtMs(socket: TLSSocket, peer: Peer, ownNotAfterMs: number, nowMs: number): number {
   const leftMs = Math.min(peer.notAfterMs, ownNotAfterMs) - nowMs
   const spread = ((socket.remotePort ?? 0) % 64) / 64

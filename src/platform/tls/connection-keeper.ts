@@ -1,4 +1,4 @@
-// Keeps a TLS server in step with the credentials on disk: new handshakes use the new set, connections it no longer trusts end.
+// Applies changed credentials to a TLS server: new handshakes use the new set, and connections that it no longer trusts end.
 import type { Server, TLSSocket } from 'node:tls'
 import type { CredentialSource, Credentials } from './credentials.ts'
 import type { Logger } from '../logger.ts'
@@ -7,9 +7,9 @@ import { keepPresentedChains } from '../svid/presented-chain.ts'
 import { endPathsAtAnchors, serverContextOptions } from './tls.ts'
 
 export type ConnectionKeeper = {
-  /** Open connections whose handshake is done. */
+  /** Number of open connections that have finished their handshake. */
   readonly count: () => number
-  /** Stops following the credentials; leaves connections alone. */
+  /** Stops following the credentials; leaves connections open. */
   readonly close: () => void
 }
 
@@ -20,7 +20,7 @@ type ConnectionKeeperOptions = {
   readonly log: Logger
 }
 
-/** Call it before the server listens. A connection whose peer no longer verifies is destroyed in the tick of the change. */
+/** Call it before the server listens. A connection whose peer no longer verifies is destroyed in the same tick as the change. */
 export function createConnectionKeeper({ server, source, verifier, log }: ConnectionKeeperOptions): ConnectionKeeper {
   const open = new Set<TLSSocket>()
   keepPresentedChains(server)

@@ -1,4 +1,4 @@
-// Own certificate, key and trust bundles, read from disk as one snapshot: either all of it fits together, or none is used.
+// Our certificate, key and trust bundles, read from disk as one snapshot: it is used only if all parts fit together.
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { isoTime } from '../../core/iso-time.ts'
@@ -10,9 +10,8 @@ import { bundleFiles, inOrderForOpenssl, loadTrustBundles, type TrustBundles } f
 import { parseSvid, type Svid } from '../svid/x509-svid.ts'
 
 /**
- * One snapshot. `certPem`: leaf first, then its intermediates. `caPem`: the anchors of all bundles, in the order that suits
- * OpenSSL. `generation` counts the
- * snapshots of one process, from 1. `notBeforeMs` and `notAfterMs` are the leaf's, in Unix milliseconds.
+ * One snapshot. `certPem`: leaf first, then its intermediates. `caPem`: the anchors of all bundles, in the order that OpenSSL
+ * needs. `generation` counts the snapshots of a process, from 1. `notBeforeMs`, `notAfterMs`: of the leaf, Unix milliseconds.
  */
 export type Credentials = {
   readonly generation: number
@@ -25,7 +24,7 @@ export type Credentials = {
   readonly notAfterMs: number
 }
 
-/** `bundlePath`: a PEM file of the own trust domain, or a folder of `<trust-domain>.pem`. */
+/** `bundlePath`: a PEM file for our own trust domain, or a folder of `<trust-domain>.pem`. */
 export type CredentialFiles = {
   readonly certFile: string
   readonly keyFile: string
@@ -34,8 +33,8 @@ export type CredentialFiles = {
 }
 
 /**
- * Reads and checks a set: the certificate is a valid X.509-SVID of the own trust domain, the key is its key, and it chains to
- * the own bundle. @throws {Error} whose message names the file, what is wrong with it and how to fix it
+ * Reads and checks a set: the certificate is a valid X.509-SVID of our own trust domain, the key belongs to it, and it chains
+ * to our own bundle. @throws {Error} whose message names the file, what is wrong with it and how to fix it
  */
 export async function loadCredentials(files: CredentialFiles, now: () => number): Promise<Credentials> {
   const { certFile, keyFile, bundlePath, trustDomain } = files
@@ -47,7 +46,7 @@ export async function loadCredentials(files: CredentialFiles, now: () => number)
   const blocks = certificateBlocks(certText)
   const [leaf, ...intermediates] = parseCertificates(blocks, certFile)
   if (leaf === undefined)
-    throw new Error(`${certFile}: holds no certificate; it needs the own one, then its intermediates`)
+    throw new Error(`${certFile}: contains no certificate; write the X.509-SVID into it, followed by its intermediates`)
   const svid = parseOwnSvid(leaf, certFile)
   checkKey(leaf, parseKey(keyPem, keyFile), files)
   checkTrustDomain(svid.spiffeId, files)
@@ -87,7 +86,7 @@ function parseKey(keyPem: string, keyFile: string): KeyObject {
   try {
     return createPrivateKey(keyPem)
   } catch (cause: unknown) {
-    throw new Error(`${keyFile}: holds no private key that can be read; it must be unencrypted PEM`, { cause })
+    throw new Error(`${keyFile}: contains no readable private key; it must be unencrypted PEM`, { cause })
   }
 }
 
@@ -99,7 +98,7 @@ function checkKey(leaf: X509Certificate, key: KeyObject, { certFile, keyFile }: 
 function checkTrustDomain(spiffeId: SpiffeId, { certFile, trustDomain }: CredentialFiles): void {
   if (trustDomainOf(spiffeId) === trustDomain) return
   throw new Error(
-    `${certFile}: is ${spiffeId}, but the own trust domain is ${trustDomain}; change CRANK_TRUST_DOMAIN or it`,
+    `${certFile}: is ${spiffeId}, but the trust domain is ${trustDomain}; change CRANK_TRUST_DOMAIN or the certificate`,
   )
 }
 

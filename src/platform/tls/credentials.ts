@@ -1,4 +1,4 @@
-// Watches credential files and swaps them as one snapshot. A set that does not fit together keeps the old one in force.
+// Watches credential files and swaps them as one snapshot. If a new set does not fit together, the old one stays in use.
 import { stat } from 'node:fs/promises'
 import { isoTime } from '../../core/iso-time.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
@@ -14,16 +14,16 @@ export type CredentialSource = {
   readonly current: () => Credentials
   /** Called after each swap; the returned function unsubscribes. */
   readonly onChange: (listener: (next: Credentials, previous: Credentials) => void) => () => void
-  /** Called when a broken set has stood on disk for 2 s, once for each different fault. */
+  /** Called when a broken set has been on disk for 2 s, once for each different fault. */
   readonly onFault: (listener: (error: Error) => void) => () => void
   readonly close: () => void
 }
 
-/** `pollMs`: how often the files are looked at (their metadata; content is read when that changed). */
+/** `pollMs`: how often the metadata of the files is checked; the content is read when the metadata changed. */
 type WatchOptions = { readonly now: () => number; readonly log: Logger; readonly pollMs?: number }
 
 const POLL_MS = 250
-// A writer replaces three files one after the other: in between they do not fit together, and that is no fault yet.
+// A writer replaces three files one after the other: in between they do not fit together, which is not a fault yet.
 const SETTLE_MS = 2000
 
 /** Loads the set and keeps watching it. Rejects as `loadCredentials` does when the first set is broken. */
@@ -34,7 +34,7 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
   const reportExpiry = createExpiryReport({ now, log })
   reportExpiry(current.bundles)
   const onThrown = (err: unknown): void =>
-    log.error({ event: 'credentials_listener_failed', err }, 'a listener to credential changes failed')
+    log.error({ event: 'credentials_listener_failed', err }, 'a listener for credential changes failed')
   const changed = createListeners<[Credentials, Credentials]>(onThrown)
   const faulty = createListeners<[Error]>(onThrown)
   const faults = createFaultFilter(Math.ceil(SETTLE_MS / pollMs))
@@ -78,7 +78,7 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
   function report(error: Error): void {
     log.error(
       { event: 'credentials_broken', reason: error.message },
-      'credentials on disk are broken; the old ones stay',
+      'credentials on disk are invalid; the old ones stay in use',
     )
     faulty.notify(error)
   }
@@ -113,7 +113,7 @@ function contentOf({ certPem, keyPem, bundles }: Credentials): string {
 }
 
 type FaultFilter = {
-  /** Whether this fault has now stood for long enough, and has not been reported yet. */
+  /** Whether this fault has lasted long enough and has not been reported yet. */
   readonly isNew: (fault: Error) => boolean
   readonly pending: () => boolean
   readonly clear: () => void

@@ -1,10 +1,10 @@
-// Mints development certificates: a P-256 CA and X.509-SVIDs below it. For trying Crank out; SPIRE does this in production.
+// Issues development certificates: a P-256 CA and X.509-SVIDs below it. For trying out Crank; use SPIRE in production.
 import 'reflect-metadata' // @peculiar/x509 needs it to be there first
 import { createPrivateKey, webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { trustDomainOf, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
 
-/** A CA that can issue. */
+/** A CA with its signing key. */
 export type Ca = {
   readonly trustDomain: TrustDomain
   readonly certPem: string
@@ -50,26 +50,26 @@ export async function createCa(request: { trustDomain: TrustDomain; days: number
   return { trustDomain, certPem: toCertPem(certificate), keyPem, certificate, signingKey: keys.privateKey }
 }
 
-/** The CA of a PEM pair, as `createCa` made it. @throws {Error} when either cannot be parsed */
+/** The CA of a PEM pair that `createCa` made. @throws {Error} when either cannot be parsed */
 export async function parseCa(pem: { trustDomain: TrustDomain; certPem: string; keyPem: string }): Promise<Ca> {
   const pkcs8 = createPrivateKey(pem.keyPem).export({ format: 'der', type: 'pkcs8' })
   const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ECDSA, true, ['sign'])
   return { ...pem, certificate: new x509.X509Certificate(pem.certPem), signingKey }
 }
 
-/** Whether a CA that was read from a file was made for the trust domain it is used for. */
+/** Whether a CA that was read from a file was created for the trust domain for which it is used. */
 export function isOfTrustDomain({ trustDomain, certificate }: Ca): boolean {
   return certificate.subject === caName(trustDomain)
 }
 
 /**
  * Issues an X.509-SVID with a new key, valid for `days` but not longer than its CA.
- * @throws {Error} when the SPIFFE ID is of another trust domain than the CA
+ * @throws {Error} when the trust domain of the SPIFFE ID is not the CA's
  */
 export async function issueSvid(request: IssueRequest): Promise<IssuedSvid> {
   const { ca, spiffeId, dns = [], ips = [] } = request
   if (trustDomainOf(spiffeId) !== ca.trustDomain) {
-    throw new Error(`${spiffeId} is not of the trust domain ${ca.trustDomain} that this CA speaks for`)
+    throw new Error(`${spiffeId} is not in ${ca.trustDomain}, the trust domain of this CA`)
   }
   const keys = await createKeys()
   const { notBefore, notAfter } = validity(request)

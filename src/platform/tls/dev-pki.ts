@@ -1,4 +1,4 @@
-// The development PKI on disk: `<trust-domain>.pem`, `<name>.crt` and `<name>.key`; minted when missing, anew before they end.
+// The development PKI on disk: `<trust-domain>.pem`, `<name>.crt` and `<name>.key`; issued when missing, renewed before expiry.
 import { randomUUID, X509Certificate } from 'node:crypto'
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -19,12 +19,12 @@ type DevPkiOptions = {
 const CA_FILE = 'dev-ca.key'
 const CA_DAYS = 365
 const SVID_DAYS = 7
-/** Minted anew when less than this part of the life is left. */
+/** Renewed when less than this fraction of the lifetime is left. */
 const RENEW_BELOW = 1 / 3
 
 /**
- * Makes sure that every name has a certificate, a key and a bundle that fit together and last. Keys are 0600, the folder
- * 0700. Several processes may do it at once. Returns the files of each name.
+ * Makes sure that every name has a certificate, a key and a bundle that fit together and do not expire soon. Keys are 0600,
+ * the folder 0700. Several processes may call it at once. Returns the files of each name.
  */
 export async function ensureDevPki<Name extends string>(
   options: DevPkiOptions & { readonly names: readonly Name[] },
@@ -37,12 +37,12 @@ export async function ensureDevPki<Name extends string>(
   })
 }
 
-/** The CA in `dir`, read or made, with its bundle beside it. */
+/** The CA in `dir`, read or created, with its bundle beside it. */
 export function ensureDevCa(options: Omit<DevPkiOptions, 'names'>): Promise<Ca> {
   return withFolderLock(options.dir, () => ensureCa(options))
 }
 
-/** Issues the certificate of a name now, whether or not there is one, and writes it. */
+/** Issues and writes the certificate of a name, even if there is one already. */
 export function writeDevSvid(
   ca: Ca,
   name: string,
@@ -128,7 +128,7 @@ async function parseUsableCa(text: string, trustDomain: TrustDomain, nowMs: numb
     const ca = await parseCa({ trustDomain, certPem, keyPem: text })
     return isOfTrustDomain(ca) ? ca : undefined
   } catch {
-    return undefined // broken by hand or by a full disk: made anew
+    return undefined // damaged by hand or by a full disk: created again
   }
 }
 
@@ -141,7 +141,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
   }
 }
 
-/** In one step: a reader sees the old file or the new one. */
+/** Atomic: a reader sees either the old file or the new one. */
 async function replaceFile(file: string, text: string, mode: number): Promise<void> {
   const draft = `${file}.${randomUUID()}`
   await writeFile(draft, text, { mode })

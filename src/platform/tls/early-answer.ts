@@ -1,19 +1,19 @@
-// A peer may answer before it has read the whole request, and close. Its kernel then resets the connection: our next write
-// fails while the answer lies in our receive buffer. A socket treated here reads that answer first, and fails then.
+// A peer may answer before it has read the whole request, and then close. Its kernel resets the connection: our next write
+// fails while the answer is in our receive buffer. A socket prepared here reads that answer first and fails afterwards.
 import type { TLSSocket } from 'node:tls'
 
 type Done = (error?: Error | null) => void
 
-/** For an answer that is there, or on its way over the same wire as the reset was. */
+/** Long enough for an answer that has arrived, or that is in flight on the same connection as the reset. */
 const WAIT_MS = 2000
 
-/** Makes an open client socket outlast a failed write, and take a reset for the end of what came before it. */
+/** Makes an open client socket survive a failed write, and treat a reset as the end of the data before it. */
 export function keepEarlyAnswers(socket: TLSSocket): TLSSocket {
   const write = socket._write.bind(socket)
   const writev = socket._writev?.bind(socket)
   const destroy = socket.destroy.bind(socket)
 
-  /** The failed write stays pending, so that no further one is tried; reading goes on. */
+  /** The failed write stays pending, so that no further write is tried; reading continues. */
   const outlast =
     (done: Done): Done =>
     (error) => {
@@ -27,7 +27,7 @@ export function keepEarlyAnswers(socket: TLSSocket): TLSSocket {
   socket._write = (chunk, encoding, done) => write(chunk, encoding, outlast(done))
   if (writev !== undefined) socket._writev = (chunks, done) => writev(chunks, outlast(done))
   socket.destroy = (error) => {
-    // What was read before it is still in the stream's buffer: a destroyed stream would drop it.
+    // Data read before the reset is still in the stream's buffer: a destroyed stream would drop it.
     if (!isReadReset(error) || socket.destroyed || socket.readableEnded) return destroy(error)
     socket.push(null)
     return socket

@@ -1,20 +1,20 @@
-// Ends a connection whose peer is still sending, without losing the answer: a socket that is closed with unread bytes in it
-// sends a reset, and the peer drops the answer that it had not read yet (RFC 9112, 9.6).
+// Ends a connection whose peer is still sending, without losing the answer: a socket that is closed with unread bytes sends a
+// reset, and the peer then drops an answer that it has not read yet (RFC 9112, 9.6).
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** How long, and for how many bytes, a peer is listened to after its answer. `idleMs`: without a byte from it. */
+/** How long, and for how many bytes, we read from a peer after its answer. `idleMs`: the longest time without a byte. */
 type LingerLimits = { readonly idleMs: number; readonly totalMs: number; readonly bytes: number }
 
-/** What an upload whose answer is already decided may still send, so that its sender gets to read the answer. */
+/** What an upload may still send after its answer is decided, so that the sender can read the answer. */
 export const CALLER_LINGER: LingerLimits = { idleMs: 2000, totalMs: 10_000, bytes: 64 * 1024 * 1024 }
-/** Strangers cost little: a moment to read that they were refused. */
+/** Strangers get little: a moment to read that they were refused. */
 export const STRANGER_LINGER: LingerLimits = { idleMs: 500, totalMs: 1000, bytes: 64 * 1024 }
 
 const CHECK_MS = 50
 const closing = new WeakSet<Socket>()
 
-/** Sends the end of the answer, drops what still comes, and closes when the peer has closed or a limit is reached. */
+/** Sends the end of the answer, discards further input, and closes when the peer has closed or a limit is reached. */
 export function lingeringClose(socket: Socket, { idleMs, totalMs, bytes }: LingerLimits): void {
   closing.add(socket)
   socket.end()
@@ -33,12 +33,12 @@ export function lingeringClose(socket: Socket, { idleMs, totalMs, bytes }: Linge
 }
 
 /**
- * Makes the connection of a request end this way when its answer is out. For an answer that closes the connection while the
- * body is still arriving; where all of it has arrived by then, the connection ends at once.
+ * Makes the connection of a request end this way when its answer has been sent. For an answer that closes the connection
+ * while the body is still arriving; if the whole body has arrived by then, the connection ends at once.
  */
 export function lingerAfterAnswer(request: IncomingMessage, limits: LingerLimits): void {
   const { socket } = request
-  // Node's HTTP server calls this when the last answer of a connection has been handed over.
+  // Node's HTTP server calls this when it has passed the last answer of a connection to the socket.
   socket.destroySoon = () => {
     Reflect.deleteProperty(socket, 'destroySoon')
     if (request.complete || socket.destroyed) {
@@ -46,13 +46,13 @@ export function lingerAfterAnswer(request: IncomingMessage, limits: LingerLimits
       return
     }
     lingeringClose(socket, limits)
-    // A reader that was given up would keep the rest from flowing.
+    // An abandoned reader would keep the rest from flowing.
     request.removeAllListeners('readable').resume()
     request.once('end', () => socket.destroySoon())
   }
 }
 
-/** True once the last answer of a connection is out: what arrives now belongs to nobody. */
+/** True once the last answer of a connection has been sent: input that arrives now is discarded. */
 export function isLingering(socket: Socket): boolean {
   return closing.has(socket)
 }

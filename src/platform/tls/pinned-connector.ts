@@ -1,5 +1,5 @@
-// Outgoing connections that are opened only to one SPIFFE ID. Every new socket is verified by us: there is no session cache,
-// and no host name in an SVID for Node to check.
+// Outgoing connections to one SPIFFE ID only. We verify every new socket ourselves: there is no session cache, and an SVID has
+// no host name that Node could check.
 import { isIP, type LookupFunction } from 'node:net'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import type { buildConnector } from 'undici'
@@ -16,11 +16,11 @@ import { inOrderForOpenssl } from '../svid/trust-bundle.ts'
 type PinnedConnectorOptions = {
   readonly source: CredentialSource
   readonly verifier: PeerVerifier
-  /** The only identity the other end may show. */
+  /** The only identity that the peer may have. */
   readonly expected: SpiffeId
   /** For lookup, TCP and TLS together. */
   readonly timeoutMs?: number | undefined
-  /** Resolves and checks the host, addresses included, for each new connection. Left out: the system's resolver, unchecked. */
+  /** Resolves the host and checks its addresses for each new connection. Left out: the system's resolver, without a check. */
   readonly addresses?: HostLookup
   readonly now?: () => number
 }
@@ -32,7 +32,7 @@ const ALPN = ['http/1.1']
 /**
  * A `connect` function for undici. Fails with AppError `worker_failed` (`reasonCode`: the identity code) when the peer is not
  * `expected`, before a byte of a request is sent, and with ConnectError when there is no connection. An open socket ends as
- * soon as its peer no longer verifies: at once when the trust changes, and when a certificate on its path expires.
+ * soon as its peer no longer verifies: at once when the bundles change, and when a certificate on its path expires.
  */
 export function createPinnedConnector(options: PinnedConnectorOptions): buildConnector.connector {
   const { source, expected, timeoutMs = TIMEOUT_MS, now = Date.now, addresses } = options
@@ -48,11 +48,11 @@ export function createPinnedConnector(options: PinnedConnectorOptions): buildCon
       ...(found === undefined ? {} : { lookup: lookupOf(found) }),
       secureContext: contextFor(source.current()),
       rejectUnauthorized: true,
-      // Not a weakening: an SVID names no host. The SPIFFE ID is checked below, on every socket.
+      // This does not weaken the check: an SVID names no host. The SPIFFE ID is checked below, on every socket.
       checkServerIdentity: () => undefined,
       ALPNProtocols: ALPN,
     })
-    // A refused handshake leaves nothing to explain it by; this is the last moment to save the chain.
+    // A refused handshake leaves no trace of its cause; this is the last moment to save the chain.
     socket.prependOnceListener('secure', () => presentedLeaf(socket))
     settleOnce(socket, { timeoutMs, leftMs: Math.max(endMs - performance.now(), 1) }, (error) => {
       const refused = error === undefined ? refusalOf(() => watch(socket)) : explained(error, socket, options)
@@ -87,7 +87,7 @@ function targetOf({ hostname, port, servername }: buildConnector.Options): Targe
   }
 }
 
-/** What was checked is what is connected to: nobody resolves the name a second time. */
+/** Connects to exactly the addresses that were checked: the name is not resolved a second time. */
 function lookupOf(found: Addresses): LookupFunction {
   return (_host, { all = false }, answer) => {
     const [first] = found
@@ -105,7 +105,7 @@ function lookupError(host: string, cause: unknown, timeoutMs: number): Error {
 
 type Limit = { readonly timeoutMs: number; readonly leftMs: number }
 
-/** Calls back once: without an error when TLS is up, with one when it failed, ended or took too long. */
+/** Calls back once: without an error when TLS is established, with one when the connection failed, ended or took too long. */
 function settleOnce(socket: TLSSocket, { timeoutMs, leftMs }: Limit, callback: (error?: Error) => void): void {
   let isConnected = false
   const onLate = (): void =>
@@ -115,7 +115,7 @@ function settleOnce(socket: TLSSocket, { timeoutMs, leftMs }: Limit, callback: (
   const onSecure = (): void => settle()
   const onError = (cause: NodeJS.ErrnoException): void =>
     settle(new ConnectError(kindOf(cause), cause.message, { cause }))
-  const onClose = (): void => settle(new ConnectError('tls', 'the connection ended before TLS was up'))
+  const onClose = (): void => settle(new ConnectError('tls', 'the connection ended before TLS was established'))
   socket.setNoDelay(true).once('connect', onConnect)
   socket.once('secureConnect', onSecure).once('error', onError).once('close', onClose)
 
@@ -128,13 +128,13 @@ function settleOnce(socket: TLSSocket, { timeoutMs, leftMs }: Limit, callback: (
   function settle(error?: Error): void {
     clearTimeout(timer)
     socket.off('connect', onConnect).off('secureConnect', onSecure).off('error', onError).off('close', onClose)
-    // The socket is destroyed by us next, and may still report why.
+    // The caller destroys the socket next, which may emit a further error.
     if (error !== undefined) socket.on('error', () => undefined)
     callback(error)
   }
 }
 
-/** OpenSSL names a code; our own walk can say which certificate has expired, or which order of certificates works. */
+/** OpenSSL reports only a code; our own search can name the expired certificate, or the order of certificates that works. */
 function explained(error: Error, socket: TLSSocket, { source, verifier }: PinnedConnectorOptions): Error {
   if (!(error instanceof ConnectError) || error.kind !== 'tls') return error
   const refusal = refusalOf(() => verifier.verify(socket, source.current()))
@@ -151,7 +151,7 @@ function verifyPinned(socket: TLSSocket, { source, verifier, expected }: PinnedC
     throw new AppError('worker_failed', `the peer is not ${expected}: ${message}`, { cause, reasonCode: code })
   }
   if (peer.spiffeId === expected) return peer
-  throw new AppError('worker_failed', `the peer is not ${expected}: it shows another SPIFFE ID`, {
+  throw new AppError('worker_failed', `the peer is not ${expected}: it has another SPIFFE ID`, {
     cause: new Error(`the peer is ${peer.spiffeId}`),
     reasonCode: 'spiffe_id_unexpected',
   })
@@ -166,7 +166,7 @@ function refusalOf(check: () => void): Error | undefined {
   }
 }
 
-/** One TLS context for each generation: own certificate, and only the bundle of the expected trust domain as `ca`. */
+/** One TLS context per generation: our certificate, and only the bundle of the expected trust domain as `ca`. */
 function contextPerGeneration(
   trustDomain: ReturnType<typeof trustDomainOf>,
 ): (credentials: Credentials) => SecureContext {
@@ -175,7 +175,7 @@ function contextPerGeneration(
     if (made?.credentials === credentials) return made.context
     const anchors = credentials.bundles.get(trustDomain) ?? []
     const { certPem: cert, keyPem: key } = credentials
-    // An empty list trusts nobody; left out it would be Node's own list of public CAs.
+    // An empty list trusts no peer; without a list Node would use its own public CAs.
     const ca = inOrderForOpenssl(anchors).map(String)
     // Every certificate of a bundle is an anchor, roots or not: see endPathsAtAnchors.
     const context = createSecureContext({ cert, key, ca, minVersion: 'TLSv1.3', allowPartialTrustChain: true })
@@ -184,7 +184,7 @@ function contextPerGeneration(
   }
 }
 
-/** Verifies a socket now and again for as long as it is open. Listens to the source only while there are sockets. */
+/** Verifies a socket now, and again while it is open. Listens to the source only while there are sockets. */
 function createSocketWatch(source: CredentialSource, verify: (socket: TLSSocket) => Peer, now: () => number) {
   const open = new Map<TLSSocket, NodeJS.Timeout>()
   let unsubscribe: (() => void) | undefined

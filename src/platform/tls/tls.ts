@@ -1,4 +1,4 @@
-// TLS as this project speaks it: version 1.3 only, both sides with certificates, no resumption, HTTP/1.1 only.
+// The TLS settings of this project: version 1.3 only, certificates on both sides, no resumption, HTTP/1.1 only.
 import { constants } from 'node:crypto'
 import type { SecureContext, SecureContextOptions, Server, TlsOptions } from 'node:tls'
 import type { Credentials } from './credentials.ts'
@@ -10,7 +10,7 @@ const ALPN = ['http/1.1']
 
 /**
  * Options of a TLS or HTTPS server that asks for client certificates. `refuseUnverified`: end the handshake of a peer that
- * OpenSSL refuses; else the server answers it itself, and must verify every connection (peer.ts).
+ * OpenSSL refuses; otherwise the server answers that peer, and must verify every connection (svid/verify.ts).
  */
 export function serverTlsOptions(
   credentials: Credentials,
@@ -25,7 +25,7 @@ export function serverTlsOptions(
   }
 }
 
-/** The part that `server.setSecureContext` takes: all of it, each time, since what is left out goes back to Node's default. */
+/** The options for `server.setSecureContext`: always all of them, since a missing one returns to Node's default. */
 export function serverContextOptions({ certPem, keyPem, caPem }: Credentials): SecureContextOptions {
   return {
     cert: certPem,
@@ -38,9 +38,9 @@ export function serverContextOptions({ certPem, keyPem, caPem }: Credentials): S
 }
 
 /**
- * Lets OpenSSL end a path at any certificate of `ca`, as a SPIFFE bundle means it, and not at roots only. Sound because `ca`
- * holds nothing but anchors, and because our own walk finds a path of its own. Call it after each change of the context:
- * `tls.Server` of Node 24 does not hand the option `allowPartialTrustChain` on. Where it cannot be set, OpenSSL refuses more.
+ * Lets OpenSSL end a path at any certificate of `ca`, not only at roots, as SPIFFE bundles require. This is safe because `ca`
+ * contains only anchors, and because we search our own path too. Call it after each change of the context: `tls.Server` of
+ * Node 24 ignores the option `allowPartialTrustChain`. If it cannot be set, OpenSSL refuses more.
  */
 export function endPathsAtAnchors(server: Server): void {
   const { _sharedCreds: shared } = server as Server & { _sharedCreds?: SecureContext }

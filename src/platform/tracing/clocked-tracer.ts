@@ -1,4 +1,4 @@
-// A tracer whose spans take their times from the span clock, and all spans of one call from one setting of it.
+// A tracer whose spans take their times from the span clock; all spans of one call use the same setting of it.
 import { context, trace } from '@opentelemetry/api'
 import type { Context, Span, SpanOptions, Tracer } from '@opentelemetry/api'
 import type { SpanTime } from './span-clock.ts'
@@ -6,7 +6,7 @@ import type { SpanTime } from './span-clock.ts'
 const TIME = Symbol('time of the call')
 type ClockedSpan = Span & { [TIME]?: SpanTime }
 
-/** `now`: the clock as it is set now. A span below one of this process goes by that one's. */
+/** `now` returns the clock in its current setting. A span below a span of this process uses that span's clock. */
 export function createClockedTracer(tracer: Tracer, now: () => SpanTime): Tracer {
   const startSpan = (name: string, options?: SpanOptions, parent: Context = context.active()): Span => {
     const above: ClockedSpan | undefined = options?.root === true ? undefined : trace.getSpan(parent)

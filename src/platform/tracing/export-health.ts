@@ -1,20 +1,20 @@
-// Whether spans reach the collector: every change of that is one line in the log, and every span that is lost is counted.
+// Whether spans reach the collector: logs one line per change, and counts every lost span.
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import type { TracingLog } from './tracing-port.ts'
 
 export type ExportHealth = {
-  /** Takes a span that has ended into the queue. False: there is no room, and it is lost. */
+  /** Takes a finished span into the queue. False: there is no room, and the span is lost. */
   readonly admit: () => boolean
   readonly delivered: (count: number) => void
   /** A batch could not be sent and will be tried again. */
   readonly held: (reason: string) => void
   /** A batch is given up. */
   readonly givenUp: (count: number, reason: string) => void
-  /** The collector took a batch and threw `count` of its spans away. */
+  /** The collector accepted a batch but rejected `count` of its spans. */
   readonly thrownAway: (count: number) => void
-  /** From now on spans that are lost are reported together, by `end`. */
+  /** From now on lost spans are reported together, by `end`. */
   readonly closing: () => void
-  /** What is still waiting is lost. `reason`: why, if nothing was given up before. */
+  /** The waiting spans are lost. `reason`: the cause, if no batch was given up before. */
   readonly end: (reason: string) => void
   readonly isFailing: () => boolean
 }
@@ -29,11 +29,11 @@ export function createExportHealth({ log, onLost, maxWaiting }: ExportHealthOpti
   let waiting = 0
   let lost = 0
   let lastReason: string | undefined
-  /** While it fails: how many were lost before. */
+  /** While the export fails: how many spans had been lost before. */
   let failingFrom: number | undefined
   let closingFrom: number | undefined
 
-  // A span ends, and a batch is sent, inside of some request: its ids have no business on these lines.
+  // A span ends, or a batch is sent, inside some request: its ids do not belong on these lines.
   const say = (level: 'info' | 'warn', fields: object, message: string): void => {
     context.with(ROOT_CONTEXT, () => log[level](fields, message))
   }
@@ -61,7 +61,7 @@ export function createExportHealth({ log, onLost, maxWaiting }: ExportHealthOpti
     },
     delivered(count) {
       waiting -= count
-      // Half empty, so that a collector that is merely slow is not reported with every batch.
+      // Only when the queue is half empty, so that a slow collector is not reported with every batch.
       if (failingFrom === undefined || waiting > maxWaiting / 2 || closingFrom !== undefined) return
       say('info', { event: 'span_export_recovered', lost: lost - failingFrom, waiting }, 'spans are delivered again')
       failingFrom = undefined

@@ -1,5 +1,5 @@
-// A tracer without an SDK: its spans record nothing, but carry real ids and continue the parent's trace. The ids are for logs
-// and the audit record alone: nobody exports these spans, so none may be named as a parent to the next hop.
+// A tracer without an SDK: its spans record nothing, but have real ids and continue the parent's trace. The ids are only for
+// logs and the audit record: these spans are never exported, so none may be the parent of the next hop.
 import { context, isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api'
 import type { Context, Span, SpanContext, SpanOptions, Tracer } from '@opentelemetry/api'
 import { randomHex } from '../../core/ids.ts'
@@ -9,10 +9,10 @@ import { toSpanContext, toTraceContext } from './span-ids.ts'
 const TRACE_ID_BYTES = 16
 const SPAN_ID_BYTES = 8
 
-/** `spanBelow` is for the hot path: a span by its parent alone, without a context that would have to be made. */
+/** `spanBelow` is for the hot path: it needs only the parent, and no new context. */
 export type LightTracer = Tracer & { readonly spanBelow: (parent: Span | TraceContext | undefined) => Span }
 
-/** Of a span that nobody exports. `incoming`: what came into the process, and may be passed on. */
+/** The context of a span that is never exported. `incoming`: the trace context that the process received and may forward. */
 type LightContext = SpanContext & { readonly incoming: TraceContext | undefined }
 
 export function isLightTracer(tracer: Tracer): tracer is LightTracer {
@@ -23,7 +23,7 @@ export function isLightContext(ids: SpanContext): ids is LightContext {
   return 'incoming' in ids
 }
 
-/** Spans keep the parent's trace id and flags. */
+/** Its spans keep the parent's trace id and flags. */
 export function createLightTracer(): LightTracer {
   const startSpan = (_name: string, options?: SpanOptions, parent: Context = context.active()): Span => {
     const above = options?.root === true ? undefined : trace.getSpan(parent)

@@ -1,9 +1,9 @@
-// What the OpenTelemetry SDK says about itself, in the process's own log: each thing once as a warning, then at debug level.
+// Writes the diagnostics of the OpenTelemetry SDK to the log of the process: each message once as a warning, then at debug level.
 import { context, diag, DiagLogLevel, ROOT_CONTEXT } from '@opentelemetry/api'
 import { reasonOf } from './patient-exporter.ts'
 import type { TracingLog } from './tracing-port.ts'
 
-/** `onThrownAway`: the collector took a batch and rejected some of its spans. */
+/** `onThrownAway`: the collector accepted a batch but rejected some of its spans. */
 type DiagnosticsOptions = { readonly log: TracingLog; readonly onThrownAway: (count: number) => void }
 
 const MAX_REMEMBERED = 50
@@ -16,7 +16,7 @@ export function listenToSdk({ log, onThrownAway }: DiagnosticsOptions): void {
     const reason = reasonOf([message, ...more.filter((part) => typeof part === 'string')].join(' '))
     const isNew = !said.has(reason) && said.size < MAX_REMEMBERED
     said.add(reason)
-    // A batch is sent inside of some request: its ids have no business on this line.
+    // A batch is sent inside some request: its ids do not belong on this line.
     context.with(ROOT_CONTEXT, () => {
       log[isNew ? 'warn' : 'debug']({ event: 'tracing_warning', reason }, 'OpenTelemetry reports a problem')
     })
@@ -26,7 +26,7 @@ export function listenToSdk({ log, onThrownAway }: DiagnosticsOptions): void {
   diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true })
 }
 
-/** Before the SDK puts a logger of its own in the place of ours, which it would report to both. */
+/** Call it before the SDK replaces our logger with its own: it would report the replacement to both. */
 export function silenceSdk(): void {
   diag.disable()
 }

@@ -1,7 +1,7 @@
-// The OTEL_* variables that matter beyond the SDK, read without loading it: a process that exports no spans, a command above
-// all, starts without a tracer, and log lines carry the name that its spans would.
+// The OTEL_* variables that matter outside the SDK, read without loading it: a process that exports no spans, such as a
+// command, starts without the SDK, and its log lines have the same service name as its spans would.
 
-/** The collector's URL, or undefined: none is set, or OTEL_SDK_DISABLED or OTEL_TRACES_EXPORTER=none switches the export off. */
+/** The collector's URL. Undefined: none is set, or OTEL_SDK_DISABLED or OTEL_TRACES_EXPORTER=none switches the export off. */
 export function otlpEndpoint(env: NodeJS.ProcessEnv): string | undefined {
   const value = (name: string): string => env[name]?.trim() ?? ''
   if (value('OTEL_SDK_DISABLED').toLowerCase() === 'true' || value('OTEL_TRACES_EXPORTER') === 'none') return undefined

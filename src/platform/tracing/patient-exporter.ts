@@ -1,13 +1,13 @@
-// Sends batches of spans and keeps one that the collector does not take until it does. Each further attempt opens a
-// connection of its own: gRPC waits up to two minutes before it connects again to an address that failed.
+// Sends batches of spans, and retries one that the collector does not accept. Each retry opens a new connection: gRPC itself
+// waits up to two minutes before it reconnects to an address that failed.
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
 import type { ExportHealth } from './export-health.ts'
 
 type PatientExporterOptions = {
-  /** Opens an exporter with connections of its own. */
+  /** Opens an exporter with its own connections. */
   readonly open: () => SpanExporter
   readonly health: ExportHealth
-  /** How long a batch is tried. */
+  /** How long a batch is retried. */
   readonly holdMs: number
   /** Waits; resolves early when `signal` aborts. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
@@ -16,9 +16,9 @@ type PatientExporterOptions = {
 }
 
 export type PatientExporter = SpanExporter & {
-  /** Every batch gets one more attempt, at once. */
+  /** Gives every batch one more attempt, at once. */
   readonly hurry: () => void
-  /** Nobody waits for what is still under way. */
+  /** Stops waiting for exports in progress. */
   readonly abandon: () => void
 }
 
@@ -27,10 +27,10 @@ type Result = Parameters<Done>[0]
 
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 3000
-// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- ExportResultCode is of a package that is not ours to import
+// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- ExportResultCode is in a package that is not a direct dependency
 const SUCCESS: Result = { code: 0 }
 const MAX_REASON_CHARS = 200
-/** gRPC: CANCELLED, DEADLINE_EXCEEDED, ABORTED, INTERNAL (a broken connection above all), UNAVAILABLE. */
+/** gRPC: CANCELLED, DEADLINE_EXCEEDED, ABORTED, INTERNAL (mostly a broken connection), UNAVAILABLE. */
 const PASSING_GRPC = new Set([1, 4, 10, 13, 14])
 
 export function createPatientExporter(options: PatientExporterOptions): PatientExporter {
@@ -54,7 +54,7 @@ export function createPatientExporter(options: PatientExporterOptions): PatientE
         health.givenUp(spans.length, reasonOf(error.message))
         return
       }
-      // One attempt that fails is nothing to report: a collector that restarts breaks its connections.
+      // A single failed attempt is not reported: a collector that restarts breaks its connections.
       if (attempt > 1) health.held(reasonOf(error.message))
       await pause(Math.min(FIRST_RETRY_MS * 2 ** (attempt - 1), MAX_RETRY_MS), hurried.signal)
       renew(used)
@@ -69,7 +69,7 @@ export function createPatientExporter(options: PatientExporterOptions): PatientE
 
   return {
     export(spans, done: Done) {
-      // Success whatever came of it: what is lost is counted here, and the SDK would only log it once more.
+      // Always reports success: losses are counted here, and the SDK would only log them again.
       const delivery = Promise.race([deliver(spans), abandoned.promise]).then(() => {
         running.delete(delivery)
         done(SUCCESS)
@@ -88,7 +88,7 @@ export function createPatientExporter(options: PatientExporterOptions): PatientE
   }
 }
 
-/** The SDK hands errors over as JSON text too, stack and all. */
+/** The SDK may report an error as JSON text, including its stack. */
 export function reasonOf(text: string): string {
   const message = /"message":"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? text
   return message.slice(0, MAX_REASON_CHARS)
@@ -106,7 +106,7 @@ function attemptOnce(exporter: SpanExporter, spans: ReadableSpan[]): Promise<Err
   })
 }
 
-/** Whether the same batch may be taken later. A code below 100 is gRPC's, above HTTP's; none is a connection that failed. */
+/** Whether a retry may succeed. A code below 100 is from gRPC, above from HTTP; without a code the connection failed. */
 function isPassing(error: Error & { code?: unknown }): boolean {
   if (typeof error.code !== 'number') return true
   return error.code < 100 ? PASSING_GRPC.has(error.code) : error.code === 429 || error.code >= 500

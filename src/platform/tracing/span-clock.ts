@@ -1,19 +1,19 @@
-// The time of spans: a monotonic clock that is set by the wall clock. `Date.now()` counts whole milliseconds, which puts a
-// span up to one before its parent of another process; the moment at which it ticks is exact.
+// The time of spans: a monotonic clock that is set from the wall clock. `Date.now()` counts whole milliseconds, so a span
+// could seem to start up to 1 ms before its parent in another process; the moment at which the count changes is exact.
 
-/** Unix milliseconds with their fraction, never going back: one for all spans of a call, so that they fit into each other. */
+/** Unix milliseconds with a fraction, never decreasing. All spans of a call use the same one, so that they nest correctly. */
 export type SpanTime = () => number
 
 type SpanClockOptions = { readonly wall: () => number; readonly monotonic: () => number }
 
 const VALID_MS = 60_000
-/** What two looks at the clock may take; more, and something else ran in between: then another tick is waited for. */
+/** The longest time between two readings; if it was longer, other work ran in between, and the next tick is awaited. */
 const EXACT_MS = 0.005
 const MAX_TICKS = 10
-/** Of looks at a clock that stands still, as one of a test may: a tick is some ten thousand. */
+/** The maximum number of readings of a clock that does not advance, as in a test; a tick takes some ten thousand readings. */
 const MAX_LOOKS = 1_000_000
 
-/** A clock whose time is set again once a minute, which takes a millisecond. */
+/** A clock that is set again once a minute, which takes a millisecond. */
 export function createSpanClock({ wall, monotonic }: SpanClockOptions): () => SpanTime {
   let setAt = Number.NEGATIVE_INFINITY
   let time: SpanTime = wall
@@ -43,7 +43,7 @@ function nextTick(wall: () => number, monotonic: () => number): { offset: number
     const between = monotonic()
     const now = wall()
     const after = monotonic()
-    // The tick came after the look before this one began, and before this one ended.
+    // The tick came after the previous reading began and before this one ended.
     if (now !== from) return { offset: now - after, errorMs: after - before }
     before = between
   }

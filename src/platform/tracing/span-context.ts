@@ -1,12 +1,12 @@
-// The active span of an asynchronous call chain, for log lines and for workers' own spans. The hot path does not use it:
-// there the parent is passed by hand.
+// The active span of an asynchronous call chain, for log lines and for workers' own spans. The hot path does not use it: it
+// passes the parent explicitly.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import type { Context, ContextManager } from '@opentelemetry/api'
 
 let installed = false
 
-/** Makes `context.with` work across await, once per process; a manager that is already there stays. */
+/** Makes `context.with` work across await, once per process; an existing context manager stays. */
 export function useAsyncContext(): void {
   if (installed) return
   installed = true

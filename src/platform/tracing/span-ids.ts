@@ -1,8 +1,8 @@
-// A trace context in our words and in OpenTelemetry's.
+// Converts between our trace context and OpenTelemetry's.
 import { TraceFlags, type SpanContext } from '@opentelemetry/api'
 import type { TraceContext } from '../../core/trace-context.ts'
 
-/** The trace id is random (Trace Context level 2). OpenTelemetry carries the flag, and has no name for it. */
+/** The trace id is random (Trace Context level 2). OpenTelemetry passes the flag on, but has no name for it. */
 export const RANDOM = 2
 
 export function toTraceContext({ traceId, spanId, traceFlags }: SpanContext): TraceContext {

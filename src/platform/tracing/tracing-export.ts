@@ -1,4 +1,4 @@
-// Spans by OTLP to a collector. Loaded only where an endpoint is set: the SDK costs 300 ms of start time.
+// Exports spans to a collector by OTLP. Loaded only when an endpoint is set: the SDK costs 300 ms of start time.
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api'
@@ -16,16 +16,16 @@ import type { Tracing, TracingOptions } from './tracing-port.ts'
 
 const SHUTDOWN_MS = 3000
 const MAX_BATCH = 512
-// The SDK waits 5 s: a trace could be looked at 5 s after its answer. Price and latency of both: docs/performance.md.
+// The SDK's default is 5 s: a trace would be visible only 5 s after its answer. Cost and latency of both: docs/performance.md.
 const SCHEDULE_DELAY_MS = 50
-// 40 MB at most, while the collector does not keep up or is away: Jaeger on badger falls behind for seconds under load. The
-// SDK's 2048 are full after half a second.
+// 40 MB at most, while the collector is slow or down: Jaeger on badger falls behind for seconds under load. The SDK's default
+// of 2048 is full after half a second.
 const MAX_QUEUE = 32_768
 const HOLD_MS = 600_000
-/** Timers hold no more. */
+/** The longest delay of a timer. */
 const NEVER_MS = 2 ** 31 - 1
 
-/** As the SDK defines its OTEL_* variables, with OTLP/gRPC as the protocol where none is named. @throws when it cannot start. */
+/** Follows the OTEL_* variables as the SDK defines them; the default protocol is OTLP/gRPC. @throws when it cannot start. */
 export function createExportingTracing(options: TracingOptions & { endpoint: string }): Tracing {
   const { service, version, env, log, endpoint, shutdownMs = SHUTDOWN_MS, onLost = () => undefined } = options
   const otel = withDefaults(env, service, version)
@@ -59,7 +59,7 @@ export function createExportingTracing(options: TracingOptions & { endpoint: str
 type Sdk = { shutdown(): Promise<void> }
 type Limits = { queue: number; batch: number; batches: number; delayMs: number; holdMs: number }
 
-// The global provider is taken from it each time, so that two services in one process (a test) each keep their own.
+// The SDK's global provider is read after each start, so that two services in one process (as in a test) each keep their own.
 function startSdk(processor: SpanProcessor): { sdk: Sdk; provider: TracerProvider } {
   trace.disable()
   const sdk = startNodeSdk({
@@ -71,14 +71,14 @@ function startSdk(processor: SpanProcessor): { sdk: Sdk; provider: TracerProvide
   return { sdk, provider: trace.getTracerProvider() }
 }
 
-// In front of the SDK's own queue, which says how many spans it dropped only when it has room again.
+// Counts in front of the SDK's own queue, which reports dropped spans only when it has room again.
 function createProcessor(exporter: PatientExporter, health: ExportHealth, limits: Limits): SpanProcessor {
   const batches = new BatchSpanProcessor({
     exporter,
     maxQueueSize: limits.queue,
     maxExportBatchSize: limits.batch,
     scheduledDelayMillis: limits.delayMs,
-    // How long a batch is tried is the exporter's to say: after this the next would be sent beside it.
+    // Our exporter decides how long a batch is retried: a limit here would only send the next batch beside it.
     exportTimeoutMillis: NEVER_MS,
   })
   return {
@@ -92,14 +92,14 @@ function createProcessor(exporter: PatientExporter, health: ExportHealth, limits
   }
 }
 
-// The name, version and host go in front of the operator's resource attributes: the last one wins, OTEL_SERVICE_NAME over all.
+// Name, version and host come before the operator's resource attributes, so that those, and OTEL_SERVICE_NAME, take precedence.
 function withDefaults(env: NodeJS.ProcessEnv, service: string, version: string): NodeJS.ProcessEnv {
   const resource = { 'service.name': service, 'service.version': version, 'host.name': hostname() }
   const own = Object.entries(resource).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
   return {
-    // Not `process`: it exports the command line, and that of `crank invoke --data …` holds the payload. Not `host`: Jaeger
-    // keeps each of its attributes in an index, span for span, which is a fifth of its work.
+    // Not `process`: it exports the command line, and that of `crank invoke --data …` contains the payload. Not `host`: Jaeger
+    // indexes each of its attributes for every span, which is a fifth of its work.
     OTEL_NODE_RESOURCE_DETECTORS: 'service',
     ...given,
     OTEL_RESOURCE_ATTRIBUTES: [...own, given['OTEL_RESOURCE_ATTRIBUTES'] ?? ''].join(',').replace(/,$/, ''),
@@ -112,12 +112,12 @@ function limitsFrom(otel: NodeJS.ProcessEnv): Limits {
     return value > 0 ? value : fallback
   }
   const queue = given('OTEL_BSP_MAX_QUEUE_SIZE', MAX_QUEUE)
-  // A larger batch is serialised in one go and triples the slowest answers.
+  // A larger batch is serialised in one step, which triples the time of the slowest answers.
   const batch = Math.min(given('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', MAX_BATCH), MAX_BATCH, queue)
   return {
     queue,
     batch,
-    // All of them at once, when the process ends.
+    // Enough to send all batches at once when the process ends.
     batches: Math.ceil(queue / batch) + 1,
     delayMs: given('OTEL_BSP_SCHEDULE_DELAY', SCHEDULE_DELAY_MS),
     holdMs: given('OTEL_BSP_EXPORT_TIMEOUT', HOLD_MS),
@@ -134,7 +134,7 @@ async function boundedShutdown({ sdk, exporter, health }: Parts, limitMs: number
   const reason = await Promise.race([
     late,
     sdk.shutdown().then(
-      () => 'they ended too late',
+      () => 'the spans ended too late',
       (cause: unknown) => reasonOf(cause instanceof Error ? cause.message : String(cause)),
     ),
   ])

@@ -1,23 +1,23 @@
-// What tracing takes and gives, whether spans are exported or not.
+// The interface of tracing, with or without export.
 import type { Tracer, TracerProvider } from '@opentelemetry/api'
 
-/** `shutdown` sends what is waiting, takes no longer than it may and never rejects. `provider`, for instrumentations, is there only while exporting. */
+/** `shutdown` sends the waiting spans, within a time limit, and never rejects. `provider`: for instrumentations, if exporting. */
 export type Tracing = {
   readonly tracer: Tracer
   readonly exporting: boolean
-  /** Spans are exported, and the collector takes them. */
+  /** Spans are exported, and the collector accepts them. */
   readonly isDelivering: () => boolean
   readonly endpoint: string | undefined
   readonly provider?: TracerProvider
   shutdown(): Promise<void>
 }
 
-/** As much of a pino logger as is used here. */
+/** The part of a pino logger that tracing uses. */
 export type TracingLog = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>
 
 /**
- * `service` is the service name unless OTEL_SERVICE_NAME gives another; `shutdownMs`: the longest wait at the end, 3 s if left
- * out; `onLost`: so many spans will never reach the collector.
+ * `service`: the service name, unless OTEL_SERVICE_NAME overrides it. `shutdownMs`: the longest wait at the end, default 3 s.
+ * `onLost`: called with the number of spans that will never reach the collector.
  */
 export type TracingOptions = {
   service: string

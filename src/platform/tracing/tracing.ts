@@ -1,4 +1,4 @@
-// Traces: every request has real W3C ids. Without an OTLP endpoint only the export is off, and no SDK is loaded.
+// Tracing: every request has real W3C ids. Without an OTLP endpoint only the export is off, and no SDK is loaded.
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import type { Attributes, Span, SpanKind, Tracer } from '@opentelemetry/api'
 import type { TraceContext } from '../../core/trace-context.ts'
@@ -9,8 +9,8 @@ import { useAsyncContext } from './span-context.ts'
 import type { Tracing, TracingOptions } from './tracing-port.ts'
 
 /**
- * Sets tracing up from the OTEL_* variables. Never throws: a setting that the SDK cannot use is logged and leaves the
- * process without export.
+ * Sets up tracing from the OTEL_* variables. Never throws: when the SDK cannot use a setting, the error is logged and the
+ * process runs without export.
  */
 export async function createTracing(options: TracingOptions): Promise<Tracing> {
   useAsyncContext()
@@ -39,21 +39,21 @@ export function startSpan(
   return parent === undefined ? span : keepRandomFlag(span, parent)
 }
 
-/** The ids of a span, as they go into logs and the audit record. */
+/** The ids of a span, for logs and the audit record. */
 export function traceContextOf(span: Span): TraceContext {
   return toTraceContext(span.spanContext())
 }
 
 /**
- * The context for the next hop. A process that exports no spans names none of them as a parent: what came in goes on
- * unchanged, and where nothing came in the next hop begins the trace (undefined).
+ * The context for the next hop. A process that exports no spans must not name one as the parent: it forwards the incoming
+ * context unchanged, and without one the next hop begins the trace (undefined).
  */
 export function onwardTrace(span: Span): TraceContext | undefined {
   const own = span.spanContext()
   return isLightContext(own) ? own.incoming : toTraceContext(own)
 }
 
-/** Marks a span as of a trace whose id is random (Trace Context level 2), if `parent` is: the SDK knows only `sampled`. */
+/** Copies the flag "trace id is random" (Trace Context level 2) from `parent` to a span: the SDK keeps only `sampled`. */
 export function keepRandomFlag(span: Span, parent: Span | TraceContext): Span {
   const isRandom = 'spanContext' in parent ? (parent.spanContext().traceFlags & RANDOM) !== 0 : parent.random === true
   if (isRandom) span.spanContext().traceFlags |= RANDOM

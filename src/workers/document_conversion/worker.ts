@@ -103,7 +103,6 @@ export function createDocumentConversion({
   return defineWorker({
     id: 'worker-document-conversion',
     capabilities: [documentToPdf, htmlToPdf, pdfToText, emailToText],
-    requires: ['convert:document_to_pdf', 'convert:html_to_pdf', 'convert:pdf_to_text', 'convert:email_to_text'],
     close: () => threads.close(),
   })
 }

@@ -9,6 +9,9 @@ import { bodyText, type Mail } from './mail.ts'
 import { looksLikeMessage } from './message-format.ts'
 import type { Input } from './schemas.ts'
 
+/** What reads a message. */
+export const CONVERTER = 'convert:email_to_text'
+
 type ReadMail = {
   readonly mail: Mail
   readonly source: 'text' | 'message'
@@ -19,13 +22,12 @@ type ReadMail = {
 const Converted = Type.Object({ headers: Type.Record(Type.String(), Type.String()), body: Type.String() })
 type Converted = Static<typeof Converted>
 
-const CONVERTER = 'convert:email_to_text'
 const NOT_READABLE: ReadonlySet<string> = new Set(['INVALID_EMAIL', 'INVALID_INPUT'])
 // The converter's own limit, and the limits on the way to it.
 const TOO_LARGE: ReadonlySet<string> = new Set(['LIMIT_EXCEEDED', 'payload_too_large', 'INPUT_TOO_LARGE'])
 
 /** @throws {HandlerError} with one of the declared codes */
-export async function readMail(context: HandlerContext<Input>): Promise<ReadMail> {
+export async function readMail(context: HandlerContext<Input, typeof CONVERTER>): Promise<ReadMail> {
   const { email_content, content_format = 'auto', subject } = context.input
   const bytes = Buffer.byteLength(email_content, content_format === 'message_base64' ? 'base64' : 'utf8')
   if (bytes > MAX_CONTENT_BYTES) {
@@ -45,12 +47,12 @@ export async function readMail(context: HandlerContext<Input>): Promise<ReadMail
   }
 }
 
-async function convert({ input, invoke, signal, log }: HandlerContext<Input>): Promise<Converted> {
+async function convert({ input, invoke, signal, log }: HandlerContext<Input, typeof CONVERTER>): Promise<Converted> {
   const { email_content: raw_email, content_format } = input
   const encoding = content_format === 'message_base64' ? 'base64' : 'text'
   let answer: unknown
   try {
-    answer = await invoke('convert', 'email_to_text', { raw_email, encoding })
+    answer = await invoke(CONVERTER, { raw_email, encoding })
   } catch (error: unknown) {
     if (signal.aborted) throw error
     const code = error instanceof InvokeError ? error.code : 'no_answer'

@@ -8,7 +8,7 @@ import { createCategoryClassifier } from './category.ts'
 import categoryModel from './category-model.json' with { type: 'json' }
 import { classify } from './classify.ts'
 import { MAX_CONCURRENCY } from './limits.ts'
-import { readMail } from './read-mail.ts'
+import { CONVERTER, readMail } from './read-mail.ts'
 import {
   CategoryInput,
   CategoryOutput,
@@ -35,6 +35,7 @@ export function createEmailClassifier({
     name: 'email_category',
     version: '1.0.0',
     description: 'Classifies a mail: category, bill or receipt, tone, priority and language.',
+    requires: [CONVERTER],
     input: CategoryInput,
     output: CategoryOutput,
     errors,
@@ -51,6 +52,7 @@ export function createEmailClassifier({
     name: 'spam_detection',
     version: '1.0.0',
     description: 'Classifies a mail as spam or not spam, or abstains.',
+    requires: [CONVERTER],
     input: SpamInput,
     output: SpamOutput,
     errors,
@@ -65,10 +67,9 @@ export function createEmailClassifier({
   return defineWorker({
     id: 'worker-email-classifier',
     capabilities: [emailCategory, spamDetection],
-    requires: ['classify:email_category', 'classify:spam_detection', 'convert:email_to_text'],
   })
 
-  async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>>) {
+  async function answer<T extends ClassificationType>(context: HandlerContext<Asked<T>, typeof CONVERTER>) {
     const elapsedMs = startStopwatch(monotonic)
     const { input, signal, inSpan } = context
     const { mail, source, truncated } = await readMail(context)

@@ -74,7 +74,6 @@ export function createImageClassifier({
   return defineWorker({
     id: 'worker-image-classifier',
     capabilities: [imageCategory, imageObjects],
-    requires: ['classify:image_category', 'classify:image_objects'],
     close: () => models.close(),
   })
 }

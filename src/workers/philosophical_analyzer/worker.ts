@@ -46,6 +46,5 @@ export function createPhilosophicalAnalyzer({
   return defineWorker({
     id: 'worker-philosophical-analyzer',
     capabilities: [philosophy],
-    requires: ['analyze:philosophy'],
   })
 }

@@ -43,7 +43,6 @@ export function createSemanticSearch({
   return defineWorker({
     id: 'worker-semantic-search',
     capabilities: [semanticDocuments],
-    requires: ['search:semantic_documents'],
     close: () => engine.close(),
   })
 }

@@ -40,7 +40,6 @@ export function createZettelManager({
   return defineWorker({
     id: 'worker-zettel-manager',
     capabilities: [manage],
-    requires: ['manage:sonnet_zettel'],
     close: () => store.close(),
   })
 }

@@ -48,7 +48,6 @@ export function createZettelRepository({
   return defineWorker({
     id: 'worker-zettel-repository',
     capabilities: [storeZettel],
-    requires: ['store:zettel'],
     close: () => store.close(),
   })
 }

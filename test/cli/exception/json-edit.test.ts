@@ -1,6 +1,6 @@
 import { check } from 'prettier'
 import { describe, expect, test } from 'vitest'
-import { formatEntry, removeMember, setMember } from '../../../src/cli/exception/json-edit.ts'
+import { formatEntry, placesIn, removeMember, setMember } from '../../../src/cli/exception/json-edit.ts'
 
 const FILE = `{
   "a": { "n": 1767139200000000001, "x": [1,2] },
@@ -28,6 +28,27 @@ describe('editing one member as text', () => {
 
   test('gives back the text it had when what was put in is taken out again', () => {
     expect(removeMember(setMember(FILE, 'd', '{"e": [1, {"f": ","}]}'), 'd')).toBe(FILE)
+  })
+})
+
+describe('the places in an object', () => {
+  const text = ' { "ä": [1,{"x":","}] , "b" : "}" }\n'
+  const bytes = Buffer.from(text)
+  const cut = ({ start, end }: { start: number; end: number }) => bytes.toString('utf8', start, end)
+
+  test('are of its bytes, not of its characters', () => {
+    const { inside, members } = placesIn(bytes)
+    expect(cut(inside)).toBe(' "ä": [1,{"x":","}] , "b" : "}" ')
+    expect(members.map(({ key, value, whole }) => [key, cut(value), cut(whole)])).toEqual([
+      ['ä', '[1,{"x":","}]', ' "ä": [1,{"x":","}] ,'],
+      ['b', '"}"', ' , "b" : "}"'],
+    ])
+  })
+
+  test('of the only member are all that is inside', () => {
+    const only = Buffer.from('{ "a": 1 }')
+    expect(placesIn(only).members).toEqual([{ key: 'a', value: { start: 7, end: 8 }, whole: { start: 1, end: 9 } }])
+    expect(placesIn(Buffer.from('{}'))).toEqual({ inside: { start: 1, end: 1 }, members: [] })
   })
 })
 

@@ -256,7 +256,10 @@ describe('a change names', () => {
   })
 
   test('the whole manifest where there is none', () => {
-    expect(changeOf(/manifest/, `${ID}/x`, 'sing:aria', UNKNOWN)).toMatchObject({ path: `workers["${ID}/x"]` })
+    expect(changeOf(/manifest/, `${ID}/x`, 'sing:aria', UNKNOWN)).toMatchObject({
+      path: `workers["${ID}/x"]`,
+      command: `crank manifest add x --spiffe-id ${ID}/x --requires sing:aria`,
+    })
   })
 
   test('the exception, and the command that grants it', () => {

@@ -131,20 +131,23 @@ const BROKEN: Record<string, [Break, string]> = {
     }),
     'own.crt: cannot be read (EISDIR)',
   ],
-  'an empty certificate file': [filesWith((f) => writeFile(f.certFile, '')), 'own.crt: holds no certificate'],
-  'a certificate that is not PEM': [filesWith((f) => writeFile(f.certFile, 'hello')), 'own.crt: holds no certificate'],
+  'an empty certificate file': [filesWith((f) => writeFile(f.certFile, '')), 'own.crt: contains no certificate'],
+  'a certificate that is not PEM': [
+    filesWith((f) => writeFile(f.certFile, 'hello')),
+    'own.crt: contains no certificate',
+  ],
   'a corrupt certificate': [
     filesWith((f) => writeFile(f.certFile, '-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n')),
     'own.crt: certificate 1 cannot be parsed',
   ],
-  'a corrupt key': [filesWith((f) => writeFile(f.keyFile, 'hello')), 'own.key: holds no private key that can be read'],
+  'a corrupt key': [filesWith((f) => writeFile(f.keyFile, 'hello')), 'own.key: contains no readable private key'],
   'the key of another certificate': [
     filesWith(async (f) => writeFile(f.keyFile, (await pki.td1.issue({ uri: ID, keys: await createKeys() })).keyPem)),
     'own.key: is not the key of',
   ],
   'an empty bundle': [
     filesWith((f) => writeFile(f.bundlePath, '\n')),
-    'td1.test.pem: holds no certificate, so it trusts nobody',
+    'td1.test.pem: contains no certificate, so no peer is trusted',
   ],
   'an SVID in the bundle': [
     filesWith(async (f) => writeFile(f.bundlePath, pki.td1.certPem + (await pki.td1.issue({ uri: ID })).certPem)),
@@ -168,7 +171,7 @@ const BROKEN: Record<string, [Break, string]> = {
   ],
   'a certificate of another trust domain': [
     issuedAs({ uri: 'spiffe://td2.test/controller' }),
-    'own.crt: is spiffe://td2.test/controller, but the own trust domain is td1.test',
+    'own.crt: is spiffe://td2.test/controller, but the trust domain is td1.test',
   ],
   'a certificate without a SPIFFE ID': [
     issuedAs({ dns: ['localhost'] }),
@@ -213,7 +216,7 @@ const BROKEN: Record<string, [Break, string]> = {
       await unlink(path.join(files.bundlePath, 'td1.test.pem'))
       return await loadCredentials(files, Date.now)
     },
-    'td1.test.pem: missing; put the CAs of the own trust domain there',
+    'td1.test.pem: missing; put the CAs of your own trust domain there',
   ],
   'a bundle folder with a file of another name': [
     async (dir) => {
@@ -339,7 +342,7 @@ describe('watching', () => {
     const before = w.source.current()
     await writeFile(w.files.certFile, 'broken')
     await expect.poll(() => w.faults.length, within).toBe(1)
-    expect(w.faults[0]).toContain('own.crt: holds no certificate')
+    expect(w.faults[0]).toContain('own.crt: contains no certificate')
     const asked = w.asked()
     await expect.poll(w.asked, within).toBeGreaterThan(asked + 4)
     expect(w.faults).toHaveLength(1)
@@ -351,7 +354,7 @@ describe('watching', () => {
     await w.replace(pki.td1)
     await expect.poll(() => w.source.current().generation, within).toBe(2)
     // While the three files are replaced one after the other, a slow machine may see one more fault between them.
-    for (const told of ['holds no certificate', 'does not exist']) {
+    for (const told of ['contains no certificate', 'does not exist']) {
       expect(w.faults.filter((fault) => fault.includes(told))).toHaveLength(1)
     }
   })

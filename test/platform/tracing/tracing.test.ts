@@ -278,8 +278,8 @@ describe('trouble with the collector', () => {
   })
 
   for (const [setting, reason] of [
-    ['OTEL_EXPORTER_OTLP_PROTOCOL=grpcs', 'no such protocol; set grpc, http/protobuf or http/json'],
-    ['OTEL_TRACES_EXPORTER=console', 'no such exporter here; set otlp or none'],
+    ['OTEL_EXPORTER_OTLP_PROTOCOL=grpcs', 'unsupported protocol; set grpc, http/protobuf or http/json'],
+    ['OTEL_TRACES_EXPORTER=console', 'unsupported exporter; set otlp or none'],
   ] as const) {
     test(`${setting} is one error that says what would work, and nothing is exported`, async () => {
       const receiver = await receive()

@@ -137,10 +137,10 @@ describe('tasks that wait', () => {
   test('fail when the pool is closed, as do those that run', async () => {
     open()
     const running = expect(doing('waits')).rejects.toThrow('the thread is closed')
-    const waiting = expect(doing('b')).rejects.toThrow('the threads are closed')
+    const waiting = expect(doing('b')).rejects.toThrow('the thread pool is closed')
     await pool.close()
     await Promise.all([running, waiting])
-    await expect(doing('c')).rejects.toThrow('the threads are closed')
+    await expect(doing('c')).rejects.toThrow('the thread pool is closed')
   })
 
   test('are not begun when their call is over', async () => {

@@ -42,7 +42,7 @@ describe('a message', () => {
   test('goes to convert:email_to_text as it is, and what comes back is classified', async () => {
     const given = await call(worker, 'classify:email_category', ASKED)
     expect(invoked).toStrictEqual([
-      { verb: 'convert', capability: 'email_to_text', payload: { raw_email: MESSAGE, encoding: 'text' } },
+      { capability: 'convert:email_to_text', payload: { raw_email: MESSAGE, encoding: 'text' } },
     ])
     expect(given.json()).toMatchObject({
       classifications: [{ value: 'travel' }],

@@ -1,9 +1,9 @@
 // An `invoke` that answers what a test tells it to, and keeps what it was called with.
-import type { Invoke } from '../../../src/worker/invoke.ts'
+import type { AnyInvoke } from '../../../src/worker/invoke.ts'
 import { createEmailClassifier } from '../../../src/workers/email_classifier/worker.ts'
 import { createTestWorker, type TestWorker } from '../../../scripts/lab/worker-calls.ts'
 
-export type Invoked = { verb: string; capability: string; payload: unknown }
+export type Invoked = { capability: string; payload: unknown }
 
 /** A classifier whose calls of others are answered by `answer`. */
 export async function createClassifier(
@@ -11,8 +11,8 @@ export async function createClassifier(
 ): Promise<{ worker: TestWorker; invoked: Invoked[] }> {
   const invoked: Invoked[] = []
   const invoke = Object.assign(
-    (verb: string, capability: string, payload?: unknown) => {
-      const call = { verb, capability, payload }
+    (capability: string, payload?: unknown) => {
+      const call = { capability, payload }
       invoked.push(call)
       return Promise.resolve(answer(call))
     },
@@ -21,7 +21,7 @@ export async function createClassifier(
         throw new Error('not here')
       },
     },
-  ) as Invoke
+  ) as AnyInvoke
   let clockMs = 0
   const definition = createEmailClassifier({ monotonic: () => (clockMs += 2) })
   return { worker: await createTestWorker(definition, { invokeFor: () => invoke }), invoked }

@@ -14,8 +14,8 @@ let mails: readonly CorpusMail[]
 beforeAll(async () => {
   conversion = createDocumentConversion()
   const converter = await createTestWorker(conversion)
-  const invoked = await createClassifier(async ({ verb, capability, payload }) =>
-    (await call(converter, `${verb}:${capability}`, payload)).json(),
+  const invoked = await createClassifier(async ({ capability, payload }) =>
+    (await call(converter, capability, payload)).json(),
   )
   classifier = invoked.worker
   mails = (await loadCorpus()).heldOut.filter((_, at) => at % EVERY === 0)

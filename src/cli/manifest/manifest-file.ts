@@ -1,0 +1,57 @@
+// worker_manifests.json on disk: where it is, how it is read, and how it is replaced.
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
+import { CliError, EXIT } from '../exit.ts'
+import { EMPTY_MANIFEST, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
+
+/** The file that was given, or the one of CRANK_POLICY_DIR. */
+export function manifestPath(given: string | undefined): string {
+  return given ?? join(process.env['CRANK_POLICY_DIR'] ?? 'policies', 'data/worker_manifests.json')
+}
+
+/** No file yet is a manifest without workers. @throws {CliError} `usage` when it cannot be read or is malformed */
+export async function readManifestFile(path: string): Promise<ManifestFile> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_MANIFEST
+    throw new CliError(EXIT.usage, `the manifest cannot be read: ${String(cause)}`, { cause })
+  })
+  return withManifestErrors(path, () => parseManifest(text))
+}
+
+/** What `work` throws about the content of the file becomes a CliError that names it. */
+export function withManifestErrors<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (cause: unknown) {
+    if (cause instanceof ManifestError) throw new CliError(EXIT.usage, `${path}: ${cause.message}`, { cause })
+    throw cause
+  }
+}
+
+/** In one step: a controller that watches the file must never see half of it. @throws {CliError} `usage` */
+export async function replaceManifest(path: string, text: string): Promise<void> {
+  const draft = `${path}.${process.pid}.tmp`
+  try {
+    await writeFile(draft, text)
+    await rename(draft, path)
+  } catch (cause: unknown) {
+    throw new CliError(EXIT.usage, `the manifest cannot be written: ${String(cause)}`, { cause })
+  }
+}
+
+/** `--trust-domain`, else CRANK_TRUST_DOMAIN, else crank.local. @throws {CliError} `usage` */
+export function readManifestDomain(given: string | undefined): TrustDomain {
+  const text = given ?? process.env['CRANK_TRUST_DOMAIN'] ?? 'crank.local'
+  try {
+    return parseTrustDomain(text)
+  } catch (cause: unknown) {
+    if (cause instanceof SpiffeIdError) throw new CliError(EXIT.usage, `trust domain "${text}": ${cause.message}`)
+    throw cause
+  }
+}
+
+/** `deployed_at` of a new entry. */
+export function deploymentTime(nowMs: number): string {
+  return `${new Date(nowMs).toISOString().slice(0, 19)}Z`
+}
