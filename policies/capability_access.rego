@@ -2,7 +2,7 @@
 # title: May this identity use this capability?
 # description: |
 #   Default deny. A call is allowed when the caller's manifest declares the capability (required_capabilities), or a
-#   live exception covers it. A block beats both. Ask for `decision`; `allow` and `deny` stay queryable by themselves.
+#   live exception covers it. A block overrides both. Query `decision`; `allow` and `deny` can also be queried alone.
 package crank.capability_access
 
 import data.crank.common
@@ -10,8 +10,8 @@ import data.crank.common
 # METADATA
 # title: The whole answer in one document
 # description: |
-#   exception is null, or the name of the exception that was applied or that failed: "<spiffe id>#*" for an
-#   exception for everything, else "<spiffe id>#<verb:name>".
+#   exception is null, or the name of the exception that was applied or that failed: "<spiffe id>#*" if it covers
+#   everything, else "<spiffe id>#<verb:name>".
 # scope: document
 # entrypoint: true
 decision := {
@@ -43,9 +43,9 @@ default mode := "enforce"
 
 # METADATA
 # description: |
-#   shadow only if data.enforcement says so: an entry for the caller or the capability goes before the default, and
-#   enforce wins between them. Of the caller's entries the longest counts: its own, or a prefix of whole path segments
-#   that ends in a slash. Blocks and malformed input are always enforced, and so is what is not understood.
+#   shadow only if data.enforcement says so. An entry for the caller or the capability takes precedence over the
+#   default; if they differ, enforce wins. The most specific caller entry wins: the caller itself, then the longest
+#   prefix of whole path segments that ends in a slash. Blocks, malformed input and invalid data are always enforced.
 # scope: document
 mode := "shadow" if {
 	_mode_entries == {"shadow"}
@@ -63,7 +63,7 @@ mode := "shadow" if {
 default exception := null
 
 # METADATA
-# description: Name of the exception that was applied, or that would have been had it been live
+# description: Name of the exception that was applied, or that would apply if it were live
 # scope: document
 exception := _exception_name if {
 	_judgeable
@@ -93,7 +93,7 @@ _blocked if common.identity_blocked
 
 _blocked if common.capability_blocked(_capability)
 
-# Only then are manifests and exceptions looked at.
+# Manifests and exceptions are used only for well-formed input.
 _judgeable if {
 	_well_formed
 	count(common.data_faults) == 0
@@ -117,7 +117,7 @@ default _reasons_given := []
 
 _reasons_given := sort(_reasons) if not allow
 
-# The shape only: entries are looked at when they count. The controller refuses a file with any fault (enforcement.ts).
+# Checks the shape only; entries are checked when they apply. The controller refuses a file with faults.
 _enforcement_understood if {
 	object.keys(data.enforcement) - {"default", "callers", "capabilities"} == set()
 	object.get(data.enforcement, "default", "enforce") in {"enforce", "shadow"}
@@ -131,7 +131,7 @@ _mode_entries contains data.enforcement.capabilities[_capability]
 
 _caller_mode := [found | some key in _caller_keys; found := data.enforcement.callers[key]][0]
 
-# The identity itself, then its path shortened by whole segments, down to the trust domain.
+# The identity, then its path shortened by whole segments, down to the trust domain.
 _caller_keys := array.concat([common.spiffe_id], _caller_prefixes) if count(data.enforcement.callers) > 0
 
 _caller_prefixes := [concat("", [concat("/", array.slice(segments, 0, length)), "/"]) |

@@ -1,5 +1,5 @@
 # METADATA
-# title: Words that both decisions share
+# title: Rules that both decisions share
 # description: |
 #   Version, closed list of reason codes, input checks, blocks, manifests and clock. Pure: the time is an input
 #   (input.context.now_ns), every builtin used here exists in OPA's wasm as well.
@@ -24,8 +24,8 @@ reason_codes := {
 
 # METADATA
 # description: |
-#   How long an exception may last: data.exception_limits.max_days, 90 days when nothing is set. Undefined when
-#   something is set that is not a whole number from 1 to 366, and then no exception counts.
+#   How long an exception may last: data.exception_limits.max_days, 90 days by default. Undefined when it is set to
+#   anything but a whole number from 1 to 366; then no exception applies.
 # scope: document
 max_exception_lifetime_ns := _max_exception_days * 86400000000000
 
@@ -42,7 +42,7 @@ spiffe_id := input.identity.spiffe_id
 default decision_id := null
 
 # METADATA
-# description: Echoed, so that the controller knows that the answer belongs to its question
+# description: Echoed, so that the controller can check that the answer belongs to its question
 # scope: document
 decision_id := input.context.decision_id if is_string(input.context.decision_id)
 
@@ -52,7 +52,7 @@ decision_id := input.context.decision_id if is_string(input.context.decision_id)
 now_ns := to_number(input.context.now_ns) if _is_clock(input.context.now_ns)
 
 # METADATA
-# description: The parts of the input that both questions have are sound; exactly then input_faults is empty
+# description: The input parts common to both questions are valid; exactly then input_faults is empty
 # scope: document
 is_well_formed if {
 	_has_spiffe_id
@@ -61,7 +61,7 @@ is_well_formed if {
 }
 
 # METADATA
-# description: What is wrong with them
+# description: The faults of these parts
 # scope: document
 input_faults contains "identity.spiffe_id must be a SPIFFE ID" if not _has_spiffe_id
 
@@ -74,7 +74,7 @@ input_faults contains "context.now_ns must be Unix nanoseconds in decimal digits
 }
 
 # METADATA
-# description: One word of a capability, as the controller's own parser has it
+# description: One word of a capability, by the same rules as the controller's parser
 # scope: document
 is_word(value) if {
 	is_string(value)
@@ -95,13 +95,13 @@ is_capability(value) if {
 }
 
 # METADATA
-# description: The caller's manifest; undefined for a worker that nobody declared
+# description: The caller's manifest; undefined for a worker without one
 # scope: document
 manifest := data.workers[spiffe_id] if is_object(data.workers[spiffe_id])
 
 # METADATA
 # description: |
-#   How a worker without a manifest gets one. `options`: what it offers or calls, as `crank manifest add` takes it
+#   How to write the manifest of a worker without one. `options`: what it offers or calls, as `crank manifest add` takes it
 # scope: document
 no_manifest(options) := concat(" ", [hint, name, "--spiffe-id", spiffe_id, options]) if {
 	hint := "no manifest; write it with: crank manifest add"
@@ -111,9 +111,9 @@ no_manifest(options) := concat(" ", [hint, name, "--spiffe-id", spiffe_id, optio
 
 # METADATA
 # description: |
-#   What an exception is worth at an instant: "live", "expired" or "invalid". Invalid is every entry that is not
-#   exactly what policies/schemas says, or that ends later than the longest lifetime after its creation, or after now:
-#   an exception without an end. A string is greater than every number in Rego, hence is_number.
+#   The state of an exception at an instant: "live", "expired" or "invalid". An entry is invalid if it does not match
+#   policies/schemas exactly, or ends later than the maximum lifetime after its creation or after now: such an exception
+#   would never end. A string is greater than every number in Rego, hence is_number.
 # scope: document
 exception_state(entry, at_ns) := "expired" if {
 	is_number(entry.expires_after)
@@ -128,7 +128,7 @@ exception_state(entry, at_ns) := "expired" if {
 } else := "invalid"
 
 # METADATA
-# description: The identity is on the block list. Any entry counts, whatever its value is, null and false too
+# description: The identity is on the block list. Any entry counts, whatever its value, including null and false
 # scope: document
 identity_blocked if _is_present(data.blocked.identities[spiffe_id])
 
@@ -138,7 +138,7 @@ identity_blocked if _is_present(data.blocked.identities[spiffe_id])
 capability_blocked(capability) if _is_present(data.blocked.capabilities[capability])
 
 # METADATA
-# description: A block list of the wrong shape would block nobody. That fails closed
+# description: A block list of the wrong shape would block nobody, so it fails closed
 # scope: document
 data_faults contains "blocked must be an object" if type_name(data.blocked) != "object"
 
@@ -183,7 +183,7 @@ _has_one_scope(entry) if {
 	every capability in entry.capabilities { is_capability(capability) }
 }
 
-# Whole seconds since 1970 of 2026-11-24T10:00:00Z, the fraction left out. OPA's wasm has no builtin for it.
+# Seconds since 1970 of a timestamp such as 2026-11-24T10:00:00Z, without fraction. OPA's wasm has no builtin for it.
 _unix_seconds(text) := (((hours * 60) + minutes) * 60) + seconds if {
 	is_string(text)
 	endswith(text, "Z")
@@ -255,5 +255,5 @@ _is_clock(value) if {
 	_only(value, "0123456789")
 }
 
-# Instead of a regular expression: those cost 50 us each in wasm.
+# Not a regular expression: each costs 50 us in wasm.
 _only(value, letters) if trim(value, letters) == ""

@@ -1,5 +1,5 @@
 # METADATA
-# description: The shared words, each rule by itself
+# description: The shared rules, one at a time
 package crank.common_test
 
 import data.crank.common

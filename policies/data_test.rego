@@ -1,7 +1,7 @@
 # METADATA
 # description: |
-#   The shipped data files against the plan. They load under two roots: by name (data.workers, as the controller and the
-#   compose file do) and by folder (`opa test policies`, data.data.workers). Either will do here.
+#   Checks the shipped data files against the plan. They load under two roots: by name (data.workers, as the controller
+#   and the compose file do) and by folder (`opa test policies`, data.data.workers). Both work here.
 package crank.data_test
 
 import data.crank.capability_access as access

@@ -1,5 +1,5 @@
 # METADATA
-# description: What an exception is worth; the decision's own tests are in capability_access_test.rego
+# description: The state of an exception; the tests of the decision are in capability_access_test.rego
 package crank.exceptions_test
 
 import data.crank.common
@@ -100,7 +100,7 @@ test_a_creation_that_is_no_time_is_invalid[text] if {
 	state(patched(for_all, "created_at", text)) == "invalid"
 }
 
-# The calendar is computed by hand, because OPA's wasm has none: here it is compared with OPA's own.
+# The policy computes the calendar itself, since OPA's wasm has none; this compares it with OPA's calendar.
 test_a_lifetime_is_measured_from_the_creation[text] if {
 	some text in [
 		"1970-01-01T00:00:00Z", "1972-02-29T23:59:59Z", "1999-12-31T23:59:59Z", "2000-02-28T01:02:03Z",

@@ -1,5 +1,5 @@
 # METADATA
-# description: What OPA says of its data
+# description: What OPA reports about its data
 package crank.revision_test
 
 import data.crank.revision

@@ -1,17 +1,17 @@
 # METADATA
-# title: What OPA's own API may be asked (opa run --authorization=basic)
+# title: Which requests OPA's own API accepts (opa run --authorization=basic)
 # description: |
-#   Only the decision documents, the plan's two short queries, the health check, the metrics, and three reads by which
-#   the controller sees which policy is loaded: the Rego sources, whether the data is the controller's, and how the
-#   bundles fare. A decision takes ?provenance=true (the bundles' revisions) and no other parameter: ?explain would hand
-#   out the policy's data. Everything else is refused, writes and /v1/config included. OPA asks this for its diagnostic
-#   listener too, which has health and metrics only.
+#   Accepts the decision documents, the plan's two short queries, the health check, the metrics, and three reads with
+#   which the controller checks the loaded policy: the Rego sources, whether the data is the controller's, and the state
+#   of the bundles. A decision takes ?provenance=true (the bundles' revisions) and no other parameter: ?explain would
+#   reveal the policy's data. Everything else is refused, including writes and /v1/config. OPA also asks this for its
+#   diagnostic listener, which has health and metrics only.
 package system.authz
 
 default allow := false
 
 # METADATA
-# description: Asked by OPA before every request to its API
+# description: OPA asks this before every request to its API
 # scope: document
 # entrypoint: true
 allow if {

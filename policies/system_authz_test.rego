@@ -1,5 +1,5 @@
 # METADATA
-# description: What OPA's API answers to, and what it does not
+# description: Which requests OPA's API accepts and refuses
 package system.authz_test
 
 import data.system.authz

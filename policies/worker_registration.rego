@@ -3,7 +3,7 @@
 # description: |
 #   Default deny. The identity must have a manifest, the worker id must be the manifest's (or "<id>.<instance>" for a
 #   replica), and every capability must be in its provided_capabilities. Exceptions and shadow mode never apply: a
-#   worker that is let in by mistake would read what others send it.
+#   worker that is admitted by mistake would read what callers send to it.
 package crank.worker_registration
 
 import data.crank.common
@@ -83,7 +83,7 @@ _blocked_capabilities contains capability if {
 	common.capability_blocked(capability)
 }
 
-# Only then is the manifest looked at.
+# The manifest is used only for well-formed input.
 _judgeable if {
 	_well_formed
 	count(common.data_faults) == 0

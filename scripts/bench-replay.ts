@@ -1,6 +1,8 @@
-// How fast `crank replay` decides, with and without the memo: `node scripts/bench-replay.ts [--decisions n]`. Makes a log
-// of its own (calls of all workers of the manifests, two in a hundred denied, an outcome for each call), and runs what
-// the command runs. On a busy machine the CPU time says more than the rate. Budget: 50,000 decisions a second.
+// Measures how fast `crank replay` decides, with and without the memo: `node scripts/bench-replay.ts [--decisions n]`.
+// It
+// writes its own log (calls of all workers in the manifests, 2 % of them denied, an outcome per call) and runs the code
+// of the
+// command. On a busy machine CPU time is more reliable than the rate. Budget: 50,000 decisions per second.
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'

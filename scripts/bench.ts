@@ -1,4 +1,5 @@
-// `npm run bench`: what a decision costs, and what the whole pipeline costs over the same server only forwarding. Prints
+// `npm run bench`: the cost of a decision, and of the whole pipeline compared with the same server that only forwards.
+// Prints
 // tables (or JSON) and the budgets (docs/performance.md); a missed budget is a finding, not a failure.
 import { inspect } from 'node:util'
 import { holdAgainstBudgets } from './bench/budgets.ts'
@@ -15,14 +16,15 @@ import { isStop, say } from './demo/errors.ts'
 
 import { stopOnSignal } from './demo/stop.ts'
 
-/** @returns exit code: 0, 1 when something went wrong or it was stopped, 2 for wrong usage */
+/** @returns exit code: 0, 1 after a failure or when it was stopped, 2 for wrong usage */
 async function main(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
   if (options === 'help') {
     process.stdout.write(USAGE)
     return 0
   }
-  if (process.platform !== 'linux') throw new UsageError('the bench reads CPU times from /proc: it runs on Linux only')
+  if (process.platform !== 'linux')
+    throw new UsageError('the bench reads CPU times from /proc, so it runs only on Linux')
   const report = await run(options, stopOnSignal())
   process.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : tables(report))
   return failedRows(report).length === 0 ? 0 : 1
@@ -64,7 +66,7 @@ async function runRows({ cpuProf }: Options, wants: Wants, measure: MeasureOptio
   return { policy, routes: await measureRoutes(lab, measure) }
 }
 
-/** After the others: their servers are gone by then. Without a Jaeger there is only the reason. */
+/** Runs after the other rows, when their servers have stopped. Without Jaeger the result is only the reason. */
 async function runTraces(measure: MeasureOptions, stop: AbortSignal): Promise<TraceMeasurement> {
   const jaeger = await lookForJaeger()
   if ('unavailable' in jaeger) return { ...jaeger, rows: [] }

@@ -1,5 +1,6 @@
-// What `npm run demo`, `npm test` and the like start: dependency-free, runs on Node 20. Brings the dependencies in, then goes
-// on with Node 24. Talks on stderr only, so that stdout belongs to the program it starts.
+// The entry of `npm run demo`, `npm test` and others: no dependencies, runs on Node 20. Installs the dependencies, then
+// continues
+// with Node 24. Prints to stderr only, so that stdout belongs to the program it starts.
 import { createHash } from 'node:crypto'
 import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
@@ -11,7 +12,7 @@ import { withProcessLock } from './process-lock.js'
 const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|demo|bench|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
 const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool']
-const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, tell npm (npm config set proxy|registry …); then run this again.`
+const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, configure npm (npm config set proxy|registry …); then run this again.`
 
 /**
  * Whether the dependencies in node_modules are those of package-lock.json. A stamp holds the lock file's SHA-256; a tree that
@@ -86,7 +87,7 @@ async function bootstrap(root, [what = '', ...args]) {
   if (plan.npm !== undefined) return runNpm(node, plan.npm, { env, cwd: root })
   if (plan.run === undefined) return 0
   const [script = '', ...rest] = plan.run
-  // Under npm our parent is npm: whoever kills it wants all of it gone.
+  // Under npm the parent is npm: killing it must end everything.
   const endWithParent = process.env['npm_lifecycle_event'] !== undefined
   return runForeground(node, [NO_DEBUGGER, join(root, script), ...rest], { env, endWithParent })
 }
@@ -97,7 +98,7 @@ async function bootstrap(root, [what = '', ...args]) {
  */
 function bringDependencies(root) {
   const work = async () => {
-    // Whoever was at it before us may have brought them in.
+    // Another process may have installed them while this one waited.
     if (!areDependenciesCurrent(root) && (await install(root)) !== 0) return false
     stampDependencies(root)
     return true

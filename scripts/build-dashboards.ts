@@ -7,7 +7,7 @@ import { DASHBOARDS } from './dashboards/all.ts'
 
 const DIR = join(import.meta.dirname, '../grafana/dashboards')
 
-/** The text of each dashboard file, by its name. */
+/** The text of each dashboard file, by file name. */
 export async function dashboardTexts(): Promise<Map<string, string>> {
   const options = { ...(await resolveConfig(join(DIR, 'x.json'))), parser: 'json' }
   const texts = Object.entries(DASHBOARDS).map(
@@ -16,13 +16,13 @@ export async function dashboardTexts(): Promise<Map<string, string>> {
   return new Map(await Promise.all(texts))
 }
 
-/** One sentence for each file that is not what the source gives, and for each that no source gives. */
+/** One sentence for each file that differs from its source, and for each file without a source. */
 export async function findStaleDashboards(dir = DIR): Promise<string[]> {
   const texts = await dashboardTexts()
   const stale: string[] = []
   for (const [name, text] of texts) {
     if ((await readFile(join(dir, name), 'utf8').catch(() => '')) !== text)
-      stale.push(`${name} is not what the source says`)
+      stale.push(`${name} differs from its source`)
   }
   const found = await readdir(dir).catch(() => [])
   return [...stale, ...found.filter((name) => !texts.has(name)).map((name) => `${name} has no source`)]

@@ -24,7 +24,7 @@ export async function buildPolicy(dir: string, opa: string): Promise<BuiltPolicy
   return { wasm, manifest: `${JSON.stringify(manifest, null, 2)}\n` }
 }
 
-/** What is wrong with the built files in `dir`, in one sentence; undefined when they are what the Rego gives. */
+/** The fault of the built files in `dir`, as one sentence; undefined when they match the Rego. */
 export async function findStalePolicy(dir: string, opa: string): Promise<string | undefined> {
   const wasm = await readFile(wasmPath(dir)).catch(() => undefined)
   const manifest = await readFile(manifestPath(dir), 'utf8').catch(() => undefined)
@@ -32,7 +32,7 @@ export async function findStalePolicy(dir: string, opa: string): Promise<string 
   const { sha256 } = await policySourceHash(dir)
   if (!manifest.includes(`"source_sha256": "${sha256}"`)) return stale(dir, 'policy.wasm was built from other Rego')
   const built = await buildPolicy(dir, opa)
-  if (!built.wasm.equals(wasm)) return stale(dir, 'policy.wasm is not what OPA makes of the Rego')
+  if (!built.wasm.equals(wasm)) return stale(dir, 'policy.wasm differs from what OPA builds from the Rego')
   if (built.manifest !== manifest) return stale(dir, 'policy.wasm.json does not describe policy.wasm')
   return undefined
 }

@@ -1,4 +1,5 @@
-// Checks what `npm run demo -- --once --json` printed: `node scripts/check-demo-output.ts embedded|opa FILE`. Exit 1 says why.
+// Checks the output of `npm run demo -- --once --json`: `node scripts/check-demo-output.ts embedded|opa FILE`. Exit 1
+// prints the reason.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 

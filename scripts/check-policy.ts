@@ -1,6 +1,7 @@
-// Every check of the policies: format, strict check, tests with full coverage, lint, the data against its schemas, that
-// schemas and policy.wasm are what their sources give, and that the manifests are what the workers' code says.
-// All steps run before it fails, so that one run shows everything that is wrong.
+// Every check of the policies: format, strict check, tests with full coverage, lint, data against its schemas,
+// generated
+// schemas and policy.wasm against their sources, and manifests against the code of the workers.
+// All steps run even after a failure, so that one run shows every fault.
 import { join } from 'node:path'
 import { describeFault } from '../src/policy/data/data-schema.ts'
 import { policyFileNames } from '../src/policy/data/folder-names.ts'
@@ -16,17 +17,17 @@ type Coverage = { readonly files: Readonly<Record<string, FileCoverage>> }
 type FileCoverage = { readonly coverage?: number; readonly not_covered?: readonly { start: { row: number } }[] }
 
 const ROOT = join(import.meta.dirname, '..')
-// By name, never the folder: OPA keeps the name of a folder below its root, so the data would be at data.data.
+// By file name, never by folder: OPA would load the data below the folder's name, at data.data.
 const DATA = [
   'policies/data/worker_manifests.json',
   'policies/data/enforcement.json',
   'policies/data/blocked.json',
   'exceptions:policies/data/exceptions.json',
 ]
-/** Of one test. OPA's own 5 s are reached on a busy machine; a test that hangs ends all the same. */
+/** Timeout per test. A busy machine exceeds OPA's default of 5 s; a hanging test still ends. */
 const TEST_TIMEOUT = ['--timeout', '10m']
 
-/** What the tests leave out of the files that are not tests; empty when they cover everything. */
+/** The lines that the tests do not cover, outside of test files; empty for full coverage. */
 export function uncovered(json: string): string[] {
   const { files } = JSON.parse(json) as Coverage
   return Object.entries(files)
@@ -84,7 +85,7 @@ async function wasm(opa: string): Promise<StepResult> {
   return { ok: fault === undefined, output: fault ?? '' }
 }
 
-/** The data files as the controller loads them; here an exception without effect is a fault too. */
+/** Loads the data files as the controller does; here an exception without effect is also a fault. */
 async function policyData(): Promise<StepResult> {
   try {
     const { dataFaults } = await loadPolicyFiles(join(ROOT, 'policies'), Date.now())

@@ -1,5 +1,6 @@
-// `npm run demo`: controller and two workers on real mTLS, three calls, each seen in answer, audit log and metrics.
-// Started by bootstrap.js, which has seen to the dependencies and to Node 24.
+// `npm run demo`: a controller and two workers on real mTLS, and three calls, each shown in the answer, audit log and
+// metrics.
+// bootstrap.js starts it after it has installed the dependencies and Node 24.
 import { inspect } from 'node:util'
 import { oddNames } from '../src/platform/setting-names.ts'
 import { DemoError, isStop, say } from './demo/errors.ts'
@@ -10,7 +11,7 @@ import { isGood, makeCalls } from './demo/results.ts'
 import { stopOnSignal, untilStopped } from './demo/stop.ts'
 import { areFound, findTraces } from './demo/traces.ts'
 
-/** Runs the demo. @returns exit code: 0, 1 when something went wrong, 2 for wrong usage */
+/** Runs the demo. @returns exit code: 0, 1 after a failure, 2 for wrong usage */
 async function main(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
   if (options === 'help') {
@@ -23,7 +24,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     return await demonstrate(options, stop)
   } catch (cause: unknown) {
-    // Stopped before there was anything to show.
+    // Stopped before there was a result.
     if (isStop(cause)) return options.once ? 1 : 0
     throw cause
   }
@@ -50,5 +51,5 @@ try {
   say(cause instanceof DemoError ? cause.message : inspect(cause))
   if (cause instanceof DemoError) exitCode = cause.exitCode
 }
-// A wait that a dead process has cut short may still hold a timer.
+// A wait that ended early because a process died may still hold a timer.
 process.exit(exitCode)

@@ -1,4 +1,4 @@
-// Puts every sentence of the Markdown files on a line of its own; test/docs/sentence-lines.test.ts checks that it stays so.
+// Puts every sentence of the Markdown files on its own line; test/docs/sentence-lines.test.ts checks it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { markdownFiles, ROOT } from './lab/markdown-files.ts'

@@ -10,7 +10,7 @@ import { WorkerSettings } from '../src/worker/config.ts'
 
 const FILE = fileURLToPath(new URL('../docs/configuration.md', import.meta.url))
 
-// Read by the OpenTelemetry SDK, as its specification defines them; those that our code looks at too say so.
+// The OpenTelemetry SDK reads them as its specification defines; the text says so if our code reads them too.
 const TELEMETRY: readonly [name: string, what: string][] = [
   [
     'OTEL_EXPORTER_OTLP_ENDPOINT',
@@ -53,7 +53,7 @@ const TELEMETRY: readonly [name: string, what: string][] = [
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
 ]
 
-// Read by commands; those that a process above has too mean the same.
+// Read by commands; names that a process above also uses have the same meaning.
 const COMMANDS: readonly [name: string, fallback: string, what: string][] = [
   [
     'CRANK_ADMIN_URL',

@@ -1,6 +1,7 @@
-// Writes policies/schemas from the schemas that the controller checks its data by (src/policy/data/data-shapes.ts);
-// `--check` compares and exits 1 when they differ. A folder for each: `opa test policies` loads every JSON file it finds,
-// and two schemas in one folder would be one document with conflicting members.
+// Writes policies/schemas from the schemas that the controller uses to check its data (src/policy/data/data-shapes.ts);
+// `--check` compares and exits 1 when they differ. Each schema has its own folder: `opa test policies` loads every JSON
+// file it
+// finds and would merge two schemas in one folder into one document with conflicting members.
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -9,7 +10,7 @@ import { DATA_FILES, DATA_SCHEMAS, type DataFileName } from '../src/policy/data/
 
 const DIR = join(import.meta.dirname, '../policies/schemas')
 
-/** Where the schema of a data file lies. */
+/** The path of the schema of a data file. */
 export function schemaPath(name: DataFileName, dir = DIR): string {
   const base = name.replace(/\.json$/, '')
   return join(dir, base, `${base}.schema.json`)
@@ -29,11 +30,11 @@ export async function policySchemas(dir = DIR): Promise<Map<string, string>> {
   return new Map(await Promise.all(texts))
 }
 
-/** One sentence for each schema file that is not what the source gives. */
+/** One sentence for each schema file that differs from its source. */
 export async function findStaleSchemas(dir = DIR): Promise<string[]> {
   const stale: string[] = []
   for (const [path, text] of await policySchemas(dir)) {
-    if ((await readFile(path, 'utf8').catch(() => '')) !== text) stale.push(`${path} is not what the source says`)
+    if ((await readFile(path, 'utf8').catch(() => '')) !== text) stale.push(`${path} differs from its source`)
   }
   return stale
 }

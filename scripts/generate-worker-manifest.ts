@@ -1,4 +1,4 @@
-// `crank manifest generate` under its name in the plan; takes the same options.
+// `crank manifest generate` under the name that the plan uses; takes the same options.
 import { main } from '../src/cli.ts'
 
 await main(['manifest', 'generate', ...process.argv.slice(2)])

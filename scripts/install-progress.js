@@ -1,4 +1,4 @@
-// How far `npm ci` is, on a terminal: npm itself says nothing for minutes. Dependency-free, runs on Node 20.
+// Progress of `npm ci` on a terminal: npm itself prints nothing for minutes. No dependencies, runs on Node 20.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 

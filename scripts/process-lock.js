@@ -1,6 +1,8 @@
-// One process at a time on this machine: two `npm ci` in one checkout take node_modules from under each other, and two builds of
-// one tool do the same work twice. The lock is an abstract unix socket (Linux): the kernel releases it with the process, however
-// that ends. Dependency-free, runs on Node 20.
+// A machine-wide process lock: two runs of `npm ci` in one checkout would break node_modules, and two builds of one
+// tool would
+// do the same work twice. The lock is an abstract unix socket (Linux): the kernel releases it when the process ends in
+// any way.
+// No dependencies, runs on Node 20.
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'

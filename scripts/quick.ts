@@ -1,5 +1,6 @@
-// `npm run quick`: what can be known about a change in seconds. Types of everything, incrementally; form and lint of the changed
-// files; the unit tests that import them, nearest first. Its last line says what was not run.
+// `npm run quick`: fast checks of a change. Types of everything, incrementally; format and lint of the changed files;
+// the unit
+// tests that import them, nearest first. Its last line lists what was not run.
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { createVitest, type TestSpecification } from 'vitest/node'
@@ -10,14 +11,14 @@ type Step = { readonly name: string; readonly run: () => Promise<{ readonly ok: 
 
 const ROOT = join(import.meta.dirname, '..')
 const BIN = join(ROOT, 'node_modules/.bin')
-/** Ignored by git, and gone with node_modules: what is in there belongs to these versions of the tools. */
+/** Ignored by git, and removed with node_modules: its content belongs to these versions of the tools. */
 const CACHE = join(ROOT, 'node_modules/.cache/crank')
-/** Unit tests cost half a second a file. */
+/** Unit tests take half a second per file. */
 const MAX_TEST_FILES = 25
 const CODE = /\.(?:ts|js|mjs)$/
 const FORMATTED = /\.(?:ts|js|mjs|json|md|ya?ml)$/
 
-/** What differs from the branch point: commits, the index, the work tree, and files that git does not know yet. */
+/** Everything that differs from the branch point: commits, the index, the work tree, and untracked files. */
 export async function changedFiles(root: string): Promise<Change> {
   const git = async (...args: string[]) => run('git', args, { cwd: root })
   const points = await Promise.all(['main', 'origin/main'].map((name) => git('merge-base', 'HEAD', name)))
@@ -29,7 +30,7 @@ export async function changedFiles(root: string): Promise<Change> {
   return { files: [...new Set(files)].sort(), base }
 }
 
-/** Tests in the order of how near they are to the change: themselves changed, of the same name, in the same folder, others. */
+/** Tests sorted by distance to the change: changed themselves, same name, same folder, others. */
 export function nearestFirst(tests: readonly string[], changed: readonly string[]): string[] {
   const names = new Set(changed.map(placeOf))
   const folders = new Set(changed.map((file) => folderOf(placeOf(file))))
@@ -90,7 +91,7 @@ async function tool(name: string, args: readonly string[]): Promise<{ ok: boolea
   return { ok: code === 0, output: stdout + stderr }
 }
 
-/** Says what a step found. Gives the step's name if it failed. */
+/** Prints the result of a step. Returns the step's name if it failed. */
 async function report(step: Step): Promise<string[]> {
   const { ok, output } = await step.run()
   process.stdout.write(`${ok ? 'ok  ' : 'FAIL'} ${step.name}\n${ok ? '' : `${output.trim()}\n`}`)
@@ -99,7 +100,7 @@ async function report(step: Step): Promise<string[]> {
 
 type Tested = { readonly ok: boolean; readonly unit: number; readonly mesh: number }
 
-/** Runs the nearest of the unit tests that import a changed file. Gives how many related files were left out. */
+/** Runs the nearest unit tests that import a changed file. Returns the number of related files that were left out. */
 async function runTests(files: readonly string[]): Promise<Tested> {
   const related = files.filter((file) => CODE.test(file)).map((file) => join(ROOT, file))
   if (related.length === 0) return { ok: true, unit: 0, mesh: 0 }

@@ -1,6 +1,7 @@
 // Records the audit sample that CI replays: node scripts/record-audit-sample.ts [--policy DIR] [--out FILE]
-// Every call and registration that the manifests declare, and some that they do not, decided by the policy as it is now.
-// Made up of names that stand in the manifests anyway; no traffic, no secrets. The same policy gives the same bytes.
+// Contains every call and registration that the manifests declare, and some that they do not, decided by the current
+// policy.
+// It uses only names from the manifests; no traffic, no secrets. The same policy gives the same bytes.
 import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -27,7 +28,7 @@ type Manifest = {
 const POLICIES = join(import.meta.dirname, '../policies')
 const START_MS = Date.UTC(2026, 10, 23, 10)
 const STEP_MS = 1000
-/** While the exception of the old service was live. */
+/** A time when the exception of the old service was live. */
 const EARLIER_MS = Date.UTC(2025, 11, 1)
 const TRUST_DOMAIN = 'crank.local'
 
@@ -77,7 +78,7 @@ function about({ files }: OfflineEngine): { policyRevision: string } {
   return { policyRevision: files.revision }
 }
 
-/** A UUIDv7 without chance. */
+/** A UUIDv7 without randomness. */
 function decisionId(atMs: number, count: number): string {
   const time = atMs.toString(16).padStart(12, '0')
   const rest = createHash('sha256').update(String(count)).digest('hex')

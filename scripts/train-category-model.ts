@@ -1,4 +1,4 @@
-// Trains the category model of the email_classifier worker on the lines of ours in email-models/category-lines.
+// Trains the category model of the email_classifier worker on our own lines in email-models/category-lines.
 //   node scripts/train-category-model.ts           writes src/workers/email_classifier/category-model.json
 //   node scripts/train-category-model.ts --check   trains again and compares byte for byte; exit 1 when they differ
 import { readFile } from 'node:fs/promises'
@@ -49,7 +49,7 @@ function figures(judged: readonly { right: boolean; confidence: number }[]) {
   }
 }
 
-// One of each category in turn, so that every fold holds all of them.
+// One of each category in turn, so that every fold contains all of them.
 async function loadExamples(): Promise<Example[]> {
   const lines = await Promise.all(
     CATEGORIES.map(async (category) => (await readFile(join(LINES, `${category}.txt`), 'utf8')).trim().split('\n')),

@@ -1,5 +1,6 @@
-// Trains the spam model of the email_classifier worker on four fifths of the corpus and on mails of our own, chooses its
-// threshold on half of the rest, and measures it on the other half.
+// Trains the spam model of the email_classifier worker on four fifths of the corpus and our own mails, chooses its
+// threshold
+// on half of the rest, and measures it on the other half.
 //   node scripts/train-spam-model.ts           writes src/workers/email_classifier/spam-model.json
 //   node scripts/train-spam-model.ts --check   trains again and compares byte for byte; exit 1 when they differ
 import { readFile } from 'node:fs/promises'
@@ -20,17 +21,17 @@ import { round, trainBayes } from './email-models/training.ts'
 import { CATEGORY_MODEL } from './train-category-model.ts'
 
 export const SPAM_MODEL = join(import.meta.dirname, '../src/workers/email_classifier/spam-model.json')
-// Chosen by cross-validation within the training mails; the held-out ones had no say.
+// Chosen by cross-validation within the training mails, without the held-out ones.
 const OPTIONS = { classes: SPAM_CLASSES, smoothing: 0.1, maxTerms: 8_000, minExamples: 3, folds: 4 }
-/** A mail of our own counts as so many: there are few, and the corpus has next to none of their kind. */
+/** The weight of each of our own mails: they are few, and the corpus has almost none of their kind. */
 const OWN_WEIGHT = 8
 const LOWEST_THRESHOLD = 0.9
-/** The threshold takes so many times the odds of the good mail that looked most like spam. */
+/** The threshold is this many times the odds of the good mail that looked most like spam. */
 const MARGIN = 2
 
 export type SpamExample = { readonly spam: boolean; readonly mail: MailText }
 
-/** The classifier of kinds that the spam classifier asks. */
+/** The category classifier that the spam classifier uses. */
 export async function loadCategoryClassifier(): Promise<CategoryClassifier> {
   const { model } = JSON.parse(await readFile(CATEGORY_MODEL, 'utf8')) as { model: BayesModel }
   return createCategoryClassifier(model)
@@ -40,7 +41,7 @@ export function readMails(mails: readonly CorpusMail[]): SpamExample[] {
   return mails.map(({ spam, bytes }) => ({ spam, mail: readRawMail(bytes) }))
 }
 
-/** What the worker's classifiers make of mails that the model has not seen. */
+/** Results of the worker's classifiers on mails that the model has not seen. */
 export function measureSpam(
   model: SpamModel,
   category: CategoryClassifier,
@@ -56,7 +57,7 @@ export function measureSpam(
   )
 }
 
-/** The lowest threshold at which no good mail is accused, with a margin: a good mail outside may look worse than these. */
+/** The lowest threshold that accuses no good mail, with a margin: other good mails may look worse than these. */
 export function chooseThreshold(
   model: BayesModel,
   category: CategoryClassifier,

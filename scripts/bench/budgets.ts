@@ -1,12 +1,13 @@
-// The budgets of docs/performance.md, compared with what was measured. A ratio or a difference is taken within each round,
-// then the median of the rounds counts.
+// Compares the budgets of docs/performance.md with the measured values. A ratio or difference is computed within each
+// round;
+// the median of the rounds counts.
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
 import { worstRatios, type RefusalRow } from './measure-refusals.ts'
 import type { RowName } from './rows.ts'
 import { median, medianRange } from './statistics.ts'
 
-/** `unclear`: the rounds allow both. `later`: nothing measures it yet. `not run`: left out by --only. */
+/** `unclear`: the rounds do not decide. `later`: not measured yet. `not run`: excluded by --only. */
 export type Mark = 'met' | 'missed' | 'unclear' | 'later' | 'not run'
 export type Budget = {
   readonly what: string
@@ -24,7 +25,7 @@ type Measured = {
   readonly traces: readonly TraceRowResult[]
 }
 
-/** Every line of the budget table, in its order. */
+/** The lines of the budget table, in order. */
 export function holdAgainstBudgets({ policy, routes, refusals, traces }: Measured): Budget[] {
   const engine = (name: PolicyRow['engine']): number[] =>
     policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
@@ -81,7 +82,7 @@ function cpuRatio(with_: RouteRound, without: RouteRound): number {
   return (with_.closed.cpuUs['controller'] ?? Number.NaN) / (without.closed.cpuUs['controller'] ?? Number.NaN)
 }
 
-/** One that was never found is worse than any that was. */
+/** A trace that was never found is worse than any that was found. */
 function foundP95({ found }: TraceLoad): number {
   return found === undefined || found.missing > 0 ? Number.POSITIVE_INFINITY : found.latencyMs.p95
 }
@@ -90,7 +91,7 @@ function lostIn({ spans }: TraceLoad): number {
   return spans?.lost ?? Number.NaN
 }
 
-/** Of what must not happen the worst round counts. */
+/** For events that must not happen, the worst round counts. */
 function none(what: string, rounds: readonly number[]): Budget {
   const limit = 'none'
   if (rounds.length === 0) return { what, limit, measured: null, unit: 'spans', rounds, mark: 'not run' }
@@ -103,7 +104,7 @@ function below(what: string, limit: number, unit: Budget['unit'], rounds: readon
   if (rounds.length === 0) return { what, limit: text, measured: null, unit, rounds, mark: 'not run' }
   const measured = median(rounds)
   const isMet = (value: number): boolean => (unit === 'x' ? value <= limit : value < limit)
-  // Few rounds: the median alone. With more it must stand out of their noise.
+  // With few rounds, the median alone counts. With more, it must exceed their noise.
   const { low, high } = medianRange(rounds) ?? { low: measured, high: measured }
   const mark = isMet(low) === isMet(high) ? (isMet(measured) ? 'met' : 'missed') : 'unclear'
   return { what, limit: text, measured, unit, rounds, mark }

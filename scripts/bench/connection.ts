@@ -1,11 +1,11 @@
-// One keep-alive mTLS connection that sends ready-made bytes and reads just enough of an answer to know its end: a load
+// One keep-alive mTLS connection that sends prepared bytes and reads just enough of an answer to find its end: a load
 // generator must not cost more than what it measures.
 import { once } from 'node:events'
 import { connect, type ConnectionOptions } from 'node:tls'
 
 type OnAnswer = (isOk: boolean) => void
 export type Connection = {
-  /** One request at a time; `onAnswer` is called when its answer is whole, and told whether it was a 200. */
+  /** One request at a time; `onAnswer` is called when its answer is complete, with whether it was a 200. */
   readonly send: (request: Buffer, onAnswer: OnAnswer) => void
   readonly close: () => void
 }
@@ -14,7 +14,7 @@ const END_OF_HEADERS = '\r\n\r\n'
 const OK = 'HTTP/1.1 200 '
 const LENGTH = /\r\ncontent-length: *(\d+)/i
 
-/** Opens a connection to loopback. `onFault` is told when it cannot go on: it broke, or an answer has no length. */
+/** Opens a connection to loopback. `onFault` is called when it fails: it broke, or an answer has no length. */
 export async function openConnection(options: ConnectionOptions, onFault: (error: Error) => void): Promise<Connection> {
   const socket = connect({ ...options, host: '127.0.0.1', minVersion: 'TLSv1.3', checkServerIdentity: () => undefined })
   socket.setNoDelay(true)
@@ -47,7 +47,7 @@ export async function openConnection(options: ConnectionOptions, onFault: (error
   })
   socket.on('error', onFault)
   socket.on('close', () => {
-    if (waiting !== undefined) onFault(new Error('the server closed a connection with a request on it'))
+    if (waiting !== undefined) onFault(new Error('the server closed a connection during a request'))
   })
   return {
     send(request, onAnswer) {

@@ -1,10 +1,10 @@
 // CPU time of processes as the Linux scheduler counts it, in nanoseconds: finer than the 10 ms ticks of /proc/<pid>/stat.
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Process ids by the part they play: `controller`, `worker`, … */
+/** Process ids by role: `controller`, `worker`, … */
 export type Pids = Readonly<Record<string, number>>
 
-/** Microseconds of CPU that each process has used so far, all its living threads together. */
+/** CPU time of each process so far, in microseconds, over all its living threads. */
 export function cpuTimes(pids: Pids): Map<string, number> {
   return new Map(Object.entries(pids).map(([part, pid]) => [part, cpuOf(pid)]))
 }
@@ -26,7 +26,7 @@ function cpuOf(pid: number): number {
   return ns / 1000
 }
 
-/** The first number of schedstat: time on a CPU. A thread may end between the listing and the reading. */
+/** The first number of schedstat: time on a CPU. A thread may end between listing and reading. */
 function threadTime(file: string): number {
   try {
     return Number.parseInt(readFileSync(file, 'latin1'), 10)

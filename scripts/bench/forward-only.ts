@@ -1,5 +1,6 @@
-// The controller's own server, gate, routes, registry and dispatch, but nothing is decided, audited, counted, traced or
-// logged: what is left is the price of forwarding over mTLS. A process of the bench, and no way to run Crank.
+// The controller's server, gate, routes, registry and dispatch without policy, audit, metrics, traces and logs: this
+// measures
+// the cost of forwarding over mTLS. A process of the bench, not a way to run Crank.
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { loadControllerConfig } from '../../src/controller/config.ts'

@@ -35,13 +35,13 @@ async function run(job: LoadJob): Promise<LoadResult> {
   }
 }
 
-/** Each request belongs to a sampled trace, as callers of a traced mesh would send it. */
+/** Each request belongs to a sampled trace, as from callers in a traced mesh. */
 function requestsTo(port: number): RequestAt {
   const variants = Array.from({ length: VARIANTS }, () => routeRequest(port, randomBytes(16).toString('hex')))
   return (n) => variants[n % VARIANTS] ?? Buffer.alloc(0)
 }
 
-/** Each in a trace of its own, so that what became of it can be counted. */
+/** Each request has its own trace, so that lost traces can be counted. */
 function tracedRequestsTo(port: number, run: string): RequestAt {
   const template = routeRequest(port, traceIdAt(run, 0))
   const at = template.indexOf(traceIdAt(run, 0))

@@ -1,4 +1,4 @@
-// What the bench and its processes say to each other.
+// Messages between the bench and its processes.
 import Type from 'typebox'
 import type { Pids } from './cpu.ts'
 import type { Latency } from './statistics.ts'
@@ -11,9 +11,11 @@ export const FileEnv = Type.Object({
 })
 
 /**
- * One load on one server. `ramp` requests come first and are not measured: they open the connections. Without `rate` the
- * loop is closed: each connection asks again as soon as it is answered. With it (requests per second) requests leave by
- * the clock whether or not the server keeps up, and wait from the moment they should have left (coordinated omission).
+ * One load on one server. The first `ramp` requests are not measured: they open the connections. Without `rate` the
+ * loop is
+ * closed: each connection sends its next request after an answer. With `rate` (requests per second) requests are
+ * scheduled by
+ * the clock even if the server is slow, and their latency counts from the scheduled time (coordinated omission).
  */
 export type LoadJob = {
   readonly port: number
@@ -23,13 +25,14 @@ export type LoadJob = {
   readonly rate?: number
   /** 16 hex digits: each of the `ramp + requests` requests is in the trace `traceIdAt(traces, n)`. */
   readonly traces?: string
-  /** Whose CPU time is measured. */
+  /** Processes whose CPU time is measured. */
   readonly pids: Pids
 }
 
 /**
- * `cpuUs`: CPU microseconds per request of each process; `seconds`: the measured part; `failed`: answers other than 200,
- * which must be none for a figure to count.
+ * `cpuUs`: CPU microseconds per request of each process; `seconds`: duration of the measured part; `failed`: answers
+ * other than
+ * 200; a figure is valid only if there are none.
  */
 export type LoadResult = {
   readonly requests: number

@@ -1,5 +1,6 @@
-// Everything a run needs, up and ready: certificates, worker, load generator, OPA, collector, and one server per row with
-// the worker registered at it through the real /register.
+// Everything a run needs, started and ready: certificates, worker, load generator, OPA, collector, and one server per
+// row with
+// the worker registered through the real /register.
 import { join } from 'node:path'
 import { freePort } from '../lab/free-port.ts'
 import { opaArguments } from '../lab/opa-server.ts'
@@ -12,7 +13,7 @@ import { registerWorker } from './register.ts'
 import type { Row } from './rows.ts'
 import { setStage, type Stage } from './stage.ts'
 
-/** A server to be loaded, and the processes that work for it. */
+/** A server under load, and the processes that work for it. */
 export type Target = { readonly row: Row; readonly port: number; readonly pids: Pids }
 
 export type Lab = Stage & {
@@ -30,10 +31,10 @@ type Needs = {
   readonly stop: AbortSignal
 }
 
-/** Registered once, for the whole run: nobody sends heartbeats. */
+/** The worker registers once for the whole run, without heartbeats. */
 const HEARTBEAT_INTERVAL_MS = 3_600_000
 
-/** Starts it all. */
+/** Starts everything. */
 export function openLab(needs: Needs): Promise<Lab> {
   return setStage(needs.stop, async (dir, processes) => ({
     ...(await startParts(needs, dir, processes)),

@@ -4,10 +4,10 @@ import { cpuPerRequest, cpuTimes } from './cpu.ts'
 import type { LoadJob, LoadResult } from './jobs.ts'
 import { latencyOf } from './statistics.ts'
 
-/** Makes the bytes of the n-th request. */
+/** Creates the bytes of the n-th request. */
 export type RequestAt = (n: number) => Buffer
 
-/** Every connection asks again as soon as it is answered. Resolves after `ramp + requests` answers. */
+/** Each connection sends its next request after an answer. Resolves after `ramp + requests` answers. */
 export function closedLoop(
   job: LoadJob,
   connections: readonly Connection[],
@@ -35,7 +35,10 @@ export function closedLoop(
 
 const TICK_MS = 1
 
-/** `job.rate` requests leave each second; those that find no idle connection wait for one, and their clock is running. */
+/**
+ * Schedules `job.rate` requests per second; one that finds no idle connection waits, and its latency includes the
+ * wait.
+ */
 export async function openLoop(
   job: LoadJob & { readonly rate: number },
   connections: readonly Connection[],

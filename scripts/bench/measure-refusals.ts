@@ -1,5 +1,7 @@
-// What a refused request costs the controller: nobody without rights may cost much more than a denied call does. CPU of the
-// controller's process, held against that of a denied call and of a bare server that only reads and parses the same bytes.
+// The cost of a refused request for the controller: a caller without rights must not cause much more work than a denied
+// call.
+// CPU of the controller's process, compared with a denied call and with a bare server that only reads and parses the
+// same bytes.
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
@@ -11,16 +13,16 @@ import { setStage, type Stage } from './stage.ts'
 import { median } from './statistics.ts'
 import { fixed, table } from './table.ts'
 
-/** `nobody` shows no certificate. */
+/** `nobody` presents no certificate. */
 export type Who = 'rightless' | 'blocked' | 'nobody'
 
-/** Microseconds of CPU for one request, of each round. `plain`: the bare server's, of the same body. */
+/** CPU microseconds per request in each round. `plain`: those of the bare server for the same body. */
 export type RefusalRow = {
   readonly name: string
   readonly hasBody: boolean
   readonly cpuUs: readonly number[]
   readonly plainUs: readonly number[]
-  /** What it costs as a part of what it may, of each round. */
+  /** Cost relative to the limit, per round. */
   readonly ratios: readonly number[]
 }
 
@@ -38,7 +40,7 @@ type Lab = Stage & {
   readonly callers: Readonly<Record<Who, ConnectionOptions>>
 }
 
-/** There are many shapes. */
+/** Few rounds, since there are many shapes. */
 const MAX_ROUNDS = 3
 /** As many as one identity may have bodies in flight. */
 const CONNECTIONS = 4
@@ -59,7 +61,7 @@ export async function measureRefusals({ rounds, amounts, say, stop }: Options): 
     plainUs: [] as number[],
     ratios: [] as number[],
   }))
-  // Round 0 warms up.
+  // Round 0 is the warm-up.
   for (let round = 0; round <= Math.min(rounds, MAX_ROUNDS); round++) {
     const denied = await cost(DENIED, lab.controller)
     const deniedFresh = await cost(DENIED_FRESH, lab.controller)
@@ -109,7 +111,7 @@ async function readIdentity(env: NodeJS.ProcessEnv): Promise<ConnectionOptions> 
 
 type Load = { readonly server: Server; readonly caller: ConnectionOptions; readonly requests: number }
 
-/** Asks again and again on a few connections, each as soon as it is answered. */
+/** Sends requests on a few connections, each after the previous answer. */
 async function costOf(shape: Shape, { server, caller, requests }: Load): Promise<number> {
   const request = bytesOf(shape)
   const { promise: faulty, reject } = Promise.withResolvers<never>()
@@ -142,7 +144,7 @@ function answerTo(connection: Connection, request: Buffer): Promise<void> {
   })
 }
 
-/** On a connection of its own; it may break while the body is still on its way to a server that does not want it. */
+/** Uses a new connection; it may break while the body is being sent to a server that rejects it. */
 async function askOnce(open: (onFault: (error: Error) => void) => Promise<Connection>, request: Buffer): Promise<void> {
   const { promise: broken, resolve } = Promise.withResolvers<undefined>()
   const connection = await open(() => {
@@ -158,7 +160,7 @@ function bytesOf({ method, path, body }: Shape): Buffer {
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body ?? ''}`)
 }
 
-/** The rounds of the shape that is worst in the median of its rounds, with or without a body of its own. */
+/** The rounds of the worst shape by median, with or without a body. */
 export function worstRatios(rows: readonly RefusalRow[], hasBody: boolean): readonly number[] {
   const some = rows.filter((row) => row.hasBody === hasBody)
   return some.toSorted((one, other) => median(other.ratios) - median(one.ratios))[0]?.ratios ?? []

@@ -1,4 +1,4 @@
-// Tracing with a real Jaeger: what it costs a call, how soon its trace is found, and whether any span is lost.
+// Tracing with a real Jaeger: its cost per call, how soon a trace is found, and whether spans are lost.
 import { randomBytes } from 'node:crypto'
 import type { LoadJob, LoadResult } from './jobs.ts'
 import type { MeasureOptions } from './measure.ts'
@@ -7,7 +7,7 @@ import type { TraceLab, TraceTarget } from './trace-lab.ts'
 import { probeTraces, type ProbeResult } from './trace-probe.ts'
 import { TRACE_ROWS, type TraceRowName } from './trace-rows.ts'
 
-/** `found` and `spans`: undefined where nothing is exported. CPU is per call, those of the probe included. */
+/** `found` and `spans`: undefined if nothing is exported. CPU is per call, including the probe's calls. */
 export type TraceLoad = LoadResult & { readonly found?: ProbeResult; readonly spans?: SpanCount }
 export type TraceRound = { readonly steady: TraceLoad; readonly full: TraceLoad }
 export type TraceRowResult = {
@@ -24,7 +24,7 @@ type Kind = 'steady' | 'full'
 export const STEADY_RATE = 50
 const PAUSE_MS: Record<Kind, number> = { steady: 100, full: 20 }
 
-/** Loads every target of the lab, steadily and at saturation. @throws the abort reason when stopped */
+/** Loads each target of the lab, steadily and at saturation. @throws the abort reason when stopped */
 export async function measureTraces(lab: TraceLab, options: MeasureOptions): Promise<TraceMeasurement> {
   const { amounts, rounds, say } = options
   for (const target of lab.targets) {
@@ -35,7 +35,7 @@ export async function measureTraces(lab: TraceLab, options: MeasureOptions): Pro
   }
   const results = lab.targets.map((target) => ({ target, rounds: [] as TraceRound[] }))
   for (let round = 1; round <= rounds; round++) {
-    // Jaeger still sorts what the row before has left: each row follows another one in the next round.
+    // Jaeger still processes the spans of the previous row, so the order of rows is reversed in every other round.
     for (const { target, rounds: all } of round % 2 === 1 ? results : results.toReversed()) {
       const steady = await load(lab, target, 'steady', options)
       const full = await load(lab, target, 'full', options)
@@ -52,7 +52,7 @@ async function load(lab: TraceLab, target: TraceTarget, kind: Kind, options: Mea
   const run = newRun()
   const job = jobFor(target, {
     ...options,
-    // Enough to open the connections.
+    // Enough requests to open the connections.
     ramp: kind === 'steady' ? options.connections * 2 : options.amounts.ramp,
     requests: traces[kind],
     traces: run,
@@ -89,7 +89,7 @@ function jobFor(
   }
 }
 
-/** The generator counts its own calls; the processes have served the probe's too. */
+/** The generator counts only its own calls; the processes also served those of the probe. */
 function perCall({ cpuUs, requests }: LoadResult, probes: number): Record<string, number> {
   const share = requests / (requests + probes)
   return Object.fromEntries(Object.entries(cpuUs).map(([part, us]) => [part, us * share]))

@@ -1,5 +1,5 @@
 // One typical call of each capability of the bundled workers: the examples of docs/workers/, in this process, without a
-// network. Held against the service level that the worker itself promises.
+// network. Compared with the service level that the worker declares.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { fixed, table } from './table.ts'
 
 export type WorkerRow = {
   readonly capability: string
-  /** The first call, with what it loads. */
+  /** The first call, including lazy loading. */
   readonly firstMs: number
   readonly latencyMs: Latency
   readonly slo: Readonly<Record<string, number>>
@@ -22,7 +22,7 @@ export type WorkerRow = {
 
 type Options = { readonly calls: number; readonly say: (line: string) => void; readonly stop: AbortSignal }
 
-/** Calls each example `calls` times, one after the other. @throws the abort reason when stopped */
+/** Calls each example `calls` times in sequence. @throws the abort reason when stopped */
 export async function measureWorkers({ calls, say, stop }: Options): Promise<WorkerRow[]> {
   const stateDir = await mkdtemp(join(tmpdir(), 'crank-bench-workers-'))
   const examples = await readExamples()
@@ -69,7 +69,7 @@ async function close({ close: free }: WorkerDefinition): Promise<void> {
   await free?.()
 }
 
-/** As a table; a service level is met when the measured percentile is not above it. */
+/** The results as a table; a service level is met when the measured percentile does not exceed it. */
 export function workerTable(rows: readonly WorkerRow[]): string[] {
   if (rows.length === 0) return []
   const cells = rows.map(({ capability, firstMs, latencyMs, slo }) => [

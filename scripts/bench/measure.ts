@@ -1,5 +1,6 @@
-// The order of things: warm everything up, then go through all rows again and again, so that a slow phase of the machine
-// hits them all.
+// The order of a run: warm up everything, then measure all rows in each round, so that a slow phase of the machine
+// affects
+// all of them.
 import type { Lab, Target } from './lab.ts'
 import type { LoadJob, LoadResult, PolicyJob, PolicyResult } from './jobs.ts'
 import type { Amounts } from './options.ts'
@@ -17,11 +18,11 @@ export type MeasureOptions = {
   readonly rounds: number
   readonly amounts: Amounts
   readonly connections: number
-  /** Progress, one line. */
+  /** Prints one line of progress. */
   readonly say: (line: string) => void
 }
 
-/** Loads every target of the lab. @throws the abort reason when stopped */
+/** Loads each target of the lab. @throws the abort reason when stopped */
 export async function measureRoutes(lab: Lab, options: MeasureOptions): Promise<RouteRow[]> {
   const { amounts, rounds, connections, say } = options
   const load = (target: Target, job: Pick<LoadJob, 'ramp' | 'requests' | 'rate'>): Promise<LoadResult> => {
@@ -45,7 +46,7 @@ export async function measureRoutes(lab: Lab, options: MeasureOptions): Promise<
 
 const POLICY_CONCURRENCY = { embedded: [1], sidecar: [1, 8] } as const
 
-/** Decisions of both engines without a server around them. */
+/** Measures decisions of both engines without a server. */
 export async function measurePolicy(lab: Lab, options: MeasureOptions): Promise<PolicyRow[]> {
   const { amounts, rounds, say } = options
   const rows = (['embedded', 'sidecar'] as const).flatMap((engine) =>

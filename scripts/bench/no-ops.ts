@@ -1,4 +1,4 @@
-// The steps of the pipeline that the forward-only server leaves out, as things that do nothing at all.
+// No-op versions of the pipeline steps that the forward-only server leaves out.
 import { trace, TraceFlags } from '@opentelemetry/api'
 import type { Verdict } from '../../src/policy/verdict.ts'
 import type { Metrics } from '../../src/controller/metrics/metrics.ts'
@@ -16,7 +16,7 @@ const span = trace.wrapSpanContext({
   traceFlags: TraceFlags.SAMPLED,
 })
 
-/** Every span is the same one. */
+/** Every span is the same object. */
 export const noTracer: LightTracer = {
   spanBelow: () => span,
   startSpan: () => span,
@@ -43,10 +43,10 @@ export const noMetrics: Metrics = {
   capabilityLabel: (capability) => capability,
 }
 
-/** Everybody may do everything. */
+/** Allows everything. */
 export const allowAll: Judge = (_question, _asked, input) => Promise.resolve(allowed(input))
 
-/** The one verdict of every call: nobody reads its input. */
+/** The verdict of every call; nothing reads its input. */
 export const allowedAlready: Promise<Verdict> = Promise.resolve(allowed({} as PolicyInput))
 
 function allowed<Input extends PolicyInput>(input: Input): Verdict<Input> {

@@ -1,21 +1,21 @@
-// What `npm run bench -- …` takes.
+// The options of `npm run bench -- …`.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { RefusalAmounts } from './measure-refusals.ts'
 import { POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
 
-/** How much is asked of every row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
+/** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
   readonly warmUp: number
   readonly ramp: number
   readonly closed: number
   readonly open: number
-  /** Requests per second of the open loop. */
+  /** Requests per second in the open loop. */
   readonly rate: number
   readonly decisions: { readonly embedded: number; readonly sidecar: number }
-  /** Calls of the trace rows: at a steady 50 a second, and at saturation. */
+  /** Calls of the trace rows: at a steady 50 per second, and at saturation. */
   readonly traces: { readonly warmUp: number; readonly steady: number; readonly full: number }
-  /** Requests of each shape: small ones, and those with a body of a megabyte or a connection of their own. */
+  /** Requests per shape: small ones, and those with a body of a megabyte or their own connection. */
   readonly refusals: RefusalAmounts
   /** Calls of each capability of the workers. */
   readonly workers: number
@@ -28,7 +28,7 @@ export type Options = {
   readonly only: readonly string[]
   readonly amounts: Amounts
   readonly quick: boolean
-  /** Where each controller leaves a CPU profile when it ends. */
+  /** Folder for the CPU profiles that controllers write when they end. */
   readonly cpuProf: string | undefined
 }
 

@@ -1,4 +1,4 @@
-// Takes spans by OTLP/gRPC and throws them away undecoded: a collector that costs as little as one can. A process of the
+// Receives spans by OTLP/gRPC and discards them without decoding: a collector with minimal cost. A process of the
 // bench.
 import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
 import { reportReady } from './child.ts'

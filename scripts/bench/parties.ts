@@ -11,7 +11,7 @@ export const POLICY_DIR = join(ROOT, 'policies')
 const TRUST_DOMAIN = parseTrustDomain('crank.local')
 const PARTIES = ['controller', 'worker-streaming', 'worker-hello-world'] as const
 
-/** The variables that give a process its identity, by name. */
+/** The environment variables with each process's identity, by name. */
 export type Identities = Record<(typeof PARTIES)[number], NodeJS.ProcessEnv>
 
 export async function mintIdentities(dir: string): Promise<Identities> {
@@ -26,12 +26,12 @@ export async function mintIdentities(dir: string): Promise<Identities> {
 
 export type ControllerProcess = { readonly pid: number; readonly port: number; readonly adminUrl: string }
 
-/** Starts a controller and waits until it is ready. `nodeArgs` go before its program. */
+/** Starts a controller and waits until it is ready. `nodeArgs` precede its program. */
 export async function startController(
   processes: Processes,
   { name, env, nodeArgs = [] }: { name: string; env: NodeJS.ProcessEnv; nodeArgs?: readonly string[] },
 ): Promise<ControllerProcess> {
-  // Chosen here and not by the system: a controller that logs nothing cannot say which ports it got.
+  // Chosen here, not by the system: a controller that logs nothing cannot report its ports.
   const [port, adminPort] = (await freePorts(2)) as [number, number]
   const { pid } = processes.start({
     name: `controller-${name}`,

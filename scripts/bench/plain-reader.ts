@@ -1,4 +1,4 @@
-// What a body costs anybody: a bare mTLS server that reads it and parses it, and does nothing else. A process of the bench.
+// The minimal cost of a body: a bare mTLS server that only reads and parses it. A process of the bench.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'

@@ -1,4 +1,4 @@
-// Decisions of one engine without anything around them, timed one by one. A process of the bench.
+// Decisions of one engine alone, each timed separately. A process of the bench.
 import { createOpaHttp } from '../../src/policy/engine/opa-http.ts'
 import { createOpaWasm } from '../../src/policy/engine/opa-wasm.ts'
 import { loadPolicyFiles } from '../../src/policy/data/policy-files.ts'
@@ -28,7 +28,7 @@ async function run({ decisions, concurrency, pids, ...which }: PolicyJob): Promi
       const startedMs = performance.now()
       const { decision } = await engine.decide('capability_access', input)
       latencies[at] = performance.now() - startedMs
-      if (decision !== 'allow') throw new Error('the policy denied the call that the bench makes')
+      if (decision !== 'allow') throw new Error('the policy denied the call of the bench')
     }
   }
   const all = { policy: process.pid, ...pids }

@@ -1,5 +1,6 @@
-// The processes of a run. Scripts of the bench are forked and end when our channel to them does; programs (crank, OPA) run
-// under a guard that does the same for them. Nothing outlives us, not even a SIGKILL.
+// The processes of a run. Scripts of the bench are forked and end when their channel closes; programs (crank, OPA) run
+// under a
+// guard with the same effect. No process outlives the bench, even after SIGKILL.
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
@@ -15,19 +16,19 @@ export type Program = {
 }
 export type Script = {
   readonly pid: number
-  /** Where it listens; 0 when it does not. */
+  /** The port it listens on; 0 if it does not listen. */
   readonly port: number
-  /** Sends one job and waits for its result. @throws {Error} the script's own failure */
+  /** Sends one job and waits for its result. @throws {Error} the failure of the script */
   readonly ask: <Result>(job: object) => Promise<Result>
 }
 export type Processes = {
   /** Starts a program; its output goes to `<dir>/<name>.log`. */
   start(program: Program): { readonly pid: number }
-  /** Starts a script of this folder and waits until it has reported. */
+  /** Starts a script of this folder and waits for its report. */
   run(script: string, env: NodeJS.ProcessEnv, nodeArgs?: readonly string[]): Promise<Script>
-  /** Rejects as soon as one ends. */
+  /** Rejects as soon as a process ends. */
   readonly broken: Promise<never>
-  /** Stops all, the last started first. Never rejects. */
+  /** Stops all processes, the last started first. Never rejects. */
   stop(): Promise<void>
 }
 
@@ -47,12 +48,12 @@ export function createProcesses(dir: string): Processes {
     running.push(child)
     child.once('error', reject)
     child.once('exit', (code, signal) => {
-      // Also while stopping: whoever waits for a message of it must not wait for ever.
+      // Also while stopping: a caller that waits for its message must not wait forever.
       reject(new Error(`${name} ended (${signal ?? `exit code ${code ?? '?'}`}):\n${lastLines(logFile)}`))
     })
     return child.pid ?? 0
   }
-  // A start that was under way when the run was stopped must not leave a process that nobody waits for.
+  // A start in progress when the run stops must not leave an unattended process.
   const refuseIfStopping = (): void => {
     if (stopping) throw new Error('the run is being stopped')
   }
@@ -110,7 +111,7 @@ async function stopOne(child: ChildProcess): Promise<void> {
     child.kill('SIGTERM')
     await Promise.race([exited, delay(STOP_MS, undefined, { ref: false })])
   }
-  // A program leads a group of its own, which still holds its guard; a script does not.
+  // A program leads its own process group, which still contains its guard; a script does not.
   if (child.spawnfile === '/bin/sh') killGroup(child.pid)
   else child.kill('SIGKILL')
 }
@@ -119,7 +120,7 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
-    // Nothing is left.
+    // The group has already ended.
   }
 }
 
@@ -127,6 +128,6 @@ function lastLines(file: string): string {
   try {
     return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-LAST_LINES).join('\n')
   } catch {
-    return '' // The run is over and its folder gone.
+    return '' // The run has ended and its folder is removed.
   }
 }

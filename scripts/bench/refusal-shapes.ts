@@ -1,4 +1,4 @@
-// Requests that are refused, each cheap to send: what a caller without any right can make the controller do.
+// Refused requests that are cheap to send: the work that a caller without rights can cause.
 import type { Who } from './measure-refusals.ts'
 
 export type Shape = {
@@ -6,13 +6,13 @@ export type Shape = {
   readonly who: Who
   readonly method: 'GET' | 'POST'
   readonly path: string
-  /** Undefined: none. */
+  /** Undefined: no body. */
   readonly body?: string
-  /** Each request comes on a connection of its own, since the controller closes it. */
+  /** Each request uses a new connection, since the controller closes it. */
   readonly fresh?: true
 }
 
-/** A denied call, which the others are held against. */
+/** A denied call, the reference for the others. */
 export const DENIED: Shape = {
   name: 'denied call',
   who: 'rightless',
@@ -22,7 +22,7 @@ export const DENIED: Shape = {
 }
 export const DENIED_FRESH: Shape = { ...DENIED, name: 'denied call, own connection', fresh: true }
 
-/** Just below the limit of a body. */
+/** Just below the size limit of a body. */
 const ROOM = 1_048_576 - 200
 
 const call = (payload: string): string => `{"verb":"test","capability":"test","payload":${payload}}`
@@ -41,10 +41,10 @@ function members(member: (n: number) => string): string {
 
 const distinct = members((n) => `"k${n}":1`)
 
-/** Payloads that are parsed, or not, before the caller is refused for its missing rights or for the body itself. */
+/** Bodies that the controller may parse before it refuses the caller for missing rights, or the body itself. */
 const BODIES: Readonly<Record<string, readonly [path: string, body: string]>> = {
   'members at the top': ['/route', `{"verb":"test",${distinct}}`],
-  'one name again and again': ['/route', `{${members(() => '"verb":1')}}`],
+  'one repeated name': ['/route', `{${members(() => '"verb":1')}}`],
   'a name of a megabyte': ['/route', `{"${'x'.repeat(ROOM)}":1}`],
   'members in the payload': ['/route', call(`{${distinct}}`)],
   'escaped members': ['/route', call(`{${members((n) => `"\\u005f\\u005f${n}":1`)}}`)],
@@ -84,7 +84,7 @@ export const WITHOUT_BODY: readonly Shape[] = [
   { ...get, name: 'an unreadable path', path: '/%zz' },
   { ...get, name: 'a long path', path: `/${'x'.repeat(8000)}` },
   { ...get, name: 'no body for a call', method: 'POST', path: '/route' },
-  { ...get, name: 'a word that is none', method: 'POST', path: '/route/Test/test' },
+  { ...get, name: 'an invalid word', method: 'POST', path: '/route/Test/test' },
   { ...get, who: 'blocked', name: 'blocked, catalogue', path: '/workers' },
   { ...get, who: 'blocked', name: 'blocked, call', method: 'POST', path: '/route/test/test' },
   {

@@ -1,4 +1,4 @@
-// The worker's registration, as a worker sends it.
+// Registers the worker as a real worker does.
 import { readFile } from 'node:fs/promises'
 import { Pool } from 'undici'
 import type { RegisterBody } from '../../src/core/wire.ts'
@@ -11,7 +11,10 @@ const HELLO = {
   output_schema: { type: 'object' },
 }
 
-/** Registers the echo worker on `workerPort` at the server on `port`. @throws {Error} with the answer when it is refused */
+/**
+ * Registers the echo worker on `workerPort` at the server on `port`. @throws {Error} with the answer when it is
+ * refused
+ */
 export async function registerWorker({
   port,
   workerPort,

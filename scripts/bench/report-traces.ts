@@ -1,4 +1,4 @@
-// The trace rows as tables: what a call costs, how soon its trace is found, what is lost.
+// The trace rows as tables: the cost of a call, how soon its trace is found, lost spans.
 import { STEADY_RATE, type TraceLoad, type TraceMeasurement, type TraceRowResult } from './measure-traces.ts'
 import { median, sum } from './statistics.ts'
 import { fixed, latencyCells, table } from './table.ts'
@@ -15,22 +15,22 @@ const HEAD = [
   'p95 ms',
   'p99 ms',
   'traces looked for',
-  'questions each',
+  'queries each',
   'spans',
   'lost',
   'found p95 of every round',
 ]
 
-/** Empty when they were not run; one line with the reason when there is no Jaeger. */
+/** Empty when they were not run; one line with the reason if there is no Jaeger. */
 export function traceTables(measurement: TraceMeasurement): string[] {
   if ('unavailable' in measurement)
-    return [`Traces: not measured, Jaeger is not to be had: ${measurement.unavailable}`, '']
+    return [`Traces: not measured, Jaeger is not available: ${measurement.unavailable}`, '']
   const { rows } = measurement
   if (rows.length === 0) return []
   return [
     ...rows.map(({ name, what }) => `${name.padEnd(13)}${what}`),
     '',
-    `Traces, open loop, ${STEADY_RATE} requests per second; found: from the answer's last byte until Jaeger's API gives the whole trace`,
+    `Traces, open loop, ${STEADY_RATE} requests per second; found: from the answer's last byte until Jaeger's API returns the whole trace`,
     ...table(
       HEAD,
       rows.map((row) => cells(row, 'steady')),
@@ -56,7 +56,7 @@ function cells({ name, rounds }: TraceRowResult, kind: 'steady' | 'full'): strin
   ]
 }
 
-/** Nothing where nothing was exported. */
+/** Empty if nothing was exported. */
 function traceCells(loads: readonly TraceLoad[]): string[] {
   const found = loads.flatMap((load) => load.found ?? [])
   const spans = loads.flatMap((load) => load.spans ?? [])

@@ -1,4 +1,4 @@
-// What a run prints: tables for people. Every figure is a median, with all rounds beside the two that count most.
+// Prints a run as tables. Every figure is a median; the two most important ones show all rounds.
 import { cpus } from 'node:os'
 import type { Budget } from './budgets.ts'
 import type { PolicyRow, RouteRow } from './measure.ts'
@@ -24,7 +24,7 @@ export type Report = {
   readonly budgets: readonly Budget[]
 }
 
-/** Where it was measured. */
+/** The machine of the measurement. */
 export function machine(): Report['machine'] {
   const all = cpus()
   return { cpu: all[0]?.model ?? 'unknown', cores: all.length, node: process.version }
@@ -95,7 +95,7 @@ function routeTables(rows: readonly RouteRow[], at: { rate: number; connections:
       closed,
     ),
     '',
-    `Open loop, ${at.rate} requests per second, latency from the moment a request should have left`,
+    `Open loop, ${at.rate} requests per second, latency from the scheduled time of a request`,
     ...table(['row', 'p50 ms', 'p95 ms', 'p99 ms', 'CPU controller', 'p95 of every round'], open),
     '',
   ]
@@ -112,7 +112,7 @@ function budgetTable(budgets: readonly Budget[]): string[] {
   return ['Budgets (docs/performance.md)', ...table(['what', 'budget', 'measured', '', 'every round'], cells)]
 }
 
-/** Rows whose figures do not count. */
+/** Rows whose figures are not valid. */
 export function failedRows({ routes, traces, workers }: Pick<Report, 'routes' | 'traces' | 'workers'>): string[] {
   const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
   return [

@@ -1,11 +1,11 @@
-// The bytes of POST /route, as the streaming worker sends it to invoke:hello_world.
+// The bytes of POST /route from the streaming worker to invoke:hello_world.
 import { randomBytes } from 'node:crypto'
 
-// About 230 bytes: a small call, so that the cost of the pipeline shows.
+// About 230 bytes: a small call makes the cost of the pipeline visible.
 const BODY = JSON.stringify({ verb: 'invoke', capability: 'hello_world', payload: { message: 'x'.repeat(165) } })
 const FLAGS_SAMPLED = '01'
 
-/** A request in the sampled trace `traceId`, below a span of a caller who exports none. */
+/** A request in the sampled trace `traceId`, with a parent span that its caller does not export. */
 export function routeRequest(port: number, traceId: string): Buffer {
   const head = [
     'POST /route HTTP/1.1',
@@ -17,7 +17,7 @@ export function routeRequest(port: number, traceId: string): Buffer {
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${BODY}`)
 }
 
-/** The n-th trace id of a load; `run`, 16 hex digits, tells loads apart. */
+/** The n-th trace id of a load; `run`, 16 hex digits, identifies the load. */
 export function traceIdAt(run: string, n: number): string {
   return run + n.toString(16).padStart(16, '0')
 }

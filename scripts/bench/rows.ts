@@ -1,29 +1,29 @@
-// The rows of the bench: one server process each, all alive at once, so that each round can go through all of them.
+// The rows of the bench: one server process each. All run at once, so that each round can measure all of them.
 
 export type RowName = 'forward' | 'full' | 'traced' | 'write' | 'write-traced' | 'sidecar' | 'quiet'
 
 export type Row = {
   readonly name: RowName
   readonly what: string
-  /** What it needs beside the worker. */
+  /** What the row needs besides the worker. */
   readonly needs: { readonly opa?: true; readonly collector?: true }
-  /** Variables in which its controller differs from the defaults; undefined: not a controller. */
+  /** Environment variables of its controller; undefined: not a controller. */
   readonly env: NodeJS.ProcessEnv | undefined
 }
 
 export const POLICY = 'policy'
 /** The rows of trace-rows.ts, with a real Jaeger. */
 export const TRACES = 'traces'
-/** Requests that are refused, each of a shape that is cheap to send. */
+/** Refused requests, each of a shape that is cheap to send. */
 export const REFUSALS = 'refusals'
-/** A call of each capability of the bundled workers. */
+/** One call of each capability of the bundled workers. */
 export const WORKERS = 'workers'
 
 export const ROWS: readonly Row[] = [
   { name: 'forward', what: 'the same server, only forwarding', needs: {}, env: undefined },
   {
     name: 'full',
-    what: 'the whole pipeline as it is by default: embedded engine, fsync, no export',
+    what: 'the whole pipeline with default settings: embedded engine, fsync, no export',
     needs: {},
     env: {},
   },

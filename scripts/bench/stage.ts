@@ -1,23 +1,23 @@
-// Where a part of the bench plays: a folder below .crank, the processes in it, and their orderly end however it comes.
+// The place of a part of the bench: a folder below .crank, its processes, and their orderly end in every case.
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createProcesses, type Processes } from './processes.ts'
 
 export type Stage = AsyncDisposable & {
-  /** Settles as `work` does, or rejects as soon as a process dies or the run is stopped. */
+  /** Settles like `work`, or rejects as soon as a process ends or the run is stopped. */
   readonly unlessBroken: <T>(work: Promise<T>) => Promise<T>
 }
 
 export const ROOT = join(import.meta.dirname, '..', '..')
 
-/** Starts `parts` below `.crank`, a folder on the disk that a controller would use: /tmp may be memory. */
+/** Starts `parts` in a folder below `.crank`, on the disk that a controller would use: /tmp may be memory. */
 export async function setStage<Parts extends object>(
   stop: AbortSignal,
   parts: (dir: string, processes: Processes) => Promise<Parts>,
 ): Promise<Parts & Stage> {
   const crank = join(ROOT, '.crank')
   await mkdir(crank, { recursive: true, mode: 0o700 })
-  // The name says whose it is: two runs may be at work in one checkout.
+  // The name shows the owner: two runs may use one checkout.
   const dir = await mkdtemp(join(crank, `bench-${process.pid}-`))
   const processes = createProcesses(dir)
   const stopped = whenStopped(stop)
@@ -31,7 +31,7 @@ export async function setStage<Parts extends object>(
     return { ...(await unlessBroken(starting)), unlessBroken, [Symbol.asyncDispose]: dispose }
   } catch (cause: unknown) {
     await processes.stop()
-    // What was under way comes to its end first: it may still write into the folder.
+    // Wait for starts in progress first: they may still write to the folder.
     await Promise.allSettled([starting])
     await dispose()
     throw cause

@@ -1,4 +1,4 @@
-// Percentiles and medians. Few rounds on a shared machine: medians, with every round beside them, never a mean.
+// Percentiles and medians. For few rounds on a shared machine: medians next to every round, never a mean.
 
 /** Milliseconds. */
 export type Latency = { readonly p50: number; readonly p95: number; readonly p99: number }
@@ -17,13 +17,15 @@ export function sum(values: Iterable<number>): number {
 }
 
 /**
- * Where the median of all possible rounds lies, with at least 95 %, whatever their distribution: between the k-th smallest and the
- * k-th largest of those that were measured (sign test). Undefined for fewer than six, of which no pair says that much.
+ * The interval that contains the median of all possible rounds with at least 95 % confidence, for any distribution:
+ * from the
+ * k-th smallest to the k-th largest measured value (sign test). Undefined for fewer than six values, which give no
+ * such interval.
  */
 export function medianRange(values: readonly number[]): { low: number; high: number } | undefined {
   const sorted = values.toSorted((a, b) => a - b)
   const n = sorted.length
-  // P(at most k of n fair coins show heads), summed up as long as both tails together stay below 5 %.
+  // P(at most k of n fair coins show heads), summed while both tails together stay below 5 %.
   let share = 0.5 ** n
   let tail = share
   let k = 0
@@ -36,7 +38,7 @@ export function medianRange(values: readonly number[]): { low: number; high: num
   return low === undefined || high === undefined ? undefined : { low, high }
 }
 
-/** The middle one, or the mean of the middle two. NaN when there is none. */
+/** The middle value, or the mean of the middle two. NaN when empty. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1

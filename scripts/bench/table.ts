@@ -1,7 +1,7 @@
 // Figures as text, in columns.
 import { median, type Latency } from './statistics.ts'
 
-/** p50, p95 and p99, the median of the rounds each. */
+/** The medians of p50, p95 and p99 over the rounds. */
 export function latencyCells(rounds: readonly Latency[]): string[] {
   return (['p50', 'p95', 'p99'] as const).map((rank) => fixed(median(rounds.map((round) => round[rank])), 3))
 }
@@ -10,7 +10,7 @@ export function fixed(value: number, decimals: number): string {
   return Number.isNaN(value) ? '-' : value.toFixed(decimals)
 }
 
-/** Columns as wide as they must be: words to the left, figures to the right. */
+/** Column widths fit the content: words are left-aligned, figures right-aligned. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)))
   const line = (cells: readonly string[]): string =>

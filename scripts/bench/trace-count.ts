@@ -1,4 +1,4 @@
-// Whether Jaeger has every span of a load: it is asked for every single trace by its id, once the load is over.
+// Checks that Jaeger has every span of a load: after the load, it queries each trace by its id.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JaegerQuery } from '../lab/jaeger-query.ts'
 import { traceIdAt } from './request-bytes.ts'
@@ -8,7 +8,7 @@ import { missingSpans, WHOLE } from './trace-probe.ts'
 export type SpanCount = { readonly expected: number; readonly lost: number }
 
 const AT_ONCE = 8
-/** Longer than any batch waits. What has not come for so long is lost. */
+/** Longer than any batch waits. A span that is missing after this time is lost. */
 const LIMIT_MS = 20_000
 const AGAIN_MS = 500
 
@@ -28,7 +28,7 @@ export async function countSpans(jaeger: JaegerQuery, run: string, calls: number
   return { expected, lost }
 }
 
-/** Takes the traces that are whole out of `missing`, and notes what the others lack. */
+/** Removes complete traces from `missing`, and records how many spans the others lack. */
 async function lookFor(jaeger: JaegerQuery, missing: Map<string, number>): Promise<void> {
   const ids = [...missing.keys()]
   const lookOn = async (): Promise<void> => {

@@ -1,4 +1,5 @@
-// What the trace rows need: a real Jaeger with observability/jaeger.yaml, and for each row a controller and a real worker
+// The setup for the trace rows: a real Jaeger with observability/jaeger.yaml, and for each row a controller and a real
+// worker
 // that export to it.
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,7 +25,7 @@ export type TraceLab = Stage & {
   readonly targets: readonly TraceTarget[]
   readonly generator: Script
   readonly jaeger: JaegerQuery
-  /** As whom the calls are made. */
+  /** The identity of the calls. */
   readonly caller: ConnectionOptions
 }
 
@@ -36,12 +37,12 @@ export async function lookForJaeger(): Promise<{ readonly file: string } | { rea
   )
 }
 
-/** Starts it all. */
+/** Starts everything. */
 export function openTraceLab({ file, stop }: { file: string; stop: AbortSignal }): Promise<TraceLab> {
   return setStage(stop, async (dir, processes) => {
     const identities = await mintIdentities(join(dir, 'pki'))
     const generator = await processes.run('generator.ts', identities['worker-streaming'])
-    // Stands where Tempo would: the copies are made and taken, as in a whole stack.
+    // In place of Tempo: the copies are made and received, as in a whole stack.
     const tempo = await processes.run('otlp-sink.ts', {})
     const plan = await planJaeger({ dir: join(dir, 'jaeger'), tempo: `127.0.0.1:${tempo.port}` })
     const jaeger = await startJaeger(processes, file, plan)
@@ -72,7 +73,7 @@ type Pair = {
   readonly otel: NodeJS.ProcessEnv
 }
 
-/** A controller, and a worker that has registered at it. */
+/** Starts a controller, and a worker that registers with it. */
 async function startPair(processes: Processes, { name, dir, identities, otel }: Pair) {
   const stateDir = join(dir, name)
   await mkdir(stateDir, { mode: 0o700 })

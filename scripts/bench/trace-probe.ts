@@ -1,5 +1,6 @@
-// How long after its answer a trace can be found: calls beside a load, one after the other, each looked for by its id until
-// it is whole. One trace at a time is asked for, so that the questions are few beside the calls.
+// Measures how long after its answer a trace can be found: sequential calls beside a load, each queried by its id until
+// the
+// trace is complete. Only one trace is queried at a time, so that queries are few compared with the calls.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
 import type { Span } from '../lab/otlp-receiver.ts'
@@ -8,28 +9,31 @@ import { openConnection } from './connection.ts'
 import { routeRequest, traceIdAt } from './request-bytes.ts'
 import { latencyOf, type Latency } from './statistics.ts'
 
-/** `latencyMs`: from the answer's last byte until the trace is found whole. `asks`: questions to Jaeger, all probes together. */
+/**
+ * `latencyMs`: from the answer's last byte until the complete trace is found. `asks`: queries to Jaeger over all
+ * probes.
+ */
 export type ProbeResult = {
   readonly latencyMs: Latency
   readonly probes: number
   readonly asks: number
-  /** Not whole after half a minute. */
+  /** Not complete after half a minute. */
   readonly missing: number
 }
 
 export type ProbeJob = {
   readonly port: number
   readonly caller: ConnectionOptions
-  /** Undefined: calls only, so that a row without export has the same calls. */
+  /** Undefined: calls without queries, so that a row without export has the same calls. */
   readonly jaeger: JaegerQuery | undefined
   /** 16 hex digits, as in a LoadJob. */
   readonly run: string
-  /** From one probe's end to the next one's call. */
+  /** Pause between the end of one probe and the call of the next. */
   readonly pauseMs: number
   readonly until: Promise<unknown>
 }
 
-/** To the next question: 5 ms, and later a twentieth of the time so far, which is as exact and asks less often. */
+/** Delay to the next query: 5 ms, later a twentieth of the elapsed time, which is precise enough with fewer queries. */
 const ASK_AGAIN_MS = 5
 const ASK_AGAIN_SHARE = 1 / 20
 const LIMIT_MS = 30_000
@@ -89,7 +93,7 @@ async function searchTrace(
   }
 }
 
-/** How many spans of a call's trace are not there. */
+/** Number of spans missing in the trace of a call. */
 export function missingSpans(spans: readonly Span[]): number {
   const there = new Set(spans.map(({ service, name }) => `${service}: ${name}`))
   return WHOLE.filter((span) => !there.has(span)).length

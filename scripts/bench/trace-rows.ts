@@ -1,11 +1,11 @@
-// The rows of the trace measurement: one controller and one worker each, all alive at once, and one Jaeger for all.
+// The rows of the trace measurement: one controller and one worker each, all running at once, and one Jaeger for all.
 
 export type TraceRowName = 'untraced' | 'sdk-delay' | 'shipped'
 
 export type TraceRow = {
   readonly name: TraceRowName
   readonly what: string
-  /** OTEL_* beside the endpoint; undefined: no endpoint. */
+  /** OTEL_* besides the endpoint; undefined: no endpoint. */
   readonly env: NodeJS.ProcessEnv | undefined
 }
 
@@ -13,7 +13,7 @@ export const TRACE_ROWS: readonly TraceRow[] = [
   { name: 'untraced', what: 'no span is exported', env: undefined },
   {
     name: 'sdk-delay',
-    what: 'exported, batches wait as long as is the default of the SDK',
+    what: 'exported, batch delay of the SDK by default',
     env: { OTEL_BSP_SCHEDULE_DELAY: '5000' },
   },
   { name: 'shipped', what: 'exported with the settings that Crank ships', env: {} },

@@ -1,4 +1,4 @@
-// The worker behind every row: a bare mTLS echo, so that the controller is what is measured. A process of the bench.
+// The worker of every row: a bare mTLS echo, so that the controller dominates the measurement. A process of the bench.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -17,7 +17,7 @@ const server = createServer(
     requestCert: true,
     rejectUnauthorized: true,
     minVersion: 'TLSv1.3',
-    // A row that waits for its turn keeps its connections: opening them anew costs a millisecond of CPU each.
+    // Idle rows keep their connections: opening one again costs a millisecond of CPU.
     keepAliveTimeout: 600_000,
   },
   echo,

@@ -1,4 +1,5 @@
-// The Audit and identity dashboard: is every decision on disk, who is turned away at the door, and how the process feels.
+// The Audit and identity dashboard: whether every decision is on disk, which peers are refused, and the state of the
+// process.
 import { dashboard } from './dashboard.ts'
 import { AUDIT, toAudit } from './explore.ts'
 import { graph, logs, stat } from './panels.ts'
@@ -12,7 +13,7 @@ const CONTROLLER = '{job="controller"}'
 export const auditAndIdentity = dashboard({
   uid: 'crank-audit-identity',
   title: 'Crank: audit and identity',
-  description: 'Whether every decision is on disk, who was turned away at the door, and how the controller itself is.',
+  description: 'Whether every decision is on disk, which peers were refused, and the state of the controller process.',
   rows: [
     {
       title: 'Audit log',
@@ -20,7 +21,7 @@ export const auditAndIdentity = dashboard({
         stat({
           title: 'Audit log',
           description:
-            'Whether records can be written. Unavailable: nothing is forwarded and calls get 503 until the disk takes records again. Look at its room and rights, and at the log event audit_unavailable.',
+            'Whether records can be written. Unavailable: nothing is forwarded and calls get 503 until the disk accepts records again. Check its free space and permissions, and the log event audit_unavailable.',
           width: 4,
           queries: [now('max(controller_audit_unavailable)')],
           unit: 'none',
@@ -29,7 +30,7 @@ export const auditAndIdentity = dashboard({
         stat({
           title: 'Oldest waiting',
           description:
-            'How long the oldest record has waited for the disk. After a second it is given up and its call refused. Above 0.5 s: the disk is too slow, or somebody else uses it.',
+            'How long the oldest record has waited for the disk. After a second it is dropped and its call is refused. Above 0.5 s: the disk is too slow, or another program uses it.',
           width: 4,
           queries: [now('max(controller_audit_oldest_seconds)')],
           unit: 's',
@@ -38,7 +39,7 @@ export const auditAndIdentity = dashboard({
         stat({
           title: 'Not written',
           description:
-            'Records that failed or were given up in the time shown. Each was a refused call, or an outcome that is missing in the log. Not 0: look at the disk, then at the log event audit_outcome_lost.',
+            'Records that failed or were dropped in the selected time range. Each is a refused call, or an outcome that is missing in the log. Above 0: check the disk, then the log event audit_outcome_lost.',
           width: 4,
           queries: [
             now('sum(increase(controller_audit_failures_total[$__range]))', 'failed'),
@@ -52,7 +53,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Records',
           description:
-            'Records a second: made durable, failed, given up before the disk. Two for each forwarded call. Written falls to 0 while there are requests: the log is down.',
+            'Records per second: written durably, failed, dropped before the disk. Two per forwarded call. If Written falls to 0 while there are requests, the log is down.',
           width: 8,
           queries: [
             series(`sum(rate(controller_audit_records_total${RATE}))`, 'written'),
@@ -66,7 +67,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Records in Loki, by event',
           description:
-            'Audit records a second as they arrive in Loki. Their sum follows Records, some seconds late. Less: Alloy or Loki lags; the file on the controller has all of them (crank audit verify).',
+            'Audit records per second as they arrive in Loki. The sum follows Records with a delay of seconds. Lower: Alloy or Loki lags; the file on the controller has all records (crank audit verify).',
           width: 8,
           queries: [logql(`sum by (event) (rate({${AUDIT}} [$__auto]))`, { legend: '{{event}}' })],
           unit: 'cps',
@@ -77,7 +78,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Queue',
           description:
-            'Records that wait for the disk. It empties with every write, so single digits are normal. Growing: the disk is slower than the calls come in.',
+            'Records that wait for the disk. Each write empties the queue, so single digits are normal. Growing: the disk is slower than the calls arrive.',
           width: 4,
           queries: [series('sum by (instance) (controller_audit_queue_length)', '{{instance}}')],
           unit: 'none',
@@ -86,7 +87,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Wait for the disk',
           description:
-            'Age of the oldest record that waits, as seen at each scrape. Peaks near 1 s come before refused calls: move the log to a faster disk.',
+            'Age of the oldest waiting record at each scrape. Peaks near 1 s precede refused calls: move the log to a faster disk.',
           width: 4,
           queries: [series('max(controller_audit_oldest_seconds)', 'oldest')],
           unit: 's',
@@ -95,9 +96,9 @@ export const auditAndIdentity = dashboard({
           lines: true,
         }),
         logs({
-          title: 'Life of the controller and of its log',
+          title: 'Events of the controller and its log',
           description:
-            'Starts, stops, repairs of a torn last line, recoveries of the audit log with the number of calls refused meanwhile, new files after a rotation, steps of the clock, evicted workers. A start without a stop before it is a crash.',
+            'Starts, stops, repairs of a torn last line, recoveries of the audit log with the number of calls refused meanwhile, new files after a rotation, steps of the clock, evicted workers. A start without a preceding stop means a crash.',
           width: 24,
           height: 7,
           queries: [
@@ -106,7 +107,7 @@ export const auditAndIdentity = dashboard({
               { maxLines: 100 },
             ),
           ],
-          noValue: 'nothing happened',
+          noValue: 'no events',
         }),
       ],
     },
@@ -116,7 +117,7 @@ export const auditAndIdentity = dashboard({
         stat({
           title: 'Own certificate: time left',
           description:
-            "Until the controller's certificate expires. It must be renewed with a third of its life left: write the new files over the old ones, no restart is needed.",
+            "Until the controller's certificate expires. Renew it when a third of its lifetime is left: write the new files over the old ones; no restart is needed.",
           width: 4,
           height: 8,
           queries: [now('min(controller_svid_expiry_seconds)')],
@@ -127,7 +128,7 @@ export const auditAndIdentity = dashboard({
         stat({
           title: 'Own certificate: life left',
           description:
-            'The same as a share of its whole life. SvidExpiring warns below a quarter and is critical below a tenth: whoever renews certificates does not.',
+            'The same as a share of its lifetime. SvidExpiring warns below a quarter and is critical below a tenth: the renewal of certificates does not work.',
           width: 4,
           height: 8,
           queries: [now('min(controller_svid_expiry_seconds / controller_svid_lifetime_seconds)')],
@@ -138,7 +139,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Refused identities by reason',
           description:
-            'Peers a second that the gate turned away with 401. expired: a worker does not renew. untrusted: a wrong or rotated CA, or a stranger. The others: whoever issues the certificates. Click a line for the records, with addresses.',
+            'Peers per second that the gate refused with 401. expired: a worker does not renew its certificate. untrusted: a wrong or rotated CA, or an unknown peer. The others: a fault of the issuer of the certificates. Click a line for the records, with addresses.',
           width: 8,
           queries: [series(`sum by (reason) (rate(controller_identity_refused_total${RATE}))`, '{{reason}}')],
           unit: 'cps',
@@ -153,7 +154,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Refused connections by reason',
           description:
-            'Connections a second that ended without a request: over_limit, tls (no TLS 1.3, or none in time), too_slow, malformed, reset by the peer. A port scan looks like this; over_limit means real callers wait.',
+            'Connections per second that ended without a request: over_limit, tls (no TLS 1.3, or none in time), too_slow, malformed, reset by the peer. A port scan looks like this; over_limit means that real callers wait.',
           width: 8,
           queries: [series(`sum by (reason) (rate(controller_connections_refused_total${RATE}))`, '{{reason}}')],
           unit: 'cps',
@@ -162,7 +163,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Credential reloads',
           description:
-            'New certificates, keys or bundles on disk, taken over (ok) or not (failed). Failed: the old set stays until it expires; the log event credentials_broken names the file.',
+            'New certificates, keys or bundles on disk that were loaded (ok) or refused (failed). Failed: the old set stays in use until it expires; the log event credentials_broken names the file.',
           width: 8,
           height: 9,
           queries: [series(`sum by (result) (increase(controller_credential_reload_total${RATE}))`, '{{result}}')],
@@ -173,7 +174,7 @@ export const auditAndIdentity = dashboard({
         logs({
           title: 'Recently refused identities',
           description:
-            'Audit records of refused peers: the reason and the address. count above 1: so many in one second, written as one. The same address again and again is a worker with old credentials, or somebody who tries.',
+            'Audit records of refused peers: the reason and the address. A count above 1 is the number in one second, written as one record. The same address repeatedly is a worker with old credentials, or an attack.',
           width: 16,
           queries: [
             logql(
@@ -181,7 +182,7 @@ export const auditAndIdentity = dashboard({
               { maxLines: 100 },
             ),
           ],
-          noValue: 'nobody was refused',
+          noValue: 'no refused peer',
         }),
       ],
     },
@@ -191,7 +192,7 @@ export const auditAndIdentity = dashboard({
         stat({
           title: 'Scraped services',
           description:
-            'Whether Prometheus reaches each service of the stack. Down: its panels are empty or stand still, so look at the container first.',
+            'Whether Prometheus reaches each service of the stack. Down: its panels are empty or frozen, so check the container first.',
           width: 24,
           queries: [now('min by (job) (up)', '{{job}}')],
           unit: 'none',
@@ -200,7 +201,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Event loop delay',
           description:
-            'How late the controller gets to its work; 10 ms is the grain of the measurement and means not at all. p99 above 50 ms adds to every call: too many calls for one core, or a large policy that is evaluated in process.',
+            'Delay before the controller starts a task; 10 ms is the resolution of the measurement and means no delay. p99 above 50 ms adds to every call: too many calls for one core, or a large policy evaluated in process.',
           width: 8,
           queries: [
             series(`max(nodejs_eventloop_lag_p50_seconds${CONTROLLER})`, 'p50'),
@@ -214,7 +215,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Memory',
           description:
-            'Resident memory and JavaScript heap. A heap that only grows over hours is a leak: take a heap snapshot before the restart. Resident far above it: buffers of bodies that are passed through.',
+            'Resident memory and JavaScript heap. A heap that only grows over hours is a leak: take a heap snapshot before the restart. Resident memory far above it: buffers of forwarded bodies.',
           width: 8,
           queries: [
             series(`sum(process_resident_memory_bytes${CONTROLLER})`, 'resident'),
@@ -226,7 +227,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'CPU',
           description:
-            'Cores in use; the main thread can use one. Near 1: latency grows next. Fewer calls per process, or a look at docs/performance.md.',
+            'Cores in use; the main thread can use one. Near 1: latency will grow. Reduce the calls per process, or see docs/performance.md.',
           width: 8,
           queries: [series(`sum by (instance) (rate(process_cpu_seconds_total${CONTROLLER}${RATE}))`, '{{instance}}')],
           unit: 'none',

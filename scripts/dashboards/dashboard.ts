@@ -1,4 +1,4 @@
-// A dashboard from its rows: layout, numbers of panels, variable, annotations, and the links between the dashboards.
+// Builds a dashboard from its rows: layout, panel numbers, variable, annotations, and links between dashboards.
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
 import {
   AnnotationQueryBuilder,
@@ -17,7 +17,7 @@ import { PROMETHEUS } from './queries.ts'
 
 /* eslint-disable @typescript-eslint/no-deprecated -- the SDK would rather have the v2 schema; Grafana provisions the classic one from files */
 
-/** `collapsed`: opened by a click. Such a row comes last. */
+/** `collapsed`: closed until clicked. Such a row must be last. */
 export type Row = { readonly title: string; readonly panels: readonly Panel[]; readonly collapsed?: boolean }
 export type DashboardSpec = {
   readonly uid: string
@@ -31,10 +31,10 @@ export type DashboardModel = Dashboard
 
 const TAG = 'crank'
 const STARTED = 'changes(process_start_time_seconds{job="controller"}[$__rate_interval]) > 0'
-// The age begins anew with the process, too.
+// A restart also resets the age.
 const POLICY_CHANGED = 'resets(controller_policy_age_seconds{job="controller"}[$__rate_interval]) > 0'
 
-/** The dashboard of these rows, every panel with its place and number. */
+/** Builds the dashboard of these rows; every panel gets its position and number. */
 export function dashboard({ uid, title, description, rows }: DashboardSpec): DashboardModel {
   const builder = new DashboardBuilder(title)
     .uid(uid)
@@ -56,13 +56,13 @@ export function dashboard({ uid, title, description, rows }: DashboardSpec): Das
 function addRow(builder: DashboardBuilder, { title, panels, collapsed = false }: Row): void {
   const row = new RowBuilder(title).collapsed(collapsed)
   const built = panels.map((panel) => ({ build: () => panel }))
-  // The panels of a closed row are its own members, those of an open one stand after it.
+  // The panels of a closed row are its members; those of an open row follow it.
   if (collapsed) for (const panel of built) row.withPanel(panel)
   builder.withRow(row)
   if (!collapsed) for (const panel of built) builder.withPanel(panel)
 }
 
-/** All capabilities that a manifest names, and `other`: explore.ts says what that does to records. */
+/** All capabilities that a manifest names, and `other`; explore.ts explains the effect on records. */
 function capabilityVariable(): QueryVariableBuilder {
   const query = 'label_values(controller_policy_decisions_total, capability)'
   return new QueryVariableBuilder('capability')
@@ -87,7 +87,7 @@ function toTheOthers(): Builder<DashboardLink> {
     .keepTime(true)
     .includeVars(true)
     .build()
-  // The SDK's default hides it in a menu.
+  // By default the SDK hides it in a menu.
   delete link.placement
   return { build: () => link }
 }

@@ -1,6 +1,6 @@
-// What a dashboard asks of its data sources, for the tests.
+// The queries of a dashboard, for the tests.
 
-/** `panel`: its title, or that of the annotation. `expr`: with Grafana's variables still in it. */
+/** `panel`: the title of the panel or annotation. `expr`: with Grafana's variables in it. */
 export type Expression = { readonly panel: string; readonly datasource: string; readonly expr: string }
 
 type Target = { datasource?: { uid?: string }; expr?: string; query?: string }
@@ -10,7 +10,7 @@ export type AskingDashboard = {
   annotations?: { list?: readonly { name: string; target?: Target }[] }
 }
 
-/** Every query of a dashboard that has a text: PromQL, LogQL and TraceQL, by the uid of its data source. */
+/** Every text query of a dashboard (PromQL, LogQL and TraceQL), with the uid of its data source. */
 export function expressionsOf(dashboard: AskingDashboard): Expression[] {
   const ofAnnotations = (dashboard.annotations?.list ?? []).flatMap(({ name, target = {} }) =>
     expressions(name, [target]),
@@ -36,7 +36,10 @@ const VALUES: Readonly<Record<string, string>> = {
   capability: '.*',
 }
 
-/** The expression as Grafana would send it, by itself with all capabilities shown. @throws {Error} for a variable that is not known here */
+/**
+ * The expression as Grafana sends it, by default with all capabilities selected. @throws {Error} for an unknown
+ * variable
+ */
 export function withoutVariables(expr: string, chosen: Readonly<Record<string, string>> = {}): string {
   return expr.replace(/\$(\w+)/g, (_, name: string) => {
     const value = chosen[name] ?? VALUES[name]

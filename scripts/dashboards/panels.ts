@@ -1,4 +1,5 @@
-// Panel makers: what all panels of a kind share. The SDK gives each kind its options; titles, queries and fields are set here.
+// Creates panels: what all panels of a kind share. The SDK provides the options of each kind; titles, queries and
+// fields are set here.
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
 import * as common from '@grafana/grafana-foundation-sdk/common'
 import { ThresholdsMode } from '@grafana/grafana-foundation-sdk/dashboard'
@@ -13,9 +14,9 @@ import type { Query } from './queries.ts'
 
 export type PanelSpec = {
   readonly title: string
-  /** What the reader sees, and what to do when it looks bad. */
+  /** What the panel shows, and what to do about bad values. */
   readonly description: string
-  /** Of 24 columns. */
+  /** In columns, of 24. */
   readonly width: number
   readonly height?: number
   readonly queries: readonly Query[]
@@ -26,7 +27,7 @@ type Numbers = {
   readonly decimals?: number
   readonly min?: number
   readonly max?: number
-  /** Colour from each value on; the first is the colour below them all. */
+  /** The colour from each value on; the first applies below all of them. */
   readonly thresholds?: Thresholds
   readonly links?: readonly Link[]
 }
@@ -37,11 +38,11 @@ type GraphSpec = PanelSpec &
     readonly stacked?: boolean
     /** Draws the thresholds as lines. */
     readonly lines?: boolean
-    /** By the name of the series. */
+    /** By series name. */
     readonly colours?: Readonly<Record<string, string>>
   }
 
-/** Lines over time. */
+/** A graph over time. */
 export function graph(spec: GraphSpec): Panel {
   const legend = new common.VizLegendOptionsBuilder()
     .showLegend(true)
@@ -69,7 +70,7 @@ export function graph(spec: GraphSpec): Panel {
 
 type StatSpec = PanelSpec & Numbers & { readonly mappings?: ValueMapping[]; readonly text?: 'name' | 'value' }
 
-/** One number, or few, in large. `text: 'name'` shows the legend in its place. */
+/** One or a few large numbers. `text: 'name'` shows the legend instead. */
 export function stat(spec: StatSpec): Panel {
   const { text = 'auto' } = spec
   const modes = { name: common.BigValueTextMode.Name, value: common.BigValueTextMode.Value, auto: undefined }
@@ -84,13 +85,13 @@ export function stat(spec: StatSpec): Panel {
 
 type TableSpec = PanelSpec &
   Partial<Numbers> & {
-    /** New names by name as it comes; in this order. */
+    /** New names by original name; columns appear in this order. */
     readonly columns?: Readonly<Record<string, string>>
-    /** Of new names. */
+    /** `column`: a new name. */
     readonly sortBy?: { readonly column: string; readonly descending: boolean }
     /** Links of a column, by its new name. */
     readonly columnLinks?: Readonly<Record<string, readonly Link[]>>
-    /** A unit of a column's own, by its new name. */
+    /** Units of columns, by their new names. */
     readonly columnUnits?: Readonly<Record<string, string>>
     /** Columns coloured by the thresholds, by their new names. */
     readonly columnColours?: readonly string[]
@@ -100,7 +101,7 @@ type TableSpec = PanelSpec &
     readonly seriesToRows?: boolean
   }
 
-/** Rows and columns. */
+/** A table. */
 export function table(spec: TableSpec): Panel {
   const builder = new TablePanel()
   const { columns, sortBy } = spec

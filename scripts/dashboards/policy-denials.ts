@@ -1,4 +1,4 @@
-// Rows of the Policy dashboard about decisions, and about denials: of what, why, and whose.
+// Rows of the Policy dashboard about decisions and denials: which capability, why, and which caller.
 import type { Row } from './dashboard.ts'
 import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, logs, table } from './panels.ts'
@@ -8,8 +8,9 @@ const CALLS = 'controller_policy_decisions_total{capability=~"$capability"}'
 const RATE = '[$__rate_interval]'
 const DECISIONS = `${AUDIT}, event="policy_decision"`
 const ASKED = 'decision="decision", capability="capability"'
-// All codes of a denial: an expired exception, for one, stands after the permission that is missing without it. One by one:
-// the list as a whole is not valid JSON any more where a message has quotes.
+// All reason codes of a denial: an expired exception, for example, follows the missing permission. They are read one at
+// a time:
+// the whole list is not valid JSON if a message contains quotes.
 const CODES = [0, 1, 2, 3].map((n) => `code${n}="reasons[${n}].code"`).join(', ')
 const CODE = 'label_format code=`{{.code0}} {{.code1}} {{.code2}} {{.code3}}` | label_format code=`{{trim .code}}`'
 const DENIED = `{${DECISIONS}} | json ${ASKED}, requester="requester_spiffe_id", message="reasons[0].message", ${CODES} | decision=\`deny\` | ${ofCapability('$capability')}`
@@ -20,7 +21,7 @@ export const decisionsRow: Row = {
     graph({
       title: 'Decisions by kind',
       description:
-        'Decisions a second. would_deny: denied, passed in shadow. error: no decision, refused with 503. unevaluated: no decision, passed in shadow. A jump of deny: see Denials. Any error: see Undecided calls. Dots lead to traces.',
+        'Decisions per second. would_deny: denied, but passed in shadow mode. error: no decision, refused with 503. unevaluated: no decision, but passed in shadow mode. If deny jumps, see Denials; for any error, see Undecided calls. Dots link to traces.',
       width: 12,
       queries: [series(`sum by (decision) (rate(${CALLS}${RATE}))`, '{{decision}}', { exemplar: true })],
       unit: 'reqps',
@@ -31,7 +32,7 @@ export const decisionsRow: Row = {
     graph({
       title: 'Share of denied and undecided calls',
       description:
-        'Of all decisions. Above a quarter the alert PolicyDenialSpike fires: a caller that keeps asking, or a change that took away what is needed. Undecided above 0 is trouble of the engine.',
+        'Share of all decisions. Above a quarter the alert PolicyDenialSpike fires: a caller that keeps retrying, or a change that removed a needed permission. Undecided above 0 is a fault of the engine.',
       width: 12,
       queries: [
         series(`${share('deny')} / (sum(rate(${CALLS}${RATE})) > 0)`, 'denied'),
@@ -53,7 +54,7 @@ export const denialsRow: Row = {
     graph({
       title: 'Denials by capability',
       description:
-        'Refused calls a second. A line that starts with a policy change (orange mark): the change took away a permission. Click a line for its audit records, a dot for a trace. other: a capability in no manifest; the records of all denials open, and have its name.',
+        'Refused calls per second. A line that starts with a policy change (orange mark): the change removed a permission. Click a line for its audit records, a dot for a trace. other: a capability in no manifest; its link opens the records of all denials, which contain the name.',
       width: 12,
       queries: [
         series(
@@ -77,7 +78,7 @@ export const denialsRow: Row = {
     table({
       title: 'Most denied capabilities',
       description:
-        'The ten with most denials in the time shown. Open the audit records of one: a caller that should have it is missing in worker_manifests.json, any other should not ask. other: a capability in no manifest; the records of all denials open, and have its name.',
+        'The ten with most denials in the selected time range. Open the audit records of one: a caller that needs it lacks it in worker_manifests.json; any other caller should not request it. other: a capability in no manifest; its link opens the records of all denials, which contain the name.',
       width: 6,
       queries: [
         rows(
@@ -101,7 +102,7 @@ export const denialsRow: Row = {
     table({
       title: 'Denials by reason',
       description:
-        "From the audit log: the reasons of each denial, by their codes. capability_not_declared is a manifest, worker_unknown an identity without one, exception_expired an exception to renew or to replace by a rule, identity_blocked somebody's decision.",
+        'From the audit log: the reasons of each denial, by code. capability_not_declared: the manifest lacks the capability. worker_unknown: an identity without a manifest. exception_expired: an exception to renew or to replace by a manifest entry. identity_blocked: an operator blocked the identity.',
       width: 6,
       queries: [logqlNow(`sum by (code) (count_over_time(${DENIED} | ${CODE} [$__range]))`, '{{code}}')],
       unit: 'short',
@@ -122,7 +123,7 @@ export const denialsRow: Row = {
     logs({
       title: 'Recent denials',
       description:
-        'Who asked for what, and the sentence of the policy. Open a line: its trace in Tempo or Jaeger, and every line of the same decision.',
+        'The caller, the capability, and the message of the policy. Open a line for its trace in Tempo or Jaeger, and for every line of the same decision.',
       width: 24,
       queries: [
         logql(`${DENIED} | ${CODE} | line_format "{{.requester}} {{.capability}} ({{.code}}): {{.message}}"`, {
@@ -134,7 +135,7 @@ export const denialsRow: Row = {
     table({
       title: 'Traces of denied calls',
       description:
-        'The newest requests that ended in a denial. Nothing here beside denials above: the callers do not sample, or Jaeger does not forward to Tempo.',
+        'The newest requests that ended in a denial. If this is empty although there are denials above, the callers do not sample, or Jaeger does not forward to Tempo.',
       width: 24,
       queries: [
         spans(
@@ -146,7 +147,7 @@ export const denialsRow: Row = {
   ],
 }
 
-// 0 where no such decision was ever made: then there is no series to divide.
+// 0 if no such decision was ever made: then there is no series to divide.
 function share(decisions: string): string {
   return `(sum(rate(controller_policy_decisions_total{capability=~"$capability",decision=~"${decisions}"}${RATE})) or vector(0))`
 }

@@ -1,4 +1,4 @@
-// Rows of the Policy dashboard about the policy in force, its engine, and how it changes.
+// Rows of the Policy dashboard about the current policy, its engine, and its changes.
 import type { Row } from './dashboard.ts'
 import { AUDIT } from './explore.ts'
 import { graph, logs, stat } from './panels.ts'
@@ -13,7 +13,7 @@ export const stateRow: Row = {
     stat({
       title: 'Engine',
       description:
-        'Whether the policy engine answers its self-check. Down: calls get 503, shadowed ones pass unevaluated. Look at the log event opa_unreachable, then at OPA itself.',
+        'Whether the policy engine answers its self-check. Down: calls get 503, shadowed ones pass unevaluated. Check the log event opa_unreachable, then OPA itself.',
       width: 3,
       queries: [now('min(controller_policy_engine_up)')],
       unit: 'none',
@@ -22,7 +22,7 @@ export const stateRow: Row = {
     stat({
       title: 'Freshness',
       description:
-        'Stale: not confirmed for longer than CRANK_POLICY_MAX_STALENESS. What is on disk or in OPA is not what decides: look under Changes for a refused reload. Always fresh where no limit is set.',
+        'Stale: not confirmed for longer than CRANK_POLICY_MAX_STALENESS. The policy on disk or in OPA is not the one that decides: look under Changes for a refused reload. Always fresh if no limit is set.',
       width: 3,
       queries: [now('max(controller_policy_stale)')],
       unit: 'none',
@@ -31,7 +31,7 @@ export const stateRow: Row = {
     stat({
       title: 'Last confirmed',
       description:
-        'Time since the policy in force was last seen to be the right one. It stays at seconds; when it grows, a change does not load or a bundle does not arrive: see Changes.',
+        'Time since the policy in force was last confirmed to be the current one. It stays at seconds; if it grows, a change does not load or a bundle does not arrive: see Changes.',
       width: 4,
       queries: [now('max(time() - controller_policy_last_success_timestamp_seconds)')],
       unit: 's',
@@ -41,7 +41,7 @@ export const stateRow: Row = {
     stat({
       title: 'In force for',
       description:
-        'Age of the policy in force. Short right after a change; if it is short and nobody changed anything, the audit records under Changes say what did.',
+        'Age of the policy in force. Short after a change; if it is short without a known change, the audit records under Changes show the cause.',
       width: 4,
       queries: [now('min(controller_policy_age_seconds)')],
       unit: 's',
@@ -50,7 +50,7 @@ export const stateRow: Row = {
     stat({
       title: 'Revision',
       description:
-        'Revision and engine in force, as every audit record names them. Two of them: controllers decide by different policies; wait for the rollout, or look why one refuses it.',
+        'Revision and engine in force, as every audit record names them. Two values: controllers decide by different policies; wait for the rollout, or find out why one refuses it.',
       width: 4,
       queries: [now('max by (revision, engine) (controller_policy_revision_info)', '{{revision}} {{engine}}')],
       unit: 'none',
@@ -59,7 +59,7 @@ export const stateRow: Row = {
     stat({
       title: 'In shadow',
       description:
-        'Entries of the enforcement data that let denied calls pass. 0 is full enforcement. More, and nobody is migrating: find who put them in enforcement.json.',
+        'Entries of the enforcement data that let denied calls pass. 0 is full enforcement. Above 0 without a migration: find out who added them to enforcement.json.',
       width: 3,
       queries: [now('sum(controller_policy_shadow_entries)')],
       unit: 'none',
@@ -68,7 +68,7 @@ export const stateRow: Row = {
     stat({
       title: 'Data faults',
       description:
-        'Faults in the policy data: exceptions without effect, or files that are not in force. Not 0: the log event policy_data_fault names file and entry.',
+        'Faults in the policy data: exceptions without effect, or files that are not in force. Above 0: the log event policy_data_fault names file and entry.',
       width: 3,
       queries: [now('sum(controller_policy_data_faults)')],
       unit: 'none',
@@ -84,7 +84,7 @@ export const evaluationRow: Row = {
     graph({
       title: 'Time of an evaluation',
       description:
-        'How long the engine took, sidecar or embedded. Budget of p95: 3 ms with the sidecar, 0.1 ms embedded. Above: open a dot, and see in its trace whether OPA or the way to it is slow.',
+        'How long the engine took, sidecar or embedded. Budget for p95: 3 ms with the sidecar, 0.1 ms embedded. Above: open a dot; its trace shows whether OPA or the connection to it is slow.',
       width: 12,
       queries: [
         series(quantile(0.5), 'p50'),
@@ -99,7 +99,7 @@ export const evaluationRow: Row = {
     graph({
       title: 'Undecided calls',
       description:
-        'Errors a second that come from the policy engine: no answer, an answer that is no decision, or no policy yet. Each is a refused call, never an allowed one. Any at all: see Engine, and the log event opa_unreachable.',
+        'Errors per second of the policy engine: no answer, an invalid answer, or no policy yet. Each is a refused call, never an allowed one. For any error, see Engine and the log event opa_unreachable.',
       width: 12,
       queries: [series(`sum by (code) (rate(controller_request_errors_total{code=~"policy_.*"}${RATE}))`, '{{code}}')],
       unit: 'reqps',
@@ -115,7 +115,7 @@ export const changesRow: Row = {
     graph({
       title: 'Reloads',
       description:
-        'Changes of policy or data that came into force (ok) or were refused (failed). Failed: the last good policy still decides; the log event policy_change_refused says what is wrong with the new one.',
+        'Changes of policy or data that came into force (ok) or were refused (failed). Failed: the last good policy stays in force; the log event policy_change_refused gives the fault of the new one.',
       width: 5,
       queries: [series(`sum by (result) (increase(controller_policy_reload_total${RATE}))`, '{{result}}')],
       unit: 'short',
@@ -125,7 +125,7 @@ export const changesRow: Row = {
     graph({
       title: 'Decisions on registrations',
       description:
-        'What workers may offer, allowed or denied, a second. A worker that is denied again and again offers a capability that its manifest does not provide.',
+        'Decisions per second on registrations, allowed or denied. A worker that is denied repeatedly offers a capability that its manifest does not provide.',
       width: 5,
       queries: [series(`sum by (decision) (rate(controller_registrations_total${RATE}))`, '{{decision}}')],
       unit: 'reqps',
@@ -135,7 +135,7 @@ export const changesRow: Row = {
     graph({
       title: 'Not confirmed',
       description:
-        'Above 0: what decides is not known to be what it should be, although the controller is ready. folder: a file is at fault; opa_files, opa_bundle: OPA did not take a change; opa_silent: OPA does not say. Look at the check policy in crank check.',
+        'Above 0: the policy in force is not confirmed to be the current one, although the controller is ready. folder: a file has a fault; opa_files, opa_bundle: OPA did not load a change; opa_silent: OPA does not report its policy. See the check policy in crank check.',
       width: 6,
       queries: [series('max by (cause) (controller_policy_unconfirmed)', '{{cause}}')],
       unit: 'short',
@@ -144,7 +144,7 @@ export const changesRow: Row = {
     logs({
       title: 'What changed',
       description:
-        'Audit records of changes: old and new revision, and the entries added, removed and changed. A change that nobody announced is found here with its time.',
+        'Audit records of changes: old and new revision, and the entries added, removed and changed. An unannounced change appears here with its time.',
       width: 8,
       height: 8,
       queries: [logql(`{${AUDIT}, event="policy_changed"}`, { maxLines: 50 })],

@@ -1,4 +1,4 @@
-// Rows of the Policy dashboard about what is between two states: shadow mode, exceptions, a candidate policy.
+// Rows of the Policy dashboard about transitions: shadow mode, exceptions, a candidate policy.
 import type { Row } from './dashboard.ts'
 import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, stat, table } from './panels.ts'
@@ -13,7 +13,7 @@ export const shadowRow: Row = {
     graph({
       title: 'Denied, and passed by shadow mode',
       description:
-        'Calls a second that policy denied: enforced, or passed because shadow mode held. The second must be flat at 0 before enforcement is switched on; until then the table beside it says who would be hit.',
+        'Calls per second that the policy denied: enforced, or passed in shadow mode. The latter must stay at 0 before enforcement is switched on; until then the table beside it shows the affected callers.',
       width: 8,
       queries: [
         series(rateOf('controller_policy_denials_total'), 'denied'),
@@ -26,7 +26,7 @@ export const shadowRow: Row = {
     graph({
       title: 'Entries in shadow',
       description:
-        'Entries of the enforcement data that say shadow, by kind: the default, callers, capabilities. They only go down while a migration goes well; up without an announcement is a weakening: see What changed.',
+        'Entries of the enforcement data that set shadow, by kind: the default, callers, capabilities. A migration only reduces them; an unannounced increase weakens enforcement: see What changed.',
       width: 6,
       queries: [series('sum by (kind) (controller_policy_shadow_entries)', '{{kind}}')],
       unit: 'none',
@@ -35,7 +35,7 @@ export const shadowRow: Row = {
     table({
       title: 'Who would be denied',
       description:
-        'From the audit log: callers and capabilities whose calls only shadow mode let pass, in the time shown. Give each what it needs in its manifest, or tell its owner, before enforcing.',
+        'From the audit log: callers and capabilities whose calls passed only because of shadow mode, in the selected time range. Before enforcing, add each permission to its manifest, or inform its owner.',
       width: 10,
       queries: [
         logqlNow(
@@ -59,11 +59,11 @@ export const exceptionsRow: Row = {
     table({
       title: 'Exceptions and their end',
       description:
-        'Time left of each exception (red: less than a day; negative and without a colour: over, it lets nothing pass any more) and the calls it let pass in the time shown. Renew it or put the permission into the manifest before it ends; delete one that nobody uses. GET /policy/exceptions on the admin listener says which is which.',
+        'Time left of each exception (red: less than a day; negative and without a colour: expired, it no longer allows calls) and the calls it allowed in the selected time range. Before it expires, renew it or add the permission to the manifest; delete an unused one. GET /policy/exceptions on the admin listener identifies them.',
       width: 12,
       queries: [
         rows('min by (exception) (controller_exception_expiry_seconds)'),
-        // 0, and not nothing, for one that was never used.
+        // An exception that was never used shows 0, not a gap.
         rows(
           'sum by (exception) (increase(controller_exception_uses_total[$__range])) or 0 * min by (exception) (controller_exception_expiry_seconds)',
         ),
@@ -81,7 +81,7 @@ export const exceptionsRow: Row = {
     graph({
       title: 'Calls that an exception let pass',
       description:
-        'Calls a second by exception. One that is used all the time is a permission that belongs into a manifest. Click a line for its audit records.',
+        'Calls per second by exception. An exception that is used all the time belongs in a manifest. Click a line for its audit records.',
       width: 12,
       queries: [series(`sum by (exception) (rate(controller_exception_uses_total${RATE}))`, '{{exception}}')],
       unit: 'reqps',
@@ -107,7 +107,7 @@ export const candidateRow: Row = {
     stat({
       title: 'Agreement',
       description:
-        'Share of compared decisions in the time shown on which candidate and active policy agree. Below 100 %: the candidate is not ready; the log event candidate_disagrees says which calls, and what each policy said.',
+        'Share of compared decisions in the selected time range on which candidate and active policy agree. Below 100 %: the candidate is not ready; the log event candidate_disagrees names the calls and both decisions.',
       width: 6,
       height: 8,
       queries: [now(`1 - (${OTHERWISE}) / (sum(increase(${AGREED}[$__range])) > 0)`, 'agreement')],
@@ -119,7 +119,7 @@ export const candidateRow: Row = {
     graph({
       title: 'Disagreements',
       description:
-        'Compared decisions a second that differ. allow, then deny: the candidate would take something away. deny, then allow: it would give something. Either must be wanted.',
+        'Compared decisions per second that differ. allow, then deny: the candidate removes a permission. deny, then allow: it adds one. Both must be intended.',
       width: 12,
       queries: [
         series(disagreement('allow', 'deny'), 'active allow, candidate deny'),
@@ -132,7 +132,7 @@ export const candidateRow: Row = {
     graph({
       title: 'Not compared',
       description:
-        'Decisions a second that were not compared: dropped (the candidate is behind or down) or undecided (it gave none). Many: the agreement says little.',
+        'Decisions per second that were not compared: dropped (the candidate is slow or down) or undecided (it gave no decision). Many: the agreement is not meaningful.',
       width: 6,
       queries: [series(`sum by (reason) (rate(controller_candidate_skipped_total${RATE}))`, '{{reason}}')],
       unit: 'reqps',

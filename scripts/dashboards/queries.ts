@@ -1,4 +1,4 @@
-// The four data sources and the queries on them. Their uids are those of grafana/provisioning/datasources/crank.yml.
+// The four data sources and their queries. The uids are those of grafana/provisioning/datasources/crank.yml.
 import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog'
 import { DataqueryBuilder as LokiQuery } from '@grafana/grafana-foundation-sdk/loki'
 import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus'
@@ -10,20 +10,20 @@ export const TEMPO = { type: 'tempo', uid: 'tempo' } as const
 export const JAEGER = { type: 'jaeger', uid: 'jaeger' } as const
 export type Source = typeof PROMETHEUS | typeof LOKI | typeof TEMPO | typeof JAEGER
 
-/** A query that gets its letter from its place in the panel. */
+/** A query whose letter depends on its position in the panel. */
 export type Query = { readonly source: Source; readonly build: (refId: string) => Dataquery }
 
-/** A line per series over time. `exemplar`: with the dots that lead to traces; once per panel is enough. */
+/** One line per series over time. `exemplar`: with dots that link to traces; once per panel is enough. */
 export function series(expr: string, legend: string, { exemplar = false } = {}): Query {
   return promql((query) => query.expr(expr).legendFormat(legend).range().exemplar(exemplar))
 }
 
-/** The values of now. Not the last of a range: a controller that is gone must not look as it did when it went. */
+/** The current values. Not the last value of a range: a stopped controller must not show its last state. */
 export function now(expr: string, legend = '__auto'): Query {
   return promql((query) => query.expr(expr).legendFormat(legend).instant())
 }
 
-/** The values of now, a row per series and a column per label. */
+/** The current values, one row per series and one column per label. */
 export function rows(expr: string): Query {
   return promql((query) => query.expr(expr).format(prometheus.PromQueryFormat.Table).instant())
 }
@@ -36,7 +36,7 @@ function promql(fill: (query: prometheus.DataqueryBuilder) => Builder<Dataquery>
   return { source: PROMETHEUS, build }
 }
 
-/** Log lines, or a line per series where `expr` counts them. */
+/** Log lines, or one line per series if `expr` counts them. */
 export function logql(expr: string, { legend, maxLines }: { legend?: string; maxLines?: number } = {}): Query {
   return loki(expr, 'range', (query) => {
     if (legend !== undefined) query.legendFormat(legend)
@@ -67,7 +67,7 @@ export function spans(traceql: string, limit: number): Query {
   return { source: TEMPO, build }
 }
 
-/** Who calls whom: Tempo's service graph, kept in Prometheus. */
+/** The service map: Tempo's service graph, stored in Prometheus. */
 export function serviceMap(): Query {
   const build = (refId: string): Dataquery =>
     new TempoQuery().refId(refId).datasource(TEMPO).queryType('serviceMap').build()

@@ -1,4 +1,4 @@
-// Row of the Routing dashboard about the workers: how calls to them end, and who is there.
+// Row of the Routing dashboard about workers: outcomes of their calls, and live instances.
 import type { Row } from './dashboard.ts'
 import { AUDIT, toAudit } from './explore.ts'
 import { graph, table } from './panels.ts'
@@ -13,7 +13,7 @@ export const workersRow: Row = {
     graph({
       title: 'Outcomes',
       description:
-        'How allowed calls ended, a second. worker_failed: none live, or a bad answer. unknown: the connection broke before an answer, nobody knows whether the work was done. caller_left: the callers give up early. shutdown: a controller ended while they ran. Click a line for its audit records.',
+        'Outcomes of allowed calls per second. worker_failed: no live worker, or an invalid answer. unknown: the connection broke before an answer, so the work may or may not have been done. caller_left: callers give up early. shutdown: a controller stopped during the calls. Click a line for its audit records.',
       width: 8,
       queries: [series(`sum by (outcome) (rate(${CALLS}${RATE}))`, '{{outcome}}')],
       unit: 'reqps',
@@ -35,14 +35,14 @@ export const workersRow: Row = {
       ],
     }),
     graph({
-      title: 'Tries at workers per call',
+      title: 'Attempts per call',
       description:
-        'All capabilities. 1 is normal. Above: workers refuse connections and the next one is tried; they are overdue for eviction, see Workers. Below: calls that found no worker at all.',
+        'All capabilities. 1 is normal. Above: workers refuse connections and another one is tried; they will be evicted, see Workers. Below: calls that found no worker.',
       width: 8,
       queries: [
         series(
           `sum(rate(controller_worker_attempts_total${RATE})) / (sum(rate(controller_route_duration_seconds_count${RATE})) > 0)`,
-          'tries per call',
+          'attempts per call',
         ),
       ],
       unit: 'none',
@@ -52,7 +52,7 @@ export const workersRow: Row = {
     graph({
       title: 'Calls that found no worker',
       description:
-        '503 no_worker_available, a second, all capabilities. Any: the table beside it says which capability has nobody; start its worker, or look why it does not register (log event worker_registration_denied).',
+        '503 no_worker_available per second, all capabilities. If there are any, the table beside it shows the capabilities without a worker; start the worker, or find out why it does not register (log event worker_registration_denied).',
       width: 8,
       queries: [
         series(
@@ -67,7 +67,7 @@ export const workersRow: Row = {
     graph({
       title: 'Worker instances',
       description:
-        'Registered instances. live: heartbeats arrive. stale: they do not, and no call goes there. Stale for more than a minute: the worker hangs or cannot reach the controller; it is forgotten if it stays away.',
+        'Registered instances. live: heartbeats arrive. stale: they do not, and the instance gets no calls. Stale for more than a minute: the worker hangs or cannot reach the controller; later it is evicted.',
       width: 8,
       queries: [series('sum by (state) (controller_registry_workers)', '{{state}}')],
       unit: 'none',
@@ -77,7 +77,7 @@ export const workersRow: Row = {
     table({
       title: 'Capabilities without a live worker',
       description:
-        'Capabilities that a manifest names and nobody provides now. Calls of them get 503. Expected for workers that are not deployed here; otherwise start them.',
+        'Capabilities that a manifest names and no worker provides now. Calls of them get 503. Expected for workers that are not deployed here; otherwise start them.',
       width: 8,
       queries: [rows('max by (capability) (controller_capability_providers) == 0')],
       unit: 'none',
@@ -88,7 +88,7 @@ export const workersRow: Row = {
     graph({
       title: 'Live workers by capability',
       description:
-        'A line that drops: a worker stopped or lost its lease; one that falls to 0 takes its capability away. One worker is no spare.',
+        'A line that drops: a worker stopped or lost its lease; at 0 the capability is unavailable. A single worker has no spare.',
       width: 8,
       queries: [
         series('max by (capability) (controller_capability_providers{capability=~"$capability"})', '{{capability}}'),

@@ -1,4 +1,4 @@
-// The Routing dashboard: the objective, traffic, latency, workers, and who calls whom.
+// The Routing dashboard: the objective, traffic, latency, workers, and the service map.
 import { dashboard } from './dashboard.ts'
 import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
@@ -8,21 +8,21 @@ import { alerts } from './shared.ts'
 
 const RATE = '[$__rate_interval]'
 const BUCKETS = 'controller_route_duration_seconds_bucket{capability=~"$capability"}'
-/** 99.9 % of the authorised calls do not fail by the mesh's fault; as in observability/prometheus/rules. */
+/** 99.9 % of authorised calls do not fail because of the mesh; as in observability/prometheus/rules. */
 const BUDGET = 0.001
 
 export const routing = dashboard({
   uid: 'crank-routing',
   title: 'Crank: routing',
-  description: 'How many calls there are, how long they take, how they end, and who is there to take them.',
+  description: 'Rate, duration and outcome of calls, and the workers that serve them.',
   rows: [
     {
-      title: 'Objective: 99.9 % of calls do not fail by the fault of the mesh',
+      title: 'Objective: 99.9 % of calls do not fail because of the mesh',
       panels: [
         stat({
           title: 'Failed calls, last hour',
           description:
-            'Share of calls answered 5xx; denials (403) and bad requests (4xx) do not count. Above 0.1 % the budget of 30 days shrinks too fast: see Error codes.',
+            'Share of calls answered 5xx; denials (403) and bad requests (4xx) do not count. Above 0.1 % the budget of 30 days is consumed too fast: see Error codes.',
           width: 4,
           queries: [now('max(crank:route_errors:ratio_rate1h)')],
           unit: 'percentunit',
@@ -36,7 +36,7 @@ export const routing = dashboard({
         graph({
           title: 'Burn rate',
           description:
-            'How many times faster than allowed the error budget is spent, over four windows. 1 uses up exactly the budget. ErrorBudgetBurnFast fires at 14.4 over 1 h and 5 min, ErrorBudgetBurnSlow at 6 over 6 h and 30 min.',
+            'Consumption of the error budget relative to the allowed rate, over four windows. 1 uses exactly the budget. ErrorBudgetBurnFast fires at 14.4 over 1 h and 5 min, ErrorBudgetBurnSlow at 6 over 6 h and 30 min.',
           width: 12,
           queries: ['5m', '30m', '1h', '6h'].map((window) =>
             series(`max(crank:route_errors:ratio_rate${window}) / ${BUDGET}`, window),
@@ -50,7 +50,7 @@ export const routing = dashboard({
         graph({
           title: 'Error codes',
           description:
-            "Error answers of the controller's own, a second, by code (table: src/core/errors.ts). worker_* is a worker's doing, policy_engine_* OPA's, audit_unavailable the disk's, overloaded and no_worker_available ask for more workers; capability_access_denied is a denial (dashboard Policy). Click a line for its audit records.",
+            "The controller's own error answers per second, by code (table: src/core/errors.ts). Causes: worker_*: a worker; policy_engine_*: OPA; audit_unavailable: the disk; overloaded and no_worker_available: too few workers; capability_access_denied: a denial (dashboard Policy). Click a line for its audit records.",
           width: 12,
           queries: [series(`sum by (code) (rate(controller_request_errors_total${RATE}))`, '{{code}}')],
           unit: 'reqps',
@@ -71,7 +71,7 @@ export const routing = dashboard({
         graph({
           title: 'Requests by route',
           description:
-            'Requests a second on the mTLS listener. No /route at all: the callers cannot connect, see the dashboard Audit and identity. /heartbeat goes on as long as workers live.',
+            'Requests per second on the mTLS listener. No /route at all: callers cannot connect, see the dashboard Audit and identity. /heartbeat continues while workers live.',
           width: 8,
           queries: [series(`sum by (route) (rate(controller_requests_total${RATE}))`, '{{route}}')],
           unit: 'reqps',
@@ -80,7 +80,7 @@ export const routing = dashboard({
         graph({
           title: 'Requests by status class',
           description:
-            'Requests a second; none: the caller left without an answer. A rising 4xx is a caller, mostly denials (dashboard Policy); a rising 5xx is the mesh: see Error codes.',
+            'Requests per second; none: the caller left before an answer. A rising 4xx comes from a caller, mostly denials (dashboard Policy); a rising 5xx from the mesh: see Error codes.',
           width: 8,
           queries: [series(`sum by (status_class) (rate(controller_requests_total${RATE}))`, '{{status_class}}')],
           unit: 'reqps',
@@ -91,7 +91,7 @@ export const routing = dashboard({
         graph({
           title: 'Open connections',
           description:
-            'Connections on the mTLS listener. Workers and callers keep theirs, so it is flat. Growing without more requests: a caller opens one per call, or does not close.',
+            'Connections on the mTLS listener. Workers and callers keep theirs, so the line is flat. Growing without more requests: a caller opens one per call, or does not close them.',
           width: 8,
           queries: [series('sum by (instance) (controller_open_connections)', '{{instance}}')],
           unit: 'none',
@@ -105,7 +105,7 @@ export const routing = dashboard({
         graph({
           title: 'Time of a forwarded call',
           description:
-            'From the pick of a worker to the end of its answer, decision and audit not counted. p99 far above p50: single slow calls, open a dot; all of them up: the workers are busy.',
+            'From the selection of a worker to the end of its answer, without decision and audit. p99 far above p50: a few slow calls, open a dot; all percentiles high: the workers are busy.',
           width: 12,
           queries: [
             series(quantile(0.5, 'le'), 'p50'),
@@ -118,7 +118,7 @@ export const routing = dashboard({
         graph({
           title: 'p95 by capability',
           description:
-            'Which capability is slow. One line up: its workers, or what they call in turn. All up together: the controller itself, see Process on the dashboard Audit and identity. other: a capability that no manifest names.',
+            'Which capability is slow. One line rises: its workers, or the workers that they call. All rise: the controller itself, see Process on the dashboard Audit and identity. other: a capability that no manifest names.',
           width: 12,
           queries: [series(quantile(0.95, 'le, capability'), '{{capability}}')],
           unit: 's',
@@ -151,7 +151,7 @@ export const routing = dashboard({
         graph({
           title: 'Lost spans',
           description:
-            'Spans a second that the controller could not deliver: traces have gaps, or are missing. Only the controller counts them; the log event span_export_recovered of each service says how many an outage cost. Above 0: look at Jaeger, then at SpansLost in the guide.',
+            'Spans per second that the controller could not deliver: traces have gaps, or are missing. Only the controller counts them; the log event span_export_recovered of each service gives the number lost in an outage. Above 0: check Jaeger, then see SpansLost in the guide.',
           width: 24,
           height: 6,
           queries: [series(`sum by (instance) (rate(controller_spans_lost_total${RATE}))`, '{{instance}}')],
@@ -164,7 +164,7 @@ export const routing = dashboard({
         nodeGraph({
           title: 'Service map',
           description:
-            'From sampled traces, by Tempo: services, calls a second and their mean time; the red part of a ring failed. Empty for the first minute after the first call. A service that is missing sends no spans: look for the log event span_export_failed or for the log event tracing_unavailable. OPA is on the map where the controller asks it as a sidecar; the embedded engine is part of the controller.',
+            'From sampled traces, by Tempo: services, calls per second and their mean time; the red part of a ring failed. Empty for the first minute after the first call. A missing service sends no spans: look for the log events span_export_failed and tracing_unavailable. OPA appears if the controller uses it as a sidecar; the embedded engine is part of the controller.',
           width: 24,
           queries: [serviceMap()],
         }),
@@ -177,7 +177,7 @@ function burn(window: string, factor: number, gone: string): ReturnType<typeof s
   const thresholds: Thresholds = ['green', [1, 'orange'], [factor, 'red']]
   return stat({
     title: `Burn rate, ${window}`,
-    description: `How many times faster than allowed the error budget was spent over ${window}. At ${factor} that of 30 days is gone in ${gone}: see Error codes for the cause.`,
+    description: `Consumption of the error budget relative to the allowed rate over ${window}. At ${factor} the budget of 30 days is used up in ${gone}: see Error codes for the cause.`,
     width: 4,
     queries: [now(`max(crank:route_errors:ratio_rate${window}) / ${BUDGET}`)],
     unit: 'none',

@@ -1,4 +1,4 @@
-// What the demo asks on the controller's admin listener.
+// Requests of the demo to the controller's admin listener.
 import { request } from 'undici'
 import type { WorkersReply } from '../../src/core/wire.ts'
 
@@ -6,7 +6,7 @@ export type AdminClient = {
   readonly url: string
   readiness(): Promise<{ ready: boolean; faults: readonly string[] }>
   liveWorkers(): Promise<number>
-  /** Which engine decides: `opa-wasm` or `opa-http`. */
+  /** The engine in use: `opa-wasm` or `opa-http`. */
   engine(): Promise<string>
   /** `controller_policy_decisions_total` of all capabilities, by decision. */
   decisions(): Promise<{ allow: number; deny: number }>

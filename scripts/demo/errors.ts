@@ -1,7 +1,7 @@
-// How the demo ends badly, and how it talks.
+// Errors and progress messages of the demo.
 import { printable } from '../../src/core/printable.ts'
 
-/** A sentence for the person at the terminal, with the way out. */
+/** A sentence for the person at the terminal, with the fix. */
 export class DemoError extends Error {
   override readonly name = 'DemoError'
   readonly exitCode: number
@@ -12,12 +12,12 @@ export class DemoError extends Error {
   }
 }
 
-/** Whether this is what an aborted wait throws: somebody pressed Ctrl-C, which is no fault. */
+/** Whether it is the error of an aborted wait: Ctrl-C is not a fault. */
 export function isStop(cause: unknown): boolean {
   return cause instanceof Error && cause.name === 'AbortError'
 }
 
-/** One line for the person at the terminal; stdout belongs to the results. */
+/** Prints one line to stderr; stdout is for the results. */
 export function say(line: string): void {
   for (const part of line.split('\n')) process.stderr.write(`${printable(part)}\n`)
 }

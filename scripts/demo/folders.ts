@@ -1,4 +1,4 @@
-// The folders of the demo, taken before anything in them is opened: one demo at a time in a state folder.
+// The folders of the demo, locked before anything in them is opened: one demo at a time in a state folder.
 import { mkdtemp, mkdir, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
@@ -11,13 +11,16 @@ export const LOGS = 'logs'
 
 export type Folders = {
   readonly stateDir: string
-  /** A short path: a unix socket's may not be longer than 107 bytes. */
+  /** A short path: that of a unix socket is limited to 107 bytes. */
   readonly socketDir: string
-  /** Removes what is of no use any more; after a failure the logs of a folder of our own stay, and are named. */
+  /** Removes temporary files; after a failure the logs in a temporary folder are kept, and their path is printed. */
   release(how: { failed: boolean }): Promise<void>
 }
 
-/** CRANK_STATE_DIR, else `.crank` in `root`; below it a new one with `--port 0`. @throws {DemoError} when another demo has it */
+/**
+ * CRANK_STATE_DIR, else `.crank` in `root`; with `--port 0` a new folder below it. @throws {DemoError} when another
+ * demo uses it
+ */
 export async function takeFolders({ port, opa }: Options, root: string): Promise<Folders> {
   const { CRANK_STATE_DIR: given = '' } = process.env
   const base = given === '' ? join(root, '.crank') : resolve(given)
@@ -47,7 +50,7 @@ async function removeOwn(stateDir: string, failed: boolean): Promise<void> {
   else say(`The logs are kept in ${join(shown(stateDir), LOGS)}: remove the folder when you have seen them.`)
 }
 
-// The lock of the audit log, on another file: the kernel frees it however this process ends.
+// The same lock as the audit log's, on another file: the kernel releases it however this process ends.
 function lock(stateDir: string): () => void {
   try {
     return lockAuditFile(join(stateDir, 'demo')).free

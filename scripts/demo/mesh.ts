@@ -1,4 +1,4 @@
-// The demo's mesh: certificates, controller, two workers and, if wished, an OPA sidecar, up and ready.
+// The demo's mesh: certificates, controller, two workers and optionally an OPA sidecar, started and ready.
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { NO_DEBUGGER } from '../../bin/node-24.js'
@@ -19,13 +19,13 @@ import { waitFor } from './stop.ts'
 export type Mesh = AsyncDisposable & {
   readonly controllerUrl: string
   readonly admin: AdminClient
-  /** As whom the demo calls. */
+  /** The identity of the demo's calls. */
   readonly caller: ClientConfig
   readonly stateDir: string
   readonly auditFile: string
   /** With --trace. */
   readonly jaeger: Jaeger | undefined
-  /** Settles as `work` does, or rejects as soon as a process of the mesh dies. */
+  /** Settles like `work`, or rejects as soon as a process of the mesh ends. */
   unlessBroken<T>(work: Promise<T>): Promise<T>
 }
 
@@ -34,11 +34,14 @@ type Ports = { readonly port: number; readonly adminPort: number }
 const ROOT = join(import.meta.dirname, '..', '..')
 const HOST = '127.0.0.1'
 const TRUST_DOMAIN = parseTrustDomain('crank.local')
-/** Those that the three calls need. */
+/** The workers that the three calls need. */
 const CALLED = ['hello_world', 'streaming']
-/** A cold start on a busy machine; ended at once when a process dies. */
+/** Long enough for a cold start on a busy machine; ends at once when a process dies. */
 const READY_MS = 60_000
-/** Beside what every program gets: what the shell may have set for another controller must not reach this one. */
+/**
+ * Only these variables are added to the standard ones: settings of the shell for another controller must not reach
+ * this one.
+ */
 const isForTraces = (name: string): boolean => name.startsWith('OTEL_')
 
 /** Starts everything and waits until all workers are live. @throws {DemoError}; AbortError when stopped meanwhile */
@@ -99,7 +102,7 @@ async function startProcesses(options: Options, start: Start): Promise<{ ports: 
 
 type Side = { readonly jaeger: Jaeger | undefined; readonly opaUrl: string | undefined }
 
-/** What stands beside the mesh. Both are found before one of them is started. */
+/** The programs beside the mesh. All are found before any is started. */
 async function startSideProcesses({ opa, trace, port }: Options, start: Start): Promise<Side> {
   const { stateDir, socketDir, processes, stop } = start
   const queryPort = port === 0 ? undefined : JAEGER_PORT
@@ -113,7 +116,7 @@ async function startSideProcesses({ opa, trace, port }: Options, start: Start): 
   return { jaeger: await untilJaegerIsUp(jaegerAt, stop), opaUrl: opaAt?.url }
 }
 
-/** The caller is this process: its spans belong to the traces too. Another collector or sampler of the shell gives way. */
+/** The caller is this process: its spans belong to the traces too. It overrides a collector or sampler of the shell. */
 function sendSpansTo(otlpUrl: string): void {
   const names = Object.keys(process.env).filter((name) => name.startsWith('OTEL_'))
   for (const name of names) Reflect.deleteProperty(process.env, name)
@@ -165,7 +168,7 @@ function environment(stateDir: string, certificate: string): NodeJS.ProcessEnv {
     CRANK_TLS_BUNDLE: bundlePath,
     CRANK_STATE_DIR: stateDir,
     CRANK_POLICY_DIR: join(ROOT, 'policies'),
-    // The default of 100 ms is for a machine that serves; here five processes start on it at once.
+    // The default of 100 ms is for a server; here five processes start at once.
     OPA_TIMEOUT_MS: '1000',
   }
 }
@@ -178,7 +181,7 @@ async function requireFreePorts(ports: readonly number[]): Promise<void> {
   for (const port of ports) {
     if (await isFree(port)) continue
     throw new DemoError(
-      `Port ${port} is taken, perhaps by another demo: stop it, or run this one beside it with: npm run demo -- --port 0`,
+      `Port ${port} is in use, perhaps by another demo: stop it, or run this one beside it with: npm run demo -- --port 0`,
     )
   }
 }
@@ -191,10 +194,10 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** The ports that the ready line of the controller's log tells. */
+/** The ports from the ready line of the controller's log. */
 function readyPorts(log: ProcessLog, stop: AbortSignal): Promise<Ports> {
   const read = (): Promise<Ports | undefined> => Promise.resolve(portsIn(readLog(log)))
-  return waitFor(read, { stop, limitMs: READY_MS, give: () => `The controller does not come up; see ${log.path}` })
+  return waitFor(read, { stop, limitMs: READY_MS, give: () => `The controller did not start; see ${log.path}` })
 }
 
 function portsIn(log: string): Ports | undefined {
@@ -211,10 +214,10 @@ async function untilReady(admin: AdminClient, stop: AbortSignal): Promise<void> 
     reasons = faults.join('; ')
     return ready || undefined
   }
-  await waitFor(ask, { stop, limitMs: READY_MS, give: () => `The controller does not become ready: ${reasons}` })
+  await waitFor(ask, { stop, limitMs: READY_MS, give: () => `The controller did not become ready: ${reasons}` })
 }
 
 async function untilLive(admin: AdminClient, wanted: number, stop: AbortSignal): Promise<void> {
   const ask = async () => ((await admin.liveWorkers()) >= wanted ? true : undefined)
-  await waitFor(ask, { stop, limitMs: READY_MS, give: () => 'The workers do not register; see their logs' })
+  await waitFor(ask, { stop, limitMs: READY_MS, give: () => 'The workers did not register; see their logs' })
 }

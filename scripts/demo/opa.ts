@@ -1,4 +1,5 @@
-// The OPA sidecar of the demo: the very arguments of the compose file, with its folders and addresses mapped to this machine.
+// The OPA sidecar of the demo: the same arguments as in the compose file, with its folders and addresses mapped to this
+// machine.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
@@ -9,7 +10,7 @@ import type { Command } from './processes.ts'
 export type OpaPlaces = {
   readonly root: string
   readonly socketDir: string
-  /** Where its spans go; undefined: it makes none. */
+  /** The address that receives its spans; undefined: it exports none. */
   readonly otlpAddress: string | undefined
 }
 
@@ -41,13 +42,13 @@ export async function opaCommand({
   }
 }
 
-/** As docker-compose.observability.yml adds it. */
+/** As in docker-compose.observability.yml. */
 function tracing(root: string, otlpAddress: string | undefined): string[] {
   if (otlpAddress === undefined) return []
   return [`--config-file=${join(root, 'observability/opa.yaml')}`, `--set=distributed_tracing.address=${otlpAddress}`]
 }
 
-/** The sidecar's command in the compose file, for this machine. */
+/** The sidecar's command in the compose file, adapted to this machine. */
 export function opaArguments(
   compose: string,
   { policyDir, url, diagnosticUrl }: { policyDir: string; url: string; diagnosticUrl: string },

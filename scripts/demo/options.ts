@@ -1,18 +1,18 @@
-// What `npm run demo -- …` takes.
+// The options of `npm run demo -- …`.
 import { parseArgs } from 'node:util'
 import { DemoError } from './errors.ts'
 
 export type Options = {
-  /** End by itself after the three calls. */
+  /** Ends after the three calls. */
   readonly once: boolean
   readonly json: boolean
-  /** A real OPA sidecar in place of the embedded engine. */
+  /** Uses a real OPA sidecar instead of the embedded engine. */
   readonly opa: boolean
-  /** Jaeger beside the mesh, and a link to the trace of each call. */
+  /** Starts Jaeger too, and prints a link to the trace of each call. */
   readonly trace: boolean
-  /** Every bundled worker, not only the two that the calls need. */
+  /** Starts every bundled worker, not only the two that the calls need. */
   readonly all: boolean
-  /** mTLS port; the admin listener takes the next one. 0: every port free, and a state folder of its own. */
+  /** mTLS port; the admin listener uses the next one. 0: any free ports, and a separate state folder. */
   readonly port: number
 }
 

@@ -1,5 +1,6 @@
-// The processes of the demo. Each is in a process group of its own, so that Ctrl-C reaches only us and we stop them in
-// order; none outlives us, however we end.
+// The processes of the demo. Each has its own process group, so that Ctrl-C reaches only the demo, which stops them in
+// order;
+// none outlives it, however it ends.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
@@ -15,22 +16,22 @@ export type Command = {
   readonly args: readonly string[]
   readonly env?: NodeJS.ProcessEnv
 }
-/** `offset`: where the output of this process begins; before it is that of earlier ones. */
+/** `offset`: start of this process's output; before it is the output of earlier ones. */
 export type ProcessLog = { readonly path: string; readonly offset: number }
 export type Processes = {
-  /** Starts one; its output is appended to `<logDir>/<name>.log`. */
+  /** Starts a process; its output is appended to `<logDir>/<name>.log`. */
   start(command: Command): ProcessLog
-  /** Rejects with a DemoError as soon as one ends that nobody stopped; otherwise never settles. */
+  /** Rejects with a DemoError when a process ends unexpectedly; otherwise never settles. */
   readonly broken: Promise<never>
-  /** Stops all, the last started first. Never rejects. */
+  /** Stops all processes, the last started first. Never rejects. */
   stop(): Promise<void>
 }
 
-/** Longer than a controller or worker takes to drain. */
+/** Longer than a controller or worker needs to drain. */
 const STOP_MS = 20_000
 const LAST_LINES = 8
 
-/** @param logDir is made if it is missing */
+/** @param logDir created if it is missing */
 export function createProcesses(logDir: string): Processes {
   mkdirSync(logDir, { recursive: true })
   const running: ChildProcess[] = []
@@ -81,12 +82,12 @@ async function stopOne(child: ChildProcess): Promise<void> {
   killGroup(child.pid)
 }
 
-/** What is left of a process group: the guard, and a process that did not stop in time. */
+/** Kills the rest of a process group: the guard, and a process that did not stop in time. */
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
-    // Nothing is left.
+    // The group has already ended.
   }
 }
 
@@ -96,12 +97,12 @@ function describeDeath(name: string, how: string, log: ProcessLog): string {
   return [`${name} ended unexpectedly (${how}). The end of ${log.path}:`, ...end].join('\n')
 }
 
-/** What a process has written so far. */
+/** The output of a process so far. */
 export function readLog({ path, offset }: ProcessLog): string {
   return readFileSync(path).subarray(offset).toString('utf8')
 }
 
-/** A log line in JSON as its level, its message and what went wrong; any other as it is. */
+/** A JSON log line as level, message and error; any other line unchanged. */
 function readable(line: string): string {
   try {
     const { time, level, msg, reason, err } = JSON.parse(line) as Record<string, unknown>

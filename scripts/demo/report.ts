@@ -1,4 +1,4 @@
-// What the demo shows: results for people, or as JSON.
+// The output of the demo: results for people, or as JSON.
 import { formatRecord } from '../../src/cli/audit-tail.ts'
 import { paint, writeLine } from '../../src/cli/output.ts'
 import { printable } from '../../src/core/printable.ts'
@@ -31,7 +31,7 @@ export function toJson({ allowed, denied, streamed, audit, metrics, engine }: Re
 
 type Found = { readonly jaeger: Jaeger; readonly traces: Traces }
 
-/** The three calls, the audit log, the counts, and where the traces are. */
+/** Prints the three calls, the audit log, the counts, and where the traces are. */
 export function printResults(results: Results, found?: Found): void {
   const { caller, allowed, denied, streamed, audit, metrics, engine } = results
   const traced = (call: keyof Traces): [string, string][] =>
@@ -42,14 +42,14 @@ export function printResults(results: Results, found?: Found): void {
   const events = streamed.events.map(({ data }, index): [string, string] => [`event ${index + 1}`, printable(data)])
   const first: [string, string] = ['first', `after ${String(streamed.firstEventMs)} ms`]
   printCall('streamed', 'green', streamed, [...events, first], traced('streamed'))
-  const chain = audit.verified ? 'hash chain whole' : 'HASH CHAIN BROKEN'
+  const chain = audit.verified ? 'hash chain intact' : 'HASH CHAIN BROKEN'
   print(`\nAudit log ${bold(audit.file)}: ${audit.records} records, ${chain}`)
   print(`Counted: ${metrics.allow} allowed, ${metrics.deny} denied (controller_policy_decisions_total)`)
   if (found === undefined) printTracesAt(allowed.traceId)
   else printJaeger(found.jaeger)
 }
 
-/** Commands to go on with. */
+/** Prints commands to try next. */
 export function printWaysOn(mesh: Mesh, { denied, allowed }: Results): void {
   const { certFile, keyFile, bundlePath } = mesh.caller.files
   const place = mesh.stateDir === '.crank' ? '' : ` --state-dir ${mesh.stateDir}`
@@ -57,7 +57,7 @@ export function printWaysOn(mesh: Mesh, { denied, allowed }: Results): void {
   const spansTo = spansVariable(process.env)
   const adminAt = mesh.admin.url === 'http://127.0.0.1:9001' ? '' : ` --admin-url ${mesh.admin.url}`
   print(`
-Go on in another terminal, in this folder:
+Continue in another terminal, in this folder:
   curl --cacert ${bundlePath} --cert ${certFile} --key ${keyFile} \\
        -H 'content-type: application/json' -d '${JSON.stringify(allowed.request)}' \\
        ${mesh.controllerUrl}/route
@@ -70,7 +70,7 @@ Go on in another terminal, in this folder:
 Logs are in ${mesh.stateDir}/logs. Ctrl-C stops everything.`)
 }
 
-/** In front of a command: its span is the root of the trace that it begins. Empty where the mesh exports none. */
+/** The prefix for a command: its span becomes the root of a new trace. Empty if the mesh exports none. */
 function spansVariable(env: NodeJS.ProcessEnv): string {
   const name = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']
     ? 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
@@ -89,7 +89,7 @@ function printTracesAt(traceId: string): void {
 }
 
 function printJaeger({ url, otlpUrl, hasUi }: Jaeger): void {
-  print(`Jaeger: ${url}, which takes spans at OTEL_EXPORTER_OTLP_ENDPOINT=${otlpUrl}`)
+  print(`Jaeger: ${url}, which receives spans at OTEL_EXPORTER_OTLP_ENDPOINT=${otlpUrl}`)
   if (hasUi) return
   print(
     `It was built from its Go module, whose UI is a placeholder page; its query API is complete, and the links are to that. In a Jaeger with a UI: ${url}/trace/<trace>`,
@@ -125,7 +125,7 @@ function bold(text: string): string {
   return paint('bold', text)
 }
 
-/** Our own line feeds; those of others are escaped by JSON.stringify before. */
+/** Line feeds of the demo itself; JSON.stringify has already escaped those in data. */
 function print(line: string): void {
   for (const part of line.split('\n')) writeLine(part)
 }

@@ -1,4 +1,4 @@
-// The three calls, and what answer, audit log and metrics say about each.
+// The three calls, and what the answer, audit log and metrics show for each.
 import { text } from 'node:stream/consumers'
 import { withControllerClient } from '../../src/cli/controller-client.ts'
 import type { ChainedRecord } from '../../src/audit/chain.ts'
@@ -38,7 +38,7 @@ const STREAM: RouteBody = {
   payload: { content: 'Every call through the controller is decided, recorded and only then made.', chunk_size: 3 },
 }
 
-/** Makes the three calls as the streaming worker and gathers what is to be seen of them. */
+/** Makes the three calls as the streaming worker and collects the results. */
 export async function makeCalls(mesh: Mesh): Promise<Results> {
   return withControllerClient(mesh.caller, Date.now, async (client, caller) => {
     const recordOf = (decisionId: string) => findRecord(mesh.auditFile, decisionId)
@@ -58,7 +58,7 @@ export async function makeCalls(mesh: Mesh): Promise<Results> {
   })
 }
 
-/** Whether each of the three calls went as it should, and was recorded. */
+/** Whether each of the three calls had the expected result and was recorded. */
 export function isGood({ allowed, denied, streamed, audit }: Results): boolean {
   const recorded = [allowed, denied, streamed].every(({ record, traceId }) => record?.['trace_id'] === traceId)
   const answered =

@@ -1,4 +1,4 @@
-// Ctrl-C and its relatives, and waiting that ends with them.
+// Ctrl-C and other stop signals, and waits that end with them.
 import { setTimeout as delay } from 'node:timers/promises'
 import { DemoError } from './errors.ts'
 
@@ -7,8 +7,9 @@ const POLL_MS = 50
 const PARENT_POLL_MS = 500
 
 /**
- * Aborts at the first signal, or when the process that started us is gone. Further signals change nothing: under npm one
- * Ctrl-C arrives several times, and what is being drained has deadlines of its own.
+ * Aborts at the first signal, or when the parent process has ended. Further signals have no effect: under npm one
+ * Ctrl-C
+ * arrives several times, and draining has its own deadlines.
  */
 export function stopOnSignal(): AbortSignal {
   const controller = new AbortController()

@@ -1,25 +1,25 @@
-// The trace of each call, once it is really there.
+// Finds the trace of each call once it is complete.
 import { DemoError } from './errors.ts'
 import type { Jaeger } from './jaeger.ts'
 import type { Results } from './results.ts'
 import { waitFor } from './stop.ts'
 
-/** `services`: those with spans in it. */
+/** `services`: the services with spans in it. */
 export type FoundTrace = { readonly url: string; readonly spans: number; readonly services: readonly string[] }
-/** Undefined: it did not become whole in time. */
+/** Undefined: the trace was not complete in time. */
 export type Traces = Readonly<Record<keyof typeof WANTED, FoundTrace | undefined>>
 
-/** Spans export within milliseconds; a machine that builds something beside it takes longer. */
+/** Spans arrive within milliseconds; a busy machine needs longer. */
 const LIMIT_MS = 20_000
 const DECIDED = ['crank-cli: invoke', 'crank-controller: POST /route', 'crank-controller: policy.evaluate']
-/** The caller is the demo itself, with the commands' client. */
+/** The caller is the demo itself, with the client of the commands. */
 const WANTED = {
   allowed: [...DECIDED, 'crank-controller: POST /execute', 'crank-worker-hello-world: worker_execute'],
   denied: DECIDED,
   streamed: [...DECIDED, 'crank-controller: POST /execute', 'crank-worker-streaming: worker_execute'],
 } as const
 
-/** Waits until Jaeger's query API finds each call's trace with every span that must be in it. */
+/** Waits until Jaeger's query API returns each call's trace with every required span. */
 export async function findTraces(jaeger: Jaeger, results: Results, stop: AbortSignal): Promise<Traces> {
   const withOpa = results.engine === 'opa-http' ? ['opa: '] : []
   const find = async (call: keyof typeof WANTED): Promise<FoundTrace | undefined> => {
@@ -39,7 +39,7 @@ export async function findTraces(jaeger: Jaeger, results: Results, stop: AbortSi
   return { allowed: await find('allowed'), denied: await find('denied'), streamed: await find('streamed') }
 }
 
-/** Whether all three are there. */
+/** Whether all three were found. */
 export function areFound(traces: Traces): boolean {
   return Object.values(traces).every((trace) => trace !== undefined)
 }

@@ -1,4 +1,4 @@
-// Model files: written in the form that prettier leaves alone, or compared with what training gives now.
+// Writes model files in prettier's format, or compares them with the current result of training.
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,7 +10,7 @@ export async function modelText(path: string, content: object): Promise<string> 
 }
 
 /**
- * Writes what `train` gives to `path`; with `--check` among the arguments it compares instead, byte for byte.
+ * Writes the result of `train` to `path`; with `--check` among the arguments it compares byte for byte instead.
  * @returns exit code
  */
 export async function runTraining(
@@ -26,6 +26,6 @@ export async function runTraining(
     return 0
   }
   if (text === (await readFile(path, 'utf8').catch(() => ''))) return 0
-  process.stderr.write(`${path} is not what its data give: run node scripts/${script}\n`)
+  process.stderr.write(`${path} differs from the result of its data: run node scripts/${script}\n`)
   return 1
 }

@@ -1,5 +1,6 @@
-// Mails in lines of our own, `subject | body`: good ones of today, which the corpus of 2002 lacks, and spam of today. Two
-// thirds of them train the spam model; the rest, drawn by a seed, have a say in its threshold and nothing else.
+// Our own mails as lines `subject | body`: current good mails, which the corpus of 2002 lacks, and current spam. Two
+// thirds
+// train the spam model; the others, chosen by a seed, only influence its threshold.
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +9,7 @@ import type { MailText } from '../../src/workers/email_classifier/mail.ts'
 export type OwnMail = { readonly spam: boolean; readonly mail: MailText }
 export type OwnMails = { readonly training: readonly OwnMail[]; readonly calibration: readonly OwnMail[] }
 
-/** As the model file names them. */
+/** As in the model file. */
 export const OWN_MAILS = 'scripts/email-models/good-lines and spam-lines.txt, written for this project'
 const CALIBRATION_SHARE = 1 / 3
 

@@ -1,5 +1,5 @@
-// The corpus' mails as text, for training: subject and readable parts, much as convert:email_to_text gives them.
-// A reader of its own, so that the models do not change whenever the converter learns something; a test compares the two.
+// The corpus' mails as text for training: subject and readable parts, similar to the output of convert:email_to_text.
+// A separate reader, so that the models do not change whenever the converter improves; a test compares the two.
 import { htmlText } from '../../src/workers/email_classifier/html-text.ts'
 import { bodyText, type MailText } from '../../src/workers/email_classifier/mail.ts'
 
@@ -8,7 +8,7 @@ type Part = { readonly headers: ReadonlyMap<string, string>; readonly body: stri
 const MAX_DEPTH = 8
 
 export function readRawMail(bytes: Buffer): MailText {
-  // latin1 keeps every byte until the part's own charset is known.
+  // latin1 keeps every byte until the part's charset is known.
   const { headers, body } = partOf(bytes.toString('latin1'))
   const { plain, html } = textsOf({ headers, body }, 0)
   const text = plain.trim() === '' ? htmlText(html) : plain
@@ -18,7 +18,7 @@ export function readRawMail(bytes: Buffer): MailText {
   }
 }
 
-/** The body as it was sent, without the headers, which differ between copies of one mail. */
+/** The body as sent, without the headers, which differ between copies of one mail. */
 export function rawBody(bytes: Buffer): string {
   return partOf(bytes.toString('latin1')).body
 }
@@ -75,7 +75,7 @@ function inCharset(bytes: Buffer, charset = 'windows-1252'): string {
   }
 }
 
-// RFC 2047: =?charset?B or Q?text?=, blanks between two of them do not count.
+// RFC 2047: =?charset?B or Q?text?=; blanks between two encoded words are ignored.
 function decodeWords(text: string): string {
   return text
     .replaceAll(/\?=\s+=\?/g, '?==?')

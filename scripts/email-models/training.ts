@@ -1,20 +1,21 @@
-// Trains naive Bayes models: counts terms, chooses those that tell classes apart, fits how much they weigh by cross-validation.
+// Trains naive Bayes models: counts terms, selects those that separate classes, and fits their weight by
+// cross-validation.
 import { createBayes, probabilitiesOf, type BayesModel } from '../../src/workers/email_classifier/naive-bayes.ts'
 
-/** `label`: index of its class. `weight`: as how many examples it counts, a whole number; one if undefined. */
+/** `label`: index of its class. `weight`: the number of examples it counts as, a whole number; 1 if undefined. */
 export type Example = { readonly label: number; readonly terms: ReadonlySet<string>; readonly weight?: number }
 export type TrainingOptions = {
   readonly classes: readonly string[]
   readonly smoothing: number
   readonly maxTerms: number
-  /** A term in fewer examples is left out, however much they weigh. */
+  /** A term in fewer examples is left out, whatever their weight. */
   readonly minExamples: number
   readonly folds: number
 }
 type Seen = { examples: number; readonly counts: number[] }
 type Counted = { readonly term: string; readonly counts: readonly number[]; readonly gain: number }
 type Counts = Omit<BayesModel, 'independent_terms'>
-/** What a model that has not seen an example says about it. `texts`: of that model. */
+/** The judgement of a model that has not seen the example. `texts`: those of that model. */
 export type Judged = {
   readonly example: Example
   readonly texts: readonly number[]
@@ -22,7 +23,7 @@ export type Judged = {
 }
 
 const TERMS_PER_LINE = 10
-// A grid from 1 to 100: its result does not hang on how a search ends.
+// A grid from 1 to 100: the result does not depend on how a search ends.
 const INDEPENDENT_TERMS = Array.from({ length: 101 }, (_, step) => round(100 ** (step / 100), 2))
 
 /** The same examples in the same order give the same model. */
@@ -39,7 +40,7 @@ export function trainBayes(examples: readonly Example[], options: TrainingOption
   return { ...countTerms(examples, options), independent_terms: best.independent_terms }
 }
 
-/** Each example judged by a model that was trained without its fold. */
+/** Judges each example with a model that was trained without its fold. */
 export function crossValidate(examples: readonly Example[], options: TrainingOptions): Judged[] {
   return Array.from({ length: options.folds }, (_, fold) => fold).flatMap((fold) => {
     const seen = countTerms(

@@ -1,11 +1,11 @@
-// The Markdown files that people read: at the root, and below the folders that hold texts.
+// The Markdown files for people: at the root, and in the folders with texts.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 export const ROOT = join(import.meta.dirname, '../..')
 const FOLDERS = ['.github', 'docs', 'packages', 'policies', 'scripts'] as const
 
-/** Paths from the root, in order. */
+/** Paths relative to the root, sorted. */
 export function markdownFiles(): string[] {
   const below = FOLDERS.filter((folder) => existsSync(join(ROOT, folder))).flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),

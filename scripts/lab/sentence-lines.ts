@@ -1,4 +1,5 @@
-// One sentence per line in Markdown, so that a diff shows the sentence that changed. Tables, code and headings stay as they are.
+// One sentence per line in Markdown, so that a diff shows the changed sentence. Tables, code and headings are
+// unchanged.
 
 const FENCE = /^\s*(?:```|~~~)/
 const LIST_ITEM = /^(?<indent>\s*)(?<marker>[-*+]|\d+[.)]) +/
@@ -12,7 +13,7 @@ const ABBREVIATION = /^["“'([*_]*(?:e\.g|i\.e|etc|cf|vs|approx|no)\.$/i
 /** A bold heading at the start of a paragraph, `**Limits.**`, stays with its first sentence. */
 const RUN_IN_HEAD = /^\*\*(?:[^\s*]+ ?){1,6}\*\*$/
 
-/** The Markdown with each sentence of its paragraphs and lists on a line of its own, whole. */
+/** The Markdown with each sentence of its paragraphs and lists on its own line. */
 export function oneSentencePerLine(markdown: string): string {
   const out: string[] = []
   let fenced = false
@@ -40,7 +41,9 @@ export function oneSentencePerLine(markdown: string): string {
   return out.join('\n')
 }
 
-/** The sentences of one paragraph. What stands in code or in a link ends none: for the search a mark stands in its place. */
+/**
+ * The sentences of one paragraph. Code and links do not end a sentence: placeholders replace them during the search.
+ */
 function sentencesOf(text: string): string[] {
   const kept: string[] = []
   const masked = text.replaceAll(CODE_OR_LINK, (part) => `\u0001${kept.push(part) - 1}\u0002`)

@@ -1,4 +1,4 @@
-// Calls of a worker without a network: the headers that the controller sends, and the answer read whole.
+// Calls of a worker without a network: with the headers that the controller sends; the answer is read completely.
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { createLogger } from '../../src/platform/logger.ts'
@@ -15,7 +15,7 @@ export type TestWorker = {
   execute: Execute
   slots: Slots
   stop: () => void
-  /** Everything that was logged, one object for each line. */
+  /** Everything that was logged, one object per line. */
   logged: () => Record<string, unknown>[]
 }
 
@@ -69,7 +69,7 @@ export function start(worker: TestWorker, capability: string, payload: unknown, 
   })
 }
 
-/** Calls with a JSON payload and reads the answer whole. */
+/** Calls with a JSON payload and reads the whole answer. */
 export async function call(worker: TestWorker, capability: string, payload: unknown, options: CallOptions = {}) {
   const { status, headers, body } = await start(worker, capability, payload, options)
   const content = body instanceof Readable ? await text(body) : body.toString()

@@ -19,13 +19,13 @@ const INDEX = 'README.md'
 const BLOCK = /^```(json|text) (\S+)\n([\s\S]*?)\n```$/gm
 const MAX_TITLE = 60
 
-/** The workers that have a page, by name. */
+/** The names of the workers that have a page. */
 export async function workerPages(): Promise<string[]> {
   const files = (await readdir(PAGES)).filter((file) => file.endsWith('.md') && file !== INDEX)
   return files.map((file) => file.slice(0, -'.md'.length)).sort()
 }
 
-/** @throws {Error} when a call has no answer after it */
+/** @throws {Error} when no answer follows a call */
 export async function readExamples(): Promise<WorkerExample[]> {
   const pages = await Promise.all((await workerPages()).map(examplesOf))
   return pages.flat()
@@ -37,15 +37,14 @@ async function examplesOf(worker: string): Promise<WorkerExample[]> {
   return blocks.flatMap(({ info, text }, at) => {
     if (info === 'answer') return []
     const next = blocks[at + 1]
-    if (next?.info !== 'answer')
-      throw new Error(`docs/workers/${worker}.md: the call of ${info} has no answer after it`)
+    if (next?.info !== 'answer') throw new Error(`docs/workers/${worker}.md: no answer follows the call of ${info}`)
     const input: unknown = JSON.parse(text)
     const answer: unknown = next.kind === 'json' ? JSON.parse(next.text) : next.text
     return [{ worker, capability: info, title: JSON.stringify(input).slice(0, MAX_TITLE), input, answer }]
   })
 }
 
-/** What differs with every call: times, ids that are made, counters of the process. */
+/** Members that differ in every call: times, generated ids, counters of the process. */
 const VOLATILE = new Set([
   'processing_time_ms',
   'conversion_time_ms',
@@ -70,7 +69,7 @@ export function withoutVolatile(value: unknown): unknown {
 
 const CUT = '…'
 
-/** The answer with each text cut off where the documented one is, which ends with "…" there. */
+/** The answer with each text cut where the documented one is, which ends with "…" there. */
 export function cutAs(answer: unknown, documented: unknown): unknown {
   if (typeof answer === 'string' && typeof documented === 'string' && documented.endsWith(CUT)) {
     return answer.slice(0, documented.length - 1) + CUT

@@ -1,5 +1,6 @@
-// Audit records without a controller, through the controller's own serialiser and chain: for the recorded sample, the
-// benchmark and the tests of what reads a log.
+// Creates audit records without a controller, with the controller's serialiser and chain: for the recorded sample, the
+// benchmark
+// and the tests of log readers.
 import {
   policyDecision,
   routeOutcome,
@@ -24,7 +25,7 @@ const EVALUATION: Evaluation = {
   evaluationTimeMs: 0.1,
 }
 
-/** The question about one call of `capability`. */
+/** The policy input for one call of `capability`. */
 export function callInput({ who, atNs, decisionId }: Asking, capability: string): PolicyInput {
   const { verb, name } = splitCapability(parseCapability(capability))
   const spiffeId = parseSpiffeId(who)
@@ -64,7 +65,7 @@ export function registrationRecord(
   return workerRegistration({ ...EVALUATION, ...about, input }, verdict)
 }
 
-/** The end of an allowed call, 4 ms after it was decided. */
+/** The outcome of an allowed call, 4 ms after its decision. */
 export function outcomeRecord({ identity, action, context }: PolicyInput): AuditEvent {
   const capability = `${action.verb}:${action.capability}`
   const call = { decisionId: context.decision_id, trace: EVALUATION.trace, requester: identity.spiffe_id, capability }
@@ -73,7 +74,7 @@ export function outcomeRecord({ identity, action, context }: PolicyInput): Audit
   return routeOutcome(call, { ...end, outcome: 'completed' })
 }
 
-/** The lines of a log that goes on from `head`. */
+/** The lines of a log that continues from `head`. */
 export function chainLines(events: Iterable<AuditEvent>, head: Head = GENESIS): { lines: string; head: Head } {
   let lines = ''
   for (const event of events) {

@@ -1,5 +1,6 @@
-// How Jaeger is started with observability/jaeger.yaml where no container runs: exactly that file, with addresses of this
-// machine and a folder in the variables that it asks for.
+// Runs Jaeger with observability/jaeger.yaml without a container: the same file, with local addresses and a folder in
+// its
+// variables.
 import { join } from 'node:path'
 import { freePorts } from '../lab/free-port.ts'
 
@@ -29,20 +30,20 @@ export type JaegerVariable =
   | 'TEMPO_OTLP_GRPC'
 
 export type JaegerPlaces = {
-  /** Holds the spans. */
+  /** Folder for the spans. */
   readonly dir: string
-  /** `host:port` that gets the copies. */
+  /** `host:port` that receives the copies. */
   readonly tempo: string
-  /** A free one if left out. */
+  /** Default: a free port. */
   readonly queryPort?: number | undefined
-  /** Whether its pages link to Grafana, which then has to be there. Left out: as in observability/jaeger.yaml, they do. */
+  /** Whether its pages link to Grafana, which must then be running. Default: true, as in observability/jaeger.yaml. */
   readonly links?: boolean
 }
 
 const OBSERVABILITY = join(import.meta.dirname, '../../observability')
 const HOST = '127.0.0.1'
 
-/** Chooses the ports; nothing is started. */
+/** Chooses the ports; starts nothing. */
 export async function planJaeger({ dir, tempo, queryPort, links = true }: JaegerPlaces): Promise<JaegerPlan> {
   const [metricsPort, ...ports] = (await freePorts(6)) as [number, ...number[]]
   const addresses = ports.map((port) => `${HOST}:${port}`) as [string, string, string, string, string]

@@ -14,15 +14,15 @@ import { run } from './run.ts'
 import { isTool, TOOL_NAMES, TOOLS, type Tool } from './tool-table.ts'
 
 export type { Tool } from './tool-table.ts'
-/** `version` as Go has it, `release` as the tool's users know it. */
+/** `version` in Go's form, `release` in the form that users of the tool know. */
 export type Pin = { readonly module: string; readonly version: string; readonly release: string }
-/** `log` gets the progress line of a build; the default writes it to stderr. */
+/** `log` receives the progress line of a build; by default it goes to stderr. */
 export type FindOptions = { readonly env?: NodeJS.ProcessEnv; readonly log?: (line: string) => void }
 
 const MIN_GO = '1.26'
-/** No build takes this long: what is older was left by one that was killed. */
+/** No build takes this long: older files belong to a killed build. */
 const LEFT_AFTER_MS = 60 * 60_000
-/** What Go reads, and what fetches its modules. */
+/** Variables for Go, and for fetching its modules. */
 const FOR_GO = /^(GO[A-Z0-9]*|GIT_\w+|SSL_CERT_(FILE|DIR)|(HTTPS?|NO|ALL)_PROXY)$/i
 
 /** Path of the tool in its pinned version. @throws {Error} with one sentence that says what to install. */
@@ -40,7 +40,7 @@ export async function findTool(tool: Tool, options: FindOptions = {}): Promise<s
   return withProcessLock(`build ${target}`, {
     onWait: () => log(`waiting for another process that builds ${tool} ${release}`),
     async work() {
-      // The process that held the lock has built it, unless it failed.
+      // The process that held the lock has built it, unless the build failed.
       const built = await findInstalledTool(query)
       if (built !== undefined) return built
       log(`building ${tool} ${release}, ${duration}, once`)
@@ -63,7 +63,7 @@ function moduleDir(tool: Tool): string {
   return join(import.meta.dirname, TOOLS[tool].module)
 }
 
-/** Builds under a name of this host, then renames: whoever reads at the same time sees a whole file. */
+/** Builds under a name with this host's name, then renames: concurrent readers see a complete file. */
 async function build(
   tool: Tool,
   pin: Pin,
@@ -72,17 +72,20 @@ async function build(
   const temporary = `${to.target}.${hostname()}.tmp`
   const folder = `${temporary}.mod`
   await mkdir(toolCacheDir(to.env), { recursive: true }).catch((cause: unknown) => {
-    throw new Error(`the cache folder ${toolCacheDir(to.env)} cannot be made: set CRANK_CACHE_DIR to one that can`, {
-      cause,
-    })
+    throw new Error(
+      `the cache folder ${toolCacheDir(to.env)} cannot be created; set CRANK_CACHE_DIR to a writable folder`,
+      {
+        cause,
+      },
+    )
   })
   await removeLeftovers(to.target, [temporary, folder])
   const args = ['build', ...buildFlags(tool, pin), '-o', temporary, `${pin.module}${TOOLS[tool].package}`]
-  // GOFLAGS and GOWORK of the user could change what is built.
+  // GOFLAGS and GOWORK of the user could change the result of the build.
   const inherited = childEnvironment(to.env, (name) => FOR_GO.test(name))
   const env = { ...inherited, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' }
   try {
-    // In a copy: -mod=mod may write to go.mod, and the work tree stays as it is.
+    // In a copy: -mod=mod may write to go.mod, and the work tree must not change.
     await cp(moduleDir(tool), folder, { recursive: true })
     const { code, stderr } = await run(to.go, args, { cwd: folder, env })
     if (code !== 0)
@@ -95,8 +98,10 @@ async function build(
 }
 
 /**
- * Removes what killed builds of this tool left. What is named after this host is such, since only the holder of the lock
- * builds. Another host that shares the cache may be building: its files, and those of versions without a lock, get an hour.
+ * Removes files of killed builds of this tool. Files with this host's name are such files, since only the holder of
+ * the lock
+ * builds. Another host that shares the cache may be building: its files, and those of versions without a lock, are
+ * kept for an hour.
  */
 async function removeLeftovers(target: string, own: readonly string[]): Promise<void> {
   const prefix = `${basename(target)}.`

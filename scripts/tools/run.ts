@@ -1,2 +1,2 @@
-// The scripts' name for platform/run-program.ts, which the controller uses too.
+// Re-exports platform/run-program.ts, which the controller uses too.
 export { run, type Finished, type RunOptions } from '../../src/platform/run-program.ts'

@@ -1,26 +1,26 @@
-// The native tools, and what differs from one to the next. Each is built from its own Go module in scripts/tools/<module>.
+// The native tools and their differences. Each is built from its own Go module in scripts/tools/<module>.
 
 export const TOOL_NAMES = ['opa', 'regal', 'jaeger', 'prometheus', 'promtool'] as const
 export type Tool = (typeof TOOL_NAMES)[number]
 
 export type ToolKind = {
-  /** Its name in sentences. */
+  /** The name of the tool in messages. */
   readonly label: string
-  /** The variable that names the program to use. */
+  /** The environment variable with the path of the program to use. */
   readonly variable: string
   /** Folder of its Go module. */
   readonly module: string
-  /** Below the module that go.mod requires; empty: the module itself. */
+  /** Package path below the module that go.mod requires; empty: the module itself. */
   readonly package: string
   readonly duration: string
   readonly tags?: string
-  /** A build without a tidied list of indirect modules; go.sum names every byte all the same. */
+  /** `mod` builds without a tidied list of indirect modules; go.sum still verifies every byte. */
   readonly mod: 'readonly' | 'mod'
-  /** Where the linker writes the version, below the required module or absolute; undefined: it is in the source. */
+  /** Symbol for the version, below the required module or absolute; undefined: the version is in the source. */
   readonly versionSymbol?: string
-  /** The version that the tool goes by, of the module's version. */
+  /** Converts the module's version to the release of the tool. */
   readonly release: (moduleVersion: string) => string
-  /** How it is asked for its version; its answer's first group is the version. */
+  /** How to query its version; the first group of the answer is the version. */
   readonly ask: { readonly args: readonly string[]; readonly answer: RegExp }
 }
 
@@ -30,7 +30,7 @@ const VERSION_LINE = { args: ['version'], answer: /^Version:\s*v?(\S+)/m }
 const PROMETHEUS = {
   module: 'prometheus',
   duration: 'about four minutes',
-  // Discovery of targets in a dozen clouds is most of its code; static and file targets stay.
+  // Service discovery for a dozen clouds is most of its code; static and file targets remain.
   tags: 'remove_all_sd',
   mod: 'mod',
   versionSymbol: 'github.com/prometheus/common/version.Version',

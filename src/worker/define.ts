@@ -26,7 +26,7 @@ type Common<I extends TSchema, O extends TSchema, R extends CapabilityName> = Me
   /** The declared code for invalid input; default `INVALID_INPUT`, status 400. */
   readonly invalidInput?: string
 }
-/** Answers once: a JSON value of `output`, or with `output: ByteOutput` bytes of any content type. */
+/** Answers once: a JSON value of `output`, or bytes of any content type with `output: ByteOutput`. */
 export type SingleOptions<I extends TSchema, O extends TSchema, R extends CapabilityName = never> = Common<I, O, R> & {
   readonly streaming?: false
   readonly handler: (context: HandlerContext<Static<I>, NoInfer<R>>) => Static<O> | Promise<Static<O>>
@@ -56,7 +56,7 @@ export type CapabilityDefinition = {
 export type WorkerDefinition = {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
-  /** What its manifest must let it call: what its capabilities and the worker itself require, and what it offers; sorted. */
+  /** What its manifest must allow it to call: the requirements of its capabilities and its own, and what it offers; sorted. */
   readonly requires: readonly Capability[]
   /** Releases the worker's resources (a database, a thread) when its last call has ended. */
   readonly close?: () => void | Promise<void>
@@ -84,7 +84,7 @@ const INVALID_INPUT: ErrorDeclaration = {
   status: 400,
 }
 
-/** Describes one capability. @throws {DefinitionError} for a bad name, version, schema, error code or metadata. */
+/** Defines one capability. @throws {DefinitionError} for an invalid name, version, schema, error code or metadata. */
 export function defineCapability<I extends TSchema, O extends TSchema, R extends CapabilityName = never>(
   options: SingleOptions<I, O, R> | StreamingOptions<I, O, R>,
 ): CapabilityDefinition {
@@ -100,7 +100,7 @@ export function defineCapability<I extends TSchema, O extends TSchema, R extends
     checkSchema(schema)
     for (const [code, { status = 400 }] of declared) checkStatus(code, status)
     const capability = makeCapability(options.verb, options.name)
-    // The handler's own types are erased here; the checks in execute.ts make them true again.
+    // The handler's own types are erased here; the checks in execute.ts ensure them at run time.
     return {
       capability,
       schema,
@@ -115,9 +115,9 @@ export function defineCapability<I extends TSchema, O extends TSchema, R extends
 }
 
 /**
- * Puts capabilities together. `requires`: what is called under the identity of this worker in other ways than by the `invoke`
- * of a handler; the capabilities name the rest.
- * @throws {DefinitionError} for a bad id, no or doubled capabilities, a bad `requires`
+ * Combines capabilities. `requires`: capabilities that are called under the identity of this worker other than by the
+ * `invoke` of a handler; each capability declares the others.
+ * @throws {DefinitionError} for an invalid id, missing or duplicate capabilities, an invalid `requires`
  */
 export function defineWorker(options: {
   readonly id: string

@@ -9,13 +9,13 @@ export type InSpan = <T>(name: string, run: () => T | Promise<T>) => Promise<T>
 
 /** `R`: the names in the capability's `requires`. */
 export type HandlerContext<I, R extends CapabilityName = never> = {
-  /** Checked against the capability's input schema. */
+  /** Valid against the capability's input schema. */
   readonly input: I
   /** The caller's SPIFFE ID, verified by the controller. */
   readonly caller: SpiffeId
   /** Aborts at the deadline, when the caller leaves and when the worker stops: pass it to everything that waits. */
   readonly signal: AbortSignal
-  /** Calls a capability of `requires` through the controller, in the same trace and not beyond the same signal. */
+  /** Calls a capability of `requires` through the controller, in the same trace and with the same signal. */
   readonly invoke: Invoke<R>
   readonly log: Logger
   readonly span: Span

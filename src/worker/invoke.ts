@@ -20,12 +20,12 @@ export type InvokeOptions = {
   readonly lastEventId?: string
 }
 
-/** How code names a capability, such as `convert:email_to_text`. */
+/** The name of a capability in code, such as `convert:email_to_text`. */
 export type CapabilityName = `${string}:${string}`
 
 /**
- * Calls the capabilities that `requires` names, and no others. Both ways throw InvokeError for an answer that is not 2xx, and
- * Error when the controller gives none.
+ * Calls the capabilities in `requires`, and no others. Both forms throw InvokeError for an answer other than 2xx, and Error
+ * when the controller does not answer.
  */
 export type Invoke<R extends CapabilityName = never> = {
   /** The JSON answer; undefined for an empty one. */
@@ -67,8 +67,8 @@ export type InvokingCall = {
 }
 
 /**
- * `invoke` that throws CAPABILITY_NOT_DECLARED, and sends nothing, for what `requires` does not name. For handlers that the
- * compiler has not checked: plain JavaScript, and names that are made at run time.
+ * An `invoke` that throws CAPABILITY_NOT_DECLARED, and sends nothing, for a capability outside of `requires`. For handlers
+ * that the compiler has not checked: plain JavaScript, and names computed at run time.
  */
 export function onlyRequired(
   invoke: AnyInvoke,
@@ -90,7 +90,7 @@ export function onlyRequired(
   return Object.assign(checked, { events })
 }
 
-/** Makes the `invoke` of one call. */
+/** Creates the `invoke` of one call. */
 export function createInvoke(client: ControllerClient, tracing: Tracing, call: InvokingCall): AnyInvoke {
   const invoke = async (capability: CapabilityName, payload?: unknown, options: InvokeOptions = {}) => {
     const target = { capability, payload, options }

@@ -112,7 +112,7 @@ describe('npm run demo', () => {
         OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
       })
       expect(processes.filter(({ command }) => command.includes('crank.js'))).not.toEqual([])
-      for (const part of ['Hello, mesh!', 'not authorized', 'event 4', 'hash chain whole', 'curl --cacert', '403']) {
+      for (const part of ['Hello, mesh!', 'not authorized', 'event 4', 'hash chain intact', 'curl --cacert', '403']) {
         expect(seen.out).toContain(part)
       }
       // The mesh exports its spans: the command, whose span is the root of its trace, does so too.
@@ -195,7 +195,7 @@ describe('npm run demo', () => {
     const { code, stdout, stderr } = await run(['--once', '--port', String(port)])
     server.close()
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toMatch(new RegExp(`^Port ${port} is taken, .*npm run demo -- --port 0\\n$`))
+    expect(stderr).toMatch(new RegExp(`^Port ${port} is in use, .*npm run demo -- --port 0\\n$`))
   })
 
   test('with --trace and no Jaeger says how to get one, and starts nothing', async () => {

@@ -67,7 +67,7 @@ test(
     const report = JSON.parse(out.stdout) as Report
     const reason = expect.stringContaining('JAEGER_BIN=/nowhere is not an executable file') as string
     expect(report.traces).toEqual({ unavailable: reason, rows: [] })
-    expect(tables(report)).toContain('Traces: not measured, Jaeger is not to be had: JAEGER_BIN=/nowhere')
+    expect(tables(report)).toContain('Traces: not measured, Jaeger is not available: JAEGER_BIN=/nowhere')
     const marks = report.budgets.filter(({ what }) => /trace|spans/.test(what)).map(({ mark }) => mark)
     expect(new Set(marks)).toEqual(new Set(['not run']))
   },

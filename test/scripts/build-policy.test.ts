@@ -50,7 +50,7 @@ test('refuses a policy.wasm with one byte changed', async () => {
   const wasm = await readFile(join(dir, 'policy.wasm'))
   wasm[wasm.length - 1]! ^= 1
   await writeFile(join(dir, 'policy.wasm'), wasm)
-  expect(await findStalePolicy(dir, opa)).toContain('policy.wasm is not what OPA makes of the Rego')
+  expect(await findStalePolicy(dir, opa)).toContain('policy.wasm differs from what OPA builds from the Rego')
 })
 
 test('refuses a policy.wasm.json that says something else', async () => {

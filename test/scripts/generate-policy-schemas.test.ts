@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { findStaleSchemas, policySchemas } from '../../scripts/generate-policy-schemas.ts'
 
-test('the committed schemas are what the source says', async () => {
+test('the committed schemas match their source', async () => {
   expect(await findStaleSchemas()).toEqual([])
 })
 
@@ -15,7 +15,7 @@ test('a schema that was changed by hand, or is missing, is found', async () => {
   await writeFile(path, text)
   expect(await findStaleSchemas(dir)).toHaveLength(3)
   await writeFile(path, text.replace('"type"', '"typo"'))
-  expect(await findStaleSchemas(dir)).toContain(`${path} is not what the source says`)
+  expect(await findStaleSchemas(dir)).toContain(`${path} differs from its source`)
   await rm(dir, { recursive: true })
 })
 
