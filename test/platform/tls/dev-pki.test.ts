@@ -176,7 +176,7 @@ describe('issuing by hand', () => {
     const ca = await createCa({ trustDomain, days: 1, now: Date.now })
     const spiffeId = parseSpiffeId('spiffe://other.test/worker/a')
     await expect(issueSvid({ ca, spiffeId, days: 1, now: Date.now })).rejects.toThrow(
-      'not of the trust domain crank.local',
+      'is not in crank.local, the trust domain of this CA',
     )
   })
 
