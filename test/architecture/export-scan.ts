@@ -104,7 +104,7 @@ function exportsOf({ path, text }: SourceText): Export[] {
     if (!ts.canHaveModifiers(node) || !isExported(node)) continue
     if (ts.isVariableStatement(node)) {
       for (const { name } of node.declarationList.declarations) add(name)
-    } else if ('name' in node && node.name !== undefined) add(node.name as ts.Node)
+    } else if ('name' in node) add(node.name)
   }
   return found
 }

@@ -25,7 +25,13 @@ async function runAlone(args: readonly string[], { env = {}, input = '' }: InPro
   stack.defer(() => (process.exitCode = exitCode))
   process.exitCode = undefined
   await main(args)
-  return { code: Number(process.exitCode ?? 0), stdout: stdout(), stderr: stderr() }
+  return { code: exitCodeNow(), stdout: stdout(), stderr: stderr() }
+}
+
+// The compiler believes that it is still undefined.
+function exitCodeNow(): number {
+  const { exitCode } = process as { exitCode?: number | string }
+  return Number(exitCode ?? 0)
 }
 
 /** Keeps what is written, from a stream that is no terminal; the listeners that `main` adds are taken off again. */
@@ -36,7 +42,7 @@ function captured(stack: DisposableStack, stream: NodeJS.WriteStream): () => str
   replaced(stack, stream, 'write', (chunk: string | Uint8Array, ...rest: unknown[]) => {
     parts.push(Buffer.from(chunk))
     const done = rest.at(-1)
-    if (typeof done === 'function') done()
+    if (typeof done === 'function') (done as () => void)()
     return true
   })
   stack.defer(() => {
