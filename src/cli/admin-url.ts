@@ -1,4 +1,4 @@
-// Where the controller's admin listener is, for the commands that ask it.
+// The URL of the controller's admin listener, for commands that query it.
 import Type from 'typebox'
 
 /** The schema of CRANK_ADMIN_URL. */

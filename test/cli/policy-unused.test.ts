@@ -72,7 +72,7 @@ test('for people it is two tables', async () => {
   const { stdout, stderr } = await unused()
   expect(stdout).toMatch(/^DECLARED, NOT USED +DAYS +LAST USED +OWN +BY$/m)
   expect(stdout).toMatch(/^use:never +100\.0 +never +spiffe:\/\/crank\.local\/worker\/a$/m)
-  expect(stdout).toMatch(/^use:never +5\.0 \(too few to tell\) +never/m)
+  expect(stdout).toMatch(/^use:never +5\.0 \(too few to decide\) +never/m)
   expect(stdout).toMatch(/^USED, NOT DECLARED +WOULD DENY +BY EXCEPTION +LAST USED +BY$/m)
   expect(stderr).toContain(`12 calls in ${audit} since`)
 })

@@ -77,7 +77,7 @@ test('groups by who, what and why, with first and last time and an example', asy
 
 test('does not compare trouble, and says how much of it there is', async () => {
   expect((await asJson()).notCompared).toEqual({ trouble: 2, incomplete: 0, unreadable: 0 })
-  expect((await replay()).stderr).toContain('2 records of trouble (no decision was made then) not compared')
+  expect((await replay()).stderr).toContain('2 records without a decision (fault of the policy engine) not compared')
 })
 
 test.each([
@@ -145,7 +145,7 @@ test('--verify refuses a log whose chain is broken', async () => {
   await writeFile(broken, (await readFile(log, 'utf8')).replace('"deny"', '"allow"'))
   const { code, stderr } = await crank(['replay', '--verify', '--audit', broken, '--policy', policy.dir])
   expect(code).toBe(1)
-  expect(stderr).toContain(`${broken} is not replayed: record 3 (line 3) is bad`)
+  expect(stderr).toContain(`${broken} was not replayed: record 3 (line 3) is invalid`)
   expect(await asJson('--verify')).toMatchObject({ audit: { verified: true } })
 })
 

@@ -79,7 +79,7 @@ describe('an error answer', () => {
   }
 })
 
-test('an allowed call of a capability that no manifest knows is 404 capability_unknown', async () => {
+test('an allowed call of a capability that no manifest names is 404 capability_unknown', async () => {
   const exception = {
     temporary_allow_all: true,
     expires_after: 'NS',

@@ -124,7 +124,7 @@ test.each([
 })
 
 test('an id that gives no SPIFFE ID needs an entry written by hand', () => {
-  expect(() => generate(EMPTY_MANIFEST, [worker('classifier', ['a:a'])])).toThrow(/it must be worker-<name>/)
+  expect(() => generate(EMPTY_MANIFEST, [worker('classifier', ['a:a'])])).toThrow(/use worker-<name>/)
   const entry = '    "spiffe://crank.local/x": {\n      "worker_id": "classifier"\n    }'
   expect(generate(manifest(entry), [worker('classifier', ['a:a'])])).toContain('"provided_capabilities": ["a:a"]')
 })

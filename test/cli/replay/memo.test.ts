@@ -80,7 +80,9 @@ test('finds a file that adds to the package crank.common', async () => {
 })
 
 test.each(['', 'package crank.common\n'])('wants the common.rego that it knows', async (content) => {
-  expect(findReaderOfTime(await sources({ 'common.rego': content }))).toBe('common.rego is not the one of this version')
+  expect(findReaderOfTime(await sources({ 'common.rego': content }))).toBe(
+    'common.rego is not the version known to this program',
+  )
 })
 
 test('a clock of another length is always evaluated', () => {
