@@ -136,7 +136,7 @@ export type LifeEvent = { readonly timestamp: string } & (
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
 
-/** What the policy said, or that it said nothing. A `Decision` is a verdict as it is; shadow mode makes it `would_deny`. */
+/** The policy's decision, or why there was none. A `Decision` is a judgement too; shadow mode turns `deny` into `would_deny`. */
 export type Judgement =
   | (Omit<Decision, 'decision'> & { readonly decision: Decided })
   | { readonly decision: Undecided; readonly mode: Mode; readonly error: ErrorCode }

@@ -1,5 +1,5 @@
-// Reads an audit file for people: with filters, and while it is being written. It does not verify: it skips lines that are not
-// records, such as a torn tail; `verifyAudit` reports them.
+// Reads an audit file for people: with filters, and while it is being written. It does not verify: it skips lines that are
+// not records, such as a torn tail; `verifyAudit` reports them.
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openRecord, type ChainedRecord } from './chain.ts'

@@ -1,14 +1,14 @@
-// What the members of a record say, for readers. A log outlives the code that wrote it, and anybody may have written to the
-// file: a member of another type than ours counts as absent, and never breaks a reader.
+// Reads the members of a record. A log outlives the code that wrote it, and another program may have written to the file: a
+// member of an unexpected type counts as absent, and never breaks a reader.
 import { parseCapability, type Capability } from '../core/capability.ts'
 import type { Reason } from '../core/decision.ts'
 import { isRuling, type Ruling } from '../core/ruling.ts'
 import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
 
-/** A record, its chain checked or not. */
+/** A record, whether or not its chain was checked. */
 export type RecordMembers = Readonly<Record<string, unknown>>
 
-/** What became of the question to the policy; undefined in a record of another kind. */
+/** The ruling on the question to the policy; undefined in a record of another kind. */
 export function rulingIn({ decision }: RecordMembers): Ruling | undefined {
   return isRuling(decision) ? decision : undefined
 }
@@ -21,12 +21,12 @@ export function groundsIn({ grounds }: RecordMembers): readonly string[] {
   return Array.isArray(grounds) ? grounds.filter(isText) : []
 }
 
-/** The name of the exception that the decision was made by or failed on. */
+/** The name of the exception that applied or was considered. */
 export function exceptionIn({ exception }: RecordMembers): string | null {
   return isText(exception) ? exception : null
 }
 
-/** Who wanted to call what. Undefined for no decision on a call, and for a blocked identity: what it wanted was not looked at. */
+/** Caller and capability of a decision on a call. Undefined for other records, and for a blocked identity, which has no capability. */
 export function callIn(
   record: RecordMembers,
 ): { readonly spiffeId: SpiffeId; readonly capability: Capability } | undefined {

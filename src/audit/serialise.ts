@@ -1,5 +1,5 @@
-// On the path of every call. The only function that turns an event into text. The text is printable ASCII: a line's length is
-// its number of bytes, it cannot control a terminal (ESC, bidirectional marks), and lone surrogates survive.
+// On the path of every call. The only function that turns an event into text. The text is printable ASCII: a line's length
+// is its number of bytes, it cannot control a terminal (ESC, bidirectional marks), and lone surrogates survive.
 import type { AuditEvent } from './event.ts'
 
 /** The maximum length of a string from outside, and of a list. */

@@ -2,15 +2,15 @@
 import { join } from 'node:path'
 import Type from 'typebox'
 import { loadConfig } from '../platform/env.ts'
-import { optionalText } from '../platform/settings.ts'
+import { placeSettings } from '../platform/settings.ts'
 import { CliError, EXIT } from './exit.ts'
 import type { Format } from './output.ts'
 
 export type AuditOptions = { auditFile?: string | undefined; stateDir?: string | undefined; output: Format }
 
 const AuditEnv = Type.Object({
-  CRANK_STATE_DIR: Type.String({ default: '.crank' }),
-  CRANK_AUDIT_FILE: optionalText({ description: 'audit log' }),
+  CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
+  CRANK_AUDIT_FILE: placeSettings.CRANK_AUDIT_FILE,
 })
 
 /** Path of the audit log: the option, else the variable, else inside the state folder. */

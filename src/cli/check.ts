@@ -1,8 +1,7 @@
 // `crank check`: runs the checks in order of dependency and prints their findings.
 import Type from 'typebox'
 import { loadConfig } from '../platform/env.ts'
-import { optionalText, timeSetting } from '../platform/settings.ts'
-import { adminUrlSetting } from './admin-url.ts'
+import { opaTimeoutSetting, optionalText } from '../platform/settings.ts'
 import { auditFileOf } from './audit-config.ts'
 import { checkAudit } from './checks/audit.ts'
 import { checkCertificates } from './checks/certificates.ts'
@@ -14,15 +13,14 @@ import { checkPolicy } from './checks/policy.ts'
 import { checkWorkers } from './checks/workers.ts'
 import { readStateConfig } from './client-config.ts'
 import { EXIT, type ExitCode } from './exit.ts'
+import { adminUrlOf, policyDirOf } from './places.ts'
 import { paint, writeJson, writeLine, type Colour, type Format } from './output.ts'
 
 type CheckOptions = { adminUrl?: string | undefined; stateDir?: string | undefined; output: Format }
 
 const CheckEnv = Type.Object({
-  CRANK_ADMIN_URL: adminUrlSetting(),
-  CRANK_POLICY_DIR: Type.String({ default: 'policies' }),
   OPA_URL: optionalText({ description: 'OPA sidecar' }),
-  OPA_TIMEOUT_MS: timeSetting(100, { description: 'deadline of one decision' }),
+  OPA_TIMEOUT_MS: opaTimeoutSetting,
 })
 /** A call waits no longer than OPA_TIMEOUT_MS. This check looks for a dead OPA, and a slow one is not dead. */
 const PATIENCE_MS = 5000
@@ -47,19 +45,20 @@ export async function gatherFindings(
   env: NodeJS.ProcessEnv,
   now: () => number,
 ): Promise<Finding[]> {
-  const settings = loadConfig(CheckEnv, { env, flags: { CRANK_ADMIN_URL: options.adminUrl } })
+  const adminUrl = adminUrlOf(options, env)
+  const settings = loadConfig(CheckEnv, { env })
   const state = readStateConfig(options, env)
   const certificates = await checkCertificates(state, env, now)
   const policy = await checkPolicy(
     {
-      policyDir: settings.CRANK_POLICY_DIR,
+      policyDir: policyDirOf({}, env),
       opaUrl: settings.OPA_URL,
       timeoutMs: Math.max(settings.OPA_TIMEOUT_MS, PATIENCE_MS),
     },
     now,
   )
   const audit = await checkAudit(auditFileOf(options, env))
-  const controller = await checkController(settings.CRANK_ADMIN_URL, policy.revision, now)
+  const controller = await checkController(adminUrl, policy.revision, now)
   const workers = await checkWorkers(controller.workers, certificates.controller, now)
   return [
     checkNode(process.versions.node),

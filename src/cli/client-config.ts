@@ -5,7 +5,15 @@ import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../core/spiffe-i
 import type { CredentialFiles } from '../platform/tls/credentials.ts'
 import { devCredentialFiles } from '../platform/tls/dev-pki.ts'
 import { checkConfig, ConfigError } from '../platform/env.ts'
-import { optionalText, readSetting, readSpiffeId, readTrustDomain, tlsSettings } from '../platform/settings.ts'
+import {
+  DEFAULT_STATE_DIR,
+  optionalText,
+  placeSettings,
+  readSetting,
+  readSpiffeId,
+  readTrustDomain,
+  tlsSettings,
+} from '../platform/settings.ts'
 import { CliError, EXIT } from './exit.ts'
 import type { ClientOptions } from './options.ts'
 
@@ -25,7 +33,7 @@ export const PKI_FOLDER = 'pki'
 const DEFAULT_CALLER = 'streaming'
 
 const StateEnv = Type.Object({
-  CRANK_STATE_DIR: Type.String({ default: '.crank' }),
+  CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
   CRANK_TRUST_DOMAIN: tlsSettings.CRANK_TRUST_DOMAIN,
 })
 const ClientEnv = Type.Object({
@@ -52,8 +60,7 @@ export function readStateConfig(
 
 /**
  * The controller and the identity of the caller. The certificate is that of `--cert`, else `--as`, else CRANK_TLS_*,
- * else the
- * streaming worker's development certificate.
+ * else the streaming worker's development certificate.
  * @throws {ConfigError} for unusable values
  * @throws {CliError} `usage` for an incomplete set of certificate, key and bundle
  */
@@ -67,7 +74,7 @@ export function readClientConfig(options: ClientOptions, env: NodeJS.ProcessEnv)
   return {
     controllerUrl,
     controllerId: controllerId ?? parseSpiffeId(`spiffe://${trustDomain}/controller`),
-    stateDir: values.CRANK_STATE_DIR ?? '.crank',
+    stateDir: values.CRANK_STATE_DIR ?? DEFAULT_STATE_DIR,
     files: chooseFiles(options, values, trustDomain),
     isDefaultCaller: [options.as, options.cert, options.key, values.CRANK_TLS_CERT, values.CRANK_TLS_KEY].every(
       (given) => given === undefined,
@@ -87,7 +94,7 @@ export function devFiles(stateDir: string, name: string, trustDomain: TrustDomai
 }
 
 function chooseFiles(options: ClientOptions, values: Partial<ClientEnv>, trustDomain: TrustDomain): CredentialFiles {
-  const { CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE, CRANK_STATE_DIR = '.crank' } = values
+  const { CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE, CRANK_STATE_DIR = DEFAULT_STATE_DIR } = values
   if (options.cert !== undefined || options.key !== undefined) {
     const set = [options.cert, options.key, options.bundle ?? CRANK_TLS_BUNDLE]
     return wholeSet(set, '--cert, --key and --bundle', trustDomain)

@@ -1,7 +1,6 @@
 // The output of commands: data on stdout, messages on stderr; colours only on a terminal that supports them (NO_COLOR
-// is
-// honoured). All output goes through here: a name from a log or server may contain anything, and must not control the
-// terminal.
+// is honoured). All output goes through here: a name from a log or server may contain anything, and must not control
+// the terminal.
 import { randomUUID } from 'node:crypto'
 import { styleText } from 'node:util'
 import { printable, printableJson } from '../core/printable.ts'

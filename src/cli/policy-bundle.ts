@@ -4,6 +4,7 @@ import { BundleError, buildBundle, verifyBundle } from '../policy/engine/bundle.
 import { findOpa, OPA_VERSION, PolicyCompileError } from '../policy/engine/compile.ts'
 import { PolicyFilesError } from '../policy/data/policy-files.ts'
 import { CliError, EXIT, usageFailure, type ExitCode } from './exit.ts'
+import { policyDirOf } from './places.ts'
 import { say, writeJson, writeLine, type Format } from './output.ts'
 
 type BuildOptions = {
@@ -17,7 +18,7 @@ type BuildOptions = {
 /** Writes the bundle. @throws {CliError} `usage` when the folder, the key or OPA cannot be used */
 export async function buildPolicyBundle(options: BuildOptions): Promise<ExitCode> {
   const { out, revision, signingKey, output } = options
-  const dir = resolve(options.policy ?? process.env['CRANK_POLICY_DIR'] ?? 'policies')
+  const dir = resolve(policyDirOf(options))
   const opa = await needOpa()
   const built = await buildBundle({ dir, out, revision, signingKey, opa, now: Date.now }).catch(explained)
   if (output === 'json') writeJson(built)

@@ -1,4 +1,4 @@
-// The second listener: health, metrics and the operator's view. Plain HTTP on loopback: default deny must not lock out
+// The second listener: health, metrics and the operator's view. Plain HTTP on loopback: default deny must not block
 // scraping, and workers must not see metrics (decision 0037).
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -16,7 +16,7 @@ import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-
 
 type AdminOptions = {
   readonly readiness: () => Readiness
-  /** Beside addresses and `localhost`; none: nothing else. */
+  /** Host names allowed in addition to addresses and `localhost`; an empty list adds none. */
   readonly allowedHosts: HostRules
   readonly workers: (query: CatalogQuery) => WorkersReply
   readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks'>
@@ -37,13 +37,13 @@ const ReadinessSchema = Type.Object(
   { additionalProperties: false },
 )
 const Count = Type.Integer({ minimum: 0 })
-/** How many entries of the enforcement data are in shadow. */
+/** How many entries of the enforcement data are in shadow mode. */
 const ShadowSchema = Type.Object(
   { default: Count, callers: Count, capabilities: Count },
   { additionalProperties: false },
 )
 const Pair = Type.Object({ allow: Count, deny: Count }, { additionalProperties: false })
-/** The candidate policy: `agreement` by the active decision, then by its own. */
+/** The candidate policy: `agreement` counts by the active decision, then by the candidate's. */
 const CandidateSchema = Type.Object(
   {
     state: Type.String(),
@@ -79,7 +79,7 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     forceCloseConnections: true,
     exposeHeadRoutes: true,
     ...adminErrorOptions,
-    // A scraper that asks and does not read holds a connection and one answer, and not for longer.
+    // A scraper that does not read its answer may hold a connection only for this long.
     connectionTimeout: STALLED_MS,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
   }).withTypeProvider<TypeBoxTypeProvider>()

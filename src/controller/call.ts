@@ -1,4 +1,4 @@
-// What the steps of the pipeline hand to each other: one authorised-or-not call, and what came of it.
+// The types that the steps of the pipeline pass to each other: a call, and its outcome.
 import type { Span } from '@opentelemetry/api'
 import type { Capability } from '../core/capability.ts'
 import type { Priority } from '../core/decision.ts'
@@ -26,13 +26,13 @@ export type RouteCall = Asker & {
   readonly sink: AnswerSink
 }
 
-/** A request that was refused before any decision, as far as it is known. */
+/** What is known of a request that was refused before any decision. */
 export type Refused = {
   readonly decisionId: string
   readonly trace: TraceContext
   readonly requester: SpiffeId | undefined
   readonly remoteAddress: string | undefined
-  /** Where there was a request that could be read. `route`: its template, such as `/route/{verb}/{capability}`. */
+  /** Only if the request could be parsed. `route`: its template, such as `/route/{verb}/{capability}`. */
   readonly request?: { readonly span: Span; readonly route: string; readonly idempotencyKeyPresent: boolean }
 }
 

@@ -1,4 +1,4 @@
-// The controller's configuration: one schema, read once; every fault, those between fields included, is reported at once.
+// The controller's configuration: one schema, read once; all faults, also those between fields, are reported together.
 import { join, resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
@@ -9,7 +9,9 @@ import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
 import {
   hostSetting,
   logLevelSetting,
+  opaTimeoutSetting,
   optionalText,
+  placeSettings,
   portSetting,
   readListenHost,
   readSetting,
@@ -22,7 +24,7 @@ import {
 } from '../platform/settings.ts'
 import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
 
-/** Every variable of the controller; docs/configuration.md is made of it. */
+/** Every variable of the controller; docs/configuration.md is generated from it. */
 export const ControllerEnv = Type.Object({
   CRANK_HOST: hostSetting('127.0.0.1', 'Address of the mTLS listener for workers.'),
   CRANK_PORT: portSetting(9000, 'Port of the mTLS listener for workers.'),
@@ -34,29 +36,27 @@ export const ControllerEnv = Type.Object({
   CRANK_ADMIN_ALLOWED_HOSTS: Type.String({
     default: '',
     allowed: 'host names or *.suffix, separated by commas',
-    description: 'Host names that the admin listener answers to, beside IP addresses and `localhost`. Empty: no other.',
+    description:
+      'Host names that the admin listener answers to, besides IP addresses and `localhost`. Empty: no others.',
   }),
   ...tlsSettings,
   CRANK_CONTROLLER_ID: optionalText({
-    description: 'Own SPIFFE ID; the certificate must carry it. Unset: `spiffe://<trust domain>/controller`.',
-    allowed: 'a SPIFFE ID in the own trust domain',
+    description:
+      'SPIFFE ID of the controller; its certificate must have it. Unset: `spiffe://<trust domain>/controller`.',
+    allowed: 'a SPIFFE ID in the trust domain CRANK_TRUST_DOMAIN',
   }),
   TLS_REFUSE_UNVERIFIED: Type.Boolean({
     default: false,
-    description: 'Break the handshake of an unverified client instead of answering 401 with the reason.',
+    description: 'End the handshake of an unverified client instead of answering 401 with the reason.',
   }),
   HTTPS_ONLY: Type.Boolean({
     default: true,
-    description: 'There is no other mode: `false` is refused.',
+    description: 'The only supported mode: `false` is refused.',
     allowed: 'true',
   }),
-  CRANK_POLICY_DIR: Type.String({
-    default: 'policies',
-    allowed: 'the path of a folder',
-    description: 'Folder of the Rego sources and of `data/`.',
-  }),
+  CRANK_POLICY_DIR: placeSettings.CRANK_POLICY_DIR,
   CRANK_CANDIDATE_POLICY_DIR: optionalText({
-    description: 'Policy folder that is evaluated beside the one in force, and decides nothing. Unset: none.',
+    description: 'Policy folder that is evaluated beside the active one but decides nothing. Unset: none.',
     allowed: 'the path of a folder',
   }),
   CRANK_POLICY_MAX_STALENESS: optionalText({
@@ -66,41 +66,31 @@ export const ControllerEnv = Type.Object({
   }),
   CRANK_POLICY_STALENESS_ACTION: Type.Enum(['warn', 'degrade', 'deny'], {
     default: 'warn',
-    description: '`warn`: log and metric. `degrade`: not ready, but decides. `deny`: every decision is refused.',
+    description: '`warn`: log and metric. `degrade`: not ready, but decides. `deny`: refuses every decision.',
   }),
   CRANK_POLICY_BUNDLE_ROLLBACK: Type.Enum(['refuse', 'allow'], {
     default: 'refuse',
     description:
-      'When OPA goes back to a bundle that was replaced before, by its revision: `refuse`: not ready, every decision is ' +
-      'refused. `allow`: it decides, and the log warns.',
+      'When OPA returns to a bundle revision that was replaced before: `refuse`: not ready, and every decision is ' +
+      'refused. `allow`: the bundle decides, and the log warns.',
   }),
   OPA_URL: optionalText({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
     allowed: 'http://host:port or unix:///absolute/path',
   }),
-  OPA_TIMEOUT_MS: timeSetting(100, {
-    description: 'Deadline of one decision; after it the call is refused.',
-    maximum: 60_000,
-  }),
-  CRANK_STATE_DIR: Type.String({
-    default: '.crank',
-    allowed: 'the path of a folder',
-    description: 'Folder for what the controller writes.',
-  }),
-  CRANK_AUDIT_FILE: optionalText({
-    description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit.jsonl`.',
-    allowed: 'the path of a file',
-  }),
+  OPA_TIMEOUT_MS: opaTimeoutSetting,
+  CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
+  CRANK_AUDIT_FILE: placeSettings.CRANK_AUDIT_FILE,
   CRANK_AUDIT_SYNC: Type.Enum(['fsync', 'write'], {
     default: 'fsync',
     description:
-      '`fsync`: a record is on the disk before the call goes on. `write`: handed to the kernel, lost if the machine dies.',
+      '`fsync`: a record is on the disk before the call continues. `write`: the kernel has the record, which is lost if the machine fails.',
   }),
   CRANK_WORKER_HOSTS: Type.String({
     default: '',
     allowed: 'host names, *.suffix or CIDR ranges, separated by commas',
     description:
-      'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any. With a range in the list, the addresses behind a name must be inside one, too.',
+      'Hosts that a `worker_url` may name, comma-separated: names, `*.suffix`, CIDR ranges. Empty: any. If the list has a range, a name must resolve to addresses inside one, too.',
   }),
   CRANK_BODY_LIMIT_BYTES: Type.Integer({
     minimum: 1024,
@@ -115,14 +105,14 @@ export const ControllerEnv = Type.Object({
     description: 'Open connections on the mTLS listener; further ones are closed at once.',
   }),
   CRANK_HEARTBEAT_INTERVAL_MS: timeSetting(10_000, {
-    description: 'How often workers report. Stale after 3 missed ones, removed after 12.',
+    description: 'How often workers send a heartbeat. A worker is stale after 3 missed ones, and removed after 12.',
     minimum: 50,
   }),
-  CRANK_DRAIN_TIMEOUT_MS: timeSetting(10_000, { description: 'How long calls in flight may go on after SIGTERM.' }),
+  CRANK_DRAIN_TIMEOUT_MS: timeSetting(10_000, { description: 'How long calls in flight may continue after SIGTERM.' }),
   ...logLevelSetting,
 })
 
-/** What the controller is run with. Times are milliseconds; paths that the controller writes or reads policy from are absolute. */
+/** The parsed configuration. Times in milliseconds; paths of the policy and of files that the controller writes are absolute. */
 export type ControllerConfig = {
   readonly listen: { readonly host: string; readonly port: number }
   readonly admin: { readonly host: string; readonly port: number }
@@ -152,7 +142,7 @@ export type ControllerConfig = {
 }
 
 type Values = Static<typeof ControllerEnv>
-/** What has a parser of its own, once it went through it. */
+/** The settings with their own parser, after parsing. */
 type Parsed = {
   trustDomain: TrustDomain
   controllerId: SpiffeId
@@ -186,9 +176,7 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const host = readSetting('CRANK_HOST', values.CRANK_HOST, readListenHost, faults)
   const adminHost = readSetting('CRANK_ADMIN_HOST', values.CRANK_ADMIN_HOST, readListenHost, faults)
   if (values.HTTPS_ONLY === false) {
-    faults.push(
-      fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller speaks mutual TLS and nothing else'),
-    )
+    faults.push(fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller supports only mutual TLS'))
   }
   checkOwnDomain(given, trustDomain, faults)
   checkPorts({ ...values, CRANK_HOST: host, CRANK_ADMIN_HOST: adminHost } as Partial<Values>, faults)
@@ -198,7 +186,7 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost }
 }
 
-/** A limit that is not in force because its name was cut short: the whole name is a setting of workers. */
+/** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
 function cutNames({ CRANK_WORKER_HOST: host = '' }: NodeJS.ProcessEnv, values: Partial<Values>): string[] {
   if (host === '' || values.CRANK_WORKER_HOSTS !== '') return []
   const sentence =
@@ -206,7 +194,7 @@ function cutNames({ CRANK_WORKER_HOST: host = '' }: NodeJS.ProcessEnv, values: P
   return [fault('CRANK_WORKER_HOST', host, sentence)]
 }
 
-// A sidecar is asked what it has every 5 s: less than twice that would be stale between two looks.
+// A sidecar is checked every 5 s: with a limit below twice that, the policy would be stale between two checks.
 function parseStaleness(text: string): number {
   const milliseconds = parseDuration(text)
   if (milliseconds < 10_000) throw new Error('must be at least 10s')

@@ -1,5 +1,5 @@
-// The composition root: configuration -> parts -> servers -> listen -> close, in the order things are needed. Each part
-// puts what it opens on one stack, so that a start that fails, like an orderly end, releases everything.
+// The composition root: configuration -> parts -> servers -> listen -> close, in order of dependency. Each part puts what it
+// opens on one stack, so that a failed start, like an orderly end, releases everything.
 import { isoTime } from '../core/iso-time.ts'
 import type { HostLookupOptions } from '../platform/host-lookup.ts'
 import type { ProcessLog } from '../platform/logger.ts'
@@ -24,18 +24,18 @@ export { SERVICE } from './start/ground.ts'
 export type RunningController = {
   readonly port: number
   readonly adminPort: number
-  /** Drains, records the end, frees everything. A second call waits for the first. */
+  /** Drains, records the end, releases everything. A second call waits for the first. */
   readonly close: (reason?: string) => Promise<void>
 }
 
 type ControllerOptions = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
-  /** What asks the system for the addresses of a name. */
+  /** Resolves a name to its addresses; default: the system. */
   readonly lookup?: HostLookupOptions['lookup']
-  /** From then on the controller must be closed. */
+  /** Called before a listener opens; from then on the controller must be closed. */
   readonly beforeListening?: () => void
-  /** The log of the process, where there is one already. */
+  /** The log of the process, if there is one already. */
   readonly processLog?: ProcessLog
 }
 
@@ -77,7 +77,7 @@ function readinessFrom({ credentials, now }: Ground, { audit, policy }: StepPart
     })
 }
 
-/** Where the gauges come from. */
+/** Connects the gauges to their sources. */
 function observe(
   { metrics, credentials }: Ground,
   { audit, policy, workers }: StepParts,
@@ -129,7 +129,7 @@ async function end({ ground, parts, servers, ending, release, reason }: Ended): 
   const onCut = (): void => void (ending.cut = true)
   await drain({ server: mtls.server, close: () => mtls.close(), onCut }, config.drainTimeoutMs)
   await parts.audit.append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
-  // The log of the process outlives the controller, a log of its own is released with it.
+  // The log of the process outlives the controller; a log that the controller opened is released with it.
   log.info({ event: 'controller_stopped', reason }, 'controller has stopped')
   await release.disposeAsync()
 }

@@ -1,16 +1,15 @@
-// On the path of every call. The way of a call, in one piece: decide, record, then and only then call a worker, record
-// again.
+// On the path of every call. The whole sequence of a call: decide, record, only then call a worker, and record again.
 import type { Verdict } from '../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from './call.ts'
 import { afterRecord } from './steps/recorded.ts'
 import { refuseUnlessPassed } from './steps/refuse.ts'
 import { markedIfShadowed } from './steps/shadow-mark.ts'
 
-/** The steps; each is made in `steps/` and wired in main.ts. */
+/** The steps; each is created in `steps/` and wired in start/start-steps.ts. */
 export type Steps = {
-  /** Asks the policy. Never rejects: trouble is part of the verdict. */
+  /** Asks the policy. Never rejects: a failure is part of the verdict. */
   readonly judge: (call: RouteCall) => Promise<Verdict>
-  /** Hands the question to the candidate policy, which decides nothing. Never throws. */
+  /** Passes the question to the candidate policy, which decides nothing. Never throws. */
   readonly tryCandidate: (call: RouteCall, verdict: Verdict) => void
   /** Resolves when the verdict is durable. @throws {AppError} `audit_unavailable` */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
@@ -20,7 +19,7 @@ export type Steps = {
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
 }
 
-/** Takes one call from the decision to its outcome. @throws {AppError} when the caller still has to be told why not. */
+/** Takes one call from the decision to its outcome. @throws {AppError} when the caller has not been answered yet. */
 export type RouteCapability = (call: RouteCall) => Promise<void>
 
 export function createPipeline({ judge, tryCandidate, recordVerdict, forward, recordOutcome }: Steps): RouteCapability {

@@ -1,7 +1,7 @@
-// Whether calls can be served now, and if not, why: one list of checks for /readyz, /health and `crank check`.
+// Whether calls can be served now, and if not, why not: one list of checks for /readyz, /health and `crank check`.
 import { isoTime } from '../core/iso-time.ts'
 
-/** `reason` of one that is ok: what is to be known of it all the same. */
+/** `reason` when ok: a problem that does not affect readiness. */
 type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
 export type Readiness = { readonly status: 'ready' | 'not_ready'; readonly checks: readonly Check[] }
 
@@ -13,7 +13,7 @@ export type ReadinessSources = {
   readonly now: () => number
 }
 
-/** Looks at every part. Never throws. */
+/** Checks every part. Never throws. */
 export function readinessOf(sources: ReadinessSources): Readiness {
   const checks: Check[] = [
     check('policy', sources.policy()),
@@ -24,15 +24,15 @@ export function readinessOf(sources: ReadinessSources): Readiness {
   return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks }
 }
 
-/** The clock may have gone back since the certificate was loaded. */
+/** The clock may have been set back since the certificate was loaded. */
 function validity(
   { notBeforeMs, notAfterMs }: ReturnType<ReadinessSources['svid']>,
   nowMs: number,
 ): Omit<Check, 'name'> {
-  if (notAfterMs <= nowMs) return { ok: false, reason: 'the own certificate has expired' }
+  if (notAfterMs <= nowMs) return { ok: false, reason: "the controller's certificate has expired" }
   if (notBeforeMs <= nowMs) return { ok: true }
   const from = isoTime(notBeforeMs)
-  return { ok: false, reason: `the own certificate is not valid before ${from}; is the clock right?` }
+  return { ok: false, reason: `the controller's certificate is not valid before ${from}; check the clock` }
 }
 
 function check(name: string, { ok, reason }: { readonly ok: boolean; readonly reason?: string }): Check {

@@ -1,5 +1,5 @@
-// On the path of every call. The mTLS listener: limits, gate, error handler, scopes. Order of registration is the order of a
-// request.
+// On the path of every call. The mTLS listener: gate, limits, error handler,
+// routes. A request passes the plugins in the order of their registration.
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
@@ -36,7 +36,7 @@ type ServerOptions = ArrivalOptions &
     readonly tlsRefuseUnverified: boolean
     readonly maxConnections: number
     readonly fastifyOtel: FastifyOtelInstrumentation | undefined
-    /** Told of every refusal that no step of the pipeline has recorded, and of every internal error. */
+    /** Called for every refusal that no step of the pipeline has recorded, and for every internal error. */
     readonly onRefused: (refused: Refused, error: AppError) => void
   }
 
@@ -55,14 +55,14 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
       ...serverTlsOptions(options.credentials, { refuseUnverified: options.tlsRefuseUnverified }),
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
       insecureHTTPParser: false,
-      // Checked in `limits`, behind the gate; Node would answer before it.
+      // Checked in `limits`, after the gate; Node would answer before the gate.
       requireHostHeader: false,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
     genReqId: () => uuidv7(options.now()),
     requestIdHeader: false,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    // Bodies have limits of their own: 10 s in all for JSON, an idle limit for the raw form.
+    // Bodies have their own limits: 10 s in total for JSON, an idle limit for the raw form.
     requestTimeout: 0,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -72,9 +72,9 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
     frameworkErrors: (error, { raw }) => {
       unparsed.refuse(raw.socket, appErrorOf(error))
     },
-    // No parameter is too long for the router, which would answer before any hook: `limits` refuses it.
+    // The router would refuse a long parameter before any hook; with this value `limits` refuses it.
     routerOptions: { maxParamLength: MAX_HEADER_BYTES },
-    // An unreadable path would be answered before any hook; this way the gate sees it first, then `limits` refuses it.
+    // The router would answer an unreadable path before any hook; this way the gate runs first, then `limits` refuses it.
     rewriteUrl: ({ url = '' }) => (isReadablePath(url) ? url : '/'),
   })
   app.server.headersTimeout = HEADERS_TIMEOUT_MS
@@ -82,13 +82,13 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   app.server.on('drop', () => {
     options.metrics.connectionRefused('over_limit')
   })
-  // Node would answer an `Expect` that it does not know by itself, in front of the gate.
+  // Node itself would answer an unknown `Expect` before the gate.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   holdContinue(app.server)
   unparsed.watch(app.server)
-  // In front of @fastify/otel, which would make a span of an error out of this answer; the hooks below come before it.
+  // Registered before @fastify/otel, which would otherwise create an error span for this answer. The hooks below run first.
   app.setNotFoundHandler(() => {
-    throw new AppError('not_found') // `unrouted` has refused it before.
+    throw new AppError('not_found') // Never reached: `unrouted` refuses the request first.
   })
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
   setErrorHandler(app, options.onRefused)
@@ -97,7 +97,7 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   await app.register(blockedGate, options)
   await app.register(limits, options)
   await app.register(unrouted)
-  // Collects the routes' schemas; the document is served by the admin listener.
+  // Collects the schemas of the routes; the admin listener serves the document.
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
   const bodies = createBodiesInFlight({ maxBytes: Math.max(MAX_BODY_BYTES, options.bodyLimitBytes) })
   await app.register(routeJson, { ...options, bodies })
@@ -116,12 +116,12 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     if (!isRecorded(error) || error.code === 'internal_error') onRefused(refusedOf(request), error)
     if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
     if (error.code === 'unsupported_media_type') reply.header('accept', 'application/json')
-    // The rest of an unread body would have to be read to keep the connection: refuse it instead.
+    // To keep the connection, the rest of an unread body would have to be read: close it instead.
     if (hasBody(request) && !request.raw.complete) {
       reply.raw.shouldKeepAlive = false
       lingerAfterAnswer(request.raw, requester === undefined ? STRANGER_LINGER : CALLER_LINGER)
     }
-    // Fastify closes after every body that its parser refuses, read or not; a new handshake costs more than such a refusal.
+    // Fastify closes after every body that its parser refuses, even if it was read; a new handshake would cost more.
     else if (reply.raw.shouldKeepAlive) reply.removeHeader('connection')
     const problem = problemOf(error, {
       decisionId,
@@ -148,7 +148,7 @@ function refusedOf(request: FastifyRequest): Refused {
   }
 }
 
-/** One that has none is complete only after the hooks. */
+/** `complete` cannot tell: for a request without a body it is set only after the hooks. */
 function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }

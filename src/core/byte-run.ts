@@ -1,5 +1,5 @@
-// On the path of every call. Skips long runs of bytes of one kind in unparsed text, four bytes at a time: a caller that sends
-// a megabyte of spaces must not cost much more than receiving it.
+// On the path of every call. Skips long runs of bytes of one kind in unparsed text, four bytes at a time: a caller that
+// sends a megabyte of spaces must not cost much more than receiving it.
 
 /** 1 or 0 for each byte, followed by 1 or 0 for each pair of bytes. */
 type ByteTable = Uint8Array

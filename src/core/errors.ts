@@ -13,7 +13,7 @@ export const ERRORS = {
   client_certificate_not_yet_valid: { status: 401, title: 'the certificate is not valid yet' },
   client_certificate_profile_invalid: { status: 401, title: 'the certificate is not a valid X.509-SVID leaf' },
   spiffe_id_not_found_in_certificate: { status: 401, title: 'the certificate has no URI SAN' },
-  spiffe_id_invalid: { status: 401, title: 'the certificate does not carry exactly one valid SPIFFE ID' },
+  spiffe_id_invalid: { status: 401, title: 'the certificate does not have exactly one valid SPIFFE ID' },
   request_invalid: { status: 400, title: 'the request is malformed' },
   capability_access_denied: { status: 403, title: 'policy denies this call' },
   registration_denied: { status: 403, title: 'policy denies this registration' },

@@ -2,7 +2,7 @@
 import type { Mode } from './decision.ts'
 
 type Meaning = {
-  /** The call goes on to a worker. */
+  /** Whether the call is forwarded to a worker. */
   readonly passes: boolean
   /** The mode in the audit record; null: the mode of the policy's decision. */
   readonly mode: Mode | null
@@ -63,7 +63,7 @@ export type Undecided = Exclude<Ruling, Decided>
 
 export const RULING_NAMES = Object.keys(RULINGS) as Ruling[]
 
-/** Whether a call with this ruling goes on to a worker. */
+/** Whether a call with this ruling is forwarded to a worker. */
 export function passes(ruling: Ruling): boolean {
   return RULINGS[ruling].passes
 }

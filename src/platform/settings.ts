@@ -47,6 +47,33 @@ export const tlsSettings = {
   }),
 }
 
+/** What must outlive a process, of the controller, the workers and the command line. */
+export const DEFAULT_STATE_DIR = '.crank'
+
+/** Where things are: the same for the controller and for every command. */
+export const placeSettings = {
+  CRANK_POLICY_DIR: Type.String({
+    default: 'policies',
+    allowed: 'the path of a folder',
+    description: 'Folder of the Rego sources and of `data/`.',
+  }),
+  CRANK_STATE_DIR: Type.String({
+    default: DEFAULT_STATE_DIR,
+    allowed: 'the path of a folder',
+    description: 'Folder for what the controller writes.',
+  }),
+  CRANK_AUDIT_FILE: optionalText({
+    description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit.jsonl`.',
+    allowed: 'the path of a file',
+  }),
+}
+
+/** OPA beside the controller, for it and for the command that checks it. */
+export const opaTimeoutSetting = timeSetting(100, {
+  description: 'Deadline of one decision; after it the call is refused.',
+  maximum: 60_000,
+})
+
 /** The log level, with the names of pino. */
 export const logLevelSetting = {
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {

@@ -1,4 +1,4 @@
-// Questions without a call: what would become of one? Judged as /route judges, recorded nowhere.
+// Answers what the policy would decide for a call, without a call: judged as /route judges, but recorded nowhere.
 import { SpanKind } from '@opentelemetry/api'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isoTime } from '../core/iso-time.ts'
@@ -21,18 +21,18 @@ export type PolicyQuestion = {
   readonly atNs: bigint | undefined
 }
 
-/** Answers in the order of the questions. Never rejects: trouble is an answer. */
+/** Answers in the order of the questions. Never rejects: a failure is reported as an answer. */
 export type AskPolicy = (questions: readonly PolicyQuestion[]) => Promise<AskAnswer[]>
 
 /** `now`: Unix ms. */
 type AskDeps = Omit<JudgeDeps, 'tracer'> & { readonly now: () => number }
 
-/** Questions that are asked at once. The embedded engine holds the thread meanwhile, and calls are waiting for it. */
+/** How many questions are asked at once. The embedded engine blocks the thread meanwhile, and calls wait for it. */
 const AT_ONCE = 16
 const NS_PER_MS = 1_000_000n
 
 export function createAsk({ now, ...deps }: AskDeps): AskPolicy {
-  // The same judge with spans that nobody records: a thousand questions are no traffic.
+  // The same judge, but with spans that are not recorded: questions are not traffic.
   const tracer = createLightTracer()
   const judge = createJudge({ ...deps, tracer })
 

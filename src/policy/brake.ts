@@ -1,21 +1,22 @@
-// On the path of every call. The controller's own block list, judged before and besides any engine: an engine that is away,
-// has other data or lies cannot let in what is blocked here (decision 0045). The reasons are the policy's own, code and
-// sentence (policies/capability_access.rego, policies/worker_registration.rego; test/contract/blocked.test.ts).
+// On the path of every call. The controller's own block list, checked independently of the engine: an
+// engine that is down, has other data or answers falsely cannot let a blocked caller pass (decision
+// 0045). The reasons have the code and the sentence of the policy (policies/capability_access.rego,
+// policies/worker_registration.rego; test/contract/blocked.test.ts).
 import type { Decide, Decision, PolicyInput, Question, Reason, RegistrationInput } from '../core/decision.ts'
 import type { Blocked } from './data/blocked.ts'
 
 type BrakeOptions = {
-  /** The block list that is in force. */
+  /** The current block list. */
   readonly blocked: () => Blocked
-  /** Of the policy that is in force beside it. */
+  /** Revision of the current policy. */
   readonly revision: () => string
 }
 
 const MAX_NAMED = 10
 
 /**
- * Asks `decide` only about what is not blocked, and looks once more when it has answered: a block that came meanwhile
- * counts. A denial of its own has no policy version: no policy gave it.
+ * Asks `decide` only about what is not blocked, and checks the list again after the answer, so that a block added meanwhile
+ * counts. Its own denials have no policy version, since no policy made them.
  */
 export function withBrake({ blocked, revision }: BrakeOptions, decide: Decide): Decide {
   const denial = (question: Question, input: PolicyInput | RegistrationInput): Decision | undefined => {
@@ -26,7 +27,7 @@ export function withBrake({ blocked, revision }: BrakeOptions, decide: Decide): 
     denial(question, input) ?? given(await decide(question, input, trace), denial(question, input))
 }
 
-/** Why the block list refuses a question, in the policy's words and order; empty when it does not. */
+/** Why the block list refuses a question, with the wording and order of the policy; empty when it does not. */
 export function blockReasons(
   question: Question,
   input: PolicyInput | RegistrationInput,
@@ -49,7 +50,7 @@ export function blockReasons(
   ]
 }
 
-/** The reason code of the policy for the same thing. */
+/** The policy's reason code for a blocked identity. */
 export const IDENTITY_BLOCKED = 'identity_blocked'
 
 const DENIAL = { decision: 'deny', mode: 'enforce', grounds: [], exception: null, policyVersion: null } as const
@@ -63,7 +64,7 @@ function askedFor(question: Question, input: PolicyInput | RegistrationInput): r
   return [`${input.action.verb}:${input.action.capability}`]
 }
 
-/** At most ten by name, as in policies/worker_registration.rego. */
+/** At most ten names, as in policies/worker_registration.rego. */
 function listed(names: readonly string[]): string {
   const sorted = [...new Set(names)].sort()
   const named = sorted.slice(0, MAX_NAMED).join(', ')

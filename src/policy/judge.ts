@@ -1,5 +1,4 @@
-// On the path of every call. Step 1: ask the policy. Whatever goes wrong is trouble, never an allow; it is recorded like a
-// decision.
+// On the path of every call. Step 1: ask the policy. A failure is never an allow, and it is recorded like a decision.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Decide, Mode, PolicyInput, Priority, Question } from '../core/decision.ts'
 import { toAppError } from '../core/errors.ts'
@@ -14,7 +13,7 @@ export type JudgeDeps = {
   readonly policy: {
     readonly decide: Decide
     readonly engine: string
-    /** Decisions come from another process: each is an edge of the service map. */
+    /** Decisions come from another process: each decision is an edge of the service map. */
     readonly isRemote: boolean
     readonly revision: () => string
   }
@@ -24,11 +23,11 @@ export type JudgeDeps = {
   readonly monotonic: () => number
 }
 
-/** The capability that is asked for; of a registration the fixed pair `register:worker`. */
+/** The requested capability; for a registration the fixed pair `register:worker`. */
 type Action = { readonly verb: string; readonly name: string; readonly priority: Priority }
 
 /**
- * Asks one question of the policy for one request. Never rejects.
+ * Asks the policy one question for one request. Never rejects.
  * @example
  * const verdict = await judge('capability_access', call, policyInput(call, call, now()))
  * if (!passes(verdict.ruling)) refuse(verdict)
@@ -55,7 +54,7 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
       const ruling = rulingOf(question, decision, () => own.isBlocked(input))
       const revision = decision.revision ?? policy.revision()
       const reason = decision.reasons[0]?.code ?? decision.grounds[0]
-      // No policy gave it: the controller's own block list did (policy/brake.ts).
+      // Without a policy version the controller's own block list decided (policy/brake.ts).
       const engine = decision.policyVersion === null ? 'controller' : policy.engine
       annotate(span, asked, { ruling, mode: decision.mode, reason, engine, revision })
       return { ...facts(), engine, revision, ruling, decision }
@@ -101,11 +100,11 @@ type Told = {
 }
 
 /**
- * What came of the question, on its own span, and what an operator searches for on the request's too. `policy.reason` is a
- * code: of the first reason against the call, else of the ground it was allowed on, else of the trouble. `opa.decision_id` is
- * the controller's id, the one of audit, logs and the answer; OPA is given it as `input.context.decision_id`. An OPA that logs
- * its decisions makes an id of its own for each and puts it on its own span under the same name: its REST API takes none.
- * Costs nothing where no span records.
+ * Sets the result as attributes of the question's span, and the searchable ones on the request's span too. `policy.reason` is
+ * a code: of the first reason against the call, else of the ground for the allow, else of the error. `opa.decision_id` is the
+ * controller's id, as in audit, logs and the answer; OPA receives it as `input.context.decision_id`. An OPA that logs its
+ * decisions creates its own id for each and sets it on its own span under the same name: its REST API accepts none.
+ * Costs nothing when no span is recorded.
  */
 function annotate(span: Span, asked: Asker, { ruling, mode, reason = '', engine, revision }: Told): void {
   if (!span.isRecording()) return
@@ -116,6 +115,6 @@ function annotate(span: Span, asked: Asker, { ruling, mode, reason = '', engine,
     'policy.revision': revision,
     'opa.decision_id': asked.decisionId,
   })
-  // The caller may have left while the policy was asked: then its span has ended.
+  // The caller may have left during the evaluation; its span has then ended.
   if (asked.span.isRecording()) asked.span.setAttributes(decision)
 }

@@ -1,4 +1,4 @@
-// Who asks the policy, and what came of it: the words that judging, ruling and recording hand to each other.
+// Who asks the policy, and the result: the types that judging, ruling and recording pass to each other.
 import type { Span } from '@opentelemetry/api'
 import type { Decision, PolicyInput, RegistrationInput } from '../core/decision.ts'
 import type { AppError } from '../core/errors.ts'
@@ -6,7 +6,7 @@ import type { Decided, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 
-/** Who asks, under which decision id, in which trace: true of every question to the policy. */
+/** The facts common to every question to the policy: the caller, the decision id and the trace. */
 export type Asker = {
   readonly decisionId: string
   readonly caller: SpiffeId
@@ -14,7 +14,7 @@ export type Asker = {
   readonly trace: TraceContext
 }
 
-/** What was asked of the policy and what came of it: a decision, or the trouble that kept it from one. */
+/** A question to the policy and its result: a decision, or the error that prevented one. */
 export type Verdict<Input extends PolicyInput = PolicyInput> = {
   readonly input: Input
   readonly evaluationMs: number

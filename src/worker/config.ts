@@ -7,6 +7,7 @@ import {
   hostSetting,
   logLevelSetting,
   optionalText,
+  DEFAULT_STATE_DIR,
   portSetting,
   readListenHost,
   readSetting,
@@ -40,7 +41,7 @@ export const WorkerSettings = Type.Object({
     allowed: 'at most 64 letters, digits and dashes',
   }),
   CRANK_STATE_DIR: Type.String({
-    default: '.crank',
+    default: DEFAULT_STATE_DIR,
     description: 'Folder for data that outlives a process; workers use its subfolder `workers`.',
   }),
   ...tlsSettings,

@@ -44,9 +44,7 @@ test('a policy folder at fault is named with what to do, and what the controller
   expect(findings.find(({ name }) => name === 'policy')).toEqual({
     name: 'policy',
     status: 'fail',
-    message: expect.stringContaining(
-      'blocked.json: no such file; put it back or, if nobody is to be blocked, create it',
-    ),
+    message: expect.stringContaining('blocked.json: no such file; put it back or, if nothing is blocked, create it'),
     hint: expect.stringMatching(/^fix the file: a running controller keeps the last good policy/),
   })
   expect(findings.find(({ name }) => name === 'controller policy')).toMatchObject({

@@ -87,7 +87,7 @@ describe('can-i', () => {
     await rm(join(lossy.dir, 'data/blocked.json'))
     const { code, stderr } = await crank(['can-i', 'streaming', 'stream', 'text_events', '--policy', lossy.dir])
     expect(code).toBe(2)
-    expect(stderr).toContain('blocked.json: no such file; put it back or, if nobody is to be blocked, create it')
+    expect(stderr).toContain('blocked.json: no such file; put it back or, if nothing is blocked, create it')
   })
 
   test('lists what a folder lacks, a line for each file', async () => {

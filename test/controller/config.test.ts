@@ -114,7 +114,7 @@ describe('loadControllerConfig', () => {
       'LOG_LEVEL="loud": must be one of fatal, error, warn, info, debug, trace, silent',
       'OPA_URL="https://opa:8181": must be http://host:port or unix:///absolute/path',
       'CRANK_WORKER_HOSTS="worker.local,10.0.0.0/33": must be host names, *.suffix or CIDR ranges, separated by commas; "10.0.0.0/33" is none of these',
-      'HTTPS_ONLY="false": must be true or unset: the controller speaks mutual TLS and nothing else',
+      'HTTPS_ONLY="false": must be true or unset: the controller supports only mutual TLS',
       'CRANK_CONTROLLER_ID="spiffe://other.example/controller": must be in the trust domain crank.local (CRANK_TRUST_DOMAIN)',
       'CRANK_ADMIN_PORT="9001": must differ from CRANK_PORT on the same host',
     ])

@@ -20,9 +20,13 @@ test('a certificate that is not valid yet is not ok, nor is one that has expired
   expect(certificate(999)).toEqual({
     name: 'certificate',
     ok: false,
-    reason: 'the own certificate is not valid before 1970-01-01T00:00:01.000Z; is the clock right?',
+    reason: "the controller's certificate is not valid before 1970-01-01T00:00:01.000Z; check the clock",
   })
-  expect(certificate(2000)).toEqual({ name: 'certificate', ok: false, reason: 'the own certificate has expired' })
+  expect(certificate(2000)).toEqual({
+    name: 'certificate',
+    ok: false,
+    reason: "the controller's certificate has expired",
+  })
   expect(readinessOf({ ...SOUND, now: () => 999 }).status).toBe('not_ready')
 })
 

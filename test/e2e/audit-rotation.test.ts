@@ -86,7 +86,7 @@ test('renamed, as logrotate does: no call fails, records go on at the path, and 
 
   expect(await readiness()).toMatchObject({
     status: 200,
-    audit: { ok: true, reason: expect.stringMatching(/^in a new file since \S+: the one before was renamed$/) },
+    audit: { ok: true, reason: expect.stringMatching(/^in a new file since \S+: the previous one was renamed$/) },
   })
   expect(controller.log).toContainEqual(
     expect.objectContaining({
@@ -129,7 +129,7 @@ test("somebody else's file at the path is refused and never touched, until it is
   expect(await call()).toMatchObject({ status: 503, body: { error: 'audit_unavailable' } })
   expect(await readiness()).toMatchObject({
     status: 503,
-    audit: { ok: false, reason: "the file at the audit log's path holds something else; move it away" },
+    audit: { ok: false, reason: "the file at the audit log's path is not an audit log; move it away" },
   })
   expect(await readFile(file, 'utf8')).toBe('somebody else was here\n')
   await rename(file, `${file}.foreign`)

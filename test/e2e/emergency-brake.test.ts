@@ -88,7 +88,7 @@ describe('a file-fed OPA', () => {
     const refused: Answer[] = []
     await until('readiness is red', async () => {
       refused.push(await call(BLOCKED))
-      return (await policyCheck()).reason === 'the policy does not know what is blocked'
+      return (await policyCheck()).reason === 'the policy does not enforce the block list'
     })
     refused.push(await call(BLOCKED))
     expect(new Set(refused.map(({ status, body }) => `${status} ${String(body.reason_code)}`))).toEqual(
@@ -105,7 +105,7 @@ describe('a file-fed OPA', () => {
       'data/blocked.json': list('spiffe://crank.local/worker/x'),
     })
     await restart({ policyDir: other.dir })
-    await untilSays('OPA has had other data than the policy folder for more than 5 s')
+    await untilSays('OPA has had different data than the policy folder for more than 5 s')
     expect(await call()).toMatchObject({ status: 503, body: { error: 'policy_not_ready' } })
     await restart({})
     await until('it is ready again', isReady)
@@ -115,7 +115,7 @@ describe('a file-fed OPA', () => {
   test('that does not take over a change of the folder is not ready after five seconds', async () => {
     const both = list('spiffe://crank.local/worker/x')
     await replaceFile(policies.dir, 'data/blocked.json', both)
-    await untilSays('OPA has had other data than the policy folder for more than 5 s')
+    await untilSays('OPA has had different data than the policy folder for more than 5 s')
     await restart({})
     await until('it is ready again', isReady)
   })

@@ -54,7 +54,7 @@ test.each([
   [
     'the identity of somebody else',
     async () => await parties.tlsEnv('worker/streaming'),
-    /CRANK_TLS_CERT holds spiffe:\/\/crank.local\/worker\/streaming/,
+    /CRANK_TLS_CERT is for spiffe:\/\/crank.local\/worker\/streaming/,
   ],
 ])('after a start with %s the next one succeeds', async (_what, changed, message) => {
   const before = process.getActiveResourcesInfo()

@@ -92,7 +92,7 @@ for (const transport of ['tcp', 'unix'] as const) {
       await opa.kill()
       const answers = await refusedUntil(isRed)
       expect(new Set(answers.map(({ body }) => body.error as string))).toEqual(new Set(['policy_engine_unavailable']))
-      expect(await policyCheck()).toEqual({ name: 'policy', ok: false, reason: 'the policy engine does not answer' })
+      expect(await policyCheck()).toEqual({ name: 'policy', ok: false, reason: 'the policy engine does not respond' })
       await start()
       await until('calls are served again', serves)
       expect((await mesh.admin('/readyz')).status).toBe(200)

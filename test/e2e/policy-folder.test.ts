@@ -151,12 +151,12 @@ describe('a controller', () => {
   })
 
   test.each([
-    ['blocked.json', 'if nobody is to be blocked', '{"blocked":{"identities":{},"capabilities":{}}}'],
-    ['worker_manifests.json', 'if no worker may call or offer anything', '{"workers":{}}'],
+    ['blocked.json', 'if nothing is blocked', '{"blocked":{"identities":{},"capabilities":{}}}'],
+    ['worker_manifests.json', 'if no worker may call or provide anything', '{"workers":{}}'],
     ['exceptions.json', 'if there are no exceptions', '{}'],
     [
       'enforcement.json',
-      'if every denial is to be enforced',
+      'if every denial must be enforced',
       '{"enforcement":{"default":"enforce","callers":{},"capabilities":{}}}',
     ],
   ])('does not start without %s, prints what to create, and starts with just that', async (name, meaning, content) => {

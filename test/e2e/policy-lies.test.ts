@@ -83,7 +83,7 @@ describe('no call is let through by', () => {
   test('an engine that allows strangers: the self-check shuts it out', async () => {
     pdp.answer((asked) => pdpAnswer(pdpResult(asked.body.input.context.decision_id)))
     await until('readiness is red', async () => (await mesh.admin('/readyz')).status === 503)
-    expect((await mesh.admin('/readyz')).text).toContain('the policy allows a stranger')
+    expect((await mesh.admin('/readyz')).text).toContain('the policy allows an unknown caller')
     await expectRefused('policy_not_ready')
   })
 })

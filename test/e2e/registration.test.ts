@@ -57,7 +57,7 @@ describe('registering', () => {
       status: 400,
       body: {
         error: 'request_invalid',
-        reason: 'the schema of invoke:hello_world has 65537 bytes; at most 65536 may be',
+        reason: 'the schema of invoke:hello_world has 65537 bytes; at most 65536 are allowed',
       },
     })
     expect((await worker.register()).status).toBe(200)
@@ -123,7 +123,7 @@ describe('registering', () => {
 
   test('lists a capability twice in vain', async () => {
     const answer = await worker.register({ capabilities: [HELLO_SCHEMA, HELLO_SCHEMA] })
-    expect(answer).toMatchObject({ status: 400, body: { reason: 'a capability is listed twice' } })
+    expect(answer).toMatchObject({ status: 400, body: { reason: 'duplicate capability in the list' } })
   })
 })
 

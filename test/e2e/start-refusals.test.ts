@@ -58,7 +58,7 @@ describe('a controller refuses to start', () => {
       const { port } = other.address() as AddressInfo
       const { code, stderr } = await runController({ ...env, [name]: String(port) })
       expect(stderr).toContain(`${name}="${port}": port ${port} on 127.0.0.1 is in use`)
-      expect(stderr).toContain(`choose another with ${name}`)
+      expect(stderr).toContain(`set ${name} to another port`)
       expect(code).toBe(2)
       other.close()
     })
@@ -87,7 +87,7 @@ describe('a controller refuses to start', () => {
 
   test("with another identity than the controller's", async () => {
     const { code, stdout, stderr } = await runController({ ...env, ...(await parties.tlsEnv('worker/streaming')) })
-    expect(stderr).toContain('CRANK_TLS_CERT holds spiffe://crank.local/worker/streaming')
+    expect(stderr).toContain('CRANK_TLS_CERT is for spiffe://crank.local/worker/streaming')
     expect(code).toBe(2)
     // And where lines are collected, one of them says so.
     const lines = stdout.trimEnd().split('\n')
@@ -95,7 +95,7 @@ describe('a controller refuses to start', () => {
       level: 'fatal',
       service: 'crank-controller',
       event: 'controller_start_failed',
-      err: { message: expect.stringContaining('CRANK_TLS_CERT holds') },
+      err: { message: expect.stringContaining('CRANK_TLS_CERT is for') },
     })
   })
 
@@ -103,7 +103,7 @@ describe('a controller refuses to start', () => {
     const file = join(parties.dir, 'shared.jsonl')
     const first = await startControllerProcess({ ...env, CRANK_AUDIT_FILE: file })
     const { code, stderr } = await runController({ ...env, CRANK_AUDIT_FILE: file })
-    expect(stderr).toContain(`audit file ${file} is in use: another controller writes it`)
+    expect(stderr).toContain(`audit file ${file} is in use: another controller writes to it`)
     expect(code).toBe(2)
     expect((await fetch(`${first.adminOrigin}/readyz`)).status).toBe(200)
     expect(await first.stop('SIGTERM')).toEqual({ code: 0, signal: null })

@@ -2,14 +2,13 @@
 // atomically.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import Type from 'typebox'
 import { checkPolicyData } from '../../policy/data/data-schema.ts'
 import { parseExactJson } from '../../policy/data/exact-json.ts'
 import { isRecord } from '../../policy/data/json-object.ts'
 import { checkJsonText } from '../../policy/data/json-text.ts'
 import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../policy/data/policy-files.ts'
-import { loadConfig } from '../../platform/env.ts'
 import { CliError, EXIT, usageFailure } from '../exit.ts'
+import { policyDirOf } from '../places.ts'
 import { paint, say, writeLine, type Colour, type Format } from '../output.ts'
 import { lineDiff } from './line-diff.ts'
 
@@ -23,12 +22,9 @@ export type ExceptionsFile = {
 
 export type EditOptions = { policy?: string | undefined; dryRun?: true | undefined; output: Format }
 
-const PolicyDirEnv = Type.Object({ CRANK_POLICY_DIR: Type.String({ default: 'policies' }) })
-
 /** Reads the policy folder. @throws {CliError} `usage` when it cannot be used. */
 export async function readExceptions(options: { policy?: string | undefined }): Promise<ExceptionsFile> {
-  const flags = { CRANK_POLICY_DIR: options.policy }
-  const { CRANK_POLICY_DIR: dir } = loadConfig(PolicyDirEnv, { env: process.env, flags })
+  const dir = policyDirOf(options)
   const path = join(dir, 'data', 'exceptions.json')
   try {
     const policy = await loadPolicyFiles(dir, Date.now())

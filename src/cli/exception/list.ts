@@ -1,14 +1,11 @@
 // `crank exception list`: the exceptions of the policy folder, with the uses in the audit log and those counted by a
-// running
-// controller. A restart resets the controller's counts, not the log.
-import Type from 'typebox'
+// running controller. A restart resets the controller's counts, not the log.
 import { request } from 'undici'
 import { isoTime } from '../../core/iso-time.ts'
 import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
 import type { ExceptionsReply } from '../../core/policy-exceptions.ts'
 import type { PlacedFault } from '../../policy/data/schema-faults.ts'
-import { loadConfig } from '../../platform/env.ts'
-import { adminUrlSetting } from '../admin-url.ts'
+import { adminUrlOf } from '../places.ts'
 import { auditFileOf } from '../audit-config.ts'
 import { formatLeft } from '../checks/certificates.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
@@ -41,7 +38,6 @@ type Row = {
   readonly last_used_at: string | null
 }
 
-const AdminEnv = Type.Object({ CRANK_ADMIN_URL: adminUrlSetting() })
 const TIMEOUT_MS = 2000
 const DAY_MS = 86_400_000
 const COLOURS = { live: 'green', expired: 'dim', invalid: 'red' } as const
@@ -64,7 +60,7 @@ const COLUMNS: readonly Column<Row>[] = [
 /** Prints them; `negative` if one is malformed, and so without effect. */
 export async function listExceptions(options: ListOptions): Promise<ExitCode> {
   const file = await readExceptions(options)
-  const url = loadConfig(AdminEnv, { env: process.env, flags: { CRANK_ADMIN_URL: options.adminUrl } }).CRANK_ADMIN_URL
+  const url = adminUrlOf(options)
   const logFile = auditFileOf(options, process.env)
   const told = { reply: await askController(url), logged: await usesIn(logFile, madeAt(file)) }
   const rows = rowsOf(file, told, Date.now())

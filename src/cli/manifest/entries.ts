@@ -1,6 +1,5 @@
 // worker_manifests.json as text: unchanged entries keep their bytes, the others are written in prettier's format (two
-// spaces,
-// lines of at most 120 characters).
+// spaces, lines of at most 120 characters).
 import { jsonMembers, JsonShapeError } from '../../core/json-members.ts'
 import { compareText } from './fault.ts'
 

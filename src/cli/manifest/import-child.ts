@@ -1,6 +1,5 @@
 // The process that imports definitions: `node --permission`, an empty environment, and this file. It sends its results
-// and
-// exits.
+// and exits.
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { WORKER_DEFINED, type WorkerDefinition } from '../../worker/define.ts'
 import { exportedDefinitions, looksLikeDefinition } from './exported-definitions.ts'

@@ -41,8 +41,7 @@ export async function findWorkerFiles(path: string): Promise<WorkerFiles> {
 
 /**
  * The package that contains `path`, the node_modules of it and of every parent folder, and the targets of their links,
- * without
- * duplicates.
+ * without duplicates.
  */
 export function readablePaths(path: string): string[] {
   const root = packageRoot(path)

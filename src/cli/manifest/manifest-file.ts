@@ -3,11 +3,12 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
 import { CliError, EXIT } from '../exit.ts'
+import { policyDirOf } from '../places.ts'
 import { EMPTY_MANIFEST, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
 
 /** The given file, or the one of CRANK_POLICY_DIR. */
 export function manifestPath(given: string | undefined): string {
-  return given ?? join(process.env['CRANK_POLICY_DIR'] ?? 'policies', 'data/worker_manifests.json')
+  return given ?? join(policyDirOf({}), 'data/worker_manifests.json')
 }
 
 /** A missing file is a manifest without workers. @throws {CliError} `usage` when it cannot be read or is malformed */

@@ -1,6 +1,5 @@
 // Explains an answer from the policy data, and what would change it. A pure function: the policy gives the answer; this
-// only
-// looks for what the author may have meant.
+// only looks for what the author may have meant.
 import type { Capability } from '../../core/capability.ts'
 import { formatInstant, type AskAnswer } from '../../core/policy-ask.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'

@@ -1,6 +1,5 @@
 // Where a command asks: a running controller (default), or a policy folder. Both judge as /route does.
 import { resolve } from 'node:path'
-import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { request } from 'undici'
 import { withBrake } from '../../policy/brake.ts'
@@ -10,8 +9,7 @@ import { createOwnKnowledge } from '../../policy/ruling.ts'
 import { splitCapability } from '../../core/capability.ts'
 import { jsonMembers } from '../../core/json-members.ts'
 import { AskAnswers, formatInstant, MAX_QUESTIONS, type AskAnswer, type AskQuestion } from '../../core/policy-ask.ts'
-import { loadConfig } from '../../platform/env.ts'
-import { adminUrlSetting } from '../admin-url.ts'
+import { adminUrlOf } from '../places.ts'
 import { CliError, EXIT, messageOf, usageFailure } from '../exit.ts'
 import { say } from '../output.ts'
 import { parseKnowledge, type Knowledge } from './knowledge.ts'
@@ -23,14 +21,13 @@ export type PolicySource = {
   readonly knowledge: () => Promise<Knowledge>
 }
 
-const SourceEnv = Type.Object({ CRANK_ADMIN_URL: adminUrlSetting() })
 const TIMEOUT_MS = 10_000
 const MAX_DATA_DEPTH = 100
 
 /** @throws {CliError} `usage` for an unusable folder; a controller is contacted only when it is asked. */
 export async function openSource({ adminUrl, policy }: SourceOptions, env: NodeJS.ProcessEnv): Promise<PolicySource> {
   if (policy !== undefined) return folderSource(resolve(policy), env)
-  return adminSource(loadConfig(SourceEnv, { env, flags: { CRANK_ADMIN_URL: adminUrl } }).CRANK_ADMIN_URL)
+  return adminSource(adminUrlOf({ adminUrl }, env))
 }
 
 async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<PolicySource> {

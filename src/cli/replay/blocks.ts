@@ -7,8 +7,7 @@ const LINE_FEED = 10
 
 /**
  * The bytes of `file` up to its end; each block but the last ends in a line feed. A line longer than a block is split,
- * but no
- * record is that long. Rejects with the file system's error when the file cannot be read.
+ * but no record is that long. Rejects with the file system's error when the file cannot be read.
  */
 export async function* readBlocks(
   file: string,

@@ -1,7 +1,6 @@
 // Checks in its Rego whether a policy answers equal questions equally. It does if common.rego is the version known
-// here, and no
-// other file can read the clock or the ids of a question except in two known statements. Code that the scan does not
-// understand
+// here, and no other file can read the clock or the ids of a question except in two known statements. Code that the
+// scan does not understand
 // counts as a reader; then every decision is evaluated.
 import { createHash } from 'node:crypto'
 
@@ -9,10 +8,9 @@ export type RegoSource = { readonly name: string; readonly content: string }
 
 /**
  * SHA-256 of common.rego without comments and with single spaces. After a change of the file, update this value, but
- * first
- * check that it still reads only `decision_id` (which it echoes) and `now_ns` of `input.context`, and that
- * `exception_state`
- * only tests whether `now_ns` is at or after `expires_after`, and after `expires_after` less the longest lifetime.
+ * first check that it still reads only `decision_id` (which it echoes) and `now_ns` of `input.context`, and that
+ * `exception_state` only tests whether `now_ns` is at or after `expires_after`, and after `expires_after` less the
+ * longest lifetime.
  */
 export const KNOWN_COMMON = '3956e59d1dcaeef0238429f4c6b1e5d1d26f10f09ccbd88e9113774f8ff920b2'
 

@@ -1,7 +1,6 @@
 // When the answer to an equal question can be reused: same question, caller and subject, at a time that the policy
-// cannot
-// distinguish. memo-scan.ts proves that the policy reads nothing else of the input. For time, the policy compares only
-// with the
+// cannot distinguish. memo-scan.ts proves that the policy reads nothing else of the input. For time, the policy
+// compares only with the
 // expiry of the caller's exception and with the longest lifetime of one.
 import { DEFAULT_MAX_DAYS, NS_PER_MS } from '../../policy/data/exceptions.ts'
 import { parseExactJson } from '../../policy/data/exact-json.ts'

@@ -1,6 +1,5 @@
 // One line of an audit log with the data for replay: the original question and its result. The chain is not checked
-// here
-// (`--verify` does that first); a line that is not a complete record is counted, never guessed.
+// here (`--verify` does that first); a line that is not a complete record is counted, never guessed.
 import { groundsIn, isText, reasonsIn, type RecordMembers } from '../../audit/record-members.ts'
 import { parseCapability, splitCapability } from '../../core/capability.ts'
 import { PRIORITIES, type PolicyInput, type Question, type RegistrationInput } from '../../core/decision.ts'
@@ -22,8 +21,7 @@ export type Recorded = {
  * A decision, or why the line is not one: `other` event (such as a request of a blocked identity: no policy was
  * asked),
  * `outside` the window, `trouble` (no decision was made), `incomplete` (the input cannot be reconstructed),
- * `unreadable` (not a
- * complete record).
+ * `unreadable` (not a complete record).
  */
 type Line = Recorded | 'other' | 'outside' | 'trouble' | 'incomplete' | 'unreadable'
 

@@ -1,6 +1,5 @@
 // `crank replay`: repeats every recorded decision with another policy at its recorded time. Reads only the log and a
-// policy
-// folder; writes nothing.
+// policy folder; writes nothing.
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'

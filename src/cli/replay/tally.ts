@@ -1,6 +1,5 @@
 // Counts of a replay: per block in a thread, then merged. Memory is bounded for any length of the log: a fixed number
-// of groups
-// is kept per kind of change, the others are only counted.
+// of groups is kept per kind of change, the others are only counted.
 import type { Kind } from './change.ts'
 import type { Ruling } from '../../core/ruling.ts'
 import type { Recorded } from './recorded.ts'

@@ -1,6 +1,5 @@
 // The threads of a replay: each free thread gets a block of lines and returns a tally. Only a few blocks are in memory,
-// for any
-// length of the log.
+// for any length of the log.
 import { availableParallelism } from 'node:os'
 import { ThreadFailure } from '../../platform/thread/failure.ts'
 import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'

@@ -1,16 +1,14 @@
 // The evidence for commands: an audit log and a policy folder. The policy itself decides whether an earlier denial
-// still
-// stands; it is never computed here.
+// still stands; it is never computed here.
 import { resolve } from 'node:path'
-import Type from 'typebox'
 import { isoTime } from '../../core/iso-time.ts'
 import { createOfflineEngine, type OfflineEngine } from '../../policy/engine/evaluate-files.ts'
 import { splitCapability, type Capability } from '../../core/capability.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
-import { loadConfig } from '../../platform/env.ts'
 import { auditFileOf, unreadable } from '../audit-config.ts'
 import { CliError, EXIT } from '../exit.ts'
+import { policyDirOf } from '../places.ts'
 import { say } from '../output.ts'
 import { tallyCalls, type Tally } from './tally.ts'
 
@@ -27,13 +25,10 @@ export type Evidence = {
   readonly policy: OfflineEngine
 }
 
-const PolicyEnv = Type.Object({ CRANK_POLICY_DIR: Type.String({ default: 'policies' }) })
-
 /** Reads both. @throws {CliError} `usage` when one of them cannot be read */
 export async function readEvidence(options: EvidenceOptions, sinceMs: number, now: () => number): Promise<Evidence> {
   const { env } = process
-  const { CRANK_POLICY_DIR } = loadConfig(PolicyEnv, { env, flags: { CRANK_POLICY_DIR: options.policy } })
-  const policyDir = resolve(CRANK_POLICY_DIR)
+  const policyDir = resolve(policyDirOf(options, env))
   const onCompile = (reason: string): void => {
     say(`${reason}: compiled again`)
   }

@@ -1,4 +1,5 @@
-// Errors of the admin listener: the same problem bodies as on the mTLS listener, without ids, since nothing is decided here.
+// Errors of the admin listener: the same problem bodies as on the
+// mTLS listener, but without ids, since nothing is decided here.
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
@@ -12,7 +13,7 @@ const FAULTS: Readonly<Partial<Record<string, AppError>>> = {
   ERR_HTTP_REQUEST_TIMEOUT: new AppError('request_timeout'),
 }
 
-/** Options of the Fastify instance: what Node's parser and Fastify's router would answer by themselves. */
+/** Options of the Fastify instance: they replace the answers of Node's parser and of Fastify's router. */
 export const adminErrorOptions = {
   frameworkErrors: (error: FastifyError, _request: unknown, reply: unknown): void => {
     void send(reply as FastifyReply, appErrorOf(error))
@@ -34,9 +35,9 @@ export const adminErrorOptions = {
 export async function handleAdminErrors(app: FastifyInstance, paths: string): Promise<void> {
   app.setErrorHandler<FastifyError | AppError>((thrown, _request, reply) => send(reply, appErrorOf(thrown)))
   app.setNotFoundHandler(() => {
-    throw new AppError('not_found') // `unrouted` has refused it before.
+    throw new AppError('not_found') // Never reached: `unrouted` refuses the request first.
   })
-  await app.register(unrouted, { hint: ` here; there are ${paths}` })
+  await app.register(unrouted, { hint: `; this listener serves ${paths}` })
 }
 
 async function send(reply: FastifyReply, error: AppError): Promise<FastifyReply> {

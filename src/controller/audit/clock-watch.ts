@@ -1,14 +1,14 @@
-// Notices that the wall clock was set: by how much it moved other than the monotonic clock did. Slewing moves both.
+// Detects that the wall clock was set, by comparing it with the monotonic clock. Slewing changes both alike.
 
 export type ClockWatch = {
-  /** Milliseconds that the wall clock was set by since the last `told`; 0 when it was not. */
+  /** By how many milliseconds the wall clock was set since the last `told`; 0 if it was not. */
   readonly look: () => number
   readonly told: () => void
 }
 
-/** Less is no step: leap seconds, and what passes between two readings. */
+/** A smaller difference is not a step: leap seconds, and the time between two readings. */
 const STEP_MS = 2000
-/** Between two readings the process may be stopped; what they say together is then worth nothing. */
+/** If the process is stopped between two readings for longer than this, they cannot be compared. */
 const READING_MS = 500
 
 export function createClockWatch(clocks: { readonly now: () => number; readonly monotonic: () => number }): ClockWatch {

@@ -1,5 +1,5 @@
-// On the path of every call. A file that only grows by whole, durable appends: either all bytes of an append are in it, or
-// none are. An append is acknowledged only where the path still leads to this file.
+// On the path of every call. A file that grows only by whole, durable appends: it contains either all bytes of an append or
+// none. An append is acknowledged only if the path still leads to this file.
 import { constants, fstatSync, fsync, type Stats } from 'node:fs'
 import * as fs from 'node:fs'
 import { open as openHandle } from 'node:fs/promises'
@@ -8,23 +8,23 @@ import { promisify } from 'node:util'
 import { AuditFileError } from './audit-file-error.ts'
 import { seeUnchanged } from './file-left.ts'
 
-/** `fsync`: an append is on the disk when it resolves. `write`: it is with the kernel; a power cut can lose it. */
+/** `fsync`: an append is on the disk when it resolves. `write`: the kernel has it; a power cut can lose it. */
 export type Sync = 'fsync' | 'write'
 
 export type DurableFile = {
-  /** For reading the tail at start; whoever writes goes through `append`. */
+  /** For reading the tail at start; write only through `append`. */
   readonly fd: number
   /** Cuts the file to `size` bytes, durably. */
   truncate(size: number): Promise<void>
   /**
-   * Rejects after having taken back what was written of it, or, if that fails too, takes it back before the next append.
-   * With a FileLeftError the file is to be left: it was moved, deleted or cut.
+   * On failure, removes what was written of the append and rejects; if that fails too, removes it before the next append.
+   * After a FileLeftError the file must not be used any more: it was moved, deleted or cut.
    */
   append(bytes: Buffer): Promise<void>
   close(): Promise<void>
 }
 
-/** The three calls that can fail half-way; an input, so that a test can make them. */
+/** The three calls that can fail half-way; an input, so that tests can replace them. */
 export type FileCalls = {
   readonly write: (
     fd: number,
@@ -45,20 +45,20 @@ const SYSTEM: FileCalls = {
 const closeFd = promisify(fs.close)
 const readFd = promisify(fs.read)
 
-/** Under load the look after one batch is the look before the next; after a pause there is one more, before the write. */
+/** Under load, the check after one batch also serves as the check before the next; after a longer pause it is repeated. */
 const LOOK_AGAIN_MS = 50
 const PRIVATE = 0o600
 const OTHERS = 0o077
 
-/** Opens or creates (0600) a regular file. One append at a time. @throws {AuditFileError} when it is something else. */
+/** Opens or creates (0600) a regular file. One append at a time. @throws {AuditFileError} when it is not a regular file. */
 export async function openDurableFile(file: string, sync: Sync, calls: FileCalls = SYSTEM): Promise<DurableFile> {
-  // O_APPEND: bytes never land behind a hole that a cut in place would leave, nor on somebody else's.
+  // O_APPEND: bytes never end up behind a hole left by a truncation, nor over another writer's bytes.
   const fd = await promisify(fs.open)(file, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, PRIVATE)
   const stat = fstatSync(fd)
   if (!stat.isFile()) {
     await closeFd(fd)
     throw new AuditFileError(`audit file ${file} is not a regular file`, {
-      reason: 'the audit file is no regular file',
+      reason: 'the audit file is not a regular file',
     })
   }
   await makePrivate(fd, stat)
@@ -73,7 +73,7 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
     seenAtMs = performance.now()
   }
 
-  /** Cuts off what is there of an append that failed, and nothing of what somebody else wrote. */
+  /** Removes the bytes of a failed append, but nothing that another process wrote. */
   async function takeBack(bytes: Buffer): Promise<void> {
     const start = await startOfOwnTail(fd, bytes, size)
     if (start !== undefined) await calls.ftruncate(fd, start)
@@ -86,7 +86,7 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
     try {
       await writeFully(calls.write, fd, bytes, size)
       const ends = [look(size + bytes.length), ...(sync === 'fsync' ? [calls.fdatasync(fd)] : [])]
-      // Both have to end: neither may find its descriptor closed.
+      // Wait for both: neither may run on a closed descriptor.
       const failed = (await Promise.allSettled(ends)).find((end) => end.status === 'rejected')
       if (failed !== undefined) throw failed.reason
     } catch (cause: unknown) {
@@ -106,18 +106,18 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
   return { fd, truncate, append, close: () => closeFd(fd) }
 }
 
-/** The kernel may take less than all: at a size limit, or when a disk is nearly full. */
+/** The kernel may write only a part: at a size limit, or when a disk is nearly full. */
 async function writeFully(write: FileCalls['write'], fd: number, bytes: Buffer, position: number): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await write(fd, bytes, done, bytes.length - done, position + done)
-    if (bytesWritten === 0) throw new Error('the file takes no more bytes')
+    if (bytesWritten === 0) throw new Error('the file accepts no more bytes')
     done += bytesWritten
   }
 }
 
 /**
- * Where the beginning of `bytes` that ends the file starts: at `size`, or elsewhere when somebody cut the file or wrote into
- * it meanwhile. Undefined: there is none, or others wrote behind it.
+ * Where our incomplete append, a prefix of `bytes`, begins at the end of the file: at `size`, or elsewhere if another process
+ * cut the file or wrote to it meanwhile. Undefined: there is no such prefix, or another process wrote after it.
  */
 async function startOfOwnTail(fd: number, bytes: Buffer, size: number): Promise<number | undefined> {
   const end = fstatSync(fd).size
@@ -130,12 +130,12 @@ async function startOfOwnTail(fd: number, bytes: Buffer, size: number): Promise<
   return undefined
 }
 
-/** An empty file that somebody else made (logrotate's `create`) becomes ours alone, where the system lets us. */
+/** Makes an empty file that another program created (logrotate's `create`) private, if the system permits it. */
 async function makePrivate(fd: number, { size, mode }: Stats): Promise<void> {
   if (size === 0 && (mode & OTHERS) !== 0) await promisify(fs.fchmod)(fd, PRIVATE).catch(() => undefined)
 }
 
-/** A new file's name is durable only when its folder is. */
+/** The name of a new file is durable only after its folder was synced. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await openHandle(folder, 'r')
   try {

@@ -1,16 +1,16 @@
-// Whether the file that is open is still the one that its path leads to: somebody may have moved, deleted or cut it
-// (logrotate, at night). Records behind such a change would be found by nobody.
+// Checks whether the path still leads to the open file: another program (logrotate) may have moved, deleted or cut it. No
+// reader would find records written after such a change.
 import { fstatSync, stat as statCall, type Stats } from 'node:fs'
 import { promisify } from 'node:util'
 import type { FileLeftReason } from '../../core/file-left.ts'
 
-/** What an open file is known by. */
+/** What identifies an open file. */
 type OpenFile = { readonly fd: number } & Readonly<Pick<Stats, 'dev' | 'ino'>>
 
-// That of node:fs/promises takes twice the time; there is one for each batch.
+// The one of node:fs/promises takes twice the time, and there is one call per batch.
 const stat = promisify(statCall)
 
-/** The open file is not to be written any more. Nothing of the batch that met this is in it. */
+/** The open file must not be written any more. It contains nothing of the batch that failed. */
 export class FileLeftError extends Error {
   override readonly name = 'FileLeftError'
   readonly reason: FileLeftReason
@@ -22,8 +22,8 @@ export class FileLeftError extends Error {
 }
 
 /**
- * Resolves when `path` leads to the open file and that has `size` bytes: one `stat`. @throws {FileLeftError} when it does
- * not. @throws {Error} when somebody else wrote into it, or when it cannot be seen.
+ * Resolves when `path` leads to the open file and the file has `size` bytes; takes one `stat`. @throws {FileLeftError} when it
+ * does not. @throws {Error} when another process wrote to the file, or when it cannot be checked.
  */
 export async function seeUnchanged(path: string, opened: OpenFile, size: number): Promise<void> {
   const named = await stat(path).catch(unlessAbsent)
@@ -33,7 +33,7 @@ export async function seeUnchanged(path: string, opened: OpenFile, size: number)
   }
   if (named.size < size) throw new FileLeftError('truncated')
   if (named.size > size) {
-    throw new Error('another process wrote into the audit file; move the file away, records go on in a new one')
+    throw new Error('another process wrote to the audit file; move the file away, and records continue in a new one')
   }
 }
 

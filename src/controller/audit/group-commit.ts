@@ -1,6 +1,6 @@
 // On the path of every call. Group commit: appends wait in a queue, and one write at a time makes a batch of them durable.
-// Numbers and hashes are given when a batch is written, so a batch that fails leaves no gap: nobody was told that it is
-// recorded.
+// Records get their number and hash when their batch is written, so a failed batch leaves no gap: none of its records was
+// acknowledged.
 import { isoTime } from '../../core/iso-time.ts'
 import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'
@@ -19,12 +19,12 @@ import { serialiseEvent } from '../../audit/serialise.ts'
 
 export type AuditLog = {
   /**
-   * Resolves when the record is durable. A patient one waits for a slow disk as long as it takes: nobody's call waits for
-   * it. @throws {AppError} `audit_unavailable`: it may not be relied on to be recorded.
+   * Resolves when the record is durable. A patient record waits for a slow disk as long as necessary, since no call depends
+   * on it. @throws {AppError} `audit_unavailable`: do not rely on the record being written.
    */
   append(event: AuditEvent, options?: { readonly patient?: boolean }): Promise<void>
   health(): AuditHealth
-  /** Refuses new records, waits (bounded) for those that are queued, frees the file. */
+  /** Refuses new records, waits (bounded) for the queued ones, and releases the file. */
   close(): Promise<void>
 }
 
@@ -38,7 +38,7 @@ export type GroupCommitOptions = {
   readonly log: Logger
   readonly maxQueued: number
   readonly maxWaitMs: number
-  /** Opens what the path leads to now, for the chain that ends with `head`; where `file` was moved, deleted or cut. */
+  /** After `file` was moved, deleted or cut: opens the file at the path, to continue the chain that ends with `head`. */
   readonly reopen: (head: Head) => Promise<DurableFile>
   /** See AuditLogOptions. */
   readonly onDropped?: ((count: number) => void) | undefined
@@ -46,10 +46,10 @@ export type GroupCommitOptions = {
   readonly unlock: () => void
 }
 
-/** Building a batch holds up the event loop: about 2 ms for this many. */
+/** Building a batch blocks the event loop: about 2 ms for this many. */
 const MAX_BATCH = 512
 const PROBE_MS = 250
-/** A file that is moved again and again while one batch is written is trouble, not rotation. */
+/** If the file is moved repeatedly while one batch is written, that is a failure, not a rotation. */
 const MAX_FILES_PER_BATCH = 3
 
 /** The one writer of a file. Invariant: `#head` is the last record that is durable, and the file ends with it. */
@@ -60,7 +60,7 @@ export class GroupCommit implements AuditLog {
   readonly #clock: ClockWatch
   #file: DurableFile
   #head: Head
-  /** Why the file before was left, until the record that says so is durable. */
+  /** Why the previous file was left, until the record of it is durable. */
   #left: FileLeftReason | undefined
   #segmentNote: string | undefined
   #lastDurableMs: number | undefined
@@ -105,7 +105,7 @@ export class GroupCommit implements AuditLog {
     return (this.#closed ??= this.#close())
   }
 
-  /** Begins in the next turn of the event loop: all that the sockets of this turn bring shares one write. */
+  /** Begins in the next turn of the event loop: all records of this turn share one write. */
   #startFlush(): void {
     if (this.#flushing) return
     this.#flushing = true
@@ -122,8 +122,8 @@ export class GroupCommit implements AuditLog {
   }
 
   /**
-   * Writes one batch. After an outage its first record says so, and only when that one is durable is the outage over; so it
-   * is with a step of the clock, which lies between the records before and those of the batch.
+   * Writes one batch. After an outage, or after a step of the clock, its first record reports that; the outage ends only when
+   * that record is durable.
    */
   async #commit(batch: readonly Waiting[], outage: Outage | undefined): Promise<boolean> {
     const members = batch.map((record) => record.members)
@@ -145,7 +145,7 @@ export class GroupCommit implements AuditLog {
     return true
   }
 
-  /** Appends to the file at the path: where that is another one now, its first record says so. */
+  /** Appends to the file at the path; if that is a new file, its first record says so. */
   async #write(members: readonly string[]): Promise<void> {
     for (let files = 1; ; files++) {
       const previous = this.#head
@@ -180,9 +180,9 @@ export class GroupCommit implements AuditLog {
   #tellSegment(reason: FileLeftReason, { seq }: Head): void {
     const { log, now, onSegment } = this.#opts
     this.#left = undefined
-    this.#segmentNote = `in a new file since ${isoTime(now())}: the one before was ${reason}`
+    this.#segmentNote = `in a new file since ${isoTime(now())}: the previous one was ${reason}`
     const fields = { event: 'audit_segment_opened', reason, previous_seq: seq }
-    log.warn(fields, 'the audit log goes on in a new file')
+    log.warn(fields, 'the audit log continues in a new file')
     onSegment?.(reason)
   }
 
@@ -197,11 +197,11 @@ export class GroupCommit implements AuditLog {
     const outageMs = this.#opts.now() - sinceMs
     this.#opts.log.warn(
       { event: 'audit_recovered', reason, refused, outage_ms: outageMs },
-      'the audit log is written again',
+      'the audit log can be written again',
     )
   }
 
-  /** An append tries again at once; this is for when there is none. */
+  /** An append retries at once; this timer retries when there is no append. */
   #probeLater(): void {
     if (this.#closed !== undefined) return
     clearTimeout(this.#probe)
@@ -217,7 +217,7 @@ export class GroupCommit implements AuditLog {
     }
     this.#queue.rejectAll(new Error('the audit log was closed'))
     this.#queue.close()
-    // A write that hangs still owns the descriptor; closing it now could send those bytes into another file.
+    // A hanging write still uses the descriptor; closing it now could send those bytes into another file.
     if (this.#flushing) return
     await this.#file.close()
     unlock()
@@ -243,7 +243,7 @@ function steppedEvent(stepMs: number, nowMs: number): AuditEvent {
   return { event: 'clock_stepped', timestamp: isoTime(nowMs), step_ms: stepMs }
 }
 
-/** For health and the record: the system's error code, never its message, which holds paths. */
+/** For health and the record: the system's error code, never its message, which contains paths. */
 function describe(cause: unknown): string {
   if (cause instanceof AuditFileError) return cause.reason
   const code = (cause as NodeJS.ErrnoException).code

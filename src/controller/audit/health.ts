@@ -1,9 +1,9 @@
-// Whether the audit log can be relied on. An outage ends only when a record of it is durable.
+// Whether the audit log works. An outage ends only when a record of it is durable.
 import type { Head } from '../../audit/chain.ts'
 
 /**
- * `lastDurableMs`: wall clock of the last durable write. `reason` (no path in it): why not ok; when ok, that the log went on
- * in a new file. `oldestMs`: how long the oldest record has waited for the disk, 0 when none waits.
+ * `lastDurableMs`: wall clock of the last durable write. `reason` (without a path): why not ok; or, when ok, that the log
+ * continues in a new file. `oldestMs`: how long the oldest record has waited for the disk, 0 when none waits.
  */
 export type AuditHealth = {
   readonly ok: boolean
@@ -17,11 +17,11 @@ export type AuditHealth = {
 export type Outage = { readonly reason: string; readonly sinceMs: number; refused: number }
 
 export type OutageTracker = {
-  /** The outage that lasts, or undefined when all is well. */
+  /** The current outage, or undefined. */
   current(): Outage | undefined
-  /** Begins an outage, or adds to the one that lasts. @returns whether it began. */
+  /** Begins an outage, or adds to the current one. @returns whether it began. */
   failed(reason: string, refused: number): boolean
-  /** Ends it. */
+  /** Ends the outage. */
   recovered(): void
 }
 

@@ -1,14 +1,14 @@
-// One writer per audit file. The lock is SQLite's exclusive lock (fcntl) on an empty file beside it: the kernel frees it
-// when the process ends in whatever way, so there is no stale lock to clean up. fcntl locks die with the first
-// descriptor that is closed, so nothing else in this process may open and close the lock file. The lock is on the path,
-// not on the audit file: it holds for every file that takes the path while this process runs.
+// One writer per audit file. The lock is SQLite's exclusive lock (fcntl) on an empty file beside it: the kernel releases it
+// however the process ends, so a stale lock cannot exist. An fcntl lock is lost when any descriptor of the file is closed,
+// so nothing else in this process may open and close the lock file. The lock is on the path, not on the audit file: it
+// covers every file that takes the path while this process runs.
 import { closeSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { AuditFileError } from './audit-file-error.ts'
 
-/** Keep it: a lock that is garbage-collected is free. */
+/** Keep a reference to it: a lock that is garbage-collected is released. */
 export type AuditLock = {
-  /** Whether it still keeps others from `file`: not when its lock file was moved or deleted. */
+  /** Whether it still protects `file`: no longer after its lock file was moved or deleted. */
   readonly covers: (file: string) => boolean
   readonly free: () => void
 }
@@ -16,8 +16,8 @@ export type AuditLock = {
 const SQLITE_BUSY = 5
 
 /**
- * Takes the lock `<file>.lock`, without waiting. @throws {AuditFileError} when another controller, or another log in this
- * process, has it.
+ * Takes the lock `<file>.lock` without waiting. @throws {AuditFileError} when another controller, or another log in this
+ * process, holds it.
  */
 export function lockAuditFile(file: string): AuditLock {
   const lockFile = `${file}.lock`
@@ -28,8 +28,8 @@ export function lockAuditFile(file: string): AuditLock {
   } catch (cause: unknown) {
     database.close()
     if ((cause as { errcode?: number }).errcode !== SQLITE_BUSY) throw cause
-    const reason = 'another controller writes the audit file'
-    const message = `audit file ${file} is in use: another controller writes it (it holds ${lockFile})`
+    const reason = 'another controller writes to the audit file'
+    const message = `audit file ${file} is in use: another controller writes to it (lock file: ${lockFile})`
     throw new AuditFileError(message, { cause, reason })
   }
   const inode = inodeOf(lockFile)
@@ -41,7 +41,7 @@ export function lockAuditFile(file: string): AuditLock {
   }
 }
 
-/** SQLite would make it readable for all. Only ever closes a file that it made: see above. */
+/** SQLite would create it readable for all. Closes only a file that it has just created: see above. */
 function createPrivate(lockFile: string): void {
   try {
     closeSync(openSync(lockFile, 'wx', 0o600))

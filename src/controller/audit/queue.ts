@@ -1,7 +1,8 @@
-// On the path of every call. What waits to become durable: first in, first out, bounded in number and in time.
+// On the path of every call. The queue of records that wait to
+// become durable: first in, first out, bounded in number and time.
 import { AppError } from '../../core/errors.ts'
 
-/** One append that has not been answered. `age`: ticks of the queue's timer since it came at `sinceMs`; a patient one has none. */
+/** An unanswered append. `age`: ticks of the queue's timer since it arrived at `sinceMs`; ignored for a patient append. */
 export type Waiting = {
   readonly members: string
   readonly sinceMs: number
@@ -13,18 +14,18 @@ export type Waiting = {
 
 export type WaitingQueue = {
   readonly length: () => number
-  /** How long the oldest that is not durable has waited, taken ones included; 0 when there is none. */
+  /** How long the oldest record that is not durable has waited, including taken ones; 0 when there is none. */
   readonly oldestMs: () => number
   /**
    * Resolves when the record is durable. Rejects with `audit_unavailable` when the queue is full, or after the longest wait
    * unless it is patient.
    */
   push(members: string, patient?: boolean): Promise<void>
-  /** Takes out the oldest, at most `count`; they are still answered by the timer when their time is over. */
+  /** Takes the oldest records, at most `count`; the timer still rejects them when they have waited too long. */
   take(count: number): readonly Waiting[]
-  /** What was taken is durable: the timer forgets it. */
+  /** The taken records are durable: the timer forgets them. */
   done(): void
-  /** Rejects all that waits, taken ones included. @returns how many. */
+  /** Rejects all waiting records, including taken ones. @returns how many. */
   rejectAll(cause: unknown): number
   close(): void
 }
@@ -32,9 +33,9 @@ export type WaitingQueue = {
 const TICKS_PER_WAIT = 10
 
 /**
- * `onExpired` is told how many records waited for `maxWaitMs`, `onDropped` of these and of those that found the queue full.
- * The wait is counted in ticks of one shared timer: a process that was stopped for a minute does not find all its records
- * too old.
+ * `onExpired` gets the number of records that waited for `maxWaitMs`; `onDropped` gets these too, and records that found the
+ * queue full. The wait is counted in ticks of one shared timer: after a stop of the process for a minute, its records are
+ * not all expired.
  */
 export function createWaitingQueue(opts: {
   maxQueued: number
@@ -55,7 +56,7 @@ export function createWaitingQueue(opts: {
     waiting = waiting.filter((record) => !old(record))
     taken = taken.filter((record) => !old(record))
     if (expired.length > 0) {
-      const error = unavailable('the audit log did not take the record in time')
+      const error = unavailable('the audit record was not written in time')
       for (const record of expired) record.reject(error)
       opts.onExpired(expired.length)
       opts.onDropped(expired.length)

@@ -1,27 +1,28 @@
-// Refusals have a budget of their own: strangers, who cost nothing to make, must not fill the queue that the records of
-// authorised calls wait in. Beyond the budget they are counted, and each second one record per reason gives the number.
+// Refusals have their own budget: strangers, who can send any number of requests, must
+// not fill the queue in which the records of authorised calls wait. Beyond the budget
+// refusals are only counted, and each second one record per reason has the number.
 import { isoTime } from '../../core/iso-time.ts'
 import { blockedRequests } from '../../audit/blocked-event.ts'
 import type { RefusalEvent } from '../../audit/event.ts'
 
 export type RefusalBudget = {
   /**
-   * Records a refusal, or counts it. Never throws and never waits: the peer is refused whatever becomes of the record.
-   * @returns whether it is within the budget; what is not must not cost a log line either.
+   * Records a refusal, or counts it. Never throws and never waits: the peer is refused whether or not the record succeeds.
+   * @returns whether it is within the budget; if not, it must not cost a log line either.
    */
   record(event: RefusalEvent): boolean
-  /** Writes what is still only counted. */
+  /** Writes the refusals that are only counted so far. */
   close(): Promise<void>
 }
 
-/** Reasons are a closed set (event and error code; a block has none), so the counters are bounded. */
+/** Reasons are a closed set (event and error code; a block has no code), so the counters are bounded. */
 type Counted = { readonly first: RefusalEvent; count: number }
 
 const WINDOW_MS = 1000
 
 /**
- * `perSecond`: whole records in one second of `now`. `append`: the audit log's. A refusal whose record could not be
- * written is counted, and told when the log takes records again.
+ * `perSecond`: how many individual records per second of `now`. `append`: of the audit log. A refusal whose record could not
+ * be written is counted, and reported when the log can be written again.
  */
 export function createRefusalBudget(opts: {
   readonly perSecond: number
@@ -68,7 +69,7 @@ export function createRefusalBudget(opts: {
   return { record, close: writeCounted }
 }
 
-/** What the refusals of one second have in common. */
+/** The summary of the refusals of one second. */
 function summary({ first, count }: Counted, timestamp: string): RefusalEvent {
   if (first.event === 'policy_decision') return blockedRequests(first, timestamp, count)
   const common = { timestamp, decision_id: null, trace_id: null, count }

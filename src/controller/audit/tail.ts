@@ -1,21 +1,21 @@
-// The end of an audit file, at start: where the chain goes on, and what a crash left behind it.
+// Reads the end of an audit file at start: where the chain continues, and what a crash left behind it.
 import { fstatSync, readSync } from 'node:fs'
 import { AuditFileError } from './audit-file-error.ts'
 import { GENESIS, openRecord, startsLikeRecord, type Head } from '../../audit/chain.ts'
 
-/** `size`: how much of the file to keep; the `tornBytes` after it are the half of a last line. */
+/** `size`: how much of the file to keep; the `tornBytes` after it are an incomplete last line. */
 type Tail = { readonly head: Head; readonly size: number; readonly tornBytes: number }
 
 const STEP_BYTES = 64 * 1024
-/** More than one write of ours can hold: what has no line end for so long is no audit log. */
+/** More than one of our writes can contain: a file without a line end for so long is not an audit log. */
 const MAX_TAIL_BYTES = 16 * 1024 * 1024
 const LINE_FEED = 10
 
 /**
- * Reads the last record and checks it against its own hash. What is before it is not looked at, so that a start takes
- * the same time with any file; `verifyAudit` checks the whole. Only what our own writer can have left half-written counts
- * as torn, at most one line: it begins as the next record would, or is made of the zeros of a power cut behind a record.
- * @throws {AuditFileError} when the file is somebody else's, or its last whole record is not genuine.
+ * Reads the last record and checks it against its own hash. Does not check earlier records, so that a start takes the same
+ * time with any file; `verifyAudit` checks all of it. Only an incomplete write of our own counts as torn, at most one line:
+ * it begins like the next record, or consists of the zeros that a power cut leaves after a record.
+ * @throws {AuditFileError} when the file is not an audit log, or its last whole record is not genuine.
  */
 export function readTail(fd: number, file: string): Tail {
   const { size } = fstatSync(fd)
@@ -30,7 +30,7 @@ export function readTail(fd: number, file: string): Tail {
   const before = openRecord(lineBefore(fd, last.start).text)
   if (typeof before === 'string')
     throw [before, record].includes('hash_mismatch') ? damaged(file, before) : notOurs(file)
-  // A whole line that is JSON was written to its end: it is not torn.
+  // A whole line of JSON was written completely: it is not torn.
   if (record !== 'not_json' || !isTorn(last, before)) throw damaged(file, record)
   return { head: headOf(before), size: last.start, tornBytes: size - last.start }
 }
@@ -41,7 +41,7 @@ function headOf({ seq, hash }: Head): Head {
 
 type TailLine = { readonly start: number; readonly text: string; readonly whole: boolean }
 
-/** A line that ended was written to its end, unless a power cut left holes in it. */
+/** A line with a line end was written completely, unless a power cut left holes in it. */
 function isTorn({ text, whole }: TailLine, head: Head): boolean {
   const hole = text.indexOf('\0')
   if (whole && hole === -1) return false
@@ -50,15 +50,15 @@ function isTorn({ text, whole }: TailLine, head: Head): boolean {
 
 function damaged(file: string, fault: string): AuditFileError {
   return new AuditFileError(
-    `audit file ${file}: its last record is damaged (${fault}); see what "crank audit verify" says, then move the file away`,
+    `audit file ${file}: its last record is damaged (${fault}); run "crank audit verify", then move the file away`,
     { reason: 'the last record of the audit file is damaged; move the file away' },
   )
 }
 
 function notOurs(file: string): AuditFileError {
   return new AuditFileError(
-    `audit file ${file} holds something else than an audit log and is left as it is; move it away, or set CRANK_AUDIT_FILE to another path`,
-    { reason: "the file at the audit log's path holds something else; move it away" },
+    `audit file ${file} is not an audit log and is left unchanged; move it away, or set CRANK_AUDIT_FILE to another path`,
+    { reason: "the file at the audit log's path is not an audit log; move it away" },
   )
 }
 
@@ -72,7 +72,7 @@ function lineBefore(fd: number, end: number): TailLine {
     readSync(fd, step, 0, step.length, from)
     bytes = Buffer.concat([step, bytes])
     start = from
-    // The line's own line feed is the last byte, if it has one; the one before it ends the line before.
+    // The last byte is the line's own line feed, if it has one; the line feed before that ends the previous line.
     const feed = bytes.subarray(0, -1).lastIndexOf(LINE_FEED)
     if (feed !== -1) {
       bytes = bytes.subarray(feed + 1)

@@ -1,4 +1,4 @@
-// Opens the audit log: its folder, its lock, the repair of what a crash left, and the group commit that writes from there.
+// Opens the audit log: creates its folder, takes its lock, repairs what a crash left, and starts the group commit.
 import { fstatSync, mkdirSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'
@@ -15,16 +15,16 @@ export type AuditLogOptions = {
   readonly file: string
   readonly sync: Sync
   readonly now: () => number
-  /** Tells a step of the wall clock apart from time that passes. */
+  /** To distinguish a step of the wall clock from passing time. */
   readonly monotonic?: () => number
   readonly log: Logger
-  /** Records that may wait; the next one is refused. Default 10,000. */
+  /** How many records may wait; the next one is refused. Default 10,000. */
   readonly maxQueued?: number
-  /** Longest wait of one record. Default 1,000. */
+  /** The longest wait of one record. Default 1,000. */
   readonly maxWaitMs?: number
-  /** Told of records that were given up before they were written: the queue was full, or they waited too long. */
+  /** Called for records that were dropped before they were written: the queue was full, or they waited too long. */
   readonly onDropped?: (count: number) => void
-  /** Told when the log went on in a new file, and why. */
+  /** Called with the reason when the log continues in a new file. */
   readonly onSegment?: (reason: FileLeftReason) => void
 }
 
@@ -32,14 +32,14 @@ const DEFAULT_MAX_QUEUED = 10_000
 const DEFAULT_MAX_WAIT_MS = 1000
 
 /**
- * Opens (or creates, 0600 in a folder 0700) the audit file, takes its lock, cuts off a torn last line and records that.
- * @throws {AuditFileError} when it is in use, is not a regular file, holds something else, or its last record is damaged;
+ * Opens (or creates, 0600 in a folder 0700) the audit file, takes its lock, removes a torn last line and records that.
+ * @throws {AuditFileError} when it is in use, is not a regular file, is not an audit log, or its last record is damaged;
  * or the file system's error.
  */
 export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
   prepareFolder(opts.file)
   let lock: AuditLock | undefined
-  // The configured path is what people read; its real path is locked, so that two names of one file share one lock.
+  // Messages name the configured path; the lock is on its real path, so that two names of one file share one lock.
   const open = async (): Promise<DurableFile> => {
     const file = await openDurableFile(opts.file, opts.sync)
     try {
@@ -78,7 +78,7 @@ function prepareFolder(file: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
 }
 
-/** A new file may only be empty, or a copy that ends with our last record; anything else is left as it is. */
+/** A new file must be empty, or a copy that ends with our last record; any other file is left unchanged. */
 async function continued(file: DurableFile, path: string, head: Head): Promise<DurableFile> {
   try {
     if (fstatSync(file.fd).size === 0) return file
@@ -103,9 +103,12 @@ async function repairTail(file: DurableFile, path: string): Promise<{ head: Head
   }
 }
 
-/** Should this fail, the log has an outage like any other: it is told by health and ends by itself. */
+/** If this fails, the log has an outage like any other: health reports it, and it ends by itself. */
 async function reportRepair({ log, file, now }: AuditLogOptions, audit: AuditLog, tornBytes: number): Promise<void> {
-  log.warn({ event: 'audit_repaired', file, bytes_removed: tornBytes }, 'cut off a torn last line of the audit file')
+  log.warn(
+    { event: 'audit_repaired', file, bytes_removed: tornBytes },
+    'removed an incomplete last line from the audit file',
+  )
   await audit
     .append({ event: 'audit_repaired', timestamp: isoTime(now()), bytes_removed: tornBytes }, { patient: true })
     .catch((err: unknown) => log.error({ event: 'audit_repair_lost', err }, 'the repair could not be recorded'))

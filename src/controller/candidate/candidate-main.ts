@@ -1,5 +1,5 @@
-// The thread in which the candidate policy is evaluated: a rule of it that never ends, or takes all memory, holds up
-// nobody. Follows the folder, so that an author sees the effect of a change without a restart.
+// The thread that evaluates the candidate policy: a rule that never ends, or uses all memory, delays no call. Follows the
+// folder, so that an author sees the effect of a change without a restart.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PolicyEngine, PolicyInput } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
@@ -13,7 +13,7 @@ import { loadPolicyFiles } from '../../policy/data/policy-files.ts'
 type Loaded = { readonly engine: PolicyEngine }
 
 const FOLLOW_MS = 1000
-/** A decision this slow is of no use; one that never ends is ended by the controller, with this thread. */
+/** A slower decision is useless; when one never ends, the controller terminates this thread. */
 const TIMEOUT_MS = 1000
 /** 64 MiB */
 const MAX_PAGES = 1024
@@ -24,14 +24,14 @@ serveThread<CandidateTask, CandidateBatch, readonly CandidateAnswer[], Candidate
   return { answer: ({ inputs }) => Promise.all(inputs.map((input) => answer(loaded, input))) }
 })
 
-/** Loads the folder, and again whenever it changes; never ends. */
+/** Loads the folder, and loads it again whenever it changes; never returns. */
 async function follow(task: CandidateTask, tell: (news: CandidateNews) => void, use: (loaded: Loaded) => void) {
   let inUse: string | undefined
   let tried: string | undefined
   const fault = createReportedFault()
   const look = async (): Promise<void> => {
     const files = await loadPolicyFiles(task.policyDir, Date.now())
-    // One that could not be used is not tried again until it changes; a return to the one in use ends the fault.
+    // A revision that could not be used is not tried again until it changes; a return to the one in use ends the fault.
     if (files.revision === inUse ? fault.current() === undefined : files.revision === tried) return
     tried = files.revision
     const wasm = await loadWasm(files, { env: task.env })

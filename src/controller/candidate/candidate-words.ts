@@ -1,11 +1,11 @@
-// What the controller and the thread of the candidate policy say to each other.
+// The messages between the controller and the thread of the candidate policy.
 import type { Mode, PolicyInput, Reason } from '../../core/decision.ts'
 import type { ErrorCode } from '../../core/errors.ts'
 
-/** `env`: for finding OPA, if the candidate's policy.wasm is not of its Rego. */
+/** `env`: to find OPA if the candidate's policy.wasm was not built from its Rego. */
 export type CandidateTask = { readonly policyDir: string; readonly env: Readonly<Record<string, string | undefined>> }
 
-/** Questions to be answered in order. */
+/** Questions to answer in order. */
 export type CandidateBatch = { readonly inputs: readonly PolicyInput[] }
 
 export type CandidateAnswer =

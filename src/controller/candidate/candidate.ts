@@ -1,5 +1,5 @@
-// A candidate policy beside the active one: it is asked what was asked on live traffic, in a thread of its own, after the
-// decision and in batches. Nothing waits for it: what it has no time for is dropped and counted, and it decides nothing.
+// A candidate policy beside the active one: it gets the questions of live traffic, in its own thread, after the decision and
+// in batches. Nothing waits for it: questions that it has no time for are dropped and counted, and it decides nothing.
 import type { Decision, PolicyInput } from '../../core/decision.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
 import { childEnvironment } from '../../platform/env.ts'
@@ -8,30 +8,30 @@ import { startThread, threadEntry, type Thread } from '../../platform/thread/thr
 import type { CandidateAnswer, CandidateBatch, CandidateNews, CandidateTask } from './candidate-words.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
 
-/** A question that the active policy has answered, or could not (`decision` undefined): the candidate is not asked then. */
+/** A question that the active policy has answered. `decision` undefined: it could not, and the candidate is not asked. */
 type Decided = {
   readonly input: PolicyInput
   readonly decision: Decision | undefined
-  /** Of the request that it was asked for. */
+  /** The trace of the request. */
   readonly trace?: TraceContext
 }
 
-/** How often each pair of decisions came up: `agreement.allow.deny`, the active one allowed, the candidate denied. */
+/** How often each pair of decisions occurred: `agreement.allow.deny`: the active policy allowed, the candidate denied. */
 type Agreement = Record<'allow' | 'deny', Record<'allow' | 'deny', number>>
 
 type CandidateStatus = {
   readonly state: 'starting' | 'ready' | 'failed'
-  /** Why it failed; also set while an older revision is in use because the newest cannot be. */
+  /** Why it failed; also set while an older revision is in use because the newest cannot be used. */
   readonly reason: string | null
   readonly revision: string | null
   readonly agreement: Agreement
-  /** Questions that were not compared: it was behind or down, or gave no decision. */
+  /** Questions that were not compared: the candidate was behind or down, or gave no decision. */
   readonly dropped: number
   readonly undecided: number
 }
 
 export type Candidate = {
-  /** Puts a question aside for the candidate. Never throws, never waits. */
+  /** Queues a question for the candidate. Never throws, never waits. */
   readonly offer: (decided: Decided) => void
   readonly status: () => CandidateStatus
   readonly close: () => Promise<void>
@@ -52,7 +52,7 @@ type CandidateOptions = CandidateTask & {
   readonly limits?: Partial<CandidateLimits>
 }
 
-/** `gatherMs`: how long questions wait for others. `answerMs`: after it the thread counts as hanging and is ended. */
+/** `gatherMs`: how long questions wait to form a batch. `answerMs`: after this time the thread counts as hanging and is ended. */
 export type CandidateLimits = {
   readonly queued: number
   readonly batch: number
@@ -63,7 +63,7 @@ export type CandidateLimits = {
 
 const LIMITS: CandidateLimits = { queued: 1024, batch: 256, gatherMs: 20, answerMs: 5000, restartMs: 60_000 }
 const HEAP_MIB = 128
-// What compile.ts finds OPA by.
+// The variables with which compile.ts finds OPA.
 const isForOpa = (name: string): boolean => name === 'OPA_BIN' || name === 'CRANK_CACHE_DIR'
 const ENTRY = threadEntry('candidate-main', import.meta.url)
 
@@ -71,7 +71,7 @@ type CandidateThread = Thread<CandidateBatch, readonly CandidateAnswer[]>
 
 type Waiting = { readonly input: PolicyInput; readonly decision: Decision; readonly trace: TraceContext | undefined }
 
-/** Starts the candidate's thread. A folder that cannot be used shows in `status()` and in the log, nowhere else. */
+/** Starts the candidate's thread. A folder that cannot be used is reported only in `status()` and in the log. */
 export function createCandidate(options: CandidateOptions): Candidate {
   return new Comparer(options)
 }
@@ -127,7 +127,7 @@ class Comparer implements Candidate {
     const thread: CandidateThread = startThread<CandidateBatch, readonly CandidateAnswer[], CandidateNews>({
       entry: ENTRY,
       name: 'candidate-policy',
-      // Its own environment, and what finds OPA.
+      // The thread's own environment; what finds OPA is in `data`.
       env: childEnvironment(env),
       data: { policyDir, env: childEnvironment(env, isForOpa) } satisfies CandidateTask,
       maxHeapMib: HEAP_MIB,
@@ -165,7 +165,7 @@ class Comparer implements Candidate {
     const inputs = this.#asked.map(({ input }) => input)
     void this.#thread?.ask({ inputs }, { limits: { wallMs: this.#limits.answerMs } }).then(
       (answers) => this.#take(answers),
-      // What ends the thread is reported by `onFailure`, which also drops the questions.
+      // `onFailure` reports the end of the thread, and drops the questions.
       (failure: unknown) => {
         if (failure instanceof ThreadFailure && failure.reason === 'fault') this.#take([])
       },
@@ -189,7 +189,7 @@ class Comparer implements Candidate {
     this.#options.onCompared({ input, trace, active, candidate })
   }
 
-  /** The thread is of no use any more: it is ended, and another one tried later. */
+  /** Ends the failed thread, and tries another one later. */
   #fail(thread: CandidateThread, reason: string): void {
     if (thread !== this.#thread || this.#closed) return
     this.#revision = null
@@ -201,7 +201,10 @@ class Comparer implements Candidate {
   #report(reason: string): void {
     this.#reason = reason
     if (this.#revision === null) this.#state = 'failed'
-    this.#options.log.error({ event: 'candidate_failed', reason }, 'candidate policy cannot be used; calls go on')
+    this.#options.log.error(
+      { event: 'candidate_failed', reason },
+      'candidate policy cannot be used; calls are not affected',
+    )
   }
 
   async #end(): Promise<void> {

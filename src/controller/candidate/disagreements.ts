@@ -1,4 +1,4 @@
-// Where the candidate policy would decide otherwise: into the log, so many a second and no more, the rest as a number.
+// Logs where the candidate policy would decide differently: a limited number per second, and the rest as a count.
 import { traceFields } from '../../core/trace-context.ts'
 import type { Comparison } from './candidate.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
@@ -10,7 +10,7 @@ type DisagreementOptions = {
   readonly monotonic: () => number
 }
 
-/** Logs a comparison whose two decisions differ; `suppressed` counts those left out since the last line. */
+/** Logs a comparison whose two decisions differ; `suppressed`: how many were left out since the last line. */
 export function createDisagreementLog({ log, perSecond, monotonic }: DisagreementOptions): (c: Comparison) => void {
   let secondFromMs = -Infinity
   let logged = 0
@@ -40,6 +40,6 @@ export function createDisagreementLog({ log, perSecond, monotonic }: Disagreemen
       suppressed,
     }
     suppressed = 0
-    log.warn({ event: 'candidate_disagrees', ...fields }, 'the candidate policy decides otherwise')
+    log.warn({ event: 'candidate_disagrees', ...fields }, 'the candidate policy decides differently')
   }
 }

@@ -1,4 +1,4 @@
-// Metrics of the candidate policy; they exist only where one is configured.
+// Metrics of the candidate policy; they exist only if one is configured.
 import { Counter, Gauge } from 'prom-client'
 import type { Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
@@ -16,13 +16,13 @@ export function createCandidateMetrics(registry: Registry): CandidateMetrics {
   const registers = [registry]
   const decisions = new Counter({
     name: 'controller_candidate_decisions_total',
-    help: 'Decisions of the active policy beside those of the candidate.',
+    help: 'Decisions of the active policy compared with those of the candidate.',
     labelNames: ['active', 'candidate'],
     registers,
   })
   const skips = new Counter({
     name: 'controller_candidate_skipped_total',
-    help: 'Decisions that were not compared: the candidate was behind or down (dropped), or gave none (undecided).',
+    help: 'Decisions that were not compared: the candidate was behind or down (dropped), or made no decision (undecided).',
     labelNames: ['reason'],
     registers,
   })
@@ -40,7 +40,7 @@ export function createCandidateMetrics(registry: Registry): CandidateMetrics {
     compared: ({ active, candidate }) => decisions.inc({ active, candidate }),
     skipped: (reason, count) => skips.inc({ reason }, count),
     loaded(revision) {
-      // One series only: the revisions of the past would pile up.
+      // Keep one series only: those of past revisions would accumulate.
       revisions.reset()
       revisions.set({ revision }, 1)
     },

@@ -1,6 +1,5 @@
-// On the path of every call. What undici's parser takes amiss or lets pass at the head of an answer: an interim 100 (it
-// breaks off), and a status line of another HTTP version (it reads on). Looked at here, on the bytes, in front of the
-// parser.
+// On the path of every call. Checks the head of an answer in front of undici's parser, which fails on an interim 100 and
+// accepts a status line of another HTTP version.
 import type { TLSSocket } from 'node:tls'
 import { errors, type buildConnector } from 'undici'
 
@@ -10,7 +9,7 @@ const END_OF_HEAD = '\r\n\r\n'
 const MAX_INTERIM_BYTES = 16 * 1024
 const REQUEST_LINE = /^[A-Z]+ \//
 
-/** The connector, with every socket of it guarded. One request at a time on each: `pipelining: 1`. */
+/** The connector, with every socket guarded. Requires one request at a time on each socket: `pipelining: 1`. */
 export function guardingHeads(connect: buildConnector.connector): buildConnector.connector {
   return (options, callback) => {
     connect(options, (...[error, socket]: Parameters<buildConnector.Callback>) => {
@@ -23,11 +22,11 @@ export function guardingHeads(connect: buildConnector.connector): buildConnector
 function guardHeads(socket: TLSSocket): TLSSocket {
   const read: (size?: number) => Buffer | null = socket.read.bind(socket)
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
-  /** Between a request and the final status line of its answer: the bytes that were held back so far. */
+  /** Between a request and the final status line of its answer: the bytes held back so far. */
   let held: Buffer | undefined
 
   socket.write = (chunk: unknown, ...rest: unknown[]) => {
-    // undici writes the head of a request as one text; of a body come only bytes and the sizes of its chunks.
+    // undici writes the head of a request as one string; for a body it writes only bytes and the sizes of chunks.
     if (typeof chunk === 'string' && REQUEST_LINE.test(chunk)) held = Buffer.alloc(0)
     return write(chunk, ...rest)
   }
@@ -53,7 +52,7 @@ function guardHeads(socket: TLSSocket): TLSSocket {
 type Head =
   { readonly state: 'final' | 'more'; readonly bytes: Buffer } | { readonly state: 'invalid'; readonly reason: string }
 
-/** Drops whole interim answers (RFC 9110, 15.2: a client that did not ask for one may); 101 was asked for by nobody. */
+/** Drops whole interim answers, as a client may that did not ask for one (RFC 9110, 15.2). We never ask for 101. */
 function withoutInterim(bytes: Buffer): Head {
   let rest = bytes
   for (;;) {

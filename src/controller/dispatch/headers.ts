@@ -1,11 +1,11 @@
-// On the path of every call. What crosses the controller, by allow list: headers are built new for each hop, never copied: a
-// caller cannot slip one in.
+// On the path of every call. The headers that cross the controller, by allow list: they are built for each hop and never
+// copied, so that a caller cannot inject one.
 import type { Capability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { HEADERS } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
-/** What the worker is told of the call beside its body. */
+/** What the worker learns about the call, besides its body. */
 type RequestFacts = {
   readonly capability: Capability
   readonly caller: SpiffeId
@@ -17,10 +17,10 @@ type RequestFacts = {
   readonly priority: Priority
 }
 
-/** What is true of this hop only: the time that is left, and the span that the worker's own belongs to, if any is exported. */
+/** Values of this hop only: the remaining time, and the parent of the worker's span, if spans are exported. */
 type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
 
-/** Headers of `POST /execute` as the flat list that undici takes. */
+/** The headers of `POST /execute` as the flat list that undici takes. */
 export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
   const headers = [
     HEADERS.capability,
@@ -57,8 +57,8 @@ const PASSED_ON = new Set([
 ])
 
 /**
- * A worker's answer headers that a caller may see, as a flat list that begins with the worker's id; repeated ones are
- * dropped but for the first.
+ * The headers of a worker's answer that a caller may see, as a flat list that begins with the worker's id. Keeps only the
+ * first of a repeated header.
  */
 export function answerHeaders(
   status: number,
@@ -68,7 +68,7 @@ export function answerHeaders(
   const passed: string[] = [HEADERS.workerId, workerId]
   for (const name in headers) {
     if (!PASSED_ON.has(name)) continue
-    // Must not be there (RFC 9110, 8.6): a caller would wait for a body.
+    // Not allowed with 204 (RFC 9110, 8.6): a caller would wait for a body.
     if (status === 204 && name === 'content-length') continue
     const value = headers[name]
     const first = Array.isArray(value) ? value[0] : value
@@ -78,8 +78,8 @@ export function answerHeaders(
 }
 
 /**
- * Why nobody could tell the end of this answer from a broken connection, or undefined: it must have a length, or chunks and no
- * other transfer coding. 204 ends with its headers.
+ * Why the end of this answer could not be distinguished from a broken connection, or undefined: an answer needs a length, or
+ * the transfer coding "chunked" and no other. 204 ends with its headers.
  */
 export function framingFault(
   status: number,
@@ -93,7 +93,7 @@ export function framingFault(
   return isChunked ? undefined : 'the worker sent an answer in a transfer coding that is not "chunked"'
 }
 
-/** True when the worker compressed its answer though told not to: it could not be bounded or read on. */
+/** True when the worker compressed its answer although it was asked not to. */
 export function isEncoded(headers: Readonly<Record<string, string | string[] | undefined>>): boolean {
   const encoding = headers['content-encoding']
   return encoding !== undefined && encoding !== 'identity'

@@ -1,5 +1,5 @@
-// The probe of a registration: one connection, one GET /health, within one limit. A prober can be pointed at anything, so
-// only few run at once, one for each identity, and whoever asked learns nothing about what is there: the log does.
+// The probe of a registration: one connection and one GET /health, within one time limit. A worker could make it probe any
+// host, so only few probes run at once, one per identity, and the answer does not say what was found: only the log does.
 import { Client, type buildConnector } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
@@ -9,13 +9,13 @@ import { createTurns } from '../../platform/turns.ts'
 import { guardingHeads } from './answer-head.ts'
 import type { Target } from './worker-pools.ts'
 
-/** `http_status`: another answer than 200. `no_answer`: connected, but no whole answer in time. */
+/** `http_status`: an answer other than 200. `no_answer`: connected, but no complete answer in time. */
 type ProbeFailureKind = ConnectFailureKind | 'http_status' | 'no_answer'
 type ProbeQuestion = Target & { readonly decisionId: string }
 
 /**
- * Proves once that the target shows its SPIFFE ID and is healthy.
- * @throws {AppError} `worker_failed`, always with the same words; `overloaded` when too many wait for a probe
+ * Checks once that the target has its SPIFFE ID and is healthy.
+ * @throws {AppError} `worker_failed`, always with the same text; `overloaded` when too many registrations wait for a probe
  */
 export type Probe = (question: ProbeQuestion) => Promise<void>
 
@@ -30,7 +30,7 @@ const BODY_BYTES = 64 * 1024
 // A worker waits 15 s for the answer to its registration.
 const TURNS = { inAll: 8, waiting: { inAll: 64, perKey: 8 }, waitMs: 5000 }
 const REFUSED =
-  'the probe of worker_url failed: within 2 s it must show your SPIFFE ID and answer GET /health with 200; the log of the controller says what went wrong'
+  "the probe of worker_url failed: within 2 s it must present your SPIFFE ID and answer GET /health with 200; see the controller's log for the cause"
 
 export function createProbe({ connectorFor, log }: ProbeDeps): Probe {
   const turns = createTurns(TURNS)
@@ -73,9 +73,9 @@ async function checkHealth(connector: buildConnector.connector, origin: string):
   })
   const signal = AbortSignal.timeout(PROBE_MS)
   const answer = client.request({ method: 'GET', path: '/health', signal })
-  answer.catch(() => undefined) // looked at below, when the connection is there
+  answer.catch(() => undefined) // handled below, when the connection is established
   try {
-    // The connector has the same limit, and knows best why it failed.
+    // The connector has the same time limit, and its error is more precise.
     await connected.promise
     const { statusCode, body } = await answer
     await body.dump({ limit: BODY_BYTES, signal })

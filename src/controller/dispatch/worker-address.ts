@@ -1,12 +1,12 @@
-// Where a connection to a worker really goes: the name is resolved for every new connection, and only addresses that the rules
-// allow at that moment are connected to. What a name stood for at registration counts for nothing (DNS rebinding).
+// Resolves the address of a worker for every new connection, and allows only addresses that the rules permit at that moment.
+// The address at registration does not matter, because it may change (DNS rebinding).
 import { isIP } from 'node:net'
 import { isNeverAWorker } from '../../platform/address-rules.ts'
 import { ConnectError } from '../../platform/tls/connect-failure.ts'
 import type { HostLookup } from '../../platform/host-lookup.ts'
 import type { HostRules } from '../../platform/host-rules.ts'
 
-/** @throws {ConnectError} `address` from the returned function, when nothing that the host stands for is allowed */
+/** The returned function throws a ConnectError `address` when none of the host's addresses is allowed. */
 export function createWorkerAddresses({ lookup, rules }: { lookup: HostLookup; rules: HostRules }): HostLookup {
   return async (host, owner, signal) => {
     if (!rules.allows(host)) throw refused(host)
@@ -23,5 +23,5 @@ function isAllowed(address: string, isBehindName: boolean, rules: HostRules): bo
 }
 
 function refused(what: string): ConnectError {
-  return new ConnectError('address', `no worker may be at ${what}`)
+  return new ConnectError('address', `not an allowed address of a worker: ${what}`)
 }

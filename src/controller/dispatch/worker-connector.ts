@@ -1,4 +1,4 @@
-// How connections to workers are opened: resolved and checked for each one, and only to the identity that registered.
+// Opens connections to workers: resolves and checks the address for each one, and connects only to the registered identity.
 import type { buildConnector } from 'undici'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { CredentialSource } from '../../platform/tls/credentials.ts'
@@ -15,7 +15,7 @@ type WorkerConnectorDeps = HostLookupOptions & {
   readonly rules: HostRules
 }
 
-/** `timeoutMs`: for lookup, TCP and TLS together; left out: 5 s. */
+/** `timeoutMs`: for lookup, TCP and TLS together; default: 5 s. */
 export type WorkerConnectors = (expected: SpiffeId, timeoutMs?: number) => buildConnector.connector
 
 export function createWorkerConnectors(deps: WorkerConnectorDeps): WorkerConnectors {

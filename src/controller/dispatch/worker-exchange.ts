@@ -1,12 +1,12 @@
-// On the path of every call. One attempt at one worker: the request goes out once, the answer streams through, every end is
-// named. A class because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
+// On the path of every call. One attempt at one worker: sends the request once, streams the answer, and names every way to
+// end. A class, because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
 import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
 /**
- * Where the answer goes. `write` answers false when the caller is slow.
+ * Where the answer goes. `write` returns false when the caller is slow.
  * @example
  * sink.watch(() => worker.resume(), () => worker.abort())
  * sink.start(200, ['content-type', 'application/json'])
@@ -17,18 +17,18 @@ export type AnswerSink = {
   start: (status: number, headers: string[]) => void
   write: (chunk: Buffer) => boolean
   end: () => void
-  /** Breaks the connection, so that a short body never looks whole. */
+  /** Breaks the connection, so that an incomplete body never looks complete. */
   abort: () => void
-  /** Each attempt adds its own listeners; attempts that have ended ignore what they hear. */
+  /** Each attempt adds its own listeners; attempts that have ended ignore events. */
   watch: (onDrain: () => void, onLeave: () => void) => void
-  /** The caller is gone already: nothing may be done for it any more. */
+  /** Whether the caller has left: nothing may be done for it any more. */
   hasLeft: () => boolean
-  /** Whose doing it is that the caller is gone: its own, or the controller's, which ended its drain. */
+  /** Who ended the connection to the caller: the caller itself, or the controller at the end of its drain. */
   goneBy: () => 'caller_left' | 'shutdown'
 }
 
 /**
- * How an attempt ended. `sent` is false only when not one byte of the request left: then another worker may be tried.
+ * How an attempt ended. `sent` is false only if no byte of the request was sent: then another worker may be tried.
  * `error` is set when the caller has not been answered yet.
  */
 export type ExchangeResult = {
@@ -38,12 +38,12 @@ export type ExchangeResult = {
   readonly error: AppError | undefined
 }
 
-/** A body that is still being sent by the caller. `isAwaited`: its next part is asked for, and the caller has not sent it yet. */
+/** A body that the caller is still sending. `isAwaited`: its next part was requested, and the caller has not sent it yet. */
 export type Upload = AsyncIterable<Uint8Array> & { readonly isAwaited: () => boolean }
 
 /**
- * `firstByteMs` counts from the last part of the body that the worker took, `idleMs` from the last byte of either side: the time
- * of a steady upload is not the worker's. The caller's own pauses have a limit in the body.
+ * `firstByteMs` counts from the last part of the body that the worker accepted, `idleMs` from the last byte of either side: the
+ * time of a steady upload does not count against the worker. rawBody limits the caller's own pauses.
  */
 export type ExchangeLimits = {
   readonly firstByteMs: number
@@ -54,7 +54,7 @@ export type ExchangeLimits = {
 const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
 /** The worker runtime's code for `max_concurrency` reached. */
 const BUSY = 'BUSY'
-/** A worker that cannot be reached may be back, or out of the registry, after some missed heartbeats. */
+/** After this time a worker that cannot be reached may be back, or removed from the registry. */
 const UNREACHED_RETRY_S = 5
 const MAX_RETRY_AFTER_S = 300
 const FAULT_BODY_BYTES = 16 * 1024
@@ -72,9 +72,9 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   #started = false
   #retryAfterS: number | undefined
   #settled = false
-  /** The caller does not read as fast as the worker sends. */
+  /** Paused: the caller reads more slowly than the worker sends. */
   #held = false
-  /** Body of a 3xx or 5xx answer, read only for the worker's own error code. */
+  /** The body of a 3xx or 5xx answer, read only for the worker's own error code. */
   #fault: Buffer[] | undefined
   #faultBytes = 0
 
@@ -96,12 +96,12 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    // Settled while waiting for a connection (deadline, caller gone): nothing may be sent any more.
+    // Settled while waiting for a connection (deadline, caller left): nothing may be sent any more.
     if (this.#settled) controller.abort(new Error('the call is over'))
     else this.#sent = true
   }
 
-  /** undici's, for each part of the body that it wrote. */
+  /** undici calls this for each part of the body that it wrote. */
   onBodySent(): void {
     if (!this.#settled && !this.#held) this.#timer.refresh()
   }
@@ -119,7 +119,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
     else if (fault !== undefined) this.#fail('worker_failed', fault)
     else {
-      // Until here the first-byte deadline holds: a fault's body is no byte for the caller.
+      // The first-byte deadline applies until here: the body of an error answer does not go to the caller.
       clearTimeout(this.#timer)
       this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
       this.#started = true
@@ -165,7 +165,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: unknown, cause: Error): void {
     if (this.#settled) return
-    // The caller's own body ended the attempt: not the worker's fault.
+    // The caller's body ended the attempt, so this is not the worker's fault.
     if (isCallersFault(cause)) {
       this.#fail('caller_left', cause.message, cause)
       return
@@ -174,7 +174,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
       this.#fail('worker_failed', 'the worker did not answer in HTTP/1.1', cause)
       return
     }
-    // Broken after the request left and before an answer: nobody knows whether the work was done.
+    // Broken after the request was sent and before an answer: the work may or may not have been done.
     const unknown = this.#sent && this.#status === 0
     const worker = `the worker ${this.#workerId}`
     const reason = this.#sent ? `the connection to ${worker} broke` : `${worker} could not be reached`
@@ -222,12 +222,12 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   }
 }
 
-/** What the body throws; the connector's own errors blame the worker. */
+/** True for errors of the caller's body; the connector's own errors have the code `worker_failed`. */
 function isCallersFault(cause: Error): cause is AppError {
   return cause instanceof AppError && cause.code !== 'worker_failed'
 }
 
-/** Bytes came, and they were none of an answer. */
+/** The worker sent bytes that are not a valid HTTP answer. */
 function isNoAnswer(cause: Error): boolean {
   return NO_ANSWER.some((kind) => cause instanceof kind)
 }
@@ -239,11 +239,11 @@ function codeIn(body: Buffer[]): string | undefined {
     const code = typeof parsed === 'object' && parsed !== null && 'error' in parsed ? parsed.error : undefined
     return typeof code === 'string' ? code : undefined
   } catch {
-    return undefined // Not JSON: a fault without a code.
+    return undefined // Not JSON: an error without a code.
   }
 }
 
-/** Whole seconds within reason; dates and anything else are left out. */
+/** Whole seconds, limited to a sensible range; dates and other values are ignored. */
 function retryAfterOf(headers: Readonly<Record<string, string | string[] | undefined>>): number | undefined {
   const value = headers['retry-after']
   if (typeof value !== 'string' || !/^[0-9]{1,6}$/.test(value)) return undefined

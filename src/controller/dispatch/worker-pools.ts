@@ -1,15 +1,15 @@
-// On the path of every call. Keep-alive connections, one pool per worker instance: each is opened only to the SPIFFE ID that
+// On the path of every call. Keep-alive connections, one pool per worker instance: each connects only to the SPIFFE ID that
 // registered (decision 0039).
 import { Pool, type buildConnector } from 'undici'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { guardingHeads } from './answer-head.ts'
 
-/** A worker as far as a connection needs to know it. */
+/** The facts about a worker that a connection needs. */
 export type Target = { readonly spiffeId: SpiffeId; readonly origin: string }
 
 export type WorkerPools = {
   poolOf: (target: Target) => Pool
-  /** Lets running calls of the target end, then closes its connections. */
+  /** Waits for running calls of the target to end, then closes its connections. */
   release: (target: Target) => void
   close: () => Promise<void>
 }
@@ -28,7 +28,7 @@ export function createWorkerPools(deps: {
       pipelining: 1,
       allowH2: false,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      // Deadlines are the exchange's own: undici's are checked about once a second.
+      // The exchange has its own deadlines: undici checks its own only about once a second.
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: 16 * 1024,

@@ -1,5 +1,5 @@
-// On the path of every call. The first thing that happens to a request, before anybody looks at who sent it: it gets its
-// ids, its span and its place in the metrics.
+// On the path of every call. The first step of a request, before the caller is identified: it gets its ids, its span and its
+// place in the metrics.
 import { SpanKind, SpanStatusCode, type Attributes, type Span, type Tracer } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -17,7 +17,7 @@ import { appErrorOf } from './problem.ts'
 type Arrival = {
   readonly span: Span
   readonly trace: TraceContext
-  /** The caller sent a trace context that is in order: the trace is the caller's, and so is `tracestate`. */
+  /** The caller sent a valid trace context: the trace and `tracestate` are the caller's. */
   readonly continued: boolean
   capability?: string
   error?: ErrorCode
@@ -30,7 +30,7 @@ declare module 'fastify' {
   }
   // eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- as above
   interface FastifyContextConfig {
-    /** Asked every few seconds by everybody: only what fails is worth a span. Takes `otel: false` beside it. */
+    /** For frequent requests, of which only failures are worth a span. Requires `otel: false` too. */
     spanOfFailureOnly?: true
   }
 }
@@ -55,14 +55,14 @@ export const arrival = fp<ArrivalOptions>(
       request.arrival = { span, trace, continued: parent !== undefined }
       void reply.header(HEADERS.decisionId, request.id).header(HEADERS.traceId, trace.traceId)
       let sentAt: number | undefined
-      // The caller's span ends with the last byte, which may be there before `end` returns: 'prefinish' is too late.
+      // The caller's span ends with the last byte, which may arrive before `end` returns: 'prefinish' is too late.
       beforeEnd(reply.raw, () => (sentAt ??= timeIn(span)))
       reply.raw.once('close', () => {
         leave(request, reply, { ...options, sentAt })
       })
       next()
     })
-    // @fastify/otel marks its span for whatever was thrown, later than this; but a refusal is an answer, and OK is final.
+    // @fastify/otel later marks its span as failed for any error, but a refusal is an answer; the status OK is final.
     app.addHook('onError', (request, _reply, error, next) => {
       if (appErrorOf(error).kind.status < 500) otelSpan(request)?.setStatus({ code: SpanStatusCode.OK })
       next()
@@ -80,10 +80,10 @@ function beforeEnd(raw: FastifyReply['raw'], run: () => void): void {
   }
 }
 
-/** A call is one operation to search for, whichever its form; `http.route` tells the form. */
+/** Both forms of a call have the same operation name, to search for; `http.route` distinguishes them. */
 const OPERATIONS: Readonly<Partial<Record<string, string>>> = { '/route/:verb/:capability': '/route' }
 
-/** The route's own span where @fastify/otel made one (every route but /route, decision 0036), else one by hand. */
+/** The span of @fastify/otel if there is one (every route except /route, decision 0036), else our own. */
 function serverSpan(request: FastifyRequest, tracer: Tracer, parent: TraceContext | undefined): Span {
   const made = otelSpan(request)
   if (made !== null) {
@@ -126,7 +126,7 @@ function leave(request: FastifyRequest, reply: FastifyReply, { metrics, workerId
   span.end(sentAt)
 }
 
-/** Whose heartbeat or poll it was: the worker that it names itself, else the one that the identity has registered. */
+/** Who sent a heartbeat or poll: the worker named in the body, else the one that the identity has registered. */
 function callerOf(request: FastifyRequest, workerIdOf: ArrivalOptions['workerIdOf']): Attributes {
   const caller = peerOf(request)?.spiffeId
   if (caller === undefined) return {}
@@ -136,7 +136,7 @@ function callerOf(request: FastifyRequest, workerIdOf: ArrivalOptions['workerIdO
 }
 
 function otelSpan(request: FastifyRequest): Span | null {
-  // The decorator exists only where the plugin is registered, whatever its types say.
+  // Despite its types, the decorator exists only if the plugin is registered.
   const { opentelemetry } = request as Partial<Pick<FastifyRequest, 'opentelemetry'>>
   return opentelemetry?.call(request).span ?? null
 }

@@ -1,4 +1,4 @@
-// Spans of the routes that make none by hand (ADR 0036). Loaded only while spans are exported.
+// Spans of the routes that do not create their own (ADR 0036). Loaded only while spans are exported.
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import type { Tracing } from '../../platform/tracing/tracing-port.ts'
 
@@ -13,11 +13,11 @@ export async function createFastifyOtel({
   const fastifyOtel = new FastifyOtelInstrumentation({
     instrumentHooks: false,
     instrumentHandler: false,
-    // A refusal is an answer, and the log has the stack of what is a fault.
+    // A refusal is an answer, and for a real fault the log has the stack.
     recordExceptions: false,
     requestHook: (span, { method, url, routeOptions }) => {
       span.updateName(`${method} ${routeOptions.url ?? 'unknown'}`)
-      // It puts the query there too, and a query may hold anything.
+      // By default the attribute includes the query, which may contain anything.
       span.setAttribute('url.path', url.split('?', 1).join().slice(0, MAX_PATH_CHARS))
     },
   })

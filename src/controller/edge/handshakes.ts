@@ -1,5 +1,5 @@
-// Peers that never got past the TLS handshake: no request, so no gate and no 401 that could be recorded. One record each, in the
-// budget of strangers, with the address and the kind of the failure.
+// Records peers that failed in the TLS handshake: they sent no request, so no gate and no 401 records them. One record each,
+// within the budget of strangers, with the address and the kind of failure.
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { Logger } from '../../platform/logger.ts'
@@ -12,9 +12,9 @@ type HandshakeDeps = {
   readonly now: () => number
 }
 
-/** Call it before the server listens. Who only opens a port and leaves is counted elsewhere, and not recorded. */
+/** Call it before the server listens. A peer that only opens a connection and leaves is counted elsewhere, not recorded. */
 export function recordHandshakes(server: Server, { strangers, log, now }: HandshakeDeps): void {
-  // A socket that has ended no longer knows its address, and one that said too little never gets far enough to tell it.
+  // A closed socket no longer has its address, and in an early failure the TLS socket never had it.
   const addresses = new WeakMap<Socket, string | undefined>()
   server.on('connection', (socket: Socket) => {
     addresses.set(socket, socket.remoteAddress)
@@ -30,7 +30,7 @@ export function recordHandshakes(server: Server, { strangers, log, now }: Handsh
   })
 }
 
-/** The first that fits; OpenSSL's reasons, as Node spells them. An alert is the peer's word, everything else our own. */
+/** OpenSSL's reasons, as Node spells them; the first match counts. An alert comes from the peer, the others from our side. */
 const FAILURES: readonly (readonly [RegExp, HandshakeFailure])[] = [
   [/_ALERT_/, 'alert'],
   [/HANDSHAKE_TIMEOUT/, 'timeout'],
@@ -38,13 +38,13 @@ const FAILURES: readonly (readonly [RegExp, HandshakeFailure])[] = [
   [/CERT|X509|ASN1|KEY_TOO_SMALL|MD_TOO_WEAK|SIGNATURE|EE_KEY|CA_KEY|UNKNOWN_PUBLIC_KEY|OSSL/, 'certificate'],
 ]
 
-/** Node keeps it in a member without documentation; missing, a record has no address. */
+/** Node keeps the socket in an undocumented member; without it a record has no address. */
 function socketUnder(socket: TLSSocket): Socket | undefined {
   return (socket as { readonly _parent?: Socket })._parent
 }
 
 function failureOf(code: string, { authorizationError }: TLSSocket): HandshakeFailure | undefined {
-  // Node ends a connection whose certificate it refuses (TLS_REFUSE_UNVERIFIED) without a reason of its own.
+  // When Node refuses a certificate (TLS_REFUSE_UNVERIFIED), it ends the connection without a specific code.
   if (code === 'ECONNRESET') return (authorizationError as unknown) ? 'certificate' : undefined
   return FAILURES.find(([pattern]) => pattern.test(code))?.[1] ?? 'protocol'
 }

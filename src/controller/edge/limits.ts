@@ -1,5 +1,5 @@
-// On the path of every call. After the gate, before any route: what is not plain HTTP/1.1 is refused, and so is new work
-// while shutting down.
+// On the path of every call. After the gate and before any route: refuses requests that are not plain HTTP/1.1, and new work
+// during shutdown.
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
@@ -12,7 +12,7 @@ const MAX_TARGET_CHARS = 2048
 /** Longer than any verb or capability may be. */
 const MAX_SEGMENT_CHARS = 100
 
-/** Headers that mean one thing only once: two of them are a caller's fault or an attack (request smuggling). */
+/** Headers that must not occur more than once: duplicates are a fault of the caller or an attack (request smuggling). */
 const SINGLE = new Set(['host', 'content-type', HEADERS.idempotencyKey, HEADERS.priority, HEADERS.timeoutMs])
 
 /** Fastify plugin: an onRequest hook that throws `request_invalid` or `shutting_down`. */
@@ -26,7 +26,7 @@ export const limits = fp<LimitsOptions>(
   { name: 'limits', dependencies: ['arrival', 'identity-gate'] },
 )
 
-/** True when a router can read the path: a stray `%` would end the request before the gate. */
+/** True when the router can decode the path: a stray `%` would end the request before the gate. */
 export function isReadablePath(path: string): boolean {
   if (!path.startsWith('/')) return false
   if (!path.includes('%')) return true
@@ -47,12 +47,12 @@ function isTooLong(target: string): boolean {
 function faultOf(request: FastifyRequest): AppError | undefined {
   const { raw } = request
   if (isLingering(raw.socket)) return new AppError('request_invalid', 'the connection is closing: open another one')
-  if (raw.method === 'CONNECT') return new AppError('method_not_allowed', 'CONNECT is not served here')
+  if (raw.method === 'CONNECT') return new AppError('method_not_allowed', 'CONNECT is not supported')
   if (raw.headers.host === undefined) return new AppError('request_invalid', 'the header host is missing')
   if (raw.headers.expect !== undefined && raw.headers.expect.toLowerCase() !== '100-continue') {
-    return new AppError('request_invalid', 'the header expect asks for something that is not done here')
+    return new AppError('request_invalid', 'the header expect supports only 100-continue')
   }
-  if (raw.httpVersion !== '1.1') return new AppError('request_invalid', 'only HTTP/1.1 is spoken here')
+  if (raw.httpVersion !== '1.1') return new AppError('request_invalid', 'only HTTP/1.1 is supported')
   if (!isReadablePath(request.originalUrl)) return new AppError('request_invalid', 'the target must be a readable path')
   if (isTooLong(request.originalUrl)) {
     const limits = `${MAX_TARGET_CHARS} characters, each part of its path at most ${MAX_SEGMENT_CHARS}`

@@ -1,11 +1,11 @@
-// The one shape of an error answer: RFC 9457 members and ours. Nothing internal gets in: only the error table's texts,
-// and the reasons that AppErrors were made with.
+// The one form of an error answer: the members of RFC 9457, and ours. It contains nothing internal: only the texts of the
+// error table and the messages of AppErrors.
 import type { FastifyError } from 'fastify'
 import { AppError, ERRORS, type ErrorCode } from '../../core/errors.ts'
 import { printable, quoted } from '../../core/printable.ts'
 import type { Problem } from '../../core/wire.ts'
 
-/** What the answer says beside the error. */
+/** What the answer contains besides the error. */
 export type ProblemContext = {
   readonly decisionId: string
   readonly traceId: string
@@ -13,7 +13,7 @@ export type ProblemContext = {
   readonly capability: string | undefined
 }
 
-/** Builds the body of an error answer. `type` is a URN: there is no page behind it. */
+/** Builds the body of an error answer. `type` is a URN, since there is no page about it. */
 export function problemOf(error: AppError, context: ProblemContext): Problem {
   return {
     type: `urn:crank:error:${error.code}`,
@@ -37,9 +37,9 @@ const BY_STATUS: Readonly<Partial<Record<number, ErrorCode>>> = {
   414: 'uri_too_long',
   415: 'unsupported_media_type',
 }
-const ACCEPTED = 'send application/json; only POST /route/{verb}/{capability} takes other types'
+const ACCEPTED = 'send application/json; only POST /route/{verb}/{capability} accepts other types'
 
-/** Whatever Fastify or a handler threw, as an AppError: a schema's complaint is named, anything unknown is internal. */
+/** Any error from Fastify or a handler as an AppError: a schema fault is described, anything unknown is internal. */
 export function appErrorOf(error: FastifyError | AppError | Error): AppError {
   if (error instanceof AppError) return error
   if ('validation' in error) {
@@ -49,7 +49,7 @@ export function appErrorOf(error: FastifyError | AppError | Error): AppError {
   return new AppError(code, code === 'unsupported_media_type' ? ACCEPTED : undefined, { cause: error })
 }
 
-/** Whatever Fastify blames on the request is the request's fault; everything else is ours. */
+/** An error that Fastify attributes to the request is the caller's fault; everything else is ours. */
 function codeOf(error: Error & { code?: unknown; statusCode?: unknown }): ErrorCode {
   const { code, statusCode: status } = error
   const isFastify = typeof code === 'string' && code.startsWith('FST_ERR_')

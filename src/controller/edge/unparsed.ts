@@ -1,5 +1,5 @@
-// What ends without a request that a hook could see: bytes that are not HTTP/1.1, headers that are too long or too late, a
-// CONNECT. Answered as the gate and the error handler would: 401 for strangers, a problem for peers, a record and a count.
+// Handles input that never becomes a request for a hook: bytes that are not HTTP/1.1, headers that are too long or too late,
+// a CONNECT. Answers like the gate and the error handler: 401 for strangers, a problem for peers, a record and a count.
 import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
@@ -37,19 +37,19 @@ const FAULTS: Readonly<Partial<Record<string, [ErrorCode, string]>>> = {
 
 export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOptions): Unparsed {
   const identify = createConnectionIdentity(gate)
-  /** How many requests of a connection wait for the end of their answer, and the one that came last. */
+  /** How many requests of a connection are not fully answered, and the last request. */
   const requests = new WeakMap<Socket, { unanswered: number; last: IncomingMessage }>()
   const refused = new WeakSet<Socket>()
 
   function onClientError({ code = '' }: { code?: string }, socket: Socket): void {
     metrics.connectionRefused(refusalOf(code))
     const known = requests.get(socket)
-    // Gone, never secure, or in the middle of a body: whoever reads that body records how it ended.
+    // Closed, never secure, or in the middle of a body: the reader of that body records how it ended.
     if (!isFault(code) || known?.last.complete === false) {
       socket.destroy()
       return
     }
-    // More of the same bytes.
+    // Further bytes after a refusal.
     if (refused.has(socket)) return
     const [fault, reason] = FAULTS[code] ?? ['request_invalid', 'the bytes are not an HTTP/1.1 request']
     refuse(socket, new AppError(fault, reason))
@@ -62,7 +62,7 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
     const trace = { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
     onRefused({ decisionId, trace, requester, remoteAddress: socket.remoteAddress }, error)
     const { status } = error.kind
-    // In the middle of an answer these bytes would be read as its body.
+    // In the middle of another answer these bytes would be read as its body.
     const isAnswerable = (requests.get(socket)?.unanswered ?? 0) === 0 && socket.writable
     metrics.answered({ route: undefined, status: isAnswerable ? status : undefined, code: error.code })
     if (!isAnswerable) {
@@ -73,7 +73,7 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
     lingeringClose(socket, STRANGER_LINGER)
   }
 
-  /** A stranger's fault is that it is one. */
+  /** For a peer without a valid identity the error is that, whatever else is wrong. */
   function judge(socket: Socket, error: AppError): { error: AppError; requester: SpiffeId | undefined } {
     try {
       if (!(socket instanceof TLSSocket)) throw new AppError('client_certificate_required')
@@ -103,7 +103,7 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
   }
 }
 
-/** The answer as it goes over the wire: there is no response object to write it with. */
+/** The answer as bytes, since there is no response object to write it with. */
 function answerBytes(error: AppError, context: ProblemContext): string {
   const { status } = error.kind
   const body = JSON.stringify(problemOf(error, context))
@@ -114,7 +114,7 @@ function answerBytes(error: AppError, context: ProblemContext): string {
   )
 }
 
-/** Node would close it without a word; this way it passes the gate like any other request, and is refused there or behind it. */
+/** Node would close a CONNECT without an answer; this way it reaches the gate like any request, and is refused there or later. */
 function answerConnect(server: Server, request: IncomingMessage): void {
   const { socket } = request
   const response = new ServerResponse(request)
@@ -124,7 +124,7 @@ function answerConnect(server: Server, request: IncomingMessage): void {
   response.once('finish', () => {
     response.detachSocket(socket)
     socket.destroySoon()
-    // As Node does for every other response: it ends the request's span and is counted by it.
+    // As Node does for every other response: the event ends the request's span and counts the request.
     response.emit('close')
   })
   socket.on('error', () => undefined).resume()

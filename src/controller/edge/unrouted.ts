@@ -1,15 +1,15 @@
-// On the path of every call. Requests for what is not served, refused before their body is looked at: 405 where the path
-// knows other methods, else 404.
+// On the path of every call. Refuses requests without a route before their body is read: 405 if the path has other methods,
+// else 404.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
 
-/** `hint` follows the sentence of a 404. */
+/** `hint` is appended to the sentence of a 404. */
 type UnroutedOptions = { readonly hint?: string }
 
 const SHOWN_PATH_CHARS = 128
 
-/** Fastify plugin: an onRequest hook behind the gate and the limits. Register it before the routes: it learns of each. */
+/** Fastify plugin: an onRequest hook after the gate and the limits. Register it before the routes, which it collects. */
 export const unrouted = fp<UnroutedOptions>(
   (app, { hint = '' }, done) => {
     const methods = new Map<string, Set<string>>()
@@ -37,10 +37,10 @@ function refusalOf(
   if (allowed.length === 0) return new AppError('not_found', `no route ${method} ${shown}${hint}`)
   const allow = [...new Set(allowed)].sort().join(', ')
   void reply.header('allow', allow)
-  return new AppError('method_not_allowed', `${shown} does not take ${method}; it takes ${allow}`)
+  return new AppError('method_not_allowed', `${shown} does not support ${method}; use ${allow}`)
 }
 
-/** Patterns are plain: literal segments and whole `:parameters`. */
+/** Patterns are simple: literal segments and whole `:parameters`. */
 function fits(path: string, pattern: string): boolean {
   const asked = path.split('/')
   const served = pattern.split('/')

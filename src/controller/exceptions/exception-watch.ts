@@ -1,5 +1,5 @@
-// What is known of the exceptions in force beside the decisions themselves: how often each was used and when last, and a
-// word in time before it ends. Counts are of this process; the audit log has all of them.
+// Tracks the exceptions in force: how often each was used and when last, and a warning
+// before it ends. The counts are of this process only; the audit log has every use.
 import { isoTime } from '../../core/iso-time.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
 import { NS_PER_MS, type ExceptionEntry } from '../../policy/data/exceptions.ts'
@@ -13,12 +13,12 @@ export type ExceptionUse = {
 }
 
 export type ExceptionWatch = {
-  /** The exceptions of another policy; what is known of those that stay is kept. */
+  /** Replaces the exceptions after a policy change; keeps the counts of those that stay. */
   readonly follow: (entries: readonly ExceptionEntry[]) => void
-  /** An exception let a call pass. */
+  /** Counts a call that an exception let pass. */
   readonly used: (name: string) => void
   readonly list: () => readonly ExceptionUse[]
-  /** Unix ms since when uses are counted. */
+  /** Unix ms of the start of the counts. */
   readonly sinceMs: number
   readonly close: () => void
 }
@@ -27,7 +27,7 @@ type ExceptionWatchOptions = {
   readonly log: PolicyLog
   /** Unix ms. */
   readonly now: () => number
-  /** With the stand-in of the exception's name. */
+  /** Called with the short id of the exception. */
   readonly onUsed?: (id: string) => void
   readonly lookMs?: number
 }
@@ -35,11 +35,11 @@ type ExceptionWatchOptions = {
 type State = { entry: ExceptionEntry; uses: number; lastUsedMs: number | undefined; warned: number }
 
 const DAY_MS = 86_400_000
-/** Days before the end at which it is said once each; 0: that it is over. */
+/** A warning is logged once each, this many days before the end; 0: that the exception has expired. */
 const WARNINGS = [7, 1, 0]
 const LOOK_MS = 60_000
 
-/** Looks at the clock every minute, and at once when exceptions are given. */
+/** Checks every minute, and at once when the exceptions change. */
 export function createExceptionWatch(options: ExceptionWatchOptions): ExceptionWatch {
   const { log, now, onUsed } = options
   const sinceMs = now()
@@ -56,7 +56,7 @@ export function createExceptionWatch(options: ExceptionWatchOptions): ExceptionW
     },
     used(name) {
       const state = states.get(name)
-      // The policy is not in force any more.
+      // The policy with this exception is no longer in force.
       if (state === undefined) return
       state.uses += 1
       state.lastUsedMs = now()
@@ -71,7 +71,7 @@ export function createExceptionWatch(options: ExceptionWatchOptions): ExceptionW
   }
 }
 
-/** `warned`: the days that were told already. One that is over when it is first seen is not told of: it is no news. */
+/** `warned`: the last warning that was logged. An exception that has expired when it is first seen is not reported. */
 function stateOf(entry: ExceptionEntry, known: State | undefined, nowMs: number): State {
   const { uses = 0, lastUsedMs } = known ?? {}
   if (known?.entry.expiresAfterNs === entry.expiresAfterNs) return { ...known, entry }
@@ -86,11 +86,11 @@ function warn(log: PolicyLog, state: State, nowMs: number): void {
   state.warned = due
   const expiresAt = isoTime(expiresMs(entry))
   const fields = { exception: entry.name, exception_id: entry.id, owner: entry.owner, expires_at: expiresAt, uses }
-  if (due === 0) log.warn({ event: 'exception_expired', ...fields }, 'an exception is over')
-  else log.warn({ event: 'exception_expiring', ...fields, days_left: due }, 'an exception ends soon')
+  if (due === 0) log.warn({ event: 'exception_expired', ...fields }, 'an exception has expired')
+  else log.warn({ event: 'exception_expiring', ...fields, days_left: due }, 'an exception expires soon')
 }
 
-/** The first whole millisecond at which it is over. */
+/** The first whole millisecond at which the exception has expired. */
 function expiresMs({ expiresAfterNs }: ExceptionEntry): number {
   return Number((expiresAfterNs + NS_PER_MS - 1n) / NS_PER_MS)
 }

@@ -1,16 +1,16 @@
-// Metrics of the exceptions and of faults in the policy data. An exception's label is the stand-in of its name (8 hex
-// digits): SPIFFE IDs are never labels. GET /policy/exceptions on the admin listener says which is which.
+// Metrics of the exceptions and of faults in the policy data. The label of an exception is its short id (8 hex digits),
+// since SPIFFE IDs are never labels. GET /policy/exceptions on the admin listener lists ids and names.
 import { Counter, Gauge } from 'prom-client'
 import { guardCollector, type Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
 
 type ExceptionMetrics = {
   readonly used: (id: string) => void
-  /** The exceptions in force: only these have series. */
+  /** Sets the exceptions in force: only these have series. */
   readonly follow: (ids: readonly string[]) => void
 }
 
-/** Where the gauges come from; read at the time of a scrape. */
+/** The sources of the gauges; read at each scrape. */
 export type ExceptionState = {
   readonly secondsLeft: () => Iterable<readonly [id: string, seconds: number]>
   /** Every data file, with the number of its faults. */
@@ -26,7 +26,7 @@ export function createExceptionMetrics(registry: Registry, state: ExceptionState
   })
   const left = new Gauge({
     name: 'controller_exception_expiry_seconds',
-    help: 'Time until an exception ends; negative when it is over.',
+    help: 'Time until an exception expires; negative after it has expired.',
     labelNames: ['exception'],
     registers: [registry],
     collect() {
@@ -35,7 +35,7 @@ export function createExceptionMetrics(registry: Registry, state: ExceptionState
   })
   const faults = new Gauge({
     name: 'controller_policy_data_faults',
-    help: 'Faults in the policy data, by file: exceptions without effect, or what keeps a file from being in force.',
+    help: 'Faults in the policy data, by file: exceptions without effect, or faults that prevent a file from coming into force.',
     labelNames: ['file'],
     registers: [registry],
     collect() {

@@ -1,17 +1,17 @@
-// On the path of every call. The emergency brake, second behind the identity gate: whoever is on the controller's own block
-// list gets nothing on this listener, whatever the route, and nothing of what they send is read. No engine is asked, and
-// shadow mode does not matter.
+// On the path of every call. The emergency brake, right after the identity gate: an identity on the controller's own block
+// list is refused on every route of this listener, and its body is not read. No engine is asked, and shadow mode does not
+// matter.
 import fp from 'fastify-plugin'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { IDENTITY_BLOCKED } from '../../policy/brake.ts'
 
 export type BlockedGateOptions = {
-  /** By the block list in force now. */
+  /** Whether the current block list has the identity. */
   readonly isBlocked: (identity: SpiffeId) => boolean
 }
 
-/** Fastify plugin: an onRequest hook that throws `capability_access_denied`. The refusal recorder writes it down. */
+/** Fastify plugin: an onRequest hook that throws `capability_access_denied`. The refusal recorder records it. */
 export const blockedGate = fp<BlockedGateOptions>(
   (app, { isBlocked }, done) => {
     app.addHook('onRequest', ({ peer }, _reply, next) => {

@@ -1,5 +1,5 @@
-// On the path of every call. The one gate: no request gets past it without a verified SPIFFE ID. It stands before routing's
-// 404s, body parsing and error handlers, because `onRequest` is the first hook and `fp` puts it on the whole server.
+// On the path of every call. The identity gate: no request passes it without a verified SPIFFE ID. It runs before 404s, body
+// parsing and route handlers, because `onRequest` is the first hook and `fp` applies it to the whole server.
 import { TLSSocket } from 'node:tls'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -10,19 +10,19 @@ import type { Peer } from '../../platform/svid/verify.ts'
 declare module 'fastify' {
   // eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- augmentation needs an interface
   interface FastifyRequest {
-    /** Who is calling. Set by the identity gate: only its own refusals are handled before it is there. */
+    /** The verified caller. The identity gate sets it; it is missing only while a refusal of the gate is handled. */
     peer: Peer
   }
 }
 
 type IdentityGateOptions = ConnectionIdentityOptions
 
-/** The peer where the gate has let it pass; undefined only while its refusal is handled. */
+/** The peer that the gate verified; undefined only while a refusal of the gate is handled. */
 export function peerOf(request: FastifyRequest): Peer | undefined {
   return (request as { peer: Peer | null }).peer ?? undefined
 }
 
-/** Refuses with an AppError of status 401 and closes the connection; else sets `request.peer`. */
+/** Sets `request.peer`, or refuses with an AppError of status 401 and closes the connection. */
 const gate: FastifyPluginCallback<IdentityGateOptions> = (app, options, done) => {
   const identify = createConnectionIdentity(options)
   app.decorateRequest('peer', null as unknown as Peer)
@@ -32,7 +32,7 @@ const gate: FastifyPluginCallback<IdentityGateOptions> = (app, options, done) =>
   function refusalOf(request: FastifyRequest, reply: FastifyReply): AppError | undefined {
     try {
       const { socket } = request.raw
-      // Not TLS at all: a mistake in the wiring must not become an open door.
+      // Not TLS at all: a wiring mistake must not let anyone pass.
       if (!(socket instanceof TLSSocket)) throw new AppError('client_certificate_required')
       const { peer, retire } = identify(socket)
       request.peer = peer

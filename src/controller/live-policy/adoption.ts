@@ -1,4 +1,5 @@
-// How a set of policy files that was found on disk comes into force: prepared by the engine, recorded, swapped in one step.
+// How policy files found on disk come into force: the engine prepares them, the change is recorded, and they are swapped in
+// one step.
 import { join } from 'node:path'
 import type { EngineHost, InForce } from '../../policy/engine/engine-kind.ts'
 import { OpaBehindError } from '../../policy/engine/sidecar.ts'
@@ -10,19 +11,19 @@ import type { PolicyFolder } from './policy-folder.ts'
 import type { Transition } from './transition.ts'
 
 type AdoptionOptions = {
-  /** The set in force at the start. */
+  /** The files in force at the start. */
   readonly folder: PolicyFolder
   readonly host: EngineHost
   readonly transition: Transition
   readonly blocks: BlockFollow
   readonly log: PolicyLog
-  /** A set was refused already, and is tried again. */
+  /** Whether files that were refused before are tried again. */
   readonly isRetry: () => boolean
-  /** Runs the self-check of what is in force soon. */
+  /** Schedules a self-check of what is in force. */
   readonly recheck: () => void
 }
 
-/** Brings a set into force. Rejects when that cannot be: the set before stays. */
+/** Brings policy files into force. Rejects when that fails: the previous files stay in force. */
 export type Adopt = (next: PolicyFolder) => Promise<void>
 
 export function createAdoption(options: AdoptionOptions): Adopt {
@@ -33,7 +34,7 @@ export function createAdoption(options: AdoptionOptions): Adopt {
     try {
       return await blocks.during(() => host.prepare(next.files, current))
     } catch (cause: unknown) {
-      // How long it has been behind is measured by the looks at what it has.
+      // The sidecar check measures how long OPA has been behind; start it now.
       if (cause instanceof OpaBehindError && !isRetry()) recheck()
       throw cause
     }
@@ -42,7 +43,7 @@ export function createAdoption(options: AdoptionOptions): Adopt {
   return async (next) => {
     const current = transition.current()
     refuseIfFilesAreGone(folder, next)
-    // Back at what is in force already, but for a block list that came alone meanwhile.
+    // The same files as in force, except for a block list that may have been taken alone meanwhile.
     if (next.files.revision === folder.files.revision) {
       await blocks.take(next.files.blocked)
       return
@@ -63,22 +64,22 @@ export function createAdoption(options: AdoptionOptions): Adopt {
 /** Logs the entries of the data that have no effect. */
 export function logDataFaults(log: PolicyLog, { files }: PolicyFolder): void {
   for (const fault of files.dataFaults) {
-    log.warn({ event: 'policy_data_fault', ...fault }, 'entry of the policy data without effect')
+    log.warn({ event: 'policy_data_fault', ...fault }, 'an entry of the policy data has no effect')
   }
 }
 
-/** A block list that came while the set was prepared is newer than the set's. */
+/** A block list that was taken while the files were prepared is newer than theirs. */
 function withNewerBlocks(files: PolicyFiles, before: InForce, now: InForce): PolicyFiles {
   return now.files.blocked === before.files.blocked ? files : { ...files, blocked: now.files.blocked }
 }
 
-/** @throws {PolicyFilesError} when a file of the set in force is gone: absence is no order. */
+/** @throws {PolicyFilesError} when a file that is in force has disappeared: its absence is not an instruction. */
 function refuseIfFilesAreGone(before: PolicyFolder, next: PolicyFolder): void {
   const gone = [...before.hashes.keys()].filter((name) => !next.hashes.has(name))
   if (gone.length === 0) return
   const lines = gone.map((name) => {
-    const wayOut = name.endsWith('.json') ? 'leave {} in it' : 'leave its package in it'
-    return `${join(next.files.dir, name)}: it was there and is gone; put it back, ${wayOut}, or restart the controller`
+    const wayOut = name.endsWith('.json') ? 'create it with the content {}' : 'create it with only its package line'
+    return `${join(next.files.dir, name)}: the file was removed; put it back, ${wayOut}, or restart the controller`
   })
   throw new PolicyFilesError(lines.join('\n'))
 }

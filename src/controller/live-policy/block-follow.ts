@@ -1,5 +1,5 @@
-// The block list by itself: a file that is at fault elsewhere, Rego that compiles for long or a sidecar that is behind never
-// delays a block. Only the controller's own list follows; engine, data and revision stay those of the last good set.
+// Follows the block list on its own: a fault in another file, a slow compilation or a sidecar that is behind never delays a
+// block. Only the controller's own list changes; engine, data and revision stay those of the last good policy.
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import type { Blocked } from '../../policy/data/blocked.ts'
 import type { PolicyLog } from './guard.ts'
@@ -8,11 +8,11 @@ import { loadBlocked } from '../../policy/data/policy-files.ts'
 import type { Transition } from './transition.ts'
 
 export type BlockFollow = {
-  /** Brings this list into force, recorded, if it is another. Rejects when it cannot be recorded. */
+  /** Records this list and brings it into force, if it differs. Rejects when it cannot be recorded. */
   readonly take: (blocked: Blocked) => Promise<void>
-  /** The same with what blocked.json says now, if it is sound. Never rejects. */
+  /** The same with the current blocked.json, if it is valid. Never rejects. */
   readonly takeFromFolder: () => Promise<void>
-  /** Does `work`, and takes the list from the folder when that lasts. */
+  /** Runs `work`, and takes the list from the folder when that takes long. */
   readonly during: <T>(work: () => Promise<T>) => Promise<T>
 }
 
@@ -22,7 +22,7 @@ type BlockFollowOptions = {
   readonly log: PolicyLog
 }
 
-/** How long a set may be on its way to being in force before its block list goes ahead of it. */
+/** How long new policy files may take to come into force before their block list is taken first. */
 export const BLOCK_WAIT_MS = 300
 
 export function createBlockFollow({ dir, transition, log }: BlockFollowOptions): BlockFollow {
@@ -35,7 +35,7 @@ export function createBlockFollow({ dir, transition, log }: BlockFollowOptions):
     })
   const takeFromFolder = async (): Promise<void> => {
     const blocked = await loadBlocked(dir).catch(() => undefined)
-    // What is wrong with the file is told with the set that it belongs to.
+    // A fault of the file is reported together with the policy files.
     if (blocked === undefined) return
     try {
       await take(blocked)

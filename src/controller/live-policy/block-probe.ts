@@ -1,10 +1,10 @@
-// Which entries of the block list the self-check may ask about. A new one may be on its way to a sidecar for some
-// seconds; whatever was blocked before that must be known there.
+// Which entries of the block list the self-check may use as a probe. A new entry may take some seconds to reach a sidecar;
+// older entries must be known there.
 import type { Blocked } from '../../policy/data/blocked.ts'
 
 const ON_ITS_WAY_MS = 5000
 
-/** For each look: what may be asked about in `blocked`. At the first look everything. `monotonic`: ms. */
+/** Returns, for each check, which entries of `blocked` may be used; at the first check all. `monotonic`: ms. */
 export function createBlockProbe(monotonic: () => number): (blocked: Blocked) => (entry: string) => boolean {
   let seen: Blocked | undefined
   let sinceMs = new Map<string, number>()

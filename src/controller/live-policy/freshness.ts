@@ -1,4 +1,4 @@
-// How long ago it was last seen that the policy in force is the one it should be, and what follows when that is too long.
+// Tracks when the policy in force was last confirmed to be the intended one, and reports when that is too long ago.
 import { isoTime } from '../../core/iso-time.ts'
 import type { PolicyLog } from './guard.ts'
 
@@ -6,25 +6,25 @@ import type { PolicyLog } from './guard.ts'
 export type StalenessAction = 'warn' | 'degrade' | 'deny'
 
 type FreshnessOptions = {
-  /** Undefined: never too old. */
+  /** Undefined: never stale. */
   readonly maxStalenessMs: number | undefined
   readonly log: PolicyLog
   readonly now: () => number
-  /** For the age, which a step of the wall clock must not change. */
+  /** To measure the age, which a step of the wall clock must not change. */
   readonly monotonic: () => number
 }
 
 export type Freshness = {
-  /** Seen at `atMs` of the wall clock, now if left out; an earlier one than the last is ignored. */
+  /** Confirms the policy at `atMs` of the wall clock, default now; a time before the last confirmation is ignored. */
   readonly confirm: (atMs?: number) => void
   /** Unix ms of the last confirmation. */
   readonly lastSuccessMs: () => number
   readonly isStale: () => boolean
-  /** Logs when it has become stale or fresh again. */
+  /** Logs when the policy has become stale, or fresh again. */
   readonly watch: () => void
 }
 
-/** Begins fresh: a policy that was just loaded is the one on disk. */
+/** Starts fresh: a policy that was just loaded is the one on disk. */
 export function createFreshness({ maxStalenessMs, log, now, monotonic }: FreshnessOptions): Freshness {
   let lastMs = now()
   let last = monotonic()

@@ -1,10 +1,10 @@
-// On the path of every call. What stands between an engine and the pipeline: nothing but a Decision or an AppError comes
-// out, and no answer is trusted while the engine fails its self-check.
+// On the path of every call. The guard between an engine and the pipeline: it returns only
+// a Decision or an AppError, and trusts no answer while the engine fails its self-check.
 //
-// Every single answer is parsed strictly, so one timeout does not shut the door; it triggers a self-check at once, and
-// a failed self-check does. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar) until
-// a self-check passes: an engine that came back empty, or with a policy that allows everybody, stays out. A check also
-// runs every few seconds, which notices a sidecar that was replaced while nobody asked.
+// Every answer is parsed strictly, so a single timeout does not close the guard: it triggers a self-check at once, and only
+// a failed self-check closes it. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar)
+// until a self-check passes: an engine that comes back empty, or with a policy that allows everyone, is not used. A check
+// also runs every few seconds, to notice a sidecar that was replaced while no calls came.
 import type { Decide } from '../../core/decision.ts'
 import { AppError, toAppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
@@ -12,17 +12,17 @@ import type { InForce } from '../../policy/engine/engine-kind.ts'
 import { createRecheck } from './recheck.ts'
 import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 
-/** As much of a pino logger as is used here. */
+/** The part of a pino logger that is used here. */
 export type PolicyLog = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>
 
-/** `reason` of one that is ready: what is to be known of it all the same. */
+/** `reason` when ready: a problem that does not prevent decisions. */
 export type PolicyReadiness =
   { readonly ok: true; readonly reason?: string } | { readonly ok: false; readonly reason: string }
 
 export type Guard = {
   readonly decide: Decide
   readonly ready: () => PolicyReadiness
-  /** Runs the self-check now: what is in force has changed. */
+  /** Runs the self-check soon, because what is in force has changed. */
   readonly recheck: () => void
   readonly stop: () => void
 }
@@ -35,7 +35,7 @@ type GuardOptions = {
   readonly now: () => number
 }
 
-/** Guards what is in force; the first self-check is started at once and `ready()` is red until it has passed. */
+/** Guards the policy in force; starts the first self-check at once, and `ready()` is false until it has passed. */
 export function createGuard(options: GuardOptions): Guard {
   const { inForce, check, log } = options
   const gate = createGate(options)
@@ -46,16 +46,16 @@ export function createGuard(options: GuardOptions): Guard {
   })
 
   const decide: Decide = async (question, input, trace) => {
-    // A decision ends on the engine it began with.
+    // One decision uses one engine from start to end.
     const { engine } = inForce()
     try {
       gate.refuseIfShut()
       const decision = await engine.decide(question, input, trace)
-      // The engine may have failed its self-check while this one was on its way.
+      // The engine may have failed its self-check during this decision.
       gate.refuseIfShut()
       return decision
     } catch (cause: unknown) {
-      // Whatever an engine throws, it is never an allow and never a denial.
+      // An error of an engine is never an allow and never a denial.
       const error = toAppError(cause, 'policy_engine_error')
       if (gate.fault() === undefined) {
         const detail = String(error.cause).slice(0, MAX_DETAIL)
@@ -73,12 +73,12 @@ export function createGuard(options: GuardOptions): Guard {
   return { decide, ready: () => readiness(gate.fault()), recheck: () => recheck.soon(), stop: () => recheck.stop() }
 }
 
-// An engine's own words are for the log, and not without end.
+// An engine's own message goes only to the log, and is limited in length.
 const MAX_DETAIL = 256
 
 type Gate = {
   fault(): SelfCheckFault | undefined
-  /** Takes the outcome of a self-check, and logs what changed: an outage once, its end once. */
+  /** Takes the result of a self-check, and logs a change: an outage once, its end once. */
   report(fault: SelfCheckFault | undefined): void
   /** @throws {AppError} the fault's code */
   refuseIfShut(): void
@@ -103,13 +103,13 @@ function createGate({ inForce, log, now }: GuardOptions): Gate {
   const shut = ({ code, reason, detail }: SelfCheckFault): void => {
     const isNews = fault?.reason !== reason
     if (fault === undefined) shutSinceMs = now()
-    // Before the first pass no policy was ever in force, whatever the trouble is.
+    // Before the first passed check no policy was in force, whatever the fault is.
     fault = { code: wasEverOpen ? code : 'policy_not_ready', reason }
     if (!isNews) return
     const event = code === 'policy_engine_unavailable' ? 'opa_unreachable' : 'policy_self_check_failed'
     log.error(
       { event, engine: inForce().engine.name, reason, detail: detail?.slice(0, MAX_DETAIL) },
-      'policy is not usable: calls are refused',
+      'policy cannot be used: calls are refused',
     )
   }
 

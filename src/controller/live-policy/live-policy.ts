@@ -1,5 +1,6 @@
-// On the path of every call. The policy that decides, kept at what is on disk or in the sidecar: watched, checked before it
-// counts, recorded, swapped in one step. A bad set leaves the last good one in force, and says so.
+// On the path of every call. The policy that decides, kept up to date with the disk
+// or the sidecar: a change is checked, recorded and swapped in one step. If a change
+// cannot be used, the last good policy stays in force and the fault is reported.
 import type { Decide } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { withBrake } from '../../policy/brake.ts'
@@ -26,23 +27,23 @@ export type LivePolicy = {
   readonly engine: string
   /** Decisions come from another process. */
   readonly isRemote: boolean
-  /** Every Decision carries the `revision` that gave it. */
+  /** Every Decision has the `revision` of the policy that made it. */
   readonly decide: Decide
   readonly ready: () => PolicyReadiness
   readonly revision: () => string
-  /** The controller's own copy of what is in force. */
+  /** The controller's own copy of the files in force. */
   readonly files: () => PolicyFiles
-  /** Whom and what the controller itself refuses, whatever an engine says; the same as `files().blocked`. */
+  /** What the controller itself refuses, regardless of the engine; the same as `files().blocked`. */
   readonly blocked: () => Blocked
-  /** What is to be known of a policy that decides all the same. */
+  /** Problems that do not prevent decisions. */
   readonly notes: () => readonly PolicyNote[]
-  /** After a swap; the returned function unsubscribes. */
+  /** Called after a swap; the returned function unsubscribes. */
   readonly onChange: (listener: (change: PolicyChange) => void) => () => void
-  /** What is on disk, or was offered to the sidecar, is not in force. */
+  /** Called when the policy on disk, or offered to the sidecar, cannot come into force. */
   readonly onFault: (listener: (fault: PolicyFault) => void) => () => void
-  /** What is wrong in the data files: exceptions without effect, and what keeps a newer set from being in force. */
+  /** Faults in the data files: exceptions without effect, and faults that prevent newer files from coming into force. */
   readonly dataFaults: () => readonly DataFault[]
-  /** Unix ms when it was last seen that the policy in force is the right one. */
+  /** Unix ms of the last confirmation that the policy in force is the intended one. */
   readonly lastSuccessMs: () => number
   /** Unix ms since when the policy has been in force. */
   readonly loadedAtMs: () => number
@@ -56,11 +57,11 @@ export type LivePolicyOptions = {
   /** Undefined: the embedded engine. */
   readonly opa: OpaTarget | undefined
   readonly timeoutMs: number
-  /** Of a sidecar's bundles; see sidecar-check.ts. */
+  /** For a sidecar's bundles; see sidecar-check.ts. */
   readonly bundleRollback: 'refuse' | 'allow'
-  /** Where OPA is looked for, should the Rego have to be compiled. */
+  /** To find OPA if the Rego has to be compiled. */
   readonly env: NodeJS.ProcessEnv
-  /** Makes a change durable before it counts; rejects when it cannot. */
+  /** Records a change durably before it takes effect; rejects when that fails. */
   readonly record: (change: PolicyChange) => Promise<void>
   readonly staleness: { readonly maxMs: number | undefined; readonly action: StalenessAction }
   readonly log: PolicyLog
@@ -74,7 +75,7 @@ const STALE = 'the policy has not been confirmed for longer than CRANK_POLICY_MA
 const STALENESS_LOOK_MS = 500
 
 /**
- * Reads the policy folder and starts the engine; the first self-check is under way when it resolves. A start that fails
+ * Reads the policy folder and starts the engine; when it resolves, the first self-check is running. A start that fails
  * releases everything.
  * @throws {PolicyFilesError | StalePolicyError | PolicyCompileError} when the folder cannot be used
  */
@@ -124,7 +125,7 @@ type Parts = {
 
 function openHost({ opa, timeoutMs, env, now, log }: LivePolicyOptions): EngineHost {
   const onCompile = (reason: string): void =>
-    log.warn({ event: 'policy_compiled', reason }, 'policy.wasm was not usable: the Rego was compiled with OPA')
+    log.warn({ event: 'policy_compiled', reason }, 'policy.wasm cannot be used: OPA compiles the Rego')
   return openEngine({ opa, timeoutMs, env, now, onCompile })
 }
 
@@ -134,7 +135,7 @@ function watchFolder(parts: Parts & { readonly folder: PolicyFolder; readonly ad
     dir: options.policyDir,
     seen: folder.signature,
     adopt,
-    // Only the sidecar can say what it has.
+    // With a sidecar, only the sidecar check can confirm the policy.
     onConfirmed: () => host.loaded === undefined && freshness.confirm(),
     onStuck: blocks.takeFromFolder,
     onFault: faults.reportFolder,

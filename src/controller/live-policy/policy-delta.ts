@@ -1,10 +1,10 @@
-// What changed from one policy to the next, small enough for an audit record: files, and entries counted and named.
+// The difference between two policies, small enough for an audit record: files, and numbers and names of entries.
 import type { Blocked } from '../../policy/data/blocked.ts'
 import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
 import { parseAsWritten } from '../../policy/data/raw-json.ts'
 import type { PolicyFolder } from './policy-folder.ts'
 
-/** `names`: at most ten of the entries, each with `+`, `-` or `~` before it. */
+/** `names`: at most ten of the entries, each prefixed with `+`, `-` or `~`. */
 type EntryDelta = {
   readonly added: number
   readonly removed: number
@@ -12,7 +12,7 @@ type EntryDelta = {
   readonly names: readonly string[]
 }
 
-/** Members as they stand in the audit record. `files`: at most 20, by name within the policy folder. */
+/** Members of the audit record. `files`: at most 20, by name within the policy folder. */
 export type PolicyDelta = {
   readonly files: readonly string[]
   readonly files_changed: number
@@ -25,11 +25,11 @@ export type PolicyDelta = {
 
 const MAX_FILES = 20
 const MAX_NAMES = 10
-// A longer key is cut: keys come from files, and a record has its size.
+// A longer key is cut: keys come from files, and the size of a record is limited.
 const MAX_NAME = 256
 const NONE: EntryDelta = { added: 0, removed: 0, changed: 0, names: [] }
 
-/** Nothing that the controller could see changed in its own folder. */
+/** No visible change in the controller's own folder. */
 export const NO_DELTA: PolicyDelta = {
   files: [],
   files_changed: 0,
@@ -45,7 +45,7 @@ export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta
   const files = [...new Set([...previous.hashes.keys(), ...next.hashes.keys()])]
     .filter((name) => previous.hashes.get(name) !== next.hashes.get(name))
     .sort()
-  // Two expiries 100 ns apart are the same JavaScript number.
+  // As JavaScript numbers, two expiry times 100 ns apart would be equal.
   const [before, after] = [parseAsWritten(previous.files.dataText), parseAsWritten(next.files.dataText)]
   const compare = (...path: string[]): EntryDelta => entryDelta(memberOf(before, path), memberOf(after, path))
   return {
@@ -59,7 +59,7 @@ export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta
   }
 }
 
-/** Compares two block lists that came without the rest of their folder; undefined when both block the same. */
+/** Compares two block lists without the rest of their folder; undefined when they are equal. */
 export function blockedDelta(before: Blocked, after: Blocked): PolicyDelta | undefined {
   const compare = (section: keyof Blocked): EntryDelta => entryDelta(listed(before[section]), listed(after[section]))
   const [identities, capabilities] = [compare('identities'), compare('capabilities')]
@@ -96,7 +96,7 @@ function entryDelta(before: unknown, after: unknown): EntryDelta {
   }
 }
 
-/** The mode map as one list: `default`, then callers and capabilities by their names. */
+/** The modes as one object: `default`, then callers and capabilities by name. */
 function modesOf(data: unknown): Record<string, unknown> {
   const enforcement = memberOf(data, ['enforcement'])
   if (!isRecord(enforcement)) return {}

@@ -1,4 +1,4 @@
-// What is wrong with the set that should be in force and is not: reported once, noted until it is over.
+// Faults of policy files that could not come into force: reported once, and noted until they are fixed.
 import type { DataFault } from '../../policy/data/data-schema.ts'
 import { createListeners } from '../../platform/listeners.ts'
 import { PolicyFilesError } from '../../policy/data/policy-files.ts'
@@ -7,12 +7,12 @@ import type { PolicyNote } from './policy-notes.ts'
 import type { PolicyFault } from './policy-watch.ts'
 
 export type PolicyFaults = {
-  /** What is on disk, or was offered to the sidecar, is not in force. */
+  /** Reports that the policy on disk, or offered to the sidecar, cannot come into force. */
   readonly report: (fault: PolicyFault) => void
-  /** The same about the policy folder, which is noted until `folderIsFine`. */
+  /** The same for the policy folder; also noted until `folderIsFine`. */
   readonly reportFolder: (fault: PolicyFault) => void
   readonly folderIsFine: () => void
-  /** What keeps the newest data files from being in force. */
+  /** The faults that prevent the newest data files from coming into force. */
   readonly refused: () => readonly DataFault[]
   readonly notes: () => readonly PolicyNote[]
   /** The returned function unsubscribes. */
@@ -22,7 +22,7 @@ export type PolicyFaults = {
 /** `revision`: of the policy in force. */
 export function createPolicyFaults({ log, revision }: { log: PolicyLog; revision: () => string }): PolicyFaults {
   const listeners = createListeners<[PolicyFault]>((cause) =>
-    log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener to policy faults failed'),
+    log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener for policy faults failed'),
   )
   let refused: readonly DataFault[] = []
   let note: PolicyNote | undefined

@@ -1,5 +1,5 @@
-// The policy folder read as one set: its files, a hash of each, and a signature by which the next look sees whether
-// anything was written or replaced.
+// Reads the policy folder as one unit: its files, a hash of each,
+// and a signature with which the next check detects a change.
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,19 +7,19 @@ import { policyFileNames } from '../../policy/data/folder-names.ts'
 import { dataFileNames, loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'
 import { isCompiled } from '../../policy/data/source-hash.ts'
 
-/** `hashes`: SHA-256 by name within the folder, of the Rego that decides and of the data. */
+/** `hashes`: SHA-256 of each Rego file that decides and of each data file, by name within the folder. */
 export type PolicyFolder = {
   readonly files: PolicyFiles
   readonly hashes: ReadonlyMap<string, string>
   readonly signature: string
 }
 
-/** Files were written while they were read: what came of it may be half of each. */
+/** Files were written while they were read: the result may be a mix of old and new files. */
 export class FolderChangedError extends Error {
   override readonly name = 'FolderChangedError'
 }
 
-/** Reads the folder. @throws {PolicyFilesError | FolderChangedError | Error} when it cannot be used as it is */
+/** Reads the folder. @throws {PolicyFilesError | FolderChangedError | Error} when it cannot be used */
 export async function loadPolicyFolder(dir: string, nowMs: number): Promise<PolicyFolder> {
   const signature = await signatureOf(dir)
   const files = await loadPolicyFiles(dir, nowMs)
@@ -29,8 +29,8 @@ export async function loadPolicyFolder(dir: string, nowMs: number): Promise<Poli
 }
 
 /**
- * Changes whenever a Rego source, policy.wasm or a data file is written, replaced, added or taken away. Links are
- * followed: Kubernetes swaps a linked folder.
+ * Changes whenever a Rego source, policy.wasm or a data file is written, replaced, added or removed. Follows links, since
+ * Kubernetes swaps a linked folder.
  */
 export async function signatureOf(dir: string): Promise<string> {
   const paths = [...(await policyFileNames(dir, isWatched)), ...(await dataNames(dir))]
@@ -51,7 +51,7 @@ async function dataNames(dir: string): Promise<string[]> {
   return names.map((name) => `data/${name}`)
 }
 
-// The sources, and what was built from them: a rebuilt policy.wasm saves building it once more.
+// The sources, and what was built from them: a rebuilt policy.wasm saves compiling it again.
 function isWatched(name: string): boolean {
   return isCompiled(name) || name === 'policy.wasm' || name === 'policy.wasm.json'
 }

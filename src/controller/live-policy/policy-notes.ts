@@ -1,15 +1,15 @@
-// What is to be known of a policy that decides all the same: for /readyz, `crank check` and a metric. None of it turns
-// readiness red, so that one typo, or one OPA that says little, does not take every controller out.
+// Problems of a policy that still decides: for /readyz, `crank check` and a metric. None of them makes the controller not
+// ready, so that one typo, or an OPA that reports little, does not take every controller out of service.
 
 /**
- * `folder`: the files are not in force. `opa_files`: OPA has others than the folder. `opa_bundle`: OPA did not take over its
- * bundle. `opa_silent`: OPA does not say what it has.
+ * `folder`: the files on disk are not in force. `opa_files`: OPA has loaded different files. `opa_bundle`: OPA did not
+ * activate its bundle. `opa_silent`: OPA does not report what it has loaded.
  */
 const NOTE_CAUSES = ['folder', 'opa_files', 'opa_bundle', 'opa_silent'] as const
 export type NoteCause = (typeof NOTE_CAUSES)[number]
 export type PolicyNote = { readonly cause: NoteCause; readonly reason: string }
 
-/** Each cause, and whether it is among the notes. */
+/** For each cause, whether a note has it. */
 export function notedCauses(notes: readonly PolicyNote[]): Record<NoteCause, boolean> {
   const isNoted = (cause: NoteCause): boolean => notes.some((note) => note.cause === cause)
   return Object.fromEntries(NOTE_CAUSES.map((cause) => [cause, isNoted(cause)])) as Record<NoteCause, boolean>
@@ -17,7 +17,7 @@ export function notedCauses(notes: readonly PolicyNote[]): Record<NoteCause, boo
 
 const MAX_REASON = 1024
 
-/** All of them as one line; undefined when there is nothing to say. */
+/** All notes as one line; undefined when there are none. */
 export function notesText(notes: readonly PolicyNote[]): string | undefined {
   if (notes.length === 0) return undefined
   return notes

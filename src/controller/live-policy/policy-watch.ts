@@ -1,32 +1,33 @@
-// Looks at the policy folder every 200 ms, and hands over a set that is whole and has been quiet for a moment. A set that
-// cannot be used is tried again, since half-written files look the same, and called a fault when it has stood for a second.
+// Checks the policy folder every 200 ms, and adopts changed files when they have not
+// been written to for a moment. Files that cannot be used are tried again, since
+// incomplete files look the same; if that lasts for a second, it is reported as a fault.
 import { setTimeout as delay } from 'node:timers/promises'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import { BLOCK_WAIT_MS } from './block-follow.ts'
 import { FolderChangedError, loadPolicyFolder, signatureOf, type PolicyFolder } from './policy-folder.ts'
 
-/** The set on disk is not in force. `message` says why, `cause` is what was thrown; the last good one stays. */
+/** The files on disk are not in force. `message` says why, `cause` is the error; the last good policy stays in force. */
 export type PolicyFault = { readonly message: string; readonly sinceMs: number; readonly cause?: unknown }
 
 type WatchOptions = {
   readonly dir: string
-  /** The signature of the set that was loaded already. */
+  /** The signature of the files that are loaded already. */
   readonly seen: string
-  /** Brings a set into force. Rejects when that cannot be, and is called again with the same set later. */
+  /** Brings files into force. Rejects when that fails, and is called again with the same files later. */
   readonly adopt: (folder: PolicyFolder) => Promise<void>
-  /** The folder is still, or again, what is in force. Called at every look. */
+  /** Called at every check at which the folder matches what is in force. */
   readonly onConfirmed: () => void
-  /** Once for each different fault. */
+  /** Called once for each different fault. */
   readonly onFault: (fault: PolicyFault) => void
-  /** After a fault was told: the set on disk is in force. */
+  /** Called after a reported fault, when the files on disk are in force again. */
   readonly onMended: () => void
-  /** The set on disk has been unusable for `blockMs`; called again with every try of it. Never rejects. */
+  /** Called when the files on disk have been unusable for `blockMs`, and again at each further attempt. Never rejects. */
   readonly onStuck: () => Promise<void>
   readonly now: () => number
   readonly limits?: Partial<WatchLimits>
 }
 
-/** `settleMs`: how long files must be left alone before they are read. `faultMs`: how long a set may be unusable unsaid. */
+/** `settleMs`: how long files must be unchanged before they are read. `faultMs`: when unusable files are reported as a fault. */
 export type WatchLimits = {
   readonly pollMs: number
   readonly settleMs: number
@@ -36,11 +37,11 @@ export type WatchLimits = {
 }
 
 export type PolicyWatch = {
-  /** Looks now, a set that was refused included, and resolves when what was found has been dealt with. */
+  /** Checks now, including files that were refused before, and resolves when the result has been handled. */
   readonly poll: () => Promise<void>
-  /** The set on disk could not be used when it was last tried. */
+  /** Whether the files on disk could not be used at the last attempt. */
   readonly isFaulty: () => boolean
-  /** Why not; undefined when it could. */
+  /** Why not; undefined when they could. */
   readonly cause: () => unknown
   readonly close: () => void
 }
@@ -52,12 +53,12 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
   const limits = { ...LIMITS, ...options.limits }
   const faults = createFaults(options, limits)
   let seen = options.seen
-  // The set that was last looked into, good or not.
+  // The signature of the files that were last tried, usable or not.
   let tried = options.seen
   let running: Promise<void> | undefined
   let closed = false
 
-  // Asked for: there is a reason to think that the same set can be used now.
+  // `isAskedFor`: there is a reason to expect that the same files can be used now.
   const look = async (isAskedFor: boolean): Promise<void> => {
     try {
       const signature = await signatureOf(dir)
@@ -99,7 +100,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
   }
   return {
     async poll() {
-      // One that is under way may have looked before what the caller knows of.
+      // A check in progress may have read the files before the change that the caller knows of.
       await running
       await poll(true)
     },
@@ -132,7 +133,7 @@ function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLim
     pending: () => first !== undefined,
     cause: () => latest,
     hasStood,
-    // Compiling costs: what has stood for a second is not tried at every look.
+    // Compiling is expensive: files that have been faulty for a second are not tried at every check.
     isRetryDue: () => !stands() || reported.current() === undefined || performance.now() - last >= limits.retryMs,
     note(cause) {
       latest = cause

@@ -1,8 +1,8 @@
-// When the self-check runs: now, every few seconds while it passes, with a bounded backoff while it fails, and soon
-// after trouble.
+// Schedules the self-check: at the start, every few seconds while it passes, with a bounded backoff while it fails, and soon
+// after an error.
 
 type Recheck = {
-  /** Trouble was seen: check at once, but at most every 250 ms however much trouble there is. */
+  /** After an error: checks at once, but at most every 250 ms however many errors there are. */
   soon(): void
   stop(): void
 }
@@ -11,7 +11,7 @@ const CHECK_EVERY_MS = 5000
 const RETRY_FIRST_MS = 250
 const RETRY_MAX_MS = 2000
 
-/** Starts at once. `check` resolves to whether all is well, and never rejects; two never run at the same time. */
+/** Starts at once. `check` resolves to true if there is no fault, and never rejects; two checks never run at the same time. */
 export function createRecheck(check: () => Promise<boolean>): Recheck {
   let timer: NodeJS.Timeout | undefined
   let dueMs = Infinity
@@ -27,7 +27,7 @@ export function createRecheck(check: () => Promise<boolean>): Recheck {
     timer = setTimeout(() => void run(), delayMs).unref()
   }
   const run = async (): Promise<void> => {
-    // Earlier than any other due time: nothing is planned while it runs.
+    // Earlier than any other due time, so that nothing is scheduled while the check runs.
     dueMs = -Infinity
     const passed = await check()
     lastMs = performance.now()

@@ -1,5 +1,5 @@
-// Keeps the revision that is reported at what a sidecar really has. Its files or bundles change without asking us, so
-// every self-check looks, and every decision that names a bundle's revision counts.
+// Keeps the reported revision equal to what a sidecar has loaded. Its files or bundles change independently of us, so every
+// self-check verifies them, and so does every decision that names a bundle's revision.
 import { AppError } from '../../core/errors.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import type { Freshness } from './freshness.ts'
@@ -21,7 +21,7 @@ type SidecarCheckOptions = {
   readonly watch: Pick<PolicyWatch, 'poll' | 'isFaulty' | 'cause'>
   readonly onFault: (fault: PolicyFault) => void
   readonly timeoutMs: number
-  /** What becomes of decisions by a bundle that was replaced before: it is signed as well as a new one. */
+  /** What to do with decisions by a bundle that was replaced before: its signature is as valid as that of a new one. */
   readonly bundleRollback: 'refuse' | 'allow'
   readonly log: PolicyLog
   readonly now: () => number
@@ -29,18 +29,18 @@ type SidecarCheckOptions = {
 }
 
 export type SidecarCheck = {
-  /** The self-check, and then a look at what is loaded. Never rejects. */
+  /** Runs the self-check, and then verifies what is loaded. Never rejects. */
   readonly check: (selfCheck: () => Promise<SelfCheckFault | undefined>) => Promise<SelfCheckFault | undefined>
   /**
-   * A decision named this revision: recorded before the decision is given out.
+   * Call it when a decision names this revision: a change is recorded before the decision is used.
    * @throws {AppError} `audit_unavailable`, or `policy_not_ready` for a bundle that was replaced before
    */
   readonly noteBundle: (revision: string) => Promise<void>
-  /** What the last look found that does not keep it from deciding. */
+  /** Problems found by the last check that do not prevent decisions. */
   readonly notes: () => readonly PolicyNote[]
 }
 
-// An answer that was on its way during a swap names the revision before it.
+// An answer that was in flight during a swap still names the previous revision.
 const LATE_MS = 1000
 const MAX_BUNDLES = 1000
 
@@ -56,11 +56,11 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
     async check(selfCheck) {
       let fault = await selfCheck()
       if (fault?.code === 'policy_not_ready') {
-        // The questions are made of our files: with newer ones the answer may be the right one.
+        // The questions come from our files: with newer files the answer may be correct.
         await watch.poll()
         fault = await selfCheck()
       }
-      // What cannot be recorded is tried again with the next check, and until then it does not count.
+      // A change that cannot be recorded is tried again at the next check, and does not count until then.
       if (fault !== undefined) return fault
       bundles.forgetRollback()
       await look().catch((cause: unknown) => {
@@ -77,7 +77,7 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
     let asked = transition.current().files
     let seen = await loaded(asked)
     if (seen.kind === 'files' && !seen.isOurs) {
-      // The folder may have changed since our last look at it, and OPA was faster.
+      // The folder may have changed since our last check, and OPA was faster.
       await watch.poll()
       asked = transition.current().files
       seen = await loaded(asked)
@@ -88,27 +88,27 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       case 'bundle':
         await bundles.note(seen.revision)
         freshness.confirm(seen.polledAtMs)
-        tell('opa_bundle', seen.fault && `OPA has not taken over its bundle: ${seen.fault}`)
+        tell('opa_bundle', seen.fault && `OPA has not activated its bundle: ${seen.fault}`)
         return
       case 'files':
         bundles.none()
         return noteFiles(seen, asked)
       case 'unknown':
-        // It decides and passes the self-check; whether with our files cannot be seen.
+        // It decides and passes the self-check, but we cannot see whether it uses our files.
         if (!watch.isFaulty()) freshness.confirm()
     }
   }
 
   async function noteFiles(seen: Extract<LoadedByOpa, { kind: 'files' }>, asked: PolicyFiles): Promise<void> {
-    // Another set came into force, or is about to, while OPA answered about this one: the next look is about that.
+    // If other files came into force while OPA answered about these, the next check handles those.
     const named = (name: string) => (current: InForce) => (current.files === asked ? name : current.revision)
     if (!seen.isOurs) {
       await rename(transition, named(`opa-${seen.name}`))
-      tell('opa_files', `OPA has other ${seen.difference ?? 'files'} than the policy folder`)
+      tell('opa_files', `OPA has different ${seen.difference ?? 'files'} than the policy folder`)
       return
     }
     await rename(transition, named(asked.revision))
-    // It has our last good set; on disk there may be one that neither of us could take.
+    // OPA has our last good files; the disk may have newer ones that neither of us could use.
     if (!watch.isFaulty()) freshness.confirm()
     tell('opa_files', undefined)
   }
@@ -124,14 +124,14 @@ function rename(transition: Transition, nameOf: (current: InForce) => string, is
 
 type BundleNames = {
   readonly note: SidecarCheck['noteBundle']
-  /** OPA has files, and no bundle. */
+  /** OPA has files and no bundle. */
   readonly none: () => void
-  /** While OPA has gone back to a bundle that was replaced before. */
+  /** The fault while OPA uses a bundle that was replaced before. */
   readonly rollback: () => SelfCheckFault | undefined
   readonly forgetRollback: () => void
 }
 
-/** Which bundle OPA has, which it had before, and all that it has had. */
+/** Tracks OPA's current bundle, the previous one, and all that it has had. */
 function createBundleNames(options: SidecarCheckOptions): BundleNames {
   const { transition, timeoutMs, now, bundleRollback } = options
   const known = new Set<string>()
@@ -156,14 +156,14 @@ function createBundleNames(options: SidecarCheckOptions): BundleNames {
   }
 }
 
-/** Why it cannot be seen which policy OPA has: one line of the log, and a note while it lasts. */
+/** Reports why OPA's policy cannot be verified: one line in the log, and a note while it lasts. */
 function createUnverified(log: PolicyLog) {
   const unverified = createReportedFault()
   return {
     note(reason: string | undefined): void {
       if (reason === undefined) unverified.end()
       else if (unverified.isNews(reason)) {
-        log.warn({ event: 'policy_unverified', reason }, 'OPA does not say which policy it has')
+        log.warn({ event: 'policy_unverified', reason }, 'OPA does not report which policy it has loaded')
       }
     },
     notes: () => silenceOf(unverified.current()),
@@ -173,17 +173,17 @@ function createUnverified(log: PolicyLog) {
 function silenceOf(reason: string | undefined): PolicyNote[] {
   return reason === undefined
     ? []
-    : [{ cause: 'opa_silent', reason: `OPA does not say which policy it has: ${reason}` }]
+    : [{ cause: 'opa_silent', reason: `OPA does not report which policy it has loaded: ${reason}` }]
 }
 
-const ROLLED_BACK = 'OPA has gone back to a bundle that was replaced before'
+const ROLLED_BACK = 'OPA has returned to a bundle that was replaced before'
 
 function rollbackOf(revision: string): string {
-  const wayOut = 'offer it under a new revision, or set CRANK_POLICY_BUNDLE_ROLLBACK=allow'
-  return `OPA has gone back to the bundle ${revision}, which was replaced before: ${wayOut}`
+  const wayOut = 'publish it under a new revision, or set CRANK_POLICY_BUNDLE_ROLLBACK=allow'
+  return `OPA has returned to the bundle ${revision}, which was replaced before: ${wayOut}`
 }
 
-/** Of trouble: what is behind its code. */
+/** The message of an error's cause. */
 function messageOf(trouble: unknown): string {
   const { cause } = trouble as Error
   return cause instanceof Error ? cause.message : String(trouble)

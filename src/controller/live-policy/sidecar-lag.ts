@@ -1,5 +1,5 @@
-// How long a sidecar has had other data than the policy folder. Some seconds are the way of every change; after that it
-// decides by rights and blocks that nobody gave, and must not go on deciding.
+// Measures how long a sidecar has had different data than the policy folder. Every change takes some seconds; after that the
+// sidecar decides by data that is no longer valid, and must not continue to decide.
 import type { LoadedByOpa } from '../../policy/engine/opa-loaded.ts'
 import { OpaBehindError } from '../../policy/engine/sidecar.ts'
 import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
@@ -7,12 +7,12 @@ import type { SelfCheckFault } from '../../policy/engine/self-check.ts'
 const MAX_LAG_MS = 5000
 
 type SidecarLag = {
-  /** `seen`: what OPA says it has. `pending`: why the set on disk is not in force, if it is not. */
+  /** `seen`: what OPA reports to have loaded. `pending`: why the files on disk are not in force, if they are not. */
   readonly note: (seen: LoadedByOpa, pending: unknown) => void
   readonly fault: () => SelfCheckFault | undefined
 }
 
-/** `monotonic`: ms, for a duration that a step of the wall clock must not change. */
+/** `monotonic`: ms; a step of the wall clock must not change the duration. */
 export function createSidecarLag(monotonic: () => number): SidecarLag {
   let sinceMs: number | undefined
   return {
@@ -21,13 +21,13 @@ export function createSidecarLag(monotonic: () => number): SidecarLag {
     },
     fault() {
       if (sinceMs === undefined || monotonic() - sinceMs < MAX_LAG_MS) return undefined
-      const reason = `OPA has had other data than the policy folder for more than ${MAX_LAG_MS / 1000} s`
+      const reason = `OPA has had different data than the policy folder for more than ${MAX_LAG_MS / 1000} s`
       return { code: 'policy_not_ready', reason }
     },
   }
 }
 
-/** Only a sound folder can say that OPA is wrong; a bundle's data cannot be seen. */
+/** Only a valid folder can show that OPA is behind; a bundle's data cannot be seen. */
 function isBehind(seen: LoadedByOpa, pending: unknown): boolean {
   if (seen.kind !== 'files') return false
   if (pending instanceof OpaBehindError) return pending.isDataOther

@@ -1,12 +1,12 @@
-// From one policy to the next: recorded first, then swapped in one step, then told. What cannot be recorded does not
-// come into force.
+// The change from one policy to the next: recorded first, then swapped in one step, then
+// reported to listeners. A change that cannot be recorded does not come into force.
 import { createListeners } from '../../platform/listeners.ts'
 import type { InForce } from '../../policy/engine/engine-kind.ts'
 import type { PolicyLog } from './guard.ts'
 import type { PolicyDelta } from './policy-delta.ts'
 
 /**
- * A change of what is in force. `previous` is undefined for the first revision that a sidecar's bundle names. `scope`:
+ * A change of what is in force. `previous` is undefined for the first known revision of a sidecar's bundle. `scope`:
  * `blocked` when only the controller's own block list changed.
  */
 export type PolicyChange = {
@@ -31,9 +31,9 @@ type TransitionOptions = {
 
 export type Transition = {
   readonly current: () => InForce
-  /** Unix ms since when it has been in force. */
+  /** Unix ms at which it came into force. */
   readonly sinceMs: () => number
-  /** Records and swaps; one at a time. `next` is made of what is in force when its turn comes; undefined: nothing to do. */
+  /** Records and swaps, one change at a time. `next` gets what is in force at its turn, and returns undefined for no change. */
   readonly move: (next: Proposal, isFirst?: boolean) => Promise<void>
   readonly onChange: (listener: (change: PolicyChange) => void) => () => void
 }
@@ -44,10 +44,10 @@ export function createTransition({ initial, record, log, now }: TransitionOption
   let current = initial
   let sinceMs = now()
   let turn: Promise<unknown> = Promise.resolve()
-  // An old bundle is signed as well as a new one: that it came back is for somebody to look at.
+  // The signature of an old bundle stays valid: a return to one is logged as a warning.
   const seen = new Set([initial.revision])
   const listeners = createListeners<[PolicyChange]>((cause) =>
-    log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener to policy changes failed'),
+    log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener for policy changes failed'),
   )
 
   const step: Transition['move'] = async (propose, isFirst = false) => {
@@ -70,7 +70,7 @@ export function createTransition({ initial, record, log, now }: TransitionOption
         new_revision: next.revision,
         changed,
       },
-      isWhole ? 'another policy is in force' : 'another block list is in force',
+      isWhole ? 'the policy has changed' : 'the block list has changed',
     )
     listeners.notify(change)
   }

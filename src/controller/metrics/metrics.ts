@@ -1,4 +1,4 @@
-// On the path of every call. Every counter and histogram of the controller, in one place. Callers name what happened; label
+// On the path of every call. All counters and histograms of the controller, in one place. Callers report events; label
 // values come from closed sets, so that no stranger can add series: SPIFFE IDs, ids and free text are never labels.
 import { Counter, Histogram } from 'prom-client'
 import type { Capability } from '../../core/capability.ts'
@@ -11,38 +11,38 @@ import type { Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
 import { createStateGauges, type ControllerState } from './state-gauges.ts'
 
-/** Over the limit of connections; no TLS, or none in time; headers too slow; not HTTP; ended by the peer. */
+/** In this order: over the limit of connections; no TLS, or not in time; headers too slow; not HTTP; ended by the peer. */
 export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number]
 const CONNECTION_REFUSALS = ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'] as const
 
 type Traced = { readonly trace?: TraceContext | undefined }
 
-/** The controller's metrics by event. `capability` may be anything; one that no manifest names is counted as `other`. */
+/** The controller's metrics by event. `capability` may be any text; one that no manifest names is counted as `other`. */
 export type Metrics = {
-  /** A request ended. `route`: its pattern as registered; `status` undefined: the caller left without an answer. `code` when it was an error of our own. */
+  /** A request ended. `route`: its pattern. `status` undefined: the caller left without an answer. `code`: of our own error. */
   readonly answered: (event: {
     route: string | undefined
     status: number | undefined
     code?: ErrorCode | undefined
   }) => void
-  /** The policy answered, or failed to, after `seconds`; nobody asked it about a blocked identity, of no known capability. */
+  /** The policy answered, or failed, after `seconds`. For a blocked identity, `seconds` is undefined and `capability` null. */
   readonly decided: (
     event: { capability: string | null; decision: Ruling; seconds: number | undefined } & Traced,
   ) => void
-  /** A forwarded call ended, `seconds` after it began, in `attempts` tries at one worker after the other. */
+  /** A forwarded call ended, `seconds` after it began, after `attempts` attempts. */
   readonly routed: (
     event: { capability: string; outcome: Outcome; seconds: number; attempts?: number | undefined } & Traced,
   ) => void
   readonly registrationDecided: (decision: Ruling) => void
   /** The gate refused a peer. */
   readonly identityRefused: (reason: IdentityErrorCode) => void
-  /** A connection on the mTLS listener ended without bringing a request. */
+  /** A connection on the mTLS listener ended without a request. */
   readonly connectionRefused: (reason: ConnectionRefusal) => void
-  /** Audit records became durable, or could not be made so; `dropped`: of the latter those that were given up before the disk. */
+  /** Audit records became durable, or did not; `dropped`: failed records that were given up before they were written. */
   readonly audited: (result: 'written' | 'failed' | 'dropped', count?: number) => void
-  /** The audit log went on in a new file. */
+  /** The audit log continues in a new file. */
   readonly auditSegmentOpened: (reason: FileLeftReason) => void
-  /** Certificate, key or bundle changed on disk, and were taken over or not. */
+  /** Certificate, key or bundle changed on disk, and were loaded or not. */
   readonly credentialsReloaded: (result: 'ok' | 'failed') => void
   /** A change of policy came into force, or was refused. */
   readonly policyReloaded: (result: 'ok' | 'failed') => void
@@ -50,7 +50,7 @@ export type Metrics = {
   readonly policyLoaded: (event: { revision: string; engine: string }) => void
   /** Spans that will never reach the collector. */
   readonly spansLost: (count: number) => void
-  /** Where the gauges come from; each is read at the time of a scrape. Call once. */
+  /** Sets the sources of the gauges, which are read at each scrape. Call once. */
   readonly observe: (state: ControllerState) => void
   /** The capabilities that manifests name: only these become label values. */
   readonly setKnownCapabilities: (known: Iterable<Capability>) => void
@@ -65,7 +65,7 @@ const STATUS_CLASSES = ['2xx', '4xx', '5xx', 'none']
 const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-/** Registers the metrics of the controller. `now` in ms; `isDelivering`: spans are exported, so that exemplars lead somewhere. */
+/** Registers the metrics of the controller. `now` in ms; `isDelivering`: spans reach the collector, so exemplars make sense. */
 export function createMetrics(
   registry: Registry,
   { now = Date.now, isDelivering = () => false }: { now?: () => number; isDelivering?: () => boolean } = {},
@@ -117,9 +117,8 @@ export function createMetrics(
   })
 }
 
-// Only a sampled trace can be looked up, and that only where the collector takes spans: any other exemplar would link to
-// nothing. The library's types want an exemplar's labels to be the metric's own; they are not, so they are handed over
-// without names.
+// Only a sampled trace can be looked up, and only if the collector accepts spans: any other exemplar would link to nothing.
+// The library's types require an exemplar's labels to be labels of the metric; they are not, hence the type `object`.
 function exemplarOfSampled(trace: TraceContext | undefined): { exemplarLabels?: object } {
   return trace?.sampled === true ? { exemplarLabels: { trace_id: trace.traceId, span_id: trace.spanId } } : {}
 }
@@ -140,32 +139,35 @@ function createCounters(registry: Registry) {
     })
   const counters = {
     requests: counter('requests', 'Requests answered on the mTLS listener.', 'route', 'status_class'),
-    requestErrors: counter('request_errors', "Error answers of the controller's own, by code.", 'code'),
+    requestErrors: counter('request_errors', 'Error answers by the controller itself, by code.', 'code'),
     decisions: traced('policy_decisions', 'Policy decisions on calls.', 'capability', 'decision'),
     denials: traced('policy_denials', 'Calls that policy denied.', 'capability'),
-    wouldDenials: traced('policy_would_denials', 'Calls that policy denied and shadow mode let pass.', 'capability'),
+    wouldDenials: traced('policy_would_denials', 'Calls that policy denied but shadow mode let pass.', 'capability'),
     evaluation: durations('policy_eval_duration', 'Time of one policy evaluation.', EVALUATION_BUCKETS, 'capability'),
     routeDuration: durations('route_duration', 'Time of a forwarded call.', ROUTE_BUCKETS, 'capability', 'outcome'),
-    attempts: counter('worker_attempts', 'Tries at workers, by how the call ended.', 'outcome'),
+    attempts: counter('worker_attempts', 'Attempts to call a worker, by outcome of the call.', 'outcome'),
     registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
     identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
-    connectionsRefused: counter('connections_refused', 'Connections that brought no request.', 'reason'),
-    auditSegments: counter('audit_segments_opened', 'New audit files after the one in use was left.', 'reason'),
+    connectionsRefused: counter('connections_refused', 'Connections that ended without a request.', 'reason'),
+    auditSegments: counter('audit_segments_opened', 'New audit files that continue a previous one.', 'reason'),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
-    policyReloads: counter('policy_reload', 'Changes of policy, taken over or refused.', 'result'),
-    spansLost: counter('spans_lost', 'Spans that did not reach the collector and will not.'),
+    policyReloads: counter('policy_reload', 'Changes of policy, loaded or refused.', 'result'),
+    spansLost: counter('spans_lost', 'Spans that were lost on the way to the collector.'),
     audit: {
       written: counter('audit_records', 'Audit records made durable.'),
       failed: counter('audit_failures', 'Audit records that could not be made durable.'),
-      // Counted as failures too.
-      dropped: counter('audit_dropped', 'Audit records given up before the disk: queue full, or waited too long.'),
+      // Also counted as failures.
+      dropped: counter(
+        'audit_dropped',
+        'Audit records dropped before they were written: queue full, or waited too long.',
+      ),
     },
   }
   startAtZero(counters)
   return counters
 }
 
-// So that the first decision of a kind is an increase, and not a new series: alerts, and panels that say 0, count on it.
+// Makes the first decision of a kind an increase, not a new series: alerts, and panels that show 0, rely on it.
 function startDecisionsAtZero(counters: ReturnType<typeof createCounters>, known: ReadonlySet<string>): void {
   for (const capability of [...known, OTHER]) {
     counters.denials.inc({ labels: { capability }, value: 0 })
@@ -174,8 +176,8 @@ function startDecisionsAtZero(counters: ReturnType<typeof createCounters>, known
   }
 }
 
-// A series that appears with its first event has no rate for it: those of closed sets are there from the start. Not those of
-// the histograms: each is a dozen lines, of which most would stay empty.
+// A series that appears with its first event shows no rate for that event, so the series of closed sets exist from the start.
+// Not those of the histograms: each has a dozen lines, and most would stay empty.
 function startAtZero(counters: ReturnType<typeof createCounters>): void {
   const { requests, requestErrors, attempts, registrations, connectionsRefused, identityRefused } = counters
   for (const route of [...ROUTES, OTHER]) {

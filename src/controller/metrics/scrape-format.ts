@@ -1,4 +1,4 @@
-// The form of a scrape: OpenMetrics unless the scraper prefers the older text format, and gzip for who asks for it.
+// The format of a scrape: OpenMetrics, unless the scraper prefers the older text format; gzip if the scraper accepts it.
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Registry } from '../../platform/metrics.ts'
@@ -10,7 +10,7 @@ const OPEN_METRICS = 'application/openmetrics-text'
 const EXEMPLAR = / # \{[^}]*\} \S+(?: \S+)?$/
 const COUNTER_TYPE = /^# TYPE (\S+) counter$/
 
-/** A scrape as these headers ask for it. Without a preference it is OpenMetrics, which alone has exemplars. */
+/** A scrape in the format that the headers request. The default is OpenMetrics, the only format with exemplars. */
 export async function scrapeFor(
   registry: Pick<Registry, 'contentType' | 'metrics'>,
   headers: { readonly accept?: string | undefined; readonly 'accept-encoding'?: string | string[] | undefined },
@@ -23,7 +23,7 @@ export async function scrapeFor(
   return { headers: { ...common, 'content-encoding': 'gzip' }, body: await promisify(gzip)(text) }
 }
 
-/** What accepts neither gets the text: every scraper reads it. */
+/** A scraper that accepts neither gets the text format, which every scraper reads. */
 function prefersText(accept: string): boolean {
   const openMetrics = weightOf([OPEN_METRICS, 'application/*', '*/*'], accept)
   return openMetrics === 0 || weightOf(['text/plain', 'text/*', '*/*'], accept) > openMetrics
@@ -42,7 +42,7 @@ function weightOf(names: readonly string[], header: string): number {
   return name === undefined ? 0 : (listed.get(name) ?? 0)
 }
 
-/** OpenMetrics as text format 0.0.4: a counter's family has its suffix, and there are no exemplars and no end mark. */
+/** Turns OpenMetrics into text format 0.0.4: counter families have the suffix, and there are no exemplars and no end mark. */
 function prometheusText(openMetrics: string): string {
   const lines = openMetrics.split('\n').filter((line) => line !== '# EOF')
   const counters = new Set(lines.map((line) => COUNTER_TYPE.exec(line)?.[1]))

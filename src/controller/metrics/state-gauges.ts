@@ -1,9 +1,9 @@
-// Gauges: read from the controller's parts at the time of a scrape, so that none can go stale.
+// Gauges: read from the controller's parts at each scrape, so that none can go stale.
 import { Gauge } from 'prom-client'
 import type { Capability } from '../../core/capability.ts'
 import { guardCollector, type Registry } from '../../platform/metrics.ts'
 
-/** Where the gauges come from. Times in ms since 1970. */
+/** The sources of the gauges. Times in Unix ms. */
 export type ControllerState = {
   readonly workers: () => { readonly live: number; readonly stale: number }
   /** Capabilities with at least one live worker. */
@@ -11,14 +11,14 @@ export type ControllerState = {
   /** Live workers that provide a capability. */
   readonly providers: (capability: Capability) => number
   readonly audit: () => { readonly ok: boolean; readonly queued: number; readonly oldestMs: number }
-  /** Of the own certificate: `notBeforeMs` to `notAfterMs` is its whole life. */
+  /** Validity of the controller's certificate. */
   readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
   /** The policy engine answers and its self-check passed. */
   readonly policyReady: () => boolean
-  /** When the policy in force was last seen to be the right one; stale: too long ago. */
+  /** When the policy in force was last confirmed to be the intended one; stale: too long ago. */
   readonly policyLastSuccessMs: () => number
   readonly policyStale: () => boolean
-  /** Why what decides is not known to be what it should be; none of it turns readiness red. */
+  /** Why the policy in force is not confirmed to be the intended one; does not affect readiness. */
   readonly policyNotes: () => Readonly<Record<string, boolean>>
   /** Entries of the enforcement data that let denied calls pass. */
   readonly shadowEntries: () => Readonly<Record<'default' | 'callers' | 'capabilities', number>>
@@ -44,7 +44,7 @@ export function createStateGauges(options: StateGaugesOptions): StateGauges {
   let loadedAtMs: number | undefined
   return {
     policyLoaded({ revision, engine }) {
-      // One series only: the revisions of the past would pile up.
+      // Keep one series only: those of past revisions would accumulate.
       revisionInfo.reset()
       revisionInfo.set({ revision, engine }, 1)
       if (loadedAtMs === undefined) {
@@ -68,7 +68,7 @@ function observe(state: ControllerState, { registry, known, now }: StateGaugesOp
   read(registry, 'registry_capabilities', 'Capabilities with a live worker.', state.capabilities)
   const providersHelp = 'Live workers per capability that a manifest names.'
   const providers = gauge(registry, 'capability_providers', providersHelp, ['capability'], () => {
-    // Those of the past would stay.
+    // Series of capabilities that no manifest names any more would stay.
     providers.reset()
     for (const capability of known()) providers.set({ capability }, state.providers(capability))
   })
@@ -77,11 +77,16 @@ function observe(state: ControllerState, { registry, known, now }: StateGaugesOp
     return state.audit().oldestMs / 1000
   })
   read(registry, 'audit_unavailable', '1 while the audit log cannot be written.', () => (state.audit().ok ? 0 : 1))
-  read(registry, 'svid_expiry_seconds', 'Time until the own certificate expires; negative when it has.', () => {
-    return (state.svid().notAfterMs - now()) / 1000
-  })
-  // Certificates live for an hour here and a week there: what is left says nothing without it.
-  read(registry, 'svid_lifetime_seconds', 'Whole life of the own certificate.', () => {
+  read(
+    registry,
+    'svid_expiry_seconds',
+    "Time until the controller's certificate expires; negative after it has expired.",
+    () => {
+      return (state.svid().notAfterMs - now()) / 1000
+    },
+  )
+  // Lifetimes range from an hour to a week: without them the remaining time cannot be judged.
+  read(registry, 'svid_lifetime_seconds', "Lifetime of the controller's certificate.", () => {
     const { notBeforeMs, notAfterMs } = state.svid()
     return (notAfterMs - notBeforeMs) / 1000
   })
@@ -91,17 +96,17 @@ function observe(state: ControllerState, { registry, known, now }: StateGaugesOp
   read(registry, 'policy_last_success_timestamp_seconds', 'When the policy in force was last confirmed.', () => {
     return state.policyLastSuccessMs() / 1000
   })
-  read(registry, 'policy_stale', '1 while the policy is not confirmed for too long.', () =>
+  read(registry, 'policy_stale', '1 while the policy has been unconfirmed for too long.', () =>
     state.policyStale() ? 1 : 0,
   )
-  const unconfirmedHelp = '1 while what decides is not known to be what it should be, by cause.'
+  const unconfirmedHelp = '1 while the policy in force is not confirmed to be the intended one, by cause.'
   const unconfirmed = gauge(registry, 'policy_unconfirmed', unconfirmedHelp, ['cause'], () => {
     for (const [cause, isNoted] of Object.entries(state.policyNotes())) unconfirmed.set({ cause }, isNoted ? 1 : 0)
   })
   const shadow = gauge(
     registry,
     'policy_shadow_entries',
-    'Entries of the enforcement data in shadow.',
+    'Entries of the enforcement data in shadow mode.',
     ['kind'],
     () => {
       for (const [kind, count] of Object.entries(state.shadowEntries())) shadow.set({ kind }, count)

@@ -1,11 +1,11 @@
-// On the path of every call. The caller's end of a streamed answer: Fastify is told to step aside only when the worker's
-// answer begins.
+// On the path of every call. The caller's end of a streamed answer: takes
+// the response over from Fastify only when the worker's answer begins.
 import type { FastifyReply } from 'fastify'
 import { HEADERS } from '../../core/wire.ts'
 import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/tls/lingering-close.ts'
 import type { AnswerSink } from '../dispatch/worker-exchange.ts'
 
-/** Put into every answer, and asked when its caller is gone. */
+/** Ids for the headers of every answer; `isCut` says whether the controller ended the connection. */
 type AnswerFacts = { readonly decisionId: string; readonly traceId: string; readonly isCut: () => boolean }
 
 /** Writes a worker's answer to the raw response. */
@@ -15,14 +15,14 @@ export function createAnswerSink(reply: FastifyReply, facts: AnswerFacts): Answe
   return {
     start(status, headers) {
       reply.hijack()
-      // The rest of an unread upload would stand in the way of the next request.
+      // The rest of an unread upload would block the next request on the connection.
       if (!reply.request.raw.complete) {
         raw.shouldKeepAlive = false
         lingerAfterAnswer(reply.request.raw, CALLER_LINGER)
       }
       headers.push(HEADERS.decisionId, facts.decisionId, HEADERS.traceId, facts.traceId)
       raw.writeHead(status, headers)
-      // A body that is there already goes out with the headers; a stream that has yet to begin must not hold them back.
+      // A body that is available already is sent with the headers; a stream that has not begun must not delay them.
       queueMicrotask(() => {
         if (!written) raw.flushHeaders()
       })

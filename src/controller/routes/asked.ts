@@ -1,5 +1,5 @@
-// On the path of every call. What a decision needs to know of the request it is for, taken in one place by every route that
-// asks the policy.
+// On the path of every call. The facts about a request that a decision needs, read in one place by every route that asks the
+// policy.
 import type { FastifyRequest } from 'fastify'
 import type { Asker } from '../../policy/verdict.ts'
 

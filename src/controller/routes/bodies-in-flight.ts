@@ -1,44 +1,43 @@
-// On the path of every call. How much may be on its way in from one identity before anybody has looked at its rights: at
-// most so many JSON bodies, and so many bytes of them, at a time. Bodies of honest callers overlap for moments only, so one
-// too many waits a second for its turn, unread, before it is refused. The raw form of /route has no place here: it streams,
-// and holds nothing.
+// On the path of every call. Limits how much one identity may send before it is authorised: a maximum of JSON bodies, and of
+// their bytes, at a time. Bodies of honest callers overlap only for moments, so a body over the limit waits a second for its
+// turn, unread, before it is refused. The raw form of /route is not limited here: it streams and holds nothing in memory.
 import { AppError } from '../../core/errors.ts'
 
 export const MAX_BODIES = 4
 export const MAX_BODY_BYTES = 4 * 1024 * 1024
 const WAIT_MS = 1000
-/** Bodies of one identity that wait for their turn; they hold no memory but their connection's. */
+/** How many bodies of one identity may wait for their turn; they use no memory except that of their connections. */
 const MAX_WAITING = 256
 
-/** One body that is being read. To be disposed of when it is read and parsed, or will not be. */
+/** A body that is being read. Dispose of it when it is parsed or given up. */
 export type BodyInFlight = Disposable & {
-  /** The body, which had not said how long it is, has grown. @throws {AppError} `overloaded` when there is no room */
+  /** Adds bytes of a body that did not declare its length. @throws {AppError} `overloaded` when there is no room */
   readonly grow: (bytes: number) => void
 }
 
 export type BodiesInFlight = {
-  /** Lets a body of `bytes` in, 0 if it does not say. Rejects with `overloaded` when there is no room for it in time. */
+  /** Admits a body of `bytes`, 0 if its length is unknown. Rejects with `overloaded` when there is no room in time. */
   readonly enter: (owner: string, bytes: number) => Promise<BodyInFlight>
 }
 
 type Waiting = { readonly bytes: number; readonly admit: () => void }
 type Owner = { bodies: number; bytes: number; readonly waiting: Set<Waiting> }
 
-/** `maxBytes`: of one identity at a time; as much as the largest body at least. */
+/** `maxBytes`: per identity at a time; at least the size of the largest body. */
 export function createBodiesInFlight({
   maxBytes = MAX_BODY_BYTES,
   waitMs = WAIT_MS,
 }: { readonly maxBytes?: number; readonly waitMs?: number } = {}): BodiesInFlight {
   const owners = new Map<string, Owner>()
   const limits = `${MAX_BODIES} bodies and ${maxBytes} bytes at a time`
-  // Made only when it is thrown: an error costs its stack trace.
+  // Created only when it is thrown: the stack trace of an error is expensive.
   const tooMany = (): AppError =>
-    new AppError('overloaded', `more bodies are under way than one identity may send (${limits}); wait and repeat`)
+    new AppError('overloaded', `too many bodies in flight for one identity (limit: ${limits}); wait and try again`)
 
   function enter(name: string, bytes: number): Promise<BodyInFlight> {
     const owner = owners.get(name) ?? { bodies: 0, bytes: 0, waiting: new Set() }
     owners.set(name, owner)
-    // Whoever waits already is first.
+    // Bodies that already wait come first.
     if (owner.waiting.size === 0 && fits(owner, bytes, maxBytes)) return Promise.resolve(take(name, owner, bytes))
     if (owner.waiting.size >= MAX_WAITING) return Promise.reject(tooMany())
     return new Promise((resolve, reject) => {

@@ -1,4 +1,5 @@
-// GET /capabilities and GET /workers: what is live, for any verified peer; where workers live is the admin listener's.
+// GET /capabilities and GET /workers: what is live, for any
+// verified peer. Only the admin listener shows the URLs of workers.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import { CapabilitiesReply, CatalogQuery, Problem, WorkersReply } from '../../core/wire.ts'
 

@@ -1,10 +1,10 @@
-// `Expect: 100-continue`: the caller waits with its body until it is told to go on, which happens when the body is first read:
-// of the raw form after the decision is durable, of the JSON form behind the gate and the limits. Refusals never say it.
+// `Expect: 100-continue`: the caller waits with its body until it gets 100, which we send when the body is first read: for
+// the raw form after the decision is durable, for the JSON form after the gate and the limits. A refusal never sends it.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 
 const waiting = new WeakMap<IncomingMessage, ServerResponse>()
 
-/** Keeps Node from telling callers to go on before anybody has looked at who they are. */
+/** Keeps Node from sending 100 before the caller is identified. */
 export function holdContinue(server: Server): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     waiting.set(request, response)
@@ -12,7 +12,7 @@ export function holdContinue(server: Server): void {
   })
 }
 
-/** Tells the caller to go on, if it waits. */
+/** Sends 100 if the caller waits for it. */
 export function sayContinue(request: IncomingMessage): void {
   const response = waiting.get(request)
   waiting.delete(request)

@@ -1,6 +1,6 @@
-// On the path of every call. The one body parser of the JSON routes. Nobody has looked at the caller's rights yet, so it is
-// bounded in bytes, time, bodies at a time, members and depth, and parses only what has passed these; strict UTF-8; no
-// duplicate name at the top; bytes kept.
+// On the path of every call. The one body parser of the JSON routes. The caller is not authorised
+// yet, so bytes, time, bodies at a time, members and depth are limited, and a body is parsed only
+// after these checks. Strict UTF-8; no duplicate names at the top level; keeps the original bytes.
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -19,25 +19,25 @@ import { sayContinue } from './expectation.ts'
 const MAX_JSON_DEPTH = 32
 const MAX_MEMBERS = 16
 const BODY_TIMEOUT_MS = 10_000
-/** Larger ones are parsed one per turn of the event loop: answers that others wait for are read in between. */
+/** Larger bodies are parsed one per turn of the event loop, so that other work can run in between. */
 const LARGE_BYTES = 64 * 1024
 const COMPRESSED = 'compressed bodies are not accepted: send application/json without content-encoding'
 const NOT_JSON = 'the body is not valid JSON'
-/** JSON.parse would drop it, and then nothing stands where it was measured (RFC 8259, 8.1: must not be sent). */
+/** Decoding would drop the mark, and offsets in the bytes would no longer match (RFC 8259, 8.1: must not be sent). */
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
 type JsonBodyOptions = {
   readonly limitBytes: number
   readonly bodies: BodiesInFlight
-  /** In whose name a body is sent. */
+  /** The identity that sends a body. */
   readonly ownerOf: (request: FastifyRequest) => string
-  /** A member that is checked to be JSON and then `null`: only its bytes count, and its tree must not outlive the parsing. */
+  /** A member that is checked to be JSON and then replaced by `null`, to save memory: only its bytes are used. */
   readonly opaque?: string
 }
 
 const sources = new WeakMap<object, Map<string, Buffer>>()
 
-/** Makes `application/json` the only content type of a scope, parsed as described above. */
+/** Makes `application/json`, parsed as described above, the only content type of a scope. */
 export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, ownerOf, opaque }: JsonBodyOptions): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
@@ -64,7 +64,7 @@ function parseBody(sent: Buffer, limits: JsonLimits, opaque: string | undefined)
     throw new AppError('request_invalid', 'the body starts with a byte order mark')
   }
   if (!isUtf8(bytes)) throw new AppError('request_invalid', 'the body is not valid UTF-8')
-  // Whatever else it is, whole or not: it need not be parsed to be refused.
+  // A body that is not an object need not be parsed to be refused.
   if (!startsObject(bytes)) throw new AppError('request_invalid', 'body must be object')
   const members = membersOf(bytes, limits)
   const body = parsed(bytes)
@@ -93,7 +93,7 @@ function sentenceOf({ kind, message }: JsonShapeError): string {
   }
 }
 
-/** An object: `startsObject` holds. */
+/** Always an object, since `startsObject` was checked. */
 function parsed(bytes: Buffer): Record<string, unknown> {
   try {
     return JSON.parse(bytes.toString('utf8')) as Record<string, unknown>
@@ -104,7 +104,7 @@ function parsed(bytes: Buffer): Record<string, unknown> {
 
 const limitsBySchema = new WeakMap<object, JsonLimits>()
 
-/** What the route's own schema allows at the top. */
+/** The limits of the top level, from the route's own schema. */
 function limitsOf(request: FastifyRequest): JsonLimits {
   const schema = (request.routeOptions.schema?.body ?? {}) as Partial<ObjectSchema>
   const known = limitsBySchema.get(schema)
@@ -133,7 +133,7 @@ function readBody(stream: IncomingMessage, { limitBytes, declared, body }: Readi
     let size = 0
     const timer = setTimeout(onTimeout, BODY_TIMEOUT_MS)
     stream.on('data', onData).once('end', onEnd).once('close', onClose)
-    // It may have left while it waited for its turn.
+    // The caller may have left while the body waited for its turn.
     if (stream.destroyed) onClose()
 
     function settle(): void {
@@ -166,7 +166,7 @@ function readBody(stream: IncomingMessage, { limitBytes, declared, body }: Readi
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
     }
     function onClose(): void {
-      fail(new AppError('request_invalid', 'the body was not sent whole'))
+      fail(new AppError('request_invalid', 'the body is incomplete'))
     }
     function onTimeout(): void {
       fail(new AppError('request_timeout', 'the body did not arrive within 10 s'))
@@ -174,7 +174,7 @@ function readBody(stream: IncomingMessage, { limitBytes, declared, body }: Readi
   })
 }
 
-/** Made only when it is thrown: an error costs its stack trace, several times what reading a body does. */
+/** Created only when it is thrown: the stack trace of an error costs several times as much as reading a body. */
 function tooLarge(limitBytes: number): AppError {
   return new AppError('payload_too_large', `the body is larger than ${limitBytes} bytes`)
 }

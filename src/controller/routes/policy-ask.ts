@@ -1,4 +1,4 @@
-// On the admin listener: POST /policy/ask (one question or up to 1,000), and GET /policy/data, the data in force.
+// On the admin listener: POST /policy/ask (up to 1,000 questions), and GET /policy/data (the data in force).
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyError } from 'fastify'
 import { CapabilityError, makeCapability } from '../../core/capability.ts'
@@ -17,7 +17,7 @@ export type PolicyAskOptions = {
     readonly files: () => Pick<PolicyFiles, 'dir' | 'dataText'>
     readonly revision: () => string
   }
-  /** As much of a pino logger as is used here. */
+  /** The part of a pino logger that is used here. */
   readonly log: { readonly debug: (fields: object, message: string) => void }
 }
 
@@ -26,7 +26,7 @@ const errors = { '4xx': AskError, '5xx': AskError }
 const quiet = { otel: false }
 
 export const policyAsk: FastifyPluginCallbackTypebox<PolicyAskOptions> = (app, { ask, policy, log }, done) => {
-  // Nobody has a name here: all askers together are one.
+  // Callers have no identity on this listener: all share one limit.
   acceptJsonOnly(app, { limitBytes: BODY_LIMIT_BYTES, bodies: createBodiesInFlight(), ownerOf: () => 'admin' })
   app.setErrorHandler<FastifyError | AppError>(async (thrown, _request, reply) => {
     const { code, message, kind } = appErrorOf(thrown)
@@ -45,7 +45,7 @@ export const policyAsk: FastifyPluginCallbackTypebox<PolicyAskOptions> = (app, {
     const [first] = answers
     return isBatch || first === undefined ? { answers } : first
   })
-  // Text, not an object: 19-digit times would come out rounded.
+  // Text, not an object: 19-digit times would be rounded.
   app.get('/policy/data', { config: quiet }, async (_request, reply) => {
     const { dir, dataText } = policy.files()
     const about = JSON.stringify({ policy_revision: policy.revision(), policy_dir: dir })
@@ -70,7 +70,7 @@ function parsed<T>(parse: () => T, where: string): T {
   }
 }
 
-/** Of a complaint the part that says what is wrong, not which branch of the schema it stands in. */
+/** A schema fault without the part that names the branch of the schema. */
 function plain(message: string): string {
   return message.replace(/; body must match "(then|else)" schema$/, '')
 }

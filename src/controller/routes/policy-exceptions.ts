@@ -1,4 +1,4 @@
-// GET /policy/exceptions on the admin listener: every exception with its end and its use, and the entries without effect.
+// GET /policy/exceptions on the admin listener: every exception with its expiry and its use, and the entries without effect.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import { isoTime } from '../../core/iso-time.ts'
 import { ExceptionsReply, type ExceptionReply } from '../../core/policy-exceptions.ts'

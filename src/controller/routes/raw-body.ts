@@ -1,5 +1,5 @@
-// On the path of every call. The body of the raw form: passed through unparsed and unbuffered, with an idle limit in place
-// of a limit in all.
+// On the path of every call. The body of the raw form: forwarded
+// unparsed and unbuffered, with an idle limit instead of a total limit.
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '../../core/errors.ts'
 import type { Upload } from '../dispatch/worker-exchange.ts'
@@ -8,11 +8,11 @@ import { sayContinue } from './expectation.ts'
 const BODY_IDLE_MS = 30_000
 
 /**
- * The caller's body as an iterable that undici can send. An iterable and not the stream itself: undici destroys a stream
- * when an attempt fails, and with it the connection that the caller waits on. Only the caller is timed: while the worker
- * is slow to take a part, nothing is asked of the stream.
+ * The caller's body as an iterable that undici can send. Not the stream itself: undici destroys a stream when an attempt
+ * fails, and with it the connection on which the caller waits. The idle limit applies only to the caller: while the worker is
+ * slow to accept a part, nothing is read from the stream.
  * @throws {AppError} which ends the attempt: `request_timeout` when the caller sends nothing for `idleMs`, `request_invalid`
- * when it breaks off.
+ * when the body is incomplete.
  */
 export function rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): Upload & AsyncGenerator<Uint8Array> {
   let awaited = false
@@ -23,7 +23,7 @@ export function rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): Upload 
       awaited = true
       const part = await withinIdle(parts.next(), idleMs).catch((cause: unknown) => {
         if (cause instanceof AppError) throw cause
-        throw new AppError('request_invalid', 'the body was not sent whole', { cause })
+        throw new AppError('request_invalid', 'the body is incomplete', { cause })
       })
       awaited = false
       if (part.done === true) return

@@ -1,4 +1,4 @@
-// POST /register, /heartbeat, /deregister: how workers become routable. What a worker may offer is the policy's to say.
+// POST /register, /heartbeat, /deregister: how workers become routable. The policy decides what a worker may provide.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import {

@@ -19,9 +19,9 @@ import { rawBody } from './raw-body.ts'
 export type RouteRoutesOptions = {
   readonly route: RouteCapability
   readonly bodyLimitBytes: number
-  /** The drain is over: from now on it is the controller that ends connections. */
+  /** Whether the drain is over: from then on the controller itself ends connections. */
   readonly isCut: () => boolean
-  /** Of the JSON form. The raw form streams: nothing of its body is held, and none of it is read before the decision. */
+  /** For the JSON form. The raw form streams: its body is not held in memory, and not read before the decision. */
   readonly bodies: BodiesInFlight
 }
 
@@ -31,7 +31,7 @@ const EVENT_ID = /^[\x20-\x7e]{1,256}$/
 
 const word = Type.String({ pattern: CAPABILITY_WORD })
 const RawParams = Type.Object({ verb: word, capability: word }, { additionalProperties: false })
-// Headers that are not ours stay allowed: the schema is open, and Fastify does not coerce here.
+// Other headers stay allowed, so the schema is open; Fastify does not coerce values here.
 const RawHeaders = Type.Object({
   [HEADERS.idempotencyKey]: Type.Optional(Type.String({ pattern: IDEMPOTENCY_KEY })),
   [HEADERS.priority]: Type.Optional(Type.String({ pattern: '^(low|normal|high)$' })),
@@ -39,7 +39,7 @@ const RawHeaders = Type.Object({
 })
 const errors = { '4xx': Problem, '5xx': Problem }
 
-/** The JSON form: the body names the capability and carries the payload. */
+/** The JSON form: the body names the capability and contains the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
   const { route, bodies, bodyLimitBytes: limitBytes, isCut } = options
   acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
@@ -64,7 +64,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
   done()
 }
 
-/** The raw form: the path names the capability, the body is the payload whatever its type. */
+/** The raw form: the path names the capability, and the body, of any type, is the payload. */
 export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, isCut }, done) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, parsed) => {
@@ -112,13 +112,13 @@ function callFrom(
   }
 }
 
-/** Worth nothing without its parent (Trace Context 3.3.1.1). */
+/** Ignored without a valid traceparent (Trace Context 3.3.1.1). */
 function tracestateOf({ headers, arrival }: FastifyRequest): string | undefined {
   const tracestate = headers[HEADERS.tracestate]
   return arrival.continued && typeof tracestate === 'string' ? validTracestate(tracestate) : undefined
 }
 
-/** Where a broken event stream goes on: any printable text, of another server's making; anything else is left out. */
+/** Where to resume a broken event stream: any printable text, chosen by the worker; other values are ignored. */
 function lastEventId({ headers }: FastifyRequest): string | undefined {
   const id = headers[HEADERS.lastEventId]
   return typeof id === 'string' && EVENT_ID.test(id) ? id : undefined

@@ -1,4 +1,4 @@
-// The registry as others may see it: the answers of GET /workers and GET /capabilities, in pages.
+// The public view of the registry: the answers of GET /workers and GET /capabilities, in pages.
 import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import type { CapabilitiesReply, CapabilityEntry, CatalogQuery, WorkerEntry, WorkersReply } from '../../core/wire.ts'
@@ -6,20 +6,20 @@ import { pageOf, parsePage } from './page.ts'
 import type { Registry, WorkerInstance } from './registry.ts'
 
 type WorkersView = {
-  /** Turns the registry's monotonic milliseconds into a time of the day. */
+  /** Converts the registry's monotonic milliseconds into Unix milliseconds. */
   readonly clock: (monotonicMs: number) => number
   readonly withUrls: boolean
 }
 
-/** In the order of worker ids. @throws {AppError} `request_invalid` for a page that cannot be */
+/** Sorted by worker id. @throws {AppError} `request_invalid` for an invalid page */
 export function describeWorkers(registry: Registry, view: WorkersView, query: CatalogQuery): WorkersReply {
-  // A worker id belongs to one SPIFFE ID, unless policy lets two have it.
+  // The key has both: a worker id belongs to one SPIFFE ID, unless the policy allows more.
   const all = registry.list().map((worker) => [`${worker.workerId} ${worker.spiffeId}`, worker] as const)
   const { entries, ...next } = pageOf(all, parsePage(query))
   return { workers: entries.map((worker) => describeWorker(worker, view)), ...next }
 }
 
-/** Live capabilities in the order of their names. @throws as describeWorkers */
+/** Live capabilities, sorted by name. @throws like describeWorkers */
 export function describeCapabilities(registry: Registry, query: CatalogQuery): CapabilitiesReply {
   const live = [...registry.capabilities()].map((entry) => [entry[0] as string, entry] as const)
   const { entries, ...next } = pageOf(live, parsePage(query))

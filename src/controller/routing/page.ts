@@ -1,4 +1,4 @@
-// Pages of a list in the order of its keys: at most `limit` entries behind the key `after`.
+// Pages of a list sorted by key: at most `limit` entries after the key `after`.
 import { AppError } from '../../core/errors.ts'
 import type { CatalogQuery } from '../../core/wire.ts'
 
@@ -6,7 +6,7 @@ type Page = { readonly limit: number; readonly after: string | undefined }
 
 const MAX_LIMIT = 1000
 
-/** `?limit=&after=` @throws {AppError} `request_invalid` */
+/** Parses `?limit=&after=`. @throws {AppError} `request_invalid` */
 export function parsePage({ limit, after }: CatalogQuery): Page {
   if (limit === undefined) return { limit: MAX_LIMIT, after }
   const count = /^[1-9][0-9]{0,3}$/.test(limit) ? Number(limit) : Infinity
@@ -14,7 +14,7 @@ export function parsePage({ limit, after }: CatalogQuery): Page {
   return { limit: count, after }
 }
 
-/** `next`: what `after` has to be for the page behind; left out on the last one. */
+/** `next`: the value of `after` for the next page; absent on the last page. */
 export function pageOf<T>(
   entries: Iterable<readonly [key: string, entry: T]>,
   { limit, after }: Page,

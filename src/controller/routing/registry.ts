@@ -1,5 +1,5 @@
-// On the path of every call. Who is live and what they provide. Long-lived state with one invariant: `byCapability` holds
-// exactly the live instances.
+// On the path of every call. The registered workers and what they provide. Long-lived
+// state with one invariant: `byCapability` has exactly the live instances.
 import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
@@ -9,7 +9,7 @@ import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED, type CapabilitySchema } from 
 export const MAX_INSTANCES_PER_IDENTITY = 64
 const MAX_INSTANCES = 10_000
 
-/** One running worker process. `inFlight` is moved by the dispatcher and read by the selection. */
+/** One running worker process. The dispatcher counts `inFlight`, and the selection reads it. */
 export type WorkerInstance = {
   readonly workerId: string
   readonly spiffeId: SpiffeId
@@ -17,7 +17,7 @@ export type WorkerInstance = {
   readonly origin: string
   readonly lease: string
   readonly capabilities: ReadonlyMap<Capability, CapabilitySchema>
-  /** Error codes that the worker declared, per capability: only these are passed on to callers. */
+  /** Error codes that the worker declared, per capability: only these are forwarded to callers. */
   readonly declaredErrors: ReadonlyMap<Capability, ReadonlySet<string>>
   readonly registeredAt: string
   lastSeenMs: number
@@ -27,7 +27,7 @@ export type WorkerInstance = {
 }
 
 export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'>
-/** What proves that a heartbeat or a farewell comes from the instance that registered. */
+/** Proves that a heartbeat or deregistration comes from the instance that registered. */
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
 type RegistryOptions = {
@@ -36,12 +36,12 @@ type RegistryOptions = {
   readonly monotonic: () => number
   readonly now: () => number
   readonly newLease: () => string
-  /** Called once when an instance leaves, whatever the cause, so that its connections can be closed. */
+  /** Called once when an instance is removed, for any reason, so that its connections can be closed. */
   readonly onGone: (instance: WorkerInstance) => void
 }
 
 /**
- * The workers that are live, by capability.
+ * The registered workers, and the live ones by capability.
  * @example
  * const { lease } = registry.register({ spiffeId, workerId, origin, capabilities })
  * registry.heartbeat({ spiffeId, workerId, lease }, load)
@@ -58,7 +58,7 @@ export class Registry {
   }
 
   /**
-   * Adds an instance, or replaces the one with the same (SPIFFE ID, worker_id): its lease is void from then on.
+   * Adds an instance, or replaces the one with the same (SPIFFE ID, worker_id), whose lease then becomes invalid.
    * @throws {AppError} `overloaded` beyond 64 instances of one identity or 10,000 in all.
    */
   register(registration: Registration): WorkerInstance {
@@ -82,7 +82,7 @@ export class Registry {
     return instance
   }
 
-  /** Keeps an instance alive. @throws {AppError} `worker_not_registered` when the lease is not the one in force. */
+  /** Keeps an instance alive. @throws {AppError} `worker_not_registered` when the lease is not the current one. */
   heartbeat(claim: LeaseClaim, load: number | undefined): void {
     const instance = this.#owned(claim)
     instance.lastSeenMs = this.#options.monotonic()
@@ -93,12 +93,12 @@ export class Registry {
     }
   }
 
-  /** Takes an instance out. @throws {AppError} `worker_not_registered` when the lease is not the one in force. */
+  /** Removes an instance. @throws {AppError} `worker_not_registered` when the lease is not the current one. */
   deregister(claim: LeaseClaim): void {
     this.#remove(keyOf(claim), this.#owned(claim))
   }
 
-  /** Takes an instance out, whatever its lease. False when it has left, or was replaced, already. */
+  /** Removes an instance regardless of its lease. False if it was already removed or replaced. */
   evict(instance: WorkerInstance): boolean {
     const key = keyOf(instance)
     if (this.#instances.get(key) !== instance) return false
@@ -106,7 +106,7 @@ export class Registry {
     return true
   }
 
-  /** The live instances that provide a capability; the array is the registry's own and must not be changed. */
+  /** The live instances that provide a capability; the array belongs to the registry and must not be changed. */
   providers(capability: Capability): readonly WorkerInstance[] {
     return this.#byCapability.get(capability) ?? []
   }
@@ -127,7 +127,7 @@ export class Registry {
     return { live, stale: this.#instances.size - live }
   }
 
-  /** Marks the silent as stale and removes the long silent; called by a timer. */
+  /** Marks instances without recent heartbeats as stale, and removes them later; called by a timer. */
   sweep(): void {
     const now = this.#options.monotonic()
     for (const [key, instance] of this.#instances) {

@@ -1,5 +1,5 @@
-// On the path of every call. Least in flight of two random choices: near-even load with no shared state (Mitzenmacher, "The
-// power of two choices").
+// On the path of every call. Picks the less busy of two random workers: nearly even load without shared state (Mitzenmacher,
+// "The power of two choices").
 import type { WorkerInstance } from './registry.ts'
 
 /**

@@ -1,4 +1,4 @@
-// What every part of a controller stands on: its settings, clocks, log, traces, metrics and certificates.
+// The foundation of every part of a controller: settings, clocks, log, traces, metrics and certificates.
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import type { ControllerConfig } from '../config.ts'
 import { createFastifyOtel } from '../edge/fastify-otel.ts'
@@ -14,15 +14,15 @@ import type { Tracing } from '../../platform/tracing/tracing-port.ts'
 import { createTracing } from '../../platform/tracing/tracing.ts'
 import { VERSION } from '../../platform/version.ts'
 
-/** The controller's name in spans and logs, unless OTEL_* gives another. */
+/** The controller's service name in spans and logs, unless OTEL_* overrides it. */
 export const SERVICE = 'crank-controller'
 
 type GroundOptions = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
-  /** The log of the process; undefined: the controller opens its own, and closes it. */
+  /** The log of the process; undefined: the controller opens its own and closes it. */
   readonly processLog: ProcessLog | undefined
-  /** What a part opens is put here in the line that opens it: a start that fails releases everything. */
+  /** Each part registers here what it opens, in the line that opens it: a failed start releases everything. */
   readonly opened: AsyncDisposableStack
 }
 
@@ -36,7 +36,7 @@ export type Ground = {
   readonly monotonic: () => number
   readonly log: Logger
   readonly tracing: Tracing
-  /** Makes the spans of the servers; undefined where none are exported. */
+  /** Makes the spans of the servers; undefined if no spans are exported. */
   readonly fastifyOtel: FastifyOtelInstrumentation | undefined
   readonly metricsRegistry: Registry
   readonly metrics: Metrics
@@ -82,9 +82,11 @@ function ownLog({ logLevel }: ControllerConfig, env: NodeJS.ProcessEnv, opened: 
   return opened.adopt(createProcessLog({ level: logLevel, service: serviceName(env, SERVICE) }), ({ close }) => close())
 }
 
-/** Policies and workers know the controller by one name: a certificate with another would be refused by all of them. */
+/** Policies and workers expect this one identity: all of them would refuse a certificate with another. */
 function checkOwnIdentity({ controllerId }: ControllerConfig, spiffeId: string): void {
   if (spiffeId === controllerId) return
-  const cure = 'give it the right certificate, or set CRANK_CONTROLLER_ID'
-  throw new ConfigError([`CRANK_TLS_CERT holds ${spiffeId}, but the controller's identity is ${controllerId}: ${cure}`])
+  const cure = 'use the right certificate, or set CRANK_CONTROLLER_ID'
+  throw new ConfigError([
+    `CRANK_TLS_CERT is for ${spiffeId}, but the controller's identity is ${controllerId}: ${cure}`,
+  ])
 }

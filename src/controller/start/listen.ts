@@ -1,4 +1,4 @@
-// Opens a listener, with a sentence for the operator where its port is taken.
+// Opens a listener, with a clear message for the operator if its port is in use.
 import type { Server } from 'node:net'
 import { ConfigError } from '../../platform/env.ts'
 
@@ -17,7 +17,7 @@ export async function listen(
     await app.listen({ host, port })
   } catch (cause: unknown) {
     if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
-    const cure = `stop what uses it, or choose another with ${variable} (0 takes a free one)`
+    const cure = `stop the process that uses it, or set ${variable} to another port (0: any free port)`
     throw new ConfigError([`${variable}="${port}": port ${port} on ${host} is in use; ${cure}`])
   }
   const address = app.server.address()

@@ -1,4 +1,4 @@
-// The audit log, its metrics, and the budgets of refusals that nobody was identified for or decided about.
+// Starts the audit log, its metrics, and the budgets for refusals without an identity or without a decision.
 import type { Append, AuditLog } from '../audit/group-commit.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
 import { openAuditLog } from '../audit/writer.ts'
@@ -9,14 +9,14 @@ export type StartedAudit = {
   /** Resolves when the record is durable. @throws {AppError} `audit_unavailable` */
   readonly append: Append
   readonly health: AuditLog['health']
-  /** Refusals of strangers, who cost nothing to make, and of verified peers. */
+  /** Separate budgets for refusals of strangers, of whom there can be any number, and of verified peers. */
   readonly strangers: RefusalBudget
   readonly peers: RefusalBudget
 }
 
 const REFUSALS_RECORDED_PER_SECOND = 50
 
-/** @throws {AuditFileError | Error} what openAuditLog throws */
+/** @throws {AuditFileError | Error} like openAuditLog */
 export async function startAudit({ config, now, monotonic, log, metrics, opened }: Ground): Promise<StartedAudit> {
   const auditLog = opened.adopt(
     await openAuditLog({

@@ -1,4 +1,4 @@
-// The policy that is tried beside the active one, with its metrics and its log.
+// Starts the candidate policy, which is evaluated beside the active one, with its metrics and its log.
 import { createCandidate, type Candidate } from '../candidate/candidate.ts'
 import { createDisagreementLog } from '../candidate/disagreements.ts'
 import { createCandidateMetrics } from '../candidate/metrics-candidate.ts'
@@ -6,7 +6,7 @@ import type { Ground } from './ground.ts'
 
 const DISAGREEMENTS_LOGGED_PER_SECOND = 10
 
-/** Undefined where none is configured. */
+/** Undefined if none is configured. */
 export function startCandidate(ground: Ground): Candidate | undefined {
   const { config, env, log, monotonic, metricsRegistry, opened } = ground
   const { candidatePolicyDir: policyDir } = config

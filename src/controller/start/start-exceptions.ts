@@ -1,4 +1,4 @@
-// The watch over the exceptions of the live policy, with its metrics.
+// Starts the watch over the exceptions of the live policy, with its metrics.
 import { DATA_FILES } from '../../policy/data/data-shapes.ts'
 import { createExceptionWatch, type ExceptionWatch } from '../exceptions/exception-watch.ts'
 import { createExceptionMetrics } from '../exceptions/metrics-exceptions.ts'

@@ -1,4 +1,4 @@
-// The live policy with everything that follows from a change: audit record, metrics, the known capabilities.
+// Starts the live policy, with everything that a change triggers: audit record, metrics, the known capabilities.
 import { stat } from 'node:fs/promises'
 import { isoTime } from '../../core/iso-time.ts'
 import { ConfigError } from '../../platform/env.ts'
@@ -7,7 +7,7 @@ import type { Append } from '../audit/group-commit.ts'
 import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
 import type { Ground } from './ground.ts'
 
-/** @throws {ConfigError} without a policy folder, and what createLivePolicy throws: no controller starts without a policy */
+/** @throws {ConfigError} without a policy folder; else like createLivePolicy: a controller does not start without a policy */
 export async function startPolicy(ground: Ground, append: Append): Promise<LivePolicy> {
   const { config, env, metrics, log, now, monotonic, opened } = ground
   await refuseMissingFolder(config.policyDir)
@@ -41,7 +41,7 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
   }
   show(policy.files(), policy.revision())
   policy.onChange(({ scope, next }) => {
-    // The policy is the same, and as old as it was.
+    // The policy itself has not changed, and its age stays the same.
     if (scope === 'blocked') return
     show(next.files, next.revision)
     metrics.policyReloaded('ok')

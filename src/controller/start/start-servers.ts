@@ -1,4 +1,4 @@
-// The two servers, built and not yet listening: mTLS for workers, the admin listener for operators.
+// Builds the two servers, which do not listen yet: mTLS for workers, and the admin listener for operators.
 import type { FastifyInstance } from 'fastify'
 import { createConnectionKeeper, type ConnectionKeeper } from '../../platform/tls/connection-keeper.ts'
 import { VERSION } from '../../platform/version.ts'
@@ -13,11 +13,11 @@ import { createRefusalRecorder } from '../steps/record-refusal.ts'
 import type { Ground } from './ground.ts'
 import type { StartedSteps, StepParts } from './start-steps.ts'
 
-/** What the end of the process has come to. */
+/** How far the shutdown has progressed. */
 export type Ending = {
-  /** No new calls are taken. */
+  /** No new calls are accepted. */
   draining: boolean
-  /** The drain is over: what is still open is cut. */
+  /** The drain is over: open connections are cut. */
   cut: boolean
 }
 
@@ -95,7 +95,7 @@ function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promi
   })
 }
 
-/** Turns monotonic milliseconds into a time of the day. */
+/** Converts monotonic milliseconds into Unix milliseconds. */
 function clockOf({ now, monotonic }: Ground): (monotonicMs: number) => number {
   return (monotonicMs) => now() - monotonic() + monotonicMs
 }

@@ -1,4 +1,4 @@
-// The steps of a call and of a registration, put together: what the routes of the mTLS listener do.
+// Connects the steps of a call and of a registration, which the routes of the mTLS listener run.
 import { isoTime } from '../../core/iso-time.ts'
 import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
 import { createJudge } from '../../policy/judge.ts'
@@ -63,7 +63,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       record: recorder.recordRegistration,
       probe: createProbe({ connectorFor: workers.connectorFor, log }),
       registry,
-      // The policy may have changed while the worker was probed.
+      // The policy may have changed during the probe.
       onRegistered: (verdict) => void (verdict.revision === revision() || reconsider()),
       workerHosts: ground.config.workerHosts,
       heartbeatIntervalMs: ground.config.heartbeatIntervalMs,

@@ -1,4 +1,4 @@
-// Who can be routed to, and the ways there: registry, connections, and the look at those that went silent.
+// Starts the registry of workers, the connections to them, and the timer that finds workers without heartbeats.
 import { randomUUID } from 'node:crypto'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
@@ -14,7 +14,7 @@ export type StartedWorkers = {
 
 const SWEEP_MS = 500
 
-/** `lookup`: what asks the system for the addresses of a name; undefined: `dns.lookup`. */
+/** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. */
 export function startWorkers(ground: Ground, lookup: HostLookupOptions['lookup']): StartedWorkers {
   const { config, credentials, verifier, now, monotonic, opened } = ground
   const { heartbeatIntervalMs, workerHosts: rules } = config

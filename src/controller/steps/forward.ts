@@ -1,4 +1,5 @@
-// On the path of every call. Step 3: pick a live worker and call it; another one only if not a byte of the request was sent.
+// On the path of every call. Step 3: pick a live worker and call
+// it; try another one only if no byte of the request was sent.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Dispatcher, Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
@@ -39,7 +40,7 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
       if (next === undefined) break
       worker = next
       tried.add(worker)
-      // Before the call: a caller that leaves during it ends the span. The last one tried counts.
+      // Set before the call: a caller that leaves during the call ends the span. The last worker tried counts.
       call.span.setAttribute('crank.worker_id', worker.workerId)
       last = await callWorker(deps, call, worker, start)
       if (last.sent || last.outcome !== 'worker_failed') break
@@ -58,7 +59,7 @@ function selectWorker(
   const span = startSpan(tracer, 'worker.select', SpanKind.INTERNAL, call.span)
   const candidates = providers(call.capability)
   const picked = pickProvider(candidates, random, tried)
-  // The less busy of two is at its limit: waiting in line would only hold the caller's body in memory.
+  // If the less busy of two is at its limit, queueing would only keep the caller's body in memory.
   const worker = picked !== undefined && picked.inFlight < MAX_IN_FLIGHT_PER_WORKER ? picked : undefined
   span.setAttribute('crank.candidates', candidates.length)
   if (worker !== undefined) span.setAttribute('crank.worker_id', worker.workerId)
@@ -85,7 +86,7 @@ async function callWorker(
       const upload = Buffer.isBuffer(call.body) ? undefined : call.body
       const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
       const settled = (result: ExchangeResult): void => {
-        // Here, and not after the promise: the end of the caller's answer, and with it of the span above, comes next.
+        // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
         endExchange(span, worker, result)
         settle(result)
       }
@@ -98,7 +99,7 @@ async function callWorker(
   }
 }
 
-/** undici sends any async iterable; its types know only those that are a stream of Node. */
+/** undici sends any async iterable, but its types accept only Node streams. */
 function sendable(body: RouteCall['body']): Exclude<Dispatcher.DispatchOptions['body'], undefined> {
   return body as Exclude<typeof body, AsyncIterable<unknown>>
 }
@@ -115,7 +116,7 @@ function declaredErrors(worker: WorkerInstance, capability: Capability): Readonl
 
 type NotSent = Pick<RouteOutcome, 'outcome' | 'status' | 'error'>
 
-/** Why no worker was called: the caller had left, all are at their limit, or there is none. */
+/** Why no worker was called: the caller had left, all workers are at their limit, or there is none. */
 function notSent({ isKnown, providers }: ForwardDeps, { sink, capability }: RouteCall): NotSent {
   if (sink.hasLeft()) {
     const isShutdown = sink.goneBy() === 'shutdown'

@@ -1,5 +1,5 @@
-// After a change of policy: whoever may no longer offer what it registered is routed to no longer. The policy itself is
-// asked, with what the worker registered; only an answer that denies counts, trouble takes nobody out.
+// After a change of policy, evicts workers that may no longer provide what they registered. Asks the policy again about each
+// registration; only a denial evicts a worker, an error does not.
 import { isoTime } from '../../core/iso-time.ts'
 import type { Decide, RegistrationInput } from '../../core/decision.ts'
 import { uuidv7 } from '../../core/ids.ts'
@@ -17,7 +17,7 @@ type ReconsiderDeps = {
   readonly now: () => number
 }
 
-/** A blocked capability is not among them: it is refused call by call, and the worker's others go on. */
+/** `capability_blocked` is not listed: such calls are refused one by one, and the worker's other capabilities stay available. */
 const EVICTING = new Set([
   'identity_blocked',
   'worker_unknown',
@@ -27,7 +27,7 @@ const EVICTING = new Set([
 ])
 const AT_ONCE = 50
 
-/** Looks at every registered worker; a call while one is under way begins another one after it. Never rejects. */
+/** Checks every registered worker; a call during a check starts another one after it. Never rejects. */
 export function createReconsider(deps: ReconsiderDeps): () => Promise<void> {
   let running: Promise<void> = Promise.resolve()
   return () => {
@@ -40,7 +40,7 @@ async function reconsiderAll(deps: ReconsiderDeps): Promise<void> {
   const instances = deps.registry.list()
   for (let at = 0; at < instances.length; at += AT_ONCE) {
     await Promise.all(instances.slice(at, at + AT_ONCE).map((instance) => reconsider(deps, instance)))
-    // Calls go first: thousands of workers are looked at in between.
+    // Lets calls run between batches, since there may be thousands of workers.
     await new Promise(setImmediate)
   }
 }
@@ -51,7 +51,7 @@ async function reconsider(deps: ReconsiderDeps, instance: WorkerInstance): Promi
   const reasons = (answer?.reasons ?? []).filter(({ code }) => EVICTING.has(code))
   if (reasons.length === 0 || !registry.evict(instance)) return
   const { workerId, spiffeId } = instance
-  log.warn({ event: 'worker_evicted', worker_id: workerId, spiffe_id: spiffeId, reasons }, 'no longer routed to')
+  log.warn({ event: 'worker_evicted', worker_id: workerId, spiffe_id: spiffeId, reasons }, 'worker evicted')
   const event = {
     event: 'worker_evicted' as const,
     timestamp: isoTime(now()),

@@ -1,5 +1,5 @@
-// Refusals before a decision: strangers, malformed requests and the blocked. Counted, and recorded within budgets of their
-// own: one for strangers, who cost nothing to make, and one for verified peers.
+// Refusals before a decision: strangers, malformed requests and blocked identities. Counted, and recorded within separate
+// budgets: one for strangers, of whom there can be any number, and one for verified peers.
 import { isIdentityError, type AppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -19,7 +19,7 @@ type RefusalDeps = {
   readonly now: () => number
 }
 
-/** Records a refusal that no step of the pipeline has recorded. Never rejects: the peer is refused whatever comes of it. */
+/** Records a refusal that no step of the pipeline has recorded. Never rejects: the peer is refused in any case. */
 export function createRefusalRecorder(deps: RefusalDeps) {
   const { strangers, peers, metrics, log, now } = deps
   return (refused: Refused, error: AppError): void => {
@@ -45,7 +45,7 @@ export function createRefusalRecorder(deps: RefusalDeps) {
   }
 }
 
-/** A denial like those of the policy, in audit, metrics, span and log: only nobody knows of which capability. */
+/** Reported like a denial by the policy, in audit, metrics, span and log, but without a capability. */
 function recordBlocked(
   { peers, policyRevision, metrics, log, now }: RefusalDeps,
   { decisionId, trace, requester: caller }: Refused,

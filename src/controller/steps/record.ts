@@ -1,5 +1,5 @@
-// On the path of every call. Steps 2 and 4: what happened goes into the audit log, the application log and the metrics, from
-// one place.
+// On the path of every call. Steps 2 and 4: writes verdicts and outcomes
+// to the audit log, the application log and the metrics, in one place.
 import { RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -14,18 +14,18 @@ type RecorderDeps = {
   readonly log: Logger
   readonly metrics: Metrics
   readonly now: () => number
-  /** With the name of the exception that let a call pass. */
+  /** Called with the name of the exception that let a call pass. */
   readonly onExceptionUsed?: (name: string) => void
 }
 
 /**
- * Everything that is recorded of a call or a registration.
+ * Records calls and registrations.
  * @example
  * await recorder.recordVerdict(call, verdict) // durable from here on: now the call may be forwarded
  * recorder.recordOutcome(call, await forward(call))
  */
 type Recorder = {
-  /** @throws {AppError} `audit_unavailable`: then nothing may happen. */
+  /** @throws {AppError} `audit_unavailable`: the call must then not continue. */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
   /** @throws {AppError} `audit_unavailable` */
@@ -94,12 +94,12 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
   }
 }
 
-/** By these a log line is found from a trace, an audit record or an answer. */
+/** The ids that link a log line to its trace, its audit record and its answer. */
 function idsOf({ trace, decisionId }: Asker): { trace_id: string; span_id: string; decision_id: string } {
   return { ...traceFields(trace), decision_id: decisionId }
 }
 
-/** The caller was gone, of its own will or cut off before its answer began. */
+/** The caller left, or was cut off before its answer began. */
 function isUnanswered({ outcome, error }: RouteOutcome): boolean {
   return outcome === 'caller_left' || (outcome === 'shutdown' && error !== undefined)
 }

@@ -1,8 +1,8 @@
-// On the path of every call. Whether a refusal is in the audit log already. What is thrown once a verdict is durable has its
-// record: the error handler asks here before it records a refusal of its own.
+// On the path of every call. Whether a refusal is in the audit log already. An error thrown after a verdict is durable has
+// its record: the error handler checks this before it records a refusal itself.
 const recorded = new WeakSet()
 
-/** Runs what follows a durable verdict, and marks what it throws. */
+/** Runs the part after a durable verdict, and marks the errors that it throws. */
 export async function afterRecord<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run()
@@ -12,7 +12,7 @@ export async function afterRecord<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The verdict on the request that this error ended is in the audit log. */
+/** Whether the audit log has the verdict on the request that this error ended. */
 export function isRecorded(error: Error): boolean {
   return recorded.has(error)
 }

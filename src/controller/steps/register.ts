@@ -1,4 +1,4 @@
-// A registration, in one piece: check the URL, decide, record, prove that the worker is there, only then make it routable.
+// The whole sequence of a registration: check the URL, decide, record, probe the worker, and only then make it routable.
 import { makeCapability, type Capability } from '../../core/capability.ts'
 import type { PolicyInput, RegistrationInput } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
@@ -17,14 +17,14 @@ type RegisterDeps = {
   readonly record: (asker: Asker, verdict: RegistrationVerdict) => Promise<void>
   readonly probe: Probe
   readonly registry: Registry
-  /** The worker is routable from now on; `verdict` let it in. */
+  /** Called when the worker is routable; `verdict` allowed it. */
   readonly onRegistered: (verdict: RegistrationVerdict) => void
   readonly workerHosts: HostRules
   readonly heartbeatIntervalMs: number
   readonly now: () => number
 }
 
-/** Registers the caller as a worker. @throws {AppError} `request_invalid`, `registration_denied`, trouble, `worker_failed`, `overloaded`. */
+/** Registers the caller as a worker. @throws {AppError} `request_invalid`, `registration_denied`, `worker_failed`, `overloaded`, or the policy's error */
 export function createRegister(deps: RegisterDeps): (asker: Asker, body: RegisterBody) => Promise<RegisterReply> {
   return async (asker, body) => {
     const origin = parseWorkerUrl(body.worker_url, deps.workerHosts)
@@ -61,7 +61,7 @@ function registrationInput(
   return { ...input, resource: { worker_id, worker_url, capabilities: [...capabilities.keys()] } }
 }
 
-/** Each answer of GET /capabilities holds one of each: a large one would make all of them large. */
+/** Each answer of GET /capabilities contains the schemas: a large one would make every answer large. */
 const MAX_SCHEMA_BYTES = 64 * 1024
 
 function capabilitiesOf({ capabilities }: RegisterBody): Map<Capability, CapabilitySchema> {
@@ -71,10 +71,10 @@ function capabilitiesOf({ capabilities }: RegisterBody): Map<Capability, Capabil
     const name = makeCapability(schema.verb, schema.name)
     throw new AppError(
       'request_invalid',
-      `the schema of ${name} has ${bytes} bytes; at most ${MAX_SCHEMA_BYTES} may be`,
+      `the schema of ${name} has ${bytes} bytes; at most ${MAX_SCHEMA_BYTES} are allowed`,
     )
   }
   const byName = new Map(capabilities.map((schema) => [makeCapability(schema.verb, schema.name), schema]))
-  if (byName.size < capabilities.length) throw new AppError('request_invalid', 'a capability is listed twice')
+  if (byName.size < capabilities.length) throw new AppError('request_invalid', 'duplicate capability in the list')
   return byName
 }

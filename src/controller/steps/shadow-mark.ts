@@ -1,10 +1,10 @@
-// On the path of every call. The mark on a call that only shadow mode lets through: its caller is told so, in a header of
-// the answer.
+// On the path of every call. Marks a call that passes only because
+// of shadow mode, with a header of the answer to the caller.
 import { HEADERS } from '../../core/wire.ts'
 import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'
 
-/** The call as it goes on to a worker. */
+/** The call to forward to a worker. */
 export function markedIfShadowed(call: RouteCall, { ruling }: Verdict): RouteCall {
   if (ruling === 'allow') return call
   const start: RouteCall['sink']['start'] = (status, headers) => {

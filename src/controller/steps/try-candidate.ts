@@ -1,5 +1,5 @@
-// On the path of every call. Beside step 1: the candidate policy, where there is one, is asked the same question later.
-// Nothing waits for it.
+// On the path of every call. Beside step 1: the candidate policy, if
+// there is one, gets the same question later. Nothing waits for it.
 import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall } from '../call.ts'
 import type { Candidate } from '../candidate/candidate.ts'

@@ -1,5 +1,6 @@
-// Finds an RFC 5280 path from a certificate to an anchor of one trust bundle. Our own search, because OpenSSL verifies against
-// all anchors at once: an ID of td1 signed by td2's CA would pass (X509-SVID section 5.1, SPIFFE bundles must not be merged).
+// Finds an RFC 5280 path from a certificate to an anchor of one trust bundle. Our own
+// search, because OpenSSL verifies against all anchors at once: an ID of td1 signed
+// by td2's CA would pass (X509-SVID section 5.1, SPIFFE bundles must not be merged).
 import type { X509Certificate } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { readCertificate, type CertificateFacts } from './certificate-facts.ts'

@@ -1,5 +1,5 @@
-// The names of a subjectAltName, byte for byte from its DER (RFC 5280, 4.2.1.6). Not from a joined or decoded string, which an
-// attacker can make show a name that the certificate does not have (CVE-2021-44532).
+// The names of a subjectAltName, byte for byte from its DER (RFC 5280, 4.2.1.6). Not from a joined or decoded string, which
+// an attacker can make show a name that the certificate does not have (CVE-2021-44532).
 import { bufferOf, readSequence } from './der.ts'
 
 /** Kinds of names, by tag. All are primitive except directoryName. */

@@ -1,5 +1,5 @@
-// Logs which certificates of the trust bundles have expired, once for each: from then on certificates below them are refused,
-// and the refusals alone would not show an operator that the bundle is the cause.
+// Logs which certificates of the trust bundles have expired, once for each: from then on certificates below them are
+// refused, and the refusals alone would not show an operator that the bundle is the cause.
 import { isoTime } from '../../core/iso-time.ts'
 import { times } from '../svid/chain-words.ts'
 import type { Logger } from '../logger.ts'

@@ -76,10 +76,7 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
   }
 
   function report(error: Error): void {
-    log.error(
-      { event: 'credentials_broken', reason: error.message },
-      'credentials on disk are invalid; the old ones stay in use',
-    )
+    log.error({ event: 'credentials_broken', reason: error.message }, 'invalid credentials on disk; the old ones stay')
     faulty.notify(error)
   }
 

@@ -1,4 +1,5 @@
-// The development PKI on disk: `<trust-domain>.pem`, `<name>.crt` and `<name>.key`; issued when missing, renewed before expiry.
+// The development PKI on disk: `<trust-domain>.pem`, `<name>.crt`
+// and `<name>.key`; issued when missing, renewed before expiry.
 import { randomUUID, X509Certificate } from 'node:crypto'
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'

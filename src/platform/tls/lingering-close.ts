@@ -1,5 +1,5 @@
-// Ends a connection whose peer is still sending, without losing the answer: a socket that is closed with unread bytes sends a
-// reset, and the peer then drops an answer that it has not read yet (RFC 9112, 9.6).
+// Ends a connection whose peer is still sending, without losing the answer: a socket that is closed with unread bytes sends
+// a reset, and the peer then drops an answer that it has not read yet (RFC 9112, 9.6).
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 

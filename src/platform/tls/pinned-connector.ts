@@ -1,5 +1,5 @@
-// Outgoing connections to one SPIFFE ID only. We verify every new socket ourselves: there is no session cache, and an SVID has
-// no host name that Node could check.
+// Outgoing connections to one SPIFFE ID only. We verify every new socket ourselves:
+// there is no session cache, and an SVID has no host name that Node could check.
 import { isIP, type LookupFunction } from 'node:net'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import type { buildConnector } from 'undici'

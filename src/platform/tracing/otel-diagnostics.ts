@@ -1,4 +1,5 @@
-// Writes the diagnostics of the OpenTelemetry SDK to the log of the process: each message once as a warning, then at debug level.
+// Writes the diagnostics of the OpenTelemetry SDK to the log of the
+// process: each message once as a warning, then at debug level.
 import { context, diag, DiagLogLevel, ROOT_CONTEXT } from '@opentelemetry/api'
 import { reasonOf } from './patient-exporter.ts'
 import type { TracingLog } from './tracing-port.ts'

@@ -1,16 +1,16 @@
-// Who and what is blocked: `data.blocked`, read by the controller itself so that shadow mode cannot let a blocked caller
-// pass while the policy engine is down.
+// Blocked identities and capabilities: `data.blocked`. The controller reads it itself, so that shadow mode cannot let a
+// blocked caller pass while the policy engine is down.
 import { entriesOf, isRecord } from './json-object.ts'
 
-/** Names of blocked identities and capabilities. As in Rego every entry counts, whatever its value is. */
+/** Names of blocked identities and capabilities. As in Rego, every entry counts regardless of its value. */
 export type Blocked = { readonly identities: ReadonlySet<string>; readonly capabilities: ReadonlySet<string> }
 
-/** A block list that cannot be read; `message` begins with its path. */
+/** An invalid block list; `message` begins with its path. */
 class BlockedError extends Error {
   override readonly name = 'BlockedError'
 }
 
-/** Reads `data.blocked`; nobody is blocked without it. @throws {BlockedError} for another shape: it would block nobody. */
+/** Reads `data.blocked`; without it nothing is blocked. @throws {BlockedError} for an invalid shape. */
 export function parseBlocked(value: unknown): Blocked {
   if (value !== undefined && !isRecord(value)) throw new BlockedError('blocked: must be an object')
   return { identities: names(value, 'identities'), capabilities: names(value, 'capabilities') }

@@ -1,14 +1,14 @@
-// Whether a file of policies/data may be used: by its schema, and by what a schema cannot say.
+// Checks a file of policies/data: against its schema, and against rules that a schema cannot express.
 import { DATA_SCHEMAS, type DataFileName } from './data-shapes.ts'
 import { parseExceptions, type ExceptionLimits } from './exceptions.ts'
 import { schemaFaults } from './schema-faults.ts'
 
-/** `path`: place in the file, such as `workers["spiffe://…"].owner`; empty for the whole file. */
+/** `path`: position in the file, such as `workers["spiffe://…"].owner`; empty for the whole file. */
 export type DataFault = { readonly file: DataFileName; readonly path: string; readonly reason: string }
 
 /**
- * The faults of one data file; none if it may be used as it is. Of exceptions.json each concerns one exception, and the
- * others hold; any other file with a fault is refused. `value`: from parseExactJson.
+ * The faults of one data file; none if it is valid. In exceptions.json a fault concerns one exception, and the others stay
+ * valid; any other file with a fault is refused as a whole. `value`: from parseExactJson.
  */
 export function checkPolicyData(name: DataFileName, value: unknown, limits: ExceptionLimits = {}): DataFault[] {
   const found =

@@ -1,26 +1,26 @@
-// The shapes of the policy data, one schema for each file of policies/data. policies/schemas is generated from these, for
-// editors; data-schema.ts checks by them at load.
+// The schemas of the policy data, one for each file of policies/data. policies/schemas is generated from them, for editors;
+// data-schema.ts uses them to check files at load.
 import Type, { type TSchema } from 'typebox'
 import { CAPABILITY_WORD } from '../../core/capability.ts'
 
 const word = CAPABILITY_WORD.slice(1, -1)
 const segments = '(/(?!\\.{1,2}(/|$))[A-Za-z0-9._-]+)'
 const domain = 'spiffe://[a-z0-9._-]{1,255}'
-/** As core/spiffe-id.ts parses it, but for the length. */
+/** The same rules as in core/spiffe-id.ts, except for the length. */
 const SPIFFE_ID = `^${domain}${segments}+$`
-/** A SPIFFE ID, or the beginning of some: whole path segments and a slash. */
+/** A SPIFFE ID, or a prefix of SPIFFE IDs: whole path segments and a slash. */
 const CALLER = `^${domain}(${segments}+|${segments}*/)$`
 const CAPABILITY = `^${word}:${word}$`
-/** RFC 3339 in UTC. Whether the month has that day is asked later. */
+/** RFC 3339 in UTC. exceptions.ts checks whether the month has that day. */
 const UTC_TIME = '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])T([01]\\d|2[0-3])(:[0-5]\\d){2}(\\.\\d{1,9})?Z$'
 
 const capabilityRule = 'must be verb:name, two lower-case words'
-/** What an editor and the log say of a caller that is none. */
+/** The message of an editor and of the log for an invalid caller. */
 export const ID_RULE = 'must be a SPIFFE ID such as spiffe://crank.local/worker/streaming'
-/** What an editor and the log say of a time that is none. */
+/** The message of an editor and of the log for an invalid time. */
 export const TIME_RULE = 'must be a time in UTC such as 2026-11-24T10:00:00Z'
 
-// `errorMessage` and `patternErrorMessage` are what VS Code shows; the log takes the same words.
+// VS Code shows `errorMessage` and `patternErrorMessage`; the log uses the same texts.
 const Capability = Type.String({ pattern: CAPABILITY, patternErrorMessage: capabilityRule })
 const Text = (description: string) => Type.String({ minLength: 1, description })
 const Time = (description: string) => Type.String({ pattern: UTC_TIME, patternErrorMessage: TIME_RULE, description })
@@ -33,33 +33,37 @@ const keyed = <S extends TSchema>(pattern: string, rule: string, value: S, descr
 const Manifest = Type.Object(
   {
     worker_id: Text('name under which the worker registers; replicas add .<instance>'),
-    required_capabilities: Type.Array(Capability, { description: 'what the worker may call, its own included' }),
+    required_capabilities: Type.Array(Capability, {
+      description: 'capabilities that the worker may call, including its own',
+    }),
     provided_capabilities: Type.Optional(
-      Type.Array(Capability, { description: 'what the worker may offer; without it, it may not register' }),
+      Type.Array(Capability, {
+        description: 'capabilities that the worker may provide; without this list it may not register',
+      }),
     ),
-    owner: Type.Optional(Text('who answers for the worker')),
-    deployed_at: Type.Optional(Text('since when it runs')),
+    owner: Type.Optional(Text('who is responsible for the worker')),
+    deployed_at: Type.Optional(Text('when the worker was deployed')),
   },
   closed,
 )
 
 const WorkerManifests = Type.Object(
   { workers: keyed(SPIFFE_ID, ID_RULE, Manifest, 'manifests by SPIFFE ID') },
-  { ...closed, title: 'Worker manifests: who may call and offer what' },
+  { ...closed, title: 'Worker manifests: which capabilities a worker may call and provide' },
 )
 
 const Lasting = {
   expires_after: Type.Integer({
     minimum: 1,
     errorMessage: 'must be Unix nanoseconds, a whole number without quotes',
-    description: 'when it ends, in Unix nanoseconds',
+    description: 'when the exception ends, in Unix nanoseconds',
   }),
-  reason: Text('why it is needed'),
-  owner: Text('who ends it'),
-  created_at: Time('when it was granted; its lifetime is measured from then'),
+  reason: Text('why the exception is needed'),
+  owner: Text('who is responsible for ending it'),
+  created_at: Time('when it was granted; its lifetime is measured from this time'),
 }
 
-/** An exception for whatever the identity calls. */
+/** An exception for every capability that the identity calls. */
 export const ExceptionForAll = Type.Object(
   { temporary_allow_all: Type.Literal(true, { description: 'everything is allowed' }), ...Lasting },
   closed,
@@ -69,7 +73,7 @@ export const ExceptionForAll = Type.Object(
 export const ExceptionForSome = Type.Object(
   {
     temporary_allow_all: Type.Optional(Type.Literal(false, { errorMessage: 'must be true or false' })),
-    capabilities: Type.Array(Capability, { minItems: 1, description: 'what is allowed' }),
+    capabilities: Type.Array(Capability, { minItems: 1, description: 'the allowed capabilities' }),
     ...Lasting,
   },
   closed,
@@ -79,7 +83,7 @@ const Exceptions = keyed(
   SPIFFE_ID,
   ID_RULE,
   Type.Union([ExceptionForAll, ExceptionForSome]),
-  'Exceptions by SPIFFE ID: what is allowed beside the manifests, and until when',
+  'Exceptions by SPIFFE ID: what is allowed in addition to the manifests, and until when',
 )
 
 const Enforcement = Type.Object(
@@ -89,7 +93,7 @@ const Enforcement = Type.Object(
         {
           default: Type.Optional(Mode),
           callers: Type.Optional(
-            keyed(CALLER, `${ID_RULE}, or the beginning of some that ends in a slash`, Mode, 'modes by caller'),
+            keyed(CALLER, `${ID_RULE}, or a prefix that ends in a slash`, Mode, 'modes by caller'),
           ),
           capabilities: Type.Optional(keyed(CAPABILITY, capabilityRule, Mode, 'modes by capability')),
         },
@@ -106,11 +110,14 @@ const Enforcement = Type.Object(
             description: 'longest lifetime of an exception',
           }),
         },
-        { ...closed, description: 'without it an exception lasts 90 days at most' },
+        { ...closed, description: 'default: 90 days at most' },
       ),
     ),
   },
-  { ...closed, title: 'Enforcement: whose denials stop a call, and how long exceptions may last' },
+  {
+    ...closed,
+    title: 'Enforcement: for which callers and capabilities a denial stops a call, and how long exceptions may last',
+  },
 )
 
 const Blocked = Type.Object(
@@ -118,19 +125,21 @@ const Blocked = Type.Object(
     blocked: Type.Optional(
       Type.Object(
         {
-          identities: Type.Optional(keyed(SPIFFE_ID, ID_RULE, Type.Unknown(), 'blocked callers; the value says why')),
+          identities: Type.Optional(
+            keyed(SPIFFE_ID, ID_RULE, Type.Unknown(), 'blocked callers; the value is the reason'),
+          ),
           capabilities: Type.Optional(
-            keyed(CAPABILITY, capabilityRule, Type.Unknown(), 'blocked capabilities; the value says why'),
+            keyed(CAPABILITY, capabilityRule, Type.Unknown(), 'blocked capabilities; the value is the reason'),
           ),
         },
         closed,
       ),
     ),
   },
-  { ...closed, title: 'Blocked identities and capabilities: refused whatever else holds' },
+  { ...closed, title: 'Blocked identities and capabilities: always refused' },
 )
 
-/** By the name of the file in policies/data. */
+/** By file name in policies/data. */
 export const DATA_SCHEMAS = {
   'worker_manifests.json': WorkerManifests,
   'exceptions.json': Exceptions,
@@ -141,20 +150,20 @@ export const DATA_SCHEMAS = {
 export type DataFileName = keyof typeof DATA_SCHEMAS
 
 /**
- * What a file holds that says nothing, and what that means. All four must exist: a file that is not there may as well have
- * been lost, and its loss must not be taken for an order.
+ * The empty content of each file, and what it means. All four files must exist: a missing file may have been lost, and its
+ * loss must not be taken for an instruction.
  */
 export const EMPTY_DATA: Readonly<Record<DataFileName, { readonly text: string; readonly meaning: string }>> = {
-  'worker_manifests.json': { text: '{"workers":{}}', meaning: 'no worker may call or offer anything' },
+  'worker_manifests.json': { text: '{"workers":{}}', meaning: 'no worker may call or provide anything' },
   'exceptions.json': { text: '{}', meaning: 'there are no exceptions' },
   'enforcement.json': {
     text: '{"enforcement":{"default":"enforce","callers":{},"capabilities":{}}}',
-    meaning: 'every denial is to be enforced',
+    meaning: 'every denial must be enforced',
   },
-  'blocked.json': { text: '{"blocked":{"identities":{},"capabilities":{}}}', meaning: 'nobody is to be blocked' },
+  'blocked.json': { text: '{"blocked":{"identities":{},"capabilities":{}}}', meaning: 'nothing is blocked' },
 }
 
-/** The names of the files that have a schema. */
+/** The names of the files with a schema. */
 export const DATA_FILES = Object.keys(DATA_SCHEMAS) as readonly DataFileName[]
 
 /** Whether a file of policies/data has a schema. */
@@ -162,7 +171,7 @@ export function isDataFile(name: string): name is DataFileName {
   return Object.hasOwn(DATA_SCHEMAS, name)
 }
 
-/** The file that must give a member of `data`; undefined for a member that the policy does not know. */
+/** The file to which a member of `data` belongs; undefined for a member that the policy does not use. */
 export function homeOf(member: string): DataFileName | undefined {
   if (member === 'exceptions') return 'exceptions.json'
   return (['worker_manifests.json', 'enforcement.json', 'blocked.json'] as const).find((name) =>

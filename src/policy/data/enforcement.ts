@@ -1,4 +1,4 @@
-// Which denials stop a call: `data.enforcement`, read by the controller itself so that it also holds while the policy
+// Which denials stop a call: `data.enforcement`. The controller reads it itself, so that it also applies while the policy
 // engine is down. policies/capability_access.rego decides the same from the same data (test/contract).
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import type { Mode } from '../../core/decision.ts'
@@ -12,7 +12,7 @@ export type Enforcement = {
   readonly capabilities: ReadonlyMap<Capability, Mode>
 }
 
-/** An entry that is not understood; `message` begins with its path, such as `enforcement.callers["…"]`. */
+/** An invalid entry; `message` begins with its path, such as `enforcement.callers["…"]`. */
 export class EnforcementError extends Error {
   override readonly name = 'EnforcementError'
 }
@@ -22,7 +22,7 @@ const SCHEME = 'spiffe://'
 
 /**
  * Reads `data.enforcement`; without it, and without a default in it, everything is enforced.
- * @throws {EnforcementError} for an unknown mode, member, caller or capability: ignored, it would leave a door open.
+ * @throws {EnforcementError} for an unknown mode, member, caller or capability: ignoring it could let calls pass.
  */
 export function parseEnforcement(value: unknown): Enforcement {
   if (value === undefined) return { default: 'enforce', callers: new Map(), capabilities: new Map() }
@@ -39,8 +39,8 @@ export function parseEnforcement(value: unknown): Enforcement {
 }
 
 /**
- * The mode of a caller's calls of a capability. Entries go before the default; of the caller's own the longest counts;
- * between caller and capability enforce wins.
+ * The mode of a caller's calls of a capability. Entries take precedence over the default; the most specific caller entry
+ * wins; if caller and capability differ, enforce wins.
  */
 export function modeOf(
   { default: byDefault, callers, capabilities }: Enforcement,
@@ -52,7 +52,7 @@ export function modeOf(
   return entries.includes('enforce') ? 'enforce' : 'shadow'
 }
 
-/** How many entries of each kind let denied calls pass; of the default 0 or 1. */
+/** How many entries of each kind let denied calls pass; for the default 0 or 1. */
 export function shadowEntries(enforcement: Enforcement): Record<'default' | 'callers' | 'capabilities', number> {
   const shadowed = (modes: Iterable<Mode>): number => [...modes].filter((mode) => mode === 'shadow').length
   return {
@@ -62,7 +62,7 @@ export function shadowEntries(enforcement: Enforcement): Record<'default' | 'cal
   }
 }
 
-// A SPIFFE ID has no trailing slash, so an exact entry and a prefix never meet, and the exact one is the longest.
+// A SPIFFE ID has no trailing slash, so an exact entry never equals a prefix, and the exact one is the longest.
 function callerEntry(callers: ReadonlyMap<string, Mode>, caller: SpiffeId): Mode | undefined {
   if (callers.size === 0) return undefined
   let mode = callers.get(caller)
@@ -91,7 +91,7 @@ function parsed<K>(parse: (text: string) => K, text: string, path: string): K {
   }
 }
 
-/** A SPIFFE ID, or a trust domain or path with a slash after it. */
+/** Checks a SPIFFE ID, or a trust domain or path with a trailing slash. */
 function parseCaller(text: string): string {
   if (!text.endsWith('/')) return parseSpiffeId(text)
   const whole = text.slice(0, -1)

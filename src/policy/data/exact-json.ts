@@ -1,12 +1,12 @@
-// JSON without lost digits: a time in nanoseconds has 19 of them, a JavaScript number holds 15.
+// Parses JSON without losing digits: a time in nanoseconds has 19, a JavaScript number holds 15.
 
 const DECIMAL = /^(-?\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
-/** More than any time has; beyond it nobody asks for the exact value. */
+/** More than any time has; longer numbers are not converted. */
 const MAX_DIGITS = 40
 
 /**
- * As JSON.parse, but an integer that a JavaScript number cannot hold becomes a BigInt, and any other number of that size
- * NaN, which passes no check.
+ * Like JSON.parse, but an integer that a JavaScript number cannot hold becomes a BigInt, and any other number of that size
+ * becomes NaN, which fails every check.
  */
 export function parseExactJson(text: string): unknown {
   return JSON.parse(text, (_key, value: unknown, context?: { readonly source?: string }) => {
@@ -15,7 +15,7 @@ export function parseExactJson(text: string): unknown {
   })
 }
 
-/** The integer that a JSON number is, whatever way it is written; undefined when it is none, or absurdly long. */
+/** The value of a JSON number in any notation, if it is an integer; undefined when it is not, or is too long. */
 export function exactInteger(source: string): bigint | undefined {
   const [, whole = '', fraction = '', power = '0'] = DECIMAL.exec(source) ?? []
   const exponent = Number(power) - fraction.length

@@ -1,5 +1,5 @@
-// The exceptions of the policy data, for what is shown and counted of them: names, owners, ends. Whether one lets a call
-// pass is decided in one place, policies/common.rego; the checks here are the same, to say at load what it will not honour.
+// The exceptions of the policy data, to show and count them: names, owners, expiry. Only policies/common.rego decides
+// whether an exception lets a call pass; the same checks are repeated here to report at load which entries it will ignore.
 import { createHash } from 'node:crypto'
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
@@ -7,33 +7,33 @@ import { ExceptionForAll, ExceptionForSome, ID_RULE, TIME_RULE } from './data-sh
 import { entriesOf, isRecord } from './json-object.ts'
 import { placeOf, schemaFaults, type PlacedFault } from './schema-faults.ts'
 
-/** An exception as decisions name it: `<spiffe id>#*` for everything, else one for each capability of an entry. */
+/** An exception as decisions name it: `<spiffe id>#*` for every capability, else one for each capability of an entry. */
 export type ExceptionEntry = {
   readonly name: string
-  /** 8 hex digits, the name's stand-in where it cannot stand itself: metric labels. */
+  /** 8 hex digits that replace the name where it is too long, as in metric labels. */
   readonly id: string
   readonly spiffeId: SpiffeId
   readonly all: boolean
-  /** The one capability of the name; empty for `all`. */
+  /** The capability in the name; empty for `all`. */
   readonly capabilities: readonly Capability[]
-  /** Unix nanoseconds; at that instant it is over. */
+  /** Unix nanoseconds; the exception ends at this instant. */
   readonly expiresAfterNs: bigint
   readonly createdAt: string
   readonly owner: string
   readonly reason: string
 }
 
-/** `nowMs`: Unix time; without it nothing is said about how far ahead an exception ends. */
+/** `nowMs`: Unix time; without it the check how far ahead an exception ends is skipped. */
 export type ExceptionLimits = { readonly nowMs?: number | undefined; readonly maxDays?: number | undefined }
 
-/** As policies/common.rego has it, where data.exception_limits sets nothing else. */
+/** The default of policies/common.rego, unless data.exception_limits sets another value. */
 export const DEFAULT_MAX_DAYS = 90
 export const NS_PER_MS = 1_000_000n
-/** 1973. Today's time in seconds, milliseconds or microseconds is below it. */
+/** The year 1973. Today's time in seconds, milliseconds or microseconds is a smaller number. */
 const FIRST_SENSIBLE_NS = 100_000_000_000_000_000n
 const NS_PER_DAY = 86_400_000n * NS_PER_MS
 
-/** Those that are in order, by SPIFFE ID and capability as they stand in the file; and what is wrong with the others. */
+/** The valid exceptions, in the order of the file, and the faults of the others. */
 export function parseExceptions(
   value: unknown,
   limits: ExceptionLimits = {},
@@ -51,17 +51,17 @@ export function parseExceptions(
   return { entries, faults }
 }
 
-/** What is wrong with one entry; paths are relative to it. */
+/** The faults of one entry; paths are relative to it. */
 export function exceptionFaults(entry: unknown, limits: ExceptionLimits): PlacedFault[] {
   if (!isRecord(entry)) return [{ path: '', reason: 'must be an object' }]
   const schema = entry['temporary_allow_all'] === true ? ExceptionForAll : ExceptionForSome
   const { expires_after: expiry } = entry
-  // The schema knows no BigInt; when it ends is compared exactly, below.
+  // The schema does not support BigInt; the exact comparison of the expiry is below.
   const faults = schemaFaults(schema, typeof expiry === 'bigint' ? { ...entry, expires_after: Number(expiry) } : entry)
   return faults.length > 0 ? faults : lifetimeFaults(entry as Entry, limits)
 }
 
-/** The stand-in of an exception's name. */
+/** The short id of an exception's name. */
 export function exceptionId(name: string): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 8)
 }
@@ -104,7 +104,7 @@ function lifetimeFaults(entry: Entry, { nowMs, maxDays = DEFAULT_MAX_DAYS }: Exc
   return []
 }
 
-/** A time that fits its pattern, to the second; undefined for a day that the month does not have. */
+/** Unix milliseconds of a time that matches its pattern, to the second; undefined for a day that the month does not have. */
 function unixMs(text: string): number | undefined {
   const seconds = `${text.slice(0, 19)}.000Z`
   const ms = Date.parse(seconds)

@@ -1,10 +1,10 @@
-// What of a folder belongs to the policy: files by their ending. Editors, systems and syncs leave other things there, whose
-// names begin with a dot (locks, companions, half-made copies), or that are folders, pipes or links to nothing.
+// Which entries of a folder belong to the policy: files with certain extensions. Editors, operating systems and sync tools
+// leave other entries there: hidden files (locks, metadata, incomplete copies), folders, pipes and broken links.
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Dirent } from 'node:fs'
 
-/** Names of the files of `dir` that are wanted, sorted; links are followed. @throws {Error} when `dir` cannot be read */
+/** The sorted names of the wanted files in `dir`; follows links. @throws {Error} when `dir` cannot be read */
 export async function policyFileNames(dir: string, isWanted: (name: string) => boolean): Promise<string[]> {
   const found = await readdir(dir, { withFileTypes: true }).catch((cause: unknown) => inWords(dir, cause))
   const entries = found.filter(({ name }) => !isHidden(name) && isWanted(name))
@@ -15,12 +15,12 @@ export async function policyFileNames(dir: string, isWanted: (name: string) => b
     .sort()
 }
 
-/** Whether a name is one that editors and systems give to what is theirs. */
+/** Whether a name is hidden, as the files of editors and operating systems are. */
 export function isHidden(name: string): boolean {
   return name.startsWith('.')
 }
 
-/** The error keeps its code. */
+/** Throws a readable error with the original code. */
 function inWords(dir: string, cause: unknown): never {
   const { code } = cause as NodeJS.ErrnoException
   const what = code === 'ENOENT' ? 'no such folder' : code === 'ENOTDIR' ? 'not a folder' : undefined
@@ -34,7 +34,7 @@ async function isFile(dir: string, entry: Dirent): Promise<boolean> {
     return (await stat(join(dir, entry.name))).isFile()
   } catch (cause: unknown) {
     const { code } = cause as NodeJS.ErrnoException
-    // A link to nothing is as good as no file. Whatever else is wrong, reading it will say.
+    // A broken link counts as no file. Any other error will be reported when the file is read.
     return code !== 'ENOENT' && code !== 'ELOOP'
   }
 }

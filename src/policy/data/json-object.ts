@@ -1,4 +1,4 @@
-// Values of JSON whose shape is not known yet.
+// JSON values whose shape is not known yet.
 
 /** The policy data: `data` by its members. */
 export type PolicyData = Readonly<Record<string, unknown>>

@@ -1,7 +1,7 @@
-// JSON checked as text: where it is wrong, and whether a key is a duplicate. JSON.parse often gives no position, keeps the
-// last of two equal keys without a word, and rounds 19-digit integers, so the text itself is what goes on to the engine.
+// Checks JSON as text: finds the position of a fault, and duplicate keys. JSON.parse often reports no position, silently
+// keeps the last of two equal keys, and rounds 19-digit integers, so the engine receives the text itself.
 
-/** A text that is not JSON, or has a doubled key; `message` ends in the line and column. */
+/** A text that is not JSON, or has a duplicate key; `message` ends with the line and column. */
 export class JsonTextError extends Error {
   override readonly name = 'JsonTextError'
 }
@@ -11,7 +11,7 @@ const TOKEN =
 const SPACE = /[ \t\r\n]*/y
 const MAX_DEPTH = 100
 
-/** Passes when the text is one JSON value without doubled keys. @throws {JsonTextError} at the first fault otherwise. */
+/** Accepts a text that is one JSON value without duplicate keys. @throws {JsonTextError} at the first fault */
 export function checkJsonText(text: string): void {
   const reader = createReader(text)
   checkValue(reader, reader.next(), 0)
@@ -53,7 +53,7 @@ function createReader(text: string): Reader {
   }
 }
 
-/** A text that is none: the embedded engine aborts on it, and OPA reads another character. */
+/** Half of a surrogate pair is not valid text: the embedded engine aborts on it, and OPA reads another character. */
 function hasLoneSurrogate(string: string): boolean {
   return string.includes('\\u') && !(JSON.parse(string) as string).isWellFormed()
 }
@@ -73,7 +73,7 @@ function checkObject(reader: Reader, depth: number): void {
   for (;;) {
     if (token.kind !== 'string') reader.fail(token.at, 'expected a key in double quotes')
     const key: unknown = JSON.parse(token.text)
-    if (keys.has(key)) reader.fail(token.at, `doubled key ${token.text}`)
+    if (keys.has(key)) reader.fail(token.at, `duplicate key ${token.text}`)
     keys.add(key)
     const colon = reader.next()
     if (colon.text !== ':') reader.fail(colon.at, 'expected a colon')

@@ -1,4 +1,4 @@
-// What the manifests of a policy folder declare.
+// The manifests of a policy folder.
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
 import type { PolicyFiles } from './policy-files.ts'
@@ -8,7 +8,7 @@ export type Manifest = {
   readonly workerId: string
   readonly required: readonly Capability[]
   readonly provided: readonly Capability[]
-  /** As it was written; no time when it is none. */
+  /** The unchanged text, which need not be a valid time. */
   readonly deployedAt: string | undefined
 }
 
@@ -19,7 +19,7 @@ type Written = {
   deployed_at?: string
 }
 
-/** The manifests of a folder that was loaded, and so checked. */
+/** The manifests of a folder that was loaded and therefore checked. */
 export function manifestsIn({ dataText }: Pick<PolicyFiles, 'dataText'>): Manifest[] {
   const { workers = {} } = JSON.parse(dataText) as { workers?: Record<string, Written> }
   return Object.entries(workers).map(([spiffeId, written]) => ({

@@ -1,5 +1,5 @@
-// The policy folder as one snapshot: Rego sources (by hash), data (as text), and what the controller itself needs of it.
-// The sidecar reads the same folder; the revision is therefore the same in both modes.
+// The policy folder as one snapshot: Rego sources (by hash), data (as text), and the parts that the controller itself needs.
+// The sidecar reads the same folder, so the revision is the same with both engines.
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -18,43 +18,43 @@ import { checkJsonText, JsonTextError } from './json-text.ts'
 import type { PlacedFault } from './schema-faults.ts'
 import { policySourceHash } from './source-hash.ts'
 
-/** Who would ask for what, in a self-check. */
+/** Caller and capability of a question in a self-check. */
 export type Probe = { readonly spiffeId: SpiffeId; readonly capability: Capability }
 
 export type PolicyFiles = {
   readonly dir: string
-  /** SHA-256 over the Rego sources, hex; policy.wasm must have been built from the same. */
+  /** SHA-256 over the Rego sources, hex; policy.wasm must have been built from the same sources. */
   readonly sourceSha256: string
-  /** 12 hex digits over Rego sources and data. */
+  /** 12 hex digits of a hash over Rego sources and data. */
   readonly revision: string
-  /** The whole `data` document, numbers as they were written. */
+  /** The whole `data` document, with its numbers unchanged. */
   readonly dataText: string
   /** Every capability that a manifest requires or provides. */
   readonly knownCapabilities: ReadonlySet<Capability>
-  /** A call that the manifests declare, if they declare any that is not blocked. */
+  /** A call that the manifests declare and that is not blocked; undefined if there is none. */
   readonly sampleAllow: Probe | undefined
-  /** A call by an identity that the data does not know. */
+  /** A call by an identity that is not in the data. */
   readonly stranger: Probe
-  /** Where denials stop calls; the controller's own copy. */
+  /** Which denials stop calls; the controller's own copy. */
   readonly enforcement: Enforcement
-  /** Whom no mode lets pass; the controller's own copy. May be newer than the rest: see live-policy.ts. */
+  /** Whom no mode lets pass; the controller's own copy. May be newer than the other fields: see live-policy.ts. */
   readonly blocked: Blocked
-  /** What `dataText` says of it: whom an engine with this data must know to be blocked. */
+  /** The block list in `dataText`, which an engine with this data must enforce. */
   readonly blockedInData: Blocked
-  /** Who has a manifest. */
+  /** Identities with a manifest. */
   readonly knownIdentities: ReadonlySet<string>
-  /** How long an exception may last. */
+  /** The longest lifetime of an exception. */
   readonly maxExceptionDays: number
-  /** The exceptions that are in order, live or over. */
+  /** The valid exceptions, live or expired. */
   readonly exceptions: readonly ExceptionEntry[]
-  /** What is wrong with the other exceptions: they have no effect. */
+  /** The faults of the invalid exceptions, which have no effect. */
   readonly dataFaults: readonly DataFault[]
 }
 
-/** A policy folder that cannot be used; `message` has a line for each fault, with the file and, in a file, the place. */
+/** A policy folder that cannot be used; `message` has a line for each fault, with the file and the position in it. */
 export class PolicyFilesError extends Error {
   override readonly name = 'PolicyFilesError'
-  /** The faults of a file that has a schema. */
+  /** The faults of files with a schema. */
   readonly faults: readonly DataFault[]
 
   constructor(message: string, options: ErrorOptions & { readonly faults?: readonly DataFault[] } = {}) {
@@ -71,11 +71,10 @@ const BLOCKED = 'blocked.json'
 const RESERVED = ['crank', 'system']
 
 /**
- * Reads `<dir>/*.rego` and `<dir>/data/*.json`. A data file's members become members of `data`; `exceptions.json` as a
+ * Reads `<dir>/*.rego` and `<dir>/data/*.json`. The members of a data file become members of `data`; `exceptions.json` as a
  * whole becomes `data.exceptions`: the arguments `opa run … data/worker_manifests.json exceptions:data/exceptions.json`.
- * @throws {PolicyFilesError} on a file that must be there and is not, on JSON that is malformed, no object, gives the same
- * name twice, or does not fit its schema; it tells of every file at fault. Of exceptions.json only the entries at fault are
- * left out.
+ * @throws {PolicyFilesError} when a required file is missing, or when JSON is malformed, not an object, has a duplicate name
+ * or does not match its schema; it reports every faulty file. In exceptions.json only the faulty entries are left out.
  */
 export async function loadPolicyFiles(dir: string, nowMs: number): Promise<PolicyFiles> {
   const { sha256 } = await policySourceHash(dir)
@@ -110,7 +109,7 @@ async function readDataFiles(dir: string): Promise<DataFile[]> {
   return read.flatMap((file) => (file.status === 'fulfilled' ? [file.value] : []))
 }
 
-/** Names of the data files in the folder `data`. One that is missing lacks every file that must be there, which says more. */
+/** Names of the data files in the folder `data`. If the folder is missing, the caller reports each required file as missing. */
 export async function dataFileNames(dir: string): Promise<string[]> {
   return policyFileNames(dir, (name) => name.endsWith('.json')).catch((cause: unknown) => {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
@@ -119,7 +118,7 @@ export async function dataFileNames(dir: string): Promise<string[]> {
 }
 
 /**
- * The block list of the folder by itself, whatever is wrong with the other files.
+ * The block list of the folder alone, even if other files are faulty.
  * @throws {PolicyFilesError | Error} when blocked.json cannot be used
  */
 export async function loadBlocked(dir: string): Promise<Blocked> {
@@ -133,7 +132,7 @@ function missingFile(dir: string, name: DataFileName): PolicyFilesError {
   return refused(join(dir, name), name, [{ path: '', reason }])
 }
 
-/** One error for all files that are at fault: whoever corrects one sees the others too. */
+/** One error for all faulty files, so that an operator sees every fault at once. */
 function together(causes: readonly unknown[]): unknown {
   const [first] = causes
   if (causes.length === 1) return first
@@ -154,7 +153,7 @@ async function parseDataFile(path: string, name: string): Promise<DataFile> {
     throw cause
   }
   const value = parseExactJson(text)
-  if (!isRecord(value)) throw refused(path, name, [{ path: '', reason: 'must hold a JSON object' }])
+  if (!isRecord(value)) throw refused(path, name, [{ path: '', reason: 'must contain a JSON object' }])
   const faults = isDataFile(name) && name !== EXCEPTIONS ? checkPolicyData(name, value) : []
   if (faults.length > 0) throw refused(path, name, faults)
   return { name, text: text.trim(), value }
@@ -180,17 +179,17 @@ function mergeValues(files: readonly DataFile[]): PolicyData {
   for (const { name, value } of files) {
     for (const [key, member] of name === EXCEPTIONS ? [['exceptions', value] as const] : Object.entries(value)) {
       if (RESERVED.includes(key))
-        throw new PolicyFilesError(`data/${name}: the name ${quoted(key)} belongs to the policy`)
+        throw new PolicyFilesError(`data/${name}: the name ${quoted(key)} is reserved for the policy`)
       const home = homeOf(key) ?? name
       if (home !== name) throw new PolicyFilesError(`data/${name}: ${quoted(key)} belongs in ${home}`)
-      if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already gives ${quoted(key)}`)
+      if (data.has(key)) throw new PolicyFilesError(`data/${name}: another file already defines ${quoted(key)}`)
       data.set(key, member)
     }
   }
   return Object.fromEntries(data)
 }
 
-// Spliced as text: through JavaScript numbers an expiry of 19 digits comes out up to 128 ns wrong.
+// Joined as text: JavaScript numbers would change an expiry of 19 digits by up to 128 ns.
 function mergeTexts(files: readonly DataFile[]): string {
   const members = files.map(({ name, text }) => (name === EXCEPTIONS ? `"exceptions":${text}` : text.slice(1, -1)))
   return `{${members.filter((text) => text.trim() !== '').join(',')}}`
@@ -207,7 +206,7 @@ function maxExceptionDays(data: PolicyData): number {
   return typeof days === 'number' ? days : DEFAULT_MAX_DAYS
 }
 
-/** A member of `data` that is refused as a whole if anything in it is wrong. */
+/** Reads a member of `data` that is refused as a whole if any part of it is invalid. */
 function read<T>(name: string, parse: (value: unknown) => T, data: PolicyData): T {
   try {
     return parse(data[name])

@@ -1,12 +1,12 @@
-// JSON with its numbers as they were written: JavaScript would round 19 digits. Node 24 has what TypeScript's library
-// does not know yet (JSON.rawJSON, the source text in a reviver).
+// JSON with its numbers unchanged: JavaScript would round 19 digits. Uses features of Node 24 that TypeScript's library does
+// not declare yet (JSON.rawJSON, the source text in a reviver).
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown
 const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown }
 
 const keepNumbers: Reviver = (_key, value, context) =>
   typeof value === 'number' && context?.source !== undefined ? rawJSON(context.source) : value
 
-/** As JSON.parse, with values that JSON.stringify writes as they were. For comparing and splitting, not for counting. */
+/** Like JSON.parse, but JSON.stringify writes the numbers unchanged. For comparing and splitting, not for arithmetic. */
 export function parseAsWritten(text: string): unknown {
   return JSON.parse(text, keepNumbers)
 }

@@ -1,10 +1,10 @@
-// The faults of a value by a TypeBox schema, in the words of the schema: `patternErrorMessage` and `errorMessage`, which
-// editors show too.
+// The faults of a value against a TypeBox schema, with the schema's own messages: `patternErrorMessage` and `errorMessage`,
+// which editors show too.
 import type { TSchema } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
 import { isRecord } from './json-object.ts'
 
-/** `path`: place in the value, such as `workers["spiffe://…"].owner`; empty for the whole of it. */
+/** `path`: position in the value, such as `workers["spiffe://…"].owner`; empty for the whole value. */
 export type PlacedFault = { readonly path: string; readonly reason: string }
 
 type Issue = {
@@ -25,7 +25,7 @@ const KINDS: Readonly<Record<string, string>> = {
 
 const validators = new Map<TSchema, Validator>()
 
-/** What is wrong with `value`, at most a handful of faults; none if it fits. */
+/** The faults of `value`, at most a handful; none if it matches. */
 export function schemaFaults(schema: TSchema, value: unknown): PlacedFault[] {
   const validator = validators.get(schema) ?? Compile(schema)
   validators.set(schema, validator)
@@ -34,7 +34,7 @@ export function schemaFaults(schema: TSchema, value: unknown): PlacedFault[] {
   return [...new Map(faults.map((fault) => [`${fault.path} ${fault.reason}`, fault])).values()]
 }
 
-/** The place of a member or an item below `path`. */
+/** The path of a member or an item below `path`. */
 export function placeOf(path: string, key: string | number): string {
   if (typeof key === 'number') return `${path}[${key}]`
   if (!/^[a-z_]\w*$/i.test(key)) return `${path}[${JSON.stringify(key)}]`
@@ -49,17 +49,17 @@ function describe(schema: TSchema, { keyword, schemaPath, instancePath, params, 
   const said = wordsOf(node)
   const { requiredProperties = [], additionalProperties = [] } = params as Readonly<Record<string, string[]>>
   switch (keyword) {
-    // Said once more as additionalProperties.
+    // Reported again as additionalProperties.
     case 'boolean':
       return []
     case 'required':
       return requiredProperties.map((name) => ({ path: placeOf(path, name), reason: 'is missing' }))
     case 'additionalProperties':
-      return additionalProperties.map((name) => ({ path: placeOf(path, name), reason: said ?? 'is not known here' }))
+      return additionalProperties.map((name) => ({ path: placeOf(path, name), reason: said ?? 'is unknown' }))
     case 'enum':
       return [{ path, reason: `must be one of ${(params as { allowedValues: string[] }).allowedValues.join(', ')}` }]
     case 'type':
-      // The words of an object with free keys are about the keys.
+      // The message of an object with free keys is about its keys.
       return [{ path, reason: node['type'] === 'object' ? 'must be an object' : (said ?? kindOf(params, message)) }]
     case 'minLength':
     case 'minItems':
@@ -69,7 +69,7 @@ function describe(schema: TSchema, { keyword, schemaPath, instancePath, params, 
   }
 }
 
-/** The part of the schema that was not met. */
+/** The part of the schema that did not match. */
 function nodeAt(schema: TSchema, schemaPath: string): Readonly<Record<string, unknown>> {
   const node = pointerParts(schemaPath).reduce<unknown>((at, part) => (isRecord(at) ? at[part] : undefined), schema)
   return isRecord(node) ? node : {}
@@ -85,7 +85,7 @@ function kindOf(params: object, message: string): string {
   return kind === undefined ? message : `must be ${kind}`
 }
 
-/** The parts of a JSON pointer (RFC 6901), with or without `#` before it. */
+/** The parts of a JSON pointer (RFC 6901), with or without a leading `#`. */
 function pointerParts(pointer: string): string[] {
   return pointer
     .split('/')

@@ -1,6 +1,6 @@
-// On the path of every call. What an engine may answer (decision 0034). The result of every engine goes through here: an
-// answer that does not fit is trouble (503), never a decision. There is no `if (result.allow)` anywhere: "false" is truthy,
-// `{}` is not a denial.
+// On the path of every call. Parses an engine's answer (decision 0034). The results of
+// all engines pass through here: an invalid answer is a failure (503), never a decision.
+// Nothing uses `if (result.allow)`: "false" is truthy, and `{}` is not a denial.
 import { Compile } from 'typebox/compile'
 import Type from 'typebox'
 import type { Decision } from '../../core/decision.ts'
@@ -8,7 +8,7 @@ import { AppError } from '../../core/errors.ts'
 
 const Word = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' })
 
-/** The document `data.crank.<question>.decision`. Closed: a member that nobody knows means another policy's answer. */
+/** The document `data.crank.<question>.decision`. Closed: an unknown member means the answer of another policy. */
 const Answer = Compile(
   Type.Object(
     {
@@ -27,15 +27,15 @@ const Answer = Compile(
   ),
 )
 
-/** The answer belongs to another question: whatever carried it is out of step (security facts F7). */
+/** The answer belongs to another question: answers on that connection are no longer in order. */
 export class ForeignAnswerError extends Error {
   override readonly name = 'ForeignAnswerError'
 }
 
 /**
- * A policy's result as a Decision. `decisionId` is the one that was sent in `input.context.decision_id`.
- * @throws {AppError} `policy_engine_error`; its `cause` says what did not fit and is a ForeignAnswerError when only the
- * decision_id is another's.
+ * A policy's result as a Decision. `decisionId`: the id that was sent in `input.context.decision_id`.
+ * @throws {AppError} `policy_engine_error`; its `cause` says what is invalid, and is a ForeignAnswerError when only the
+ * decision_id differs.
  */
 export function parseAnswer(result: unknown, decisionId: string): Decision {
   if (!Answer.Check(result)) throw wrongAnswer(describeMisfit(result))
@@ -43,19 +43,19 @@ export function parseAnswer(result: unknown, decisionId: string): Decision {
     throw wrongAnswer(new ForeignAnswerError('decision_id is not the one that was sent'))
   }
   const { allow, mode, grounds, reasons, exception, policy_version: policyVersion } = result
-  // An allow has a ground and nothing against it, a denial the opposite; anything between was decided by a broken policy.
+  // An allow has grounds and no reasons, a denial the opposite; anything else comes from a broken policy.
   if (allow !== (reasons.length === 0)) throw wrongAnswer(new Error('allow and reasons contradict each other'))
   if (allow !== grounds.length > 0) throw wrongAnswer(new Error('allow and grounds contradict each other'))
   const inOrder = [...reasons.filter(isAboutException), ...reasons.filter((reason) => !isAboutException(reason))]
   return { decision: allow ? 'allow' : 'deny', mode, grounds, reasons: inOrder, exception, policyVersion }
 }
 
-// The first reason is the one that a caller reads: of an exception that has just ended, that it has ended.
+// The caller reads the first reason: if an exception has just ended, that reason comes first.
 function isAboutException({ code }: { readonly code: string }): boolean {
   return code === 'exception_expired' || code === 'exception_invalid'
 }
 
-/** The error for an engine that answered, but not with a decision. `cause` goes to the log, never to a caller. */
+/** The error for an engine whose answer is not a decision. `cause` goes to the log, never to a caller. */
 export function wrongAnswer(cause: unknown): AppError {
   return new AppError('policy_engine_error', undefined, { cause })
 }

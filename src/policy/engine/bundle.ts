@@ -1,5 +1,5 @@
-// The policy folder as an OPA bundle: one archive with a revision and a signature, made by `opa build`. The API
-// authorisation (system_authz.rego) is left out: it is on OPA's command line, so that no bundle can open the API.
+// The policy folder as an OPA bundle: one archive with a revision and a signature, built by `opa build`. The API
+// authorisation (system_authz.rego) is left out: OPA loads it from its command line, so that no bundle can open the API.
 import { createPrivateKey, createPublicKey, randomUUID, type KeyObject } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ import { policySourceHash } from '../data/source-hash.ts'
 type BundleOptions = {
   readonly dir: string
   readonly out: string
-  /** The policy revision of the folder if left out. */
+  /** Default: the policy revision of the folder. */
   readonly revision?: string | undefined
   readonly signingKey?: string | undefined
   readonly opa: string
@@ -30,19 +30,19 @@ export type BuiltBundle = {
   readonly algorithm: string | null
 }
 
-/** A key that OPA cannot use, a revision that is none, or what OPA itself said. */
+/** A key that OPA cannot use, an invalid revision, or an error of OPA itself. */
 export class BundleError extends Error {
   override readonly name = 'BundleError'
 }
 
-/** A revision goes into audit records and metric labels: one word. */
+/** A revision is used in audit records and metric labels: one word. */
 const REVISION = /^[A-Za-z0-9][A-Za-z0-9._+:-]{0,127}$/
 const DOCUMENT = /^[A-Za-z0-9_-]{1,64}$/
 const BUILD_LIMIT_MS = 60_000
 const CURVES: Readonly<Record<string, string>> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
 
 /**
- * Checks the folder as a controller would, builds the bundle, and puts it to `out` in one step.
+ * Checks the folder as a controller would, builds the bundle, and writes it to `out` atomically.
  * @throws {PolicyFilesError | PolicyCompileError | BundleError}
  */
 export async function buildBundle(options: BundleOptions): Promise<BuiltBundle> {
@@ -52,7 +52,7 @@ export async function buildBundle(options: BundleOptions): Promise<BuiltBundle> 
   if (!REVISION.test(revision)) throw new BundleError(`revision "${revision}": must be letters, digits and ._+:- only`)
   const algorithm = signingKey === undefined ? null : await algorithmOf(signingKey)
   const sources = await policySourceHash(dir)
-  // A bundle whose entry points do not compile would be refused by every OPA that gets it.
+  // Every OPA would refuse a bundle whose entry points do not compile.
   await compileRego(dir, sources.files, opa)
   const documents = membersAsText(files.dataText)
   const roots = ['crank', ...documents.map(([name]) => name)]
@@ -71,7 +71,7 @@ export async function buildBundle(options: BundleOptions): Promise<BuiltBundle> 
   })
 }
 
-/** Checks the signature of a bundle with a public key, PEM. Resolves to OPA's own words when it does not hold. */
+/** Checks the signature of a bundle with a public key, PEM. Resolves to OPA's message when the signature is invalid. */
 export async function verifyBundle(options: {
   readonly file: string
   readonly verificationKey: string
@@ -85,16 +85,16 @@ export async function verifyBundle(options: {
   })
 }
 
-/** What `opa build` says when it fails. */
+/** Runs `opa build`; resolves to its output if it fails. */
 async function opaBuild(opa: string, args: readonly string[], cwd: string): Promise<string | undefined> {
   const { code, stdout, stderr } = await run(opa, ['build', ...args], { cwd, timeoutMs: BUILD_LIMIT_MS })
   return code === 0 ? undefined : (stdout + stderr).trim()
 }
 
 async function writeDocument(stage: string, name: string, text: string): Promise<void> {
-  // The name becomes a folder and a root: OPA reads data.json files by where they lie.
+  // The name becomes a folder and a root: OPA takes the path of a data.json as its place in `data`.
   if (!DOCUMENT.test(name))
-    throw new BundleError(`the data's member ${quoted(name)}: its name cannot be one of a folder`)
+    throw new BundleError(`the member ${quoted(name)} of the data: its name cannot be the name of a folder`)
   await mkdir(join(stage, name))
   await writeFile(join(stage, name, 'data.json'), text)
 }
@@ -105,18 +105,18 @@ async function algorithmOf(file: string, parse: (pem: string) => KeyObject = cre
   const curve = key.asymmetricKeyDetails?.namedCurve ?? ''
   const algorithm = key.asymmetricKeyType === 'rsa' ? 'RS256' : CURVES[curve]
   if (algorithm !== undefined) return algorithm
-  throw new BundleError(`${file}: OPA takes RSA keys, and EC keys on P-256, P-384 and P-521`)
+  throw new BundleError(`${file}: OPA supports RSA keys, and EC keys on P-256, P-384 and P-521`)
 }
 
 function parsedKey(parse: () => KeyObject, file: string): KeyObject {
   try {
     return parse()
   } catch (cause: unknown) {
-    throw new BundleError(`${file}: not a key in PEM without a passphrase`, { cause })
+    throw new BundleError(`${file}: must be a PEM key without a passphrase`, { cause })
   }
 }
 
-/** A server that hands out `target` never sees half of it. */
+/** Atomic: a server of `target` never sees half of it. */
 async function put(built: string, target: string): Promise<void> {
   const beside = `${target}.${randomUUID()}.tmp`
   try {

@@ -1,5 +1,5 @@
-// policy.wasm from Rego, by OPA: for `npm run build:policy`, and in memory for a controller whose policy.wasm belongs to
-// other Rego. The folder is only read; nothing is ever built with Go here.
+// Builds policy.wasm from Rego with OPA: for `npm run build:policy`, and in memory for a controller whose policy.wasm was
+// built from other Rego. Only reads the folder, and never builds OPA itself.
 import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,18 +12,18 @@ import { policySourceHash } from '../data/source-hash.ts'
 
 /** The version that scripts/tools/opa/go.mod pins. */
 export const OPA_VERSION = '1.22.2'
-/** What the wasm is asked for. */
+/** The entry points of the wasm. */
 export const ENTRYPOINTS = ['crank/capability_access/decision', 'crank/worker_registration/decision'] as const
 
-/** As much of PolicyFiles as belongs to the Rego. */
+/** The part of PolicyFiles about the Rego. */
 type RegoFiles = Pick<PolicyFiles, 'dir' | 'sourceSha256'>
 
-/** policy.wasm is missing or was not built from the Rego beside it, and no OPA is there to build it. */
+/** policy.wasm is missing or was not built from the Rego beside it, and no OPA is available to build it. */
 export class StalePolicyError extends Error {
   override readonly name = 'StalePolicyError'
 }
 
-/** OPA does not compile the Rego; `message` is OPA's own. */
+/** OPA cannot compile the Rego; `message` is from OPA. */
 export class PolicyCompileError extends Error {
   override readonly name = 'PolicyCompileError'
 }
@@ -32,9 +32,9 @@ const TAR_BLOCK = 512
 const BUILD_LIMIT_MS = 60_000
 
 /**
- * The compiled form of `files`: policy.wasm of the folder if it is that, else what OPA makes of the Rego. `onCompile` is
- * told why it was not the file.
- * @throws {StalePolicyError} no fitting policy.wasm and no OPA @throws {PolicyCompileError}
+ * The compiled form of `files`: policy.wasm of the folder if it matches, else a new build by OPA. `onCompile` gets the reason
+ * why the file could not be used.
+ * @throws {StalePolicyError} without a matching policy.wasm and without OPA @throws {PolicyCompileError}
  */
 export async function loadWasm(
   files: RegoFiles,
@@ -50,7 +50,7 @@ export async function loadWasm(
 }
 
 /**
- * What OPA makes of the Rego of `files`; the same sources and the same OPA give the same bytes.
+ * Builds the Rego of `files` with OPA; the same sources and the same OPA give the same bytes.
  * @throws {StalePolicyError} without OPA @throws {PolicyCompileError} when the Rego does not compile, or changed meanwhile
  */
 export async function compilePolicy(
@@ -74,7 +74,7 @@ export async function compileRego(dir: string, files: readonly string[], opa: st
   try {
     const bundle = join(work, 'bundle.tar.gz')
     const entrypoints = ENTRYPOINTS.flatMap((name) => ['-e', name])
-    // From within the folder: file names are part of what is compiled, and must not depend on where it lies.
+    // Runs inside the folder: file names become part of the wasm, and must not depend on where the folder is.
     const args = ['build', '-t', 'wasm', ...entrypoints, '-o', bundle, ...files]
     const { code, stdout, stderr } = await run(opa, args, { cwd: dir, timeoutMs: BUILD_LIMIT_MS })
     if (code !== 0) throw new PolicyCompileError(`opa build failed in ${dir}: ${(stdout + stderr).trim()}`)
@@ -84,7 +84,7 @@ export async function compileRego(dir: string, files: readonly string[], opa: st
   }
 }
 
-/** OPA in the pinned version, by $OPA_BIN, the tool cache or PATH. @throws {Error} when $OPA_BIN is unusable */
+/** OPA in the pinned version, from $OPA_BIN, the tool cache or PATH. @throws {Error} when $OPA_BIN is unusable */
 export function findOpa(env: NodeJS.ProcessEnv): Promise<string | undefined> {
   return findInstalledTool({
     name: 'opa',
@@ -134,5 +134,5 @@ function readFromTar(tar: Buffer, name: string): Buffer {
     if (tar.toString('latin1', at, at + 100).replace(/\0.*$/s, '') === name) return tar.subarray(start, start + size)
     at = start + Math.ceil(size / TAR_BLOCK) * TAR_BLOCK
   }
-  throw new PolicyCompileError(`opa build made a bundle without ${name}`)
+  throw new PolicyCompileError(`opa build produced a bundle without ${name}`)
 }

@@ -1,5 +1,5 @@
-// Whether an answer names a member twice: JSON.parse keeps the last without a word, other readers the first. Cheap enough
-// for every decision; the text must have passed JSON.parse already, only names are looked at here.
+// Finds a duplicate member name in an answer: JSON.parse silently keeps the last one, other readers the first. Cheap enough
+// for every decision; the text must have passed JSON.parse already, since only names are checked here.
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -9,7 +9,7 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
-/** The first name that an object of the text, at any depth, has twice; undefined when none has. */
+/** The first duplicate name in any object of the text, at any depth; undefined when there is none. */
 export function doubledKey(json: string): string | undefined {
   const open: (string[] | undefined)[] = []
   let names: string[] | undefined
@@ -48,7 +48,7 @@ export function doubledKey(json: string): string | undefined {
   return undefined
 }
 
-/** As JSON.parse reads it: two spellings of one name are one name. */
+/** The name as JSON.parse reads it: two spellings of one name are the same name. */
 function nameAt(json: string, start: number, end: number): string {
   const name = json.slice(start + 1, end)
   return name.includes('\\') ? (JSON.parse(`"${name}"`) as string) : name

@@ -1,4 +1,5 @@
-// The embedded engine: a set on disk is compiled if need be, evaluated in this process, and checked before it decides.
+// The embedded engine: compiles the policy files if necessary, evaluates them in this process, and checks them before they
+// decide.
 import type { PolicyEngine } from '../../core/decision.ts'
 import { loadWasm } from './compile.ts'
 import {
@@ -12,7 +13,7 @@ import { createOpaWasm } from './opa-wasm.ts'
 import type { PolicyFiles } from '../data/policy-files.ts'
 import { createSelfCheck } from './self-check.ts'
 
-/** For every controller without OPA_URL. */
+/** Used by every controller without OPA_URL. */
 export const embedded: EngineKind = { isChosenBy: ({ opa }) => opa === undefined, open }
 
 function open({ timeoutMs, env, now, onCompile }: EngineSettings): EngineHost {

@@ -1,46 +1,46 @@
-// What a kind of engine is: when it is chosen, and how sets of policy files come into force in it. The table of kinds is
+// The interface of an engine kind: when it is chosen, and how policy files come into force in it. The table of kinds is in
 // engines.ts.
 import type { PolicyEngine } from '../../core/decision.ts'
 import type { PolicyFiles } from '../data/policy-files.ts'
 import type { LoadedByOpa } from './opa-loaded.ts'
 import type { OpaTarget } from './opa-target.ts'
 
-/** What decides now: an engine, and the files that it decides with. Replaced as one. */
+/** What decides now: an engine and its files. Always replaced together. */
 export type InForce = {
   readonly engine: PolicyEngine
   readonly files: PolicyFiles
-  /** 12 hex digits over Rego and data, or the revision of the sidecar's bundle. */
+  /** 12 hex digits of a hash over Rego and data, or the revision of the sidecar's bundle. */
   readonly revision: string
 }
 
-/** A set that may decide. `revision` undefined: the one in force stays, since the files do not name it. */
+/** Policy files that may decide. `revision` undefined: the current one stays, since it does not depend on the files. */
 type Prepared = Pick<InForce, 'engine' | 'files'> & { readonly revision: string | undefined }
 
-/** What the kinds choose by, and what their engines need. */
+/** The settings that choose a kind, and that its engine needs. */
 export type EngineSettings = {
-  /** OPA_URL; undefined where it is not set. */
+  /** OPA_URL; undefined if it is not set. */
   readonly opa: OpaTarget | undefined
   readonly timeoutMs: number
-  /** Where OPA is looked for, should the Rego have to be compiled. */
+  /** To find OPA if the Rego has to be compiled. */
   readonly env: NodeJS.ProcessEnv
   /** Unix ms. */
   readonly now: () => number
-  /** policy.wasm was not usable for `reason`, and the Rego is compiled. */
+  /** Called when policy.wasm cannot be used, for `reason`, and the Rego is compiled instead. */
   readonly onCompile: (reason: string) => void
 }
 
 /** Engines of one kind for one controller. */
 export type EngineHost = {
   readonly name: PolicyEngine['name']
-  /** It decides in another process: its decisions are edges of the service map. */
+  /** The engine runs in another process: its decisions are edges of the service map. */
   readonly isRemote: boolean
-  /** For the start: whether the set is sane is for the self-check to find out. */
+  /** For the start, without a check: the self-check finds out whether the files are usable. */
   readonly begin: (files: PolicyFiles) => Promise<InForce>
-  /** Everything that must hold before a set decides. @throws {PolicyRefusedError | Error} when it does not, or not yet */
+  /** Checks all conditions for new files to decide. @throws {PolicyRefusedError | Error} when one is not met, or not yet */
   readonly prepare: (files: PolicyFiles, current: InForce) => Promise<Prepared>
-  /** What a sidecar has; undefined where no other process has anything. */
+  /** Reports what a sidecar has loaded; undefined for an engine in this process. */
   readonly loaded: ((files: PolicyFiles) => Promise<LoadedByOpa>) | undefined
-  /** Releases what was in force before. */
+  /** Releases the previous engine. */
   readonly retire: (previous: InForce) => Promise<void>
   readonly close: () => Promise<void>
 }
@@ -50,7 +50,7 @@ export type EngineKind = {
   readonly open: (settings: EngineSettings) => EngineHost
 }
 
-/** A set that may not come into force; `message` says why. */
+/** Policy files that may not come into force; `message` says why. */
 export class PolicyRefusedError extends Error {
   override readonly name = 'PolicyRefusedError'
 }

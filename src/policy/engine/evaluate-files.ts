@@ -1,4 +1,4 @@
-// The embedded engine over a policy folder, without a controller: for the commands that ask a folder, and for replay.
+// The embedded engine with a policy folder, without a controller: for commands that ask a folder, and for replay.
 import type { Decide, PolicyEngine } from '../../core/decision.ts'
 import { loadWasm } from './compile.ts'
 import { createOpaWasm } from './opa-wasm.ts'
@@ -11,19 +11,19 @@ export type OfflineEngine = {
 }
 
 type OfflineEngineOptions = {
-  /** Where OPA is looked for, should policy.wasm not be that of the Rego beside it. */
+  /** To find OPA if policy.wasm was not built from the Rego beside it. */
   readonly env: NodeJS.ProcessEnv
   /** Unix ms. */
   readonly now: () => number
-  /** Told why the Rego is compiled again. */
+  /** Called with the reason when the Rego is compiled again. */
   readonly onCompile?: (reason: string) => void
 }
 
-// Nobody waits for one of these decisions: late is better than none.
+// No call waits for these decisions: a late one is better than none.
 const TIMEOUT_MS = 10_000
 
 /**
- * Loads the policy of `policyDir`; the folder is only read.
+ * Loads the policy of `policyDir`; only reads the folder.
  * @throws {PolicyFilesError | StalePolicyError | PolicyCompileError | Error} when it cannot be used
  */
 export async function createOfflineEngine(policyDir: string, options: OfflineEngineOptions): Promise<OfflineEngine> {

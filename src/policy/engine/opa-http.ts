@@ -1,7 +1,7 @@
 // On the path of every call. The OPA sidecar: POST /v1/data/crank/<question>/decision?provenance=true over kept-alive
-// connections (TCP or unix socket). One deadline covers queueing, connecting, asking and reading; it is a timer of our own,
-// undici's headersTimeout fires a second late. A question changes nothing: on a kept connection that turns out to be dead it
-// is asked once more, within the same deadline.
+// connections (TCP or unix socket). One deadline covers queueing, connecting, asking and reading; it has its own timer,
+// since undici's headersTimeout fires a second late. A question changes nothing, so when a kept connection turns out to be
+// dead the question is sent once more, within the same deadline.
 import { errors, Pool, type Dispatcher } from 'undici'
 import type { Decision, PolicyEngine } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
@@ -14,26 +14,26 @@ import { answerBody, bundleRevision, isDeadConnection, poolOptions, type OpaTarg
 type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
 
 const CONNECTIONS = 64
-// Beyond it a new question would only wait for its deadline: refused at once, so that a hanging OPA cannot fill memory.
+// Beyond this limit a question would only wait for its deadline. It is refused at once: a hanging OPA cannot fill memory.
 const MAX_IN_FLIGHT = 1024
 const MAX_ANSWER_BYTES = 64 * 1024
 const WRONG_HTTP = [errors.HTTPParserError, errors.ResponseContentLengthMismatchError, errors.HeadersOverflowError]
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i
 
 /**
- * An engine that asks an OPA server. Rejects with `policy_engine_unavailable` (nothing came in `timeoutMs`, connection
- * refused or broken) or `policy_engine_error` (not HTTP 200, not JSON, over 64 KiB, not the decision that was asked for).
+ * An engine that asks an OPA server. Rejects with `policy_engine_unavailable` (no answer within `timeoutMs`, connection
+ * refused or broken) or `policy_engine_error` (not HTTP 200, not JSON, over 64 KiB, not the requested decision).
  */
 export function createOpaHttp({ target, timeoutMs, now = () => performance.now() }: OpaHttpOptions): PolicyEngine {
   let pool = openPool(target)
   let inFlight = 0
 
-  // After an answer that belongs to another question no connection's order can be relied on: all are dropped. The
-  // decisions that were waiting on them fail closed.
+  // After an answer that belongs to another question, the order of answers on no connection is reliable: all connections are
+  // closed, and the decisions waiting on them fail closed.
   const distrust = (suspect: Pool): void => {
     if (suspect !== pool) return
     pool = openPool(target)
-    void suspect.destroy(new Error('an answer came out of step'))
+    void suspect.destroy(new Error('an answer belonged to another question'))
   }
 
   return {
@@ -49,7 +49,7 @@ export function createOpaHttp({ target, timeoutMs, now = () => performance.now()
         }
         const decisionId = input.context.decision_id
         const headers = ['content-type', 'application/json']
-        // OPA makes a span of a question that no request asked, unless it is told not to.
+        // Without a traceparent that is not sampled, OPA would record a span for a question that no request asked.
         if (trace !== null) headers.push('traceparent', formatTraceparent(trace ?? unrecordedTrace()))
         const request: Dispatcher.DispatchOptions = {
           method: 'POST',
@@ -82,12 +82,12 @@ type CallOptions = {
   readonly timeoutMs: number
   readonly now: () => number
   readonly settle: (outcome: Decision | AppError) => void
-  /** Asks once more. */
+  /** Sends the question again. */
   readonly again: (call: Call) => void
   readonly onForeignAnswer: () => void
 }
 
-/** One question on its way. Settles exactly once; what it throws out of a callback destroys the connection. */
+/** One question in flight. Settles exactly once; an error thrown from a callback destroys the connection. */
 class Call implements Dispatcher.DispatchHandler {
   readonly #options: CallOptions
   readonly #startedMs: number
@@ -107,7 +107,7 @@ class Call implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#settled) controller.abort(new Error('its deadline passed while it was queued'))
+    if (this.#settled) controller.abort(new Error('the deadline passed while the question was queued'))
   }
 
   onResponseStart(_controller: unknown, status: number, headers: Record<string, string | string[] | undefined>): void {
@@ -139,14 +139,14 @@ class Call implements Dispatcher.DispatchHandler {
     else this.#settle(isWrongHttp(error) ? wrongAnswer(error) : unavailable(error))
   }
 
-  /** Nothing of an answer has come, and OPA had been there: it may be again. */
+  /** No part of an answer has arrived, and OPA had been reachable before: it may be again. */
   #mayAskAgain(error: Error): boolean {
     return this.#isFirst && !this.#hasAnswer && !this.#settled && isDeadConnection(error)
   }
 
   #askAgain(): void {
     this.#isFirst = false
-    // After this turn of the loop the pool has seen the end of every connection that ended with this one.
+    // In the next turn of the event loop the pool has noticed every connection that ended together with this one.
     setImmediate(() => {
       try {
         if (!this.#settled) this.#options.again(this)
@@ -158,7 +158,7 @@ class Call implements Dispatcher.DispatchHandler {
 
   #read(): Decision {
     const { now, timeoutMs, decisionId } = this.#options
-    // A stalled event loop can bring the answer before the timer's turn; late is late.
+    // After a stall of the event loop the answer may arrive before the timer fires; it is too late all the same.
     if (now() - this.#startedMs > timeoutMs) throw unavailable(new Error('the answer came after the deadline'))
     const [first, ...more] = this.#chunks
     const text = (more.length === 0 && first !== undefined ? first : Buffer.concat(this.#chunks)).toString('utf8')
@@ -181,7 +181,7 @@ class Call implements Dispatcher.DispatchHandler {
   }
 }
 
-/** Something answered, but not in HTTP. */
+/** Whether the server answered, but not in valid HTTP. */
 function isWrongHttp(error: Error): boolean {
   return WRONG_HTTP.some((kind) => error instanceof kind)
 }

@@ -1,6 +1,6 @@
-// Which policy a sidecar really has. With bundles OPA says their revision. With files it has no revision: its sources are
-// read back, and its data is compared with ours by OPA itself (policies/opa_revision.rego), so that no number is rounded
-// and the data is sent only when it may have changed.
+// Finds out which policy a sidecar has loaded. With bundles OPA reports their revision. With files it has no revision: we
+// read its sources back, and OPA itself compares its data with ours (policies/opa_revision.rego), so that no number is
+// rounded and the data is sent only when it may have changed.
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { Pool } from 'undici'
@@ -11,23 +11,23 @@ import { answerBody, bundleRevision, isDeadConnection, poolOptions, type OpaTarg
 import type { PolicyFiles } from '../data/policy-files.ts'
 import { hashSources, isCompiled } from '../data/source-hash.ts'
 
-/** `unknown`: OPA does not say, because it is away, or its own authorisation forbids it. */
+/** `unknown`: OPA does not report it, because it is down or its own authorisation forbids it. */
 export type LoadedByOpa =
   | {
       readonly kind: 'bundle'
       readonly revision: string
-      /** Unix ms of the last poll that OPA was content with, where it tells. */
+      /** Unix ms of OPA's last successful poll, if it reports that. */
       readonly polledAtMs: number | undefined
-      /** Why OPA did not take over what it was last offered. */
+      /** Why OPA did not activate the last bundle that it downloaded. */
       readonly fault: string | undefined
     }
   | {
       readonly kind: 'files'
-      /** Ours: Rego and data are those of `files`. */
+      /** Rego and data are the same as in `files`. */
       readonly isOurs: boolean
-      /** The data is, whatever the Rego is. */
+      /** The data is the same, regardless of the Rego. */
       readonly isDataOurs: boolean
-      /** 12 hex digits that name what is loaded. */
+      /** 12 hex digits that identify what is loaded. */
       readonly name: string
       /** What differs, for the log. */
       readonly difference: string | undefined
@@ -41,16 +41,16 @@ type OpaReader = {
 }
 
 const LOADED = '/v1/data/crank/revision/loaded?provenance=true'
-/** The documents that policies/opa_revision.rego looks at. */
+/** The documents that policies/opa_revision.rego compares. */
 const DOCUMENTS = ['workers', 'exceptions', 'exception_limits', 'enforcement', 'blocked']
 const ANSWER_LIMIT_MS = 2000
 const MAX_REASON = 256
 
-/** Asks over connections of its own, so that a large answer delays no decision. */
+/** Uses its own connection, so that a large answer delays no decision. */
 export function createOpaReader(target: OpaTarget): OpaReader {
   const { origin, options } = poolOptions(target)
   const pool = new Pool(origin, { ...options, connections: 1 })
-  // OPA's name for data that it has found equal to ours, and whose data that was.
+  // The hash of OPA's data when it was last equal to ours, and our data at that time.
   let known: { readonly dataText: string; readonly dataSha256: string } | undefined
 
   const ask = async (
@@ -62,7 +62,7 @@ export function createOpaReader(target: OpaTarget): OpaReader {
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS)
     const once = () => pool.request({ method, path, headers, signal, ...(body === undefined ? {} : { body }) })
     const answer = await once().catch((cause: unknown) => {
-      // Nothing is changed by asking: once more, where the connection was one from before a restart of OPA.
+      // Asking changes nothing, so ask again if the connection was left over from before a restart of OPA.
       if (isDeadConnection(cause)) return once()
       throw cause
     })
@@ -121,7 +121,7 @@ function dataAnswer({ result }: Readonly<Record<string, unknown>>): { dataSha256
   return { dataSha256: result['data_sha256'], equal: result['equal'] === true }
 }
 
-/** What a sidecar may have of the data, numbers as they were written. */
+/** The part of the data that a sidecar may have, with its numbers unchanged. */
 function documentsOf({ dataText }: PolicyFiles): string {
   const members = membersAsText(dataText).filter(([name]) => DOCUMENTS.includes(name))
   return `{${members.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join()}}`

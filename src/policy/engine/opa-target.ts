@@ -1,10 +1,10 @@
-// Where a sidecar listens, how connections to it are made, and the one member of its answers that is not the policy's:
-// which bundles it has.
+// Where a sidecar listens, how to connect to it, and the part of
+// its answers that does not come from the policy: its bundles.
 import type { Pool } from 'undici'
 import { doubledKey } from './doubled-key.ts'
 import { isRecord } from '../data/json-object.ts'
 
-/** `origin`: `http://host:port` without a slash at the end. `path`: absolute path of the socket. */
+/** `origin`: `http://host:port` without a trailing slash. `path`: absolute path of the socket. */
 export type OpaTarget =
   { readonly kind: 'tcp'; readonly origin: string } | { readonly kind: 'unix'; readonly path: string }
 
@@ -21,12 +21,12 @@ export function parseOpaUrl(text: string): OpaTarget {
   if (url?.protocol !== 'http:') throw new Error(SENTENCE)
   if (url.username !== '' || url.password !== '') throw new Error(`${SENTENCE}, without a user name`)
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-    throw new Error(`${SENTENCE}, without a path: the controller adds the document's own`)
+    throw new Error(`${SENTENCE}, without a path: the controller adds the path of the document`)
   }
   return { kind: 'tcp', origin: url.origin }
 }
 
-/** What undici needs for connections to `target`. Deadlines are the caller's own. */
+/** The undici options for connections to `target`. The caller sets its own deadlines. */
 export function poolOptions(target: OpaTarget): { readonly origin: string; readonly options: Pool.Options } {
   return {
     origin: target.kind === 'tcp' ? target.origin : 'http://localhost',
@@ -42,7 +42,7 @@ export function poolOptions(target: OpaTarget): { readonly origin: string; reado
   }
 }
 
-/** What OPA said, as a JSON object without duplicate names. @throws {Error} when it is another thing */
+/** OPA's answer as a JSON object without duplicate names. @throws {Error} when it is anything else */
 export function answerBody(text: string): Readonly<Record<string, unknown>> {
   const body: unknown = JSON.parse(text)
   if (!isRecord(body)) throw new Error('not a JSON object')
@@ -51,14 +51,14 @@ export function answerBody(text: string): Readonly<Record<string, unknown>> {
   return body
 }
 
-/** The other side closed or reset a connection that had been open: a restart leaves such ones in the pool. */
+/** Whether the peer closed or reset an open connection: a restart of OPA leaves such connections in the pool. */
 export function isDeadConnection(error: unknown): boolean {
   return error instanceof Error && 'code' in error && DEAD.has(String(error.code))
 }
 
 /**
- * `provenance.bundles` of an answer as one revision: that of the bundle, of several `name=revision` in the order of their
- * names. Undefined without bundles, or when none has a revision.
+ * `provenance.bundles` of an answer as one revision: that of the only bundle, or `name=revision` of each, sorted by name.
+ * Undefined without bundles, or when none has a revision.
  */
 export function bundleRevision(answer: object): string | undefined {
   const provenance = 'provenance' in answer ? answer.provenance : undefined

@@ -1,6 +1,6 @@
-// On the path of every call. OPA in process: policies/policy.wasm, compiled by OPA from the Rego beside it. Runs on the main
-// thread and cannot be interrupted, so an evaluation that took too long fails closed afterwards. Where the machine gave this
-// thread no turn for a while, what counts is the CPU time: the engine has answered, and not late.
+// On the path of every call. OPA in this process: policies/policy.wasm, compiled by OPA from the Rego beside it. Runs on the
+// main thread and cannot be interrupted, so an evaluation that took too long fails closed afterwards. If the machine did not
+// schedule this thread for a while, the CPU time counts instead: the engine was not late.
 import { loadPolicy, type LoadedPolicy } from '@open-policy-agent/opa-wasm'
 import type { Decision, PolicyEngine, PolicyInput, Question } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
@@ -10,9 +10,8 @@ import { inputText } from './input-text.ts'
 import type { PolicyFiles } from '../data/policy-files.ts'
 
 /**
- * `wasm`: the compiled form of `files`; policy.wasm of the folder if left out. `now`: a monotonic clock in ms. `cpuMs`: the CPU time of
- * this thread in ms. `maxPages`:
- * most memory it may take, in pages of 64 KiB; 256 MiB by default.
+ * `wasm`: the compiled form of `files`; default: policy.wasm of the folder. `now`: a monotonic clock in ms. `cpuMs`: the CPU
+ * time of this thread in ms. `maxPages`: the memory limit in pages of 64 KiB; default: 256 MiB.
  */
 type OpaWasmOptions = {
   readonly files: PolicyFiles
@@ -23,14 +22,14 @@ type OpaWasmOptions = {
   readonly cpuMs?: () => number
 }
 
-// TypeScript has this global in its DOM library only.
+// TypeScript declares this global only in its DOM library.
 declare const WebAssembly: { compile(bytes: Uint8Array): Promise<object> }
 
 const MAX_PAGES = 4096
 
 /**
  * An engine that evaluates `policy.wasm`. Rejects with `policy_engine_error` (trap, abort, undefined decision, not the
- * decision that was asked for) or `policy_engine_unavailable` (over `timeoutMs`).
+ * requested decision) or `policy_engine_unavailable` (over `timeoutMs`).
  * @throws {StalePolicyError} when policy.wasm is not the compiled form of `files`.
  */
 export async function createOpaWasm({
@@ -61,7 +60,7 @@ export async function createOpaWasm({
         if (isInTime()) return decision
       } catch (cause: unknown) {
         if (cause instanceof AppError) throw cause
-        // The library throws strings and objects; wasm itself throws traps. Its memory is in no known state then.
+        // The library throws strings and objects; wasm itself throws traps. Afterwards its memory is in an unknown state.
         policy = undefined
         throw wrongAnswer(cause)
       }
@@ -74,8 +73,8 @@ export async function createOpaWasm({
 type Clocks = { readonly timeoutMs: number; readonly now: () => number; readonly cpuMs: () => number }
 
 /**
- * Begins to measure; what it gives says whether the deadline was kept. The CPU time costs a system call: it is read now and
- * then, and what was used since it was last read is counted against the evaluation.
+ * Starts a measurement and returns a function that says whether the deadline was met. Reading the CPU time costs a system
+ * call, so it is read only now and then; all CPU time since the last reading counts against the evaluation.
  */
 function createStopwatch({ timeoutMs, now, cpuMs }: Clocks): () => () => boolean {
   let readAtMs = -Infinity
@@ -106,7 +105,7 @@ function evaluate(policy: LoadedPolicy, question: Question, input: PolicyInput):
 
 const encoder = new TextEncoder()
 
-/** The library takes an ArrayBuffer for JSON text as it stands; anything else would go through JavaScript numbers. */
+/** The library takes an ArrayBuffer as JSON text, unchanged; any other value would pass through JavaScript numbers. */
 function utf8(text: string): ArrayBuffer {
   return encoder.encode(text).buffer
 }

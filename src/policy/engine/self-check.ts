@@ -1,5 +1,5 @@
-// Is a policy in force, and is it a sane one? Questions with known answers: a call that the manifests declare, the same
-// call by a stranger, a stranger's registration and, where somebody or something is blocked, a blocked call.
+// Checks that a policy is in force and behaves correctly, by questions with known answers: a call that the manifests
+// declare, the same call by a stranger, a stranger's registration and, if the block list has entries, a blocked call.
 import { isoTime } from '../../core/iso-time.ts'
 import { parseCapability, splitCapability } from '../../core/capability.ts'
 import type { Decision, PolicyEngine, PolicyInput, RegistrationInput } from '../../core/decision.ts'
@@ -9,21 +9,21 @@ import { parseSpiffeId, trustDomainOf } from '../../core/spiffe-id.ts'
 import type { Blocked } from '../data/blocked.ts'
 import type { PolicyFiles, Probe } from '../data/policy-files.ts'
 
-/** Why answers are not trusted. `reason` is public, `detail` is for the log. */
+/** Why the policy's answers are not trusted. `reason` is public, `detail` is for the log. */
 export type SelfCheckFault = { readonly code: ErrorCode; readonly reason: string; readonly detail?: string }
 
 type SelfCheckOptions = {
   readonly engine: PolicyEngine
   readonly files: PolicyFiles
   readonly now: () => number
-  /** Entries of the block list that may be asked about; all if left out. */
+  /** Which entries of the block list may be used as a probe; default: all. */
   readonly isProbeable?: (entry: string) => boolean
 }
 
-/** A call that must be refused, and the reason that must be among those given. */
+/** A call that must be refused, and the reason code that the answer must include. */
 type BlockedProbe = Probe & { readonly code: 'identity_blocked' | 'capability_blocked' }
 
-/** A check that resolves to undefined when all is well, and never rejects. */
+/** A check that resolves to undefined when there is no fault, and never rejects. */
 export function createSelfCheck(options: SelfCheckOptions): () => Promise<SelfCheckFault | undefined> {
   const { engine, files, now, isProbeable = () => true } = options
   const { stranger } = files
@@ -32,7 +32,7 @@ export function createSelfCheck(options: SelfCheckOptions): () => Promise<SelfCh
     const probe = blockedProbe(files, isProbeable)
     try {
       const [sample, blocked, access, registration] = await Promise.all([
-        // A manifest that declares nothing has no call to try, an empty block list nobody to try it with.
+        // Without a declared call, or with an empty block list, that question is left out.
         sampleAllow && engine.decide('capability_access', probeInput(sampleAllow, now())),
         probe && engine.decide('capability_access', probeInput(probe, now())),
         engine.decide('capability_access', probeInput(stranger, now())),
@@ -42,20 +42,20 @@ export function createSelfCheck(options: SelfCheckOptions): () => Promise<SelfCh
     } catch (cause: unknown) {
       const { code, cause: why } = toAppError(cause, 'policy_engine_error')
       const detail = String(why)
-      if (code === 'policy_engine_unavailable') return { code, reason: 'the policy engine does not answer', detail }
+      if (code === 'policy_engine_unavailable') return { code, reason: 'the policy engine does not respond', detail }
       return { code: 'policy_not_ready', reason: 'the policy engine gives no valid decision', detail }
     }
   }
 }
 
-/** Not one that is blocked by now: the block list may be newer than the engine's data, or as new as a sidecar's. */
+/** Undefined if the sample is blocked by now: the block list may be newer than the engine's data. */
 function sampleOf({ sampleAllow, blocked }: PolicyFiles): Probe | undefined {
   if (sampleAllow === undefined) return undefined
   const { spiffeId, capability } = sampleAllow
   return blocked.identities.has(spiffeId) || blocked.capabilities.has(capability) ? undefined : sampleAllow
 }
 
-/** Somebody or something that the engine's data blocks as the controller's own list does. */
+/** An entry that is blocked both in the engine's data and in the controller's own list. */
 function blockedProbe(files: PolicyFiles, isProbeable: (entry: string) => boolean): BlockedProbe | undefined {
   const { blocked, blockedInData, sampleAllow, stranger } = files
   const shared = (section: keyof Blocked): string | undefined =>
@@ -71,16 +71,16 @@ function blockedProbe(files: PolicyFiles, isProbeable: (entry: string) => boolea
 function judgeBlocked(probe: BlockedProbe | undefined, decision: Decision | undefined): SelfCheckFault | undefined {
   if (probe === undefined || decision?.reasons.some(({ code }) => code === probe.code) === true) return undefined
   const detail = `${probe.spiffeId} ${probe.capability}: ${probe.code} is not among the reasons`
-  return { code: 'policy_not_ready', reason: 'the policy does not know what is blocked', detail }
+  return { code: 'policy_not_ready', reason: 'the policy does not enforce the block list', detail }
 }
 
 function judge(sample: Decision | undefined, ...strangers: Decision[]): SelfCheckFault | undefined {
   if (strangers.some(({ decision }) => decision === 'allow')) {
-    return { code: 'policy_not_ready', reason: 'the policy allows a stranger' }
+    return { code: 'policy_not_ready', reason: 'the policy allows an unknown caller' }
   }
   if (sample?.decision !== 'deny') return undefined
   const detail = sample.reasons.map(({ message }) => message).join('; ')
-  return { code: 'policy_not_ready', reason: 'the policy denies what a manifest declares', detail }
+  return { code: 'policy_not_ready', reason: 'the policy denies a call that a manifest declares', detail }
 }
 
 function probeInput({ spiffeId, capability }: Probe, nowMs: number): PolicyInput {

@@ -1,19 +1,19 @@
-// The sidecar: it reads the files by itself. Ours count as in force when it has the same, so that audit records, mode map
-// and labels never run ahead of what decides.
+// The sidecar engine, which reads the policy files itself. Our copy comes into force only when the sidecar has loaded the
+// same, so that audit records, modes and labels are never ahead of what decides.
 import { PolicyRefusedError, type EngineHost, type EngineKind, type EngineSettings } from './engine-kind.ts'
 import { createOpaHttp } from './opa-http.ts'
 import { createOpaReader } from './opa-loaded.ts'
 
-/** For every controller with OPA_URL. */
+/** Used by every controller with OPA_URL. */
 export const sidecar: EngineKind = { isChosenBy: ({ opa }) => opa !== undefined, open }
 
-/** A sound set that a sidecar has not taken over, or not yet. */
+/** Valid policy files that the sidecar has not loaded, or not yet. */
 export class OpaBehindError extends PolicyRefusedError {
-  /** Its data is another; of Rego alone it may be a comment. */
+  /** The data differs; a difference in Rego alone may be only a comment. */
   readonly isDataOther: boolean
 
   constructor({ difference, isDataOurs }: { difference: string | undefined; isDataOurs: boolean }) {
-    super(`OPA has not taken it over: it has other ${difference ?? 'files'}`)
+    super(`OPA has not loaded it: it has different ${difference ?? 'files'}`)
     this.isDataOther = !isDataOurs
   }
 }
@@ -28,7 +28,7 @@ function open({ opa: target, timeoutMs }: EngineSettings): EngineHost {
     begin: (files) => Promise.resolve({ engine, files, revision: files.revision }),
     async prepare(files, current) {
       const loaded = await reader.loaded(files)
-      // A bundle's revision is not ours to change: the folder only serves the controller's own knowledge then.
+      // With bundles OPA decides by their revision: the folder is then used only for the controller's own knowledge.
       if (loaded.kind === 'bundle') return { engine, files, revision: undefined }
       if (loaded.kind === 'files' && !loaded.isOurs) throw new OpaBehindError(loaded)
       const isNamedByFiles = loaded.kind === 'files' || current.revision === current.files.revision

@@ -147,7 +147,7 @@ describe('grant', () => {
     await writeFile(path(), '{\n "a": 1,\n "a": 2 }')
     const { code, stderr } = await grant('--cap', 'store:zettel')
     expect(code).toBe(2)
-    expect(stderr).toContain('exceptions.json: doubled key "a" at line 3 column 2')
+    expect(stderr).toContain('exceptions.json: duplicate key "a" at line 3 column 2')
   })
 
   test('leaves a malformed entry of another as it is', async () => {

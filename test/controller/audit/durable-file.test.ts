@@ -81,7 +81,7 @@ test('does not write to a file that another process wrote into, nor cut what tha
   const { durable, file } = await open()
   await durable.append(Buffer.from('one\n'))
   appendFileSync(file, 'x')
-  await expect(durable.append(Buffer.from('two\n'))).rejects.toThrow('another process wrote into the audit file')
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toThrow('another process wrote to the audit file')
   expect(readFileSync(file, 'utf8')).toBe('one\nx')
 })
 

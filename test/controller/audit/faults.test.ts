@@ -65,7 +65,7 @@ test('a second process is refused, and the lock is free as soon as its holder is
   const file = temporaryFile()
   const holder = startChild(process.execPath, [APPENDER, file, 'write', 'x', '1'])
   await until(() => holder.lines.includes('open'))
-  await expect(openLog(file)).rejects.toThrow('another controller writes it')
+  await expect(openLog(file)).rejects.toThrow('another controller writes to it')
   holder.process.kill('SIGKILL')
   await holder.exited
   const audit = await openLog(file)

@@ -193,7 +193,7 @@ test('bytes that another process appended are not written behind, and not cut of
   const { file, old, audit } = await logWithTwo()
   writeFileSync(file, 'not ours\n', { flag: 'a' })
   await expect(audit.append(outcome('mark-3'))).rejects.toMatchObject({ code: 'audit_unavailable' })
-  expect(audit.health().reason).toContain('another process wrote into the audit file; move the file away')
+  expect(audit.health().reason).toContain('another process wrote to the audit file; move the file away')
   expect(readFileSync(file, 'utf8')).toMatch(/\}\nnot ours\n$/)
   renameSync(file, old)
   await until(() => audit.health().ok)
@@ -202,10 +202,10 @@ test('bytes that another process appended are not written behind, and not cut of
 test('a second log gets neither the path nor the new file, even when the lock file went with the old one', async () => {
   const { file, old, audit } = await logWithTwo()
   renameSync(file, old)
-  await expect(openLog(file)).rejects.toThrow('another controller writes it')
+  await expect(openLog(file)).rejects.toThrow('another controller writes to it')
   renameSync(`${file}.lock`, `${old}.lock`)
   await audit.append(outcome('mark-3'))
-  await expect(openLog(file)).rejects.toThrow('another controller writes it')
+  await expect(openLog(file)).rejects.toThrow('another controller writes to it')
 })
 
 test('a log whose lock was taken over meanwhile does not write beside the other one', async () => {
@@ -215,7 +215,7 @@ test('a log whose lock was taken over meanwhile does not write beside the other 
   const other = await openLog(file)
   await other.append(outcome('other'))
   await expect(audit.append(outcome('mark-3'))).rejects.toMatchObject({ code: 'audit_unavailable' })
-  expect(audit.health().reason).toBe('another controller writes the audit file')
+  expect(audit.health().reason).toBe('another controller writes to the audit file')
   expect(marksOf(file)).toEqual(['other'])
 })
 
@@ -227,7 +227,7 @@ test('a link that leads elsewhere now is followed to where it leads', async () =
   const audit = await openLog(link)
   await audit.append(outcome('mark-1'))
   // Made by the first log, so known by one real path: the same lock under both names.
-  await expect(openLog(real)).rejects.toThrow('another controller writes it')
+  await expect(openLog(real)).rejects.toThrow('another controller writes to it')
   rmSync(link)
   symlinkSync(`${real}.2`, link)
   await audit.append(outcome('mark-2'))
@@ -242,5 +242,5 @@ test('a folder that was removed is made again, for its owner only', async () => 
   await audit.append(outcome('mark-3'))
   expect(marksOf(file)).toEqual(['audit_segment_opened', 'mark-3'])
   expect((statSync(dirname(file)).mode & 0o777).toString(8)).toBe('700')
-  await expect(openLog(file)).rejects.toThrow('another controller writes it')
+  await expect(openLog(file)).rejects.toThrow('another controller writes to it')
 })

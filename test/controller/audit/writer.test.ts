@@ -109,7 +109,7 @@ test('a second log on the same file is refused, by whatever name', async () => {
   const audit = await openLog(file)
   const other = join(dirname(file), 'other.jsonl')
   symlinkSync(file, other)
-  await expect(openLog(file)).rejects.toThrow(`audit file ${file} is in use: another controller writes it`)
+  await expect(openLog(file)).rejects.toThrow(`audit file ${file} is in use: another controller writes to it`)
   await expect(openLog(other)).rejects.toThrow(AuditFileError)
   await audit.append(outcome('still mine'))
   await audit.close()
@@ -130,7 +130,7 @@ for (const [name, content] of Object.entries(strangers)) {
     const file = temporaryFile()
     mkdirSync(dirname(file))
     writeFileSync(file, content)
-    await expect(openLog(file)).rejects.toThrow(/holds something else than an audit log .*CRANK_AUDIT_FILE/)
+    await expect(openLog(file)).rejects.toThrow(/is not an audit log .*CRANK_AUDIT_FILE/)
     expect(readFileSync(file, 'utf8')).toBe(content)
   })
 }

@@ -88,15 +88,15 @@ describe('at start', () => {
   })
 
   test.each<[string, Decide, string]>([
-    ['allows a stranger', () => Promise.resolve(ALLOW), 'the policy allows a stranger'],
+    ['allows a stranger', () => Promise.resolve(ALLOW), 'the policy allows an unknown caller'],
     [
       'lets a stranger register',
       (question, input) => (question === 'worker_registration' ? Promise.resolve(ALLOW) : sane(question, input)),
-      'the policy allows a stranger',
+      'the policy allows an unknown caller',
     ],
-    ['denies everything', () => Promise.resolve(DENY), 'the policy denies what a manifest declares'],
+    ['denies everything', () => Promise.resolve(DENY), 'the policy denies a call that a manifest declares'],
     ['has no policy', empty, 'the policy engine gives no valid decision'],
-    ['is not there', silent, 'the policy engine does not answer'],
+    ['is not there', silent, 'the policy engine does not respond'],
     ['throws a string', () => rejectWith('boom'), 'the policy engine gives no valid decision'],
   ])('an engine that %s is not asked, and readiness says why', async (_what, decide, reason) => {
     const { policy } = setUp(decide)

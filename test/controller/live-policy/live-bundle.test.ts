@@ -67,7 +67,7 @@ describe('a bundle', () => {
     // The first look may come before OPA has a bundle at all: that is another reason.
     await expect
       .poll(() => live.policy.ready())
-      .toEqual({ ok: false, reason: 'the policy does not know what is blocked' })
+      .toEqual({ ok: false, reason: 'the policy does not enforce the block list' })
     expect(await decide(live)).toMatchObject({ decision: 'deny', reasons: [{ code: 'identity_blocked' }] })
     await bundles.offer(blocked.dir, { revision: 'with' })
     await until('it is ready', () => live.policy.ready().ok)
@@ -84,7 +84,7 @@ describe('a bundle', () => {
     await until('an answer of the first one would be late', () => Date.now() - live.policy.loadedAtMs() > 2500)
     await bundles.offer(POLICY_DIR, { revision: 'release-1' })
     await until('it is not ready', () => !live.policy.ready().ok)
-    expect(live.policy.ready()).toEqual({ ok: false, reason: 'OPA has gone back to a bundle that was replaced before' })
+    expect(live.policy.ready()).toEqual({ ok: false, reason: 'OPA has returned to a bundle that was replaced before' })
     await expect(decide(live)).rejects.toMatchObject({ code: 'policy_not_ready' })
     expect(live.faults).toEqual([expect.stringContaining('the bundle release-1, which was replaced before')])
     await bundles.offer(POLICY_DIR, { revision: 'release-1-again' })

@@ -196,7 +196,11 @@ decision := {
       'enforcement.json',
     ],
     ['Rego that does not parse', (dir) => appendFile(join(dir, 'common.rego'), 'broken {'), 'common.rego'],
-    ['Rego that allows everybody', (dir) => writeFile(join(dir, 'capability_access.rego'), ALLOWS_ALL), 'a stranger'],
+    [
+      'Rego that allows everybody',
+      (dir) => writeFile(join(dir, 'capability_access.rego'), ALLOWS_ALL),
+      'an unknown caller',
+    ],
     ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'create it with this content'],
     ['a folder that is gone', (dir) => rm(dir, { recursive: true }), 'no such folder'],
   ])('%s', async (_what, spoil, reason) => {
@@ -214,8 +218,8 @@ decision := {
   })
 
   test.each<[string, string, string]>([
-    ['data that came later', 'data/regions.json', 'leave {} in it'],
-    ['Rego', 'more_denials.rego', 'leave its package in it'],
+    ['data that came later', 'data/regions.json', 'create it with the content {}'],
+    ['Rego', 'more_denials.rego', 'create it with only its package line'],
   ])('%s is gone: it was an order, its absence is none', async (_what, name, wayOut) => {
     await using policies = await copyPolicies()
     await using live = await observePolicy({ policyDir: policies.dir })
@@ -225,7 +229,7 @@ decision := {
     const revision = live.policy.revision()
     await rm(path)
     await live.untilEvent('policy_change_refused')
-    const message = `${path}: it was there and is gone; put it back, ${wayOut}, or restart the controller`
+    const message = `${path}: the file was removed; put it back, ${wayOut}, or restart the controller`
     expect([live.faults, live.policy.revision()]).toEqual([[message], revision])
   })
 

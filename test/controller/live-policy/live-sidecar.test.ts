@@ -107,7 +107,7 @@ describe('files with --watch', () => {
     [
       'Rego that does not parse',
       (dir) => appendFile(join(dir, 'common.rego'), 'broken {'),
-      'OPA has not taken it over: it has other Rego',
+      'OPA has not loaded it: it has different Rego',
     ],
     ['a data folder that is gone', (dir) => rm(join(dir, 'data'), { recursive: true }), 'no such file'],
   ])('%s leaves the last good one in force, and says so', async (_what, spoil, reason) => {
@@ -126,7 +126,7 @@ describe('an OPA whose files are not those of the folder', () => {
     const revision = live.policy.revision()
     await replaceFile(dir, 'data/blocked.json', blockedJson(STREAMING))
     await live.untilEvent('policy_change_refused')
-    expect(live.faults).toEqual(['OPA has not taken it over: it has other data'])
+    expect(live.faults).toEqual(['OPA has not loaded it: it has different data'])
     // The block list is the controller's own: it does not wait for OPA.
     expect([live.policy.revision(), await decisionOf(live)]).toEqual([revision, 'deny'])
     expect(live.changes.map(({ scope }) => scope)).toEqual(['blocked'])
@@ -142,7 +142,7 @@ describe('an OPA whose files are not those of the folder', () => {
     const opa = await start({ policyDir: other.dir })
     await using live = await observePolicy({ opa: opa.target })
     await until('it is noticed', () => live.faults.length > 0)
-    expect(live.faults).toEqual(['OPA has other data than the policy folder'])
+    expect(live.faults).toEqual(['OPA has different data than the policy folder'])
     expect(live.policy.revision()).toMatch(/^opa-[0-9a-f]{12}$/)
     expect(await live.decide(STREAMING, 'invoke:hello_world')).toMatchObject({ revision: live.policy.revision() })
     expect(live.changes[0]).toMatchObject({ previous: { revision: live.policy.files().revision } })

@@ -139,9 +139,12 @@ describe('OPA', () => {
     const { policy } = await readyPolicy(opa)
     await opa.kill()
     const liar = await start({ policyDir: lying.dir, port: opa.port })
-    await vi.waitFor(() => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy allows a stranger' }), {
-      timeout: 15_000,
-    })
+    await vi.waitFor(
+      () => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy allows an unknown caller' }),
+      {
+        timeout: 15_000,
+      },
+    )
     await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_not_ready' })
     await liar.kill()
   })
@@ -153,9 +156,12 @@ describe('OPA', () => {
     const quiet = (): void => undefined
     const policy = guarded(engine, files, quiet)
     cleanUps.push(() => stopped(policy, engine))
-    await vi.waitFor(() => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy engine does not answer' }), {
-      timeout: 15_000,
-    })
+    await vi.waitFor(
+      () => expect(policy.ready()).toEqual({ ok: false, reason: 'the policy engine does not respond' }),
+      {
+        timeout: 15_000,
+      },
+    )
     await expect(ask(policy)).rejects.toMatchObject({ code: 'policy_not_ready' })
     await start({ policyDir: POLICY_DIR, port: opa.port })
     await untilAllowed(policy)

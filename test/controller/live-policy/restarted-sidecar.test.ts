@@ -52,6 +52,6 @@ test('the self-check brings them into force by their own revision, and finds no 
   await until('a change is in force', () => whole().length > 0)
   expect(whole().map((change) => change.next.revision)).toEqual([live.policy.files().revision])
   expect(live.policy.files().dataText).toContain('blocked by a test')
-  expect(live.faults).toEqual(['OPA has not taken it over: it has other data'])
+  expect(live.faults).toEqual(['OPA has not loaded it: it has different data'])
   await live.untilEvent('policy_mended')
 })

@@ -98,11 +98,11 @@ test('a bundle that was replaced before does not decide, until another one comes
   await look(bundle('two'))
   clock.ms += 5000
   await expect(noteBundle('one')).rejects.toMatchObject({ code: 'policy_not_ready' })
-  const fault = { code: 'policy_not_ready', reason: 'OPA has gone back to a bundle that was replaced before' }
+  const fault = { code: 'policy_not_ready', reason: 'OPA has returned to a bundle that was replaced before' }
   expect(await look(bundle('one'))).toEqual(fault)
   expect(await look(bundle('one'))).toEqual(fault)
   expect(faults).toEqual([
-    expect.stringMatching(/^OPA has gone back to the bundle one, .* CRANK_POLICY_BUNDLE_ROLLBACK=allow$/),
+    expect.stringMatching(/^OPA has returned to the bundle one, .* CRANK_POLICY_BUNDLE_ROLLBACK=allow$/),
   ])
   expect(notes().map(({ cause }) => cause)).toEqual(['opa_bundle'])
   expect(transition.current().revision).toBe('two')
@@ -131,7 +131,7 @@ test('other files than ours are looked up in the folder once more, then named an
   const { look, transition, state, recorded, faults, confirmed } = setUp()
   await look(others)
   await look(others)
-  expect([state.polls, faults]).toEqual([2, ['OPA has other Rego than the policy folder']])
+  expect([state.polls, faults]).toEqual([2, ['OPA has different Rego than the policy folder']])
   expect([transition.current().revision, confirmed]).toEqual(['opa-abc', []])
   await look(ours)
   expect(recorded).toEqual(['folder > opa-abc', 'opa-abc > folder'])
@@ -172,7 +172,7 @@ test('a sidecar that does not say what it has is logged once, and taken as it is
 test('a failed self-check looks at the folder before it counts: OPA may be ahead of us', async () => {
   const { check, state } = setUp()
   const faults = [
-    { code: 'policy_not_ready' as const, reason: 'the policy denies what a manifest declares' },
+    { code: 'policy_not_ready' as const, reason: 'the policy denies a call that a manifest declares' },
     undefined,
   ]
   expect(await check(() => Promise.resolve(faults.shift()))).toBeUndefined()

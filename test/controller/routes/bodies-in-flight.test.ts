@@ -45,7 +45,7 @@ test('bytes of undeclared length count as they come, and are given back', async 
   const one = await bodies.enter('a', 0)
   const other = await bodies.enter('a', 50)
   one.grow(30)
-  expect(() => one.grow(21)).toThrow('more bodies are under way than one identity may send')
+  expect(() => one.grow(21)).toThrow('too many bodies in flight for one identity')
   one[Symbol.dispose]()
   other.grow(50)
   other[Symbol.dispose]()

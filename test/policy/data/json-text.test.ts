@@ -30,9 +30,9 @@ describe('checkJsonText', () => {
     ['[1 2]', 'expected a comma or ] at line 1 column 4'],
     ['{} {}', 'unexpected text after the end at line 1 column 4'],
     ['\ufeff{}', 'unexpected text at line 1 column 1'],
-    ['{"a": 1, "b": {"a": 1},\n "a": 2}', 'doubled key "a" at line 2 column 2'],
-    ['{"a": 1, "\\u0061": 2}', 'doubled key "\\u0061" at line 1 column 10'],
-    ['{"a": [{"x": 1}, {"x": 1, "x": 1}]}', 'doubled key "x" at line 1 column 27'],
+    ['{"a": 1, "b": {"a": 1},\n "a": 2}', 'duplicate key "a" at line 2 column 2'],
+    ['{"a": 1, "\\u0061": 2}', 'duplicate key "\\u0061" at line 1 column 10'],
+    ['{"a": [{"x": 1}, {"x": 1, "x": 1}]}', 'duplicate key "x" at line 1 column 27'],
     ['{"a": 1,\n "b": "x\\ud800y"}', 'half of a surrogate pair (\\ud800 to \\udfff) at line 2 column 7'],
     ['{"\\uDC00": 1}', 'half of a surrogate pair (\\ud800 to \\udfff) at line 1 column 2'],
     ['['.repeat(5000), 'nesting deeper than 100 at line 1 column 102'],
@@ -60,7 +60,7 @@ describe('checkJsonText', () => {
         const cut = at % (text.length + 1)
         const changed = text.slice(0, cut) + piece + text.slice(cut + 1)
         const fault = faultOf(changed)
-        return fault?.startsWith('doubled key') === true || (fault === undefined) === parses(changed)
+        return fault?.startsWith('duplicate key') === true || (fault === undefined) === parses(changed)
       }),
       { numRuns: 2000 },
     )

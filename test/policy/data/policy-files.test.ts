@@ -91,9 +91,9 @@ describe('a policy folder is refused, with the file and the place, when', () => 
       'a key stands twice',
       'data/exceptions.json',
       '{"a": 1, "a": 2}',
-      /data\/exceptions\.json: doubled key "a" at line 1 column 10$/,
+      /data\/exceptions\.json: duplicate key "a" at line 1 column 10$/,
     ],
-    ['a file holds a list', 'data/exceptions.json', '[]', /data\/exceptions\.json: must hold a JSON object$/],
+    ['a file holds a list', 'data/exceptions.json', '[]', /data\/exceptions\.json: must contain a JSON object$/],
     [
       'a file gives another file’s member',
       'data/more.json',
@@ -110,7 +110,7 @@ describe('a policy folder is refused, with the file and the place, when', () => 
       'a file writes into the policy',
       'data/more.json',
       '{"crank": {}}',
-      /data\/more\.json: the name "crank" belongs to the policy$/,
+      /data\/more\.json: the name "crank" is reserved for the policy$/,
     ],
   ])('%s', async (_what, file, text, message) => {
     const failure = await load({ [file]: text }).catch((error: unknown) => error)
@@ -157,7 +157,7 @@ describe('a data file that does not fit its schema is refused, with every place 
       'a manifest',
       'data/worker_manifests.json',
       { workers: { [A]: { ...MANIFEST, required_capabilities: ['stream:*'], ownr: 'x' } } },
-      [`workers["${A}"].ownr is not known here`, `workers["${A}"].required_capabilities[0] must be verb:name, `],
+      [`workers["${A}"].ownr is unknown`, `workers["${A}"].required_capabilities[0] must be verb:name, `],
     ],
     ['a mode', 'data/enforcement.json', { enforcement: { default: 'off' } }, ['enforcement.default must be one of ']],
     ['a block', 'data/blocked.json', { blocked: { identities: [A] } }, ['blocked.identities must be an object']],

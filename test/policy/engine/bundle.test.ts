@@ -58,7 +58,7 @@ describe('the bundle', () => {
     await using dir = await tempDir()
     const signingKey = join(dir.path, 'key')
     await writeFile(signingKey, 'nothing')
-    await expect(build({ out: join(dir.path, 'b'), signingKey })).rejects.toThrow('not a key in PEM')
+    await expect(build({ out: join(dir.path, 'b'), signingKey })).rejects.toThrow('must be a PEM key')
   })
 })
 

@@ -13,7 +13,7 @@ const deny = (code: string): Decision => {
   return { ...COMMON, decision: 'deny', grounds: [], reasons: [{ code, message: 'no' }] }
 }
 const ALLOW: Decision = { ...COMMON, decision: 'allow', grounds: ['declared'], reasons: [] }
-const IGNORANT = { code: 'policy_not_ready', reason: 'the policy does not know what is blocked' }
+const IGNORANT = { code: 'policy_not_ready', reason: 'the policy does not enforce the block list' }
 
 async function filesWith(blocked: string): Promise<PolicyFiles> {
   await using policies = await copyPolicies({ 'data/blocked.json': blocked })
