@@ -28,7 +28,7 @@ async function runAlone(args: readonly string[], { env = {}, input = '' }: InPro
   return { code: Number(process.exitCode ?? 0), stdout: stdout(), stderr: stderr() }
 }
 
-/** Keeps what is written, from a stream that is no terminal; the listeners that `main` adds are taken off again. */
+/** Keeps what is written, from a stream that is not a terminal; the listeners that `main` adds are taken off again. */
 function captured(stack: DisposableStack, stream: NodeJS.WriteStream): () => string {
   const parts: Buffer[] = []
   const known = stream.listeners('error')

@@ -164,7 +164,7 @@ test('capabilities lists what is live and who provides it', async () => {
   expect(stdout).toMatch(/^invoke:hello_world +1\.0\.0 +worker-hello-world/m)
 })
 
-test('data is plain where stdout is no terminal', async () => {
+test('data is plain where stdout is not a terminal', async () => {
   expect((await run(['workers'])).stdout).not.toContain('\u001b')
 })
 

@@ -272,7 +272,7 @@ describe('explain, given a decision id', () => {
     expect((await live('explain', id, '--audit', '/nowhere/audit.jsonl')).code).toBe(2)
   })
 
-  test('does not believe a line that is no genuine record', async () => {
+  test('does not believe a line that is not a genuine record', async () => {
     const file = join(mesh.dir, 'forged.jsonl')
     const id = '019aa1c2-7d5e-7b3a-9c55-0d2f6a1b8e44'
     await writeFile(file, `{"v":1,"seq":1,"event":"policy_decision","decision_id":"${id}","decision":"allow"}\n`)

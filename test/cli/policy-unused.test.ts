@@ -60,7 +60,7 @@ test('lists what is declared and was not used, with how long that is known', asy
   expect(found.unused[1]!['last_used']).toMatch(/^\d{4}-/)
 })
 
-test('lists what passed without being declared, and by what; a refused call is no use', async () => {
+test('lists what passed without being declared, and by what; a refused call is not a use', async () => {
   const { stdout } = await unused('-o', 'json')
   expect((JSON.parse(stdout) as Found).undeclared).toMatchObject([
     { spiffe_id: workerId('a'), capability: 'use:undeclared', would_denials: 4, by_exception: 0 },

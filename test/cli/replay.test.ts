@@ -95,7 +95,7 @@ test('takes only decisions from --since on and before --until', async () => {
   expect((await asJson(...window)).decisions).toBe(5)
 })
 
-test('evaluates everything when told to, with the same result', async () => {
+test('evaluates everything when asked to, with the same result', async () => {
   const [plain, memoised] = [await asJson('--no-memo'), await asJson()]
   expect(plain).toMatchObject({ evaluated: 6, memoised: 0, memoOff: '--no-memo' })
   expect(memoised).toMatchObject({ evaluated: 5, memoised: 1, memoOff: null })
@@ -162,7 +162,7 @@ test.each([
   expect(stderr).toContain(said)
 })
 
-test('an empty window is no change, and is said', async () => {
+test('an empty window is not a change, and is said', async () => {
   const { code, stderr } = await replay('--since', '2027-01-01')
   expect(code).toBe(0)
   expect(stderr).toContain('nothing to compare')

@@ -117,7 +117,11 @@ test.each([
   { what: 'no object', text: '[]', reason: /the file is not a JSON object/ },
   { what: 'no workers', text: '{}', reason: /has no "workers"/ },
   { what: 'workers that are no object', text: '{"workers":[]}', reason: /"workers" is not a JSON object/ },
-  { what: 'an entry that is no object', text: '{"workers":{"spiffe://a/b":1}}', reason: /entry of spiffe:\/\/a\/b/ },
+  {
+    what: 'an entry that is not an object',
+    text: '{"workers":{"spiffe://a/b":1}}',
+    reason: /entry of spiffe:\/\/a\/b/,
+  },
   { what: 'a duplicate entry', text: '{"workers":{"a":{},"a":{}}}', reason: /duplicate member "a"/ },
 ])('$what is refused', ({ text, reason }) => {
   expect(() => parseManifest(text)).toThrow(reason)

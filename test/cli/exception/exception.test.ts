@@ -90,7 +90,7 @@ describe('grant', () => {
     expect(await text()).toBe(before)
   })
 
-  test('does not replace a live exception unless it is told to', async () => {
+  test('does not replace a live exception unless --replace is given', async () => {
     await grant('--cap', 'store:zettel')
     const before = await text()
     const refused = await grant('--cap', 'convert:pdf_to_text')
@@ -106,7 +106,7 @@ describe('grant', () => {
     ])
   })
 
-  test('replaces one that is over without being told', async () => {
+  test('replaces one that is over without --replace', async () => {
     expect((await exception('grant', '--who', LEGACY, '--cap', 'store:zettel', '--for', '1d', ...WHY)).code).toBe(0)
     expect((await load()).exceptions.map(({ name }) => name)).toEqual([`${LEGACY}#store:zettel`])
   })
@@ -143,7 +143,7 @@ describe('grant', () => {
     expect(await text()).toBe(before)
   })
 
-  test('refuses a file that is no JSON, naming the place', async () => {
+  test('refuses a file that is not JSON, naming the place', async () => {
     await writeFile(path(), '{\n "a": 1,\n "a": 2 }')
     const { code, stderr } = await grant('--cap', 'store:zettel')
     expect(code).toBe(2)

@@ -91,7 +91,7 @@ test('a clock of another length is always evaluated', () => {
   expect(memoKey(plan, recorded({ capability: 'a:b' }))).toBeTypeOf('string')
 })
 
-test('an end that is no whole number is not reasoned about', () => {
+test('an end that is not a whole number is not reasoned about', () => {
   const exceptions = (expiry: string) =>
     `{"exceptions":{"spiffe://crank.local/worker/streaming":{"expires_after":${expiry}}}}`
   for (const expiry of ['1e400', '1.5', `${RECORDED_NS}.5`]) {
