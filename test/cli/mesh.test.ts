@@ -205,7 +205,7 @@ test('check finds a sidecar that does not answer', async () => {
     env: { OPA_URL: 'http://127.0.0.1:1' },
   })
   expect(code).toBe(1)
-  expect(stdout).toMatch(/^× policy .*does not answer.*\n +-> OPA_URL=http:\/\/127\.0\.0\.1:1/m)
+  expect(stdout).toMatch(/^× policy .*does not respond.*\n +-> OPA_URL=http:\/\/127\.0\.0\.1:1/m)
 })
 
 test('a controller on a port that is taken exits with 2 and says which', async () => {
