@@ -1,7 +1,6 @@
 // Measures how fast `crank replay` decides, with and without the memo: `node scripts/bench-replay.ts [--decisions n]`.
-// It
-// writes its own log (calls of all workers in the manifests, 2 % of them denied, an outcome per call) and runs the code
-// of the
+// It writes its own log (calls of all workers in the manifests, 2 % of them denied, an outcome per call) and runs the
+// code of the
 // command. On a busy machine CPU time is more reliable than the rate. Budget: 50,000 decisions per second.
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'

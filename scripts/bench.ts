@@ -1,6 +1,5 @@
 // `npm run bench`: the cost of a decision, and of the whole pipeline compared with the same server that only forwards.
-// Prints
-// tables (or JSON) and the budgets (docs/performance.md); a missed budget is a finding, not a failure.
+// Prints tables (or JSON) and the budgets (docs/performance.md); a missed budget is a finding, not a failure.
 import { inspect } from 'node:util'
 import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'

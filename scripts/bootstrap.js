@@ -1,6 +1,5 @@
 // The entry of `npm run demo`, `npm test` and others: no dependencies, runs on Node 20. Installs the dependencies, then
-// continues
-// with Node 24. Prints to stderr only, so that stdout belongs to the program it starts.
+// continues with Node 24. Prints to stderr only, so that stdout belongs to the program it starts.
 import { createHash } from 'node:crypto'
 import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'

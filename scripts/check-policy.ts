@@ -1,6 +1,5 @@
 // Every check of the policies: format, strict check, tests with full coverage, lint, data against its schemas,
-// generated
-// schemas and policy.wasm against their sources, and manifests against the code of the workers.
+// generated schemas and policy.wasm against their sources, and manifests against the code of the workers.
 // All steps run even after a failure, so that one run shows every fault.
 import { join } from 'node:path'
 import { describeFault } from '../src/policy/data/data-schema.ts'

@@ -1,7 +1,6 @@
 // Writes policies/schemas from the schemas that the controller uses to check its data (src/policy/data/data-shapes.ts);
 // `--check` compares and exits 1 when they differ. Each schema has its own folder: `opa test policies` loads every JSON
-// file it
-// finds and would merge two schemas in one folder into one document with conflicting members.
+// file it finds and would merge two schemas in one folder into one document with conflicting members.
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'

@@ -1,7 +1,6 @@
 // A machine-wide process lock: two runs of `npm ci` in one checkout would break node_modules, and two builds of one
-// tool would
-// do the same work twice. The lock is an abstract unix socket (Linux): the kernel releases it when the process ends in
-// any way.
+// tool would do the same work twice. The lock is an abstract unix socket (Linux): the kernel releases it when the
+// process ends in any way.
 // No dependencies, runs on Node 20.
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:net'

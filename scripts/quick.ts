@@ -1,6 +1,5 @@
 // `npm run quick`: fast checks of a change. Types of everything, incrementally; format and lint of the changed files;
-// the unit
-// tests that import them, nearest first. Its last line lists what was not run.
+// the unit tests that import them, nearest first. Its last line lists what was not run.
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { createVitest, type TestSpecification } from 'vitest/node'

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Brings mesh and observability stack up with Docker, makes one allowed and one denied call, and finds both in Jaeger, Tempo,
-# Loki and the exemplars of Prometheus, directly and through Grafana. Prints a table; exit 1 if something was not found.
+# Starts the mesh and the observability stack with Docker, makes one allowed and one denied call, and finds both in Jaeger,
+# Tempo, Loki and the exemplars of Prometheus, directly and through Grafana. Prints a table; exit 1 if something is missing.
 #
-#   scripts/smoke-observability.sh [--down]     --down: stop everything at the end (volumes stay)
+#   scripts/smoke-observability.sh [--down]     --down: stop everything at the end (volumes are kept)
 #
-# Needs Docker with Compose, and curl. Elsewhere than in the compose files' places: JAEGER_URL, TEMPO_URL, LOKI_URL,
-# PROMETHEUS_URL, GRAFANA_URL, GRAFANA_ADMIN_PASSWORD. SMOKE_WAIT: seconds that looking may take in all (default 180).
+# Needs Docker with Compose, and curl. For other addresses than those of the compose files: JAEGER_URL, TEMPO_URL, LOKI_URL,
+# PROMETHEUS_URL, GRAFANA_URL, GRAFANA_ADMIN_PASSWORD. SMOKE_WAIT: total seconds for the search (default 180).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -52,7 +52,7 @@ call() {
   if [ "$status" -gt 1 ]; then fail "crank invoke $* failed with exit code $status"; fi
   sed -n 's/.*"trace_id": *"\([0-9a-f]\{32\}\)".*/\1/p' <<<"$answer" | head -n 1
 }
-# has <text> <curl arguments…>. Not `grep -q`: it would hang up on curl, which then counts as failed.
+# has <text> <curl arguments…>. Not `grep -q`: it would close the pipe, and curl would fail.
 has() {
   local wanted=$1
   shift
@@ -60,7 +60,7 @@ has() {
 }
 
 deadline=$((SECONDS + ${SMOKE_WAIT:-180}))
-# An exporter that did not find Jaeger at its start tries again only after a while: calls that count come when all are through.
+# An exporter that does not find Jaeger at its start retries only later: the measured calls are made when all are connected.
 while true; do
   warm=$(call invoke hello_world --data '{"message":"warm-up"}')
   sleep 1

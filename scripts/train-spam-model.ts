@@ -1,6 +1,5 @@
 // Trains the spam model of the email_classifier worker on four fifths of the corpus and our own mails, chooses its
-// threshold
-// on half of the rest, and measures it on the other half.
+// threshold on half of the rest, and measures it on the other half.
 //   node scripts/train-spam-model.ts           writes src/workers/email_classifier/spam-model.json
 //   node scripts/train-spam-model.ts --check   trains again and compares byte for byte; exit 1 when they differ
 import { readFile } from 'node:fs/promises'

@@ -1,5 +1,6 @@
-// The command line `crank`: which commands there are, and how each way of failing ends. What a command does is loaded when
-// it runs, so that `--help` stays quick.
+// The command line `crank`: its commands, and the exit code of each failure. The code of a command is loaded when it
+// runs, so
+// that `--help` stays fast.
 import { Command, CommanderError } from '@commander-js/extra-typings'
 import { auditCommand } from './cli/commands/audit.ts'
 import { certCommand } from './cli/commands/cert.ts'
@@ -29,11 +30,11 @@ const EXAMPLES = `Examples:
 
 /** Runs `crank` with these arguments and sets the exit code of the process. Never rejects. */
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that has seen enough (`crank audit tail | head`) is no fault.
+  // A closed reader (`crank audit tail | head`) is not a fault.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     endEarly(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal)
   })
-  // What is said beside the data changes no exit code.
+  // A fault of stderr does not change the exit code.
   process.stderr.on('error', () => undefined)
   try {
     await createProgram().parseAsync(argv, { from: 'user' })
@@ -70,7 +71,7 @@ export function createProgram(): Command {
   return program
 }
 
-/** Every command throws instead of exiting, and says after an error what it would have taken. */
+/** Every command throws instead of exiting; after a usage error it prints the valid usage. */
 function prepare(command: Command, path: string): void {
   const subcommands = command.commands.map((sub) => sub.name())
   const flags = command.options.map((option) => option.long ?? option.flags)
@@ -85,7 +86,7 @@ function prepare(command: Command, path: string): void {
   for (const sub of command.commands) prepare(sub as Command, `${path} ${sub.name()}`)
 }
 
-/** The controller and workers report these beside the other faults of their configuration, `check` among its findings. */
+/** The controller and workers report these with the other faults of their configuration, `check` with its findings. */
 function refuseOddNames(command: string, env: NodeJS.ProcessEnv): void {
   if (['controller', 'worker', 'check'].includes(command)) return
   const { faults } = oddNames(env)
@@ -93,7 +94,7 @@ function refuseOddNames(command: string, env: NodeJS.ProcessEnv): void {
   if (first !== undefined) throw new CliError(EXIT.usage, first, more.length > 0 ? { hint: more.join('; ') } : {})
 }
 
-// Commander quotes what was typed, and what a script has put there.
+// Commander quotes the arguments, which may contain control characters.
 function sayLines(text: string): void {
   for (const line of text.replace(/\n$/, '').split('\n')) say(line)
 }

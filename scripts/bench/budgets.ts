@@ -1,6 +1,5 @@
 // Compares the budgets of docs/performance.md with the measured values. A ratio or difference is computed within each
-// round;
-// the median of the rounds counts.
+// round; the median of the rounds counts.
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
 import { worstRatios, type RefusalRow } from './measure-refusals.ts'

@@ -1,6 +1,5 @@
 // The controller's server, gate, routes, registry and dispatch without policy, audit, metrics, traces and logs: this
-// measures
-// the cost of forwarding over mTLS. A process of the bench, not a way to run Crank.
+// measures the cost of forwarding over mTLS. A process of the bench, not a way to run Crank.
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { loadControllerConfig } from '../../src/controller/config.ts'

@@ -12,9 +12,8 @@ export const FileEnv = Type.Object({
 
 /**
  * One load on one server. The first `ramp` requests are not measured: they open the connections. Without `rate` the
- * loop is
- * closed: each connection sends its next request after an answer. With `rate` (requests per second) requests are
- * scheduled by
+ * loop is closed: each connection sends its next request after an answer. With `rate` (requests per second) requests
+ * are scheduled by
  * the clock even if the server is slow, and their latency counts from the scheduled time (coordinated omission).
  */
 export type LoadJob = {
@@ -31,8 +30,7 @@ export type LoadJob = {
 
 /**
  * `cpuUs`: CPU microseconds per request of each process; `seconds`: duration of the measured part; `failed`: answers
- * other than
- * 200; a figure is valid only if there are none.
+ * other than 200; a figure is valid only if there are none.
  */
 export type LoadResult = {
   readonly requests: number

@@ -1,6 +1,5 @@
 // Everything a run needs, started and ready: certificates, worker, load generator, OPA, collector, and one server per
-// row with
-// the worker registered through the real /register.
+// row with the worker registered through the real /register.
 import { join } from 'node:path'
 import { freePort } from '../lab/free-port.ts'
 import { opaArguments } from '../lab/opa-server.ts'

@@ -1,6 +1,5 @@
 // The order of a run: warm up everything, then measure all rows in each round, so that a slow phase of the machine
-// affects
-// all of them.
+// affects all of them.
 import type { Lab, Target } from './lab.ts'
 import type { LoadJob, LoadResult, PolicyJob, PolicyResult } from './jobs.ts'
 import type { Amounts } from './options.ts'

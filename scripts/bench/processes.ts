@@ -1,6 +1,5 @@
 // The processes of a run. Scripts of the bench are forked and end when their channel closes; programs (crank, OPA) run
-// under a
-// guard with the same effect. No process outlives the bench, even after SIGKILL.
+// under a guard with the same effect. No process outlives the bench, even after SIGKILL.
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'

@@ -18,9 +18,8 @@ export function sum(values: Iterable<number>): number {
 
 /**
  * The interval that contains the median of all possible rounds with at least 95 % confidence, for any distribution:
- * from the
- * k-th smallest to the k-th largest measured value (sign test). Undefined for fewer than six values, which give no
- * such interval.
+ * from the k-th smallest to the k-th largest measured value (sign test). Undefined for fewer than six values, which
+ * give no such interval.
  */
 export function medianRange(values: readonly number[]): { low: number; high: number } | undefined {
   const sorted = values.toSorted((a, b) => a - b)

@@ -1,6 +1,5 @@
 // The setup for the trace rows: a real Jaeger with observability/jaeger.yaml, and for each row a controller and a real
-// worker
-// that export to it.
+// worker that export to it.
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'

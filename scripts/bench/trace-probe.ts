@@ -1,6 +1,5 @@
 // Measures how long after its answer a trace can be found: sequential calls beside a load, each queried by its id until
-// the
-// trace is complete. Only one trace is queried at a time, so that queries are few compared with the calls.
+// the trace is complete. Only one trace is queried at a time, so that queries are few compared with the calls.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
 import type { Span } from '../lab/otlp-receiver.ts'

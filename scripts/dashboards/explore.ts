@@ -16,8 +16,8 @@ export function toAudit(title: string, expr: string): Link {
 
 /**
  * A filter for records by their member `capability`. Records contain the real name of a capability that no manifest
- * names, which
- * metrics call `other`; if `other` is selected, all records pass. `value`: a variable with one name or several.
+ * names, which metrics call `other`; if `other` is selected, all records pass. `value`: a variable with one name or
+ * several.
  */
 export function ofCapability(value: string): string {
   return `label_format chosen="${value}" | capability=~"${value}" or chosen=~"(.*[|(])?other([|)].*)?"`

@@ -1,6 +1,5 @@
 // The processes of the demo. Each has its own process group, so that Ctrl-C reaches only the demo, which stops them in
-// order;
-// none outlives it, however it ends.
+// order; none outlives it, however it ends.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'

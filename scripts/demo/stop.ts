@@ -8,8 +8,7 @@ const PARENT_POLL_MS = 500
 
 /**
  * Aborts at the first signal, or when the parent process has ended. Further signals have no effect: under npm one
- * Ctrl-C
- * arrives several times, and draining has its own deadlines.
+ * Ctrl-C arrives several times, and draining has its own deadlines.
  */
 export function stopOnSignal(): AbortSignal {
   const controller = new AbortController()

@@ -1,6 +1,5 @@
 // Our own mails as lines `subject | body`: current good mails, which the corpus of 2002 lacks, and current spam. Two
-// thirds
-// train the spam model; the others, chosen by a seed, only influence its threshold.
+// thirds train the spam model; the others, chosen by a seed, only influence its threshold.
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

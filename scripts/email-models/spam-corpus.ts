@@ -32,8 +32,7 @@ export async function loadCorpus(): Promise<SplitCorpus> {
 
 /**
  * A seeded hash selects the held-out mails. Mails with the same text are on the same side: the corpus contains copies
- * of a
- * newsletter or a spam run, and measuring on a copy of a training mail would prove nothing.
+ * of a newsletter or a spam run, and measuring on a copy of a training mail would prove nothing.
  */
 export function splitCorpus(mails: readonly CorpusMail[], seed: string): SplitCorpus {
   const alike = new Map<string, CorpusMail[]>()

@@ -1,6 +1,5 @@
 // Creates audit records without a controller, with the controller's serialiser and chain: for the recorded sample, the
-// benchmark
-// and the tests of log readers.
+// benchmark and the tests of log readers.
 import {
   policyDecision,
   routeOutcome,

@@ -1,6 +1,5 @@
 // Runs Jaeger with observability/jaeger.yaml without a container: the same file, with local addresses and a folder in
-// its
-// variables.
+// its variables.
 import { join } from 'node:path'
 import { freePorts } from '../lab/free-port.ts'
 

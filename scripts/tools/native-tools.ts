@@ -99,9 +99,8 @@ async function build(
 
 /**
  * Removes files of killed builds of this tool. Files with this host's name are such files, since only the holder of
- * the lock
- * builds. Another host that shares the cache may be building: its files, and those of versions without a lock, are
- * kept for an hour.
+ * the lock builds. Another host that shares the cache may be building: its files, and those of versions without a lock,
+ * are kept for an hour.
  */
 async function removeLeftovers(target: string, own: readonly string[]): Promise<void> {
   const prefix = `${basename(target)}.`

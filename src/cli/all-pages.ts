@@ -1,6 +1,6 @@
-// Lists that the controller gives out in pages.
+// Reads lists that the controller returns in pages.
 
-/** The entries of all pages; `get` is given the query of each, empty for the first. */
+/** The entries of all pages; `get` receives the query of each page, empty for the first. */
 export async function allPages<Page extends { next?: string }, Entry>(
   get: (query: string) => Promise<Page>,
   entriesOf: (page: Page) => readonly Entry[],

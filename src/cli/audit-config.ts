@@ -1,4 +1,4 @@
-// Where the audit log is, for commands that read it.
+// The location of the audit log, for commands that read it.
 import { join } from 'node:path'
 import Type from 'typebox'
 import { loadConfig } from '../platform/env.ts'
@@ -13,14 +13,14 @@ const AuditEnv = Type.Object({
   CRANK_AUDIT_FILE: placeSettings.CRANK_AUDIT_FILE,
 })
 
-/** Path of the audit log: option, else variable, else inside the state folder. */
+/** Path of the audit log: the option, else the variable, else inside the state folder. */
 export function auditFileOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): string {
   const flags = { CRANK_STATE_DIR: options.stateDir, CRANK_AUDIT_FILE: options.auditFile }
   const { CRANK_STATE_DIR, CRANK_AUDIT_FILE } = loadConfig(AuditEnv, { env, flags })
   return CRANK_AUDIT_FILE ?? join(CRANK_STATE_DIR, 'audit.jsonl')
 }
 
-/** What a command says about an audit log that it cannot read. Anything else is passed through. */
+/** The error for an audit log that cannot be read. Other errors are passed through. */
 export function unreadable(file: string, cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   const hint = 'name it: --audit-file <file>, or --state-dir <dir> of the controller'

@@ -1,4 +1,4 @@
-// `crank audit tail`: one line per record for people, the records as they stand in the file for programs.
+// `crank audit tail`: one line per record for people, unchanged records for programs.
 import type { ChainedRecord } from '../audit/chain.ts'
 import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
 import { reasonsIn } from '../audit/record-members.ts'
@@ -21,7 +21,7 @@ type TailOptions = AuditOptions & {
 const DEFAULT_LINES = 10
 const GOOD = new Set(['allow', 'completed'])
 
-/** Prints the last matching records; with `follow` it goes on until SIGINT or SIGTERM. */
+/** Prints the last matching records; with `follow` it continues until SIGINT or SIGTERM. */
 export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   const file = auditFileOf(options, process.env)
   const filter = toFilter(options, Date.now())
@@ -41,7 +41,7 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   return EXIT.ok
 }
 
-/** One record as a line: when, what, who, which capability, and why. */
+/** One record as a line: time, event, caller, capability and reason. */
 export function formatRecord(record: ChainedRecord): string {
   const { what, detail } = describe(record)
   const who = text(record['requester_spiffe_id']) ?? text(record['remote_address']) ?? '-'
@@ -50,7 +50,7 @@ export function formatRecord(record: ChainedRecord): string {
   return cells.filter((cell) => cell !== '').join('  ')
 }
 
-/** The ids to look further with. */
+/** The ids to search with. */
 function formatIds(record: ChainedRecord): string {
   const ids = [label('decision', record['decision_id']), label('trace', record['trace_id'])]
   return ids.filter((id) => id !== '').join('  ')
@@ -60,7 +60,7 @@ async function lastRecords(file: string, filter: AuditFilter, lines: number): Pr
   let found: AuditRecord[] = []
   for await (const record of readAudit(file, filter)) {
     found.push(record)
-    // Cut now and then, not at every record: a file may hold millions.
+    // Shortened occasionally, not at every record: a file may hold millions.
     if (found.length > lines + 1000) found = found.slice(-lines)
   }
   return lines === 0 ? [] : found.slice(-lines)
@@ -138,7 +138,7 @@ function reasonsOf(record: ChainedRecord): string {
   )
 }
 
-/** Beyond their budget refusals are recorded together. */
+/** Refusals beyond their budget are recorded together. */
 function times({ count }: ChainedRecord): string {
   return typeof count === 'number' && count > 1 ? ` (${count} times in a second)` : ''
 }

@@ -1,4 +1,4 @@
-// `crank cert`: mints development certificates and reads certificates.
+// `crank cert`: creates development certificates and inspects certificates.
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,11 +13,14 @@ import { paint, say, writeJson, writeLine, writeTable, type Format } from './out
 
 type MintOptions = { stateDir?: string | undefined; trustDomain?: string | undefined; output: Format }
 
-/** What the controller and the bundled workers are called by. */
+/** The certificate names of the controller and the bundled workers. */
 export const BUNDLED_NAMES = ['controller', ...workerNames.map(certificateName)]
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 
-/** Makes the CA if it is missing, and certificates for the controller and the bundled workers where they are missing or old. */
+/**
+ * Creates the CA if it is missing, and certificates for the controller and the bundled workers if they are missing or
+ * old.
+ */
 export async function makeDevCa(options: MintOptions): Promise<ExitCode> {
   const { stateDir, trustDomain } = readStateConfig(options, process.env)
   const pki = { dir: join(stateDir, PKI_FOLDER), trustDomain, now: Date.now }
@@ -29,11 +32,14 @@ export async function makeDevCa(options: MintOptions): Promise<ExitCode> {
   return EXIT.ok
 }
 
-/** Issues one certificate by that CA, in place of the one that may be there. */
+/** Issues one certificate with that CA, and replaces an existing one. */
 export async function issueCertificate(worker: string, options: MintOptions): Promise<ExitCode> {
   const name = certificateName(worker)
   if (!NAME.test(name)) {
-    throw new CliError(EXIT.usage, `"${worker}" is no name: must be controller or worker-<name> (a-z, 0-9, -)`)
+    throw new CliError(
+      EXIT.usage,
+      `"${worker}" is not a certificate name: must be controller or worker-<name> (a-z, 0-9, -)`,
+    )
   }
   const { stateDir, trustDomain } = readStateConfig(options, process.env)
   const pki = { dir: join(stateDir, PKI_FOLDER), trustDomain, now: Date.now }
@@ -41,7 +47,7 @@ export async function issueCertificate(worker: string, options: MintOptions): Pr
   return EXIT.ok
 }
 
-/** Prints what a certificate says; `negative` if it is no X.509-SVID or not valid now. */
+/** Prints the content of a certificate; `negative` if it is not an X.509-SVID or not valid now. */
 export async function inspectCertificate(file: string, options: { output: Format }): Promise<ExitCode> {
   const certificate = await readCertificateFile(file)
   const svid = readSvid(certificate)
@@ -80,7 +86,7 @@ function printFiles(files: readonly NamedFiles[]): void {
     { title: 'CRANK_TLS_BUNDLE', cell: ({ bundlePath }: NamedFiles) => bundlePath },
   ]
   writeTable(columns, files)
-  say('For development only: the key of the CA lies beside them.')
+  say('For development only: the private key of the CA is in the same folder.')
 }
 
 async function readCertificateFile(file: string): Promise<X509Certificate> {

@@ -1,4 +1,4 @@
-// `crank check`: runs the checks in the order in which one builds on the other, and prints what they found.
+// `crank check`: runs the checks in order of dependency and prints their findings.
 import Type from 'typebox'
 import { loadConfig } from '../platform/env.ts'
 import { opaTimeoutSetting, optionalText } from '../platform/settings.ts'
@@ -22,7 +22,7 @@ const CheckEnv = Type.Object({
   OPA_URL: optionalText({ description: 'OPA sidecar' }),
   OPA_TIMEOUT_MS: opaTimeoutSetting,
 })
-/** A call waits no longer than OPA_TIMEOUT_MS. Here a person asks whether OPA is dead, and a slow one is not. */
+/** A call waits no longer than OPA_TIMEOUT_MS. This check looks for a dead OPA, and a slow one is not dead. */
 const PATIENCE_MS = 5000
 const GLYPHS: Readonly<Record<Status, readonly [string, Colour]>> = {
   ok: ['√', 'green'],
@@ -39,7 +39,7 @@ export async function check(options: CheckOptions): Promise<ExitCode> {
   return passed ? EXIT.ok : EXIT.negative
 }
 
-/** What all checks found, in the order in which it is printed. */
+/** The findings of all checks, in the order of output. */
 export async function gatherFindings(
   options: Omit<CheckOptions, 'output'>,
   env: NodeJS.ProcessEnv,

@@ -1,4 +1,4 @@
-// What a command that calls the controller has to know, from options and environment.
+// Settings of a command that calls the controller, from options and environment.
 import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
@@ -23,13 +23,13 @@ export type ClientConfig = {
   readonly controllerId: SpiffeId
   readonly stateDir: string
   readonly files: CredentialFiles
-  /** Nobody said as whom to call. */
+  /** Set when no caller was chosen. */
   readonly isDefaultCaller?: boolean
 }
 
 /** Certificates of `crank cert dev-ca`, inside the state folder. */
 export const PKI_FOLDER = 'pki'
-/** Who calls when nobody is named and no certificate is set. */
+/** The caller if none is named and no certificate is set. */
 const DEFAULT_CALLER = 'streaming'
 
 const StateEnv = Type.Object({
@@ -40,13 +40,13 @@ const ClientEnv = Type.Object({
   ...StateEnv.properties,
   CONTROLLER_URL: Type.String({ default: 'https://127.0.0.1:9000' }),
   CRANK_CONTROLLER_ID: optionalText({ description: 'SPIFFE ID of the controller' }),
-  CRANK_TLS_CERT: optionalText({ description: 'certificate to call with' }),
-  CRANK_TLS_KEY: optionalText({ description: 'its key' }),
+  CRANK_TLS_CERT: optionalText({ description: 'certificate of the caller' }),
+  CRANK_TLS_KEY: optionalText({ description: 'its private key' }),
   CRANK_TLS_BUNDLE: optionalText({ description: 'trust bundle' }),
 })
 type ClientEnv = Static<typeof ClientEnv>
 
-/** State folder and trust domain. @throws {ConfigError} for a trust domain that is none */
+/** State folder and trust domain. @throws {ConfigError} for an invalid trust domain */
 export function readStateConfig(
   options: { stateDir?: string | undefined; trustDomain?: string | undefined },
   env: NodeJS.ProcessEnv,
@@ -59,10 +59,10 @@ export function readStateConfig(
 }
 
 /**
- * Whom to call and as whom. The certificate is that of `--cert`, else `--as`, else CRANK_TLS_*, else the streaming worker's
- * development certificate.
- * @throws {ConfigError} for values that are not usable
- * @throws {CliError} `usage` for a certificate that is named in part
+ * The controller and the identity of the caller. The certificate is that of `--cert`, else `--as`, else CRANK_TLS_*,
+ * else the streaming worker's development certificate.
+ * @throws {ConfigError} for unusable values
+ * @throws {CliError} `usage` for an incomplete set of certificate, key and bundle
  */
 export function readClientConfig(options: ClientOptions, env: NodeJS.ProcessEnv): ClientConfig {
   const flags = { CONTROLLER_URL: options.controllerUrl, CRANK_STATE_DIR: options.stateDir }
@@ -82,13 +82,13 @@ export function readClientConfig(options: ClientOptions, env: NodeJS.ProcessEnv)
   }
 }
 
-/** `hello_world`, `hello-world` and `worker-hello-world` are one: the name of its certificate files. */
+/** `hello_world`, `hello-world` and `worker-hello-world` give the same name of certificate files. */
 export function certificateName(worker: string): string {
   const name = worker.replaceAll('_', '-')
   return name.startsWith('worker-') || name === 'controller' ? name : `worker-${name}`
 }
 
-/** Where the development certificate of that name lies. */
+/** The development certificate of that name. */
 export function devFiles(stateDir: string, name: string, trustDomain: TrustDomain): CredentialFiles {
   return devCredentialFiles(join(stateDir, PKI_FOLDER), trustDomain, name)
 }
@@ -114,7 +114,7 @@ function wholeSet(
   if (certFile !== undefined && keyFile !== undefined && bundlePath !== undefined) {
     return { certFile, keyFile, bundlePath, trustDomain }
   }
-  throw new CliError(EXIT.usage, `${names} are needed together`, { hint: 'or call as a worker: --as streaming' })
+  throw new CliError(EXIT.usage, `${names} must be given together`, { hint: 'or call as a worker: --as streaming' })
 }
 
 function readControllerUrl(text: string): string {

@@ -1,23 +1,23 @@
-// A command's span of one request, whether spans are exported or not.
+// The span of one request of a command, whether spans are exported or not.
 import type { TraceContext } from '../core/trace-context.ts'
 
 export type SpanAttributes = Readonly<Record<string, string | number>>
 
 /** One request, from before it is sent until its answer is read. */
 export type ClientSpan = {
-  /** What goes out with it as `traceparent`; undefined where the span is not exported: the controller begins the trace. */
+  /** Sent as `traceparent`; undefined if the span is not exported: then the controller begins the trace. */
   readonly trace: TraceContext | undefined
   /** The answer began. */
   readonly answered: (attributes: SpanAttributes & { readonly 'http.response.status_code': number }) => void
-  /** No answer came, or it broke off. */
+  /** No answer came, or it ended early. */
   readonly failed: (cause: unknown) => void
   readonly end: () => void
-  /** Not worth a trace: nothing is exported. */
+  /** Discards the span: it is not exported. */
   readonly drop: () => void
 }
 
 export type ClientSpans = {
   readonly start: (name: string, attributes: SpanAttributes) => ClientSpan
-  /** Ends what is open and sends everything; takes a second at most, never rejects. */
+  /** Ends open spans and exports everything; takes at most a second, never rejects. */
   readonly close: () => Promise<void>
 }

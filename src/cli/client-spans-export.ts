@@ -7,7 +7,10 @@ import type { ClientSpan, ClientSpans } from './client-span.ts'
 import { beforeEarlyEnd } from './early-end.ts'
 import { paint, say } from './output.ts'
 
-/** Somebody is waiting for the prompt. An export that goes on would keep the process, so it has no more time than we have. */
+/**
+ * A person is waiting for the prompt, and an export in progress would keep the process alive. So it gets only this
+ * time.
+ */
 const SHUTDOWN_MS = 1000
 
 export async function exportClientSpans(env: NodeJS.ProcessEnv): Promise<ClientSpans> {
@@ -38,7 +41,7 @@ export async function exportClientSpans(env: NodeJS.ProcessEnv): Promise<ClientS
       }
       return {
         trace: onwardTrace(span),
-        // A refusal is an answer: only trouble is an error.
+        // A refusal is an ordinary answer; only a fault is an error.
         answered(answer) {
           span.setAttributes(answer)
           const status = answer['http.response.status_code']

@@ -1,5 +1,5 @@
-// The spans of a command's requests to the controller, where an OTLP endpoint is set. Without one nothing is loaded for it, and
-// nothing is sent along: the controller begins the trace.
+// The spans of a command's requests to the controller, if an OTLP endpoint is set. Without one nothing is loaded and no
+// traceparent is sent: the controller begins the trace.
 import { otlpEndpoint } from '../platform/tracing/otel-settings.ts'
 import type { ClientSpans } from './client-span.ts'
 

@@ -1,4 +1,4 @@
-// The mTLS connection of a command to the controller: the workers' own client, with the commands' way of failing.
+// The mTLS connection of a command to the controller: the client of the workers, with the errors of commands.
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import { loadCredentials, type Credentials, type CredentialSource } from '../platform/tls/credentials.ts'
 import { refuseWeakening } from '../platform/env.ts'
@@ -11,8 +11,8 @@ import { say } from './output.ts'
 import { createTracedClient } from './traced-client.ts'
 
 /**
- * Runs `use` with a client and closes it afterwards. Every request is a trace of its own, sent along as `traceparent`.
- * @param use gets the client and the caller's SPIFFE ID
+ * Runs `use` with a client and closes it afterwards. Every request has its own trace, sent as `traceparent`.
+ * @param use receives the client and the caller's SPIFFE ID
  * @throws {CliError} `usage` when the certificate cannot be read, `unreachable` when a request got no answer
  */
 export async function withControllerClient<T>(
@@ -25,7 +25,7 @@ export async function withControllerClient<T>(
   const spans = await openClientSpans(process.env)
   const { spiffeId: caller } = credentials
   const { controllerUrl: url, controllerId } = config
-  if (config.isDefaultCaller === true) say(`acting as ${caller}, since no --as says otherwise`)
+  if (config.isDefaultCaller === true) say(`calling as ${caller}; choose another caller with --as`)
   const client = createControllerClient({
     controllerUrl: url,
     controllerId,
@@ -48,7 +48,7 @@ async function readCredentials(config: ClientConfig, now: () => number): Promise
   }
 }
 
-/** A command is over before a certificate changes. */
+/** A command ends before a certificate changes. */
 export function fixedSource(credentials: Credentials): CredentialSource {
   const nothing = () => () => undefined
   return { current: () => credentials, onChange: nothing, onFault: nothing, close: () => undefined }

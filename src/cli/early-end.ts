@@ -1,4 +1,4 @@
-// What a command still has to do when it ends in the middle: by a signal, or because nobody reads its output any more.
+// Work that a command must finish when it ends early: by a signal, or because its output is closed.
 
 type Task = () => Promise<void>
 
@@ -6,7 +6,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const tasks = new Set<Task>()
 let ending: Promise<unknown> | undefined
 
-/** `task` runs before an early end, which waits for it. @returns the function that takes it out again. */
+/** `task` runs before an early end, which waits for it. @returns a function that removes the task */
 export function beforeEarlyEnd(task: Task): () => void {
   if (tasks.size === 0) for (const signal of SIGNALS) process.once(signal, onSignal)
   tasks.add(task)
@@ -16,13 +16,13 @@ export function beforeEarlyEnd(task: Task): () => void {
   }
 }
 
-/** Ends the process with `code`, at once where nothing is left to do. May be called again while something is. */
+/** Ends the process with `code` when all tasks are done. May be called again meanwhile. */
 export function endEarly(code: number): void {
   if (tasks.size === 0 && ending === undefined) process.exit(code)
   void runTasks().finally(() => process.exit(code))
 }
 
-/** The second one ends the process at once, the first does when all is done: as the signal would have. */
+/** The first signal ends the process when all tasks are done, the second one at once: as the signal would have. */
 function onSignal(signal: NodeJS.Signals): void {
   ignoreSignals()
   void runTasks().finally(() => process.kill(process.pid, signal))

@@ -29,7 +29,7 @@ const CAPABILITY_COLUMNS: readonly Column<CapabilityEntry>[] = [
 export async function listWorkers(options: InventoryOptions): Promise<ExitCode> {
   const workers = await getAll('/workers', options, ({ workers: page }) => page)
   if (options.output === 'json') writeJson({ workers })
-  else if (workers.length === 0) say('no worker is registered')
+  else if (workers.length === 0) say('no registered workers')
   else writeTable(WORKER_COLUMNS, workers)
   return EXIT.ok
 }
@@ -38,12 +38,12 @@ export async function listWorkers(options: InventoryOptions): Promise<ExitCode> 
 export async function listCapabilities(options: InventoryOptions): Promise<ExitCode> {
   const capabilities = await getAll('/capabilities', options, ({ capabilities: page }) => page)
   if (options.output === 'json') writeJson({ capabilities })
-  else if (capabilities.length === 0) say('no capability is live')
+  else if (capabilities.length === 0) say('no live capabilities')
   else writeTable(CAPABILITY_COLUMNS, capabilities)
   return EXIT.ok
 }
 
-/** All entries, the pages one after the other on one connection. */
+/** All entries; the pages are read in sequence on one connection. */
 async function getAll<Entry>(
   path: string,
   options: InventoryOptions,
@@ -54,7 +54,7 @@ async function getAll<Entry>(
       const { status, body } = await client.get(path + query)
       // Each path fills its own half.
       if (status === 200) return body as WorkersReply & CapabilitiesReply
-      const { error = 'no JSON answer', reason = '' } = (body ?? {}) as { error?: string; reason?: string }
+      const { error = 'the answer is not JSON', reason = '' } = (body ?? {}) as { error?: string; reason?: string }
       throw new CliError(EXIT.negative, `${status} ${error}: ${reason}`)
     }, entriesOf),
   )

@@ -1,4 +1,4 @@
-// One call through the streaming form of /route: the body on stdout as it comes, who and how on stderr.
+// One call through the streaming form of /route: the body goes to stdout as it arrives, its metadata to stderr.
 import { text } from 'node:stream/consumers'
 import { splitCapability, type Capability } from '../core/capability.ts'
 import { MAX_TIMEOUT_MS, type CapabilitiesReply, type RouteBody } from '../core/wire.ts'
@@ -21,7 +21,7 @@ type InvokeOptions = ClientOptions &
     output: Format
   }
 
-/** Not allowed, not known, and nobody there: all happen to a name that was mistyped. */
+/** Denied, unknown, or without a worker: a mistyped name can cause each of these. */
 const REFUSED = new Set([403, 404, 503])
 
 /** Calls and prints. `negative` for every answer of 400 and above. */
@@ -41,7 +41,7 @@ export async function invoke(words: Words, options: InvokeOptions): Promise<Exit
   })
 }
 
-/** The whole body: the events of an event stream, JSON where it is JSON, else text. */
+/** The whole body: the events of an event stream, parsed JSON, or else text. */
 async function readBody(answer: RouteAnswer): Promise<{ body: unknown } | { events: RawEvent[] }> {
   if (isEventStream(answer)) {
     const events: RawEvent[] = []
@@ -61,7 +61,10 @@ function summarise({ status, decisionId, traceId, workerId }: RouteAnswer) {
   return { status, decision_id: decisionId ?? null, trace_id: traceId ?? null, worker_id: workerId ?? null }
 }
 
-/** Where nobody offers the capability: that, and which one may have been meant. Of help only, so no fault of it counts. */
+/**
+ * If no worker offers the capability, says so and suggests a similar name. Faults here are ignored, since it is only a
+ * hint.
+ */
 async function sayMeant(client: ControllerClient, called: Capability): Promise<void> {
   const reply = await client.get('/capabilities').catch(() => undefined)
   if (reply?.status !== 200) return

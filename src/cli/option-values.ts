@@ -1,11 +1,11 @@
-// Texts of options as values; what they may be stands in the message.
+// Parses the values of options; error messages state the valid values.
 import { CliError, EXIT } from './exit.ts'
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 const TIME = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)([Zz]|[+-]\d\d:\d\d)?)?$/
 
-/** `10m` ago, or a time, as Unix ms. `option` is named in the error. @throws {CliError} `usage` */
+/** A duration such as `10m` ago, or a time, as Unix ms. The error names `option`. @throws {CliError} `usage` */
 export function parseSince(when: string, nowMs: number, option = '--since'): number {
   const [, amount, unit = ''] = /^(\d{1,9})([smhd])$/.exec(when) ?? []
   const unitMs = UNITS_MS[unit]
@@ -19,13 +19,16 @@ export function parseSince(when: string, nowMs: number, option = '--since'): num
   return sinceMs
 }
 
-/** A whole number from 0. `option` with its dashes. @throws {CliError} `usage` */
+/** A whole number from 0. `option` includes its dashes. @throws {CliError} `usage` */
 export function parseCount(option: string, text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new CliError(EXIT.usage, `${option} "${text}": must be a number`)
+  throw new CliError(EXIT.usage, `${option} "${text}": must be a whole number`)
 }
 
-/** A day or a time as Unix ms, in UTC where it names no offset; NaN for anything else. Date.parse alone takes a time without one for local. */
+/**
+ * A day or time as Unix ms, in UTC without an offset; NaN for anything else. Date.parse alone reads a time without an
+ * offset as local time.
+ */
 export function parseTime(text: string): number {
   const [, day, time, offset = 'Z'] = TIME.exec(text) ?? []
   if (day === undefined) return Number.NaN

@@ -1,8 +1,11 @@
-// Options that several commands share. Loaded for `--help`, so nothing heavy may be imported here.
+// Options that several commands share. Loaded for `--help`, so imports here must be light.
 import { Command, Option } from '@commander-js/extra-typings'
 import type { Format } from './output.ts'
 
-/** Who calls, and where the controller is. Everything but `as` overrides a variable; `as` names a development certificate. */
+/**
+ * The caller and the URL of the controller. Everything but `as` overrides a variable; `as` names a development
+ * certificate.
+ */
 export type ClientOptions = {
   controllerUrl?: string | undefined
   as?: string | undefined
@@ -15,7 +18,7 @@ export type ClientOptions = {
 /** `-o table|json`. */
 export function outputOption() {
   const formats = ['table', 'json'] as const satisfies readonly Format[]
-  return new Option('-o, --output <format>', 'how to print').choices(formats).default('table' as const)
+  return new Option('-o, --output <format>', 'output format').choices(formats).default('table' as const)
 }
 
 /** `--state-dir`, for commands that read the development certificates or the audit log. */
@@ -37,9 +40,9 @@ export function policyDirOption() {
 export function clientCommand(name: string): Command<[], ClientOptions> {
   return new Command(name)
     .option('--controller-url <url>', 'the controller (CONTROLLER_URL, default https://127.0.0.1:9000)')
-    .option('--as <worker>', 'call as this worker, with its development certificate of <state-dir>/pki')
-    .option('--cert <file>', 'certificate to call with (CRANK_TLS_CERT)')
-    .option('--key <file>', 'its key (CRANK_TLS_KEY)')
+    .option('--as <worker>', 'call as this worker, with its development certificate in <state-dir>/pki')
+    .option('--cert <file>', 'certificate of the caller (CRANK_TLS_CERT)')
+    .option('--key <file>', 'its private key (CRANK_TLS_KEY)')
     .option('--bundle <path>', 'trust bundle, PEM (CRANK_TLS_BUNDLE)')
     .addOption(stateDirOption())
 }

@@ -1,5 +1,6 @@
-// What commands write: data on stdout, talk on stderr; colours only where a terminal shows them (NO_COLOR is honoured).
-// The one printer: a name from a log or a server may hold anything, and nothing in it drives the terminal.
+// The output of commands: data on stdout, messages on stderr; colours only on a terminal that supports them (NO_COLOR
+// is honoured). All output goes through here: a name from a log or server may contain anything, and must not control
+// the terminal.
 import { randomUUID } from 'node:crypto'
 import { styleText } from 'node:util'
 import { printable, printableJson } from '../core/printable.ts'
@@ -9,26 +10,26 @@ export type Colour = 'green' | 'yellow' | 'red' | 'dim' | 'bold'
 /** One column: its title, and the text of a row's cell. */
 export type Column<Row> = { title: string; cell: (row: Row) => string }
 
-/** Stands for `ESC [` in what `paint` makes. Nobody outside this process can write it. */
+/** Placeholder for `ESC [` in the output of `paint`. It is random, so no outside text contains it. */
 const STYLE = `<${randomUUID()}>`
 const STYLES = new RegExp(`${STYLE}(\\d+)m`, 'g')
 
-/** One line of data on stdout. */
+/** Writes one line of data to stdout. */
 export function writeLine(text: string): void {
   process.stdout.write(`${toLine(text)}\n`)
 }
 
-/** The whole answer as JSON on stdout. */
+/** Writes the whole answer as JSON to stdout. */
 export function writeJson(value: unknown): void {
   process.stdout.write(`${printableJson(JSON.stringify(value, null, 2))}\n`)
 }
 
-/** Rows under titles on stdout, columns as wide as their longest cell; the last column is not padded. */
+/** Writes rows with titles to stdout. Columns are as wide as their longest cell; the last column is not padded. */
 export function writeTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void {
   for (const line of tableLines(columns, rows)) writeLine(line)
 }
 
-/** A body on stdout: byte for byte, but on a terminal only what is printable, line feeds and tabs. */
+/** Writes a body to stdout unchanged; on a terminal only printable characters, line feeds and tabs. */
 export async function writeBody(body: AsyncIterable<Uint8Array>): Promise<void> {
   const decoder = process.stdout.isTTY ? new TextDecoder() : undefined
   let last = '\n'
@@ -47,12 +48,12 @@ export async function writeBody(body: AsyncIterable<Uint8Array>): Promise<void> 
   if (last !== '\n') process.stdout.write('\n')
 }
 
-/** One line of talk on stderr. */
+/** Writes one message line to stderr. */
 export function say(text: string): void {
   process.stderr.write(`${toLine(text)}\n`)
 }
 
-/** `text` in `colour` if stdout (or `stream`) is a terminal that wants colours. Only for the writers of this file. */
+/** `text` in `colour` if stdout (or `stream`) is a terminal with colours. Only for the writers of this file. */
 export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream = process.stdout): string {
   return styleText(colour, toLine(text), { stream }).replaceAll('\u001b[', STYLE)
 }
@@ -78,7 +79,7 @@ function width(text: string): number {
   return printable(text.replace(STYLES, '')).length
 }
 
-/** Outside text escaped, then our own styles put in. */
+/** Escapes outside text, then inserts our own styles. */
 function toLine(text: string): string {
   return printable(text).replace(STYLES, '\u001b[$1m')
 }

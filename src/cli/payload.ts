@@ -1,4 +1,4 @@
-// What `crank invoke` sends: JSON from the command line, a file or stdin, with members that are whole files.
+// The payload of `crank invoke`: JSON from the command line, a file or stdin, with members that are whole files.
 import { isUtf8 } from 'node:buffer'
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
@@ -15,7 +15,7 @@ type Member = { readonly flag: string; readonly name: string; readonly path: str
 
 const MEMBER = /^([^=]+)=(.+)$/s
 
-/** Undefined where nothing is given. @throws {CliError} `usage`, naming the option and what it takes */
+/** Undefined without a payload. @throws {CliError} `usage`, naming the option and its valid values */
 export async function readPayload({ data, file = [], textFile = [] }: PayloadOptions): Promise<unknown> {
   const payload = data === undefined ? undefined : parsePayload(await readData(data))
   const members = [
@@ -25,7 +25,7 @@ export async function readPayload({ data, file = [], textFile = [] }: PayloadOpt
   if (members.length === 0) return payload
   const base = payload ?? {}
   if (!isObject(base))
-    throw new CliError(EXIT.usage, '--data must be a JSON object where --file or --text-file adds members')
+    throw new CliError(EXIT.usage, '--data must be a JSON object when --file or --text-file adds members')
   const whole = new Map(Object.entries(base))
   for (const member of members) {
     if (whole.has(member.name))
@@ -35,7 +35,7 @@ export async function readPayload({ data, file = [], textFile = [] }: PayloadOpt
   return Object.fromEntries(whole)
 }
 
-/** JSON as a value; undefined where it is none. */
+/** JSON as a value; undefined for invalid JSON. */
 export function parseJson(content: string): unknown {
   try {
     return JSON.parse(content)

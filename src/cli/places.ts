@@ -1,5 +1,5 @@
-// Where the policy folder and the controller's admin listener are, for every command: option, else variable, else the default of
-// the schema that the controller has too. (State folder and audit log: client-config.ts and audit-config.ts.)
+// The policy folder and the admin URL of the controller, for every command: the option, else the variable, else the default
+// of the controller's schema. (State folder and audit log: client-config.ts and audit-config.ts.)
 import Type from 'typebox'
 import { loadConfig } from '../platform/env.ts'
 import { placeSettings } from '../platform/settings.ts'
@@ -13,12 +13,12 @@ const AdminUrlEnv = Type.Object({
   }),
 })
 
-/** @throws {ConfigError} for a value that is none */
+/** @throws {ConfigError} for an invalid value */
 export function policyDirOf({ policy }: { policy?: string | undefined }, env = process.env): string {
   return loadConfig(PolicyDirEnv, { env, flags: { CRANK_POLICY_DIR: policy } }).CRANK_POLICY_DIR
 }
 
-/** `http://host:port`. @throws {ConfigError} for a value that is none */
+/** `http://host:port`. @throws {ConfigError} for an invalid value */
 export function adminUrlOf({ adminUrl }: { adminUrl?: string | undefined }, env = process.env): string {
   return loadConfig(AdminUrlEnv, { env, flags: { CRANK_ADMIN_URL: adminUrl } }).CRANK_ADMIN_URL
 }

@@ -23,20 +23,21 @@ export async function buildPolicyBundle(options: BuildOptions): Promise<ExitCode
   const built = await buildBundle({ dir, out, revision, signingKey, opa, now: Date.now }).catch(explained)
   if (output === 'json') writeJson(built)
   else writeLine(`${built.file}: revision ${built.revision}, roots ${built.roots.join(', ')}`)
-  if (built.algorithm === null) say('not signed: whoever can write to its server can change the policy (--signing-key)')
+  if (built.algorithm === null)
+    say('not signed: anyone who can write to its server can change the policy; sign it with --signing-key')
   else if (output !== 'json') writeLine(`signed, ${built.algorithm}: OPA needs keys.<id>.algorithm: ${built.algorithm}`)
   return EXIT.ok
 }
 
 type VerifyOptions = { verificationKey: string; output: Format }
 
-/** `negative` when the signature does not hold. @throws {CliError} when the key or OPA cannot be used */
+/** `negative` when the signature is invalid. @throws {CliError} when the key or OPA cannot be used */
 export async function verifyPolicyBundle(file: string, { verificationKey, output }: VerifyOptions): Promise<ExitCode> {
   const opa = await needOpa()
   const fault = await verifyBundle({ file, verificationKey, opa }).catch(explained)
   if (output === 'json')
     writeJson({ file, valid: fault === undefined, ...(fault === undefined ? {} : { reason: fault }) })
-  else if (fault === undefined) writeLine(`${file}: the signature holds`)
+  else if (fault === undefined) writeLine(`${file}: the signature is valid`)
   else say(`${file}: ${fault}`)
   return fault === undefined ? EXIT.ok : EXIT.negative
 }
@@ -50,11 +51,11 @@ async function needOpa(): Promise<string> {
 
 const FILE_FAULTS = ['ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR']
 
-/** Faults of what the user gave become sentences; those of the program stay what they are. */
+/** Faults in the user's input become sentences; faults of the program stay unchanged. */
 function explained(cause: unknown): never {
   const isUsers = [PolicyFilesError, PolicyCompileError, BundleError].some((kind) => cause instanceof kind)
   const { code } = cause as NodeJS.ErrnoException
   const isPlain = cause instanceof Error && cause.name === 'Error' && (code === undefined || FILE_FAULTS.includes(code))
-  if (isUsers || isPlain) throw usageFailure('the bundle cannot be made or read', cause)
+  if (isUsers || isPlain) throw usageFailure('the bundle cannot be built or read', cause)
   throw cause
 }

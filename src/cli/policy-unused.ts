@@ -1,4 +1,4 @@
-// `crank policy unused`: what the manifests declare and nobody uses, and what is used without being declared.
+// `crank policy unused`: capabilities that are declared but unused, and those that are used but undeclared.
 import { isoTime } from '../core/iso-time.ts'
 import { passes, RULING_NAMES } from '../core/ruling.ts'
 import { EXIT, type ExitCode } from './exit.ts'
@@ -10,15 +10,15 @@ import type { PairTally, Tally } from './shadow/tally.ts'
 
 type UnusedOptions = EvidenceOptions & { since: string; output: Format }
 
-/** `days`: since the last use, else since the deployment or the beginning of the log, whichever is later. */
+/** `days`: since the last use, else since the deployment or the start of the log, whichever is later. */
 type Unused = {
   readonly spiffe_id: string
   readonly capability: string
-  /** The worker provides it itself: manifests list that too, and hardly any worker calls itself. */
+  /** The worker provides it itself: manifests list that too, and workers hardly ever call themselves. */
   readonly own: boolean
   readonly last_used: string | null
   readonly days: number
-  /** Watched for as long as was asked for. */
+  /** Observed for at least the requested period. */
   readonly certain: boolean
 }
 type Undeclared = {
@@ -32,7 +32,7 @@ type Undeclared = {
 const DAY_MS = 86_400_000
 const UNUSED: readonly Column<Unused>[] = [
   { title: 'DECLARED, NOT USED', cell: ({ capability }) => capability },
-  { title: 'DAYS', cell: ({ days, certain }) => `${days.toFixed(1)}${certain ? '' : ' (too few to tell)'}` },
+  { title: 'DAYS', cell: ({ days, certain }) => `${days.toFixed(1)}${certain ? '' : ' (too few to decide)'}` },
   { title: 'LAST USED', cell: ({ last_used }) => last_used ?? 'never' },
   { title: 'OWN', cell: ({ own }) => (own ? 'yes' : '') },
   { title: 'BY', cell: ({ spiffe_id }) => spiffe_id },
@@ -45,11 +45,11 @@ const UNDECLARED: readonly Column<Undeclared>[] = [
   { title: 'BY', cell: ({ spiffe_id }) => spiffe_id },
 ]
 
-/** Prints both lists; `negative` when there is something to do: a capability to take out, or one to put in. */
+/** Prints both lists; `negative` if there is a capability to remove or to add. */
 export async function listUnused(options: UnusedOptions): Promise<ExitCode> {
   const nowMs = Date.now()
   const sinceMs = parseSince(options.since, nowMs)
-  // The whole log: a last use before the time in question is worth knowing.
+  // The whole log: a last use before the requested period is useful information.
   const { tally, policy, file, policyDir } = await readEvidence(options, Number.NEGATIVE_INFINITY, Date.now)
   const manifests = manifestsIn(policy.files)
   const unused = unusedOf(manifests, tally, { nowMs, sinceMs })
@@ -60,7 +60,7 @@ export async function listUnused(options: UnusedOptions): Promise<ExitCode> {
     say(`${tally.calls} calls in ${file}${tally.firstAt === undefined ? '' : ` since ${tally.firstAt}`}`)
     if (unused.length > 0) writeTable(UNUSED, unused)
     if (undeclared.length > 0) writeTable(UNDECLARED, undeclared)
-    if (unused.length + undeclared.length === 0) say('every declared capability is used, and none that is not declared')
+    if (unused.length + undeclared.length === 0) say('every declared capability is used, and no undeclared one')
   }
   const isDue = undeclared.length > 0 || unused.some(({ own, certain }) => !own && certain)
   return isDue ? EXIT.negative : EXIT.ok
@@ -112,7 +112,7 @@ function undeclaredOf(manifests: readonly Manifest[], { pairs }: Tally, sinceMs:
   return found.sort((a, b) => b.would_denials - a.would_denials || compare(a, b))
 }
 
-/** Calls that passed; what was refused was not used. */
+/** Calls that passed; a refused call is not a use. */
 function usesOf({ decisions }: PairTally): number {
   return total(RULING_NAMES.filter(passes).map((ruling) => decisions[ruling]))
 }

@@ -1,4 +1,4 @@
-// `crank controller`: the process around the controller: configuration, start, orderly end.
+// `crank controller`: the controller's process: configuration, start, orderly shutdown.
 import { loadControllerConfig } from '../controller/config.ts'
 import { SERVICE, startController } from '../controller/main.ts'
 import { refuseWeakening } from '../platform/env.ts'
@@ -9,7 +9,7 @@ import { warnOfUnknown } from '../platform/setting-names.ts'
 import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { startFailure } from './start-failure.ts'
 
-/** Beyond the drain: closing the listeners, the last audit records, spans. */
+/** After the drain: closing the listeners, the last audit records, spans. */
 const CLOSE_MARGIN_MS = 7000
 
 /** Resolves when both listeners are open. @throws {CliError} or {ConfigError} when it cannot start */
@@ -32,7 +32,7 @@ export async function runController(flags: Record<string, string | undefined>): 
           if (err !== undefined) {
             log.fatal({ event: 'controller_crashed', err }, 'controller stops after an unexpected error')
           }
-          // A signal may come between the first listener and the end of the start.
+          // A signal may arrive between the first listener and the end of the start.
           const controller = await starting
           await controller.close(err === undefined ? 'stopped' : 'crashed')
           await processLog.flush()
@@ -41,7 +41,7 @@ export async function runController(flags: Record<string, string | undefined>): 
     },
   })
   await starting.catch((cause: unknown) => {
-    // A person reads why on stderr; where lines are collected, it is one of them.
+    // A person reads the reason on stderr; a log collector needs it as a log line.
     if (!process.stdout.isTTY) log.fatal({ event: 'controller_start_failed', err: cause }, 'controller cannot start')
     throw startFailure('the controller', cause)
   })

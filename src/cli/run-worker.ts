@@ -1,4 +1,4 @@
-// `crank worker <name or file>`: starts one of the bundled workers, or the worker that a file defines.
+// `crank worker <name or file>`: starts a bundled worker, or the worker that a file defines.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureDevPki } from '../platform/tls/dev-pki.ts'
@@ -10,12 +10,12 @@ import { CliError, EXIT } from './exit.ts'
 import { startFailure } from './start-failure.ts'
 import { isWorkerFile, loadWorkerFile } from './worker-file.ts'
 
-/** Values of options by their variable; undefined: not given. */
+/** Option values by variable; undefined: not given. */
 type Flags = Record<string, string | undefined>
-/** `dev`: with the development certificate of its name. `wanted`: which definition of the file. */
+/** `dev`: with its development certificate. `wanted`: name of the definition in the file. */
 type Options = { readonly flags: Flags; readonly dev: boolean; readonly wanted?: string | undefined }
 
-/** `certificate`: whose development certificate it gets. */
+/** `certificate`: name of its development certificate. */
 type Found = {
   readonly worker: WorkerDefinition | MakeWorker
   readonly start: typeof startWorkerProcess
@@ -43,8 +43,8 @@ function bundled(name: string, wanted: string | undefined): Found {
   const worker = workerNamed(name.replaceAll('-', '_'))
   if (worker === undefined) {
     const file = [`${name}.ts`, `${name}.js`, `${name}.mjs`].find((path) => existsSync(path)) ?? 'my.ts'
-    throw new CliError(EXIT.usage, `no bundled worker is called "${name}": must be one of ${workerNames.join(', ')}`, {
-      hint: `a worker of your own, from its file: crank worker ./${file}`,
+    throw new CliError(EXIT.usage, `no bundled worker "${name}": must be one of ${workerNames.join(', ')}`, {
+      hint: `to run your own worker from its file: crank worker ./${file}`,
     })
   }
   if (wanted !== undefined) throw new CliError(EXIT.usage, '--export is for the file of a worker, such as ./my.ts')
@@ -53,7 +53,7 @@ function bundled(name: string, wanted: string | undefined): Found {
 
 async function developmentFiles(worker: string, flags: Flags): Promise<Flags> {
   const given = ['CRANK_TLS_CERT', 'CRANK_TLS_KEY', 'CRANK_TLS_BUNDLE'].find((name) => flags[name] !== undefined)
-  if (given !== undefined) throw new CliError(EXIT.usage, '--dev brings its own certificate: leave out --tls-*')
+  if (given !== undefined) throw new CliError(EXIT.usage, '--dev uses the development certificate: leave out --tls-*')
   const options = { stateDir: flags['CRANK_STATE_DIR'], trustDomain: flags['CRANK_TRUST_DOMAIN'] }
   const { stateDir, trustDomain } = readStateConfig(options, process.env)
   const name = certificateName(worker)

@@ -1,7 +1,7 @@
-// Options that stand for environment variables: one table per process gives the option, and the flags for loadConfig.
+// Options for environment variables: one table per process gives the options, and the flags for loadConfig.
 import type { Command, OptionValues } from '@commander-js/extra-typings'
 
-/** Name of the variable, the option that overrides it, and its help. Values are checked by the schema, not here. */
+/** Variable, the option that overrides it, and its help. The schema checks values, not this file. */
 export type Setting = readonly [variable: string, option: string, help: string]
 
 /** Adds an option for every setting; the help names the variable. */
@@ -11,7 +11,7 @@ export function addSettings(command: Command, settings: readonly Setting[]): Com
   return result
 }
 
-/** The given options keyed by their variable, as loadConfig takes them. */
+/** The given options by variable, for loadConfig. */
 export function flagsOf(options: OptionValues, settings: readonly Setting[]): Record<string, string | undefined> {
   return Object.fromEntries(settings.map(([variable, option]) => [variable, textOf(options[attributeOf(option)])]))
 }

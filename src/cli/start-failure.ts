@@ -1,7 +1,7 @@
-// Why a controller or worker could not start, as a sentence. Faults of the configuration come as ConfigError already.
+// Why a controller or worker could not start, as a sentence. Configuration faults are already ConfigError.
 import { usageFailure } from './exit.ts'
 
-/** Refusals with a sentence for the operator: certificates, policy folder, audit file. */
+/** Errors with a sentence for the operator: certificates, policy folder, audit file. */
 const EXPECTED = new Set([
   'Error',
   'AppError',
@@ -11,11 +11,11 @@ const EXPECTED = new Set([
   'AuditFileError',
 ])
 
-// Node's own words, for an import.
+// The text of Node for an import.
 const NO_PACKAGE = 'Cannot find package '
-const NO_PACKAGE_HINT = `its packages are installed by "npm ci" without --workspaces=false, in the image by "docker build --build-arg WORKERS=all"`
+const NO_PACKAGE_HINT = `install its packages: "npm ci" without --workspaces=false, or for the image "docker build --build-arg WORKERS=all"`
 
-/** What to throw instead of `cause`; faults of the program itself are passed through. */
+/** The error to throw instead of `cause`; faults of the program itself are passed through. */
 export function startFailure(who: string, cause: unknown): unknown {
   if (!(cause instanceof Error) || !EXPECTED.has(cause.name)) return cause
   const hint = cause.message.startsWith(NO_PACKAGE) ? NO_PACKAGE_HINT : 'see: crank check'

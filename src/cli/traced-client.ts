@@ -1,4 +1,4 @@
-// The workers' client with a span around each request: what the controller makes of it hangs below.
+// The workers' client with a span per request: the spans of the controller are its children.
 import { finished } from 'node:stream'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
@@ -8,7 +8,7 @@ import type { ClientSpan, ClientSpans, SpanAttributes } from './client-span.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
 import { say } from './output.ts'
 
-/** `url`: the controller's. */
+/** `url`: of the controller. */
 type TracedClientOptions = {
   readonly client: ControllerClient
   readonly spans: ClientSpans
@@ -16,7 +16,9 @@ type TracedClientOptions = {
   readonly caller: SpiffeId
 }
 
-/** Every request of it but a poll that goes well is a trace of its own; without an answer it fails with a CliError `unreachable`. */
+/**
+ * Every request except a successful poll has its own trace; without an answer it fails with a CliError `unreachable`.
+ */
 export function createTracedClient({ client, spans, url, caller }: TracedClientOptions): ControllerClient {
   const { hostname, port } = new URL(url)
   const common = {
@@ -76,7 +78,7 @@ export function createTracedClient({ client, spans, url, caller }: TracedClientO
     }
   }
 
-  /** Of no use to anybody where the trace is not kept. */
+  /** Useless if the trace is not kept. */
   function sayTrace({ trace }: ClientSpan): void {
     if (trace !== undefined) say(`trace ${trace.traceId}`)
   }

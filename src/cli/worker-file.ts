@@ -7,7 +7,10 @@ import { isWorkerDefinition, type WorkerDefinition } from '../worker/define.ts'
 import { startWorkerProcess } from '../worker/main.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
 
-/** `start` is of the copy of the runtime that made the definition: another copy does not know its errors and its byte schemas. */
+/**
+ * `start` belongs to the copy of the runtime that made the definition: another copy does not know its errors and byte
+ * schemas.
+ */
 type WorkerFile = { readonly definition: WorkerDefinition; readonly start: typeof startWorkerProcess }
 type Runtime = { readonly isWorkerDefinition: (value: unknown) => boolean; readonly startWorkerProcess: unknown }
 type Exports = Readonly<Record<string, unknown>>
@@ -17,13 +20,13 @@ const ENDINGS = ['.ts', '.mts', '.js', '.mjs']
 const OWN: Runtime = { isWorkerDefinition, startWorkerProcess }
 const HOW_TO_EXPORT = 'export it: export const worker = defineWorker({ … })'
 
-/** Whether the argument of `crank worker` names a file, and not a bundled worker. */
+/** Whether the argument of `crank worker` names a file, not a bundled worker. */
 export function isWorkerFile(name: string): boolean {
   return name.includes('/') || ENDINGS.includes(extname(name))
 }
 
 /**
- * Runs the code of the file. `wanted`: the name of the export, where the file has several definitions.
+ * Runs the code of the file. `wanted`: the name of the export, if the file has several definitions.
  * @throws {CliError} `usage` for a file that is missing, throws, or does not export exactly one definition
  */
 export async function loadWorkerFile(path: string, wanted?: string): Promise<WorkerFile> {
@@ -42,7 +45,7 @@ async function checkFile(path: string): Promise<void> {
     const isMissing = cause instanceof Error && 'code' in cause && ['ENOENT', 'ENOTDIR'].includes(String(cause.code))
     throw new CliError(EXIT.usage, isMissing ? `${path}: no such file` : `${path}: ${messageOf(cause)}`, { cause })
   })
-  if (!found.isFile()) throw new CliError(EXIT.usage, `${path} is not a file`, { hint: 'name the file of the worker' })
+  if (!found.isFile()) throw new CliError(EXIT.usage, `${path} is not a file`, { hint: 'give the file of the worker' })
 }
 
 async function importFile(path: string): Promise<Exports> {
@@ -56,7 +59,7 @@ async function importFile(path: string): Promise<Exports> {
   }
 }
 
-/** The line of the file where it was thrown, or that called what threw. */
+/** The line of the file that threw, or that called the code that threw. */
 function placeOf(cause: unknown, path: string): string[] {
   const stack = cause instanceof Error ? (cause.stack ?? '') : ''
   const start = stack.indexOf(`${basename(path)}:`)
@@ -99,7 +102,7 @@ function choose(path: string, { names, wanted, exports }: Choice): string {
 }
 
 function nothingIn(path: string, exports: Exports): string {
-  // What Node adds to the exports of a CommonJS file, and a file without any export counts as one.
+  // Names that Node adds to the exports of a CommonJS file; a file without exports counts as one.
   const added = 'module.exports' in exports ? ['default', 'module.exports'] : []
   const names = Object.keys(exports).filter((name) => !added.includes(name))
   const found = names.length === 0 ? 'it exports nothing' : `its exports are ${names.join(', ')}`

@@ -150,7 +150,7 @@ describe('the scan', () => {
     })
   }
 
-  test('tells what only tests use', () => {
+  test('reports what only tests use', () => {
     const user = { path: 'test/a.test.ts', text: "import { x, f } from '../src/a.ts'" }
     expect(scan(user, { path: 'src/b.ts', text: "import { f } from './a.ts'" })).toEqual({
       unused: ['T'],

@@ -87,7 +87,7 @@ test('a genuine record of another chain is found', async () => {
   expect(firstBad).toMatchObject({ line: 4, seq: 4, why: 'prev_mismatch' })
 })
 
-test('a torn tail is measured and is no bad record', async () => {
+test('a torn tail is measured and is not a bad record', async () => {
   const file = fileWith(CHAIN.slice(0, -100))
   const tornTailBytes = LINES.at(-1)!.length + 1 - 100
   expect(await verifyAudit(file)).toMatchObject({ ok: false, records: COUNT - 1, tornTailBytes })

@@ -95,7 +95,7 @@ test('tail of a log that is not there exits with 2 and says where it looked', as
   expect(stderr).toContain(`there is no audit log at ${join(dir, 'nowhere', 'audit.jsonl')}`)
 })
 
-test('verify finds a whole chain whole', async () => {
+test('verify finds a whole chain intact', async () => {
   const { code, stdout } = await crank(['audit', 'verify', '--audit-file', file, '-o', 'json'])
   expect(code).toBe(0)
   expect(JSON.parse(stdout)).toMatchObject({ file, ok: true, records: 5, tornTailBytes: 0 })
@@ -105,7 +105,7 @@ test('verify names the first record that was changed, and exits with 1', async (
   const changed = await variant('changed.jsonl', (text) => text.replace('"deny"', '"allow"'))
   const { code, stdout } = await crank(['audit', 'verify', '--audit-file', changed])
   expect(code).toBe(1)
-  expect(stdout).toContain('record 2 (line 2) is bad: the record was changed')
+  expect(stdout).toContain('record 2 (line 2) is invalid: the record was changed')
 })
 
 test('verify notices a record that was taken out', async () => {

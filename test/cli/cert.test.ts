@@ -31,7 +31,7 @@ test('dev-ca makes certificates for controller and workers, keys for nobody else
   expect((await stat(inPki('controller.key'))).mode & 0o777).toBe(0o600)
 })
 
-test('dev-ca prints a plain table where stdout is no terminal', async () => {
+test('dev-ca prints a plain table where stdout is not a terminal', async () => {
   const { stdout } = await crank(['cert', 'dev-ca', '--state-dir', stateDir])
   expect(stdout.split('\n')[0]).toMatch(/^NAME +CRANK_TLS_CERT +CRANK_TLS_KEY +CRANK_TLS_BUNDLE$/)
   expect(stdout).toContain(inPki('worker-streaming.key'))
@@ -55,7 +55,7 @@ test('issue in another trust domain makes identities of that domain', async () =
   expect(stdout).toMatch(/^spiffe_id +spiffe:\/\/other\.example\/controller$/m)
 })
 
-test('issue refuses a name that is no file name with 2', async () => {
+test('issue refuses a name that is not a file name with 2', async () => {
   const { code, stderr } = await crank(['cert', 'issue', '../escape', '--state-dir', stateDir])
   expect(code).toBe(2)
   expect(stderr).toContain('must be controller or worker-<name>')
@@ -75,7 +75,7 @@ test('issue refuses a trust domain that is none with 2', async () => {
   expect(stderr).toContain('CRANK_TRUST_DOMAIN="A B"')
 })
 
-test('inspect answers a CA, which is no identity, with 1 and the reason', async () => {
+test('inspect answers a CA, which is not an identity, with 1 and the reason', async () => {
   const { code, stdout } = await crank(['cert', 'inspect', inPki('crank.local.pem')])
   expect(code).toBe(1)
   expect(stdout).toContain('× the URI SAN of the certificate is not a SPIFFE ID')

@@ -45,7 +45,7 @@ test('a policy folder at fault is named with what to do, and what the controller
     name: 'policy',
     status: 'fail',
     message: expect.stringContaining('blocked.json: no such file; put it back or, if nothing is blocked, create it'),
-    hint: expect.stringMatching(/^correct the file: a running controller goes on with the last good policy/),
+    hint: expect.stringMatching(/^fix the file: a running controller keeps the last good policy/),
   })
   expect(findings.find(({ name }) => name === 'controller policy')).toMatchObject({
     status: 'warn',

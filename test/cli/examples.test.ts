@@ -73,7 +73,7 @@ function start(line: string) {
     HOME: process.env['HOME'],
     CONTROLLER_URL: mesh.controllerUrl,
     CRANK_ADMIN_URL: mesh.admin.url,
-    // A busy machine is no trouble with the policy; two controllers have a port each, and an audit log each.
+    // A busy machine must not look like a fault of the policy; two controllers have a port each, and an audit log each.
     OPA_TIMEOUT_MS: '10000',
     ...(line.startsWith('crank controller')
       ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_FILE: join(checkout, 'second.jsonl') }

@@ -34,7 +34,7 @@ function exitCodeNow(): number {
   return Number(exitCode ?? 0)
 }
 
-/** Keeps what is written, from a stream that is no terminal; the listeners that `main` adds are taken off again. */
+/** Keeps what is written, from a stream that is not a terminal; the listeners that `main` adds are taken off again. */
 function captured(stack: DisposableStack, stream: NodeJS.WriteStream): () => string {
   const parts: Buffer[] = []
   const known = stream.listeners('error')

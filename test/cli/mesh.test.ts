@@ -66,15 +66,15 @@ test('invoke answers a refusal by the worker with 1', async () => {
 
 test('invoke without --as says as whom it acts, and with --as it does not', async () => {
   const words = ['invoke', 'invoke:hello_world', '--data', '{"message":"Ada"}']
-  const acting = 'acting as spiffe://crank.local/worker/streaming, since no --as says otherwise'
+  const acting = 'calling as spiffe://crank.local/worker/streaming; choose another caller with --as'
   expect(await run(words)).toMatchObject({ code: 0, stderr: expect.stringContaining(acting) })
-  expect((await run([...words, '--as', 'streaming'])).stderr).not.toContain('acting as')
+  expect((await run([...words, '--as', 'streaming'])).stderr).not.toContain('calling as')
   const env = {
     CRANK_TLS_CERT: join(mesh.stateDir, 'pki/worker-streaming.crt'),
     CRANK_TLS_KEY: join(mesh.stateDir, 'pki/worker-streaming.key'),
     CRANK_TLS_BUNDLE: join(mesh.stateDir, 'pki/crank.local.pem'),
   }
-  expect((await run(words, { env })).stderr).not.toContain('acting as')
+  expect((await run(words, { env })).stderr).not.toContain('calling as')
   expect((await run(['workers'])).stderr).toContain(acting)
 })
 
@@ -140,7 +140,7 @@ test('invoke as somebody without a certificate exits with 2 and says how to get 
 test('invoke with half a certificate exits with 2', async () => {
   const { code, stderr } = await run(['invoke', 'a', 'b', '--cert', 'x.crt'])
   expect(code).toBe(2)
-  expect(stderr).toContain('--cert, --key and --bundle are needed together')
+  expect(stderr).toContain('--cert, --key and --bundle must be given together')
 })
 
 test('invoke with a controller URL that is none exits with 2', async () => {
@@ -164,7 +164,7 @@ test('capabilities lists what is live and who provides it', async () => {
   expect(stdout).toMatch(/^invoke:hello_world +1\.0\.0 +worker-hello-world/m)
 })
 
-test('data is plain where stdout is no terminal', async () => {
+test('data is plain where stdout is not a terminal', async () => {
   expect((await run(['workers'])).stdout).not.toContain('\u001b')
 })
 
@@ -190,7 +190,7 @@ test('check finds nothing wrong with a mesh that runs', async () => {
   )
 })
 
-test('check says what is wrong and how to mend it, and exits with 1', async () => {
+test('check says what is wrong and how to fix it, and exits with 1', async () => {
   const env = { CRANK_STATE_DIR: join(mesh.stateDir, 'empty'), CRANK_POLICY_DIR: '/nowhere' }
   const { code, stdout } = await run(['check', '--admin-url', 'http://127.0.0.1:1'], { env })
   expect(code).toBe(1)
@@ -205,7 +205,7 @@ test('check finds a sidecar that does not answer', async () => {
     env: { OPA_URL: 'http://127.0.0.1:1' },
   })
   expect(code).toBe(1)
-  expect(stdout).toMatch(/^× policy .*does not answer.*\n +-> OPA_URL=http:\/\/127\.0\.0\.1:1/m)
+  expect(stdout).toMatch(/^× policy .*does not respond.*\n +-> OPA_URL=http:\/\/127\.0\.0\.1:1/m)
 })
 
 test('a controller on a port that is taken exits with 2 and says which', async () => {

@@ -36,7 +36,7 @@ describe('what is refused, without a trace in the checkout', () => {
     ['Greeting', [], '"Greeting" is not a name for a worker: must be words of a-z'],
     ['new', [], '"new" is not a name'],
     ['../escape', [], '"../escape" is not a name'],
-    ['hello_world', [], 'src/workers/hello_world.ts exists already: choose another name'],
+    ['hello_world', [], 'src/workers/hello_world.ts already exists: choose another name'],
     ['card', ['--capability', 'card'], '--capability card: "card" is not of the form verb:name'],
     ['card', ['--capability', 'Make:card'], '--capability Make:card: verb must be a lower-case word'],
   ])('%s %s', async (name, more, reason) => {
@@ -94,7 +94,7 @@ describe('outside of a checkout', () => {
   test('a folder of that name is left alone', async () => {
     await mkdir(join(folder, 'taken'))
     const { code, stderr } = await crank(['worker', 'new', 'taken'], { cwd: folder })
-    expect({ code, stderr }).toEqual({ code: 2, stderr: '× taken exists already: choose another name\n' })
+    expect({ code, stderr }).toEqual({ code: 2, stderr: '× taken already exists: choose another name\n' })
     expect(await readdir(join(folder, 'taken'))).toEqual([])
   })
 })

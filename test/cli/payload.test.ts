@@ -37,7 +37,7 @@ const wrong: Record<string, [PayloadOptions, string]> = {
     { file: ['raw=/does/not/exist'] },
     '--file raw=/does/not/exist: the file cannot be read',
   ],
-  'a payload that is no object': [{ data: '[1]', file: ['raw=x'] }, '--data must be a JSON object'],
+  'a payload that is not an object': [{ data: '[1]', file: ['raw=x'] }, '--data must be a JSON object'],
   'data that is not JSON': [{ data: '{' }, '--data must be JSON'],
   'data from a file that is not there': [
     { data: '@/does/not/exist' },

@@ -46,7 +46,7 @@ describe('can-i', () => {
   })
 
   test('says which capability was probably meant, and so do explain and who-can', async () => {
-    const meant = 'no manifest knows invoke:helo_world; did you mean invoke:hello_world?'
+    const meant = 'no manifest names invoke:helo_world; did you mean invoke:hello_world?'
     expect((await files('can-i', 'zettel_manager', 'invoke:helo_world')).stderr).toContain(meant)
     expect((await files('explain', 'zettel_manager', 'invoke:helo_world')).stdout).toContain(meant)
     expect((await files('who-can', 'invoke:helo_world')).stderr).toContain(meant)
@@ -153,7 +153,7 @@ describe('can-i', () => {
         deaf.adminOrigin,
       )
       expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
-      expect(stderr).toMatch(/the policy gives no decision \(policy_\w+\); calls are refused/)
+      expect(stderr).toMatch(/the policy gave no decision \(policy_\w+\); calls are refused/)
     } finally {
       await deaf.close()
     }
@@ -272,7 +272,7 @@ describe('explain, given a decision id', () => {
     expect((await live('explain', id, '--audit', '/nowhere/audit.jsonl')).code).toBe(2)
   })
 
-  test('does not believe a line that is no genuine record', async () => {
+  test('does not believe a line that is not a genuine record', async () => {
     const file = join(mesh.dir, 'forged.jsonl')
     const id = '019aa1c2-7d5e-7b3a-9c55-0d2f6a1b8e44'
     await writeFile(file, `{"v":1,"seq":1,"event":"policy_decision","decision_id":"${id}","decision":"allow"}\n`)
@@ -300,7 +300,7 @@ describe('who-can and what-can', () => {
   test('who-can exits with 1 when nobody may', async () => {
     const { code, stdout, stderr } = await files('who-can', 'sing', 'aria')
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain('nobody may use sing:aria: asked about all 10')
+    expect(stderr).toContain('no caller may use sing:aria: checked all 10')
   })
 
   test('what-can lists what somebody may, and who provides it, the same by controller and by files', async () => {

@@ -60,7 +60,7 @@ test('lists what is declared and was not used, with how long that is known', asy
   expect(found.unused[1]!['last_used']).toMatch(/^\d{4}-/)
 })
 
-test('lists what passed without being declared, and by what; a refused call is no use', async () => {
+test('lists what passed without being declared, and by what; a refused call is not a use', async () => {
   const { stdout } = await unused('-o', 'json')
   expect((JSON.parse(stdout) as Found).undeclared).toMatchObject([
     { spiffe_id: workerId('a'), capability: 'use:undeclared', would_denials: 4, by_exception: 0 },
@@ -72,7 +72,7 @@ test('for people it is two tables', async () => {
   const { stdout, stderr } = await unused()
   expect(stdout).toMatch(/^DECLARED, NOT USED +DAYS +LAST USED +OWN +BY$/m)
   expect(stdout).toMatch(/^use:never +100\.0 +never +spiffe:\/\/crank\.local\/worker\/a$/m)
-  expect(stdout).toMatch(/^use:never +5\.0 \(too few to tell\) +never/m)
+  expect(stdout).toMatch(/^use:never +5\.0 \(too few to decide\) +never/m)
   expect(stdout).toMatch(/^USED, NOT DECLARED +WOULD DENY +BY EXCEPTION +LAST USED +BY$/m)
   expect(stderr).toContain(`12 calls in ${audit} since`)
 })

@@ -77,7 +77,7 @@ test('groups by who, what and why, with first and last time and an example', asy
 
 test('does not compare trouble, and says how much of it there is', async () => {
   expect((await asJson()).notCompared).toEqual({ trouble: 2, incomplete: 0, unreadable: 0 })
-  expect((await replay()).stderr).toContain('2 records of trouble (no decision was made then) not compared')
+  expect((await replay()).stderr).toContain('2 records without a decision (fault of the policy engine) not compared')
 })
 
 test.each([
@@ -95,7 +95,7 @@ test('takes only decisions from --since on and before --until', async () => {
   expect((await asJson(...window)).decisions).toBe(5)
 })
 
-test('evaluates everything when told to, with the same result', async () => {
+test('evaluates everything when asked to, with the same result', async () => {
   const [plain, memoised] = [await asJson('--no-memo'), await asJson()]
   expect(plain).toMatchObject({ evaluated: 6, memoised: 0, memoOff: '--no-memo' })
   expect(memoised).toMatchObject({ evaluated: 5, memoised: 1, memoOff: null })
@@ -145,7 +145,7 @@ test('--verify refuses a log whose chain is broken', async () => {
   await writeFile(broken, (await readFile(log, 'utf8')).replace('"deny"', '"allow"'))
   const { code, stderr } = await crank(['replay', '--verify', '--audit', broken, '--policy', policy.dir])
   expect(code).toBe(1)
-  expect(stderr).toContain(`${broken} is not replayed: record 3 (line 3) is bad`)
+  expect(stderr).toContain(`${broken} was not replayed: record 3 (line 3) is invalid`)
   expect(await asJson('--verify')).toMatchObject({ audit: { verified: true } })
 })
 
@@ -162,7 +162,7 @@ test.each([
   expect(stderr).toContain(said)
 })
 
-test('an empty window is no change, and is said', async () => {
+test('an empty window is not a change, and is said', async () => {
   const { code, stderr } = await replay('--since', '2027-01-01')
   expect(code).toBe(0)
   expect(stderr).toContain('nothing to compare')

@@ -66,7 +66,7 @@ describe('audit tail --trace', () => {
     ])
   })
 
-  test('refuses what is no trace id, and says where one is found', async () => {
+  test('refuses what is not a trace id, and says where one is found', async () => {
     const { code, stderr } = await run('audit', 'tail', '--trace', 'abc')
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('32 hex digits') })
     expect(stderr).toContain('x-trace-id')

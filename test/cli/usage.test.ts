@@ -80,11 +80,11 @@ test.each([
   { what: 'an unknown format', args: ['audit', 'verify', '-o', 'xml'], allowed: 'Allowed choices are table, json' },
   { what: 'an unknown priority', args: ['invoke', 'a', 'b', '--priority', 'x'], allowed: 'low, normal, high' },
   { what: 'a bad capability', args: ['invoke', 'Convert', 'b'], allowed: 'lower-case word' },
-  { what: 'data that is no JSON', args: ['invoke', 'a', 'b', '-d', '{'], allowed: 'JSON, @file' },
+  { what: 'data that is not JSON', args: ['invoke', 'a', 'b', '-d', '{'], allowed: 'JSON, @file' },
   { what: 'a data file that is not there', args: ['invoke', 'a', 'b', '-d', '@/nowhere'], allowed: '@/nowhere' },
   { what: 'a bad timeout', args: ['invoke', 'a', 'b', '--timeout-ms', '1s'], allowed: 'from 1 to 300000' },
   { what: 'a bad time', args: ['audit', 'tail', '--since', 'soon'], allowed: '90s, 10m, 2h or 7d' },
-  { what: 'a bad number of lines', args: ['audit', 'tail', '-n', 'all'], allowed: 'must be a number' },
+  { what: 'a bad number of lines', args: ['audit', 'tail', '-n', 'all'], allowed: 'must be a whole number' },
   {
     what: 'an unknown worker',
     args: ['worker', 'nobody'],

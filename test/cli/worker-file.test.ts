@@ -64,7 +64,7 @@ test.each([
   { args: ['./bad.ts'], says: ['./bad.ts cannot be loaded: worker "worker a": the id must match', 'at bad.ts:7'] },
   { args: ['./syntax.ts'], says: ['./syntax.ts cannot be loaded: ', 'syntax.ts:1'] },
   { args: ['./lost.ts'], says: ["cannot be loaded: Cannot find package 'no-such-package'", 'npm install'] },
-  { args: ['hello'], says: ['no bundled worker is called "hello"', 'crank worker ./hello.ts'] },
+  { args: ['hello'], says: ['no bundled worker "hello"', 'crank worker ./hello.ts'] },
   { args: ['hello_world', '--export', 'x'], says: ['--export is for the file of a worker'] },
 ])('$args is refused, with the reason and what to do', async ({ args, says }) => {
   const { code, stdout, stderr } = await crank(...args)

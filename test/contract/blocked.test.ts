@@ -76,7 +76,7 @@ test('what is not blocked is left to the engines', () => {
   const free: [Question, PolicyInput][] = [
     ['capability_access', policyInput(STREAMING, 'invoke:hello_world')],
     ['worker_registration', register(STREAMING, 'a:b')],
-    // The fixed pair of every registration is no capability that anybody offers.
+    // The fixed pair of every registration is not a capability that anybody offers.
     ['worker_registration', { ...register(STREAMING, 'a:b'), action: { verb: 'stream', capability: 'text_events' } }],
   ]
   for (const [question, input] of free) expect(blockReasons(question, input, files.blocked)).toEqual([])

@@ -92,7 +92,7 @@ test.each<[string, unknown]>([
   ['a text', 'shadow'],
   ['null', null],
   ['an unknown member', { default: 'shadow', override: true }],
-  ['a default that is no mode', { default: 'off', capabilities: { 'a:b': 'shadow' } }],
+  ['a default that is not a mode', { default: 'off', capabilities: { 'a:b': 'shadow' } }],
   ['a default that is null', { default: null, capabilities: { 'a:b': 'shadow' } }],
   ['callers that are a list', { default: 'shadow', callers: [CALL.caller] }],
   ['callers that are null', { default: 'shadow', callers: null }],

@@ -95,7 +95,7 @@ describe('the pipeline', () => {
     expect(done).toEqual(['tryCandidate', 'recordVerdict'])
   })
 
-  test('records the outcome before it tells the caller of a failure', async () => {
+  test('records the outcome before it reports a failure to the caller', async () => {
     const error = new AppError('worker_timeout')
     const { route, done } = setup({ forward: () => Promise.resolve({ ...completed, outcome: 'timeout', error }) })
     await expect(route(call)).rejects.toBe(error)

@@ -28,7 +28,7 @@ for (const text of [
   '9999-12-31T00:00:00Z',
   ' 2026-11-23T10:00:00Z',
 ]) {
-  test(`${JSON.stringify(text)} is no instant`, () => {
+  test(`${JSON.stringify(text)} is not an instant`, () => {
     expect(parseInstant(text)).toBeUndefined()
   })
 }

@@ -111,7 +111,7 @@ function read(file: string): unknown {
   return { ...content, services: Object.fromEntries(services) }
 }
 
-// Of the rules of the Compose specification (13-merge.md) those that are needed here: mappings are merged, volumes are
+// The required rules of the Compose specification (13-merge.md): mappings are merged, volumes are
 // appended, everything else of the overlay replaces. @throws for what would need another rule.
 function merged(base: Compose, over: Overlay): Compose {
   const services: Record<string, Service> = { ...base.services }

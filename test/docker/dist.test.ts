@@ -53,7 +53,7 @@ describe('the compiled program', () => {
     expect((await readdir(app)).sort()).toEqual(['bin', 'dist', 'node_modules', 'package.json', 'policies'])
   })
 
-  test('tells its version', async () => {
+  test('prints its version', async () => {
     expect(await crank('--version')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
   })
 

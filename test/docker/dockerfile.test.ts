@@ -71,7 +71,7 @@ describe('the Dockerfile', () => {
     expect(installs.filter((args) => !/^npm ci .*--ignore-scripts/.test(args))).toEqual([])
   })
 
-  test('starts the crank launcher, as the controller unless told otherwise', () => {
+  test('starts the crank launcher, as the controller by default', () => {
     const last = (name: string): string[] => execForm(argumentsOf(name).at(-1) ?? '')
     const [shell, ...command] = last('ENTRYPOINT')
     expect({ shell, command }).toEqual({

@@ -192,7 +192,7 @@ describe('the migration guide', () => {
     await until('it is let through to be not found', async () => (await call('newcomer', 'sing:aria')).status === 404)
     const [, report] = await run(flip!)
     await untilRefused('newcomer', 'sing:aria')
-    expect(report?.stderr).toContain('every capability is ready, or enforced already')
+    expect(report?.stderr).toContain('every capability is ready or already enforced')
     await run(clean!)
     await mesh.auditedAs((line) => line.event === 'policy_changed')
     for (const { names, own, foreign } of STEPS) {

@@ -43,7 +43,7 @@ async function callAnsweredBy(text: string, ending: Ending = 'nothing'): Promise
 
 const OK = 'HTTP/1.1 200 OK\r\n'
 
-describe('is no answer, and worker_failed for the caller and the record:', () => {
+describe('is not an answer, and worker_failed for the caller and the record:', () => {
   const invalid: Record<string, [string, Ending?]> = {
     'a 200 without a length that ends with the connection': [`${OK}\r\nthe start of`, 'FIN'],
     'a 200 without a length that is reset': [`${OK}\r\nthe start of`, 'RST'],
@@ -56,12 +56,12 @@ describe('is no answer, and worker_failed for the caller and the record:', () =>
     'identity as a transfer coding': [`${OK}transfer-encoding: identity\r\n\r\nabc`, 'FIN'],
     'chunks and a length': [`${OK}transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n`],
     'two lengths': [`${OK}content-length: 3\r\ncontent-length: 4\r\n\r\nabcd`],
-    'a length that is no number': [`${OK}content-length: many\r\n\r\nabc`],
+    'a length that is not a number': [`${OK}content-length: many\r\n\r\nabc`],
     'a status line of HTTP/2': ['HTTP/2.0 200 OK\r\ncontent-length: 2\r\n\r\nok'],
     'a status line of HTTP/0.9': ['HTTP/0.9 200 OK\r\ncontent-length: 2\r\n\r\nok'],
     'a switch of protocols': ['HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'],
     'no status line': ['Hello, caller!\r\n\r\n'],
-    'a status that is no number': ['HTTP/1.1 2x0 OK\r\ncontent-length: 2\r\n\r\nok'],
+    'a status that is not a number': ['HTTP/1.1 2x0 OK\r\ncontent-length: 2\r\n\r\nok'],
   }
   for (const [name, [text, ending]] of Object.entries(invalid)) {
     test(name, async () => {

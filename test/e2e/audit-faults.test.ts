@@ -51,7 +51,7 @@ async function recorded(): Promise<Map<unknown, unknown>> {
 const answers: Answer[] = []
 const executed = (): string[] => worker.seen.map(({ headers }) => headers['x-crank-decision-id'] as string)
 
-/** Shows that what the worker got, and what callers were told, is in the file. */
+/** Shows that what the worker got, and what callers got, is in the file. */
 async function expectAllRecorded(): Promise<void> {
   const decisions = await recorded()
   expect(executed().filter((id) => decisions.get(id) !== 'allow')).toEqual([])

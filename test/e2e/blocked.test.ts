@@ -122,7 +122,7 @@ describe('the commands that read the audit log', () => {
     return found?.['decision_id'] as string
   }
 
-  test('audit verify finds the chain whole', async () => {
+  test('audit verify finds the chain intact', async () => {
     expect(await run('audit', 'verify')).toMatchObject({ code: 0 })
   })
 
@@ -143,7 +143,7 @@ describe('the commands that read the audit log', () => {
 
   test('replay passes over it: no policy was asked', async () => {
     const { code, stdout, stderr } = await run('replay', '--policy', policies.dir, '-o', 'json')
-    expect({ code, stderr: stderr.includes('cannot be rebuilt') }).toEqual({ code: 0, stderr: false })
+    expect({ code, stderr: stderr.includes('cannot be reconstructed') }).toEqual({ code: 0, stderr: false })
     expect(JSON.parse(stdout)).toMatchObject({ decisions: 0, notCompared: { incomplete: 0 } })
   })
 

@@ -1,4 +1,4 @@
-// The table of errors and the world around it: every code is thrown, tested and documented, and no answer tells internals.
+// The table of errors and the world around it: every code is thrown, tested and documented, and no answer reveals internals.
 import { readFile } from 'node:fs/promises'
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
@@ -54,7 +54,7 @@ describe('every error code', () => {
 describe('an error answer', () => {
   const context = { decisionId: 'd', traceId: 't', requester: undefined, capability: undefined }
 
-  test('of an unknown failure is internal_error and tells nothing of it', () => {
+  test('of an unknown failure is internal_error and reveals nothing of it', () => {
     const failure = new Error('EACCES: permission denied, open /etc/crank/controller.key')
     const problem = problemOf(appErrorOf(failure), context)
     expect(problem).toEqual({
@@ -79,7 +79,7 @@ describe('an error answer', () => {
   }
 })
 
-test('an allowed call of a capability that no manifest knows is 404 capability_unknown', async () => {
+test('an allowed call of a capability that no manifest names is 404 capability_unknown', async () => {
   const exception = {
     temporary_allow_all: true,
     expires_after: 'NS',

@@ -53,7 +53,7 @@ const notAccepted = (headers: string): Exit => ({
 const exits: Record<string, Exit> = {
   'a parameter of 101 letters': tooLong(`/route/a/${'x'.repeat(101)}`),
   'a parameter of 10,000 letters': tooLong(`/route/${'x'.repeat(10_000)}/b`),
-  'a long path that is no route': tooLong(`/${'x'.repeat(101)}`),
+  'a long path that is not a route': tooLong(`/${'x'.repeat(101)}`),
   'a long query': tooLong(`/workers?${'x'.repeat(2048)}`),
   'an unreadable path': invalid(request('POST', '/route/%zz/a')),
   'an unreadable parameter': invalid(request('POST', '/route/%c3%28/a')),
@@ -96,7 +96,7 @@ const exits: Record<string, Exit> = {
     status: 413,
     error: 'payload_too_large',
   },
-  'a call that is no JSON': invalid(request('POST', '/route', JSON_TYPE, '{')),
+  'a call that is not JSON': invalid(request('POST', '/route', JSON_TYPE, '{')),
   'a call without a body': invalid(request('POST', '/route')),
   'an unknown expectation': invalid(request('POST', '/route', `${JSON_TYPE}Expect: foo\r\n`, CALL)),
   'HTTP/1.0': invalid('GET /workers HTTP/1.0\r\nHost: a\r\n\r\n'),

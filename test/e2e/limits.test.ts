@@ -102,7 +102,7 @@ describe('the JSON form refuses', () => {
 describe('the raw form refuses', () => {
   const cases: Record<string, [string, Record<string, string>]> = {
     'a capability in upper case': ['/route/invoke/Hello', {}],
-    'a timeout that is no number': ['/route/invoke/hello_world', { 'x-crank-timeout-ms': '5s' }],
+    'a timeout that is not a number': ['/route/invoke/hello_world', { 'x-crank-timeout-ms': '5s' }],
     'a timeout over the maximum': ['/route/invoke/hello_world', { 'x-crank-timeout-ms': '300001' }],
     'an unknown priority': ['/route/invoke/hello_world', { 'x-crank-priority': 'urgent' }],
     'an idempotency key that is too long': ['/route/invoke/hello_world', { 'idempotency-key': 'k'.repeat(129) }],

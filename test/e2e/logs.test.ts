@@ -153,7 +153,7 @@ describe('the application log', () => {
       )
   })
 
-  test('tells an allowed call with requester, capability, reason, trace and decision', () => {
+  test('reports an allowed call with requester, capability, reason, trace and decision', () => {
     expect(logged('capability_access_allowed').slice(0, 2)).toMatchObject([
       {
         level: 'info',
@@ -167,7 +167,7 @@ describe('the application log', () => {
     ])
   })
 
-  test('tells a denied call with the reason that the caller got', () => {
+  test('reports a denied call with the reason that the caller got', () => {
     const { body } = answers['denied']!
     expect(logged('capability_access_denied')[0]).toMatchObject({
       level: 'warn',
@@ -180,7 +180,7 @@ describe('the application log', () => {
     expect(body.reason).toContain('not authorized')
   })
 
-  test('of a worker tells each call with the decision that let it in, and what its handler says too', () => {
+  test('of a worker reports each call with the decision that let it in, and what its handler says too', () => {
     const of = (name: string) => workerLog.filter(({ decision_id }) => decision_id === decisionOf(name))
     expect(of('allowed')).toMatchObject([{ event: 'mood_seen', trace_id: TRACE_ID }, { event: 'call_completed' }])
     expect(of('undeclared failure').at(-1)).toMatchObject({ event: 'call_failed', level: 'error', error: 'INTERNAL' })

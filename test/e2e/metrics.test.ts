@@ -66,7 +66,7 @@ describe('a scrape', () => {
     expect(counts).toMatchObject({ 'invoke:hello_world': 1, 'stream:text_events': 0, 'convert:document_to_pdf': 0 })
   })
 
-  test('tells of audit records that were dropped or wait: none of them', async () => {
+  test('reports audit records that were dropped or wait: none of them', async () => {
     const families = await scrape()
     expect(samplesOf(families, 'controller_audit_dropped')).toMatchObject([{ value: 0 }])
     expect(samplesOf(families, 'controller_audit_oldest_seconds')).toMatchObject([{ value: 0 }])

@@ -114,8 +114,8 @@ describe('POST /policy/ask', () => {
   })
 
   const nonsense: Readonly<Record<string, readonly [body: unknown, reason: RegExp]>> = {
-    'a body that is no object': ['[]', /^body must be object$/],
-    'a body that is no JSON': ['{', /^the body is not valid JSON$/],
+    'a body that is not an object': ['[]', /^body must be object$/],
+    'a body that is not JSON': ['{', /^the body is not valid JSON$/],
     'an empty question': ['{}', /^body must have required property 'spiffe_id'$/],
     'an unknown member': [
       { ...question('a', 'b', 'c'), now: 1 },

@@ -151,7 +151,7 @@ describe('a lease', () => {
     })
   })
 
-  test('is gone after twelve missed heartbeats: the worker is told to register again', async () => {
+  test('is gone after twelve missed heartbeats: the worker is asked to register again', async () => {
     const { own, beat } = await startSilentWorker(100)
     await until('the silent worker is removed', async () => (await workerIds(own)).length === 0)
     expect(await beat()).toMatchObject({ status: 404, body: { error: 'worker_not_registered' } })

@@ -100,7 +100,7 @@ describe('with the embedded engine', () => {
     )
   })
 
-  test('the raw form says so too, and the worker is not told', async () => {
+  test('the raw form says so too, and the worker does not learn it', async () => {
     const answer = await party.mesh.request(SHADOWED, { path: '/route/invoke/hello_world', method: 'POST', body: 'x' })
     await expectPassed(party, answer, 'would_deny')
     expect(party.worker.seen.at(-1)!.headers).not.toHaveProperty('x-crank-shadow')
@@ -287,7 +287,7 @@ describe('with an engine that lies', () => {
     ['an undefined decision', () => ({ body: '{}' })],
     ['HTML', () => ({ headers: { 'content-type': 'text/html' }, body: '<html></html>' })],
     ['a reset', () => 'reset'],
-  ])('%s is no decision: only shadowed calls pass', async (_what, lie) => {
+  ])('%s is not a decision: only shadowed calls pass', async (_what, lie) => {
     lieWith(lie)
     await expectOnlyShadowedPass(party)
   })

@@ -151,7 +151,7 @@ describe('the spans', () => {
     ])
   })
 
-  test('of a registration are named after its route, and a denied one is no error', async () => {
+  test('of a registration are named after its route, and a denied one is not an error', async () => {
     const body = { worker_id: 'worker-streaming', worker_url: 'https://127.0.0.1:1', capabilities: [HELLO_SCHEMA] }
     const answer = await traced.mesh.request(HELLO, postJson('/register', body))
     expect(answer).toMatchObject({ status: 403, body: { error: 'registration_denied' } })

@@ -32,7 +32,7 @@ export const HELLO_SCHEMA: CapabilitySchema = {
 }
 
 /**
- * Starts a fake worker of `identity` (hello-world unless told otherwise). `shows` presents another certificate.
+ * Starts a fake worker of `identity` (hello-world by default). `shows` presents another certificate.
  * With `streaming` the handler gets the request unread.
  */
 export async function startFakeWorker(

@@ -45,7 +45,7 @@ test('writes an entry that the controller and verify take, and shows what it gra
   expect(dataFaults).toEqual([])
   const verified = await crank(['manifest', 'verify', '--manifest', manifest])
   expect(verified.code).toBe(0)
-  expect(verified.stderr).toContain(`no code here: ${ID} (its entry stays)\n`)
+  expect(verified.stderr).toContain(`no code here: ${ID} (its entry is kept)\n`)
 })
 
 test('a second time changes nothing, and more names are added to the entry', async () => {
@@ -87,7 +87,7 @@ test.each([
   [
     'what another worker provides',
     ['a', '--provides', 'invoke:hello_world'],
-    'spiffe://crank.local/worker/hello-world provides it already',
+    'spiffe://crank.local/worker/hello-world already provides it',
   ],
   [
     'what nobody provides',
@@ -102,7 +102,7 @@ test.each([
   [
     'another identity for its id',
     ['streaming', '--provides', 'a:b', '--trust-domain', 'other.example'],
-    'worker-streaming has an entry already, under spiffe://crank.local/worker/streaming',
+    'worker-streaming already has an entry, under spiffe://crank.local/worker/streaming',
   ],
 ])('%s is refused, and nothing is written', async (_what, args, reason) => {
   const { code, stderr } = await add(...args)

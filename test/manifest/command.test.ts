@@ -114,7 +114,7 @@ test('verify passes, and lists the workers whose code is elsewhere', async () =>
   const { code, stdout, stderr } = await verify()
   expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
   expect(stderr).toBe(
-    'no code here: spiffe://crank.local/worker/written-in-go (its entry stays)\n✓ 2 workers: code and manifest agree\n',
+    'no code here: spiffe://crank.local/worker/written-in-go (its entry is kept)\n✓ 2 workers: code and manifest agree\n',
   )
 })
 
@@ -176,7 +176,7 @@ test('a grant that the code does not name stays in the manifest until a person t
   const { code, stdout, stderr } = await verify()
   expect(code).toBe(1)
   expect(stdout).toContain('has store:old, the code does not')
-  expect(stderr).toContain('add to the code what the worker provides or needs')
+  expect(stderr).toContain('add missing capabilities to the code')
   expect(stderr).not.toContain('generate')
 })
 

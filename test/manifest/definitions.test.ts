@@ -174,7 +174,7 @@ test('a worker of the registry that fails is named with its name', async () => {
   ])
 })
 
-test('what a definition prints is no part of the answer, and it sees no environment', async () => {
+test('what a definition prints is not part of the answer, and it sees no environment', async () => {
   const code = `console.log('{', process.env); if (Object.keys(process.env).length > 0) throw new Error('not empty')\n${A}`
   await using own = await writePackage({ 'workers/a.ts': HEAD + code })
   const manifest = join(own.dir, 'manifest.json')

@@ -117,14 +117,18 @@ test.each([
   { what: 'no object', text: '[]', reason: /the file is not a JSON object/ },
   { what: 'no workers', text: '{}', reason: /has no "workers"/ },
   { what: 'workers that are no object', text: '{"workers":[]}', reason: /"workers" is not a JSON object/ },
-  { what: 'an entry that is no object', text: '{"workers":{"spiffe://a/b":1}}', reason: /entry of spiffe:\/\/a\/b/ },
+  {
+    what: 'an entry that is not an object',
+    text: '{"workers":{"spiffe://a/b":1}}',
+    reason: /entry of spiffe:\/\/a\/b/,
+  },
   { what: 'a duplicate entry', text: '{"workers":{"a":{},"a":{}}}', reason: /duplicate member "a"/ },
 ])('$what is refused', ({ text, reason }) => {
   expect(() => parseManifest(text)).toThrow(reason)
 })
 
 test('an id that gives no SPIFFE ID needs an entry written by hand', () => {
-  expect(() => generate(EMPTY_MANIFEST, [worker('classifier', ['a:a'])])).toThrow(/it must be worker-<name>/)
+  expect(() => generate(EMPTY_MANIFEST, [worker('classifier', ['a:a'])])).toThrow(/use worker-<name>/)
   const entry = '    "spiffe://crank.local/x": {\n      "worker_id": "classifier"\n    }'
   expect(generate(manifest(entry), [worker('classifier', ['a:a'])])).toContain('"provided_capabilities": ["a:a"]')
 })

@@ -16,7 +16,7 @@ type Documented = {
   readonly blocks?: RegExp
 }
 
-// grafana.com/docs/alloy: reference/components and reference/config-blocks. Of the optional arguments those that may be of use.
+// grafana.com/docs/alloy: reference/components and reference/config-blocks. Optional arguments are listed if they may be useful.
 const DOCUMENTED: Readonly<Record<string, Documented>> = {
   logging: { required: [], optional: ['level', 'format'] },
   'discovery.docker': { required: ['host'], optional: ['refresh_interval'], blocks: /^filter$/ },
@@ -149,7 +149,7 @@ describe('labels and metadata', () => {
     }
   })
 
-  test('a line of theirs that is no JSON has the same name', () => {
+  test('a line of theirs that is not JSON has the same name', () => {
     const streamOf = (composeService: string) => alloy.fromContainer(composeService, '    at main.js:1').labels
     expect(streamOf('controller')).toEqual({ service_name: SERVICE, stream: 'log' })
     expect(streamOf('worker-hello-world')).toEqual({ service_name: 'crank-worker-hello-world', stream: 'log' })

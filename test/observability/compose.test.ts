@@ -195,7 +195,7 @@ describe('the volumes', () => {
 })
 
 describe('Grafana', () => {
-  test('lets nobody in without a password, and tells nobody outside anything', () => {
+  test('lets nobody in without a password, and reveals nothing to outsiders', () => {
     const { GF_SECURITY_ADMIN_PASSWORD, ...switches } = observability.services['grafana']?.environment ?? {}
     expect(GF_SECURITY_ADMIN_PASSWORD).toBe('${GRAFANA_ADMIN_PASSWORD:-admin}')
     expect(switches).toMatchObject({

@@ -9,7 +9,7 @@ export function readText(path: string): Promise<string> {
   return readFile(join(ROOT, path), 'utf8')
 }
 
-/** A YAML file of the repository; a key that stands twice is an error. */
+/** A YAML file of the repository; a duplicate key is an error. */
 export async function readYaml<T>(path: string): Promise<T> {
   return parse(await readText(path)) as T
 }

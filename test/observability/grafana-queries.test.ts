@@ -154,14 +154,14 @@ test('TraceQL is what its grammar knows', () => {
 
 describe('what reads the queries', () => {
   test.each(['{ span.a = }', '{ span.a = "b" && }', '{ kind = server } with (most_recent)', 'spans { }'])(
-    'refuses what is no TraceQL: %s',
+    'refuses what is not TraceQL: %s',
     (query) => {
       expect(() => parseTraceql(query)).toThrow('not understood at')
     },
   )
 
   test.each(['{a="b"', '{a="b"} | json x=', '{a="b"} | x = y', 'sum by (a) ({a="b"})', '{a="b"} |= '])(
-    'refuses what is no LogQL: %s',
+    'refuses what is not LogQL: %s',
     (query) => {
       expect(() => parseLogql(query)).toThrow('not understood at')
     },

@@ -95,7 +95,7 @@ test('a warning is found by its level, an audit record by its event', () => {
   expect(outcomes.map(({ metadata }) => metadata['decision_id'])).toEqual([allowed.decisionId])
 })
 
-test('what differs from call to call is no label: after 200 more calls there are no more streams', async () => {
+test('what differs from call to call is not a label: after 200 more calls there are no more streams', async () => {
   const before = loki.streams()
   const calls = Array.from({ length: 100 }, (_, index) => [
     mesh.call('invoke', 'hello_world'),

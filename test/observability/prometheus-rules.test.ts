@@ -1,4 +1,4 @@
-// Rules and alerts against the code: nothing is asked for that is not exported, and every alert is told, explained and tested.
+// Rules and alerts against the code: nothing is asked for that is not exported, and every alert is delivered, explained and tested.
 import { describe, expect, test } from 'vitest'
 import { exportedLabels } from '../fixtures/exported-metrics.ts'
 import { readDashboards } from './grafana-model.ts'
@@ -81,7 +81,7 @@ describe.for(expressions)('%s', ([, expr]) => {
   })
 })
 
-test('the names of recordings say crank:<what>:<operation>, and none stands twice', () => {
+test('the names of recordings say crank:<what>:<operation>, and there is no duplicate', () => {
   const names = recordings.map(({ record }) => record)
   for (const name of names) expect(name).toMatch(/^crank:[a-z_]+:[a-z0-9_]+$/)
   expect(new Set(names).size).toBe(names.length)

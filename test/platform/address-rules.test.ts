@@ -43,5 +43,5 @@ describe('a worker may be at', () => {
     '2001:db8::a9fe:a9fe',
   ])('%s', (address) => expect(isNeverAWorker(address)).toBe(false))
 
-  test('a name, which is no address', () => expect(isNeverAWorker('worker.local')).toBe(false))
+  test('a name, which is not an address', () => expect(isNeverAWorker('worker.local')).toBe(false))
 })

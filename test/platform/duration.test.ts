@@ -12,7 +12,7 @@ test.each([
 })
 
 test.each(['', '10', 's', '0s', '-1s', '1 h', '1H', '1h30m', '1e3s', '0.1ms', `${'9'.repeat(20)}d`])(
-  '"%s" is no duration',
+  '"%s" is not a duration',
   (text) => {
     expect(() => parseDuration(text)).toThrow('must be a duration such as 30s, 10m, 1h or 7d')
   },

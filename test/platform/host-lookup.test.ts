@@ -16,7 +16,7 @@ type Resolver = {
   readonly answer: (host: string, addresses?: Addresses) => Promise<void>
 }
 
-/** A resolver that answers when it is told to. */
+/** A resolver that answers when it is asked to. */
 function createResolver(): Resolver {
   const open: Resolver['open'] = new Map()
   const asked: string[] = []
@@ -98,7 +98,7 @@ describe('at once', () => {
 })
 
 describe('while the names of a zone hang', () => {
-  test('everybody else is served, and the neighbours are told at once', async () => {
+  test('everybody else is served, and the neighbours get their answer at once', async () => {
     const { lookup, asked, answer } = createResolver()
     const dead = Array.from({ length: 40 }, (_, n) =>
       lookup(`w${n}.dead.test`, `owner ${n}`, never).catch((error: unknown) => error),

@@ -68,7 +68,7 @@ describe('a name that nobody reads', () => {
     expect(oddNames({ CRANK_SERVICE_HOST: 'somewhere' }).unknown).toEqual(['CRANK_SERVICE_HOST'])
   })
 
-  test('but that Kubernetes set for a setting of ours is told apart from a wrong port', () => {
+  test('but that Kubernetes set for a setting of ours is distinguished from a wrong port', () => {
     expect(kubernetesHint('CRANK_PORT', 'tcp://10.0.0.1:9000')).toContain('a service named "crank"')
     expect(kubernetesHint('CRANK_ADMIN_PORT', 'tcp://10.0.0.1:9000')).toContain('a service named "crank-admin"')
     expect(kubernetesHint('CRANK_PORT', 'http')).toBe('')

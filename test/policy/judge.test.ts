@@ -67,13 +67,13 @@ async function judged(decide: Decide, ownMode: Mode, recording = { evaluation: t
   return { ruling, evaluation, server, decisionId: asked.decisionId }
 }
 
-test('a decision is told on the span of its evaluation and, where an operator searches, on the request’s own', async () => {
+test('a decision is recorded on the span of its evaluation and, where an operator searches, on the request’s own', async () => {
   const { evaluation, server, decisionId } = await judged(() => Promise.resolve(allowance), 'shadow')
   const decision = { 'policy.decision': 'allow', 'policy.mode': 'enforce', 'policy.reason': 'declared' }
   expect(evaluation.attributes).toEqual({
     ...decision,
     'policy.engine': 'opa-wasm',
-    // Of the policy that decided, not of the one in force by now.
+    // The revision of the policy that decided, not of the current one.
     'policy.revision': 'newer',
     'opa.decision_id': decisionId,
   })
@@ -94,7 +94,7 @@ test('a would-be denial does not look like an allow on either', async () => {
   }
 })
 
-test('a denial is told with its reason, and is no error', async () => {
+test('a denial is recorded with its reason, and is not an error', async () => {
   const { evaluation, server } = await judged(() => Promise.resolve(denial('enforce')), 'shadow')
   const told = { 'policy.decision': 'deny', 'policy.mode': 'enforce', 'policy.reason': 'capability_not_declared' }
   expect(evaluation.attributes).toMatchObject(told)
@@ -115,7 +115,7 @@ test.each([
   expect(server.status).toBeUndefined()
 })
 
-test('nothing is told where nothing is recorded, or to a span that has ended', async () => {
+test('writes nothing to a span that is not recorded or has ended', async () => {
   const decide: Decide = () => Promise.resolve(allowance)
   const unsampled = await judged(decide, 'enforce', { evaluation: false, server: false })
   expect([unsampled.evaluation.attributes, unsampled.server.attributes]).toEqual([{}, {}])

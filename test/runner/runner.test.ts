@@ -13,7 +13,7 @@ describe('a unit test', () => {
     ['fork', () => fork('x.js')],
   ]
   for (const [name, start] of ways) {
-    test(`cannot start a process by ${name}, and is told where it belongs`, () => {
+    test(`cannot start a process by ${name}, and gets a message that says where it belongs`, () => {
       expect(start).toThrow(/runner\.test\.ts starts a process .*: add it to MESH in vitest\.config\.ts$/)
     })
   }

@@ -34,7 +34,7 @@ test('gives the same bytes each time', async () => {
   expect(first.manifest).toBe(second.manifest)
 })
 
-test('refuses a policy.wasm whose Rego has changed since, and says how to mend it', async () => {
+test('refuses a policy.wasm whose Rego has changed since, and says how to fix it', async () => {
   await appendFile(join(dir, 'common.rego'), '# a change\n')
   const { code, stderr } = await check()
   expect(code).toBe(1)
@@ -71,7 +71,7 @@ test('says what OPA says when the Rego does not compile', async () => {
   await expect(buildPolicy(dir, opa)).rejects.toThrow(/opa build failed in .*common\.rego:3/s)
 })
 
-test('mends a stale folder when it is run without --check', async () => {
+test('fixes a stale folder when it is run without --check', async () => {
   await appendFile(join(dir, 'common.rego'), '# a change\n')
   const { code } = await run(process.execPath, [join(ROOT, 'scripts/build-policy.ts'), '--dir', dir])
   expect(code).toBe(0)

@@ -85,7 +85,7 @@ describe('with everything in place', () => {
     expect(await search('crank-controller', { 'crank.requester': 'spiffe://crank.local/worker/nobody' })).toEqual([])
   })
 
-  test('a denied call is found as a denial and is no error', async () => {
+  test('a denied call is found as a denial and is not an error', async () => {
     const { jaeger } = stack
     expect(denied.answer.status).toBe(403)
     await expect.poll(async () => treesOf(await jaeger.trace(denied.traceId)), PATIENCE).toEqual([DENIED])

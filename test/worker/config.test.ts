@@ -28,7 +28,7 @@ describe('the configuration of a worker', () => {
     })
   })
 
-  test('takes the controller of its own trust domain, unless told another', () => {
+  test('takes the controller of its own trust domain, unless another one is given', () => {
     const env = { ...tls, CRANK_TRUST_DOMAIN: 'td.test' }
     expect(loadWorkerConfig({ env }).controllerId).toBe('spiffe://td.test/controller')
     const flags = { CRANK_CONTROLLER_ID: 'spiffe://other.test/c' }

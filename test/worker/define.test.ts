@@ -87,7 +87,7 @@ describe('a worker', () => {
     'an id with a dot, which is for instances': [{ id: 'worker.echo', capabilities: [echo] }, /id must match/],
     'no capabilities': [{ id: 'worker-echo', capabilities: [] }, /at least one capability/],
     'the same capability twice': [{ id: 'worker-echo', capabilities: [echo, echo] }, /duplicate capability echo:text/],
-    'a requirement that is no capability': [
+    'a requirement that is not a capability': [
       { id: 'worker-echo', capabilities: [echo], requires: ['Hello:World'] },
       /requires: verb must be a lower-case word/,
     ],

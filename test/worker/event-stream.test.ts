@@ -24,7 +24,7 @@ function countingWorker(handler: Handle, options: { heartbeatMs?: number; firstE
   return createTestWorker(defineWorker({ id: 'worker-numbers', capabilities: [numbers] }), options)
 }
 
-/** Waits for ever, but for the signal. */
+/** Waits forever, but for the signal. */
 function forever(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error))

@@ -93,7 +93,7 @@ describe('input', () => {
     'has a number as text': [{ text: 'a', times: '2' }, 'input/times must be integer'],
     'is out of range': [{ text: 'a', times: 4 }, 'input/times must be <= 3'],
     'is null lacks a member': [null, "input must have required property 'text'"],
-    'is no object': ['a', 'input must be object'],
+    'is not an object': ['a', 'input must be object'],
   }
   for (const [what, [payload, message]] of Object.entries(wrong)) {
     test(`that ${what} is refused, saying so`, async () => {
@@ -168,7 +168,7 @@ describe('a handler that fails', () => {
   const undeclared: Record<string, unknown> = {
     'a code that nobody declared': capabilityError('SURPRISE', 'secret detail'),
     'any other error': new Error('secret detail'),
-    'something that is no error': 'secret detail',
+    'something that is not an error': 'secret detail',
   }
   for (const [what, error] of Object.entries(undeclared)) {
     test(`with ${what} answers 500 without a detail, and logs it`, async () => {

@@ -34,7 +34,7 @@ async function spanOf(answer: Partial<RouteAnswer> | Error) {
   return { attributes, isError: status?.code === SpanStatusCode.ERROR }
 }
 
-test('an answer is told with its status, its decision and the worker that gave it', async () => {
+test('an answer is recorded with its status, its decision and the worker that gave it', async () => {
   expect(await spanOf({ status: 200, workerId: 'worker-hello-world' })).toEqual({
     attributes: {
       'http.response.status_code': 200,
@@ -47,7 +47,7 @@ test('an answer is told with its status, its decision and the worker that gave i
 
 const problem = (error: string): Readable => bodyOf({ error, reason: 'no' })
 
-test('a denial is told with its code and is no error', async () => {
+test('a denial is recorded with its code and is not an error', async () => {
   expect(await spanOf({ status: 403, body: problem('capability_access_denied') })).toEqual({
     attributes: {
       'http.response.status_code': 403,

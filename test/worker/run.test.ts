@@ -132,7 +132,7 @@ describe('the server of a worker', () => {
     expect(await execute(url, { text: 'hi' })).toStrictEqual({ status: 200, body: { text: 'hi' } })
   })
 
-  test('tells the controller how it is', async () => {
+  test('reports its health to the controller', async () => {
     const worker = await site.run(echoWorker(), { droppedLines: () => 3 })
     await worker.registered
     const pool = site.controller.poolTo(worker.url, WORKER_ID)

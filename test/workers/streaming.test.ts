@@ -29,7 +29,7 @@ describe('stream:text_events', () => {
     ])
   })
 
-  test('takes a hundred words for an event unless told otherwise', async () => {
+  test('takes a hundred words for an event by default', async () => {
     const events = await eventsOf('stream:text_events', { content: 'word '.repeat(250) })
     expect(events).toHaveLength(3)
   })

@@ -12,14 +12,14 @@ import { fail, ok, warn, type Finding } from './finding.ts'
 type State = { readonly stateDir: string; readonly trustDomain: TrustDomain }
 type CertificateChecks = {
   readonly findings: Finding[]
-  /** The set whose SPIFFE ID is the controller's, if it is among them and good. */
+  /** The set with the controller's SPIFFE ID, if it is present and valid. */
   readonly controller: Credentials | undefined
 }
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
-const DEV_HINT = 'mint development certificates: crank cert dev-ca'
+const DEV_HINT = 'create development certificates: crank cert dev-ca'
 
 /** Loads each set as the controller and the workers do: identity, key, chain, validity. */
 export async function checkCertificates(
@@ -29,7 +29,7 @@ export async function checkCertificates(
 ): Promise<CertificateChecks> {
   const { sets, hint } = await findSets(state, env)
   if (sets.length === 0) {
-    const message = `CRANK_TLS_CERT is not set, and there are none in ${join(state.stateDir, PKI_FOLDER)}`
+    const message = `CRANK_TLS_CERT is not set, and there are no certificates in ${join(state.stateDir, PKI_FOLDER)}`
     return { findings: [fail('certificates', message, DEV_HINT)], controller: undefined }
   }
   const checked = await Promise.all(sets.map((files) => checkSet(files, hint, now)))
@@ -69,13 +69,13 @@ async function checkSet(files: CredentialFiles, hint: string, now: () => number)
     const credentials = await loadCredentials(files, now)
     return { files, finding: judgeLife(files, credentials, now()), credentials }
   } catch (cause: unknown) {
-    // A certificate from the future and an expired one are the clock's fault more often than the CA's.
+    // A certificate that is not valid yet or has expired is often a fault of the clock, not of the CA.
     const clock = `this machine's clock says ${isoTime(now())}`
     return { files, finding: fail('certificate', `${messageOf(cause)} (${clock})`, hint), credentials: undefined }
   }
 }
 
-/** Several sets may share a bundle: each is judged once. */
+/** Several sets may share a bundle: each is checked once. */
 function judgeBundles(sets: readonly CheckedSet[], nowMs: number): Finding[] {
   const messages = sets.flatMap(({ files, credentials }) =>
     expiredAnchors(credentials?.bundles ?? new Map(), nowMs).map(
@@ -90,10 +90,10 @@ function judgeBundles(sets: readonly CheckedSet[], nowMs: number): Finding[] {
 function judgeLife({ certFile }: CredentialFiles, { spiffeId, notAfterMs }: Credentials, nowMs: number): Finding {
   const message = `${certFile}: ${spiffeId}, ${formatLeft(notAfterMs - nowMs)} left`
   if (notAfterMs - nowMs > DAY_MS) return ok('certificate', message)
-  return warn('certificate', message, 'have it renewed; it is taken over without a restart')
+  return warn('certificate', message, 'renew it; it is loaded without a restart')
 }
 
-/** `6.9 days`, below two days in hours, below one hour in minutes. */
+/** `6.9 days`; below two days in hours, below one hour in minutes. */
 export function formatLeft(leftMs: number): string {
   if (leftMs > 2 * DAY_MS) return `${(leftMs / DAY_MS).toFixed(1)} days`
   if (leftMs >= HOUR_MS) return `${(leftMs / HOUR_MS).toFixed(1)} hours`

@@ -1,4 +1,4 @@
-// The clock: certificates, exceptions and audit records are read by it, and two machines should agree on it.
+// The clock: certificates, exceptions and audit records depend on it, and machines should agree on it.
 import { isoTime } from '../../core/iso-time.ts'
 import { ok, warn, type Finding } from './finding.ts'
 
@@ -15,5 +15,5 @@ export function checkClock(nowMs: number, controllerDate: string | undefined): F
   const apartMs = Math.abs(nowMs - there)
   if (apartMs <= TOLERATED_MS) return ok('clock', `${here}, as the controller's`)
   const message = `${here}, but the controller says ${isoTime(there)}`
-  return warn('clock', message, 'set both by NTP: certificates and exceptions begin and end by the clock')
+  return warn('clock', message, 'synchronise both by NTP: certificates and exceptions begin and expire by the clock')
 }

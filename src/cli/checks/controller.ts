@@ -1,4 +1,4 @@
-// The running controller, asked on its admin listener.
+// The running controller, queried on its admin listener.
 import { request } from 'undici'
 import type { WorkerEntry, WorkersReply } from '../../core/wire.ts'
 import { allPages } from '../all-pages.ts'
@@ -13,14 +13,14 @@ type Health = {
 }
 
 const TIMEOUT_MS = 2000
-const NOTED_HINT = 'it decides by the last good policy; put this right before it is restarted'
+const NOTED_HINT = 'it decides by the last good policy; fix this before you restart it'
 
-/** Of the controller; all but `findings` are undefined when it does not answer. */
+/** Data of the controller; all but `findings` are undefined when it does not answer. */
 type ControllerCheck = {
   readonly findings: readonly Finding[]
-  /** The registered ones. */
+  /** The registered workers. */
   readonly workers: readonly WorkerEntry[] | undefined
-  /** Its clock, and what ours said when that came: what follows may take longer than clocks may be apart. */
+  /** Its clock, and this machine's clock at that moment: later checks may take longer than the clocks may differ. */
   readonly date: string | undefined
   readonly dateAtMs: number | undefined
 }
@@ -36,7 +36,7 @@ export async function checkController(
     const workers = await allPages(page, (reply) => reply.workers)
     return { findings: judge(adminUrl, json as Health, revisionOnDisk), workers, date, dateAtMs }
   } catch (cause: unknown) {
-    const hint = 'start it (crank controller, npm run demo), or say where its admin listener is: --admin-url'
+    const hint = 'start it (crank controller, npm run demo), or give the URL of its admin listener: --admin-url'
     return {
       findings: [fail('controller', `no answer from ${adminUrl}: ${messageOf(cause)}`, hint)],
       workers: undefined,
@@ -51,7 +51,7 @@ function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefi
   const noted = health.checks.filter(({ ok: passed, reason }) => passed && reason !== undefined)
   const { version, engine, policy_revision: revision } = health
   const findings = red.map(({ name, reason = 'not ready' }) =>
-    fail(`controller ${name}`, reason, 'the log of the controller says more'),
+    fail(`controller ${name}`, reason, 'see the log of the controller'),
   )
   if (red.length === 0)
     findings.push(ok('controller', `${adminUrl} is ready: ${version}, ${engine}, revision ${revision}`))

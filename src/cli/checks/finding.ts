@@ -1,4 +1,4 @@
-// What one check of `crank check` found.
+// A finding of one check of `crank check`.
 
 export type Status = 'ok' | 'warn' | 'fail'
 /** `hint`: how to fix it; every finding that is not ok has one. */

@@ -1,10 +1,10 @@
-// Which Node runs, whether its environment weakens TLS, and what in it is set for nobody.
+// The version of Node, whether its environment weakens TLS, and unused variables.
 import { refuseWeakening } from '../../platform/env.ts'
 import { oddNames } from '../../platform/setting-names.ts'
 import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
-/** As in bin/node-24.js, which is not part of the compiled source. */
+/** The same as in bin/node-24.js, which is not part of the compiled source. */
 const OLDEST = { major: 24, minor: 11 }
 
 export function checkNode(version: string): Finding {
@@ -28,13 +28,13 @@ export function checkSwitches(env: NodeJS.ProcessEnv, execArgv: readonly string[
   }
 }
 
-/** CRANK_* and OPA_* variables that nothing reads; empty when there are none. */
+/** CRANK_* and OPA_* variables that nothing reads; empty if there are none. */
 export function checkNames(env: NodeJS.ProcessEnv): Finding[] {
   const { faults, unknown } = oddNames(env)
   const misspelt = faults.map((fault) =>
     fail('setting', fault, 'controller, workers and commands refuse to start with it'),
   )
   if (unknown.length === 0) return misspelt
-  const hint = 'all there are: docs/configuration.md; unset what is not needed'
+  const hint = 'docs/configuration.md lists all variables; unset those that are not needed'
   return [...misspelt, warn('settings', `nothing reads ${unknown.join(', ')}`, hint)]
 }

@@ -1,4 +1,4 @@
-// The policy folder and the engine that decides with it, asked the same questions as at the controller's start.
+// The policy folder and its engine, with the same checks as at the controller's start.
 import { parseOpaUrl } from '../../policy/engine/opa-target.ts'
 import { describeFault } from '../../policy/data/data-schema.ts'
 import { openEngine } from '../../policy/engine/engines.ts'
@@ -14,12 +14,11 @@ type PolicySettings = {
 }
 
 const FOLDER_HINT = 'the folder of the Rego sources is set by CRANK_POLICY_DIR'
-const FILES_HINT =
-  'correct the file: a running controller goes on with the last good policy, but does not start with this one'
+const FILES_HINT = 'fix the file: a running controller keeps the last good policy, but does not start with this one'
 const BUILD_HINT = 'policy.wasm must be built from the Rego beside it: npm run build:policy'
 const COMPILED_HINT = 'OPA compiles the Rego at every start; without OPA the controller would not start'
 
-/** `revision` is that of the folder, undefined when it cannot be read. */
+/** `revision`: of the folder, undefined when it cannot be read. */
 export async function checkPolicy(
   settings: PolicySettings,
   now: () => number,
@@ -27,7 +26,7 @@ export async function checkPolicy(
   try {
     const files = await loadPolicyFiles(settings.policyDir, now())
     const data = files.dataFaults.map((fault) =>
-      warn('policy data', describeFault(fault), 'the entry has no effect: correct or remove it'),
+      warn('policy data', describeFault(fault), 'the entry has no effect: fix or remove it'),
     )
     return { findings: [...data, await checkEngine(settings, files, now)], revision: files.revision }
   } catch (cause: unknown) {

@@ -1,4 +1,4 @@
-// Each registered worker: a handshake and GET /health, the way the controller itself would come.
+// Each registered worker: a TLS handshake and GET /health, as the controller does it.
 import { Pool } from 'undici'
 import { parseSpiffeId } from '../../core/spiffe-id.ts'
 import type { WorkerEntry } from '../../core/wire.ts'
@@ -13,8 +13,8 @@ const TIMEOUT_MS = 3000
 const MOST = 100
 
 /**
- * @param workers as the controller lists them; undefined: it does not answer, which is a finding already
- * @param credentials the controller's; a worker admits nobody else
+ * @param workers as the controller lists them; undefined: it does not answer, which is already a finding
+ * @param credentials the controller's; a worker accepts no other peer
  */
 export async function checkWorkers(
   workers: readonly WorkerEntry[] | undefined,
@@ -26,13 +26,13 @@ export async function checkWorkers(
     return [warn('workers', 'none is registered', 'start one: crank worker hello_world; a refusal is in its log')]
   }
   if (credentials === undefined) {
-    const message = `${workers.length} registered, handshakes not tried: workers admit only the controller`
-    return [warn('workers', message, 'run where the certificate of the controller is, with CRANK_TLS_* or --state-dir')]
+    const message = `${workers.length} registered, handshakes not tried: workers accept only the controller`
+    return [warn('workers', message, 'run it on the host of the controller, with CRANK_TLS_* or --state-dir')]
   }
   const verifier = createPeerVerifier({ now })
   const tried = await Promise.all(workers.slice(0, MOST).map((worker) => checkWorker(worker, credentials, verifier)))
   if (workers.length <= MOST) return tried
-  return [...tried, warn('workers', `${workers.length} registered, ${MOST} tried`, 'the rest is in: crank workers')]
+  return [...tried, warn('workers', `${workers.length} registered, ${MOST} tried`, 'list all of them: crank workers')]
 }
 
 async function checkWorker(worker: WorkerEntry, credentials: Credentials, verifier: PeerVerifier): Promise<Finding> {

@@ -1,25 +1,25 @@
-// `crank audit`: read the audit log, and prove that it is whole.
+// `crank audit`: reads the audit log, and verifies its chain.
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { auditFileOption, outputOption, stateDirOption } from '../options.ts'
 
 /** `crank audit` */
 export function auditCommand(): CommandUnknownOpts {
   return new Command('audit')
-    .description('read the audit log, and prove that it is whole')
+    .description('read the audit log, and verify its hash chain')
     .addCommand(tailCommand())
     .addCommand(verifyCommand())
 }
 
 function tailCommand(): CommandUnknownOpts {
   return new Command('tail')
-    .description('the last records; with -f also those to come')
-    .option('-f, --follow', 'stay and print records as they are written')
-    .option('-n, --lines <n>', 'how many (default 10; with --since or --trace all of them)')
+    .description('print the last records; with -f also new ones')
+    .option('-f, --follow', 'keep running and print new records')
+    .option('-n, --lines <n>', 'number of records (default 10; with --since or --trace all)')
     .option('--deny', 'only refusals: denials, and callers without an identity')
     .option('--who <text>', 'only callers whose SPIFFE ID contains this')
     .option('--cap <capability>', 'only this capability, such as convert:document_to_pdf')
-    .option('--trace <id>', 'only records of this trace, by the id that every answer has in x-trace-id')
-    .option('--since <when>', 'only from then on: 90s, 10m, 2h, 7d ago, or an ISO 8601 time')
+    .option('--trace <id>', 'only records of this trace; every answer has its id in x-trace-id')
+    .option('--since <when>', 'only records since then: 90s, 10m, 2h or 7d ago, or an ISO 8601 time')
     .addOption(auditFileOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
@@ -35,8 +35,8 @@ function tailCommand(): CommandUnknownOpts {
 
 function verifyCommand(): CommandUnknownOpts {
   return new Command('verify')
-    .description('check the hash chain; exit 1 at the first bad record, a gap or a torn last line')
-    .argument('[files...]', 'audit logs, each of which continues the one before; without: the one of --audit-file')
+    .description('check the hash chain; exit 1 at the first invalid record, gap or torn last line')
+    .argument('[files...]', 'audit logs, each the continuation of the previous one (default: --audit-file)')
     .addOption(auditFileOption())
     .addOption(stateDirOption())
     .addOption(outputOption())

@@ -1,11 +1,11 @@
-// `crank cert`: development certificates, and what a certificate says.
+// `crank cert`: development certificates, and the content of certificates.
 import { Command, Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { outputOption, stateDirOption } from '../options.ts'
 
 /** `crank cert` */
 export function certCommand(): CommandUnknownOpts {
   return new Command('cert')
-    .description('development certificates, and what a certificate says')
+    .description('create development certificates, and inspect certificates')
     .addCommand(devCaCommand())
     .addCommand(issueCommand())
     .addCommand(inspectCommand())
@@ -13,7 +13,7 @@ export function certCommand(): CommandUnknownOpts {
 
 function devCaCommand(): CommandUnknownOpts {
   return new Command('dev-ca')
-    .description('make a development CA, with certificates for the controller and the bundled workers')
+    .description('create a development CA, with certificates for the controller and the bundled workers')
     .addOption(stateDirOption())
     .addOption(trustDomainOption())
     .addOption(outputOption())
@@ -41,7 +41,7 @@ function issueCommand(): CommandUnknownOpts {
 function inspectCommand(): CommandUnknownOpts {
   return new Command('inspect')
     .argument('<file>', 'certificate, PEM')
-    .description('identity, validity and faults of a certificate; exit 1 if it is no usable X.509-SVID')
+    .description('print identity, validity and faults of a certificate; exit 1 if it is not a usable X.509-SVID')
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank cert inspect .crank/pki/controller.crt')
     .action(async (file, options) => {

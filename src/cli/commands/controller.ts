@@ -1,4 +1,4 @@
-// `crank controller`: the options mirror the variables of the controller's configuration; a test compares the two.
+// `crank controller`: the options correspond to the variables of the controller's configuration; a test compares them.
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { addSettings, flagsOf, type Setting } from '../settings.ts'
 
@@ -7,14 +7,18 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_HOST', '--host <address>', 'address of the mTLS listener (default 127.0.0.1)'],
   ['CRANK_ADMIN_PORT', '--admin-port <n>', 'admin listener (default 9001)'],
   ['CRANK_ADMIN_HOST', '--admin-host <address>', 'address of the admin listener (default 127.0.0.1)'],
-  ['CRANK_ADMIN_ALLOWED_HOSTS', '--admin-allowed-hosts <list>', 'host names that the admin listener answers to'],
+  ['CRANK_ADMIN_ALLOWED_HOSTS', '--admin-allowed-hosts <list>', 'host names that the admin listener accepts'],
   ['CRANK_TRUST_DOMAIN', '--trust-domain <name>', 'SPIFFE trust domain (default crank.local)'],
   ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'own SPIFFE ID (default spiffe://<trust domain>/controller)'],
   ['CRANK_TLS_CERT', '--tls-cert <file>', 'certificate, PEM'],
   ['CRANK_TLS_KEY', '--tls-key <file>', 'its key, PEM'],
   ['CRANK_TLS_BUNDLE', '--tls-bundle <path>', 'trust bundle: a PEM file, or a folder of <trust-domain>.pem'],
   ['CRANK_POLICY_DIR', '--policy-dir <dir>', 'folder of the policies (default policies)'],
-  ['CRANK_CANDIDATE_POLICY_DIR', '--candidate-policy-dir <dir>', 'policy folder to compare with; it decides nothing'],
+  [
+    'CRANK_CANDIDATE_POLICY_DIR',
+    '--candidate-policy-dir <dir>',
+    'policy folder to compare with; it does not decide calls',
+  ],
   [
     'CRANK_POLICY_MAX_STALENESS',
     '--policy-max-staleness <time>',
@@ -28,7 +32,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   [
     'CRANK_POLICY_BUNDLE_ROLLBACK',
     '--policy-bundle-rollback <how>',
-    'refuse or allow a bundle that was replaced before (default refuse)',
+    'refuse or allow a bundle that was already replaced (default refuse)',
   ],
   ['OPA_URL', '--opa-url <url>', 'OPA sidecar, http://… or unix:///…; unset: embedded engine'],
   ['OPA_TIMEOUT_MS', '--opa-timeout-ms <n>', 'deadline of one decision (default 100)'],
@@ -37,11 +41,15 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_AUDIT_SYNC', '--audit-sync <how>', 'fsync or write (default fsync)'],
   ['CRANK_WORKER_HOSTS', '--worker-hosts <list>', 'hosts that worker URLs may name'],
   ['TLS_REFUSE_UNVERIFIED', '--tls-refuse-unverified <bool>', 'refuse unverified peers in the handshake'],
-  ['HTTPS_ONLY', '--https-only <bool>', 'there is no other mode'],
+  ['HTTPS_ONLY', '--https-only <bool>', 'must be true; plain HTTP is not supported'],
   ['CRANK_BODY_LIMIT_BYTES', '--body-limit-bytes <n>', 'largest JSON body (default 1 MiB)'],
   ['CRANK_MAX_CONNECTIONS', '--max-connections <n>', 'open connections (default 10000)'],
   ['CRANK_HEARTBEAT_INTERVAL_MS', '--heartbeat-interval-ms <n>', 'how often workers report (default 10000)'],
-  ['CRANK_DRAIN_TIMEOUT_MS', '--drain-timeout-ms <n>', 'how long calls may go on after SIGTERM (default 10000)'],
+  [
+    'CRANK_DRAIN_TIMEOUT_MS',
+    '--drain-timeout-ms <n>',
+    'how long running calls may continue after SIGTERM (default 10000)',
+  ],
   ['LOG_LEVEL', '--log-level <level>', 'trace, debug, info, warn, error, fatal or silent'],
 ]
 

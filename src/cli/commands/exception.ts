@@ -1,11 +1,11 @@
-// `crank exception`: who may do more than the manifests say, and until when.
+// `crank exception`: temporary permissions beyond the manifests.
 import { Command, Option } from '@commander-js/extra-typings'
 import { auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
 
 /** `crank exception` */
 export function exceptionCommand() {
   return new Command('exception')
-    .description('exceptions from the manifests, each with an end')
+    .description('temporary permissions beyond the manifests')
     .addCommand(listCommand())
     .addCommand(grantCommand())
     .addCommand(revokeCommand())
@@ -13,7 +13,7 @@ export function exceptionCommand() {
 
 function listCommand() {
   return new Command('list')
-    .description('every exception with its end and its use; exit 1 if one is malformed')
+    .description('list every exception with its expiry and uses; exit 1 if one is malformed')
     .option('--admin-url <url>', 'controller that counts the uses (CRANK_ADMIN_URL, default http://127.0.0.1:9001)')
     .addOption(policyDirOption())
     .addOption(auditFileOption())
@@ -28,14 +28,17 @@ function listCommand() {
 
 function grantCommand() {
   return new Command('grant')
-    .description('write an exception into data/exceptions.json, and show what changed')
+    .description('add an exception to data/exceptions.json, and show the change')
     .addOption(whoOption())
-    .addOption(capOption('what is allowed, verb:name; may be repeated'))
-    .option('--all', 'everything is allowed')
-    .requiredOption('--for <duration>', 'how long: 12h, 14d; at most 90 days, unless enforcement.json says otherwise')
-    .requiredOption('--reason <text>', 'why it is needed')
-    .requiredOption('--owner <name>', 'who ends it')
-    .option('--replace', 'also when the worker has a live exception: this takes its place')
+    .addOption(capOption('capability to allow, verb:name; may be repeated'))
+    .option('--all', 'allow every capability')
+    .requiredOption(
+      '--for <duration>',
+      'duration, such as 12h or 14d; at most 90 days unless enforcement.json sets another limit',
+    )
+    .requiredOption('--reason <text>', 'reason for it')
+    .requiredOption('--owner <name>', 'person or team responsible for it')
+    .option('--replace', 'replace a live exception of the worker')
     .addOption(dryRunOption())
     .addOption(policyDirOption())
     .addOption(outputOption())
@@ -51,9 +54,9 @@ function grantCommand() {
 
 function revokeCommand() {
   return new Command('revoke')
-    .description('take an exception out of data/exceptions.json, and show what changed')
+    .description('remove an exception from data/exceptions.json, and show the change')
     .addOption(whoOption())
-    .addOption(capOption('only this capability of it; may be repeated'))
+    .addOption(capOption('remove only this capability; may be repeated'))
     .addOption(dryRunOption())
     .addOption(policyDirOption())
     .addOption(outputOption())
@@ -74,5 +77,5 @@ function capOption(help: string) {
 }
 
 function dryRunOption() {
-  return new Option('--dry-run', 'only show what would change')
+  return new Option('--dry-run', 'show the change without writing it')
 }

@@ -1,11 +1,11 @@
-// `crank workers` and `crank capabilities`: what is live, asked on the mTLS listener like any worker would.
+// `crank workers` and `crank capabilities`: live entries, queried on the mTLS listener as a worker does.
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { outputOption, clientCommand } from '../options.ts'
 
 /** `crank workers` */
 export function workersCommand(): CommandUnknownOpts {
   return clientCommand('workers')
-    .description('which workers are registered')
+    .description('list the registered workers')
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank workers --as streaming')
     .action(async (options) => {
@@ -17,7 +17,7 @@ export function workersCommand(): CommandUnknownOpts {
 /** `crank capabilities` */
 export function capabilitiesCommand(): CommandUnknownOpts {
   return clientCommand('capabilities')
-    .description('which capabilities are live, and who provides them')
+    .description('list the live capabilities and their providers')
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank capabilities --as streaming -o json')
     .action(async (options) => {

@@ -1,4 +1,4 @@
-// `crank manifest`: what workers may call and offer, taken from their definitions.
+// `crank manifest`: what workers may call and offer, from their definitions.
 import { Command, Option } from '@commander-js/extra-typings'
 import { outputOption } from '../options.ts'
 
@@ -9,7 +9,7 @@ and cannot write or start anything; it has no environment variables. It can reac
 /** `crank manifest` */
 export function manifestCommand() {
   return new Command('manifest')
-    .description('make the manifest of workers from their definitions, or compare the two')
+    .description('write the manifest of workers from their definitions, or compare the two')
     .addHelpText('after', EXECUTED)
     .addCommand(generateCommand())
     .addCommand(verifyCommand())
@@ -19,11 +19,11 @@ export function manifestCommand() {
 
 function generateCommand() {
   return new Command('generate')
-    .description('write what the code provides and requires; owner, deployed_at and other entries stay')
+    .description('write what the code provides and requires; owner, deployed_at and other entries are kept')
     .addOption(workersOption())
     .addOption(outOption())
-    .option('--owner <name>', 'owner of entries that are new', 'crank')
-    .option('--dry-run', 'only show what would change')
+    .option('--owner <name>', 'owner of new entries', 'crank')
+    .option('--dry-run', 'show the change without writing it')
     .addOption(trustDomainOption())
     .addOption(outputOption())
     .addHelpText('after', `${EXECUTED}\n\nExample:\n  crank manifest generate --dry-run`)
@@ -49,7 +49,7 @@ function verifyCommand() {
 
 function diffCommand() {
   return new Command('diff')
-    .description('what generate would change, as lines with + and -')
+    .description('show what generate would change, as lines with + and -')
     .addOption(workersOption())
     .addOption(manifestOption())
     .addOption(trustDomainOption())
@@ -63,14 +63,14 @@ function diffCommand() {
 
 function addCommand() {
   return new Command('add')
-    .argument('<name>', 'of the worker; its id is worker-<name>')
-    .description('write the entry of a worker whose code is elsewhere, in any language; nothing is taken away')
-    .addOption(namesOption('--provides <verb:name>', 'what it offers, and may call too; may be repeated'))
-    .addOption(namesOption('--requires <verb:name>', 'what it calls; may be repeated'))
+    .argument('<name>', 'name of the worker; its id is worker-<name>')
+    .description('write the entry of a worker whose code is elsewhere, in any language; it only adds')
+    .addOption(namesOption('--provides <verb:name>', 'capability that it offers and may call; may be repeated'))
+    .addOption(namesOption('--requires <verb:name>', 'capability that it calls; may be repeated'))
     .option('--spiffe-id <id>', 'its identity (default spiffe://<trust domain>/worker/<name>)')
-    .option('--owner <name>', 'owner of an entry that is new', 'crank')
-    .option('--force', 'also when another worker provides it, or nobody provides what it requires')
-    .option('--dry-run', 'only show what would change')
+    .option('--owner <name>', 'owner of a new entry', 'crank')
+    .option('--force', 'write even if another worker provides it, or no worker provides what it requires')
+    .option('--dry-run', 'show the change without writing it')
     .addOption(outOption())
     .addOption(trustDomainOption())
     .addOption(outputOption())

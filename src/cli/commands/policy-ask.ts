@@ -1,18 +1,20 @@
-// `crank can-i`, `explain`, `who-can`, `what-can`: ask the policy without making a call.
+// `crank can-i`, `explain`, `who-can`, `what-can`: query the policy without making a call.
 import { Command, Option } from '@commander-js/extra-typings'
 import { outputOption, stateDirOption } from '../options.ts'
 
 const WHO = 'SPIFFE ID, or a worker such as streaming'
-const VERB = 'such as convert; or verb and capability in one word, such as convert:document_to_pdf'
+const VERB = 'verb, such as convert; or both as one word, such as convert:document_to_pdf'
 
 /** `crank can-i` */
 export function canICommand() {
   return new Command('can-i')
     .argument('<who>', WHO)
     .argument('<verb>', VERB)
-    .argument('[capability]', 'such as document_to_pdf')
+    .argument('[capability]', 'capability, such as document_to_pdf')
     .usage('[options] <who> <verb> <capability>')
-    .description('may somebody use a capability? exit 0 yes, 1 no, 2 wrong usage, 3 no decision')
+    .description(
+      'check whether a caller may use a capability; exit 0 allowed, 1 denied, 2 invalid input, 3 no decision',
+    )
     .addOption(adminOption())
     .addOption(policyOption())
     .addOption(atOption())
@@ -31,10 +33,10 @@ export function canICommand() {
 /** `crank explain` */
 export function explainCommand() {
   return new Command('explain')
-    .argument('<id|who>', `decision id or trace id of the audit log; or ${WHO}`)
+    .argument('<id|who>', `decision id or trace id from the audit log; or ${WHO}`)
     .argument('[verb]', VERB)
-    .argument('[capability]', 'such as document_to_pdf')
-    .description('why a call was decided, or would be, as it is: the nearest miss, and what would change it')
+    .argument('[capability]', 'capability, such as document_to_pdf')
+    .description('explain a recorded or possible decision: the reasons, the nearest miss, and what would change it')
     .addOption(
       new Option('--audit, --audit-file <file>', 'audit log (CRANK_AUDIT_FILE, default <state-dir>/audit.jsonl)'),
     )
@@ -57,9 +59,9 @@ export function explainCommand() {
 export function whoCanCommand() {
   return new Command('who-can')
     .argument('<verb>', VERB)
-    .argument('[capability]', 'such as document_to_pdf')
+    .argument('[capability]', 'capability, such as document_to_pdf')
     .usage('[options] <verb> <capability>')
-    .description('who may use a capability, of those that manifests and exceptions name; exit 1 if nobody')
+    .description('list the callers in manifests and exceptions that may use a capability; exit 1 if there are none')
     .addOption(adminOption())
     .addOption(policyOption())
     .addOption(atOption())
@@ -77,7 +79,7 @@ export function whoCanCommand() {
 export function whatCanCommand() {
   return new Command('what-can')
     .argument('<who>', WHO)
-    .description('what somebody may use, of all that manifests and exceptions name; exit 1 if nothing')
+    .description('list the capabilities in manifests and exceptions that a caller may use; exit 1 if there are none')
     .addOption(adminOption())
     .addOption(policyOption())
     .addOption(atOption())
@@ -92,16 +94,19 @@ export function whatCanCommand() {
 }
 
 function adminOption() {
-  const help = 'ask the controller with this admin listener (CRANK_ADMIN_URL, default http://127.0.0.1:9001)'
+  const help = 'query the controller at this admin listener (CRANK_ADMIN_URL, default http://127.0.0.1:9001)'
   return new Option('--admin, --admin-url <url>', help)
 }
 
 function policyOption() {
-  return new Option('--policy <dir>', 'ask the files of this folder instead').conflicts('adminUrl')
+  return new Option('--policy <dir>', 'query the files of this folder instead').conflicts('adminUrl')
 }
 
 function atOption() {
-  return new Option('--at <time>', 'decide for that time, such as 2026-12-01T00:00:00Z: when exceptions have ended')
+  return new Option(
+    '--at <time>',
+    'decide as of this time, such as 2026-12-01T00:00:00Z, for example after exceptions expire',
+  )
 }
 
 function enforcedOption() {
@@ -109,5 +114,5 @@ function enforcedOption() {
 }
 
 function allOption() {
-  return new Option('--all', 'also where the answer is no, and why')
+  return new Option('--all', 'also list denied entries, with the reason')
 }

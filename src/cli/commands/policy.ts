@@ -1,11 +1,11 @@
-// `crank policy`: work on the policy folder.
+// `crank policy`: commands for the policy folder.
 import { Command } from '@commander-js/extra-typings'
 import { auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
 
 /** `crank policy` */
 export function policyCommand() {
   return new Command('policy')
-    .description('work on the policy folder')
+    .description('commands for the policy folder')
     .addCommand(unusedCommand())
     .addCommand(buildCommand())
     .addCommand(verifyBundleCommand())
@@ -13,8 +13,8 @@ export function policyCommand() {
 
 function unusedCommand() {
   return new Command('unused')
-    .description('declared but not used, used but not declared; exit 1 if there is something to do')
-    .option('--since <when>', 'used means called from then on: 12h, 30d ago, or an ISO 8601 time', '30d')
+    .description('list capabilities that are declared but unused, or used but undeclared; exit 1 if there are any')
+    .option('--since <when>', 'count calls since then: 12h or 30d ago, or an ISO 8601 time', '30d')
     .addOption(policyDirOption())
     .addOption(auditFileOption())
     .addOption(stateDirOption())
@@ -28,11 +28,11 @@ function unusedCommand() {
 
 function buildCommand() {
   return new Command('build')
-    .description('check the policy folder and make an OPA bundle of it')
+    .description('check the policy folder and build an OPA bundle from it')
     .addOption(policyDirOption())
-    .option('--out <file>', 'where to put it', 'bundle.tar.gz')
+    .option('--out <file>', 'output file', 'bundle.tar.gz')
     .option('--revision <text>', "the bundle's revision (default: the hash of Rego and data that the controller shows)")
-    .option('--signing-key <file>', 'private key to sign it with, PEM: RSA, or EC on P-256, P-384 or P-521')
+    .option('--signing-key <file>', 'private key for the signature, PEM: RSA, or EC on P-256, P-384 or P-521')
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank policy build --signing-key bundle.key --out bundle.tar.gz')
     .action(async (options) => {
@@ -43,8 +43,8 @@ function buildCommand() {
 
 function verifyBundleCommand() {
   return new Command('verify-bundle')
-    .description("check a bundle's signature as OPA does; exit 1 when it does not hold")
-    .argument('<file>', 'the bundle')
+    .description("check a bundle's signature as OPA does; exit 1 if it is invalid")
+    .argument('<file>', 'bundle file')
     .requiredOption('--verification-key <file>', 'public key, PEM')
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank policy verify-bundle bundle.tar.gz --verification-key bundle.pub')

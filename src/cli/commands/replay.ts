@@ -1,27 +1,25 @@
-// `crank replay`: would another policy have decided otherwise?
+// `crank replay`: compares recorded decisions with those of another policy.
 import { Command, Option } from '@commander-js/extra-typings'
 import { auditFileOption, stateDirOption } from '../options.ts'
 
 /** `crank replay` */
 export function replayCommand() {
   return new Command('replay')
-    .description(
-      'decide every recorded decision again with another policy, and list what changes; exit 1 if anything does',
-    )
-    .requiredOption('--policy <dir>', 'the folder of the policy to try')
+    .description('repeat every recorded decision with another policy, and list the changes; exit 1 if there are any')
+    .requiredOption('--policy <dir>', 'policy folder to compare with')
     .addOption(auditFileOption())
-    .option('--since <when>', 'only decisions from then on: 12h, 7d ago, or an ISO 8601 time (default: all)')
+    .option('--since <when>', 'only decisions since then: 12h or 7d ago, or an ISO 8601 time (default: all)')
     .option('--until <when>', 'only decisions before then')
     .addOption(
-      new Option('--fail-on <what>', 'exit 1 for any change, only where more is let in, or never')
+      new Option('--fail-on <what>', 'exit 1 for any change, only for changes that allow more, or never')
         .choices(['any', 'allow', 'none'])
         .default('any' as const),
     )
     .option('--verify', 'check the hash chain of the log first')
-    .option('--no-memo', 'evaluate every decision, equal ones too')
+    .option('--no-memo', 'evaluate every decision, including equal ones')
     .addOption(stateDirOption())
     .addOption(
-      new Option('-o, --output <format>', 'how to print')
+      new Option('-o, --output <format>', 'output format')
         .choices(['table', 'json', 'markdown'])
         .default('table' as const),
     )

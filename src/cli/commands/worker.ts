@@ -1,4 +1,4 @@
-// `crank worker <name or file>`: one of the bundled workers, or one of the user's own, as a process of its own.
+// `crank worker <name or file>`: runs a bundled worker, or your own from its file, as a process.
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { workerNames } from '../../workers/registry.ts'
 import { addSettings, flagsOf, textOf, type Setting } from '../settings.ts'
@@ -7,11 +7,11 @@ export const WORKER_SETTINGS: readonly Setting[] = [
   ['CONTROLLER_URL', '--controller-url <url>', 'the controller (default https://127.0.0.1:9000)'],
   ['CRANK_WORKER_PORT', '--port <n>', 'port to listen on; 0: any free port'],
   ['CRANK_WORKER_HOST', '--host <address>', 'address to listen on (default 127.0.0.1)'],
-  ['CRANK_WORKER_URL', '--url <url>', 'address that the controller is to call'],
-  ['CRANK_WORKER_INSTANCE', '--instance <name>', 'tells replicas apart'],
-  ['CRANK_STATE_DIR', '--state-dir <folder>', 'what must outlive the process (default .crank)'],
+  ['CRANK_WORKER_URL', '--url <url>', 'URL at which the controller calls the worker'],
+  ['CRANK_WORKER_INSTANCE', '--instance <name>', 'distinguishes replicas'],
+  ['CRANK_STATE_DIR', '--state-dir <folder>', 'folder for persistent data (default .crank)'],
   ['CRANK_TRUST_DOMAIN', '--trust-domain <name>', 'SPIFFE trust domain (default crank.local)'],
-  ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'the only identity that is let in'],
+  ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'the only identity that may call the worker'],
   ['CRANK_TLS_CERT', '--tls-cert <file>', 'certificate, PEM'],
   ['CRANK_TLS_KEY', '--tls-key <file>', 'its key, PEM'],
   ['CRANK_TLS_BUNDLE', '--tls-bundle <path>', 'trust bundle: a PEM file, or a folder of <trust-domain>.pem'],
@@ -29,10 +29,10 @@ Examples:
 /** `crank worker <name or file>`, `crank worker new <name>` */
 export function workerCommand(): CommandUnknownOpts {
   return addSettings(new Command('worker'), WORKER_SETTINGS)
-    .argument('<name>', `which worker: a file such as ./my.ts that exports one, or ${workerNames.join(', ')}`)
-    .option('--export <name>', 'which export of the file, if it has several workers')
-    .option('--dev', 'use the development certificate of its name, and make it where it is missing')
-    .description('run one of the bundled workers, or your own from its file (options with a variable name it)')
+    .argument('<name>', `the worker: a file such as ./my.ts that exports one, or ${workerNames.join(', ')}`)
+    .option('--export <name>', 'name of the export, if the file has several workers')
+    .option('--dev', 'use its development certificate; create it if it is missing')
+    .description('run a bundled worker, or your own from its file (help names the variable of an option)')
     .addHelpText('after', EXAMPLES)
     .action(async (name, { dev, export: wanted, ...options }) => {
       const { runNamedWorker } = await import('../run-worker.ts')
@@ -47,9 +47,9 @@ export function workerCommand(): CommandUnknownOpts {
 
 function newCommand(): CommandUnknownOpts {
   return new Command('new')
-    .argument('<name>', 'of the worker, such as greeting_cards')
-    .description('write a new worker: in a checkout its code, test and manifest; elsewhere a project of its own')
-    .option('--capability <verb:name>', 'what it offers (default run:<name>)')
+    .argument('<name>', 'name of the worker, such as greeting_cards')
+    .description('create a new worker: in a checkout its code, test and manifest; elsewhere a stand-alone project')
+    .option('--capability <verb:name>', 'capability that it offers (default run:<name>)')
     .option('--owner <name>', 'in a checkout: owner in its manifest', 'crank')
     .addHelpText('after', '\nExample:\n  crank worker new greeting_cards --capability make:greeting_card')
     .action(async (name, options) => {

@@ -1,4 +1,5 @@
-// policies/data/exceptions.json in the work tree: read with all that a change is checked against, and written in one step.
+// policies/data/exceptions.json in the work tree: read with everything that a change is checked against, and written
+// atomically.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkPolicyData } from '../../policy/data/data-schema.ts'
@@ -36,8 +37,8 @@ export async function readExceptions(options: { policy?: string | undefined }): 
 }
 
 /**
- * Shows what changes, and writes it unless it is a dry run. `spiffeId`: whose entry was edited.
- * @throws {CliError} `internal` if the new text is not what it should be: then nothing is written.
+ * Shows the change, and writes it unless it is a dry run. `spiffeId`: the identity whose entry was edited.
+ * @throws {CliError} `internal` if the new text is not the expected one: then nothing is written
  */
 export async function writeExceptions(file: ExceptionsFile, text: string, options: EditOptions): Promise<void> {
   checkEdit(file, text)
@@ -54,7 +55,7 @@ export async function writeExceptions(file: ExceptionsFile, text: string, option
   } finally {
     await rm(temporary, { force: true })
   }
-  say(`${file.path} is written: commit it. A controller that reads this folder follows within a second`)
+  say(`${file.path} is written: commit it. A controller that reads this folder applies it within a second`)
 }
 
 function checkEdit(file: ExceptionsFile, text: string): void {

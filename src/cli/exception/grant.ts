@@ -1,4 +1,4 @@
-// `crank exception grant`: one more entry, or another in the place of one that is over.
+// `crank exception grant`: adds an entry, or replaces an expired one.
 import Type from 'typebox'
 import { isoTime } from '../../core/iso-time.ts'
 import { CapabilityError, parseCapability, type Capability } from '../../core/capability.ts'
@@ -29,7 +29,7 @@ type Entry = Readonly<Record<string, unknown>> & { readonly expires_after: bigin
 const DAY_MS = 86_400_000
 const TrustDomainEnv = Type.Object({ CRANK_TRUST_DOMAIN: tlsSettings.CRANK_TRUST_DOMAIN })
 
-/** Checks and writes; nothing is written when something is wrong. */
+/** Checks and writes; writes nothing if there is a fault. */
 export async function grantException(options: GrantOptions): Promise<ExitCode> {
   const who = readWho(options.who)
   const capabilities = readCapabilities(options)
@@ -47,13 +47,13 @@ export async function grantException(options: GrantOptions): Promise<ExitCode> {
   return EXIT.ok
 }
 
-/** `--who` as a SPIFFE ID of CRANK_TRUST_DOMAIN, or as it is. @throws {CliError | ConfigError} */
+/** `--who` as a SPIFFE ID of CRANK_TRUST_DOMAIN, or unchanged. @throws {CliError | ConfigError} */
 export function readWho(who: string): SpiffeId {
   const { CRANK_TRUST_DOMAIN: domain } = loadConfig(TrustDomainEnv, { env: process.env })
   return parseWho(who, readTrustDomain(domain))
 }
 
-/** `--cap`, once each, in the order of the alphabet. @throws {CliError} `usage` */
+/** `--cap` without duplicates, in alphabetical order. @throws {CliError} `usage` */
 export function parseCaps(caps: readonly string[]): Capability[] {
   const parsed = caps.map((cap) => {
     try {
@@ -69,12 +69,12 @@ export function parseCaps(caps: readonly string[]): Capability[] {
 /** Undefined: everything. */
 function readCapabilities({ all, cap }: GrantOptions): Capability[] | undefined {
   if ((all === true) === (cap !== undefined)) {
-    throw new CliError(EXIT.usage, 'say what is allowed: --cap verb:name, once or several times, or --all')
+    throw new CliError(EXIT.usage, 'give the capabilities to allow: --cap verb:name, once or several times, or --all')
   }
   return cap && parseCaps(cap)
 }
 
-// From a whole second on, as created_at has it: the longest lifetime is counted from there.
+// Starts at a whole second, as created_at does: the longest lifetime is counted from there.
 function makeEntry(
   options: GrantOptions,
   capabilities: Capability[] | undefined,
@@ -114,22 +114,20 @@ function refuseOverLive(who: SpiffeId, { policy, entries }: ExceptionsFile, { re
   const nowNs = BigInt(Date.now()) * NS_PER_MS
   const live = policy.exceptions.filter((entry) => entry.spiffeId === who && entry.expiresAfterNs > nowNs)
   const isKnown = policy.exceptions.some(({ spiffeId }) => spiffeId === who)
-  // One that is over is out of the way; a malformed one may be somebody's mistake, to be looked at.
+  // An expired entry may be replaced; a malformed one may be a mistake that a person should check.
   if (isKnown && live.length === 0) return
-  const what = isKnown
-    ? `a live exception (${live.map(({ name }) => name).join(', ')})`
-    : 'an exception that is malformed'
-  throw new CliError(EXIT.negative, `${who} has ${what} already`, {
-    hint: 'an identity has one entry, with one end: --replace puts this in its place',
+  const what = isKnown ? `a live exception (${live.map(({ name }) => name).join(', ')})` : 'a malformed exception'
+  throw new CliError(EXIT.negative, `${who} already has ${what}`, {
+    hint: 'an identity has one entry with one expiry; replace it with --replace',
   })
 }
 
 function warn(who: SpiffeId, capabilities: readonly Capability[] | undefined, { policy }: ExceptionsFile): void {
   const mark = paint('yellow', '‼', process.stderr)
-  if (capabilities === undefined) say(`${mark} --all allows every call, of capabilities too that do not exist yet`)
+  if (capabilities === undefined) say(`${mark} --all allows every call, including capabilities that do not exist yet`)
   for (const capability of capabilities ?? []) {
     const { knownCapabilities: known } = policy
-    if (!known.has(capability)) say(`${mark} no manifest knows ${capability}${didYouMean(capability, known)}`)
+    if (!known.has(capability)) say(`${mark} no manifest names ${capability}${didYouMean(capability, known)}`)
   }
   if (!policy.knownIdentities.has(who)) say(`${mark} ${who} has no manifest`)
 }

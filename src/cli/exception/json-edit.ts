@@ -1,11 +1,11 @@
-// Edits one member of a JSON object as text: nothing else of it is touched, so that 19-digit numbers stay as they are.
+// Edits one member of a JSON object as text: the rest is unchanged, so that 19-digit numbers keep their digits.
 import { jsonMembers } from '../../core/json-members.ts'
 
 const MAX_DEPTH = 100
 const INDENT = '  '
 const WIDTH = 120
 
-/** `json` with the member set to `value` (a JSON text); a new one comes last. `json`: an object, checked before. */
+/** Sets the member of `json` to `value` (a JSON text); a new member comes last. `json`: a valid object. */
 export function setMember(json: string, key: string, value: string): string {
   const bytes = Buffer.from(json)
   const { inside, members } = placesIn(bytes)
@@ -17,7 +17,7 @@ export function setMember(json: string, key: string, value: string): string {
   return splice(bytes, { start: last.value.end, end: last.value.end }, `,${line}`)
 }
 
-/** `json` without the member; as it was where there is none. */
+/** Removes the member from `json`; unchanged if there is none. */
 export function removeMember(json: string, key: string): string {
   const bytes = Buffer.from(json)
   const member = placesIn(bytes).members.find((one) => one.key === key)
@@ -25,10 +25,10 @@ export function removeMember(json: string, key: string): string {
 }
 
 type Place = { readonly start: number; readonly end: number }
-/** `value`: of the value alone. `whole`: of all that goes with the member, the comma that separates it among it. */
+/** `value`: the value alone. `whole`: everything that belongs to the member, including its comma. */
 type Member = { readonly key: string; readonly value: Place; readonly whole: Place }
 
-/** Where the parts of an object are in its bytes. `inside`: all between the braces. */
+/** The positions of the parts of an object in its bytes. `inside`: everything between the braces. */
 export function placesIn(json: Buffer): { readonly inside: Place; readonly members: readonly Member[] } {
   const inside = { start: json.indexOf('{') + 1, end: json.lastIndexOf('}') }
   const values = [...jsonMembers(json, { maxDepth: MAX_DEPTH })].map(([key, value]) => {
@@ -38,14 +38,14 @@ export function placesIn(json: Buffer): { readonly inside: Place; readonly membe
   const members = values.map(({ key, value }, at) => {
     const before = values[at - 1]?.value
     if (before !== undefined) return { key, value, whole: { start: before.end, end: value.end } }
-    // The first takes the comma after it along; the only one, all that is inside.
+    // The first member includes the comma after it; the only member, everything between the braces.
     const end = values.length === 1 ? inside.end : json.indexOf(',', value.end) + 1
     return { key, value, whole: { start: inside.start, end } }
   })
   return { inside, members }
 }
 
-/** A member's value as Prettier would write it at that place: its own members one per line, lists on one if they fit. */
+/** A member's value as Prettier would write it there: its members one per line, lists on one line if they fit. */
 export function formatEntry(entry: Readonly<Record<string, unknown>>): string {
   const lines = Object.entries(entry).map(([key, value]) =>
     formatLine(`${INDENT}${INDENT}${JSON.stringify(key)}: `, value),

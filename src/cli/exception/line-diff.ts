@@ -1,8 +1,8 @@
-// The difference between two texts of which one piece was changed, as lines with `-` and `+` before them.
+// The difference between two texts with one changed part, as lines prefixed with `-` and `+`.
 
 const CONTEXT = 3
 
-/** Removed, added and a few unchanged lines around them; empty when nothing changed. */
+/** Removed and added lines with a few unchanged lines around them; empty when nothing changed. */
 export function lineDiff(before: string, after: string): string[] {
   const [old, now] = [linesOf(before), linesOf(after)]
   const head = commonLength(old, now)

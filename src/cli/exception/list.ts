@@ -1,5 +1,5 @@
-// `crank exception list`: the exceptions of the policy folder, with the uses that the audit log holds and those that a
-// running controller has counted. The controller forgets at a restart, the log does not.
+// `crank exception list`: the exceptions of the policy folder, with the uses in the audit log and those counted by a
+// running controller. A restart resets the controller's counts, not the log.
 import { request } from 'undici'
 import { isoTime } from '../../core/iso-time.ts'
 import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
@@ -20,10 +20,10 @@ type ListOptions = {
   policy?: string | undefined
   output: Format
 }
-/** Undefined: no controller answered, no log could be read. */
+/** Undefined: no controller answered; no log could be read. */
 type Told = { readonly reply: ExceptionsReply | undefined; readonly logged: LoggedUses | undefined }
 
-/** `uses`: null when neither told. */
+/** `uses`: null when neither is known. */
 type Row = {
   readonly id: string | null
   readonly spiffe_id: string
@@ -70,7 +70,7 @@ export async function listExceptions(options: ListOptions): Promise<ExitCode> {
     writeJson({ file: file.path, uses_counted_since: reply?.counted_since ?? null, ...audit, exceptions: rows })
   } else {
     say(sourceOf(told, { url, logFile }))
-    if (rows.length === 0) say('there is no exception')
+    if (rows.length === 0) say('no exceptions')
     else writeTable(COLUMNS, rows)
   }
   return rows.some(({ state }) => state === 'invalid') ? EXIT.negative : EXIT.ok
@@ -93,7 +93,7 @@ function row(entry: ExceptionEntry, { reply, logged }: Told, nowMs: number): Row
   const leftMs = Number(entry.expiresAfterNs / NS_PER_MS) - nowMs
   const counted = reply?.exceptions.find(({ name }) => name === entry.name)
   const recorded = logged && (logged.byName.get(entry.name) ?? { uses: 0, lastUsedAt: null })
-  // A log has the uses of this controller too, unless it is another one's: then the larger number is nearer.
+  // A log includes the uses of its own controller. If it is another controller's log, the larger number is closer.
   const uses = [counted?.uses, recorded?.uses].filter((count) => count !== undefined)
   const times = [counted?.last_used_at, recorded?.lastUsedAt].filter((time) => typeof time === 'string')
   return {
@@ -125,17 +125,17 @@ function invalidRow(spiffeId: string, faults: readonly PlacedFault[]): Row {
   return { ...nothing, spiffe_id: spiffeId, state: 'invalid', reason, last_used_at: null }
 }
 
-/** Where the uses come from, in a sentence. */
+/** The source of the uses, as a sentence. */
 function sourceOf({ reply, logged }: Told, { url, logFile }: { url: string; logFile: string }): string {
   const parts = [
     ...(logged === undefined ? [] : [`in ${logged.file}${logged.since === null ? '' : ` since ${logged.since}`}`]),
     ...(reply === undefined ? [] : [`counted by ${url} since ${reply.counted_since}`]),
   ]
   if (parts.length > 0) return `uses ${parts.join(', and ')}`
-  return `no controller at ${url} and no audit log at ${logFile}: uses are not known`
+  return `uses are unknown: no controller at ${url} and no audit log at ${logFile}`
 }
 
-/** Undefined when there is no answer: the list is of use without it. */
+/** Undefined without an answer: the list is useful without it. */
 async function askController(url: string): Promise<ExceptionsReply | undefined> {
   try {
     const path = `${url}/policy/exceptions`

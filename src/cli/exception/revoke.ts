@@ -1,4 +1,4 @@
-// `crank exception revoke`: an entry, or some of its capabilities, goes.
+// `crank exception revoke`: removes an entry, or some of its capabilities.
 import { isRecord } from '../../policy/data/json-object.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { writeJson } from '../output.ts'
@@ -22,7 +22,7 @@ export async function revokeException(options: RevokeOptions): Promise<ExitCode>
   return EXIT.ok
 }
 
-/** The capabilities that stay. @throws {CliError} `negative` for one that is not there */
+/** The capabilities that remain. @throws {CliError} `negative` for one that is not in the entry */
 function withoutCaps(who: string, caps: readonly string[], { entries }: ExceptionsFile): unknown[] {
   const entry = entries[who]
   const capabilities = isRecord(entry) ? entry['capabilities'] : undefined

@@ -1,10 +1,10 @@
-// The uses of exceptions that an audit log holds: it outlives the controllers that count them.
+// The uses of exceptions in an audit log, which outlives the controllers that count them.
 import { openRecord } from '../../audit/chain.ts'
 import { readLines } from '../../audit/lines.ts'
 import { exceptionIn, groundsIn, rulingIn } from '../../audit/record-members.ts'
 
 type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
-/** `since`: of the first record; null for an empty log. */
+/** `since`: time of the first record; null for an empty log. */
 export type LoggedUses = {
   readonly file: string
   readonly since: string | null
@@ -13,14 +13,14 @@ export type LoggedUses = {
 
 /**
  * Reads the whole log; undefined when it cannot be read.
- * @param fromMs by the exception's name, when it was made: one of that name may have been before it
+ * @param fromMs creation time by the exception's name: an earlier exception may have had the same name
  */
 export async function usesIn(file: string, fromMs: ReadonlyMap<string, number>): Promise<LoggedUses | undefined> {
   const byName = new Map<string, LoggedUse>()
   let since: string | null = null
   try {
     for await (const { text } of readLines(file)) {
-      // Searched as text first: a log has millions of lines, and few of them are about exceptions.
+      // Searched as text first: a log has millions of lines, and few of them concern exceptions.
       if (since !== null && !text.includes('"grounds":["exception"]')) continue
       const record = openRecord(text)
       if (typeof record !== 'object') continue

@@ -1,4 +1,4 @@
-// `crank manifest add`: the entry of a worker whose code is elsewhere, in any repository and language. It only ever adds.
+// `crank manifest add`: the entry of a worker whose code is elsewhere, in any repository and language. It only adds.
 import { CapabilityError, parseCapability } from '../../core/capability.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId } from '../../core/spiffe-id.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
@@ -21,7 +21,7 @@ type AddOptions = {
   dryRun?: true | undefined
   output: Format
 }
-/** What is to be in the entry. */
+/** The content of the entry. */
 type Wanted = {
   readonly workerId: string
   readonly spiffeId: SpiffeId
@@ -29,10 +29,10 @@ type Wanted = {
   readonly requires: readonly string[]
 }
 
-// Behind `worker-`: what a worker_id and a segment of a SPIFFE ID both may have.
+// The part after `worker-`: valid in a worker_id and in a segment of a SPIFFE ID.
 const NAME = /^[A-Za-z0-9_-]{1,57}$/
 
-/** Writes the entry, or what is missing in it. @throws {CliError} `usage` for what cannot be written, or is in conflict */
+/** Writes the entry, or the missing parts of it. @throws {CliError} `usage` for invalid input or a conflict */
 export async function addToManifest(name: string, options: AddOptions, now: () => number): Promise<ExitCode> {
   const wanted = readWanted(name, options)
   const path = manifestPath(options.manifest)
@@ -61,10 +61,13 @@ function readWanted(name: string, options: AddOptions): Wanted {
   const provides = readNames('--provides', options.provides)
   const requires = readNames('--requires', options.requires)
   if (provides.length + requires.length === 0) {
-    throw new CliError(EXIT.usage, 'say what the worker offers or calls: --provides verb:name, --requires verb:name')
+    throw new CliError(
+      EXIT.usage,
+      'give the capabilities that the worker offers or calls: --provides verb:name, --requires verb:name',
+    )
   }
   if (name.startsWith('worker-')) {
-    throw new CliError(EXIT.usage, `"${name}": leave out "worker-": it is put before the name`)
+    throw new CliError(EXIT.usage, `"${name}": leave out "worker-"; it is added automatically`)
   }
   if (!NAME.test(name)) {
     throw new CliError(EXIT.usage, `"${name}" is not a name for a worker: must be 1 to 57 letters, digits, - and _`)
@@ -93,7 +96,7 @@ function readSpiffeId(text: string): SpiffeId {
   }
 }
 
-/** The entry of this identity, if it is that of this worker. `isGiven`: the SPIFFE ID is the user's own choice. */
+/** The entry of this identity, if it belongs to this worker. `isGiven`: the user chose the SPIFFE ID. */
 function ownEntry({ entries }: ManifestFile, { workerId, spiffeId }: Wanted, isGiven: boolean): Entry | undefined {
   const own = entries.find((entry) => entry.spiffeId === spiffeId)
   if (own !== undefined) {
@@ -105,12 +108,12 @@ function ownEntry({ entries }: ManifestFile, { workerId, spiffeId }: Wanted, isG
   }
   const other = entries.find(({ value }) => value['worker_id'] === workerId)
   if (other === undefined || isGiven) return undefined
-  throw new CliError(EXIT.usage, `${workerId} has an entry already, under ${other.spiffeId}`, {
+  throw new CliError(EXIT.usage, `${workerId} already has an entry, under ${other.spiffeId}`, {
     hint: `add to it with --spiffe-id ${other.spiffeId}, or give the new identity with --spiffe-id`,
   })
 }
 
-/** Two providers of one name, and a name that nobody provides, are mistakes more often than not. */
+/** Two providers of one capability, or a capability without a provider, are usually mistakes. */
 function refuseConflicts({ entries }: ManifestFile, { spiffeId, provides, requires }: Wanted): void {
   const others = entries.filter((entry) => entry.spiffeId !== spiffeId)
   const own = entries.filter((entry) => entry.spiffeId === spiffeId)
@@ -118,17 +121,17 @@ function refuseConflicts({ entries }: ManifestFile, { spiffeId, provides, requir
   const taken = provides.flatMap((name) => {
     const provider = others.find((entry) => listOf(entry, 'provided_capabilities').includes(name))
     const isOwn = own.some((entry) => listOf(entry, 'provided_capabilities').includes(name))
-    return provider === undefined || isOwn ? [] : [`--provides ${name}: ${provider.spiffeId} provides it already`]
+    return provider === undefined || isOwn ? [] : [`--provides ${name}: ${provider.spiffeId} already provides it`]
   })
   const unknown = requires
     .filter((name) => !offered.has(name))
     .map((name) => `--requires ${name}: no manifest provides it${didYouMean(name, offered)}`)
   const [first, ...details] = [...taken, ...unknown]
   if (first === undefined) return
-  throw new CliError(EXIT.usage, first, { details, hint: 'if it is meant so: --force' })
+  throw new CliError(EXIT.usage, first, { details, hint: 'to write it anyway: --force' })
 }
 
-/** What it provides it may call too, as in every entry that `generate` writes. */
+/** A worker may also call what it provides, as in every entry that `generate` writes. */
 function membersOf({ workerId, provides, requires }: Wanted) {
   return {
     worker_id: workerId,
@@ -145,7 +148,7 @@ function extended(entry: Entry, wanted: Wanted): Entry {
   })
 }
 
-/** A list that has all of it keeps its order. */
+/** A list that already has all of it keeps its order. */
 function joined(list: readonly string[], more: readonly string[]): readonly string[] {
   return more.every((name) => list.includes(name)) ? list : sorted([...list, ...more])
 }

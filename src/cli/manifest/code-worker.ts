@@ -1,6 +1,9 @@
 // A worker as its code defines it.
 
-/** `place`: file:line:column of its defineWorker. `provided` and `required` are sorted; what is provided is required too. */
+/**
+ * `place`: file:line:column of its defineWorker. `provided` and `required` are sorted; what is provided is also
+ * required.
+ */
 export type CodeWorker = {
   readonly id: string
   readonly place: string

@@ -1,4 +1,4 @@
-// Code and manifest side by side: which entry is whose, what differs, and the manifest as it should be.
+// Compares code and manifest: which entry belongs to which worker, the differences, and the updated manifest.
 import { parseSpiffeId, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
 import type { CodeWorker } from './code-worker.ts'
 import { ManifestError, newEntry, withMembers, type Entry, type ManifestFile } from './entries.ts'
@@ -22,7 +22,7 @@ export type ListName = 'required_capabilities' | 'provided_capabilities'
 const LISTS = ['required_capabilities', 'provided_capabilities'] as const satisfies readonly ListName[]
 
 /**
- * Finds the entry of each worker: every one with its worker_id, else the one of its SPIFFE ID.
+ * Finds the entry of each worker: every entry with its worker_id, else the one with its SPIFFE ID.
  * @throws {ManifestError} for a worker without an entry whose id gives no SPIFFE ID, or that of another worker
  */
 export function compare(file: ManifestFile, workers: readonly CodeWorker[], trustDomain: TrustDomain): Comparison {
@@ -39,7 +39,7 @@ export function compare(file: ManifestFile, workers: readonly CodeWorker[], trus
   return { pairs, codeElsewhere: file.entries.filter(({ spiffeId }) => !taken.has(spiffeId)) }
 }
 
-/** What a pair differs in; the order of a list is no difference. */
+/** The differences of a pair; the order of a list does not matter. */
 export function differencesOf({ worker, spiffeId, entry }: Pair): Difference[] {
   const about = { spiffeId, workerId: worker.id, place: worker.place }
   if (entry === undefined) return [{ ...about, kind: 'no_manifest' }]
@@ -60,7 +60,7 @@ export function differencesOf({ worker, spiffeId, entry }: Pair): Difference[] {
   ]
 }
 
-/** The entries as the code says; what only people know (owner, deployed_at, …) stays. */
+/** The entries updated from the code; members that only people know (owner, deployed_at, …) are kept. */
 export function update({ pairs, codeElsewhere }: Comparison, fresh: { owner: string; deployedAt: string }): Entry[] {
   const updated = pairs.map(({ worker, spiffeId, entry }) => {
     const members = {
@@ -74,7 +74,7 @@ export function update({ pairs, codeElsewhere }: Comparison, fresh: { owner: str
   return [...updated, ...codeElsewhere]
 }
 
-/** What the code says of the list. */
+/** The list as the code defines it. */
 export function listIn(worker: CodeWorker, list: ListName): readonly string[] {
   return list === 'provided_capabilities' ? worker.provided : worker.required
 }
@@ -88,7 +88,7 @@ export function formatDifference(difference: Difference): string {
     case 'worker_id':
       return `${workerId}: the entry ${spiffeId} has worker_id "${difference.found}"; ${place} defines another`
     case 'no_list':
-      return `${workerId}: the entry ${spiffeId} has no ${difference.list}; see ${place}`
+      return `${workerId}: the entry ${spiffeId} lacks the list ${difference.list}; see ${place}`
     case 'missing':
       return `${workerId}: ${difference.list} lacks ${difference.capability}; see ${place}`
     case 'surplus':
@@ -99,7 +99,7 @@ export function formatDifference(difference: Difference): string {
 // `worker-<name>` is spiffe://<trust domain>/worker/<name>.
 function spiffeIdOf({ id, place }: CodeWorker, trustDomain: TrustDomain): string {
   const name = /^worker-(.+)$/.exec(id)?.[1]
-  const reason = `${place}: the id "${id}" gives no SPIFFE ID: it must be worker-<name>, or have an entry written by hand`
+  const reason = `${place}: no SPIFFE ID follows from the id "${id}": use worker-<name>, or write its entry by hand`
   if (name === undefined) throw new ManifestError(reason)
   try {
     return parseSpiffeId(`spiffe://${trustDomain}/worker/${name}`)

@@ -1,9 +1,9 @@
-// worker_manifests.json as text: the entries that do not change keep theirs to the byte, the others are written as prettier
-// would write them (two spaces, lines of at most 120).
+// worker_manifests.json as text: unchanged entries keep their bytes, the others are written in prettier's format (two
+// spaces, lines of at most 120 characters).
 import { jsonMembers, JsonShapeError } from '../../core/json-members.ts'
 import { compareText } from './fault.ts'
 
-/** One entry: `text` is its JSON as it stands in the file, `value` the same parsed. */
+/** One entry: `text` is its JSON as in the file, `value` the parsed value. */
 export type Entry = {
   readonly spiffeId: string
   readonly text: string
@@ -11,14 +11,14 @@ export type Entry = {
 }
 type Members = Readonly<Record<string, string | readonly string[]>>
 export type ManifestFile = {
-  /** What stands before and after the object `workers`. */
+  /** The text before and after the object `workers`. */
   readonly before: string
   readonly after: string
   readonly text: string
   readonly entries: readonly Entry[]
 }
 
-/** A manifest file that cannot be read; `message` says what is wrong and where. */
+/** A manifest file that cannot be read; `message` gives the fault and its position. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError'
 }
@@ -28,7 +28,7 @@ export const EMPTY_MANIFEST = '{\n  "workers": {}\n}\n'
 const MAX_DEPTH = 64
 const WIDTH = 120
 
-/** @throws {ManifestError} when it is no `{"workers": {<spiffe id>: {…}}}` */
+/** @throws {ManifestError} when it is not of the form `{"workers": {<spiffe id>: {…}}}` */
 export function parseManifest(text: string): ManifestFile {
   const json = Buffer.from(text)
   const workers = membersOf(json, 'the file').get('workers')
@@ -48,7 +48,7 @@ export function parseManifest(text: string): ManifestFile {
   }
 }
 
-/** The file with these entries, in the order of their SPIFFE IDs; the same text when nothing is different. */
+/** The file with these entries, sorted by SPIFFE ID; the same text when nothing differs. */
 export function formatManifest(file: ManifestFile, entries: readonly Entry[]): string {
   const sorted = entries.toSorted((a, b) => compareText(a.spiffeId, b.spiffeId))
   const isSame =
@@ -61,7 +61,10 @@ export function formatManifest(file: ManifestFile, entries: readonly Entry[]): s
   return `${file.before}{\n${lines.join(',\n')}\n  }${file.after}`
 }
 
-/** The entry with these members written anew; the others keep their text. A missing one comes after the one before it. */
+/**
+ * The entry with these members replaced; the others keep their text. A missing one is inserted after the preceding
+ * one.
+ */
 export function withMembers(entry: Entry, members: Members): Entry {
   if (Object.entries(members).every(([name, value]) => sameJson(entry.value[name], value))) return entry
   const texts = [...membersOf(Buffer.from(entry.text), entry.spiffeId)].map(
@@ -91,7 +94,7 @@ function createEntry(spiffeId: string, members: ReadonlyMap<string, string>): En
   return { spiffeId, text, value: JSON.parse(text) as Record<string, unknown> }
 }
 
-// An array that does not fit into the line, with the comma behind it, has one item a line.
+// An array that does not fit on the line, including its comma, has one item per line.
 function formatMember(name: string, value: string | readonly string[]): string {
   if (typeof value === 'string') return JSON.stringify(value)
   const items = value.map((item) => JSON.stringify(item))

@@ -1,12 +1,16 @@
-// Which workers a module defines: how a definition is told from other exports, also one made by another copy of the runtime.
+// Finds the workers that a module defines: distinguishes definitions from other exports, even from another copy of the
+// runtime.
 import type { CapabilityDefinition, WorkerDefinition } from '../../worker/define.ts'
 
-/** The definitions that a module exports, one by one or in a list, each once. */
+/** The definitions that a module exports, alone or in a list, without duplicates. */
 export function exportedDefinitions(module: Readonly<Record<string, unknown>>): WorkerDefinition[] {
   return [...new Set(Object.values(module).flat().filter(looksLikeDefinition))]
 }
 
-/** By shape: `isWorkerDefinition` knows only those of its own copy, which alone can run them. Here they are only read. */
+/**
+ * Checks the shape: `isWorkerDefinition` knows only those of its own copy, which alone can run them. Here they are
+ * only read.
+ */
 export function looksLikeDefinition(value: unknown): value is WorkerDefinition {
   const { id, capabilities, requires } = (value ?? {}) as Partial<Record<keyof WorkerDefinition, unknown>>
   return (

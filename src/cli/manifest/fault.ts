@@ -1,6 +1,6 @@
-// What keeps the definition of a worker from being read: always a file and a reason.
+// Why the definition of a worker cannot be read: always a file and a reason.
 
-/** `line` and `column` count from 1; they are absent where the fault has no place in the file. */
+/** `line` and `column` count from 1; absent if the fault has no position in the file. */
 export type Fault = {
   readonly file: string
   readonly line?: number | undefined
@@ -19,7 +19,7 @@ export function formatFault(fault: Fault): string {
   return `${formatPlace(fault)}: ${fault.reason}`
 }
 
-/** In the order of files and lines, each once. */
+/** Sorted by file and line, without duplicates. */
 export function sortFaults(faults: readonly Fault[]): Fault[] {
   const byText = new Map(faults.map((fault) => [formatFault(fault), fault]))
   return [...byText.values()].sort(
@@ -27,7 +27,7 @@ export function sortFaults(faults: readonly Fault[]): Fault[] {
   )
 }
 
-/** By code units, whatever the locale. */
+/** By code units, independent of the locale. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : Number(a > b)
 }

@@ -1,5 +1,5 @@
-// The process in which definitions are imported: `node --permission`, an empty environment, and this file. It sends what it
-// finds, and ends.
+// The process that imports definitions: `node --permission`, an empty environment, and this file. It sends its results
+// and exits.
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { WORKER_DEFINED, type WorkerDefinition } from '../../worker/define.ts'
 import { exportedDefinitions, looksLikeDefinition } from './exported-definitions.ts'
@@ -12,10 +12,10 @@ const MAX_CAUSES = 8
 /** Deep enough to find the caller of defineWorker, and the package in which an error began. */
 const STACK_FRAMES = 50
 
-// A definition may replace process.send; what counts is what was there before it.
+// A definition may replace process.send; only the original is used.
 const channel = process.send?.bind(process)
 
-/** Every definition of this process by where it was made. */
+/** Every definition of this process by its position. */
 const made = new Map<WorkerDefinition, Place | undefined>()
 const reported = new Set<WorkerDefinition>()
 let current: { file: string; worker?: string } = { file: '' }
@@ -24,7 +24,7 @@ let addon: string | undefined
 
 if (channel !== undefined) {
   await main(JSON.parse(process.argv[2] ?? '{}') as ImportTask)
-  // Whatever a definition has started must not keep the process.
+  // Nothing that a definition has started may keep the process alive.
   process.exit()
 }
 
@@ -50,7 +50,7 @@ async function main({ files, registry, stateDir }: ImportTask): Promise<void> {
   await send({ kind: 'done' })
 }
 
-// Some packages answer the refusal of their addon with an error of their own, which does not say what it was.
+// Some packages replace the refusal of their addon by their own error, which does not give the cause.
 function noteAddons(): void {
   const load = process.dlopen.bind(process)
   process.dlopen = (...args: Parameters<typeof process.dlopen>): void => {
@@ -100,7 +100,7 @@ async function report(kind: 'worker' | 'unexported', definition: WorkerDefinitio
   await send({ kind, worker })
 }
 
-/** Of itself; of a copy with more members, that of the original. */
+/** The position of a definition; for a copy with more members, that of the original. */
 function placeOf(definition: WorkerDefinition): Place | undefined {
   return made.get(definition) ?? [...made].find(([{ id }]) => id === definition.id)?.[1]
 }
@@ -109,7 +109,7 @@ function isReported(workerId: string): boolean {
   return [...reported].some(({ id }) => id === workerId)
 }
 
-/** Resolves when it is written: what follows may be the end of the process. */
+/** Resolves when it is written: the process may end right after it. */
 function send(message: ImportMessage): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<undefined>()
   channel?.(message, undefined, undefined, () => resolve(undefined))

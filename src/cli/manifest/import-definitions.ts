@@ -1,4 +1,4 @@
-// Imports the definitions of workers in a process that may only read, and gives back what they say.
+// Imports the definitions of workers in a read-only process, and returns them.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { extname, isAbsolute, join, relative, sep } from 'node:path'
@@ -10,19 +10,19 @@ import { endReason, failureFault } from './import-faults.ts'
 import { findWorkerFiles, packageRoot, readablePaths, type WorkerFiles } from './import-files.ts'
 import type { ImportedWorker, ImportMessage, ImportTask } from './import-protocol.ts'
 
-/** `workers` is whole only when there are no faults. */
+/** `workers` is complete only without faults. */
 export type Definitions = { readonly workers: readonly CodeWorker[]; readonly faults: readonly Fault[] }
 
 type Received = {
   readonly messages: readonly ImportMessage[]
-  /** Why there are no more; undefined after `done`. */
+  /** Why it stopped early; undefined after `done`. */
   readonly broken: string | undefined
 }
 
-/** How long one file, or one worker of the registry, may take. */
+/** Time limit for one file, or one worker of the registry. */
 const IMPORT_TIMEOUT_MS = 10_000
 const MAX_OUTPUT_CHARS = 65_536
-// Beside this file, with its ending: .ts in the repository, .js in the package.
+// Next to this file, with the same extension: .ts in the repository, .js in the package.
 const CHILD = new URL(`./import-child${extname(import.meta.url)}`, import.meta.url)
 
 /**
@@ -66,7 +66,7 @@ async function receive(child: ChildProcess, timeoutMs: number): Promise<Received
     clearTimeout(timer)
     timer = setTimeout(late, timeoutMs)
   })
-  // Both: after the last line, and after the last message.
+  // Wait for both the last line and the last message.
   const ended = Promise.all([once(child, 'close'), once(child, 'disconnect')])
   ended.then(
     () => resolve(endReason({ code: child.exitCode, signal: child.signalCode, lastLine: stderr() })),
@@ -79,7 +79,7 @@ async function receive(child: ChildProcess, timeoutMs: number): Promise<Received
   }
 }
 
-/** What a definition prints is no answer; of a process that ends, the last line of stderr may say why. */
+/** A definition's output is not a result; if the process ends early, the last line of stderr may give the reason. */
 function lastOutput({ stdout, stderr }: ChildProcess): () => string {
   let text = ''
   stdout?.resume()
@@ -118,11 +118,11 @@ function readMessages({ messages, broken }: Received, { found, shown }: Reading)
         message satisfies never
     }
   }
-  // Not twice: a process that sends why it failed ends with that.
+  // Not reported twice: a process that sends a failure ends with it.
   if (broken !== undefined && messages.at(-1)?.kind !== 'failed') faults.push({ file: current, reason: broken })
   const list = [...workers.values()]
   faults.push(...doubledIds(list, shown))
-  // Only then: a file that failed has no definitions either.
+  // Only without faults: a file that failed has no definitions either.
   if (faults.length === 0) faults.push(...silent(found, list))
   return { workers: toCodeWorkers(list, shown), faults: sortFaults(faults.map(show)) }
 }
@@ -141,7 +141,7 @@ function doubledIds(workers: readonly ImportedWorker[], shown: (file: string) =>
   })
 }
 
-/** A file that calls defineWorker, and of which nothing came. */
+/** Files that call defineWorker but gave no definition. */
 function silent({ files, registry }: WorkerFiles, workers: readonly ImportedWorker[]): Fault[] {
   const way = registry === undefined ? 'export it' : 'export it, or name it in the registry'
   return files
@@ -164,7 +164,7 @@ function sorted(names: readonly string[]): string[] {
   return [...new Set(names)].sort(compareText)
 }
 
-/** As the user named the folder: relative where it was. Other files: relative to where the command runs. */
+/** The path as the user gave the folder: relative if that was relative. Other files: relative to the current folder. */
 function shownPath(file: string, { path, root }: { path: string; root: string }): string {
   if (file === root) return path
   if (file.startsWith(`${root}${sep}`)) return join(path, relative(root, file))

@@ -1,9 +1,9 @@
-// Why a definition could not be imported, in sentences: what went wrong, then what to do.
+// Why a definition could not be imported: the fault, then what to do.
 import { fileURLToPath } from 'node:url'
 import type { Fault, Place } from './fault.ts'
 import type { SentError } from './import-protocol.ts'
 
-/** What failed: a file, or a worker that its registry makes. `isOwn`: whether a file is one of the sources. */
+/** What failed: a file, or a worker that its registry creates. `isOwn`: whether a file is one of the sources. */
 type Failed = {
   readonly file: string
   readonly worker?: string | undefined
@@ -14,14 +14,14 @@ type Failed = {
 
 const LATER = 'do it on first use, in a handler'
 
-/** The fault of an error, at the place in the sources where it was thrown. */
+/** The fault of an error, at the position in the sources where it was thrown. */
 export function failureFault({ file, worker, error, addon, isOwn }: Failed): Fault {
   const place = placesIn(error.stack).find((found) => isOwn(found.file)) ?? { file }
   const maker = worker === undefined ? '' : `${worker}: `
   return { ...place, reason: `${maker}${reasonOf(error, addon)}` }
 }
 
-/** The fault of a process that ended before it was done. */
+/** The fault of a process that ended early. */
 export function endReason(end: { code: number | null; signal: string | null; lastLine: string }): string {
   if (end.code === UNSETTLED) return 'its import never ends: an await at the top level is never settled'
   const how = end.signal ?? `exit code ${end.code ?? 0}`
@@ -29,7 +29,7 @@ export function endReason(end: { code: number | null; signal: string | null; las
   return `ends the process while it is imported (${how})${said}; ${LATER}`
 }
 
-/** Of Node, for an await at the top level that nothing will settle. */
+/** Node's exit code for an await at the top level that never settles. */
 const UNSETTLED = 13
 
 function reasonOf(error: SentError, addon: string | undefined): string {
@@ -68,7 +68,7 @@ function chain(error: SentError): SentError[] {
   return error.cause === undefined ? [error] : [error, ...chain(error.cause)]
 }
 
-/** The places of a stack, innermost first. A syntax error has its place on the first line. */
+/** The positions of a stack, innermost first. A syntax error has its position on the first line. */
 function placesIn(stack: string): Place[] {
   return [...stack.matchAll(/(file:\/\/[^\s()]+?|\/[^\s():]+):(\d+)(?::(\d+))?\)?$/gm)].map(
     ([, path = '', line, column]) => ({

@@ -1,11 +1,11 @@
-// Which files define workers, and what the process that imports them may read.
+// Finds the files that define workers, and the paths that the importing process may read.
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** What there is to import; paths are absolute and without symbolic links. */
+/** The files to import; paths are absolute and without symbolic links. */
 export type WorkerFiles = {
-  /** Of the folder, or that of the one file. */
+  /** The folder, or that of the one file. */
   readonly root: string
   readonly registry: string | undefined
   readonly files: readonly { readonly path: string; readonly line: number }[]
@@ -27,7 +27,7 @@ export async function findWorkerFiles(path: string): Promise<WorkerFiles> {
   const root = realpathSync(path)
   if (isFile) return { root, registry: undefined, files: [{ path: root, line: (await callIn(root)) ?? 1 }] }
   const names = (await readdir(root, { recursive: true })).filter(isSource).sort()
-  if (names.length === 0) throw new Error(`${path}: there is no source file`)
+  if (names.length === 0) throw new Error(`${path}: no source file found`)
   const registry = names.find((name) => REGISTRY.test(name))
   const files = await Promise.all(
     names.map(async (name) => ({ path: join(root, name), line: await callIn(join(root, name)) })),
@@ -40,8 +40,8 @@ export async function findWorkerFiles(path: string): Promise<WorkerFiles> {
 }
 
 /**
- * The package that `path` is in, the node_modules of it and of every folder above, and where the links in these lead.
- * Duplicates are left out.
+ * The package that contains `path`, the node_modules of it and of every parent folder, and the targets of their links,
+ * without duplicates.
  */
 export function readablePaths(path: string): string[] {
   const root = packageRoot(path)
@@ -68,7 +68,7 @@ async function callIn(file: string): Promise<number | undefined> {
   return at < 0 ? undefined : at + 1
 }
 
-/** The folder itself, the one above it, … */
+/** The folder itself, then each of its parents. */
 function ancestors(dir: string): string[] {
   const above = dirname(dir)
   return above === dir ? [dir] : [dir, ...ancestors(above)]

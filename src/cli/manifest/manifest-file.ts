@@ -1,4 +1,4 @@
-// worker_manifests.json on disk: where it is, how it is read, and how it is replaced.
+// worker_manifests.json on disk: its path, reading, and replacing.
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
@@ -6,12 +6,12 @@ import { CliError, EXIT } from '../exit.ts'
 import { policyDirOf } from '../places.ts'
 import { EMPTY_MANIFEST, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
 
-/** The file that was given, or the one of CRANK_POLICY_DIR. */
+/** The given file, or the one of CRANK_POLICY_DIR. */
 export function manifestPath(given: string | undefined): string {
   return given ?? join(policyDirOf({}), 'data/worker_manifests.json')
 }
 
-/** No file yet is a manifest without workers. @throws {CliError} `usage` when it cannot be read or is malformed */
+/** A missing file is a manifest without workers. @throws {CliError} `usage` when it cannot be read or is malformed */
 export async function readManifestFile(path: string): Promise<ManifestFile> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_MANIFEST
@@ -20,7 +20,7 @@ export async function readManifestFile(path: string): Promise<ManifestFile> {
   return withManifestErrors(path, () => parseManifest(text))
 }
 
-/** What `work` throws about the content of the file becomes a CliError that names it. */
+/** Errors of `work` about the content of the file become a CliError that names the file. */
 export function withManifestErrors<T>(path: string, work: () => T): T {
   try {
     return work()
@@ -30,7 +30,7 @@ export function withManifestErrors<T>(path: string, work: () => T): T {
   }
 }
 
-/** In one step: a controller that watches the file must never see half of it. @throws {CliError} `usage` */
+/** Atomic: a controller that watches the file must never read a part of it. @throws {CliError} `usage` */
 export async function replaceManifest(path: string, text: string): Promise<void> {
   const draft = `${path}.${process.pid}.tmp`
   try {

@@ -1,8 +1,8 @@
-// How differences are shown: lines with + and -, and JSON.
+// The output of differences: lines with + and -, and JSON.
 import { differencesOf, listIn, type Comparison, type Difference, type Pair } from './compare.ts'
 import type { Fault } from './fault.ts'
 
-/** Per worker that differs: its name, then what `generate` would add (+) and take away (-). */
+/** Per worker that differs: its name, then what `generate` would add (+) and remove (-). */
 export function diffLines({ pairs }: Comparison): string[] {
   return pairs.flatMap((pair) => {
     const differences = differencesOf(pair)
@@ -11,7 +11,7 @@ export function diffLines({ pairs }: Comparison): string[] {
   })
 }
 
-/** `workers`: what the code says. All names as in the manifest. */
+/** `workers`: as the code defines them. All names are those of the manifest. */
 export function toJson(inspection: {
   path: string
   comparison: Comparison

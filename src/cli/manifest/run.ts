@@ -1,4 +1,4 @@
-// `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes what follows.
+// `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes the result.
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
 import { compare, differencesOf, formatDifference, update, type Comparison, type Difference } from './compare.ts'
@@ -25,7 +25,7 @@ export type ManifestOptions = {
 }
 export type GenerateOptions = ManifestOptions & { owner: string; dryRun?: true | undefined }
 
-/** What a look at code and manifest gives. With faults, nothing can be said about differences. */
+/** The result of reading code and manifest. With faults there are no differences. */
 export type Inspection = {
   readonly path: string
   readonly file: ManifestFile
@@ -34,7 +34,7 @@ export type Inspection = {
   readonly faults: readonly Fault[]
 }
 
-/** Writes the manifest; with faults, or with --dry-run, nothing. Exit 1 for faults. */
+/** Writes the manifest; with faults, or with --dry-run, writes nothing. Exit 1 for faults. */
 export async function generateManifest(options: GenerateOptions, now: () => number): Promise<ExitCode> {
   const inspection = await inspect(options)
   const { path, file, comparison, faults } = inspection
@@ -50,14 +50,14 @@ export async function generateManifest(options: GenerateOptions, now: () => numb
   })
 }
 
-/** Names each difference between code and manifest. Exit 1 for any, and for faults. */
+/** Lists each difference between code and manifest. Exit 1 for any, and for faults. */
 export async function verifyManifest(options: ManifestOptions): Promise<ExitCode> {
   const inspection = await inspect(options)
   const { faults, differences, comparison } = inspection
   const ok = faults.length === 0 && differences.length === 0
   const exit = report(options, inspection, { ok }, () => {
     for (const line of linesOf(inspection)) writeLine(line)
-    for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId} (its entry stays)`)
+    for (const { spiffeId } of comparison.codeElsewhere) say(`no code here: ${spiffeId} (its entry is kept)`)
     for (const line of curesFor(differences)) say(line)
     if (ok) say(`${paint('green', '✓', process.stderr)} ${comparison.pairs.length} workers: code and manifest agree`)
   })
@@ -73,14 +73,14 @@ export async function diffManifest(options: ManifestOptions): Promise<ExitCode> 
   })
 }
 
-// A surplus capability is a grant, and somebody may have given it on purpose: it goes only when a person takes it out.
+// A surplus capability is a permission that somebody may have granted on purpose, so only a person removes it.
 function curesFor(differences: readonly Difference[]): string[] {
   const surplus = differences.filter(({ kind }) => kind === 'surplus')
   const rest = differences.filter(({ kind }) => kind !== 'surplus')
   return [
-    ...(rest.length > 0 && surplus.length === 0 ? ['write what the code says: crank manifest generate'] : []),
+    ...(rest.length > 0 && surplus.length === 0 ? ['update the manifest from the code: crank manifest generate'] : []),
     ...(surplus.length > 0
-      ? ['add to the code what the worker provides or needs (`requires`); take out of the manifest what nobody needs']
+      ? ['add missing capabilities to the code (`provides`, `requires`), or remove unneeded ones from the manifest']
       : []),
   ]
 }
@@ -91,12 +91,12 @@ function report(options: ManifestOptions, inspection: Inspection, result: object
   else if (faults.length === 0) print()
   else {
     for (const line of linesOf(inspection)) say(line)
-    say('nothing was compared and nothing was written')
+    say('nothing was compared or written')
   }
   return faults.length === 0 ? EXIT.ok : EXIT.negative
 }
 
-/** What is wrong, a line each: the faults, else the differences. */
+/** One line per fault, or else per difference. */
 export function linesOf({ faults, differences }: Inspection): string[] {
   return faults.length > 0 ? faults.map(formatFault) : differences.map(formatDifference)
 }
@@ -110,7 +110,7 @@ export async function inspect(options: Omit<ManifestOptions, 'output'>): Promise
     throw new CliError(EXIT.usage, `${options.workers}: no source calls defineWorker`)
   }
   const file = await readManifestFile(path)
-  // With faults the workers are not whole, so there is nothing to compare.
+  // With faults the list of workers is incomplete, so nothing is compared.
   const nothing: Comparison = { pairs: [], codeElsewhere: [] }
   const comparison = faults.length > 0 ? nothing : withManifestErrors(path, () => compare(file, workers, trustDomain))
   return { path, file, comparison, faults, differences: comparison.pairs.flatMap(differencesOf) }

@@ -1,4 +1,4 @@
-// What `crank worker new` writes outside of a checkout: a project that has the package @crank/worker, and nothing else of Crank.
+// What `crank worker new` writes outside of a checkout: a project that depends only on the package @crank/worker.
 import { VERSION } from '../../platform/version.ts'
 import { capabilitySource, SCHEMAS, workerId, type NewWorker } from './templates.ts'
 
@@ -10,7 +10,7 @@ export function projectFolder({ name }: Pick<NewWorker, 'name'>): string {
   return name.replaceAll('_', '-')
 }
 
-/** Its files by their path inside of it. */
+/** Its files by path relative to the folder. */
 export function projectFiles(worker: NewWorker): Readonly<Record<string, string>> {
   return {
     'package.json': packageJson(worker),
@@ -23,7 +23,7 @@ export function projectFiles(worker: NewWorker): Readonly<Record<string, string>
   }
 }
 
-/** What to do with the project, in lines. */
+/** The next steps, as lines. */
 export function nextInProject(worker: NewWorker): string[] {
   return [
     '',

@@ -1,5 +1,5 @@
-// `crank worker new <name>`: a new worker. In a checkout its code, test, registry line and manifest; elsewhere a project of
-// its own. All is checked before the first file is written.
+// `crank worker new <name>` creates a worker. In a checkout: its code, test, registry line and manifest; elsewhere: a
+// stand-alone project. Everything is checked before the first file is written.
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
@@ -18,18 +18,18 @@ const REGISTRY = join(WORKERS, 'registry.ts')
 /** The end of the table of workers. */
 const TABLE_END = /^}$/m
 
-/** Writes the files and says what to do next. @throws {CliError} `usage` for a name, capability or folder that cannot be used */
+/** Writes the files and prints the next steps. @throws {CliError} `usage` for an unusable name, capability or folder */
 export async function newWorker(given: string, options: NewWorkerOptions, now: () => number): Promise<ExitCode> {
   const name = checkName(given)
   const worker = { name, capability: checkCapability(options.capability ?? `run:${name}`) }
   const checkout = checkoutAround(process.cwd())
   if (checkout === undefined) return newProject(worker)
   if (checkout === process.cwd()) return newInCheckout(worker, options, now)
-  const hint = 'or leave the checkout, for a project of its own'
+  const hint = 'or leave the checkout, to create a stand-alone project'
   throw new CliError(EXIT.usage, `this folder is inside a checkout: run it in its root, ${checkout}`, { hint })
 }
 
-/** The root of the checkout of Crank that the folder is in. */
+/** The root of the checkout of Crank around the folder. */
 function checkoutAround(folder: string): string | undefined {
   if (existsSync(join(folder, REGISTRY))) return folder
   const parent = dirname(folder)
@@ -67,7 +67,7 @@ async function newProject(worker: NewWorker): Promise<ExitCode> {
 
 function refuseTaken(paths: readonly string[]): void {
   const taken = paths.find((path) => existsSync(path))
-  if (taken !== undefined) throw new CliError(EXIT.usage, `${taken} exists already: choose another name`)
+  if (taken !== undefined) throw new CliError(EXIT.usage, `${taken} already exists: choose another name`)
 }
 
 async function writeFiles(files: Readonly<Record<string, string>>): Promise<void> {

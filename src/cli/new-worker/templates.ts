@@ -1,4 +1,4 @@
-// What `crank worker new` writes: the shortest worker that is whole, and a test that goes through the runtime.
+// The files that `crank worker new` writes: a minimal complete worker, and a test that uses the runtime.
 import { splitCapability, type Capability } from '../../core/capability.ts'
 
 /** `name`: with underscores, such as greeting_cards. */

@@ -1,4 +1,4 @@
-// An answer of the policy in a sentence, and as yes or no.
+// An answer of the policy as a sentence, and as allowed or denied.
 import type { AskPolicy, PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { CliError, EXIT } from '../exit.ts'
@@ -13,8 +13,8 @@ export const COLOURS: Readonly<Record<AskAnswer['ruling'], Colour>> = {
 }
 
 /**
- * Asks, and once more what got no decision: a busy machine misses a deadline now and then.
- * @throws {CliError} `unreachable` where the policy still gives none: that is neither yes nor no
+ * Asks the questions, and repeats those without a decision once: a busy machine occasionally misses a deadline.
+ * @throws {CliError} `unreachable` if the policy still gives no decision, which is neither allowed nor denied
  */
 export async function askDecided(ask: AskPolicy, questions: readonly PolicyQuestion[]): Promise<readonly AskAnswer[]> {
   const first = await ask(questions)
@@ -23,7 +23,7 @@ export async function askDecided(ask: AskPolicy, questions: readonly PolicyQuest
   const trouble = again.find(({ error }) => error !== null)
   if (trouble === undefined) return first.map((answer) => (answer.error === null ? answer : (again.shift() ?? answer)))
   const now = trouble.ruling === 'unevaluated' ? 'calls pass unevaluated, in shadow mode' : 'calls are refused'
-  throw new CliError(EXIT.unreachable, `the policy gives no decision (${String(trouble.error)}); ${now}`, {
+  throw new CliError(EXIT.unreachable, `the policy gave no decision (${String(trouble.error)}); ${now}`, {
     hint: 'see: crank check',
   })
 }
@@ -33,7 +33,7 @@ export function may({ ruling }: AskAnswer, enforced = false): boolean {
   return ruling === 'allow' || (ruling === 'would_deny' && !enforced)
 }
 
-/** Why: the ground of an allow, the sentences of a denial. */
+/** The ground of an allow, or the messages of a denial. */
 export function why({ decision, grounds, exception, reasons }: AskAnswer): string {
   if (decision !== 'allow') return reasons.map(({ message }) => message).join('; ')
   return grounds

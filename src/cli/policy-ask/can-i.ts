@@ -1,4 +1,4 @@
-// `crank can-i`: yes or no, as sentence and as exit code.
+// `crank can-i`: whether a call is allowed, as a sentence and as exit code.
 import type { PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { readStateConfig } from '../client-config.ts'
@@ -26,12 +26,12 @@ export async function canI(typed: Typed, options: AskOptions & { enforced?: true
     if (answer.decision !== 'deny') return yes ? EXIT.ok : EXIT.negative
     const mistyped = notKnown(question.capability, await source.knowledge())
     if (mistyped !== undefined) say(mistyped)
-    say(`why, and what would change it: ${explainCommand(typed.who, question, options)}`)
+    say(`for the reasons and what would change it: ${explainCommand(typed.who, question, options)}`)
   }
   return yes ? EXIT.ok : EXIT.negative
 }
 
-/** What was typed. @throws {CliError} `usage` for invalid input, before anybody is asked */
+/** The question from the arguments. @throws {CliError} `usage` for invalid input, before the policy is asked */
 export function readQuestion(
   { who, ...words }: Typed,
   { at }: { at?: string | undefined },
@@ -44,7 +44,7 @@ export function readQuestion(
 /** One question, one decision. */
 export async function askOne({ ask }: PolicySource, question: PolicyQuestion): Promise<AskAnswer> {
   const [answer] = await askDecided(ask, [question])
-  if (answer === undefined) throw new CliError(EXIT.internal, 'the controller answered without an answer')
+  if (answer === undefined) throw new CliError(EXIT.internal, 'the controller returned no answer')
   return answer
 }
 

@@ -1,4 +1,4 @@
-// What would change an answer: which file, where in it, and the command that does it.
+// What would change an answer: the file, the position in it, and the command that does it.
 import { join } from 'node:path'
 import type { DataFileName } from '../../policy/data/data-shapes.ts'
 import { placeOf } from '../../policy/data/schema-faults.ts'
@@ -25,7 +25,7 @@ export function declare(spiffeId: string, capability: string, worker: 'known' | 
   }
 }
 
-/** As the reason of the denial has it, in policies/common.rego. */
+/** The same command as in the reason of the denial, in policies/common.rego. */
 function addCommand(spiffeId: string, capability: string): string {
   const name = spiffeId.slice(spiffeId.lastIndexOf('/') + 1)
   return `crank manifest add ${name} --spiffe-id ${shellWord(spiffeId)} --requires ${capability}`
@@ -43,14 +43,14 @@ export function grant(spiffeId: string, capability: string): Change {
 
 export function takeOut(section: 'identities' | 'capabilities', name: string): Change {
   return {
-    what: 'take it off the block list, once the reason is gone',
+    what: 'remove it from the block list, once the reason no longer applies',
     file: 'blocked.json',
     path: placeOf(`blocked.${section}`, name),
     command: null,
   }
 }
 
-/** The commands again, for the policy folder that was asked: each must change the files that the answer came from. */
+/** The commands for the given policy folder: each must change the files that the answer came from. */
 export function inFolder(changes: readonly Change[], policyDir: string | undefined): Change[] {
   if (policyDir === undefined) return [...changes]
   return changes.map((change) => {
@@ -68,12 +68,12 @@ export function shellWord(text: string): string {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
-/** Nothing in the data needs to change. */
+/** A change outside of the policy data. */
 export function namedInstead(what: string): Change {
   return { what, file: null, path: null, command: null }
 }
 
-/** What would let a refused registration through, by the reason code. */
+/** Changes that would allow a refused registration, by reason code. */
 export function registrationChanges(spiffeId: string, codes: readonly string[]): Change[] {
   const manifest = placeOf('workers', spiffeId)
   const edit = (what: string, path: string): Change => {
@@ -82,7 +82,7 @@ export function registrationChanges(spiffeId: string, codes: readonly string[]):
   const byCode: Readonly<Record<string, Change>> = {
     worker_unknown: edit('give the worker a manifest', manifest),
     worker_id_mismatch: edit('register under the worker_id of the manifest, or change it', `${manifest}.worker_id`),
-    provided_capabilities_missing: edit('say what the worker may offer', `${manifest}.provided_capabilities`),
+    provided_capabilities_missing: edit('list what the worker may offer', `${manifest}.provided_capabilities`),
     capability_not_provided: edit('add what the worker offers', `${manifest}.provided_capabilities`),
     identity_blocked: takeOut('identities', spiffeId),
   }

@@ -1,4 +1,4 @@
-// `crank explain`: a recorded decision, or a question; the nearest miss, and what would change the answer.
+// `crank explain`: explains a recorded decision or a question: the nearest miss, and what would change the answer.
 import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit/record-members.ts'
 import type { ChainedRecord } from '../../audit/chain.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
@@ -15,12 +15,15 @@ import { codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf,
 import { writeFacts, writeNearest } from './render.ts'
 import { openSource } from './source.ts'
 
-/** What the policy itself had said, by the recorded ruling. */
+/** The policy's own decision, by the recorded ruling. */
 const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny: 'deny', would_deny: 'deny' }
 
 type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
 
-/** One argument is a decision id or a trace id, two or three are a question. @throws {CliError} `usage` for anything else */
+/**
+ * One argument is a decision id or a trace id, two or three are a question. @throws {CliError} `usage` for anything
+ * else
+ */
 export async function explain(words: readonly (string | undefined)[], options: ExplainOptions): Promise<ExitCode> {
   const [first = '', verb, capability] = words
   if (verb === undefined && isDecisionId(first)) return explainRecord(first, options)
@@ -52,7 +55,7 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
   return EXIT.ok
 }
 
-/** Every decision of the trace, one after the other. `negative` when the log has none. */
+/** Explains every decision of the trace in order. `negative` when the log has none. */
 async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
   const file = auditFileOf(options, process.env)
   const decisions = await decisionsOfTrace(file, traceId).catch((cause: unknown) => {
@@ -66,7 +69,7 @@ async function explainTrace(traceId: string, options: ExplainOptions): Promise<E
   return EXIT.ok
 }
 
-/** `negative` when the log has no such decision. Without a policy to ask, what was recorded is shown all the same. */
+/** `negative` when the log has no such decision. Without a policy to ask, it still shows the record. */
 async function explainRecord(decisionId: string, options: ExplainOptions): Promise<ExitCode> {
   const file = auditFileOf(options, process.env)
   const records = await recordsOf(file, decisionId).catch((cause: unknown) => {
@@ -84,7 +87,7 @@ async function explainRecord(decisionId: string, options: ExplainOptions): Promi
   return EXIT.ok
 }
 
-/** What the policy says of a recorded call today, and what is near. */
+/** What the policy decides on a recorded call today, and the nearest miss. */
 type View = {
   readonly today: AskAnswer | undefined
   readonly nearest: Nearest

@@ -1,4 +1,4 @@
-// What the policy data says, for what is listed and explained of it. Nothing is decided with it: that is asked.
+// The policy data, to list and explain its content. It decides nothing: the policy does.
 import { parseEnforcement, type Enforcement } from '../../policy/data/enforcement.ts'
 import { parseExactJson } from '../../policy/data/exact-json.ts'
 import { parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
@@ -12,13 +12,13 @@ export type Knowledge = {
   readonly policyDir: string
   readonly revision: string
   readonly manifests: readonly Manifest[]
-  /** Those in order, live or over. */
+  /** Well-formed exceptions, live or expired. */
   readonly exceptions: readonly ExceptionEntry[]
-  /** Of the others; paths begin with the identity. */
+  /** Faults of the others; paths begin with the identity. */
   readonly exceptionFaults: readonly PlacedFault[]
-  /** Every identity that exceptions.json names, in order or not. */
+  /** Every identity in exceptions.json, well-formed or not. */
   readonly exceptionIds: readonly SpiffeId[]
-  /** The value says why, if its author wrote it. */
+  /** The value is the reason, if its author gave one. */
   readonly blocked: {
     readonly identities: ReadonlyMap<string, unknown>
     readonly capabilities: ReadonlyMap<string, unknown>
@@ -26,7 +26,7 @@ export type Knowledge = {
   readonly enforcement: Enforcement
 }
 
-/** `dataText`: the whole data document, numbers as they were written. */
+/** `dataText`: the whole data document with its original numbers. */
 export function parseKnowledge({
   policyDir,
   revision,
@@ -50,18 +50,18 @@ export function parseKnowledge({
   }
 }
 
-/** Every identity that the data names, sorted. */
+/** Every identity in the data, sorted. */
 export function knownIdentities({ manifests, exceptionIds }: Knowledge): SpiffeId[] {
   return [...new Set([...manifests.map(({ spiffeId }) => spiffeId), ...exceptionIds])].sort()
 }
 
-/** Every capability that the data names, sorted. */
+/** Every capability in the data, sorted. */
 export function knownCapabilities({ manifests, exceptions }: Knowledge): Capability[] {
   const declared = manifests.flatMap(({ required, provided }) => [...required, ...provided])
   return [...new Set([...declared, ...exceptions.flatMap(({ capabilities }) => capabilities)])].sort()
 }
 
-/** The workers whose manifests have the capability in that list. */
+/** The workers whose manifests contain the capability in that list. */
 export function workersWith(
   { manifests }: Pick<Knowledge, 'manifests'>,
   list: 'required' | 'provided',

@@ -1,11 +1,11 @@
-// Names that were probably meant.
+// Suggests names that were probably meant.
 import { editDistance } from '../../core/edit-distance.ts'
 
 export type Likeness = { readonly name: string; readonly how: string }
 
 const OFF = ['', 'one letter off', 'two letters off']
 
-/** The one of `names` that differs from `name` by a letter or two, swapped neighbours counting as one. */
+/** The entry of `names` that differs from `name` by one or two letters; swapped neighbours count as one. */
 export function alike(
   name: string,
   names: Iterable<string>,
@@ -21,13 +21,13 @@ export function alike(
   return first && { name: first.name, how: OFF[first.distance] ?? '' }
 }
 
-/** The end of a sentence about a name that is not known; '' when none of `names` is like it. */
+/** The end of a sentence about an unknown name; '' when none of `names` is similar. */
 export function didYouMean(name: string, names: Iterable<string>): string {
   const near = alike(name, names)
   return near === undefined ? '' : `; did you mean ${near.name}?`
 }
 
-/** The identity that was probably meant: another trust domain, case or folder, or a slip in the name. */
+/** The identity that was probably meant: another trust domain, case or folder, or a typing error in the name. */
 export function alikeIdentity(id: string, ids: readonly string[]): Likeness | undefined {
   const find = (how: string, matches: (other: string) => boolean): Likeness | undefined => {
     const name = ids.find((other) => other !== id && matches(other))

@@ -1,4 +1,4 @@
-// `crank who-can` and `crank what-can`: the policy asked about everybody, or everything, that its data names.
+// `crank who-can` and `crank what-can`: query the policy about every identity, or every capability, in its data.
 import type { PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { parseCapability } from '../../core/capability.ts'
@@ -12,7 +12,7 @@ import { notKnown } from './nearest-miss.ts'
 import { parseAt, parseTarget, parseWho, type Words } from './question.ts'
 import { openSource } from './source.ts'
 
-/** `all`: also those that the answer is no for. */
+/** `all`: also list denied entries. */
 type ListOptions = AskOptions & { all?: true | undefined; enforced?: true | undefined }
 
 const RULING: Column<AskAnswer> = { title: 'RULING', cell: ({ ruling }) => paint(COLOURS[ruling], ruling) }
@@ -21,17 +21,17 @@ const WHY: Column<AskAnswer> = {
   cell: (answer) => (answer.decision === 'allow' ? why(answer) : answer.reasons.map(({ code }) => code).join(', ')),
 }
 
-/** Lists the identities that may use a capability; `negative` when nobody may. */
+/** Lists the identities that may use a capability; `negative` when there are none. */
 export async function whoCan(typed: Words, options: ListOptions): Promise<ExitCode> {
   const capability = parseTarget(typed)
   const atNs = parseAt(options.at)
   const questions = (known: Knowledge) => knownIdentities(known).map((spiffeId) => ({ spiffeId, capability, atNs }))
   const columns = (): Column<AskAnswer>[] => [{ title: 'WHO', cell: ({ spiffe_id }) => spiffe_id }, RULING, WHY]
   const remark = (known: Knowledge): string | undefined => notKnown(capability, known)
-  return list({ questions, columns, subject: `nobody may use ${capability}`, remark }, options)
+  return list({ questions, columns, subject: `no caller may use ${capability}`, remark }, options)
 }
 
-/** Lists the capabilities that an identity may use; `negative` when it may use none. */
+/** Lists the capabilities that an identity may use; `negative` when there are none. */
 export async function whatCan(who: string, options: ListOptions): Promise<ExitCode> {
   const spiffeId = parseWho(who, readStateConfig({}, process.env).trustDomain)
   const atNs = parseAt(options.at)
@@ -51,9 +51,9 @@ export async function whatCan(who: string, options: ListOptions): Promise<ExitCo
 type Listing = {
   readonly questions: (known: Knowledge) => PolicyQuestion[]
   readonly columns: (known: Knowledge) => Column<AskAnswer>[]
-  /** What is so when the answer is no to every question. */
+  /** The result when every answer is no. */
   readonly subject: string
-  /** More about it then. */
+  /** An additional remark for that case. */
   readonly remark?: (known: Knowledge) => string | undefined
 }
 
@@ -66,11 +66,11 @@ async function list({ questions, columns, subject, remark }: Listing, options: L
   const shown = options.all === true ? answers : passing
   if (options.output === 'json') writeJson({ policy_revision: known.revision, asked: answers.length, answers: shown })
   else if (shown.length > 0) writeTable(columns(known), shown)
-  if (passing.length === 0) say(`${subject}: asked about all ${answers.length} that the policy data names`)
+  if (passing.length === 0) say(`${subject}: checked all ${answers.length} in the policy data`)
   const more = passing.length === 0 ? remark?.(known) : undefined
   if (more !== undefined) say(more)
   if (known.enforcement.default === 'shadow') {
-    say('the default mode is shadow: an identity that the data does not name passes too (enforcement.json)')
+    say('the default mode is shadow: an identity that is not in the data also passes (enforcement.json)')
   }
   return passing.length > 0 ? EXIT.ok : EXIT.negative
 }

@@ -1,5 +1,5 @@
-// Why an answer is as it is, as near as the data tells, and what would change it. A pure function: the answer comes from
-// the policy, this only looks for what its author may have meant.
+// Explains an answer from the policy data, and what would change it. A pure function: the policy gives the answer; this
+// only looks for what the author may have meant.
 import type { Capability } from '../../core/capability.ts'
 import { formatInstant, type AskAnswer } from '../../core/policy-ask.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
@@ -20,7 +20,7 @@ type Explain = (asked: Asked, said: Said, knowledge: Knowledge) => Nearest
 
 const NOTHING: Nearest = { misses: [], changes: [] }
 
-/** By the reason code of a denial. A code of somebody's own Rego is not known here: its sentence must do. */
+/** By the reason code of a denial. Codes of other Rego are unknown here; their message is shown alone. */
 const BY_REASON: Readonly<Record<string, Explain>> = {
   identity_blocked: ({ spiffeId }, _said, { blocked }) => block('identities', spiffeId, blocked.identities),
   capability_blocked: ({ capability }, _said, { blocked }) => block('capabilities', capability, blocked.capabilities),
@@ -30,7 +30,7 @@ const BY_REASON: Readonly<Record<string, Explain>> = {
   exception_invalid: invalid,
 }
 
-/** Looks for the nearest miss of a denial, and for what an allow hangs on. */
+/** Finds the nearest miss of a denial, and what an allow depends on. */
 export function nearestMiss(asked: Asked, said: Said, knowledge: Knowledge): Nearest {
   if (said.decision === null) return NOTHING
   if (said.decision === 'allow') return whatItHangsOn(asked, said, knowledge)
@@ -44,11 +44,11 @@ export function nearestMiss(asked: Asked, said: Said, knowledge: Knowledge): Nea
   }
 }
 
-/** That nobody provides or requires the capability, and which one may have been meant; undefined when somebody does. */
+/** Says that no manifest provides or requires the capability, and suggests a similar one; undefined when one does. */
 export function notKnown(capability: Capability, knowledge: Knowledge): string | undefined {
   const lists = ['provided', 'required'] as const
   if (lists.some((list) => workersWith(knowledge, list, capability).length > 0)) return undefined
-  return `no manifest knows ${capability}${didYouMean(capability, knownCapabilities(knowledge))}`
+  return `no manifest names ${capability}${didYouMean(capability, knownCapabilities(knowledge))}`
 }
 
 function block(section: 'identities' | 'capabilities', name: string, entries: ReadonlyMap<string, unknown>): Nearest {
@@ -63,7 +63,7 @@ function block(section: 'identities' | 'capabilities', name: string, entries: Re
 function unknownWorker({ spiffeId, capability }: Asked, _said: Said, knowledge: Knowledge): Nearest {
   const hasException = knowledge.exceptionIds.includes(spiffeId)
   const near = hasException ? undefined : alikeIdentity(spiffeId, knownIdentities(knowledge))
-  const instead = near === undefined ? [] : [namedInstead(`use the identity ${near.name}, if that is the worker meant`)]
+  const instead = near === undefined ? [] : [namedInstead(`use the identity ${near.name}, if you meant this worker`)]
   return {
     misses: [
       hasException ? 'the identity has no manifest, only an exception' : onIdentity(near, capability, knowledge),
@@ -85,7 +85,7 @@ function notDeclared({ spiffeId, capability }: Asked, _said: Said, knowledge: Kn
     ...otherExceptions({ spiffeId, capability }, knowledge),
   ]
   const meant = near?.name ?? (isKnown ? undefined : alike(capability, knownCapabilities(knowledge))?.name)
-  const instead = meant === undefined ? [] : [namedInstead(`call ${meant}, if that is the capability meant`)]
+  const instead = meant === undefined ? [] : [namedInstead(`call ${meant}, if you meant this capability`)]
   const ways = [declare(spiffeId, capability, 'known'), grant(spiffeId, capability)]
   return { misses, changes: isKnown ? [...ways, ...instead] : [...instead, ...ways] }
 }
@@ -111,31 +111,31 @@ function whatItHangsOn({ spiffeId, capability }: Asked, { grounds, exception }: 
   if (grounds.includes('declared')) return { misses: unprovided, changes: [] }
   const entry = knowledge.exceptions.find(({ name }) => name === exception)
   if (entry === undefined) return { misses: unprovided, changes: [] }
-  const ends = `allowed by an exception only; it ends ${formatInstant(entry.expiresAfterNs)} (owner ${entry.owner})`
+  const ends = `allowed only by an exception, which expires ${formatInstant(entry.expiresAfterNs)} (owner ${entry.owner})`
   const isNew = !knowledge.manifests.some((manifest) => manifest.spiffeId === spiffeId)
   return { misses: [ends, ...unprovided], changes: [declare(spiffeId, capability, isNew ? 'new' : 'known')] }
 }
 
 function onIdentity(near: Likeness | undefined, capability: Capability, knowledge: Knowledge): string {
-  if (near === undefined) return 'identity unknown: no manifest and no exception names it, or one like it'
+  if (near === undefined) return 'unknown identity: no manifest or exception names it or a similar one'
   const declares = requiredBy(near.name, knowledge).includes(capability) ? `, which declares ${capability}` : ''
-  return `identity unknown; close to ${near.name} (${near.how})${declares}`
+  return `unknown identity; similar to ${near.name} (${near.how})${declares}`
 }
 
-/** Who has to do with the capability, or which one may have been meant. */
+/** The workers that provide or require the capability, or a similar name. */
 function onCapability({ spiffeId, capability }: Asked, knowledge: Knowledge): string[] {
   const providers = workersWith(knowledge, 'provided', capability)
   const users = workersWith(knowledge, 'required', capability)
   const mistyped = notKnown(capability, knowledge)
-  // One that its own manifest declares has been named already.
+  // A similar name in its own manifest has already been suggested.
   const isNamed = alike(capability, requiredBy(spiffeId, knowledge)) !== undefined
-  if (mistyped !== undefined) return [isNamed ? `no manifest knows ${capability}` : mistyped]
+  if (mistyped !== undefined) return [isNamed ? `no manifest names ${capability}` : mistyped]
   const own = knowledge.manifests.find((manifest) => manifest.spiffeId === spiffeId)
   if (own?.provided.includes(capability) === true) {
     return [`the worker provides ${capability} itself, but its manifest does not require it`]
   }
   const named = (verb: string, names: string[]) =>
-    names.length === 0 ? `${verb} nobody` : `${verb} ${names.join(', ')}`
+    names.length === 0 ? `${verb} no worker` : `${verb} ${names.join(', ')}`
   return [`capability known, ${named('provided by', providers)}, ${named('required by', users)}`]
 }
 
@@ -143,7 +143,7 @@ function onCapability({ spiffeId, capability }: Asked, knowledge: Knowledge): st
 function otherExceptions({ spiffeId, capability }: Asked, { exceptions }: Knowledge): string[] {
   const others = exceptions.filter((entry) => entry.spiffeId === spiffeId && !entry.all)
   if (others.length === 0 || others.some(({ capabilities }) => capabilities.includes(capability))) return []
-  return [`it has an exception for ${others.flatMap(({ capabilities }) => capabilities).join(', ')} only`]
+  return [`its exception covers only ${others.flatMap(({ capabilities }) => capabilities).join(', ')}`]
 }
 
 function otherVerb(capability: string, own: readonly string[]): Likeness | undefined {

@@ -1,4 +1,4 @@
-// What was typed, as a question to the policy. Invalid input ends here, with exit code 2.
+// The arguments as a question to the policy. Invalid input ends here, with exit code 2.
 import { isoTime } from '../../core/iso-time.ts'
 import { CapabilityError, makeCapability, parseCapability, type Capability } from '../../core/capability.ts'
 import { INSTANT_RULE, parseInstant } from '../../core/policy-ask.ts'
@@ -8,7 +8,7 @@ import { parseTime } from '../option-values.ts'
 
 const SCHEME = 'spiffe://'
 
-/** A SPIFFE ID, or the name of a worker: `hello_world`, `hello-world` and `worker-hello-world` are one. */
+/** A SPIFFE ID, or the name of a worker: `hello_world`, `hello-world` and `worker-hello-world` mean the same. */
 export function parseWho(who: string, trustDomain: TrustDomain): SpiffeId {
   const name = who.replaceAll('_', '-').replace(/^worker-(?=.)/, '')
   try {
@@ -20,10 +20,10 @@ export function parseWho(who: string, trustDomain: TrustDomain): SpiffeId {
   }
 }
 
-/** What is called: two words, or one with a colon. */
+/** The capability: two words, or one with a colon. */
 export type Words = { readonly verb: string; readonly capability?: string | undefined }
 
-/** `convert document_to_pdf` or `convert:document_to_pdf`. @throws {CliError} `usage` for words that no capability has */
+/** `convert document_to_pdf` or `convert:document_to_pdf`. @throws {CliError} `usage` for invalid words */
 export function parseTarget({ verb, capability }: Words): Capability {
   if (capability === undefined && !verb.includes(':')) {
     throw new CliError(EXIT.usage, `missing required argument 'capability' after "${verb}"`, {

@@ -1,4 +1,4 @@
-// The records of one request in the audit log, and what they say.
+// The records of one request in the audit log, and their content.
 import { openRecord, type ChainedRecord } from '../../audit/chain.ts'
 import { readLines } from '../../audit/lines.ts'
 import { reasonsIn } from '../../audit/record-members.ts'
@@ -16,7 +16,7 @@ export function isTraceId(text: string): boolean {
   return TRACE_ID.test(text)
 }
 
-/** The decisions of a trace, in order: a worker that calls others makes one with each call. Rejects as `recordsOf` does. */
+/** The decisions of a trace, in order: a worker that calls others adds one per call. Rejects as `recordsOf` does. */
 export async function decisionsOfTrace(file: string, traceId: string): Promise<string[]> {
   const id = traceId.toLowerCase()
   const found = new Set<string>()
@@ -29,7 +29,9 @@ export async function decisionsOfTrace(file: string, traceId: string): Promise<s
   return [...found]
 }
 
-/** All of them, in order. Lines are searched as text first: a log has millions. Rejects with the file system's error. */
+/**
+ * All records, in order. Lines are searched as text first: a log has millions. Rejects with the file system's error.
+ */
 export async function recordsOf(file: string, decisionId: string): Promise<ChainedRecord[]> {
   const id = decisionId.toLowerCase()
   const found: ChainedRecord[] = []
@@ -46,7 +48,7 @@ export function codesOf(record: ChainedRecord): string[] {
   return reasonsIn(record).map(({ code }) => code)
 }
 
-/** What the record says, line by line. */
+/** The content of the record, line by line. */
 export function factsOf(record: ChainedRecord): [name: string, value: string][] {
   const text = (name: string): string => textOf(record, name)
   const reasons = reasonsIn(record).map(({ code, message }): [string, string] => ['reason', `${code}: ${message}`])
@@ -73,7 +75,7 @@ export function factsOf(record: ChainedRecord): [name: string, value: string][] 
   return facts.filter(([, value]) => value !== '')
 }
 
-/** How the call ended. */
+/** The outcome of the call. */
 export function outcomeOf(record: ChainedRecord): string {
   const text = (name: string): string => textOf(record, name)
   const status = text('status') === '' ? 'no answer' : `status ${text('status')}`

@@ -1,4 +1,4 @@
-// How an explanation is printed.
+// Prints an explanation.
 import { join } from 'node:path'
 import { paint, writeLine } from '../output.ts'
 import { COLOURS } from './answer.ts'
@@ -6,7 +6,7 @@ import type { Nearest } from './nearest-miss.ts'
 
 const NAME_WIDTH = 12
 
-/** A title and named facts, one a line. */
+/** A title and named facts, one per line. */
 export function writeFacts(
   ruling: string,
   title: string,
@@ -17,7 +17,7 @@ export function writeFacts(
   for (const [name, value] of facts) writeLine(`  ${paint('dim', name.padEnd(NAME_WIDTH))}${value}`)
 }
 
-/** What is near, and what would change it, with place and command. */
+/** Prints the nearest misses, and what would change the answer, with file and command. */
 export function writeNearest({ misses, changes }: Nearest, policyDir: string): void {
   if (misses.length > 0) writeLine('nearest miss')
   for (const miss of misses) writeLine(`  - ${miss}`)

@@ -24,7 +24,7 @@ export type PolicySource = {
 const TIMEOUT_MS = 10_000
 const MAX_DATA_DEPTH = 100
 
-/** @throws {CliError} `usage` for a folder that cannot be used; a controller is not called before it is asked. */
+/** @throws {CliError} `usage` for an unusable folder; a controller is contacted only when it is asked. */
 export async function openSource({ adminUrl, policy }: SourceOptions, env: NodeJS.ProcessEnv): Promise<PolicySource> {
   if (policy !== undefined) return folderSource(resolve(policy), env)
   return adminSource(adminUrlOf({ adminUrl }, env))
@@ -43,7 +43,7 @@ async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<
   const { revision, dataText } = files
   return {
     ask: createAsk({
-      // As a controller with this folder: its block list is judged before the policy.
+      // As in a controller with this folder: its block list is checked before the policy.
       policy: {
         decide: withBrake({ blocked: () => files.blocked, revision: () => revision }, decide),
         engine: name,
@@ -80,7 +80,7 @@ function parseAnswers(text: string): AskAnswer[] {
   throw strangeAnswer('/policy/ask')
 }
 
-/** The answer of `/policy/data`; the data as text, since its numbers have up to 19 digits. */
+/** The answer of `/policy/data`; the data stays text, since its numbers have up to 19 digits. */
 export function parseDataReply(text: string): Readonly<Record<'policyDir' | 'revision' | 'dataText', string>> {
   const members = membersOf(text)
   const [policyDir, revision] = ['policy_dir', 'policy_revision'].map((name) =>
@@ -110,7 +110,7 @@ function parseJson(text: string): unknown {
 }
 
 function strangeAnswer(path: string): CliError {
-  return new CliError(EXIT.unreachable, `the answer of ${path} is not that of a controller's admin listener`, {
+  return new CliError(EXIT.unreachable, `the answer to ${path} does not come from a controller's admin listener`, {
     hint: 'is this the admin listener of a controller of this version? See: crank check',
   })
 }
@@ -130,7 +130,7 @@ async function call(url: string, path: string, body?: object): Promise<string> {
   const { statusCode, text } = await request(url + path, { ...sent, ...limits })
     .then(async (answer) => ({ statusCode: answer.statusCode, text: await answer.body.text() }))
     .catch((cause: unknown) => {
-      const hint = 'is it running (crank check), and is this its admin listener? Or ask the files: --policy <dir>'
+      const hint = 'is it running (crank check), and is this its admin listener? To query files instead: --policy <dir>'
       throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
         cause,
         hint,

@@ -1,12 +1,13 @@
-// A file in blocks of whole lines, each in memory of its own so that it can be given to another thread without a copy.
+// Splits a file into blocks of whole lines, each with its own memory, so that it can be moved to another thread without
+// a copy.
 import { open } from 'node:fs/promises'
 
 export const BLOCK_BYTES = 1024 * 1024
 const LINE_FEED = 10
 
 /**
- * The bytes of `file` up to its end as it was reached; each block but the last ends in a line feed. A line longer than a
- * block comes in pieces: no record is. Rejects with the file system's error when the file cannot be read.
+ * The bytes of `file` up to its end; each block but the last ends in a line feed. A line longer than a block is split,
+ * but no record is that long. Rejects with the file system's error when the file cannot be read.
  */
 export async function* readBlocks(
   file: string,

@@ -1,12 +1,12 @@
-// What a change from one ruling to another means, and the order in which changes are shown.
+// The meaning of a change from one ruling to another, and the order of changes.
 import type { Decided, Ruling } from '../../core/ruling.ts'
 
-/** `other_reasons`: the same ruling, given for other reasons; no change of a decision. */
+/** `other_reasons`: the same ruling for other reasons; not a change of a decision. */
 export type Kind = { readonly from: Decided; readonly to: Ruling }
 export type Effect = 'wider' | 'narrower' | 'neither' | 'other_reasons'
 export type FailOn = 'any' | 'allow' | 'none'
 
-// How far a ruling lets a caller in: shadow mode lets a denied call pass, but only as long as it lasts.
+// How much access a ruling gives: shadow mode lets a denied call pass, but only temporarily.
 const WIDTH: Readonly<Record<Ruling, number>> = { error: 0, deny: 0, unevaluated: 1, would_deny: 1, allow: 2 }
 
 export function effectOf({ from, to }: Kind): Effect {
@@ -17,7 +17,7 @@ export function effectOf({ from, to }: Kind): Effect {
 
 const ORDER: readonly Effect[] = ['wider', 'narrower', 'neither', 'other_reasons']
 
-/** DENY -> ALLOW first, then what else lets more in, then what takes most away. */
+/** DENY -> ALLOW first, then other changes that allow more, then those that remove most. */
 export function compareKinds(one: Kind, other: Kind): number {
   const byEffect = ORDER.indexOf(effectOf(one)) - ORDER.indexOf(effectOf(other))
   if (byEffect !== 0) return byEffect

@@ -1,14 +1,16 @@
-// Whether a policy answers equal questions equally, read from its Rego. It does if common.rego is the one that this version
-// knows, and no other file can reach the clock or the ids of a question but in the two statements that are known too.
-// The scan is made so that what it does not understand counts as a reader: then every decision is evaluated.
+// Checks in its Rego whether a policy answers equal questions equally. It does if common.rego is the version known
+// here, and no other file can read the clock or the ids of a question except in two known statements. Code that the
+// scan does not understand
+// counts as a reader; then every decision is evaluated.
 import { createHash } from 'node:crypto'
 
 export type RegoSource = { readonly name: string; readonly content: string }
 
 /**
- * SHA-256 of common.rego without comments and with single spaces. Whoever changes the file changes this, after making sure
- * that it still reads nothing of `input.context` but `decision_id`, to echo it, and `now_ns`, of which `exception_state`
- * knows only whether it is at or after `expires_after`, and after `expires_after` less the longest lifetime.
+ * SHA-256 of common.rego without comments and with single spaces. After a change of the file, update this value, but
+ * first check that it still reads only `decision_id` (which it echoes) and `now_ns` of `input.context`, and that
+ * `exception_state` only tests whether `now_ns` is at or after `expires_after`, and after `expires_after` less the
+ * longest lifetime.
  */
 export const KNOWN_COMMON = '3956e59d1dcaeef0238429f4c6b1e5d1d26f10f09ccbd88e9113774f8ff920b2'
 
@@ -20,9 +22,9 @@ const KNOWN_STATEMENTS = new Set([
   '_exception_state := common.exception_state(_exception_entry, common.now_ns) if _exception_scope',
 ])
 const ECHO = '"": common.decision_id,'
-/** A member of the answer, before the echo of the id: what is between would be another object. */
+/** A member of the answer, before the echo of the id: text between them would be another object. */
 const ANSWER_MEMBER = /^"": (?:""|[\w.]+),$/
-/** Each must match nowhere outside the statements above. */
+/** None may match outside of the statements above. */
 const READERS: readonly { readonly what: string; readonly pattern: RegExp }[] = [
   {
     what: 'reads more of input than identity, action and resource',
@@ -38,10 +40,11 @@ const READERS: readonly { readonly what: string; readonly pattern: RegExp }[] = 
   { what: 'uses a builtin that may answer differently each time', pattern: /\b(?:time|rand|uuid|http|net|io|opa)\./ },
 ]
 
-/** Why equal questions may get other answers, in a sentence; undefined when they cannot. */
+/** Why equal questions may get different answers, in a sentence; undefined when they cannot. */
 export function findReaderOfTime(sources: readonly RegoSource[]): string | undefined {
   const common = sources.find(({ name }) => name === COMMON)
-  if (common === undefined || hashOf(common.content) !== KNOWN_COMMON) return `${COMMON} is not the one of this version`
+  if (common === undefined || hashOf(common.content) !== KNOWN_COMMON)
+    return `${COMMON} is not the version known to this program`
   for (const { name, content } of sources) {
     const found = name === COMMON ? undefined : findReader(content)
     if (found !== undefined) return `${name}:${found}`
@@ -49,7 +52,7 @@ export function findReaderOfTime(sources: readonly RegoSource[]): string | undef
   return undefined
 }
 
-/** The hash that KNOWN_COMMON holds. */
+/** The hash in KNOWN_COMMON. */
 export function hashOf(rego: string): string {
   return createHash('sha256')
     .update(blank(rego, { strings: false }).replace(/\s+/g, ' ').trim())
@@ -58,7 +61,7 @@ export function hashOf(rego: string): string {
 
 function findReader(rego: string): string | undefined {
   const text = blank(rego, { strings: true })
-  // A string with code inside: rare, and not worth a parser.
+  // A string with code inside is rare, so it is not parsed.
   if (text.includes('$""')) return ' it has a template string'
   const lines = text.split('\n')
   let inAnswer = false
@@ -75,7 +78,7 @@ function findReader(rego: string): string | undefined {
   return undefined
 }
 
-/** Without comments, and if told so with empty strings; lines keep their numbers. */
+/** Removes comments, and with `strings` the content of strings; line numbers stay the same. */
 function blank(rego: string, { strings }: { strings: boolean }): string {
   return rego.replace(/("(?:[^"\\\n]|\\.)*"|`[^`]*`)|#[^\n]*/g, (whole, text: string | undefined) => {
     if (text === undefined) return ''

@@ -1,6 +1,7 @@
-// When a question need not be evaluated because an equal one has been: same question, caller and subject, at a time that
-// the policy cannot tell from the other. memo-scan.ts proves that nothing else of the input is read; here is what it means
-// for time: the policy compares it with the end of the caller's exception and with the longest life of one, nothing else.
+// When the answer to an equal question can be reused: same question, caller and subject, at a time that the policy
+// cannot distinguish. memo-scan.ts proves that the policy reads nothing else of the input. For time, the policy
+// compares only with the
+// expiry of the caller's exception and with the longest lifetime of one.
 import { DEFAULT_MAX_DAYS, NS_PER_MS } from '../../policy/data/exceptions.ts'
 import { parseExactJson } from '../../policy/data/exact-json.ts'
 import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
@@ -10,13 +11,13 @@ import type { Recorded } from './recorded.ts'
 /** By SPIFFE ID: instants (19 digits, Unix ns) at which an answer may change; `any`: at every instant. */
 export type MemoPlan = { readonly turns: ReadonlyMap<string, readonly string[] | 'any'> }
 
-// Of this form the order of the texts is the order of the times; and the policy's check of the clock accepts all of it.
+// In this form texts sort like times, and the policy's check of the clock accepts every value.
 const CLOCK = /^\d{19}$/
 const CLOCK_DIGITS = 19
 const CLOCK_END = 10n ** 19n
 const NS_PER_DAY = 86_400_000n * NS_PER_MS
 
-/** The plan for the policy data `dataText`; only for Rego that memo-scan.ts has passed. */
+/** The plan for the policy data `dataText`; only for Rego that passed memo-scan.ts. */
 export function createMemoPlan(dataText: string): MemoPlan {
   const data = parseExactJson(dataText)
   if (!isRecord(data)) return { turns: new Map() }
@@ -26,7 +27,7 @@ export function createMemoPlan(dataText: string): MemoPlan {
   return { turns: new Map(entriesOf(data['exceptions']).map(([id, entry]) => [id, turnsOf(entry, days)])) }
 }
 
-/** The same for questions that have the same answer; undefined for one that must be evaluated. */
+/** Equal for questions with the same answer; undefined for a question that must be evaluated. */
 export function memoKey({ turns }: MemoPlan, { question, subject, input }: Recorded): string | undefined {
   const { identity, context } = input
   if (!CLOCK.test(context.now_ns)) return undefined
@@ -37,7 +38,7 @@ export function memoKey({ turns }: MemoPlan, { question, subject, input }: Recor
   return JSON.stringify([question, identity.spiffe_id, phase, (input as RegistrationInput).resource])
 }
 
-/** Turns that cannot be passed, or always are, are left out: they tell no two times apart. */
+/** Instants that are never or always passed are left out: they do not distinguish times. */
 function turnsOf(entry: unknown, days: readonly number[]): readonly string[] | 'any' {
   const expiry = isRecord(entry) ? entry['expires_after'] : undefined
   if (typeof expiry === 'number' && !Number.isSafeInteger(expiry)) return 'any'

@@ -1,4 +1,4 @@
-// A report as a table for a terminal, as Markdown for a pull request, as JSON for programs.
+// Prints a report as a table for a terminal, as Markdown for a pull request, or as JSON for programs.
 import { printable } from '../../core/printable.ts'
 import { paint, tableLines, writeJson, writeLine, type Colour } from '../output.ts'
 import { titleOf, type Effect } from './change.ts'
@@ -7,7 +7,7 @@ import type { Group } from './tally.ts'
 
 export type ReplayFormat = 'table' | 'json' | 'markdown'
 
-/** A comment on GitHub holds 65,536 characters. */
+/** A comment on GitHub is limited to 65,536 characters. */
 const MAX_SHOWN = 50
 const COLOURS: Readonly<Record<Effect, Colour>> = {
   wider: 'red',
@@ -44,7 +44,7 @@ export function printReport(report: Report, format: ReplayFormat): void {
   }
 }
 
-/** A heading, a short table, and the groups folded away. */
+/** A heading, a short table, and the groups in folded sections. */
 function toMarkdown(report: Report): string {
   const rows = report.changes.map((change) => {
     const title = titleOf(change, '→')
@@ -105,7 +105,7 @@ function scopeOf({ policy, audit }: Report, name: (text: string) => string): str
   return `policy ${name(policy.dir)} (revision ${name(policy.revision)}) over ${name(audit.file)}${times}`
 }
 
-/** As code, in which nothing but its own end and that of a table's cell has a meaning. */
+/** As inline code, in which only its end and that of a table cell have a meaning. */
 function markdownCode(text: string): string {
   return text === '' ? '' : `\`${printable(text).replace(/`/g, "'").replace(/\|/g, '\\|')}\``
 }

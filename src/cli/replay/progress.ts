@@ -1,10 +1,10 @@
-// How far a replay is, on a terminal; nothing where stderr is none.
+// The progress of a replay on a terminal; silent if stderr is not a terminal.
 
 const EVERY_MS = 250
 
 type Progress = { readonly update: (bytes: number, decisions: number) => void; readonly end: () => void }
 
-/** `totalBytes`: 0 if not known, as of a pipe. `now`: a monotonic clock in ms. */
+/** `totalBytes`: 0 if unknown, as for a pipe. `now`: a monotonic clock in ms. */
 export function createProgress(totalBytes: number, stream: NodeJS.WriteStream, now: () => number): Progress {
   if (!stream.isTTY) return { update: () => undefined, end: () => undefined }
   const startMs = now()

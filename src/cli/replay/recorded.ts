@@ -1,5 +1,5 @@
-// One line of an audit log as what replay needs of it: the question exactly as it was asked, and what became of it. The
-// chain is not checked here (`--verify` does that before); a line that is no whole record is counted, never guessed at.
+// One line of an audit log with the data for replay: the original question and its result. The chain is not checked
+// here (`--verify` does that first); a line that is not a complete record is counted, never guessed.
 import { groundsIn, isText, reasonsIn, type RecordMembers } from '../../audit/record-members.ts'
 import { parseCapability, splitCapability } from '../../core/capability.ts'
 import { PRIORITIES, type PolicyInput, type Question, type RegistrationInput } from '../../core/decision.ts'
@@ -9,7 +9,7 @@ import { parseSpiffeId, trustDomainOf } from '../../core/spiffe-id.ts'
 export type Recorded = {
   readonly question: Question
   readonly input: PolicyInput | RegistrationInput
-  /** `verb:name`; of a registration `register <worker id>`. */
+  /** `verb:name`; for a registration `register <worker id>`. */
   readonly subject: string
   readonly was: Decided
   /** Reason codes of a denial, grounds of an allow. */
@@ -18,9 +18,10 @@ export type Recorded = {
 }
 
 /**
- * A decision; or why the line is none: `other` event (a request of a blocked identity is one: no policy was asked),
- * `outside` the window, `trouble` (no decision was made then), `incomplete` (a decision whose input cannot be rebuilt),
- * `unreadable` (no whole record).
+ * A decision, or why the line is not one: `other` event (such as a request of a blocked identity: no policy was
+ * asked),
+ * `outside` the window, `trouble` (no decision was made), `incomplete` (the input cannot be reconstructed),
+ * `unreadable` (not a complete record).
  */
 type Line = Recorded | 'other' | 'outside' | 'trouble' | 'incomplete' | 'unreadable'
 
@@ -32,7 +33,7 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
   worker_registration: 'worker_registration',
 }
 const EVENT = '"event":"'
-/** Where `"event":` can stand: after `v`, `seq`, `prev` and `hash`, before anything that a caller chose. */
+/** The furthest position of `"event":`: after `v`, `seq`, `prev` and `hash`, before any text from a caller. */
 const EVENT_AT_MOST = 256
 const TIMESTAMP = '","timestamp":"'
 const TIMESTAMP_LENGTH = 24
@@ -52,7 +53,7 @@ export function readRecorded(text: string, window: Window): Line {
   return toRecorded(question, record) ?? 'incomplete'
 }
 
-// Most lines of a log are outcomes, or out of the window: their beginning says so, and parsing them is most of the work.
+// Most lines of a log are outcomes, or outside the window. Their beginning shows it, and parsing is most of the work.
 function skipUnparsed(text: string, window: Window): 'other' | 'outside' | undefined {
   const at = text.indexOf(EVENT)
   if (at === -1 || at > EVENT_AT_MOST || !text.endsWith('}')) return undefined
@@ -64,7 +65,7 @@ function skipUnparsed(text: string, window: Window): 'other' | 'outside' | undef
   return isOutside(text.slice(timestamp, timestamp + TIMESTAMP_LENGTH), window) ? 'outside' : undefined
 }
 
-// All timestamps have one form, in which the order of the texts is the order of the times.
+// All timestamps have one form, in which texts sort like times.
 function isOutside(timestamp: string, { from, until }: Window): boolean {
   return (from !== undefined && timestamp < from) || (until !== undefined && timestamp >= until)
 }
@@ -96,7 +97,7 @@ function whyOf(record: RecordMembers): string {
   return record['decision'] === 'allow' ? groundsIn(record).join(', ') : codesOf(reasonsIn(record))
 }
 
-/** Reason codes as one text, each once, in their order. */
+/** Reason codes as one text, in order, without duplicates. */
 export function codesOf(reasons: readonly { readonly code: unknown }[]): string {
   if (reasons.length === 1) return String(reasons[0]?.code)
   return [...new Set(reasons.map((reason) => String(reason.code)))].sort().join(', ')
@@ -139,7 +140,7 @@ function parseObject(text: string): RecordMembers | undefined {
   }
 }
 
-/** A log names the same few callers and capabilities over and over. Undefined for what the parser refuses. */
+/** A log repeats the same few callers and capabilities. Undefined for values that the parser rejects. */
 function remembered<T>(parse: (text: string) => T): (value: unknown) => T | undefined {
   const known = new Map<string, T>()
   return (value) => {

@@ -1,4 +1,4 @@
-// A recorded question, decided again by another policy: the same ruling that the controller would give.
+// Decides a recorded question again with another policy: the ruling that a controller would give.
 import type { Decide } from '../../core/decision.ts'
 import { toAppError } from '../../core/errors.ts'
 import { isUndecided } from '../../core/ruling.ts'

@@ -1,4 +1,4 @@
-// What a replay found, in one shape for people, pull requests and programs.
+// The result of a replay, in one form for people, pull requests and programs.
 import { compareKinds, effectOf, isFailure, titleOf, type Effect, type FailOn, type Kind } from './change.ts'
 import type { Group, Tally } from './tally.ts'
 
@@ -7,7 +7,7 @@ export type Change = Kind & {
   readonly decisions: number
   /** Most decisions first. */
   readonly groups: readonly Group[]
-  /** Decisions in groups that were too many to keep apart. */
+  /** Decisions in groups that were not kept because there were too many. */
   readonly unlistedDecisions: number
 }
 
@@ -19,17 +19,17 @@ export type Report = {
     readonly until: string | null
     readonly first: string | null
     readonly last: string | null
-    /** Decisions by the revision that they were made under. */
+    /** Number of decisions by the revision that made them. */
     readonly revisions: Readonly<Record<string, number>>
   }
   readonly policy: { readonly dir: string; readonly revision: string }
-  /** Decisions that were decided again; all but `changed` came out as they did. */
+  /** Decisions that were repeated; all but `changed` gave the same result. */
   readonly decisions: number
   readonly evaluated: number
   readonly memoised: number
   /** Why every decision was evaluated; null when equal questions were evaluated once. */
   readonly memoOff: string | null
-  /** Records that were not compared: no decision was made then, or its input cannot be rebuilt. */
+  /** Records that were not compared: no decision was made, or its input cannot be reconstructed. */
   readonly notCompared: { readonly trouble: number; readonly incomplete: number; readonly unreadable: number }
   readonly changed: number
   readonly otherReasons: number
@@ -79,12 +79,12 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
 }
 
-/** What is not shown of a change whose first `shown` groups are; undefined when nothing is missing. */
+/** The part of a change after its first `shown` groups; undefined when everything is shown. */
 export function andMore(change: Change, shown: number): string | undefined {
   const rest = change.groups.slice(shown)
   const decisions = rest.reduce((total, { count }) => total + count, 0) + change.unlistedDecisions
   if (decisions === 0) return undefined
-  // How many groups those are that were not kept is not known.
+  // The number of groups that were not kept is unknown.
   const groups =
     change.unlistedDecisions > 0 ? `at least ${rest.length + 1} more groups` : counted(rest.length, 'more group')
   return `and ${groups} (${counted(decisions, 'decision')})`
@@ -94,8 +94,10 @@ export function andMore(change: Change, shown: number): string | undefined {
 export function remarksOf({ notCompared }: Report): string[] {
   const { trouble, incomplete, unreadable } = notCompared
   return [
-    ...(trouble > 0 ? [`${counted(trouble, 'record')} of trouble (no decision was made then) not compared`] : []),
-    ...(incomplete > 0 ? [`${counted(incomplete, 'decision')} not compared: the input cannot be rebuilt`] : []),
+    ...(trouble > 0
+      ? [`${counted(trouble, 'record')} without a decision (fault of the policy engine) not compared`]
+      : []),
+    ...(incomplete > 0 ? [`${counted(incomplete, 'decision')} not compared: the input cannot be reconstructed`] : []),
     ...(unreadable > 0
       ? [`${counted(unreadable, 'line')} of the log ${unreadable === 1 ? 'is' : 'are'} no whole record`]
       : []),
@@ -128,7 +130,7 @@ function changesOf({ groups, unlisted }: Tally): Change[] {
     })
 }
 
-// By count; else by name, so that two runs print the same whichever thread was first.
+// By count, then by name, so that two runs print the same in any order of threads.
 function compareGroups(one: Group, other: Group): number {
   if (one.count !== other.count) return other.count - one.count
   const name = ({ requester, subject, before, after }: Group): string => [requester, subject, before, after].join('\0')

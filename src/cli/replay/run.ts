@@ -1,5 +1,5 @@
-// `crank replay`: every recorded decision, decided again by another policy at its recorded time. Reads the log, a policy
-// folder and nothing else; writes nothing.
+// `crank replay`: repeats every recorded decision with another policy at its recorded time. Reads only the log and a
+// policy folder; writes nothing.
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'
@@ -37,7 +37,7 @@ type ReplayOptions = {
   readonly output: ReplayFormat
 }
 
-/** Prints what changes; `negative` if something does that `failOn` names. */
+/** Prints the changes; `negative` if there is one that `failOn` names. */
 export async function replay(options: ReplayOptions): Promise<ExitCode> {
   const report = await replayLog(options)
   printReport(report, options.output)
@@ -46,7 +46,7 @@ export async function replay(options: ReplayOptions): Promise<ExitCode> {
   return report.failed ? EXIT.negative : EXIT.ok
 }
 
-/** What changes. @throws {CliError} */
+/** Computes the changes. @throws {CliError} */
 export async function replayLog(options: Omit<ReplayOptions, 'output'>): Promise<Report> {
   const file = auditFileOf(options, process.env)
   const window = windowOf(options, Date.now())
@@ -54,7 +54,7 @@ export async function replayLog(options: Omit<ReplayOptions, 'output'>): Promise
   return replayFile(file, window, policy, options)
 }
 
-/** The end of 9999: later times are written with more digits, and would not sort. */
+/** The end of 9999: later times have more digits and would not sort. */
 const LAST_MS = 253_402_300_799_999
 
 type LoadedPolicy = {
@@ -111,7 +111,7 @@ function taskOf({ wasm, files, memo }: LoadedPolicy): Omit<ThreadTask, 'window'>
   return { wasm, files: { dataText, enforcement, blocked }, memo }
 }
 
-/** @throws {CliError} `usage` for a folder that holds no usable policy */
+/** @throws {CliError} `usage` for a folder without a usable policy */
 async function loadPolicy({ policy: dir, memo }: Pick<ReplayOptions, 'policy' | 'memo'>): Promise<LoadedPolicy> {
   try {
     const files = await loadPolicyFiles(dir, Date.now())
@@ -133,13 +133,13 @@ async function findReader({ dir, sourceSha256 }: PolicyFiles): Promise<string | 
   const sources = await Promise.all(
     files.map(async (name) => ({ name, content: await readFile(join(dir, name), 'utf8') })),
   )
-  return hashSources(sources) === sourceSha256 ? findReaderOfTime(sources) : 'the folder is being changed'
+  return hashSources(sources) === sourceSha256 ? findReaderOfTime(sources) : 'the folder is being changed; try again'
 }
 
-/** @throws {CliError} `negative` when the chain is broken: what it says was decided is not proven */
+/** @throws {CliError} `negative` when the chain is broken: its decisions are then not proven */
 async function verify(file: string): Promise<void> {
   const fault = describeFault(await verifyAudit(file))
-  if (fault !== undefined) throw new CliError(EXIT.negative, `${file} is not replayed: ${fault}`)
+  if (fault !== undefined) throw new CliError(EXIT.negative, `${file} was not replayed: ${fault}`)
 }
 
 function windowOf({ since, until }: Pick<ReplayOptions, 'since' | 'until'>, nowMs: number): Window {
@@ -149,10 +149,10 @@ function windowOf({ since, until }: Pick<ReplayOptions, 'since' | 'until'>, nowM
 }
 
 function sayHow({ decisions, evaluated, memoised, memoOff, elapsedMs }: Report): void {
-  if (decisions === 0) say('nothing to compare: no decision is recorded in that file and time')
+  if (decisions === 0) say('nothing to compare: the file has no decision in this time range')
   const rate = Math.round((decisions / Math.max(1, elapsedMs)) * 1000)
   const how =
-    memoOff === null ? `${memoised.toLocaleString('en-US')} known from an equal question` : `no memo (${memoOff})`
+    memoOff === null ? `${memoised.toLocaleString('en-US')} reused from an equal question` : `no memo (${memoOff})`
   say(
     `${counted(decisions, 'decision')} in ${(elapsedMs / 1000).toFixed(1)} s, ${rate.toLocaleString('en-US')}/s: ` +
       `${evaluated.toLocaleString('en-US')} evaluated, ${how}`,

@@ -1,12 +1,12 @@
-// Counts of a replay: of one block in the thread that made them, then of all blocks together. Memory stays bounded
-// however long the log is: of each kind of change a fixed number of groups is kept, the rest is counted.
+// Counts of a replay: per block in a thread, then merged. Memory is bounded for any length of the log: a fixed number
+// of groups is kept per kind of change, the others are only counted.
 import type { Kind } from './change.ts'
 import type { Ruling } from '../../core/ruling.ts'
 import type { Recorded } from './recorded.ts'
 
 export type Redecided = { readonly ruling: Ruling; readonly why: string }
 
-/** Decisions with the same answer to who, what, before and after. `example`: a decision_id of the first. */
+/** Decisions with the same caller, subject, old and new answer. `example`: the decision_id of the first. */
 export type Group = Kind & {
   readonly requester: string
   readonly subject: string
@@ -19,12 +19,12 @@ export type Group = Kind & {
 }
 
 type Counts = {
-  /** Decisions that were decided again. */
+  /** Repeated decisions. */
   replayed: number
-  /** Of these: asked of the policy, and known from an equal question. */
+  /** How many of them were evaluated by the policy, and reused from an equal question. */
   evaluated: number
   memoised: number
-  /** Not compared: no decision was made then; its input cannot be rebuilt. */
+  /** Not compared: no decision was made; its input cannot be reconstructed. */
   trouble: number
   incomplete: number
   outside: number
@@ -34,7 +34,7 @@ type Counts = {
 
 export type Tally = {
   readonly counts: Counts
-  /** Earliest and latest recorded time of what was replayed. */
+  /** Earliest and latest recorded time of the replayed records. */
   first: string | undefined
   last: string | undefined
   readonly revisions: Map<string, number>
@@ -61,7 +61,7 @@ export function createTally(): Tally {
   return { counts, first: undefined, last: undefined, revisions: new Map(), groups: new Map(), unlisted: new Map() }
 }
 
-/** Counts one decision that was decided again, and groups it if anything about it is different. */
+/** Counts one repeated decision, and groups it if it differs. */
 export function addDecision(tally: Tally, recorded: Recorded, now: Redecided): void {
   const { context, identity } = recorded.input
   tally.counts.replayed += 1
@@ -95,7 +95,7 @@ export function mergeTally(whole: Tally, part: Tally, limits: TallyLimits = LIMI
   for (const kind of part.unlisted.values()) countUnlisted(whole, kind, kind.count)
 }
 
-/** Stands for the revisions that are not told apart any more. */
+/** Stands for revisions that are no longer counted separately. */
 export const OTHER_REVISIONS = 'others'
 
 function addGroup(tally: Tally, group: Group, limits: TallyLimits): void {

@@ -1,4 +1,4 @@
-// A thread of a replay: one instance of the policy, used for every block of lines that it is given.
+// A thread of a replay: one instance of the policy for every block of lines it receives.
 import { serveThread } from '../../platform/thread/serve.ts'
 import { createOpaWasm } from '../../policy/engine/opa-wasm.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
@@ -8,13 +8,13 @@ import { createRedecide, type Redecide } from './redecide.ts'
 import { addDecision, createTally, type Tally } from './tally.ts'
 import type { Block, ThreadTask } from './words.ts'
 
-/** Nobody waits for one of these decisions: late is better than none. */
+/** No caller waits for these decisions, so a late one is better than none. */
 const TIMEOUT_MS = 10_000
 
 serveThread<ThreadTask, Block, Tally>(async ({ wasm, files, window, memo }) => {
   const { decide } = await createOpaWasm({ files: files as PolicyFiles, wasm, timeoutMs: TIMEOUT_MS })
   const redecide = createRedecide({ decide, own: createOwnKnowledge(() => files), memo })
-  // Blocks one after the other: two at once would share the engine's memory and gain no time.
+  // One block at a time: two would share the engine's memory without saving time.
   let last: Promise<unknown> = Promise.resolve()
   return {
     answer: ({ bytes }) => {

@@ -1,5 +1,5 @@
-// The threads of a replay: blocks of lines go out to whichever is free, tallies come back. A few blocks at a time are in
-// memory, however long the log is.
+// The threads of a replay: each free thread gets a block of lines and returns a tally. Only a few blocks are in memory,
+// for any length of the log.
 import { availableParallelism } from 'node:os'
 import { ThreadFailure } from '../../platform/thread/failure.ts'
 import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'
@@ -7,17 +7,15 @@ import type { Tally } from './tally.ts'
 import type { Block, ThreadTask } from './words.ts'
 
 const ENTRY = threadEntry('thread-main', import.meta.url)
-/** One in work and one that waits, so that no thread waits for the reader. */
+/** One in progress and one waiting, so that no thread waits for the reader. */
 const BLOCKS_PER_THREAD = 2
 
-/** As many as there are processors, but no more than there is work for. */
+/** One per processor, but no more than there are blocks. */
 export function threadsFor(blocks: number): number {
   return Math.max(1, Math.min(availableParallelism(), blocks))
 }
 
-/**
- * Has every block tallied, in no order; `onTally` is told its size in bytes. Rejects when reading fails, or a thread does.
- */
+/** Tallies every block, in any order; `onTally` receives its size in bytes. Rejects when reading or a thread fails. */
 export async function tallyBlocks(
   blocks: AsyncGenerator<Uint8Array<ArrayBuffer>, void>,
   task: ThreadTask,
@@ -36,7 +34,7 @@ export async function tallyBlocks(
   try {
     await Promise.all(pool.flatMap((thread) => Array.from({ length: BLOCKS_PER_THREAD }, () => lane(thread))))
   } catch (cause: unknown) {
-    // What the user can do something about is in the error of the thread.
+    // The cause of the thread's error is what the user can act on.
     throw cause instanceof ThreadFailure && cause.cause !== undefined ? cause.cause : cause
   } finally {
     await Promise.all(pool.map((thread) => thread.end()))

@@ -1,4 +1,4 @@
-// What the log and the manifests say about one capability.
+// The report on one capability, from the log and the manifests.
 import { modeOf } from '../../policy/data/enforcement.ts'
 import type { Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
@@ -7,7 +7,7 @@ import { isDeniedNow, type Evidence } from './sources.ts'
 import { increment, type PairTally } from './tally.ts'
 import { readinessOf, type Readiness, type Thresholds } from './verdict.ts'
 
-/** As `-o json` prints it. `mode`: over all callers that are declared or were seen. */
+/** As in `-o json`. `mode`: over all callers that are declared or were seen. */
 export type CapabilityReport = {
   readonly capability: string
   readonly mode: 'enforce' | 'shadow' | 'mixed'
@@ -21,13 +21,13 @@ export type CapabilityReport = {
   readonly errors: number
   readonly would_denials: {
     readonly total: number
-    /** Denied by the policy of the folder as well; the others have been fixed since. */
+    /** Also denied by the policy of the folder; the others have been fixed since. */
     readonly standing: number
     readonly by_reason: Readonly<Record<string, number>>
     readonly by_caller: readonly WouldDenied[]
   }
   readonly exceptions: Readonly<Record<string, number>>
-  /** Declare it, do not provide it themselves, and have not called it. */
+  /** Workers that declare it, do not provide it, and have not called it. */
   readonly callers_never_seen: readonly string[]
 }
 type WouldDenied = {

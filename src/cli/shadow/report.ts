@@ -1,4 +1,4 @@
-// `crank shadow report`: for each capability what shadow mode has shown, and whether it may be enforced.
+// `crank shadow report`: the results of shadow mode per capability, and whether it can be enforced.
 import { isoTime } from '../../core/iso-time.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
@@ -29,7 +29,7 @@ const COLUMNS: readonly Column<CapabilityReport>[] = [
   { title: 'VERDICT', cell: ({ verdict, why }) => `${paint(COLOURS[verdict], verdict)}: ${why}` },
 ]
 
-/** Prints the report; `negative` unless every capability is ready or enforced already. */
+/** Prints the report; `negative` unless every capability is ready or already enforced. */
 export async function reportShadow(options: ReportOptions): Promise<ExitCode> {
   const nowMs = Date.now()
   const thresholds = {
@@ -62,7 +62,7 @@ function print({ file, tally, policyDir, policy }: Evidence, capabilities: Capab
   if (capabilities.length > 0) writeTable(COLUMNS, capabilities)
   for (const report of capabilities) for (const line of details(report)) writeLine(line)
   const waiting = capabilities.filter(({ verdict }) => verdict !== 'ready' && verdict !== 'enforced').length
-  say(ready ? 'every capability is ready, or enforced already' : `${waiting} of ${capabilities.length} are not ready`)
+  say(ready ? 'every capability is ready or already enforced' : `${waiting} of ${capabilities.length} are not ready`)
 }
 
 function details({
@@ -73,7 +73,7 @@ function details({
   unevaluated,
 }: CapabilityReport): string[] {
   const denied = would_denials.by_caller.map(({ spiffe_id, denials, stands, reasons }) => {
-    return `would deny ${denials}x ${spiffe_id}: ${stands ? reasons.join(', ') : 'allowed by the policy of now'}`
+    return `would deny ${denials}x ${spiffe_id}: ${stands ? reasons.join(', ') : 'allowed by the current policy'}`
   })
   const excepted = Object.entries(exceptions).map(([name, count]) => `${count}x by exception ${name}`)
   const unseen = callers_never_seen.map((spiffeId) => `never seen: ${spiffeId}`)

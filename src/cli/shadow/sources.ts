@@ -1,5 +1,5 @@
-// What the commands about evidence read: an audit log and a policy folder. Whether a denial of then still stands is asked
-// of the policy itself, never worked out here.
+// The evidence for commands: an audit log and a policy folder. The policy itself decides whether an earlier denial
+// still stands; it is never computed here.
 import { resolve } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'
 import { createOfflineEngine, type OfflineEngine } from '../../policy/engine/evaluate-files.ts'
@@ -34,7 +34,7 @@ export async function readEvidence(options: EvidenceOptions, sinceMs: number, no
   }
   const policy = await createOfflineEngine(policyDir, { env, now, onCompile }).catch((cause: unknown) => {
     const message = cause instanceof Error ? cause.message : String(cause)
-    throw new CliError(EXIT.usage, message, { cause, hint: 'name the policy folder: --policy <dir>' })
+    throw new CliError(EXIT.usage, message, { cause, hint: 'give the policy folder: --policy <dir>' })
   })
   const file = auditFileOf(options, env)
   const tally = await tallyCalls(file, sinceMs).catch((cause: unknown) => {

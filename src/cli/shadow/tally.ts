@@ -1,4 +1,4 @@
-// The audit log, added up: who called what, and what the policy said of it.
+// Sums up the audit log: who called what, and what the policy decided.
 import type { ChainedRecord } from '../../audit/chain.ts'
 import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit/record-members.ts'
 import type { Capability } from '../../core/capability.ts'
@@ -17,11 +17,11 @@ export type PairTally = {
   /** Calendar days (UTC) with a call. */
   readonly days: Set<string>
   lastAt: string
-  /** Of the calls that passed; '' for none: what was refused was not used. */
+  /** Time of the last call that passed; '' for none: a refused call is not a use. */
   lastPassedAt: string
 }
 
-/** By capability, then by caller. `firstAt`, `lastAt`: of all calls that were looked at. */
+/** By capability, then by caller. `firstAt`, `lastAt`: over all counted calls. */
 export type Tally = {
   readonly pairs: ReadonlyMap<Capability, ReadonlyMap<SpiffeId, PairTally>>
   readonly calls: number
@@ -29,7 +29,7 @@ export type Tally = {
   readonly lastAt: string | undefined
 }
 
-/** Adds up the decisions on calls from `sinceMs` on. Rejects with the file system's error when the log cannot be read. */
+/** Sums up the decisions on calls since `sinceMs`. Rejects with the file system's error when the log cannot be read. */
 export async function tallyCalls(file: string, sinceMs: number): Promise<Tally> {
   const pairs: Pairs = new Map()
   let calls = 0
@@ -48,7 +48,7 @@ export async function tallyCalls(file: string, sinceMs: number): Promise<Tally> 
 
 type Pairs = Map<Capability, Map<SpiffeId, PairTally>>
 
-/** Undefined for what is no decision on a call, or none of ours. */
+/** Undefined for a record that is not a decision on a call, or has an unknown form. */
 function pairOf(pairs: Pairs, record: ChainedRecord): PairTally | undefined {
   const call = callIn(record)
   if (call === undefined) return undefined

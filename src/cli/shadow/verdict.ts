@@ -1,11 +1,11 @@
-// May a capability be enforced? The rule of `crank shadow report`, by itself.
+// Whether a capability can be enforced: the rule of `crank shadow report`.
 
 export type Readiness = 'ready' | 'not ready' | 'not enough data' | 'enforced'
 
-/** Least evidence: calls that the policy decided, and calendar days (UTC) on which there were any. */
+/** Minimum evidence: calls that the policy decided, and calendar days (UTC) with calls. */
 export type Thresholds = { readonly minCalls: number; readonly minDays: number }
 
-/** `standing`: would-be denials that the policy of today denies as well. `decided`: calls with a decision. */
+/** `standing`: would-be denials that the current policy also denies. `decided`: calls with a decision. */
 type Found = {
   readonly isEnforced: boolean
   readonly standing: number
@@ -14,8 +14,8 @@ type Found = {
 }
 
 /**
- * `enforced` when no known caller is in shadow; `not ready` when enforcing would deny what is being called, however little
- * was seen; `not enough data` below the thresholds; else `ready`. `why` is a sentence without its full stop.
+ * `enforced` when no known caller is in shadow; `not ready` when enforcing would deny observed calls, even if they were few;
+ * `not enough data` below the thresholds; else `ready`. `why` is a sentence without its full stop.
  */
 export function readinessOf(found: Found, { minCalls, minDays }: Thresholds): { verdict: Readiness; why: string } {
   const { isEnforced, standing, decided, days } = found

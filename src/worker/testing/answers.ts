@@ -16,8 +16,7 @@ export type Invoked = {
 
 /**
  * A value per capability, or a function that returns it for a call. The value is the JSON answer; an async iterable of
- * events
- * (`{ data }`) is the answer of a streaming capability; `refusal(…)` is a failed call.
+ * events (`{ data }`) is the answer of a streaming capability; `refusal(…)` is a failed call.
  */
 export type TestAnswers = Readonly<Record<string, unknown>>
 

@@ -1,6 +1,5 @@
 // HTML to blocks, by an allow list; nothing is ever loaded. It works on the parser's events, so nested tags do not
-// become
-// nested calls.
+// become nested calls.
 import { Parser } from 'htmlparser2'
 import { createBlockBuilder } from './block-builder.ts'
 import type { Block } from './blocks.ts'

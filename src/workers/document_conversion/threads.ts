@@ -1,6 +1,5 @@
 // A few threads for work on untrusted documents. A thread can be ended at any point: when the call is aborted, takes
-// too
-// long, or takes too much memory.
+// too long, or takes too much memory.
 import { createThreadPool, ThreadFailure, type ReadCpuMs } from '../../worker/threads.ts'
 import { ConversionFault, limitFault, type Convert, type ConvertResult, type ConvertTask } from './task.ts'
 import type { ThreadReply } from './words.ts'

@@ -1,7 +1,6 @@
 // Naive Bayes on the terms that occur in a text, for any number of classes. The model stores counts; probabilities are
 // computed here. Terms of one text are far from independent, so their mean evidence counts, not the sum: the sum would
-// make a
-// long text certain of anything.
+// make a long text certain of anything.
 
 /** The member `model` of a model file. */
 export type BayesModel = {

@@ -70,8 +70,8 @@ function isConverted(answer: unknown): answer is Converted {
 }
 
 // What the converter says about the mail is for the caller. Everything else is a fault between here and the converter:
-// denied
-// by policy, no live worker, a fault of the worker. `cause` is left out: it would be logged, and may quote the mail.
+// denied by policy, no live worker, a fault of the worker. `cause` is left out: it would be logged, and may quote the
+// mail.
 function failureOf(error: unknown, code: string): HandlerError {
   if (error instanceof InvokeError) {
     if (NOT_READABLE.has(code)) return capabilityError('INVALID_INPUT', error.message)

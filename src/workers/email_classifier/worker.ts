@@ -1,6 +1,5 @@
 // Classifies mails: classify:email_category by category and tone, classify:spam_detection by spam. A complete message
-// is read
-// by convert:email_to_text of another worker, through the controller.
+// is read by convert:email_to_text of another worker, through the controller.
 import { defineCapability, defineWorker, type WorkerDefinition } from '../../worker/define.ts'
 import type { HandlerContext } from '../../worker/handler.ts'
 import { startStopwatch } from '../../worker/stopwatch.ts'

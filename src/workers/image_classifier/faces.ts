@@ -1,6 +1,5 @@
 // Reads the boxes from BlazeFace's output, and prepares the second model, which rejects boxes that are no faces, such
-// as a
-// red disc. Finds where faces are and how many, never whose they are.
+// as a red disc. Finds where faces are and how many, never whose they are.
 import { surest, type Detection, type Edges } from './boxes.ts'
 
 /** Side of the square that the first model sees, in pixels. */

@@ -1,6 +1,5 @@
 // Runs the models in a thread. The thread starts at the first call, loads each model at its first use, and is replaced
-// when
-// it fails, hangs or holds too much memory.
+// when it fails, hangs or holds too much memory.
 import type { HandlerContext } from '../../worker/handler.ts'
 import { createThreadPool, threadEntry, type Thread, ThreadFailure } from '../../worker/threads.ts'
 import type { Reply, Task } from './messages.ts'

@@ -1,6 +1,5 @@
 // The models, all from npm packages and on the wasm backend. They run in a separate thread: loading takes seconds, and
-// tfjs
-// keeps its state in globals.
+// tfjs keeps its state in globals.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'

@@ -5,8 +5,7 @@ export const REFERENCE_WORDS = 100
 
 /**
  * 1 - exp(-points / (scale * length)), where length is the square root of the text's hundreds of words, at least 1: a
- * text
- * twice as long needs 1.4 times the points.
+ * text twice as long needs 1.4 times the points.
  */
 export function markerScore(points: number, { scale, words }: { scale: number; words: number }): number {
   return rounded(1 - Math.exp(-points / (scale * Math.sqrt(Math.max(1, words / REFERENCE_WORDS)))))
@@ -20,8 +19,7 @@ export function authenticityScore(lived: number, performed: number): number {
 
 /**
  * (1 - exp(-words / 200)) * (0.4 + 0.6 * (1 - exp(-evidence / 8))), times the share of English: lower for a short text
- * and for
- * little evidence, and almost 0 for a language that the lexicon does not know.
+ * and for little evidence, and almost 0 for a language that the lexicon does not know.
  */
 export function confidenceOf({
   words,

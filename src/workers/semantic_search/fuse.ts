@@ -19,8 +19,7 @@ const BEST = (1 + SECOND_WEIGHT) / (K + 1)
 
 /**
  * Both are best first, without duplicates; the second counts half as much. Ties go to the better rank in `first`, then
- * to
- * the lower number.
+ * to the lower number.
  */
 export function fuse(first: readonly number[], second: readonly number[]): readonly Fused[] {
   const [firstRanks, secondRanks] = [ranksOf(first), ranksOf(second)]

@@ -77,8 +77,7 @@ export function placeQuery(model: Model, bag: Bag): Float32Array | undefined {
 
 /**
  * How much each term of a document adds to its similarity to `target`, strongest first. Only terms with a positive
- * part that
- * other documents contain, too: a term of a single document connects nothing.
+ * part that other documents contain, too: a term of a single document connects nothing.
  */
 export function contributions(model: Model, bag: Bag, target: Float32Array): (readonly [term: string, part: number])[] {
   const lonely = Math.fround(idfOf(model.documents, 1))

@@ -1,6 +1,5 @@
 // A plain-text query as an FTS5 expression. Words consist of letters, marks and digits only and are quoted: no part of
-// the
-// query is ever parsed as FTS5 syntax.
+// the query is ever parsed as FTS5 syntax.
 import { SearchFault } from './fault.ts'
 import { MAX_QUERY_WORDS } from './limits.ts'
 import { STOP_WORDS } from './stop-words.ts'

@@ -3,8 +3,8 @@ import { DatabaseSync } from 'node:sqlite'
 
 /**
  * Words of any script in lower case, Latin ones without accents, English ones stemmed. FTS5 knows Unicode 6.1 and
- * treats later
- * characters as letters; currencies and emoji are declared separators, so that they do not stick to the word before.
+ * treats later characters as letters; currencies and emoji are declared separators, so that they do not stick to the
+ * word before.
  */
 export const TOKENIZE = `porter unicode61 remove_diacritics 2 separators ${charactersOf(0x20a0, 0x20cf)}${charactersOf(0x1f300, 0x1faff)}`
 

@@ -1,6 +1,5 @@
 // Writes a file completely or not at all, even if the process or machine crashes: temporary file, fsync, rename, fsync
-// of
-// the folder.
+// of the folder.
 import { lstat, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 

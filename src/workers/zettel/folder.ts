@@ -1,6 +1,5 @@
 // The folder of the zettels: one Markdown file each, identified by its path below the root. Symbolic links are not
-// followed,
-// and names that begin with a dot are ignored.
+// followed, and names that begin with a dot are ignored.
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { lstat, open, readdir, realpath, rm } from 'node:fs/promises'

@@ -1,6 +1,5 @@
 // The SQLite index of the zettels: built from the files, and rebuilt when it is damaged or of another version. An open
-// index
-// locks the folder: a second process is refused, and the lock ends with the process.
+// index locks the folder: a second process is refused, and the lock ends with the process.
 import { rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { keyOf } from './names.ts'

@@ -1,6 +1,5 @@
 // Uses the front matter in the content of a note, as in notes of Obsidian, Jekyll and Hugo: the zettel takes its title
-// and
-// tags. The content itself is unchanged. A broken block is not an error: it is ignored.
+// and tags. The content itself is unchanged. A broken block is not an error: it is ignored.
 import { isMap, isScalar, isSeq, parseDocument, type Document } from 'yaml'
 import { findNoteBlock } from './note-block.ts'
 import { isName, LIMITS, tidy, type Draft } from './zettel.ts'

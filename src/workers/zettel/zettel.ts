@@ -115,8 +115,7 @@ function line(member: string, text: string, maxLength: number): string {
 }
 
 // The first meaningful line, without the marks of a Markdown heading. The front matter of a note is skipped, and so is
-// a line
-// of marks only: a rule, a code fence, a bare bullet.
+// a line of marks only: a rule, a code fence, a bare bullet.
 function titleOf(content: string): string {
   const lines = withoutNoteBlock(content)
     .trimStart()

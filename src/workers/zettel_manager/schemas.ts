@@ -94,8 +94,7 @@ export const Output = Type.Object(
 
 /**
  * One of several closed objects, chosen by `operation`. Not a `oneOf`: its error messages for an invalid input would
- * be about
- * the other operations.
+ * be about the other operations.
  */
 function byOperation<T>(schemas: Readonly<Record<string, TObject>>) {
   const operation = { type: 'string', enum: Object.keys(schemas) }

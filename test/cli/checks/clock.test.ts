@@ -7,7 +7,7 @@ test('a clock that agrees with the controller is well', () => {
   expect(checkClock(NOW, new Date(NOW - 1000).toUTCString())).toMatchObject({ status: 'ok', name: 'clock' })
 })
 
-test('a clock without a controller to compare it with is only told', () => {
+test('a clock without a controller to compare it with is only reported', () => {
   expect(checkClock(NOW, undefined)).toMatchObject({
     status: 'ok',
     message: expect.stringContaining('2026-11-24T08:00'),

@@ -61,7 +61,7 @@ describe('grant', () => {
     expect(all.stderr).toContain('spiffe://crank.local/worker/nobody has no manifest')
     const unknown = await grant('--cap', 'no:such_thing')
     expect(unknown.code).toBe(0)
-    expect(unknown.stderr).toContain('no manifest knows no:such_thing')
+    expect(unknown.stderr).toContain('no manifest names no:such_thing')
     expect((await load()).exceptions.map(({ name }) => name)).toContain('spiffe://crank.local/worker/nobody#*')
   })
 
@@ -90,12 +90,12 @@ describe('grant', () => {
     expect(await text()).toBe(before)
   })
 
-  test('does not replace a live exception unless it is told to', async () => {
+  test('does not replace a live exception unless --replace is given', async () => {
     await grant('--cap', 'store:zettel')
     const before = await text()
     const refused = await grant('--cap', 'convert:pdf_to_text')
     expect(refused.code).toBe(1)
-    expect(refused.stderr).toContain(`a live exception (${STREAMING}#store:zettel) already`)
+    expect(refused.stderr).toContain(`already has a live exception (${STREAMING}#store:zettel)`)
     expect(await text()).toBe(before)
     const replaced = await grant('--cap', 'convert:pdf_to_text', '--replace')
     expect(replaced.code).toBe(0)
@@ -106,7 +106,7 @@ describe('grant', () => {
     ])
   })
 
-  test('replaces one that is over without being told', async () => {
+  test('replaces one that is over without --replace', async () => {
     expect((await exception('grant', '--who', LEGACY, '--cap', 'store:zettel', '--for', '1d', ...WHY)).code).toBe(0)
     expect((await load()).exceptions.map(({ name }) => name)).toEqual([`${LEGACY}#store:zettel`])
   })
@@ -123,8 +123,8 @@ describe('grant', () => {
   })
 
   test.each([
-    ['neither --cap nor --all', ['--who', 'streaming', '--for', '1d', ...WHY], 'say what is allowed'],
-    ['both', ['--who', 'streaming', '--for', '1d', '--all', '--cap', 'a:b', ...WHY], 'say what is allowed'],
+    ['neither --cap nor --all', ['--who', 'streaming', '--for', '1d', ...WHY], 'give the capabilities to allow'],
+    ['both', ['--who', 'streaming', '--for', '1d', '--all', '--cap', 'a:b', ...WHY], 'give the capabilities to allow'],
     ['no --for', ['--who', 'streaming', '--all', ...WHY], '--for'],
     ['no --reason', ['--who', 'streaming', '--all', '--for', '1d', '--owner', 'o'], '--reason'],
     ['an empty --reason', ['--who', 'x', '--all', '--for', '1d', '--owner', 'o', '--reason', ''], '--reason: must not'],
@@ -143,7 +143,7 @@ describe('grant', () => {
     expect(await text()).toBe(before)
   })
 
-  test('refuses a file that is no JSON, naming the place', async () => {
+  test('refuses a file that is not JSON, naming the place', async () => {
     await writeFile(path(), '{\n "a": 1,\n "a": 2 }')
     const { code, stderr } = await grant('--cap', 'store:zettel')
     expect(code).toBe(2)
@@ -198,7 +198,7 @@ describe('list', () => {
     await grant('--cap', 'store:zettel')
     const { code, stdout, stderr } = await exception('list')
     expect(code).toBe(0)
-    expect(stderr).toContain('uses are not known')
+    expect(stderr).toContain('uses are unknown')
     expect(stdout).toMatch(/^STATE +WHO +CAPABILITY +LEFT +USES +LAST USED +OWNER +ID +REASON$/m)
     expect(stdout).toMatch(/^expired +\S+legacy-service +\* +- +- /m)
     expect(stdout).toMatch(/^live +\S+streaming +store:zettel +1[34]\.\d days +- +- +team-a +[0-9a-f]{8} +until ZET-7/m)
@@ -225,7 +225,7 @@ describe('list', () => {
     await writeFile(path(), '{}')
     const { code, stdout, stderr } = await exception('list')
     expect([code, stdout]).toEqual([0, ''])
-    expect(stderr).toContain('there is no exception')
+    expect(stderr).toContain('no exceptions')
   })
 
   test('shows the uses that the controller has counted, and what is not used', async () => {

@@ -49,7 +49,7 @@ for (const [ruling, says] of [
       askDecided((some) => Promise.resolve(some.map(() => trouble(ruling))), questions),
     ).rejects.toMatchObject({
       exit: 3,
-      message: `the policy gives no decision (policy_engine_unavailable); ${says}`,
+      message: `the policy gave no decision (policy_engine_unavailable); ${says}`,
     })
   })
 }

@@ -60,10 +60,10 @@ const rows: readonly Row[] = [
     NOT_DECLARED,
     [
       `${DECLARES} (one letter off)`,
-      'no manifest knows stream:text_event',
-      'it has an exception for convert:html_to_pdf only',
+      'no manifest names stream:text_event',
+      'its exception covers only convert:html_to_pdf',
     ],
-    'call stream:text_events, if that is the capability meant',
+    'call stream:text_events, if you meant this capability',
   ],
   [
     'a capability with two neighbours swapped',
@@ -72,10 +72,10 @@ const rows: readonly Row[] = [
     NOT_DECLARED,
     [
       `${DECLARES} (one letter off)`,
-      'no manifest knows stream:text_evenst',
-      'it has an exception for convert:html_to_pdf only',
+      'no manifest names stream:text_evenst',
+      'its exception covers only convert:html_to_pdf',
     ],
-    'call stream:text_events, if that is the capability meant',
+    'call stream:text_events, if you meant this capability',
   ],
   [
     'a capability two letters off',
@@ -84,10 +84,10 @@ const rows: readonly Row[] = [
     NOT_DECLARED,
     [
       `${DECLARES} (two letters off)`,
-      'no manifest knows stream:txt_event',
-      'it has an exception for convert:html_to_pdf only',
+      'no manifest names stream:txt_event',
+      'its exception covers only convert:html_to_pdf',
     ],
-    'call stream:text_events, if that is the capability meant',
+    'call stream:text_events, if you meant this capability',
   ],
   [
     'a capability with another verb',
@@ -96,10 +96,10 @@ const rows: readonly Row[] = [
     NOT_DECLARED,
     [
       `${DECLARES} (another verb)`,
-      'no manifest knows convert:text_events',
-      'it has an exception for convert:html_to_pdf only',
+      'no manifest names convert:text_events',
+      'its exception covers only convert:html_to_pdf',
     ],
-    'call stream:text_events, if that is the capability meant',
+    'call stream:text_events, if you meant this capability',
   ],
   [
     "somebody else's capability",
@@ -114,7 +114,7 @@ const rows: readonly Row[] = [
     `${ID}/converter`,
     'invoke:hello_world',
     NOT_DECLARED,
-    ['capability known, provided by nobody, required by worker-streaming'],
+    ['capability known, provided by no worker, required by worker-streaming'],
     "declare invoke:hello_world in the worker's code, then in its manifest",
   ],
   [
@@ -122,15 +122,15 @@ const rows: readonly Row[] = [
     `${ID}/converter`,
     'invoke:helo_world',
     NOT_DECLARED,
-    ['no manifest knows invoke:helo_world; did you mean invoke:hello_world?'],
-    'call invoke:hello_world, if that is the capability meant',
+    ['no manifest names invoke:helo_world; did you mean invoke:hello_world?'],
+    'call invoke:hello_world, if you meant this capability',
   ],
   [
     'a capability like no other',
     `${ID}/converter`,
     'sing:aria',
     NOT_DECLARED,
-    ['no manifest knows sing:aria'],
+    ['no manifest names sing:aria'],
     "declare sing:aria in the worker's code, then in its manifest",
   ],
   [
@@ -140,7 +140,7 @@ const rows: readonly Row[] = [
     NOT_DECLARED,
     [
       'the worker provides stream:sse_events itself, but its manifest does not require it',
-      'it has an exception for convert:html_to_pdf only',
+      'its exception covers only convert:html_to_pdf',
     ],
     "declare stream:sse_events in the worker's code, then in its manifest",
   ],
@@ -150,41 +150,41 @@ const rows: readonly Row[] = [
     'stream:text_events',
     UNKNOWN,
     [
-      `identity unknown; close to ${ID}/streaming (one letter off), which declares stream:text_events`,
+      `unknown identity; similar to ${ID}/streaming (one letter off), which declares stream:text_events`,
       'capability known, provided by worker-streaming, required by worker-streaming',
     ],
-    `use the identity ${ID}/streaming, if that is the worker meant`,
+    `use the identity ${ID}/streaming, if you meant this worker`,
   ],
   [
     'an identity in upper case',
     `${ID}/Streaming`,
     'sing:aria',
     UNKNOWN,
-    [`identity unknown; close to ${ID}/streaming (upper and lower case differ)`, 'no manifest knows sing:aria'],
-    `use the identity ${ID}/streaming, if that is the worker meant`,
+    [`unknown identity; similar to ${ID}/streaming (upper and lower case differ)`, 'no manifest names sing:aria'],
+    `use the identity ${ID}/streaming, if you meant this worker`,
   ],
   [
     'an identity of another trust domain',
     'spiffe://other.org/worker/streaming',
     'sing:aria',
     UNKNOWN,
-    [`identity unknown; close to ${ID}/streaming (same path, other trust domain)`, 'no manifest knows sing:aria'],
-    `use the identity ${ID}/streaming, if that is the worker meant`,
+    [`unknown identity; similar to ${ID}/streaming (same path, other trust domain)`, 'no manifest names sing:aria'],
+    `use the identity ${ID}/streaming, if you meant this worker`,
   ],
   [
     'an identity in another folder',
     'spiffe://crank.local/streaming',
     'sing:aria',
     UNKNOWN,
-    [`identity unknown; close to ${ID}/streaming (same name, other path)`, 'no manifest knows sing:aria'],
-    `use the identity ${ID}/streaming, if that is the worker meant`,
+    [`unknown identity; similar to ${ID}/streaming (same name, other path)`, 'no manifest names sing:aria'],
+    `use the identity ${ID}/streaming, if you meant this worker`,
   ],
   [
     'an identity like no other',
     `${ID}/x`,
     'sing:aria',
     UNKNOWN,
-    ['identity unknown: no manifest and no exception names it, or one like it', 'no manifest knows sing:aria'],
+    ['unknown identity: no manifest or exception names it or a similar one', 'no manifest names sing:aria'],
     'give the worker a manifest that requires sing:aria',
   ],
   [
@@ -195,7 +195,7 @@ const rows: readonly Row[] = [
     [
       'an exception covered this until 2026-12-01T00:00:00.123456789Z (owner ann)',
       'the identity has no manifest, only an exception',
-      'no manifest knows sing:aria',
+      'no manifest names sing:aria',
     ],
     'let it pass for a limited time',
   ],
@@ -221,7 +221,7 @@ const rows: readonly Row[] = [
     'sing:aria',
     denied('identity_blocked'),
     [`${ID}/bad is on the block list, which takes precedence over manifests and exceptions: "key was lost"`],
-    'take it off the block list, once the reason is gone',
+    'remove it from the block list, once the reason no longer applies',
   ],
   [
     'a blocked capability',
@@ -229,7 +229,7 @@ const rows: readonly Row[] = [
     'drop:everything',
     denied('capability_blocked'),
     ['drop:everything is on the block list, which takes precedence over manifests and exceptions'],
-    'take it off the block list, once the reason is gone',
+    'remove it from the block list, once the reason no longer applies',
   ],
 ]
 
@@ -304,7 +304,7 @@ describe('an allow hangs on', () => {
   test('the exception that covers it, until that ends', () => {
     const said = allowed(['exception'], `${ID}/legacy#*`)
     const { misses, changes } = look(`${ID}/legacy`, 'convert:document_to_pdf', said)
-    expect(misses).toEqual(['allowed by an exception only; it ends 2026-12-01T00:00:00.123456789Z (owner ann)'])
+    expect(misses).toEqual(['allowed only by an exception, which expires 2026-12-01T00:00:00.123456789Z (owner ann)'])
     expect(changes.map(({ path }) => path)).toEqual([`workers["${ID}/legacy"]`])
   })
 })

@@ -18,7 +18,7 @@ describe('the answer of /policy/data', () => {
   ]
   for (const text of strange) {
     test(`is refused when it is ${JSON.stringify(text)}`, () => {
-      expect(() => parseDataReply(text)).toThrow('is not that of a controller')
+      expect(() => parseDataReply(text)).toThrow('does not come from a controller')
     })
   }
 })

@@ -80,7 +80,9 @@ test('finds a file that adds to the package crank.common', async () => {
 })
 
 test.each(['', 'package crank.common\n'])('wants the common.rego that it knows', async (content) => {
-  expect(findReaderOfTime(await sources({ 'common.rego': content }))).toBe('common.rego is not the one of this version')
+  expect(findReaderOfTime(await sources({ 'common.rego': content }))).toBe(
+    'common.rego is not the version known to this program',
+  )
 })
 
 test('a clock of another length is always evaluated', () => {
@@ -89,7 +91,7 @@ test('a clock of another length is always evaluated', () => {
   expect(memoKey(plan, recorded({ capability: 'a:b' }))).toBeTypeOf('string')
 })
 
-test('an end that is no whole number is not reasoned about', () => {
+test('an end that is not a whole number is not reasoned about', () => {
   const exceptions = (expiry: string) =>
     `{"exceptions":{"spiffe://crank.local/worker/streaming":{"expires_after":${expiry}}}}`
   for (const expiry of ['1e400', '1.5', `${RECORDED_NS}.5`]) {

@@ -10,7 +10,7 @@ const manifest = (name: string, required: string[], provided: string[] = []) => 
   [workerId(name)]: { worker_id: `worker-${name}`, required_capabilities: required, provided_capabilities: provided },
 })
 const WORKERS = {
-  ...manifest('a', ['use:ready', 'use:mended', 'use:rare', 'use:closed', 'use:one_day']),
+  ...manifest('a', ['use:ready', 'use:fixed', 'use:rare', 'use:closed', 'use:one_day']),
   ...manifest('b', ['use:ready', 'use:denied', 'use:mixed']),
   ...manifest('c', ['use:ready', 'use:mixed'], ['use:ready', 'use:unseen']),
 }
@@ -27,7 +27,7 @@ const MADE: Made[] = [
   { who: 'a', capability: 'use:ready', decision: 'unevaluated' },
   ...everyDay({ who: 'a', capability: 'use:denied', decision: 'would_deny' }),
   ...everyDay({ who: 'stranger', capability: 'use:denied', decision: 'would_deny', code: 'worker_unknown' }, 1),
-  ...everyDay({ who: 'a', capability: 'use:mended', decision: 'would_deny' }),
+  ...everyDay({ who: 'a', capability: 'use:fixed', decision: 'would_deny' }),
   ...everyDay({ who: 'stranger', capability: 'use:ready', exception: `${workerId('stranger')}#*` }, 1),
   { who: 'a', capability: 'use:rare' },
   { who: 'a', capability: 'use:one_day', times: 30 },
@@ -69,7 +69,7 @@ describe('the report', () => {
     expect(found.report.capabilities.map(({ capability, mode, verdict }) => [capability, mode, verdict])).toEqual([
       ['use:closed', 'enforce', 'enforced'],
       ['use:denied', 'mixed', 'not ready'],
-      ['use:mended', 'shadow', 'ready'],
+      ['use:fixed', 'shadow', 'ready'],
       ['use:mixed', 'mixed', 'not enough data'],
       ['use:one_day', 'shadow', 'not enough data'],
       ['use:rare', 'shadow', 'not enough data'],
@@ -112,8 +112,8 @@ describe('the report', () => {
     })
   })
 
-  test('no longer counts what the policy of now allows', () => {
-    expect(of('use:mended')).toMatchObject({ verdict: 'ready', would_denials: { total: 30, standing: 0 } })
+  test('no longer counts what the current policy allows', () => {
+    expect(of('use:fixed')).toMatchObject({ verdict: 'ready', would_denials: { total: 30, standing: 0 } })
   })
 
   test('looks as far back as it is told, and at as much as it is told', async () => {
@@ -152,9 +152,9 @@ test('for people it is a table, and a line for each thing to look at', async () 
   expect(code).toBe(1)
   expect(stdout).toMatch(/^CAPABILITY +MODE +CALLS +DAYS +CALLERS +NEVER SEEN +WOULD DENY +EXCEPTIONS +VERDICT$/m)
   expect(stdout).toMatch(/^use:denied +mixed +40 .*not ready: 40 calls would be denied$/m)
-  expect(stdout).toMatch(/^use:mended +shadow .* 0 \(of 30\) .*ready/m)
+  expect(stdout).toMatch(/^use:fixed +shadow .* 0 \(of 30\) .*ready/m)
   expect(stdout).toContain(`use:denied  would deny 30x ${workerId('a')}: capability_not_declared`)
-  expect(stdout).toContain(`use:mended  would deny 30x ${workerId('a')}: allowed by the policy of now`)
+  expect(stdout).toContain(`use:fixed  would deny 30x ${workerId('a')}: allowed by the current policy`)
   expect(stdout).toContain('use:ready  1x passed without a decision: the policy engine was down')
   expect(stdout).toContain(`use:ready  10x by exception ${workerId('stranger')}#*`)
   expect(stdout).toContain(`use:ready  never seen: ${workerId('b')}`)
@@ -175,8 +175,8 @@ test('lines that are no records, or of no capability, are passed over', async ()
 
 test.each([
   [['--since', 'yesterday'], '--since "yesterday": must be like'],
-  [['--min-calls', 'many'], '--min-calls "many": must be a number'],
-  [['--min-days', '-1'], '--min-days "-1": must be a number'],
+  [['--min-calls', 'many'], '--min-calls "many": must be a whole number'],
+  [['--min-days', '-1'], '--min-days "-1": must be a whole number'],
   [['--policy', '/nowhere'], '/nowhere'],
   [['--audit', '/nowhere.jsonl'], 'there is no audit log at /nowhere.jsonl'],
 ])('%j is wrong usage', async (args, message) => {

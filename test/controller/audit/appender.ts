@@ -1,4 +1,4 @@
-// A process that appends to an audit file without end and tells what became of each record:
+// A process that appends to an audit file without end and reports what became of each record:
 //   node appender.ts <file> <fsync|write> <prefix> <appenders>
 // Lines: `open`, `ok <mark>`, `refused <mark> <code>`, `health <true|false>`. SIGTERM: closes the log, then `closed`.
 import { setTimeout as delay } from 'node:timers/promises'
@@ -23,7 +23,7 @@ const audit = await openAuditLog({
   maxWaitMs: 60_000,
 })
 let healthy = true
-/** What health says at this moment goes before what became of a record. */
+/** What health says at this moment comes before what became of a record. */
 function sayAfterHealth(line: string): void {
   if (audit.health().ok !== healthy) say(`health ${(healthy = !healthy)}`)
   say(line)

@@ -74,7 +74,7 @@ test('a failed write refuses its batch and the queue, and leaves the chain where
   expect(audit.health()).toMatchObject({ ok: false, reason: 'write failed: ENOSPC', queued: 0, head: { seq: 0 } })
 })
 
-test('after a failure the next append tries again, and the first record tells of the outage', async () => {
+test('after a failure the next append tries again, and the first record reports the outage', async () => {
   const { file, writes } = slowFile()
   const audit = commitTo(file)
   const first = codeOf(audit.append(outcome('1')))
@@ -110,7 +110,7 @@ test('without an append the log probes by itself until it recovers', async () =>
   expect(audit.health().head.seq).toBe(1)
 })
 
-test('health tells how long the oldest record has waited, from its append until it is durable', async () => {
+test('health reports how long the oldest record has waited, from its append until it is durable', async () => {
   const { file, writes } = slowFile()
   let nowMs = 0
   const audit = commitTo(file, { now: () => nowMs })
@@ -137,7 +137,7 @@ test('health tells how long the oldest record has waited, from its append until 
   await third
 })
 
-test('records that are given up before the disk are told of: those that waited too long, and those that found no room', async () => {
+test('records that are given up before the disk are reported: those that waited too long, and those that found no room', async () => {
   const { file, writes } = slowFile()
   const dropped: number[] = []
   const audit = commitTo(file, { maxQueued: 2, maxWaitMs: 100, onDropped: (count) => dropped.push(count) })
@@ -151,7 +151,7 @@ test('records that are given up before the disk are told of: those that waited t
   writes[0]!.succeed()
 })
 
-test('who is told of dropped records and throws, stops no record', async () => {
+test('a listener of dropped records that throws, stops no record', async () => {
   const { file, writes } = slowFile()
   const throws = (): never => {
     throw new Error('not my day')
@@ -170,7 +170,7 @@ test('who is told of dropped records and throws, stops no record', async () => {
   expect(audit.health()).toMatchObject({ ok: true })
 })
 
-test('a record whose write failed is no dropped one', async () => {
+test('a record whose write failed is not a dropped one', async () => {
   const { file, writes } = slowFile()
   const dropped: number[] = []
   const audit = commitTo(file, { onDropped: (count) => dropped.push(count) })
@@ -233,7 +233,7 @@ test('close waits for what is queued and refuses what comes later', async () => 
   expect(closed()).toBe(true)
 })
 
-test('close does not wait for ever for a write that hangs, and leaves it its descriptor', async () => {
+test('close does not wait forever for a write that hangs, and leaves it its descriptor', async () => {
   const { file, writes, closed } = slowFile()
   const audit = commitTo(file, { maxWaitMs: 100 })
   const first = codeOf(audit.append(outcome('1')))
@@ -281,7 +281,7 @@ test('a step of the wall clock is one record between those before and after it, 
   expect(await write('5')).toEqual(['step 86400000', '5'])
 })
 
-test('a step whose record could not be written is told with the next batch', async () => {
+test('a step whose record could not be written is reported with the next batch', async () => {
   const { file, writes } = slowFile()
   const clock = { wall: 1_000_000 }
   const audit = commitTo(file, { now: () => clock.wall })

@@ -68,7 +68,7 @@ test('a torn last line is cut off, recorded and logged', async () => {
 
 const tails: Record<string, string> = {
   'a single character': '{',
-  'a last line that is no JSON': '{"v":1,"seq":4,"pr\0\0\0\0\0\0\n',
+  'a last line that is not JSON': '{"v":1,"seq":4,"pr\0\0\0\0\0\0\n',
   'more than one reading step': `{"v":1,"seq":4,"pr${'\0'.repeat(200_000)}`,
   'zeros that a power cut left': '\0'.repeat(70_000),
 }
@@ -136,7 +136,7 @@ for (const [name, content] of Object.entries(strangers)) {
 }
 
 const behindRecords: Record<string, string> = {
-  'a line that is no record': 'note to self\n',
+  'a line that is not a record': 'note to self\n',
   'a beginning of another line': 'note to se',
   'a beginning of the record of another chain': `{"v":1,"seq":4,"prev":"${'0'.repeat(64)}","ha`,
   'a record cut by hand, line feed and all': '{"v":1,"seq":4,"prev":"\n',

@@ -46,7 +46,7 @@ test('a disagreement is logged with both decisions, their reasons and the ids of
   ])
 })
 
-test('so many a second are logged, the next one tells how many were left out', () => {
+test('so many a second are logged, the next one reports how many were left out', () => {
   const { lines, at, record } = setUp()
   for (let n = 0; n < 7; n++) record(comparison('deny', 'allow'))
   at.ms = 999

@@ -1,4 +1,4 @@
-// The probe on real sockets: the log tells its failures apart, whoever asked reads the same sentence for all of them.
+// The probe on real sockets: the log distinguishes its failures, whoever asked reads the same sentence for all of them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer as createHttpsServer } from 'node:https'
@@ -27,7 +27,7 @@ afterAll(() => source.close())
 
 type Line = { readonly kind: string; readonly reason: string }
 
-/** Probes once: what the log says of it, and what the caller is told. */
+/** Probes once: what the log says of it, and what the caller gets. */
 async function probe(
   origin: string,
   lookup?: (host: string) => Promise<Addresses>,

@@ -309,7 +309,7 @@ describe('a caller that leaves', () => {
     expect(connection).toEqual(['abort: the caller left'])
   })
 
-  test('because of the shutdown is told apart', () => {
+  test('because of the shutdown is distinguished', () => {
     const { sink, results, send } = setUp()
     send()
     sink.leave('shutdown')

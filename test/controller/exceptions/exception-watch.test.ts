@@ -90,7 +90,7 @@ describe('the watch over exceptions', () => {
     expect(told(it.lines)).toEqual([['exception_expiring', 1]])
   })
 
-  test('says nothing of one that was over before, and warns anew of one that was prolonged', () => {
+  test('says nothing of one that was over before, and warns again of one that was prolonged', () => {
     using it = setUp()
     it.watch.follow(entries(START_MS - 1, 'a:b'))
     expect(it.lines).toEqual([])

@@ -38,7 +38,7 @@ test('is never stale where no limit is set', () => {
   expect(freshness.isStale()).toBe(false)
 })
 
-test('counts from when it was seen, not from when that was told; an older sight changes nothing', () => {
+test('counts from when it was seen, not from when that was reported; an older sight changes nothing', () => {
   const { freshness, clock, pass } = setUp(1000)
   pass(2000)
   const seenMs = clock.wall - 800

@@ -32,7 +32,7 @@ describe('a change of data', () => {
     expect(live.faults).toEqual([])
   })
 
-  test('is told with the files and entries that changed', async () => {
+  test('is reported with the files and entries that changed', async () => {
     await using policies = await copyPolicies()
     await using live = await observePolicy({ policyDir: policies.dir })
     const workers = JSON.parse(await readFile(join(POLICY_DIR, 'data/worker_manifests.json'), 'utf8')) as {
@@ -144,7 +144,7 @@ describe('a change of Rego', () => {
 describe('a block', () => {
   test('is in force while Rego of the same change is compiled', async () => {
     await using policies = await copyPolicies()
-    // An OPA that compiles when it is told to.
+    // An OPA that compiles when it is asked to.
     const opa = join(policies.dir, 'opa')
     const real = await findTool('opa')
     await writeFile(
@@ -167,7 +167,7 @@ describe('a block', () => {
     expect(await decisionOf(live)).toBe('deny')
   })
 
-  test('that is at fault itself leaves the list in force, and both faults are told', async () => {
+  test('that is at fault itself leaves the list in force, and both faults are reported', async () => {
     await using policies = await copyPolicies({ 'data/blocked.json': blockedJson(STREAMING) })
     await using live = await observePolicy({ policyDir: policies.dir })
     await replaceFile(policies.dir, 'data/exceptions.json', '{')
@@ -247,7 +247,7 @@ decision := {
     expect(live.policy.ready()).toEqual({ ok: true })
   })
 
-  test('a file that is written in pieces is taken over once it is whole, and is no fault', async () => {
+  test('a file that is written in pieces is taken over once it is whole, and is not a fault', async () => {
     await using policies = await copyPolicies()
     // A loaded machine may take more than a second between the two pieces.
     await using live = await observePolicy({ policyDir: policies.dir, limits: { faultMs: 60_000 } })

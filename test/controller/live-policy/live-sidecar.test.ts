@@ -10,7 +10,7 @@ import { until } from '../../fixtures/until.ts'
 
 const STREAMING = 'spiffe://crank.local/worker/streaming'
 const NS = 1795514400000000000n
-/** Where no fault may be told: on a loaded machine OPA needs more than a second to take over what is on disk. */
+/** Where no fault may be reported: on a loaded machine OPA needs more than a second to take over what is on disk. */
 const PATIENT = { faultMs: 60_000 }
 
 const cleanUps: (() => Promise<unknown>)[] = []
@@ -45,7 +45,7 @@ const untilChanges = (live: Observed, count: number): Promise<void> =>
   until(`${count} changes are in force`, () => live.changes.length === count)
 
 describe('files with --watch', () => {
-  test('a change of data is in force, told and back again; the revision is that of the files', async () => {
+  test('a change of data is in force, reported and reverted; the revision is that of the files', async () => {
     const { dir, live } = await setUp({}, PATIENT)
     const first = live.policy.revision()
     await replaceFile(dir, 'data/blocked.json', blockedJson(STREAMING))

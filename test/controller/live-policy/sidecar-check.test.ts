@@ -127,7 +127,7 @@ test('a bundle is fresh by its last poll', async () => {
   expect(confirmed).toEqual([5])
 })
 
-test('other files than ours are looked up in the folder once more, then named and told once', async () => {
+test('other files than ours are looked up in the folder once more, then named and reported once', async () => {
   const { look, transition, state, recorded, faults, confirmed } = setUp()
   await look(others)
   await look(others)

@@ -249,7 +249,7 @@ describe('gauges', () => {
     )
   })
 
-  test('only the revision in force has a series, and its age begins anew', async () => {
+  test('only the revision in force has a series, and its age starts again', async () => {
     let nowMs = 0
     const { metrics, scrape } = setUp({ now: () => nowMs })
     metrics.policyLoaded({ revision: 'aaa', engine: 'opa-wasm' })

@@ -163,7 +163,7 @@ describe('GET /policy/exceptions', () => {
     })
   })
 
-  test('tells what is over, what was never used, and what holds for everything', async () => {
+  test('reports what has expired, what was never used, and what holds for everything', async () => {
     const { exceptions } = await exceptionsOf([
       use({ expiresMs: NOW }),
       use({ lastUsedMs: undefined }),

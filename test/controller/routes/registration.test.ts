@@ -80,7 +80,7 @@ test('a heartbeat claims a lease of the peer, with or without its load', async (
   ])
 })
 
-test('a lease that is not in force is a 404, which tells the worker to register again', async () => {
+test('a lease that is not in force is a 404, which makes the worker register again', async () => {
   const { post } = await setUp({
     heartbeat: () => {
       throw new AppError('worker_not_registered')
@@ -101,7 +101,7 @@ test('a farewell claims a lease of the peer', async () => {
 const refused: readonly [what: string, url: string, body: object][] = [
   ['a registration that brings an identity of its own', '/register', { ...BODY, spiffe_id: 'spiffe://crank.local/x' }],
   ['a registration without capabilities', '/register', { ...BODY, capabilities: undefined }],
-  ['a heartbeat with a load that is no number', '/heartbeat', { worker_id: 'a', lease: 'l', load: '1' }],
+  ['a heartbeat with a load that is not a number', '/heartbeat', { worker_id: 'a', lease: 'l', load: '1' }],
   ['a heartbeat without a lease', '/heartbeat', { worker_id: 'a' }],
   ['a farewell with a worker id that is none', '/deregister', { worker_id: 'a b', lease: 'l' }],
 ]

@@ -86,7 +86,7 @@ describe('the JSON form', () => {
   const refused: readonly [what: string, body: object | string, status: number, error: string][] = [
     ['an unknown member', { ...HELLO, caller: 'spiffe://crank.local/admin' }, 400, 'request_invalid'],
     ['a missing member', { verb: 'invoke' }, 400, 'request_invalid'],
-    ['a capability that is no word', { ...HELLO, capability: 'a:b' }, 400, 'request_invalid'],
+    ['a capability that is not a word', { ...HELLO, capability: 'a:b' }, 400, 'request_invalid'],
     ['a time limit as text', { ...HELLO, timeout_ms: '5' }, 400, 'request_invalid'],
     ['a time limit above five minutes', { ...HELLO, timeout_ms: 300_001 }, 400, 'request_invalid'],
     ['what is not JSON', '{"verb":', 400, 'request_invalid'],
@@ -146,9 +146,9 @@ describe('the raw form', () => {
   })
 
   const refused: readonly [what: string, url: string, headers: Record<string, string>][] = [
-    ['a verb that is no word', '/route/In-voke/hello_world', {}],
+    ['a verb that is not a word', '/route/In-voke/hello_world', {}],
     ['an unknown priority', '/route/invoke/hello_world', { 'x-crank-priority': 'urgent' }],
-    ['a time limit that is no number', '/route/invoke/hello_world', { 'x-crank-timeout-ms': '1e3' }],
+    ['a time limit that is not a number', '/route/invoke/hello_world', { 'x-crank-timeout-ms': '1e3' }],
     ['a time limit above five minutes', '/route/invoke/hello_world', { 'x-crank-timeout-ms': '300001' }],
     ['an idempotency key with a space', '/route/invoke/hello_world', { 'idempotency-key': 'a b' }],
   ]

@@ -103,7 +103,7 @@ describe('a call', () => {
     expect(a.instance.inFlight).toBe(0)
   })
 
-  test('tells the worker who calls what under which id, and how much time is left', async () => {
+  test('sends the worker the caller, the capability, the ids and the time that is left', async () => {
     let headers: IncomingMessage['headers'] = {}
     const a = await worker('a', (request, response) => {
       headers = request.headers

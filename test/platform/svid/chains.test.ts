@@ -90,7 +90,7 @@ const leafOf = (ca: TestCa, options: IssueOptions = {}): Promise<Issued> => ca.i
 const accepted = { id: ID, reason: '' }
 const untrusted = { id: 'client_certificate_untrusted' }
 
-describe('an anchor that is no root', () => {
+describe('an anchor that is not a root', () => {
   test('is an anchor all the same, in both directions', async () => {
     const root = await createTestCa(TD, { subject: 'CN=root' })
     const issuing = await root.intermediate({ subject: 'CN=issuing' })
@@ -196,7 +196,7 @@ describe('an intermediate that two roots have signed', () => {
     expect(refused.reason).toContain('send the leaf, then "CN=shared" issued by "CN=two", and nothing else')
     const impostor = await forged('CN=shared')
     expect(await incoming([two], await leafOf(impostor), ofTwo)).toMatchObject(untrusted)
-    // The half of a root that is not in the bundle is no path, and is not talked about.
+    // The half of a root that is not in the bundle is not a path, and is not talked about.
     expect(await incoming([two], leaf, ofOne)).toEqual({
       id: 'client_certificate_untrusted',
       reason: 'the certificate does not chain to the bundle of its trust domain',

@@ -147,7 +147,7 @@ describe('the order of causes', () => {
 })
 
 describe('what is remembered', () => {
-  test('a known certificate is judged anew under every bundle', async () => {
+  test('a known certificate is judged again under every bundle', async () => {
     const socket = await server.accept(await pki.td2.issue({ uri: 'spiffe://td2.test/worker/b' }))
     const verifier = createPeerVerifier({ now: Date.now })
     expect(verifier.verify(socket, federated).spiffeId).toBe('spiffe://td2.test/worker/b')
@@ -155,7 +155,7 @@ describe('what is remembered', () => {
     expect(verifier.verify(socket, federated).spiffeId).toBe('spiffe://td2.test/worker/b')
   })
 
-  test('a CA issued anew with the same key keeps its leaves trusted, one with another key does not', async () => {
+  test('a CA issued again with the same key keeps its leaves trusted, one with another key does not', async () => {
     const keys = await createKeys()
     const names = { keys, subject: 'CN=td1.test, OU=rotated' }
     const [first, again, other] = await Promise.all([

@@ -1,4 +1,4 @@
-// A thread that answers requests, with one that does what it is told: whatever happens to it, nobody waits for ever.
+// A thread that answers requests, with one that does what it is asked: whatever happens to it, nobody waits forever.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -186,7 +186,7 @@ describe('an abort', () => {
 })
 
 describe('the end', () => {
-  test('that is ordered fails what is owed, and is no failure of the thread', async () => {
+  test('that is ordered fails what is owed, and is not a failure of the thread', async () => {
     const { thread, ask, failures } = start()
     const spinning = expect(ask({ do: 'spin' })).rejects.toMatchObject({ reason: 'closed' })
     await thread.end()

@@ -36,7 +36,7 @@ async function loadFrom(
 }
 
 describe('a good set', () => {
-  test('may chain to an anchor that is no root', async () => {
+  test('may chain to an anchor that is not a root', async () => {
     await using dir = await tempDir()
     const issuing = await pki.td1.intermediate()
     const credentials = await loadFrom(dir.path, { cas: [issuing], issued: await issuing.issue({ uri: ID }) })
@@ -294,7 +294,7 @@ describe('watching', () => {
     await expect(watchCredentials(files, { now: Date.now, log })).rejects.toThrow('own.key: does not exist')
   })
 
-  test('takes over a new certificate and tells the generations', async () => {
+  test('takes over a new certificate and reports the generations', async () => {
     await using w = await watched()
     const before = w.source.current()
     await w.replace(pki.td1)
@@ -336,7 +336,7 @@ describe('watching', () => {
     expect(w.swaps).toEqual([[2, 1]])
   })
 
-  test('keeps the old set while a broken one stands, tells it once, and recovers', async () => {
+  test('keeps the old set while a broken one stands, reports it once, and recovers', async () => {
     // A fault stands for 2 s before it is told, counted in looks: a few slow ones cost less time than many.
     await using w = await watched(250)
     const before = w.source.current()

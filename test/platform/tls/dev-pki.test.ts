@@ -1,4 +1,4 @@
-// The development PKI: what it writes, when it mints anew, and that it is a good X.509-SVID PKI by our own rules.
+// The development PKI: what it writes, when it renews, and that it is a good X.509-SVID PKI by our own rules.
 import { X509Certificate } from 'node:crypto'
 import { readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -91,7 +91,7 @@ describe('run again', () => {
     expect(await contents(dir.path)).toEqual(before)
   })
 
-  test('mints a certificate anew when less than a third of its life is left, not before', async () => {
+  test('renews a certificate when less than a third of its life is left, not before', async () => {
     await using dir = await tempDir()
     await ensure(dir.path)
     const before = await contents(dir.path)
@@ -122,7 +122,7 @@ describe('run again', () => {
     ['a broken bundle', 'crank.local.pem', 'broken'],
     ['a broken CA', 'dev-ca.key', 'broken'],
     ['a lost CA', 'dev-ca.key', undefined],
-  ])('mends %s', async (_name, file, text) => {
+  ])('repairs %s', async (_name, file, text) => {
     await using dir = await tempDir()
     await ensure(dir.path)
     const damaged = path.join(dir.path, file)

@@ -79,7 +79,7 @@ describe('the server', () => {
     again.destroy()
   })
 
-  test('lets an unverified peer finish the handshake, so that it can be told why it is refused', async () => {
+  test('lets an unverified peer finish the handshake, so that it can learn why it is refused', async () => {
     const socket = await server.accept(await pki.impostor.issue({ uri: WORKER }))
     expect(socket.authorized).toBe(false)
   })

@@ -5,7 +5,7 @@ import { createTracing, startSpan } from '../../../src/platform/tracing/tracing.
 import { SpanKind } from '@opentelemetry/api'
 import { startOtlpReceiver } from '../../../scripts/lab/otlp-receiver.ts'
 
-test('the endpoint for traces goes before the general one, and a blank one is none', () => {
+test('the endpoint for traces takes precedence over the general one, and a blank one is none', () => {
   const both = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://a:4317', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://b:4317' }
   expect(otlpEndpoint(both)).toBe('http://a:4317')
   expect(otlpEndpoint({ ...both, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ' ' })).toBe('http://b:4317')

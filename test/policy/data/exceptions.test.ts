@@ -37,12 +37,12 @@ describe('exceptions by name', () => {
   })
 })
 
-describe('an end that is no time of this century', () => {
+describe('an end that is not a time of this century', () => {
   test.each([
     ['seconds', 1795514400n],
     ['milliseconds', 1795514400000n],
     ['microseconds', 1795514400000000n],
-  ])('in %s is told to be in another unit, and is no exception that is over', (_unit, expires_after) => {
+  ])('in %s is reported as in another unit, not as an expired exception', (_unit, expires_after) => {
     const { entries, faults } = parseExceptions({ [A]: { temporary_allow_all: true, ...rest, expires_after } })
     expect(entries).toEqual([])
     expect(faults).toEqual([{ path: `["${A}"].expires_after`, reason: 'must be in nanoseconds; this is 1970' }])

@@ -82,13 +82,13 @@ describe('the policy folder', () => {
 describe('a policy folder is refused, with the file and the place, when', () => {
   test.each([
     [
-      'a file is no JSON',
+      'a file is not JSON',
       'data/blocked.json',
       '{\n "blocked": }',
       /data\/blocked\.json: unexpected } at line 2 column 13$/,
     ],
     [
-      'a key stands twice',
+      'a duplicate key',
       'data/exceptions.json',
       '{"a": 1, "a": 2}',
       /data\/exceptions\.json: duplicate key "a" at line 1 column 10$/,

@@ -54,7 +54,7 @@ describe('the bundle', () => {
     await expect(build({ out: join(dir.path, 'b'), revision })).rejects.toThrow(BundleError)
   })
 
-  test('is not signed with what is no key', async () => {
+  test('is not signed with what is not a key', async () => {
     await using dir = await tempDir()
     const signingKey = join(dir.path, 'key')
     await writeFile(signingKey, 'nothing')

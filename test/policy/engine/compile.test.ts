@@ -38,7 +38,7 @@ test('a fitting policy.wasm is taken as it is, without OPA', async () => {
   expect([wasm.length > 0, reasons]).toEqual([true, []])
 })
 
-test('one of other Rego is compiled anew, and why is told; without OPA it is refused', async () => {
+test('one of other Rego is compiled again, and the reason is reported; without OPA it is refused', async () => {
   await using policies = await copyPolicies()
   await appendFile(join(policies.dir, 'common.rego'), '# a change\n')
   const rego = await regoOf(policies.dir)

@@ -96,10 +96,10 @@ describe('the answer', () => {
   })
 
   test.each([
-    ['silence is no answer', 'silence', 'policy_engine_unavailable'],
-    ['a reset is no answer', 'a reset', 'policy_engine_unavailable'],
-    ['an answer that comes late is no answer', 'an answer after the deadline', 'policy_engine_unavailable'],
-    ['dripping past the deadline is no answer', 'one byte at a time', 'policy_engine_unavailable'],
+    ['silence is not an answer', 'silence', 'policy_engine_unavailable'],
+    ['a reset is not an answer', 'a reset', 'policy_engine_unavailable'],
+    ['an answer that comes late is not an answer', 'an answer after the deadline', 'policy_engine_unavailable'],
+    ['dripping past the deadline is not an answer', 'one byte at a time', 'policy_engine_unavailable'],
     ['HTTP 500 is a wrong answer', 'status 500', 'policy_engine_error'],
     ['an undefined decision is a wrong answer', 'an undefined decision', 'policy_engine_error'],
     ['what is not HTTP is a wrong answer', 'not HTTP', 'policy_engine_error'],

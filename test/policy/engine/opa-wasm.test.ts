@@ -59,7 +59,7 @@ describe('policy.wasm', () => {
     ['is missing', (dir) => rm(join(dir, 'policy.wasm')), /cannot be read/],
     ['has no record of its sources', (dir) => rm(join(dir, 'policy.wasm.json')), /cannot be read/],
     [
-      'has a record that is no JSON',
+      'has a record that is not JSON',
       (dir) => writeFile(join(dir, 'policy.wasm.json'), '{'),
       /was not built from the Rego/,
     ],
@@ -101,7 +101,7 @@ describe('fails closed when', () => {
     await expect(ask(engine)).rejects.toMatchObject({ code: 'policy_engine_unavailable' })
   })
 
-  test('the input is no JSON, and the next question has its answer', async () => {
+  test('the input is not JSON, and the next question has its answer', async () => {
     const engine = await engineFor(POLICY_DIR)
     const cyclic: Record<string, unknown> = { ...input() }
     cyclic['self'] = cyclic

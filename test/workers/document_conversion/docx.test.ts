@@ -78,7 +78,7 @@ describe('DOCX to PDF', () => {
 })
 
 describe('refuses', () => {
-  test('what is no ZIP file, and a ZIP file that is no DOCX', async () => {
+  test('what is not a ZIP file, and a ZIP file that is not a DOCX', async () => {
     expect(await refused(Buffer.from('hello'))).toMatchObject({ status: 415, error: 'INVALID_FORMAT' })
     const zip = zipStored([{ name: 'a.txt', bytes: Buffer.from('a') }])
     expect(await refused(zip)).toMatchObject({ status: 415, error: 'INVALID_FORMAT' })

@@ -175,7 +175,7 @@ describe('an mbox', () => {
 
 describe('convert:email_to_text refuses', () => {
   for (const raw_email of ['hello world', '\r\n\r\nbody', 'foo: bar', '{"from": 1}']) {
-    test(`what is no mail: ${JSON.stringify(raw_email)}`, async () => {
+    test(`what is not a mail: ${JSON.stringify(raw_email)}`, async () => {
       expect(await refusal('email_to_text', { raw_email })).toMatchObject({
         status: 422,
         error: 'INVALID_EMAIL',

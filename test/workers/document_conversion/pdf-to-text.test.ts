@@ -68,7 +68,7 @@ describe('convert:pdf_to_text', () => {
 describe('convert:pdf_to_text refuses', () => {
   const sound = rawPdf(showing('Hello'))
 
-  test('what is no PDF', async () => {
+  test('what is not a PDF', async () => {
     expect(await refusal('pdf_to_text', { document_data: base64('hello') })).toMatchObject({
       status: 415,
       error: 'INVALID_FORMAT',

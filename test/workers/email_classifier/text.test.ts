@@ -30,7 +30,7 @@ describe('text of HTML', () => {
     })
   }
 
-  test('leaves text alone that is no HTML', () => {
+  test('leaves text alone that is not HTML', () => {
     expect(readableText('if a <b and c> d &amp; e')).toBe('if a <b and c> d &amp; e')
   })
 

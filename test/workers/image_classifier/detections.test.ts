@@ -90,7 +90,7 @@ describe('faces', () => {
     expect(readFaces([fine, grid(384)])).toHaveLength(MAX_FACES)
   })
 
-  test('a box without size is no face', () => {
+  test('a box without size is not a face', () => {
     const fine = grid(512)
     fine.scores[0] = 9
     expect(readFaces([fine, grid(384)])).toStrictEqual([])

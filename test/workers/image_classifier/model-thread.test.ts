@@ -1,4 +1,4 @@
-// The thread that holds the models, with a thread that fails on demand: what fails is replaced, and nobody waits for ever.
+// The thread that holds the models, with a thread that fails on demand: what fails is replaced, and nobody waits forever.
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import {
   createModelThread,

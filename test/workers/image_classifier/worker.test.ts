@@ -176,7 +176,7 @@ describe('refusals', () => {
     })
   })
 
-  test('what is no image, or half of one, is INVALID_IMAGE', async () => {
+  test('what is not an image, or half of one, is INVALID_IMAGE', async () => {
     const half = (await personJpeg('face')).subarray(0, 4000)
     for (const bytes of [Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'), half]) {
       expect(await refused(asking(bytes))).toMatchObject({ status: 422, error: 'INVALID_IMAGE', retryable: false })

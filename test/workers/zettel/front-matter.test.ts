@@ -121,7 +121,7 @@ First.
     'nothing in it': '',
     'front matter without an end': `---\n${HEAD}`,
     'an end that comes too late': file(`x: ${'a'.repeat(MAX_FRONT_MATTER + 10)}\n`),
-    'front matter that is no mapping': '---\n- a\n---\nText.',
+    'front matter that is not a mapping': '---\n- a\n---\nText.',
     'no content': file('', ' \n'),
     'no id': file('').replace(/^zettel_id.*$/m, ''),
     'an id that is a path': file('').replace('z1', '../z1'),

@@ -27,7 +27,7 @@ export type Body = Around & {
 export type Options = Omit<StoreOptions, 'root'>
 export type Bench = {
   readonly stateDir: string
-  /** Of the clock, in milliseconds after NOON; it stands still. */
+  /** Time of the clock in milliseconds after NOON; it stands still. */
   elapsedMs: number
   /** Starts the worker, or starts it again. */
   start(options?: Options): Promise<void>

@@ -58,7 +58,7 @@ describe('a file that was changed by hand', () => {
     expect(await found('search', { query: 'old words' })).toStrictEqual([])
   })
 
-  test('is no hit any more for what it was, at once', async () => {
+  test('is at once no longer a hit for what it was', async () => {
     const id = await store({ content: 'a', title: 'T', category: 'before' })
     await edit(id, 'category: before', 'category: after')
     expect(await found('list', { category: 'before' })).toStrictEqual([])
@@ -99,7 +99,7 @@ describe('a file that was changed by hand', () => {
     expect(await found('search', { query: 'bbb' })).toStrictEqual([id])
   })
 
-  test('is no zettel while it cannot be read, and is counted in the log', async () => {
+  test('is not a zettel while it cannot be read, and is counted in the log', async () => {
     const id = await store({ content: 'a' })
     await edit(id, 'title: a', 'title: [')
     expect((await retrieve(id)).status).toBe(404)

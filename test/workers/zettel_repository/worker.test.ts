@@ -145,7 +145,7 @@ describe('an id that is given', () => {
   })
 })
 
-describe('input that is no zettel', () => {
+describe('input that is not a zettel', () => {
   const refused: Record<string, [input: unknown, message: string]> = {
     nothing: [null, "input must have required property 'content'"],
     'no content': [{}, "input must have required property 'content'"],
