@@ -45,8 +45,6 @@ export type LivePolicy = {
   readonly dataFaults: () => readonly DataFault[]
   /** Unix ms of the last confirmation that the policy in force is the intended one. */
   readonly lastSuccessMs: () => number
-  /** Unix ms since when the policy has been in force. */
-  readonly loadedAtMs: () => number
   /** Not confirmed for longer than allowed. */
   readonly isStale: () => boolean
   readonly close: () => Promise<void>
@@ -193,7 +191,6 @@ function seenFromOutside({ options, host, transition, freshness, faults, guard, 
     onFault: faults.onFault,
     dataFaults: () => [...current().files.dataFaults, ...faults.refused()],
     lastSuccessMs: freshness.lastSuccessMs,
-    loadedAtMs: transition.sinceMs,
     isStale: freshness.isStale,
     close,
   }
