@@ -101,7 +101,8 @@ manifest := data.workers[spiffe_id] if is_object(data.workers[spiffe_id])
 
 # METADATA
 # description: |
-#   How to write the manifest of a worker without one. `options`: what it offers or calls, as `crank manifest add` takes it
+#   How to write the manifest of a worker without one. `options`: what it offers or calls, as options of
+#   `crank manifest add`
 # scope: document
 no_manifest(options) := concat(" ", [hint, name, "--spiffe-id", spiffe_id, options]) if {
 	hint := "no manifest; write it with: crank manifest add"

@@ -20,6 +20,7 @@ import { CliError, describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from 
 import { paint, say } from './cli/output.ts'
 import { oddNames } from './platform/setting-names.ts'
 import { VERSION } from './platform/version.ts'
+import { environment } from './cli/environment.ts'
 
 const EXAMPLES = `Examples:
   crank cert dev-ca                                  make development certificates under .crank/pki
@@ -66,7 +67,7 @@ export function createProgram(): Command {
     .addCommand(exceptionCommand())
     .addCommand(manifestCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
-  program.hook('preAction', (_, command) => refuseOddNames(command.name(), process.env))
+  program.hook('preAction', (_, command) => refuseOddNames(command.name(), environment()))
   prepare(program, 'crank')
   return program
 }

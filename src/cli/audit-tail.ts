@@ -7,6 +7,7 @@ import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
 import { isTraceId } from './policy-ask/record.ts'
+import { environment } from './environment.ts'
 
 type TailOptions = AuditOptions & {
   follow?: true | undefined
@@ -23,7 +24,7 @@ const GOOD = new Set(['allow', 'completed'])
 
 /** Prints the last matching records; with `follow` it continues until SIGINT or SIGTERM. */
 export async function tailAudit(options: TailOptions): Promise<ExitCode> {
-  const file = auditFileOf(options, process.env)
+  const file = auditFileOf(options, environment())
   const filter = toFilter(options, Date.now())
   const isBounded = options.since !== undefined || options.trace !== undefined
   const lines = parseLines(options.lines) ?? (isBounded ? Number.POSITIVE_INFINITY : DEFAULT_LINES)

@@ -3,10 +3,11 @@ import { verifyAudit, type Verification } from '../audit/verify.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { paint, say, writeJson, writeLine } from './output.ts'
+import { environment } from './environment.ts'
 
 /** Prints the result for `files` in order; `negative` when the chain is broken or its last line is torn. */
 export async function verifyAuditFiles(files: readonly string[], options: AuditOptions): Promise<ExitCode> {
-  const all = files.length > 0 ? files : [auditFileOf(options, process.env)]
+  const all = files.length > 0 ? files : [auditFileOf(options, environment())]
   const names = all.join(' + ')
   const verification = await verifyAudit(...all).catch((cause: unknown) => {
     throw unreadable(fileOf(cause) ?? names, cause)

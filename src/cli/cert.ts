@@ -10,6 +10,7 @@ import { formatLeft } from './checks/certificates.ts'
 import { certificateName, devFiles, PKI_FOLDER, readStateConfig } from './client-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { paint, say, writeJson, writeLine, writeTable, type Format } from './output.ts'
+import { environment } from './environment.ts'
 
 type MintOptions = { stateDir?: string | undefined; trustDomain?: string | undefined; output: Format }
 
@@ -22,7 +23,7 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
  * old.
  */
 export async function makeDevCa(options: MintOptions): Promise<ExitCode> {
-  const { stateDir, trustDomain } = readStateConfig(options, process.env)
+  const { stateDir, trustDomain } = readStateConfig(options, environment())
   const pki = { dir: join(stateDir, PKI_FOLDER), trustDomain, now: Date.now }
   await ensureDevPki({ ...pki, names: BUNDLED_NAMES })
   print(
@@ -41,7 +42,7 @@ export async function issueCertificate(worker: string, options: MintOptions): Pr
       `"${worker}" is not a certificate name: must be controller or worker-<name> (a-z, 0-9, -)`,
     )
   }
-  const { stateDir, trustDomain } = readStateConfig(options, process.env)
+  const { stateDir, trustDomain } = readStateConfig(options, environment())
   const pki = { dir: join(stateDir, PKI_FOLDER), trustDomain, now: Date.now }
   print([{ name, ...(await writeDevSvid(await ensureDevCa(pki), name, pki)) }], options)
   return EXIT.ok

@@ -15,6 +15,7 @@ import { readStateConfig } from './client-config.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { adminUrlOf, policyDirOf } from './places.ts'
 import { paint, writeJson, writeLine, type Colour, type Format } from './output.ts'
+import { environment } from './environment.ts'
 
 type CheckOptions = { adminUrl?: string | undefined; stateDir?: string | undefined; output: Format }
 
@@ -32,7 +33,7 @@ const GLYPHS: Readonly<Record<Status, readonly [string, Colour]>> = {
 
 /** Prints all findings; `negative` if one of them is a failure. */
 export async function check(options: CheckOptions): Promise<ExitCode> {
-  const checks = await gatherFindings(options, process.env, Date.now)
+  const checks = await gatherFindings(options, environment(), Date.now)
   const passed = checks.every(({ status }) => status !== 'fail')
   if (options.output === 'json') writeJson({ ok: passed, checks })
   else for (const finding of checks) print(finding)

@@ -9,6 +9,7 @@ import { openClientSpans } from './client-spans.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
 import { say } from './output.ts'
 import { createTracedClient } from './traced-client.ts'
+import { environment } from './environment.ts'
 
 /**
  * Runs `use` with a client and closes it afterwards. Every request has its own trace, sent as `traceparent`.
@@ -20,9 +21,9 @@ export async function withControllerClient<T>(
   now: () => number,
   use: (client: ControllerClient, caller: SpiffeId) => Promise<T>,
 ): Promise<T> {
-  refuseWeakening(process.env, process.execArgv)
+  refuseWeakening(environment(), process.execArgv)
   const credentials = await readCredentials(config, now)
-  const spans = await openClientSpans(process.env)
+  const spans = await openClientSpans(environment())
   const { spiffeId: caller } = credentials
   const { controllerUrl: url, controllerId } = config
   if (config.isDefaultCaller === true) say(`calling as ${caller}; choose another caller with --as`)

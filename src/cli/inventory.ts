@@ -6,6 +6,7 @@ import { withControllerClient } from './controller-client.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import type { ClientOptions } from './options.ts'
 import { paint, say, writeJson, writeTable, type Column, type Format } from './output.ts'
+import { environment } from './environment.ts'
 
 type InventoryOptions = ClientOptions & { output: Format }
 
@@ -49,7 +50,7 @@ async function getAll<Entry>(
   options: InventoryOptions,
   entriesOf: (page: WorkersReply & CapabilitiesReply) => readonly Entry[],
 ): Promise<Entry[]> {
-  return withControllerClient(readClientConfig(options, process.env), Date.now, (client) =>
+  return withControllerClient(readClientConfig(options, environment()), Date.now, (client) =>
     allPages(async (query) => {
       const { status, body } = await client.get(path + query)
       // Each path fills its own half.

@@ -12,6 +12,7 @@ import { paint, say, writeBody, writeJson, type Format } from './output.ts'
 import { parseJson, readPayload, type PayloadOptions } from './payload.ts'
 import { didYouMean } from './policy-ask/likeness.ts'
 import { parseTarget, type Words } from './policy-ask/question.ts'
+import { environment } from './environment.ts'
 
 type InvokeOptions = ClientOptions &
   PayloadOptions & {
@@ -28,7 +29,7 @@ const REFUSED = new Set([403, 404, 503])
 export async function invoke(words: Words, options: InvokeOptions): Promise<ExitCode> {
   const called = parseTarget(words)
   const { verb, name } = splitCapability(called)
-  const config = readClientConfig(options, process.env)
+  const config = readClientConfig(options, environment())
   const body: RouteBody = { verb, capability: name, ...(await readRequest(options)) }
   return withControllerClient(config, Date.now, async (client, caller) => {
     const answer = await client.route(body)

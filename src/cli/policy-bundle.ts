@@ -6,6 +6,7 @@ import { PolicyFilesError } from '../policy/data/policy-files.ts'
 import { CliError, EXIT, usageFailure, type ExitCode } from './exit.ts'
 import { policyDirOf } from './places.ts'
 import { say, writeJson, writeLine, type Format } from './output.ts'
+import { environment } from './environment.ts'
 
 type BuildOptions = {
   policy?: string | undefined
@@ -43,7 +44,7 @@ export async function verifyPolicyBundle(file: string, { verificationKey, output
 }
 
 async function needOpa(): Promise<string> {
-  const opa = await findOpa(process.env).catch(explained)
+  const opa = await findOpa(environment()).catch(explained)
   if (opa !== undefined) return opa
   const hint = `install OPA ${OPA_VERSION} and set OPA_BIN to its path`
   throw new CliError(EXIT.usage, `OPA ${OPA_VERSION} was not found`, { hint })

@@ -8,6 +8,7 @@ import { endInOrder, guardProcess } from '../platform/process-guard.ts'
 import { warnOfUnknown } from '../platform/setting-names.ts'
 import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { startFailure } from './start-failure.ts'
+import { environment } from './environment.ts'
 
 /** After the drain: closing the listeners, the last audit records, spans. */
 const CLOSE_MARGIN_MS = 7000
@@ -15,15 +16,15 @@ const CLOSE_MARGIN_MS = 7000
 /** Resolves when both listeners are open. @throws {CliError} or {ConfigError} when it cannot start */
 export async function runController(flags: Record<string, string | undefined>): Promise<void> {
   guardProcess()
-  refuseWeakening(process.env, process.execArgv)
-  const config = loadControllerConfig({ env: process.env, flags })
-  const processLog = createProcessLog({ level: config.logLevel, service: serviceName(process.env, SERVICE) })
+  refuseWeakening(environment(), process.execArgv)
+  const config = loadControllerConfig({ env: environment(), flags })
+  const processLog = createProcessLog({ level: config.logLevel, service: serviceName(environment(), SERVICE) })
   const { log } = processLog
   outliveStandardStreams(log)
-  warnOfUnknown(log, process.env)
+  warnOfUnknown(log, environment())
   const starting = startController({
     config,
-    env: process.env,
+    env: environment(),
     processLog,
     beforeListening() {
       endInOrder({

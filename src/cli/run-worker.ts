@@ -9,6 +9,7 @@ import { certificateName, devFiles, PKI_FOLDER, readStateConfig } from './client
 import { CliError, EXIT } from './exit.ts'
 import { startFailure } from './start-failure.ts'
 import { isWorkerFile, loadWorkerFile } from './worker-file.ts'
+import { environment } from './environment.ts'
 
 /** Option values by variable; undefined: not given. */
 type Flags = Record<string, string | undefined>
@@ -29,7 +30,7 @@ type Found = {
 export async function runNamedWorker(name: string, { flags, dev, wanted }: Options): Promise<void> {
   const { worker, start, certificate } = isWorkerFile(name) ? await fromFile(name, wanted) : bundled(name, wanted)
   const all = dev ? { ...flags, ...(await developmentFiles(certificate, flags)) } : flags
-  await start(worker, { env: process.env, flags: all }).catch((cause: unknown) => {
+  await start(worker, { env: environment(), flags: all }).catch((cause: unknown) => {
     throw startFailure(`the worker ${name}`, cause)
   })
 }
@@ -55,7 +56,7 @@ async function developmentFiles(worker: string, flags: Flags): Promise<Flags> {
   const given = ['CRANK_TLS_CERT', 'CRANK_TLS_KEY', 'CRANK_TLS_BUNDLE'].find((name) => flags[name] !== undefined)
   if (given !== undefined) throw new CliError(EXIT.usage, '--dev uses the development certificate: leave out --tls-*')
   const options = { stateDir: flags['CRANK_STATE_DIR'], trustDomain: flags['CRANK_TRUST_DOMAIN'] }
-  const { stateDir, trustDomain } = readStateConfig(options, process.env)
+  const { stateDir, trustDomain } = readStateConfig(options, environment())
   const name = certificateName(worker)
   await ensureDevPki({ dir: join(stateDir, PKI_FOLDER), trustDomain, names: [name], now: Date.now })
   const { certFile, keyFile, bundlePath } = devFiles(stateDir, name, trustDomain)

@@ -6,6 +6,7 @@ import { loadPolicyFiles, PolicyFilesError, type PolicyFiles } from '../../polic
 import { createSelfCheck } from '../../policy/engine/self-check.ts'
 import { faultLines, messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
+import { environment } from '../environment.ts'
 
 type PolicySettings = {
   readonly policyDir: string
@@ -42,7 +43,7 @@ async function checkEngine(settings: PolicySettings, files: PolicyFiles, now: ()
     let compiled: string | undefined
     const onCompile = (reason: string): void => void (compiled = reason)
     const opa = opaUrl === undefined ? undefined : parseOpaUrl(opaUrl)
-    const host = openEngine({ opa, timeoutMs, env: process.env, now, onCompile })
+    const host = openEngine({ opa, timeoutMs, env: environment(), now, onCompile })
     try {
       const { engine } = await host.begin(files)
       const fault = await createSelfCheck({ engine, files, now })()

@@ -1,18 +1,17 @@
 // `crank exception grant`: adds an entry, or replaces an expired one.
-import Type from 'typebox'
 import { isoTime } from '../../core/iso-time.ts'
 import { CapabilityError, parseCapability, type Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { exceptionFaults, exceptionId, NS_PER_MS } from '../../policy/data/exceptions.ts'
 import { parseDuration } from '../../platform/duration.ts'
-import { loadConfig } from '../../platform/env.ts'
-import { readTrustDomain, tlsSettings } from '../../platform/settings.ts'
+import { readTrustDomain } from '../../platform/settings.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson } from '../output.ts'
 import { didYouMean } from '../policy-ask/likeness.ts'
 import { parseWho } from '../policy-ask/question.ts'
 import { readExceptions, writeExceptions, type EditOptions, type ExceptionsFile } from './exceptions-file.ts'
 import { formatEntry, setMember } from './json-edit.ts'
+import { trustDomainOf } from '../places.ts'
 
 type GrantOptions = EditOptions & {
   who: string
@@ -27,7 +26,6 @@ type GrantOptions = EditOptions & {
 type Entry = Readonly<Record<string, unknown>> & { readonly expires_after: bigint; readonly created_at: string }
 
 const DAY_MS = 86_400_000
-const TrustDomainEnv = Type.Object({ CRANK_TRUST_DOMAIN: tlsSettings.CRANK_TRUST_DOMAIN })
 
 /** Checks and writes; writes nothing if there is a fault. */
 export async function grantException(options: GrantOptions): Promise<ExitCode> {
@@ -49,8 +47,7 @@ export async function grantException(options: GrantOptions): Promise<ExitCode> {
 
 /** `--who` as a SPIFFE ID of CRANK_TRUST_DOMAIN, or unchanged. @throws {CliError | ConfigError} */
 export function readWho(who: string): SpiffeId {
-  const { CRANK_TRUST_DOMAIN: domain } = loadConfig(TrustDomainEnv, { env: process.env })
-  return parseWho(who, readTrustDomain(domain))
+  return parseWho(who, readTrustDomain(trustDomainOf({})))
 }
 
 /** `--cap` without duplicates, in alphabetical order. @throws {CliError} `usage` */

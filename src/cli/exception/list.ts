@@ -12,6 +12,7 @@ import { EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeTable, type Column, type Format } from '../output.ts'
 import { readExceptions, type ExceptionsFile } from './exceptions-file.ts'
 import { usesIn, type LoggedUses } from './uses.ts'
+import { environment } from '../environment.ts'
 
 type ListOptions = {
   adminUrl?: string | undefined
@@ -61,7 +62,7 @@ const COLUMNS: readonly Column<Row>[] = [
 export async function listExceptions(options: ListOptions): Promise<ExitCode> {
   const file = await readExceptions(options)
   const url = adminUrlOf(options)
-  const logFile = auditFileOf(options, process.env)
+  const logFile = auditFileOf(options, environment())
   const told = { reply: await askController(url), logged: await usesIn(logFile, madeAt(file)) }
   const rows = rowsOf(file, told, Date.now())
   if (options.output === 'json') {

@@ -5,6 +5,7 @@ import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/sp
 import { CliError, EXIT } from '../exit.ts'
 import { policyDirOf } from '../places.ts'
 import { EMPTY_MANIFEST, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
+import { trustDomainOf } from '../places.ts'
 
 /** The given file, or the one of CRANK_POLICY_DIR. */
 export function manifestPath(given: string | undefined): string {
@@ -41,9 +42,9 @@ export async function replaceManifest(path: string, text: string): Promise<void>
   }
 }
 
-/** `--trust-domain`, else CRANK_TRUST_DOMAIN, else crank.local. @throws {CliError} `usage` */
+/** `--trust-domain`, else CRANK_TRUST_DOMAIN, else its default. @throws {CliError} `usage` */
 export function readManifestDomain(given: string | undefined): TrustDomain {
-  const text = given ?? process.env['CRANK_TRUST_DOMAIN'] ?? 'crank.local'
+  const text = trustDomainOf({ trustDomain: given })
   try {
     return parseTrustDomain(text)
   } catch (cause: unknown) {

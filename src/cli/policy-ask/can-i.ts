@@ -9,14 +9,15 @@ import { shellWord } from './change.ts'
 import { notKnown } from './nearest-miss.ts'
 import { parseAt, parseTarget, parseWho, type Words } from './question.ts'
 import { openSource, type PolicySource, type SourceOptions } from './source.ts'
+import { environment } from '../environment.ts'
 
 export type AskOptions = SourceOptions & { at?: string | undefined; output: Format }
 export type Typed = Words & { readonly who: string }
 
 /** `negative` when the call would be refused; with `enforced` also when only shadow mode lets it pass. */
 export async function canI(typed: Typed, options: AskOptions & { enforced?: true | undefined }): Promise<ExitCode> {
-  const question = readQuestion(typed, options, process.env)
-  const source = await openSource(options, process.env)
+  const question = readQuestion(typed, options, environment())
+  const source = await openSource(options, environment())
   const answer = await askOne(source, question)
   const enforced = options.enforced === true
   const yes = may(answer, enforced)

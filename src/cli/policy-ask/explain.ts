@@ -14,6 +14,7 @@ import { parseAt } from './question.ts'
 import { codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf, recordsOf } from './record.ts'
 import { writeFacts, writeNearest } from './render.ts'
 import { openSource } from './source.ts'
+import { environment } from '../environment.ts'
 
 /** The policy's own decision, by the recorded ruling. */
 const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny: 'deny', would_deny: 'deny' }
@@ -41,8 +42,8 @@ export async function explain(words: readonly (string | undefined)[], options: E
 }
 
 async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<ExitCode> {
-  const question = readQuestion(typed, options, process.env)
-  const source = await openSource(options, process.env)
+  const question = readQuestion(typed, options, environment())
+  const source = await openSource(options, environment())
   const answer = await askOne(source, question)
   const knowledge = await source.knowledge()
   const nearest = inAsked(nearestMiss(question, answer, knowledge), options)
@@ -57,7 +58,7 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
 
 /** Explains every decision of the trace in order. `negative` when the log has none. */
 async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
-  const file = auditFileOf(options, process.env)
+  const file = auditFileOf(options, environment())
   const decisions = await decisionsOfTrace(file, traceId).catch((cause: unknown) => {
     throw unreadable(file, cause)
   })
@@ -71,7 +72,7 @@ async function explainTrace(traceId: string, options: ExplainOptions): Promise<E
 
 /** `negative` when the log has no such decision. Without a policy to ask, it still shows the record. */
 async function explainRecord(decisionId: string, options: ExplainOptions): Promise<ExitCode> {
-  const file = auditFileOf(options, process.env)
+  const file = auditFileOf(options, environment())
   const records = await recordsOf(file, decisionId).catch((cause: unknown) => {
     throw unreadable(file, cause)
   })
@@ -98,7 +99,7 @@ async function lookAgain(record: ChainedRecord, options: ExplainOptions): Promis
   const atNs = parseAt(options.at)
   const asked = callIn(record)
   try {
-    const source = await openSource(options, process.env)
+    const source = await openSource(options, environment())
     const knowledge = await source.knowledge()
     if (asked === undefined)
       return { today: undefined, nearest: inAsked(nearestToRegistration(record), options), knowledge }

@@ -11,6 +11,7 @@ import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from 
 import { notKnown } from './nearest-miss.ts'
 import { parseAt, parseTarget, parseWho, type Words } from './question.ts'
 import { openSource } from './source.ts'
+import { environment } from '../environment.ts'
 
 /** `all`: also list denied entries. */
 type ListOptions = AskOptions & { all?: true | undefined; enforced?: true | undefined }
@@ -33,7 +34,7 @@ export async function whoCan(typed: Words, options: ListOptions): Promise<ExitCo
 
 /** Lists the capabilities that an identity may use; `negative` when there are none. */
 export async function whatCan(who: string, options: ListOptions): Promise<ExitCode> {
-  const spiffeId = parseWho(who, readStateConfig({}, process.env).trustDomain)
+  const spiffeId = parseWho(who, readStateConfig({}, environment()).trustDomain)
   const atNs = parseAt(options.at)
   const questions = (known: Knowledge) => knownCapabilities(known).map((capability) => ({ spiffeId, capability, atNs }))
   const columns = (known: Knowledge): Column<AskAnswer>[] => [
@@ -58,7 +59,7 @@ type Listing = {
 }
 
 async function list({ questions, columns, subject, remark }: Listing, options: ListOptions): Promise<ExitCode> {
-  const source = await openSource(options, process.env)
+  const source = await openSource(options, environment())
   const known = await source.knowledge()
   const asked = questions(known)
   const answers = asked.length === 0 ? [] : await askDecided(source.ask, asked)

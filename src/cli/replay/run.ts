@@ -23,6 +23,7 @@ import { counted, createReport, remarksOf, type Report } from './report.ts'
 import { createTally, mergeTally, type Tally } from './tally.ts'
 import { tallyBlocks, threadsFor } from './threads.ts'
 import type { ThreadTask } from './words.ts'
+import { environment } from '../environment.ts'
 
 type ReplayOptions = {
   readonly policy: string
@@ -48,7 +49,7 @@ export async function replay(options: ReplayOptions): Promise<ExitCode> {
 
 /** Computes the changes. @throws {CliError} */
 export async function replayLog(options: Omit<ReplayOptions, 'output'>): Promise<Report> {
-  const file = auditFileOf(options, process.env)
+  const file = auditFileOf(options, environment())
   const window = windowOf(options, Date.now())
   const policy = await loadPolicy(options)
   return replayFile(file, window, policy, options)
@@ -118,7 +119,7 @@ async function loadPolicy({ policy: dir, memo }: Pick<ReplayOptions, 'policy' | 
     for (const fault of files.dataFaults)
       say(`${join(dir, 'data', fault.file)}: ${fault.path} ${fault.reason}: no effect`)
     const wasm = await loadWasm(files, {
-      env: process.env,
+      env: environment(),
       onCompile: (reason) => say(`compiling with OPA: ${reason}`),
     })
     const memoOff = memo ? ((await findReader(files)) ?? null) : '--no-memo'
