@@ -92,19 +92,30 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   })
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
   setErrorHandler(app, options.onRefused)
-  await app.register(arrival, options)
-  await app.register(identityGate, options.gate)
-  await app.register(blockedGate, options)
-  await app.register(limits, options)
+  await registerGates(app, options)
+  await registerRoutes(app, options)
+  return app
+}
+
+/** What every request passes before it has a route, in this order. */
+async function registerGates(app: MtlsServer, options: ServerOptions): Promise<void> {
+  const { tracer, metrics, workerIdOf, gate, isBlocked, isDraining } = options
+  await app.register(arrival, { tracer, metrics, ...(workerIdOf !== undefined && { workerIdOf }) })
+  await app.register(identityGate, gate)
+  await app.register(blockedGate, { isBlocked })
+  await app.register(limits, { isDraining })
   await app.register(unrouted)
+}
+
+async function registerRoutes(app: MtlsServer, options: ServerOptions): Promise<void> {
+  const { route, isCut, bodyLimitBytes, register, heartbeat, deregister, workers, capabilities } = options
   // Collects the schemas of the routes; the admin listener serves the document.
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
-  const bodies = createBodiesInFlight({ maxBytes: Math.max(MAX_BODY_BYTES, options.bodyLimitBytes) })
-  await app.register(routeJson, { ...options, bodies })
-  await app.register(routeRaw, { ...options, bodies })
-  await app.register(registrationRoutes, { ...options, bodies })
-  await app.register(catalogRoutes, options)
-  return app
+  const bodies = createBodiesInFlight({ maxBytes: Math.max(MAX_BODY_BYTES, bodyLimitBytes) })
+  await app.register(routeJson, { route, isCut, bodyLimitBytes, bodies })
+  await app.register(routeRaw, { route, isCut, bodyLimitBytes, bodies })
+  await app.register(registrationRoutes, { register, heartbeat, deregister, bodyLimitBytes, bodies })
+  await app.register(catalogRoutes, { workers, capabilities })
 }
 
 function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused']): void {

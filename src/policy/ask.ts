@@ -31,10 +31,10 @@ type AskDeps = Omit<JudgeDeps, 'tracer'> & { readonly now: () => number }
 const AT_ONCE = 16
 const NS_PER_MS = 1_000_000n
 
-export function createAsk({ now, ...deps }: AskDeps): AskPolicy {
+export function createAsk({ now, policy, own, monotonic }: AskDeps): AskPolicy {
   // The same judge, but with spans that are not recorded: questions are not traffic.
   const tracer = createLightTracer()
-  const judge = createJudge({ ...deps, tracer })
+  const judge = createJudge({ policy, own, monotonic, tracer })
 
   const ask = async ({ spiffeId, capability, atNs }: PolicyQuestion): Promise<AskAnswer> => {
     const span = startSpan(tracer, 'policy.ask', SpanKind.INTERNAL, unrecordedTrace())

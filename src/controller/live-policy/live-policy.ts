@@ -103,7 +103,19 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   const selfCheck = createSelfCheckInForce(options, transition)
   const { loaded } = host
   const sidecar =
-    loaded && createSidecarCheck({ ...options, loaded, transition, freshness, watch, onFault: faults.report })
+    loaded &&
+    createSidecarCheck({
+      loaded,
+      transition,
+      freshness,
+      watch,
+      onFault: faults.report,
+      timeoutMs: options.timeoutMs,
+      bundleRollback: options.bundleRollback,
+      log,
+      now,
+      monotonic,
+    })
   const check = sidecar === undefined ? selfCheck : () => sidecar.check(selfCheck)
   const guard = opened.adopt(createGuard({ inForce: transition.current, check, log, now }), ({ stop }) => stop())
   const stalenessTimer = setInterval(freshness.watch, STALENESS_LOOK_MS).unref()
