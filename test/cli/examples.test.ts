@@ -20,11 +20,15 @@ const DECISION = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
 const TRACE = /\b[\da-f]{32}\b/
 /** Those that end with 1 because the answer is no: that is what they ask for. */
 const ANSWERS_NO = new Set(['crank can-i streaming convert document_to_pdf'])
+const MY_WORKER = `import { createHelloWorld } from './src/workers/hello_world.ts'
+export const worker = createHelloWorld()
+`
 /** Those that run until they are stopped, and what they say when they are at work. */
 const STAY: readonly (readonly [start: string, says: string])[] = [
   ['crank controller', '"controller_ready"'],
   ['crank worker hello_world', '"worker_ready"'],
   ['crank worker streaming', '"worker_ready"'],
+  ['crank worker ./my.ts', '"worker_ready"'],
   ['crank audit tail -f', 'deny'],
 ]
 
@@ -47,6 +51,7 @@ beforeAll(async () => {
   await chmod(crank, 0o755)
   await writeFile(join(checkout, 'request.json'), '{"content":"one two three"}')
   await writeFile(join(checkout, 'story.txt'), 'Once upon a time.')
+  await writeFile(join(checkout, 'my.ts'), MY_WORKER)
   const pem = { type: 'pkcs8', format: 'pem' } as const
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await writeFile(join(checkout, 'bundle.key'), privateKey.export(pem))
