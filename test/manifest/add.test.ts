@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { parseManifest } from '../../src/cli/manifest/entries.ts'
-import { crank } from '../cli/crank.ts'
+import { crank } from '../cli/in-process.ts'
 import { copyPolicies } from '../fixtures/policy-dir.ts'
 import { loadPolicyFiles } from '../../src/policy/data/policy-files.ts'
 

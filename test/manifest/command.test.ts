@@ -4,7 +4,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { crank } from '../cli/crank.ts'
+import { crank } from '../cli/in-process.ts'
 import { HEAD, worker, writePackage, type WorkerPackage } from './worker-package.ts'
 
 const MANIFEST = `{

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { importDefinitions } from '../../src/cli/manifest/import-definitions.ts'
 import { formatFault } from '../../src/cli/manifest/fault.ts'
-import { crank } from '../cli/crank.ts'
+import { crank } from '../cli/in-process.ts'
 import { HEAD, worker, writePackage } from './worker-package.ts'
 
 const A = `export const a = ${worker('a', 'a:a')}\n`
