@@ -2,14 +2,15 @@
 // opens on one stack, so that a failed start, like an orderly end, releases everything.
 import { isoTime } from '../core/iso-time.ts'
 import type { HostLookupOptions } from '../platform/host-lookup.ts'
-import type { ProcessLog } from '../platform/logger.ts'
+import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
+import { serviceName } from '../platform/tracing/otel-settings.ts'
 import { VERSION } from '../platform/version.ts'
 import { shadowEntries } from '../policy/data/enforcement.ts'
 import type { ControllerConfig } from './config.ts'
 import { drain } from './edge/drain.ts'
 import { notedCauses } from './live-policy/policy-notes.ts'
 import { readinessOf, type Readiness } from './readiness.ts'
-import { startGround, type Ground } from './start/ground.ts'
+import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
@@ -41,8 +42,11 @@ type ControllerOptions = {
 
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
 export async function startController(options: ControllerOptions): Promise<RunningController> {
-  await using opened = new AsyncDisposableStack()
-  const { config, env, processLog, lookup, beforeListening } = options
+  await using outer = new AsyncDisposableStack()
+  const { config, env, lookup, beforeListening } = options
+  const processLog = options.processLog ?? outer.adopt(openLog(config, env), ({ close }) => close())
+  // Within the log, so that the log can report the end of everything else.
+  const opened = outer.use(new AsyncDisposableStack())
   const ground = await startGround({ config, env, processLog, opened })
   const audit = await startAudit(ground)
   const policy = await startPolicy(ground, audit.append)
@@ -60,9 +64,10 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const adminPort = await listen(servers.admin, config.admin, 'CRANK_ADMIN_PORT')
   const port = await listen(servers.mtls, config.listen, 'CRANK_PORT')
   await recordStart(ground, parts, { port, adminPort })
-  const release = opened.move()
+  const release = outer.move()
   let ended: Promise<void> | undefined
-  const close = (reason = 'stopped') => (ended ??= end({ ground, parts, servers, ending, release, reason }))
+  const close = (reason = 'stopped') =>
+    (ended ??= end({ ground, parts, servers, ending, reason }).finally(() => release.disposeAsync()))
   return { port, adminPort, close }
 }
 
@@ -117,11 +122,10 @@ type Ended = {
   readonly parts: StepParts
   readonly servers: StartedServers
   readonly ending: Ending
-  readonly release: AsyncDisposableStack
   readonly reason: string
 }
 
-async function end({ ground, parts, servers, ending, release, reason }: Ended): Promise<void> {
+async function end({ ground, parts, servers, ending, reason }: Ended): Promise<void> {
   const { config, log, now } = ground
   const { mtls, keeper } = servers
   ending.draining = true
@@ -129,7 +133,10 @@ async function end({ ground, parts, servers, ending, release, reason }: Ended): 
   const onCut = (): void => void (ending.cut = true)
   await drain({ server: mtls.server, close: () => mtls.close(), onCut }, config.drainTimeoutMs)
   await parts.audit.append({ event: 'controller_stopped', timestamp: isoTime(now()), reason }).catch(() => undefined)
-  // The log of the process outlives the controller; a log that the controller opened is released with it.
+  await ground.opened.disposeAsync()
   log.info({ event: 'controller_stopped', reason }, 'controller has stopped')
-  await release.disposeAsync()
+}
+
+function openLog({ logLevel }: ControllerConfig, env: NodeJS.ProcessEnv): ProcessLog {
+  return createProcessLog({ level: logLevel, service: serviceName(env, SERVICE) })
 }

@@ -5,11 +5,10 @@ import { createFastifyOtel } from '../edge/fastify-otel.ts'
 import { createLogMetrics } from '../metrics/log-metrics.ts'
 import { createMetrics, type Metrics } from '../metrics/metrics.ts'
 import { ConfigError } from '../../platform/env.ts'
-import { createProcessLog, type Logger, type ProcessLog } from '../../platform/logger.ts'
+import type { Logger, ProcessLog } from '../../platform/logger.ts'
 import { createRegistry, type Registry } from '../../platform/metrics.ts'
 import { createPeerVerifier, type PeerVerifier } from '../../platform/svid/verify.ts'
 import { watchCredentials, type CredentialSource } from '../../platform/tls/credentials.ts'
-import { serviceName } from '../../platform/tracing/otel-settings.ts'
 import type { Tracing } from '../../platform/tracing/tracing-port.ts'
 import { createTracing } from '../../platform/tracing/tracing.ts'
 import { VERSION } from '../../platform/version.ts'
@@ -20,8 +19,7 @@ export const SERVICE = 'crank-controller'
 type GroundOptions = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
-  /** The log of the process; undefined: the controller opens its own and closes it. */
-  readonly processLog: ProcessLog | undefined
+  readonly processLog: ProcessLog
   /** Each part registers here what it opens, in the line that opens it: a failed start releases everything. */
   readonly opened: AsyncDisposableStack
 }
@@ -48,7 +46,7 @@ export type Ground = {
 export async function startGround({ config, env, processLog, opened }: GroundOptions): Promise<Ground> {
   const now = Date.now
   const monotonic = performance.now.bind(performance)
-  const { log, droppedLines } = processLog ?? ownLog(config, env, opened)
+  const { log, droppedLines } = processLog
   const onLost = (count: number): void => metrics.spansLost(count)
   const tracing = await createTracing({ service: SERVICE, version: VERSION, env, log, onLost })
   opened.defer(() => tracing.shutdown())
@@ -76,10 +74,6 @@ export async function startGround({ config, env, processLog, opened }: GroundOpt
     credentials,
     verifier,
   }
-}
-
-function ownLog({ logLevel }: ControllerConfig, env: NodeJS.ProcessEnv, opened: AsyncDisposableStack): ProcessLog {
-  return opened.adopt(createProcessLog({ level: logLevel, service: serviceName(env, SERVICE) }), ({ close }) => close())
 }
 
 /** Policies and workers expect this one identity: all of them would refuse a certificate with another. */
