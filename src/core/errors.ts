@@ -19,6 +19,16 @@ export const ERRORS = {
   registration_denied: { status: 403, title: 'policy denies this registration' },
   capability_unknown: { status: 404, title: 'no worker manifest declares this capability' },
   worker_not_registered: { status: 404, title: 'no such registration; register again' },
+  idempotency_in_progress: {
+    status: 409,
+    title: 'a request with this idempotency key is still running',
+    retryAfterS: 1,
+  },
+  idempotency_outcome_unknown: {
+    status: 409,
+    title: 'nobody knows whether the request with this idempotency key was executed',
+  },
+  idempotency_key_reused: { status: 422, title: 'this idempotency key was used for another request' },
   not_found: { status: 404, title: 'no such route' },
   method_not_allowed: { status: 405, title: 'this route does not support that method' },
   payload_too_large: { status: 413, title: 'the body is larger than allowed' },
@@ -27,6 +37,7 @@ export const ERRORS = {
   unsupported_media_type: { status: 415, title: 'this content type is not accepted here' },
   headers_too_large: { status: 431, title: 'the request headers are longer than allowed' },
   request_timeout: { status: 408, title: 'the request did not arrive in time' },
+  rate_limited: { status: 429, title: 'the caller is over its limit', retryAfterS: 1 },
   internal_error: { status: 500, title: 'internal error' },
   worker_failed: { status: 502, title: 'the worker did not give a valid answer' },
   policy_engine_unavailable: { status: 503, title: 'the policy engine did not answer', retryAfterS: 1 },
@@ -36,8 +47,11 @@ export const ERRORS = {
   no_worker_available: { status: 503, title: 'no live worker provides this capability', retryAfterS: 5 },
   worker_busy: { status: 503, title: 'the worker is at its limit', retryAfterS: 1 },
   overloaded: { status: 503, title: 'the controller is at its limit', retryAfterS: 1 },
+  slo_shed: { status: 503, title: 'the error budget of this capability is burning', retryAfterS: 5 },
+  idempotency_unavailable: { status: 503, title: 'the store of idempotency keys cannot be used', retryAfterS: 1 },
   shutting_down: { status: 503, title: 'the controller is shutting down', retryAfterS: 1 },
   worker_timeout: { status: 504, title: 'the worker did not answer in time' },
+  loop_detected: { status: 508, title: 'the chain of calls is too deep' },
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof ERRORS
