@@ -3,7 +3,7 @@
 import type { Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { CapabilitySchema } from '../../core/wire.ts'
-import { fadedLatency, NO_LATENCY, observed, type Latency } from './latency.ts'
+import { fadedAverage, nextAverage, sampleOfFailure } from './latency.ts'
 
 /** One running worker process. Its offers count `inFlight`, and the choice reads it. */
 export type WorkerInstance = {
@@ -51,7 +51,8 @@ export class Offer {
   readonly limit: number
   #inFlight = 0
   #busyUntilMs = 0
-  #latency: Latency = NO_LATENCY
+  #averageMs = 0
+  #sampledMs = 0
 
   constructor(worker: WorkerInstance, capability: Capability, { version, max_concurrency }: CapabilitySchema) {
     this.worker = worker
@@ -90,11 +91,13 @@ export class Offer {
 
   /** An attempt got its first byte, or failed, after `ms`. */
   observe(ms: number, hasFailed: boolean, nowMs: number): void {
-    this.#latency = observed(this.#latency, { ms, hasFailed, nowMs })
+    const sample = hasFailed ? sampleOfFailure(this.#averageMs, ms) : ms
+    this.#averageMs = nextAverage(this.#averageMs, sample, Math.max(0, nowMs - this.#sampledMs))
+    this.#sampledMs = nowMs
   }
 
   /** 0: not known yet. What has nothing in flight fades, so that a worker that was slow once is tried again. */
   latencyMs(nowMs: number): number {
-    return this.worker.inFlight === 0 ? fadedLatency(this.#latency, nowMs) : this.#latency.ms
+    return this.worker.inFlight === 0 ? fadedAverage(this.#averageMs, nowMs - this.#sampledMs) : this.#averageMs
   }
 }
