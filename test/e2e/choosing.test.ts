@@ -186,7 +186,29 @@ describe('BUSY', () => {
     for (let i = 0; i < 20; i++) expect(await call()).toMatchObject({ status: 200 })
     expect(other.seen).toHaveLength(20)
     expect(busy.seen.length).toBeLessThanOrEqual(2)
-    expect(await rawCall({ 'content-type': 'application/json' })).toMatchObject({ status: 200 })
+  })
+
+  test('costs a call with a small streamed body nothing; a large one cannot be sent again', async () => {
+    const asks: Execute = (_request, response, body) => {
+      response.writeHead(200, { 'content-type': 'text/plain' }).end(body)
+    }
+    const headers = { 'content-type': 'text/plain' }
+    const path = '/route/invoke/hello_world'
+    let busyAnswers = 0
+    // It reads the whole body first, as `startFakeWorker` does.
+    const busyOnce: Execute = (...exchange) => (busyAnswers++ === 0 ? isBusy : asks)(...exchange)
+    await worker(busyOnce, { instance: 'a' })
+    const second = await worker(asks, { instance: 'b', weight: 1 })
+    await vi.waitUntil(
+      async () => {
+        const answer = await mesh.request(STREAMING, { path, method: 'POST', headers, body: 'small' })
+        expect(answer).toMatchObject({ status: 200, text: 'small' })
+        return busyAnswers > 0
+      },
+      { timeout: 20_000 },
+    )
+    expect(second.seen.map(({ body }) => body)).toContain('small')
+    expect((await mesh.audit()).some(({ event, attempts }) => event === 'route_outcome' && attempts === 2)).toBe(true)
   })
 
   test('of every worker is 503 worker_busy with the shortest Retry-After', async () => {

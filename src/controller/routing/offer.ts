@@ -33,7 +33,7 @@ export type WorkerInstance = {
 /** A bound for safety, over all capabilities of a worker: what it declares itself is `max_concurrency`. */
 export const MAX_IN_FLIGHT_PER_WORKER = 512
 /** A worker that answered BUSY is asked again after this time at the latest, whatever its Retry-After. */
-const MAX_BUSY_MS = 30_000
+export const MAX_BUSY_S = 30
 
 /**
  * What a worker offers under one capability.
@@ -86,7 +86,7 @@ export class Offer {
 
   /** The worker answered BUSY: no call until then. */
   closeFor(ms: number, nowMs: number): void {
-    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs + Math.min(ms, MAX_BUSY_MS))
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs + Math.min(ms, MAX_BUSY_S * 1000))
   }
 
   /** An attempt got its first byte, or failed, after `ms`. */
