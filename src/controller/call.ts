@@ -8,6 +8,7 @@ import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Asker } from '../policy/verdict.ts'
 import type { AnswerSink, Upload } from './dispatch/worker-exchange.ts'
+import type { Wish } from './routing/wish.ts'
 
 /** A request to use a capability, checked against its schema. `timeoutMs` bounds the first byte of the answer, once the body is sent. */
 export type RouteCall = Asker & {
@@ -18,6 +19,8 @@ export type RouteCall = Asker & {
   readonly priority: Priority
   readonly idempotencyKey: string | undefined
   readonly timeoutMs: number
+  /** What it asks of its worker; undefined: nothing. */
+  readonly wish: Wish | undefined
   readonly tracestate: string | undefined
   readonly lastEventId: string | undefined
   readonly contentType: string

@@ -6,10 +6,20 @@ import Type, { type Static } from 'typebox'
 import { CAPABILITY_WORD, makeCapability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
-import { DEFAULT_TIMEOUT_MS, HEADERS, IDEMPOTENCY_KEY, MAX_TIMEOUT_MS, Problem, RouteBody } from '../../core/wire.ts'
+import {
+  DEFAULT_TIMEOUT_MS,
+  HEADERS,
+  IDEMPOTENCY_KEY,
+  MAX_TIMEOUT_MS,
+  Problem,
+  RouteBody,
+  VERSION_RANGE,
+} from '../../core/wire.ts'
 import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { RouteCapability } from '../pipeline.ts'
+import { parseLabelHeader } from '../routing/labels.ts'
+import { parseWish, type Wish } from '../routing/wish.ts'
 import { askedBy } from './asked.ts'
 import type { BodiesInFlight } from './bodies-in-flight.ts'
 import { createAnswerSink } from './answer-sink.ts'
@@ -36,6 +46,9 @@ const RawHeaders = Type.Object({
   [HEADERS.idempotencyKey]: Type.Optional(Type.String({ pattern: IDEMPOTENCY_KEY })),
   [HEADERS.priority]: Type.Optional(Type.String({ pattern: '^(low|normal|high)$' })),
   [HEADERS.timeoutMs]: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$' })),
+  [HEADERS.version]: Type.Optional(Type.String({ pattern: VERSION_RANGE })),
+  [HEADERS.prefer]: Type.Optional(Type.String()),
+  [HEADERS.require]: Type.Optional(Type.String()),
 })
 const errors = { '4xx': Problem, '5xx': Problem }
 
@@ -54,6 +67,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
         priority: body.priority ?? 'normal',
         idempotencyKey: body.idempotency_key,
         timeoutMs: body.timeout_ms ?? DEFAULT_TIMEOUT_MS,
+        wish: parseWish(body),
         contentType: 'application/json',
         body: memberBytes(body, 'payload') ?? NULL_PAYLOAD,
         contentLength: undefined,
@@ -89,7 +103,7 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
 
 type Common = Omit<
   RouteCall,
-  'form' | 'priority' | 'idempotencyKey' | 'timeoutMs' | 'contentType' | 'body' | 'contentLength'
+  'form' | 'priority' | 'idempotencyKey' | 'timeoutMs' | 'wish' | 'contentType' | 'body' | 'contentLength'
 >
 
 function callFrom(
@@ -124,7 +138,9 @@ function lastEventId({ headers }: FastifyRequest): string | undefined {
   return typeof id === 'string' && EVENT_ID.test(id) ? id : undefined
 }
 
-function rawSettings(headers: Static<typeof RawHeaders>): Pick<RouteCall, 'priority' | 'idempotencyKey' | 'timeoutMs'> {
+type Settings = Pick<RouteCall, 'priority' | 'idempotencyKey' | 'timeoutMs' | 'wish'>
+
+function rawSettings(headers: Static<typeof RawHeaders>): Settings {
   const timeoutMs = Number(headers[HEADERS.timeoutMs] ?? DEFAULT_TIMEOUT_MS)
   if (timeoutMs > MAX_TIMEOUT_MS) {
     throw new AppError('request_invalid', `${HEADERS.timeoutMs} must be at most ${MAX_TIMEOUT_MS}`)
@@ -133,7 +149,18 @@ function rawSettings(headers: Static<typeof RawHeaders>): Pick<RouteCall, 'prior
     priority: (headers[HEADERS.priority] ?? 'normal') as Priority,
     idempotencyKey: headers[HEADERS.idempotencyKey],
     timeoutMs,
+    wish: wishOf(headers),
   }
+}
+
+function wishOf(headers: Static<typeof RawHeaders>): Wish | undefined {
+  const { [HEADERS.version]: version, [HEADERS.prefer]: prefer, [HEADERS.require]: require } = headers
+  if (version === undefined && prefer === undefined && require === undefined) return undefined
+  return parseWish({
+    version,
+    prefer: prefer === undefined ? undefined : parseLabelHeader(HEADERS.prefer, prefer),
+    require: require === undefined ? undefined : parseLabelHeader(HEADERS.require, require),
+  })
 }
 
 function declaredLength(request: FastifyRequest): number | undefined {

@@ -7,12 +7,15 @@ import type { Candidate } from '../candidate/candidate.ts'
 import { createProbe } from '../dispatch/probe.ts'
 import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
+import { createQueueMetrics } from '../metrics/queue-metrics.ts'
 import { createPipeline, type RouteCapability } from '../pipeline.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
+import { createChoose } from '../routing/choose.ts'
 import { createForward } from '../steps/forward.ts'
 import { createJudgeCall } from '../steps/judge-call.ts'
 import { createReconsider } from '../steps/reconsider.ts'
 import { createRecorder } from '../steps/record.ts'
+import { createSelectWorker, type SelectWorker } from '../steps/select-worker.ts'
 import { createRegister } from '../steps/register.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
@@ -39,14 +42,8 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
   const recorder = createRecorder({ append: audit.append, log, metrics, now, onExceptionUsed: exceptions.used })
-  const forward = createForward({
-    providers: registry.providers.bind(registry),
-    isKnown: (capability) => policy.files().knownCapabilities.has(capability),
-    poolOf: pools.poolOf,
-    tracer: tracing.tracer,
-    monotonic,
-    random: Math.random,
-  })
+  const select = selectFrom(ground, parts)
+  const forward = createForward({ select, poolOf: pools.poolOf, tracer: tracing.tracer, monotonic })
   const { decide, revision } = policy
   const reconsider = createReconsider({ decide, revision, registry, append: audit.append, log, now })
   policy.onChange(() => void reconsider())
@@ -79,4 +76,20 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     },
     own,
   }
+}
+
+function selectFrom(
+  { metrics, metricsRegistry, monotonic, tracing }: Ground,
+  { policy, workers }: StepParts,
+): SelectWorker {
+  const { registry, room, isOpen } = workers
+  return createSelectWorker({
+    groupOf: registry.group.bind(registry),
+    isKnown: (capability) => policy.files().knownCapabilities.has(capability),
+    choose: createChoose({ random: Math.random, isOpen }),
+    room,
+    metrics: createQueueMetrics(metricsRegistry, { labelOf: metrics.capabilityLabel, lengths: () => room.lengths() }),
+    tracer: tracing.tracer,
+    monotonic,
+  })
 }
