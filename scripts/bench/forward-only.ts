@@ -29,19 +29,23 @@ const connectorFor = (expected: SpiffeId) => createPinnedConnector({ source: cre
 const pools = createWorkerPools({ connectorFor })
 const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
 
+const forward = createForward({
+  providers: registry.providers.bind(registry),
+  isKnown: () => true,
+  poolOf: pools.poolOf,
+  tracer: noTracer,
+  monotonic,
+  random: Math.random,
+})
+
 const app = await createServer({
   route: createPipeline({
     judge: () => allowedAlready,
     tryCandidate: nothing,
     recordVerdict: resolvedNothing,
-    forward: createForward({
-      providers: registry.providers.bind(registry),
-      isKnown: () => true,
-      poolOf: pools.poolOf,
-      tracer: noTracer,
-      monotonic,
-      random: Math.random,
-    }),
+    forward,
+    // Only forwards, with or without a key.
+    once: forward,
     recordOutcome: nothing,
   }),
   register: createRegister({

@@ -45,9 +45,9 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
       last = await callWorker(deps, call, worker, start)
       if (last.sent || last.outcome !== 'worker_failed') break
     }
-    const { outcome, status, error } = last ?? notSent(deps, call)
+    const { outcome, status, error, effect } = last ?? notSent(deps, call)
     const durationMs = deps.monotonic() - start
-    return { outcome, status, error, workerId: worker?.workerId ?? null, attempts: tried.size, durationMs }
+    return { outcome, status, error, effect, workerId: worker?.workerId ?? null, attempts: tried.size, durationMs }
   }
 }
 
@@ -114,7 +114,7 @@ function declaredErrors(worker: WorkerInstance, capability: Capability): Readonl
   return worker.declaredErrors.get(capability) ?? NO_ERRORS
 }
 
-type NotSent = Pick<RouteOutcome, 'outcome' | 'status' | 'error'>
+type NotSent = Pick<RouteOutcome, 'outcome' | 'status' | 'error' | 'effect'>
 
 /** Why no worker was called: the caller had left, all workers are at their limit, or there is none. */
 function notSent({ isKnown, providers }: ForwardDeps, { sink, capability }: RouteCall): NotSent {
@@ -128,5 +128,5 @@ function notSent({ isKnown, providers }: ForwardDeps, { sink, capability }: Rout
 }
 
 function ended(outcome: Outcome, error: AppError): NotSent {
-  return { outcome, status: error.kind.status, error }
+  return { outcome, status: error.kind.status, error, effect: 'none' }
 }
