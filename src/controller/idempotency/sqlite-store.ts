@@ -107,7 +107,6 @@ class SqliteStore implements KeyStore {
   /** Requests that follow wait for the result. */
   open(): void {
     if (this.#closed) return
-    this.#thread ??= this.#start()
     this.#isOpen = true
     void this.#look('open')
   }
@@ -137,11 +136,11 @@ class SqliteStore implements KeyStore {
   }
 
   async #ask(request: Unstamped<StoreRequest>): Promise<StoreReply> {
-    const nowMs = this.#options.now()
+    const thread = (this.#thread ??= this.#start())
+    const stamped = { ...request, nowMs: this.#options.now() }
     this.#queued += 1
     try {
-      const limits = { wallMs: this.#pace.answerMs }
-      const reply = await this.#thread!.ask({ ...request, nowMs } as StoreRequest, { limits })
+      const reply = await thread.ask(stamped, { limits: { wallMs: this.#pace.answerMs } })
       if (reply.kind === 'away') this.#away(reply)
       return reply
     } catch (cause: unknown) {
@@ -154,7 +153,8 @@ class SqliteStore implements KeyStore {
   }
 
   #away({ reason, message }: { readonly reason: string; readonly message: string }): void {
-    if (this.#closed) return
+    // The requests behind the one that failed fail too; only an attempt to open can tell more.
+    if (this.#closed || (!this.#isOpen && this.#fault !== undefined)) return
     this.#isOpen = false
     if (this.#thread?.isAlive() === false) this.#thread = undefined
     if (this.#fault === undefined) this.#sinceMs = this.#options.now()

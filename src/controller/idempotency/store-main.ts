@@ -15,7 +15,7 @@ serveThread<StoreTask, StoreRequest, StoreReply>((task) => {
     const batch = nextBatch(waiting)
     waiting = waiting.slice(batch.length)
     const replies = batches.run(batch.map(({ request }) => request))
-    for (const [index, { reply }] of batch.entries()) reply(replies[index]!)
+    for (const [index, answer] of replies.entries()) batch[index]?.reply(answer)
     if (waiting.length > 0) setImmediate(flush)
   }
   return {
@@ -24,7 +24,10 @@ serveThread<StoreTask, StoreRequest, StoreReply>((task) => {
         // All messages that have arrived are read before the flush: while one transaction runs, the next batch gathers.
         if (waiting.push({ request, reply }) === 1) setImmediate(flush)
       }),
-    close: () => Promise.resolve(batches.close(Date.now())),
+    close() {
+      batches.close(Date.now())
+      return Promise.resolve()
+    },
   }
 })
 

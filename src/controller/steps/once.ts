@@ -19,7 +19,7 @@ export type OnceDeps = {
 
 type Executed = RouteOutcome & { readonly idempotency: IdempotencyResult }
 
-/** Never rejects. The call must have passed the policy: a stored answer is for those who may make the call now. */
+/** Never rejects, if `forward` does not. The call must have passed the policy: a stored answer is for those who may make the call now. */
 export function createOnce(deps: OnceDeps): (call: RouteCall) => Promise<RouteOutcome> {
   const { store, hold, monotonic } = deps
   return async (call) => {
@@ -64,7 +64,11 @@ type Execution = { readonly call: RouteCall; readonly claim: Claim; readonly hol
 /** Calls a worker and stores its answer; only then the caller gets it. */
 async function execute({ store, forward }: OnceDeps, { call, claim, holding }: Execution): Promise<Executed> {
   const kept = keepAnswer(call.sink, holding, () => void store.end(claim, { to: 'unknown' }))
-  const outcome = await forward({ ...call, sink: kept.sink })
+  const outcome = await forward({ ...call, sink: kept.sink }).catch((cause: unknown) => {
+    // It promises never to reject; if it does, the key must not stay held.
+    void store.end(claim, { to: 'unknown' })
+    throw cause
+  })
   if (kept.state() === 'passed') return { ...outcome, idempotency: 'unstored' }
   if (outcome.effect === 'none') {
     void store.end(claim, { to: 'free' })
