@@ -44,12 +44,16 @@ const select = createSelectWorker({
   monotonic,
 })
 
+const forward = createForward({ select, poolOf: pools.poolOf, tracer: noTracer, monotonic })
+
 const app = await createServer({
   route: createPipeline({
     judge: () => allowedAlready,
     tryCandidate: nothing,
     recordVerdict: resolvedNothing,
-    forward: createForward({ select, poolOf: pools.poolOf, tracer: noTracer, monotonic }),
+    forward,
+    // Only forwards, with or without a key.
+    once: forward,
     recordOutcome: nothing,
   }),
   register: createRegister({

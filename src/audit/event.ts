@@ -4,6 +4,7 @@ import { isoTime } from '../core/iso-time.ts'
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
 import type { FileLeftReason } from '../core/file-left.ts'
+import type { IdempotencyResult } from '../core/idempotency.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
@@ -50,6 +51,10 @@ export type RouteOutcomeEvent = { readonly event: 'route_outcome'; readonly time
     readonly error: ErrorCode | null
     readonly duration_ms: number
     readonly attempts: number
+    /** Null without an idempotency key. */
+    readonly idempotency: IdempotencyResult | null
+    /** Only of a stored answer: the decision about the call that a worker executed. */
+    readonly original_decision_id: string | null
   }
 
 /** A peer without an identity. `count` > 1: a summary of that many in one second, without ids and address (refusal-budget). */
@@ -201,6 +206,8 @@ export function routeOutcome(
     readonly error: ErrorCode | null
     readonly durationMs: number
     readonly attempts: number
+    readonly idempotency?: IdempotencyResult
+    readonly originalDecisionId?: string
   },
 ): RouteOutcomeEvent {
   return {
@@ -215,6 +222,8 @@ export function routeOutcome(
     error: end.error,
     duration_ms: microseconds(end.durationMs),
     attempts: end.attempts,
+    idempotency: end.idempotency ?? null,
+    original_decision_id: end.originalDecisionId ?? null,
   }
 }
 

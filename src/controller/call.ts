@@ -3,7 +3,8 @@ import type { Span } from '@opentelemetry/api'
 import type { Capability } from '../core/capability.ts'
 import type { Priority } from '../core/decision.ts'
 import type { AppError } from '../core/errors.ts'
-import type { Outcome } from '../core/outcome.ts'
+import type { IdempotencyResult } from '../core/idempotency.ts'
+import type { Effect, Outcome } from '../core/outcome.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Asker } from '../policy/verdict.ts'
@@ -17,6 +18,7 @@ export type RouteCall = Asker & {
   readonly name: string
   readonly capability: Capability
   readonly priority: Priority
+  /** The key itself, however it was written. */
   readonly idempotencyKey: string | undefined
   readonly timeoutMs: number
   /** What it asks of its worker; undefined: nothing. */
@@ -47,4 +49,9 @@ export type RouteOutcome = {
   readonly attempts: number
   readonly durationMs: number
   readonly error: AppError | undefined
+  readonly effect: Effect
+  /** Only of a call with an idempotency key. */
+  readonly idempotency?: IdempotencyResult
+  /** Of the call whose stored answer this one got. */
+  readonly originalDecisionId?: string
 }

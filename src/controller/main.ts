@@ -16,6 +16,7 @@ import { listen } from './start/listen.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
 import { startExceptions } from './start/start-exceptions.ts'
+import { startIdempotency } from './start/start-idempotency.ts'
 import { startPolicy } from './start/start-policy.ts'
 import { startServers, type Ending, type StartedServers } from './start/start-servers.ts'
 import { startSteps, type StepParts } from './start/start-steps.ts'
@@ -55,8 +56,10 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const policy = await startPolicy(ground, audit.append)
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
+  // Before the workers: it closes after the calls to them have ended.
+  const idempotency = startIdempotency(ground)
   const workers = startWorkers(ground, lookup)
-  const parts = { audit, policy, exceptions, candidate, workers }
+  const parts = { audit, policy, exceptions, candidate, idempotency, workers }
   const steps = startSteps(ground, parts)
   const ending: Ending = { leaving: false, draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)

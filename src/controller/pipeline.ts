@@ -15,6 +15,8 @@ export type Steps = {
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
   readonly forward: (call: RouteCall) => Promise<RouteOutcome>
+  /** The same for a call with an idempotency key: at most one such call reaches a worker. Never rejects. */
+  readonly once: (call: RouteCall) => Promise<RouteOutcome>
   /** Writes the outcome. Its failure shows in readiness, not in the answer. */
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
 }
@@ -22,14 +24,23 @@ export type Steps = {
 /** Takes one call from the decision to its outcome. @throws {AppError} when the caller has not been answered yet. */
 export type RouteCapability = (call: RouteCall) => Promise<void>
 
-export function createPipeline({ judge, tryCandidate, recordVerdict, forward, recordOutcome }: Steps): RouteCapability {
+export function createPipeline({
+  judge,
+  tryCandidate,
+  recordVerdict,
+  forward,
+  once,
+  recordOutcome,
+}: Steps): RouteCapability {
   return async (call) => {
     const verdict = await judge(call)
     tryCandidate(call, verdict)
     await recordVerdict(call, verdict)
     await afterRecord(async () => {
       refuseUnlessPassed(verdict, 'capability_access_denied')
-      const outcome = await forward(markedIfShadowed(call, verdict))
+      const passed = markedIfShadowed(call, verdict)
+      // The store of keys is asked only now: a stored answer, too, is only for a caller that is authorised at this moment.
+      const outcome = await (call.idempotencyKey === undefined ? forward(passed) : once(passed))
       recordOutcome(call, outcome)
       if (outcome.error !== undefined) throw outcome.error
     })

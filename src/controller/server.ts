@@ -126,6 +126,7 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     const requester = peerOf(request)?.spiffeId
     if (!isRecorded(error) || error.code === 'internal_error') onRefused(refusedOf(request), error)
     if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
+    if (error.headers !== undefined) reply.headers(error.headers)
     if (error.code === 'unsupported_media_type') reply.header('accept', 'application/json')
     // To keep the connection, the rest of an unread body would have to be read: close it instead.
     if (hasBody(request) && !request.raw.complete) {

@@ -6,15 +6,8 @@ import Type, { type Static } from 'typebox'
 import { CAPABILITY_WORD, makeCapability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
-import {
-  DEFAULT_TIMEOUT_MS,
-  HEADERS,
-  IDEMPOTENCY_KEY,
-  MAX_TIMEOUT_MS,
-  Problem,
-  RouteBody,
-  VERSION_RANGE,
-} from '../../core/wire.ts'
+import { parseIdempotencyKey } from '../../core/idempotency-key.ts'
+import { DEFAULT_TIMEOUT_MS, HEADERS, MAX_TIMEOUT_MS, Problem, RouteBody, VERSION_RANGE } from '../../core/wire.ts'
 import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { RouteCapability } from '../pipeline.ts'
@@ -43,7 +36,6 @@ const word = Type.String({ pattern: CAPABILITY_WORD })
 const RawParams = Type.Object({ verb: word, capability: word }, { additionalProperties: false })
 // Other headers stay allowed, so the schema is open; Fastify does not coerce values here.
 const RawHeaders = Type.Object({
-  [HEADERS.idempotencyKey]: Type.Optional(Type.String({ pattern: IDEMPOTENCY_KEY })),
   [HEADERS.priority]: Type.Optional(Type.String({ pattern: '^(low|normal|high)$' })),
   [HEADERS.timeoutMs]: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$' })),
   [HEADERS.version]: Type.Optional(Type.String({ pattern: VERSION_RANGE })),
@@ -65,7 +57,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
         ...callFrom(request, { reply, isCut }, body),
         form: 'json',
         priority: body.priority ?? 'normal',
-        idempotencyKey: body.idempotency_key,
+        idempotencyKey: keyOf(request, body.idempotency_key),
         timeoutMs: body.timeout_ms ?? DEFAULT_TIMEOUT_MS,
         wish: parseWish(body),
         contentType: 'application/json',
@@ -87,10 +79,12 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
   const schema = { params: RawParams, headers: RawHeaders, response: errors }
   app.post('/route/:verb/:capability', { schema, config: { otel: false } }, async (request, reply) => {
     const settings = rawSettings(request.headers)
+    const idempotencyKey = keyOf(request, undefined)
     const hasBody = request.body !== undefined
     await route({
       ...callFrom(request, { reply, isCut }, request.params),
       ...settings,
+      idempotencyKey,
       form: 'raw',
       contentType: request.headers['content-type'] ?? 'application/octet-stream',
       body: hasBody ? rawBody(request.raw) : EMPTY,
@@ -138,7 +132,19 @@ function lastEventId({ headers }: FastifyRequest): string | undefined {
   return typeof id === 'string' && EVENT_ID.test(id) ? id : undefined
 }
 
-type Settings = Pick<RouteCall, 'priority' | 'idempotencyKey' | 'timeoutMs' | 'wish'>
+/** The key of either form, by header or member. @throws {AppError} `request_invalid` */
+function keyOf({ headers }: FastifyRequest, member: string | undefined): string | undefined {
+  const header = headers[HEADERS.idempotencyKey]
+  if (typeof header !== 'string') return member
+  const key = parseIdempotencyKey(header)
+  if (member === undefined || member === key) return key
+  throw new AppError(
+    'request_invalid',
+    'the header idempotency-key and the member idempotency_key differ: send one of them',
+  )
+}
+
+type Settings = Pick<RouteCall, 'priority' | 'timeoutMs' | 'wish'>
 
 function rawSettings(headers: Static<typeof RawHeaders>): Settings {
   const timeoutMs = Number(headers[HEADERS.timeoutMs] ?? DEFAULT_TIMEOUT_MS)
@@ -147,7 +153,6 @@ function rawSettings(headers: Static<typeof RawHeaders>): Settings {
   }
   return {
     priority: (headers[HEADERS.priority] ?? 'normal') as Priority,
-    idempotencyKey: headers[HEADERS.idempotencyKey],
     timeoutMs,
     wish: wishOf(headers),
   }

@@ -12,6 +12,7 @@ import { createPipeline, type RouteCapability } from '../pipeline.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
 import { createChoose } from '../routing/choose.ts'
 import { createForward } from '../steps/forward.ts'
+import { createOnce } from '../steps/once.ts'
 import { createJudgeCall } from '../steps/judge-call.ts'
 import { createReconsider } from '../steps/reconsider.ts'
 import { createRecorder } from '../steps/record.ts'
@@ -20,6 +21,7 @@ import { createRegister } from '../steps/register.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
 import type { StartedAudit } from './start-audit.ts'
+import type { StartedIdempotency } from './start-idempotency.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
 export type StepParts = {
@@ -27,6 +29,7 @@ export type StepParts = {
   readonly policy: LivePolicy
   readonly exceptions: ExceptionWatch
   readonly candidate: Candidate | undefined
+  readonly idempotency: StartedIdempotency
   readonly workers: StartedWorkers
 }
 
@@ -37,11 +40,18 @@ export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbe
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, policy, exceptions, candidate, workers } = parts
+  const { audit, policy, exceptions, candidate, idempotency, workers } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
-  const recorder = createRecorder({ append: audit.append, log, metrics, now, onExceptionUsed: exceptions.used })
+  const recorder = createRecorder({
+    append: audit.append,
+    log,
+    metrics,
+    now,
+    onExceptionUsed: exceptions.used,
+    onKeyUsed: idempotency.onKeyUsed,
+  })
   const select = selectFrom(ground, parts)
   const forward = createForward({ select, poolOf: pools.poolOf, tracer: tracing.tracer, monotonic })
   const { decide, revision } = policy
@@ -53,6 +63,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       tryCandidate: createTryCandidate(candidate),
       recordVerdict: recorder.recordVerdict,
       forward,
+      once: createOnce({ ...idempotency, forward, monotonic }),
       recordOutcome: recorder.recordOutcome,
     }),
     register: createRegister({

@@ -74,12 +74,12 @@ function notSent(refusal: NotSelected, last: Last | undefined, attempts: Attempt
 }
 
 function outcomeOf(
-  { outcome, status, error }: Pick<ExchangeResult, 'outcome' | 'status' | 'error'>,
+  { outcome, status, error, effect }: Pick<ExchangeResult, 'outcome' | 'status' | 'error' | 'effect'>,
   worker: WorkerInstance | undefined,
   { count }: Attempts,
   durationMs: number,
 ): RouteOutcome {
-  return { outcome, status, error, workerId: worker?.workerId ?? null, attempts: count, durationMs }
+  return { outcome, status, error, effect, workerId: worker?.workerId ?? null, attempts: count, durationMs }
 }
 
 async function callWorker(
