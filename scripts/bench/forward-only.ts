@@ -16,7 +16,7 @@ import { createLogger } from '../../src/platform/logger.ts'
 import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../src/platform/tls/tls.ts'
 import { reportReady } from './child.ts'
-import { allowAll, allowedAlready, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
+import { allowAll, allowedAlready, noChains, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
 
 const config = loadControllerConfig({ env: process.env })
 const { workerHosts, heartbeatIntervalMs } = config
@@ -30,6 +30,7 @@ const pools = createWorkerPools({ connectorFor })
 const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
 
 const app = await createServer({
+  chains: noChains,
   route: createPipeline({
     judge: () => allowedAlready,
     tryCandidate: nothing,
@@ -38,6 +39,7 @@ const app = await createServer({
       providers: registry.providers.bind(registry),
       isKnown: () => true,
       poolOf: pools.poolOf,
+      handOn: noChains.handOn,
       tracer: noTracer,
       monotonic,
       random: Math.random,

@@ -14,6 +14,7 @@ import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
+import { startChains } from './start/start-chains.ts'
 import { startExceptions } from './start/start-exceptions.ts'
 import { startPolicy } from './start/start-policy.ts'
 import { startServers, type Ending, type StartedServers } from './start/start-servers.ts'
@@ -53,7 +54,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
   const workers = startWorkers(ground, lookup)
-  const parts = { audit, policy, exceptions, candidate, workers }
+  const chains = await startChains(ground)
+  const parts = { audit, policy, exceptions, candidate, workers, chains }
   const steps = startSteps(ground, parts)
   const ending: Ending = { draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)

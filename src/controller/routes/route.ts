@@ -3,12 +3,14 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
+import type { CallChain } from '../../core/call-chain.ts'
 import { CAPABILITY_WORD, makeCapability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { DEFAULT_TIMEOUT_MS, HEADERS, IDEMPOTENCY_KEY, MAX_TIMEOUT_MS, Problem, RouteBody } from '../../core/wire.ts'
 import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
+import type { CallChains } from '../chain/call-chains.ts'
 import type { RouteCapability } from '../pipeline.ts'
 import { askedBy } from './asked.ts'
 import type { BodiesInFlight } from './bodies-in-flight.ts'
@@ -18,6 +20,7 @@ import { rawBody } from './raw-body.ts'
 
 export type RouteRoutesOptions = {
   readonly route: RouteCapability
+  readonly chains: Pick<CallChains, 'read'>
   readonly bodyLimitBytes: number
   /** Whether the drain is over: from then on the controller itself ends connections. */
   readonly isCut: () => boolean
@@ -41,7 +44,7 @@ const errors = { '4xx': Problem, '5xx': Problem }
 
 /** The JSON form: the body names the capability and contains the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
-  const { route, bodies, bodyLimitBytes: limitBytes, isCut } = options
+  const { route, chains, bodies, bodyLimitBytes: limitBytes, isCut } = options
   acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
@@ -49,7 +52,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
     async (request, reply) => {
       const { body } = request
       await route({
-        ...callFrom(request, { reply, isCut }, body),
+        ...callFrom(request, { reply, isCut, chains }, body),
         form: 'json',
         priority: body.priority ?? 'normal',
         idempotencyKey: body.idempotency_key,
@@ -65,7 +68,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
 }
 
 /** The raw form: the path names the capability, and the body, of any type, is the payload. */
-export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, isCut }, done) => {
+export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, chains, isCut }, done) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, parsed) => {
     parsed(null, payload)
@@ -75,7 +78,7 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
     const settings = rawSettings(request.headers)
     const hasBody = request.body !== undefined
     await route({
-      ...callFrom(request, { reply, isCut }, request.params),
+      ...callFrom(request, { reply, isCut, chains }, request.params),
       ...settings,
       form: 'raw',
       contentType: request.headers['content-type'] ?? 'application/octet-stream',
@@ -94,15 +97,17 @@ type Common = Omit<
 
 function callFrom(
   request: FastifyRequest,
-  { reply, isCut }: { reply: FastifyReply; isCut: () => boolean },
+  { reply, isCut, chains }: Pick<RouteRoutesOptions, 'isCut' | 'chains'> & { readonly reply: FastifyReply },
   named: { verb: string; capability: string },
 ): Common {
   const asked = askedBy(request)
   const capability = makeCapability(named.verb, named.capability)
   request.arrival.capability = capability
   asked.span.setAttribute('crank.capability', capability)
+  const chain = chainOf(request, chains)
   return {
     ...asked,
+    chain,
     verb: named.verb,
     name: named.capability,
     capability,
@@ -110,6 +115,16 @@ function callFrom(
     lastEventId: lastEventId(request),
     sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId, isCut }),
   }
+}
+
+/** The chain of calls that the caller continues, or begins. */
+function chainOf({ headers, peer, arrival }: FastifyRequest, chains: RouteRoutesOptions['chains']): CallChain {
+  const chain = chains.read(headers[HEADERS.chain] as string | undefined, peer.spiffeId)
+  const { span } = arrival
+  span.setAttribute('crank.origin', chain.origin)
+  span.setAttribute('crank.depth', chain.depth)
+  if (chain.onBehalfOf !== null) span.setAttribute('crank.on_behalf_of', chain.onBehalfOf)
+  return chain
 }
 
 /** Ignored without a valid traceparent (Trace Context 3.3.1.1). */

@@ -4,6 +4,7 @@ import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
 import { createJudge } from '../../policy/judge.ts'
 import { createOwnKnowledge, type OwnKnowledge } from '../../policy/ruling.ts'
 import type { Candidate } from '../candidate/candidate.ts'
+import type { CallChains } from '../chain/call-chains.ts'
 import { createProbe } from '../dispatch/probe.ts'
 import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
@@ -25,6 +26,7 @@ export type StepParts = {
   readonly exceptions: ExceptionWatch
   readonly candidate: Candidate | undefined
   readonly workers: StartedWorkers
+  readonly chains: CallChains
 }
 
 export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
@@ -34,7 +36,7 @@ export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbe
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, policy, exceptions, candidate, workers } = parts
+  const { audit, policy, exceptions, candidate, workers, chains } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
@@ -43,6 +45,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     providers: registry.providers.bind(registry),
     isKnown: (capability) => policy.files().knownCapabilities.has(capability),
     poolOf: pools.poolOf,
+    handOn: chains.handOn,
     tracer: tracing.tracer,
     monotonic,
     random: Math.random,

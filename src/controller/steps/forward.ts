@@ -5,6 +5,7 @@ import type { Dispatcher, Pool } from 'undici'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { formatTraceparent } from '../../core/trace-context.ts'
 import { onwardTrace, startSpan } from '../../platform/tracing/tracing.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
@@ -18,6 +19,8 @@ export type ForwardDeps = {
   /** True when a manifest names the capability. */
   readonly isKnown: (capability: Capability) => boolean
   readonly poolOf: (worker: WorkerInstance) => Pool
+  /** The value of x-crank-chain, valid for so many milliseconds. */
+  readonly handOn: (call: RouteCall, worker: SpiffeId, validMs: number) => string
   readonly tracer: Tracer
   readonly monotonic: () => number
   readonly random: () => number
@@ -26,6 +29,7 @@ export type ForwardDeps = {
 const MAX_ATTEMPTS = 3
 const MAX_IN_FLIGHT_PER_WORKER = 512
 const ANSWER_IDLE_MS = 60_000
+const STREAM_CHAIN_MS = 3_600_000
 const NO_ERRORS: ReadonlySet<string> = new Set()
 
 /** Calls a worker for an allowed call and streams its answer into `call.sink`. Never rejects. */
@@ -68,7 +72,7 @@ function selectWorker(
 }
 
 async function callWorker(
-  { tracer, poolOf, monotonic }: ForwardDeps,
+  { tracer, poolOf, monotonic, handOn }: ForwardDeps,
   call: RouteCall,
   worker: WorkerInstance,
   start: number,
@@ -78,7 +82,8 @@ async function callWorker(
   const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - start)))
   const trace = onwardTrace(span)
   const traceparent = trace === undefined ? undefined : formatTraceparent(trace)
-  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent })
+  const chain = handOn(call, worker.spiffeId, chainMs(call, worker, firstByteMs))
+  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent, chain })
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = declaredErrors(worker, call.capability)
   try {
@@ -97,6 +102,15 @@ async function callWorker(
     worker.inFlight -= 1
     if (span.isRecording()) span.end()
   }
+}
+
+/**
+ * How long the worker may call on behalf of this call: until its deadline. The deadline counts from the last part of an upload,
+ * and ends with the first event of a stream, so these calls may take longer.
+ */
+function chainMs({ body, capability }: RouteCall, worker: WorkerInstance, firstByteMs: number): number {
+  const isBounded = Buffer.isBuffer(body) && worker.capabilities.get(capability)?.streaming !== true
+  return isBounded ? firstByteMs : STREAM_CHAIN_MS
 }
 
 /** undici sends any async iterable, but its types accept only Node streams. */

@@ -78,6 +78,7 @@ function forwardTo(workers: readonly Worker[], over: Partial<ForwardDeps> = {}) 
   return createForward({
     providers: () => workers.map(({ instance }) => instance),
     isKnown: () => true,
+    handOn: () => 'v1;token',
     tracer: createLightTracer(),
     monotonic: () => performance.now(),
     random: () => 0,
