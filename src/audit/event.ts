@@ -28,6 +28,10 @@ type Judged = {
   readonly now_ns: string
   readonly source: string
   readonly priority: Priority
+  /** Who made the first call of the chain, how many calls are above this one, and the decision id of the one directly above. */
+  readonly origin: string
+  readonly depth: number
+  readonly on_behalf_of: string | null
 }
 
 export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly timestamp: string } & Traced & {
@@ -152,6 +156,8 @@ export type Evaluation = {
   readonly engine: string
   readonly policyRevision: string
   readonly evaluationTimeMs: number
+  /** The decision id of the call on behalf of which this one is made. */
+  readonly onBehalfOf: string | null
 }
 
 /** The record of a decision about a call. `route`: the route's template, such as `/route/{verb}/{capability}`. */
@@ -304,6 +310,9 @@ function judged(asked: Evaluation, { context }: PolicyInput, verdict: Judgement)
     now_ns: context.now_ns,
     source: context.source,
     priority: context.priority,
+    origin: context.origin,
+    depth: context.depth,
+    on_behalf_of: asked.onBehalfOf,
   }
 }
 

@@ -1,5 +1,6 @@
 // The types that the steps of the pipeline pass to each other: a call, and its outcome.
 import type { Span } from '@opentelemetry/api'
+import type { CallChain } from '../core/call-chain.ts'
 import type { Capability } from '../core/capability.ts'
 import type { Priority } from '../core/decision.ts'
 import type { AppError } from '../core/errors.ts'
@@ -17,6 +18,7 @@ export type RouteCall = Asker & {
   readonly verb: string
   readonly name: string
   readonly capability: Capability
+  readonly chain: CallChain
   readonly priority: Priority
   /** The key itself, however it was written. */
   readonly idempotencyKey: string | undefined

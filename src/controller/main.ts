@@ -15,6 +15,7 @@ import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
+import { startChains } from './start/start-chains.ts'
 import { startExceptions } from './start/start-exceptions.ts'
 import { startIdempotency } from './start/start-idempotency.ts'
 import { startPolicy } from './start/start-policy.ts'
@@ -59,7 +60,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
   // Before the workers: it closes after the calls to them have ended.
   const idempotency = startIdempotency(ground)
   const workers = startWorkers(ground, lookup)
-  const parts = { audit, policy, exceptions, candidate, idempotency, workers }
+  const chains = await startChains(ground)
+  const parts = { audit, policy, exceptions, candidate, idempotency, workers, chains }
   const steps = startSteps(ground, parts)
   const ending: Ending = { leaving: false, draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)

@@ -12,6 +12,8 @@ export const HEADERS = {
   caller: 'x-crank-caller',
   crankDecisionId: 'x-crank-decision-id',
   deadlineMs: 'x-crank-deadline-ms',
+  /** controller -> worker, and back on the calls that the worker makes on behalf of this one */
+  chain: 'x-crank-chain',
   /** controller -> caller */
   workerId: 'x-worker-id',
   decisionId: 'x-decision-id',

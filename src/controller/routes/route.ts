@@ -3,6 +3,7 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
+import type { CallChain } from '../../core/call-chain.ts'
 import { CAPABILITY_WORD, makeCapability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
@@ -10,6 +11,7 @@ import { parseIdempotencyKey } from '../../core/idempotency-key.ts'
 import { DEFAULT_TIMEOUT_MS, HEADERS, MAX_TIMEOUT_MS, Problem, RouteBody, VERSION_RANGE } from '../../core/wire.ts'
 import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
+import type { CallChains } from '../chain/call-chains.ts'
 import type { RouteCapability } from '../pipeline.ts'
 import { parseLabelHeader } from '../routing/labels.ts'
 import { parseWish, type Wish } from '../routing/wish.ts'
@@ -21,6 +23,7 @@ import { rawBody } from './raw-body.ts'
 
 export type RouteRoutesOptions = {
   readonly route: RouteCapability
+  readonly chains: Pick<CallChains, 'read'>
   readonly bodyLimitBytes: number
   /** Whether the drain is over: from then on the controller itself ends connections. */
   readonly isCut: () => boolean
@@ -46,7 +49,7 @@ const errors = { '4xx': Problem, '5xx': Problem }
 
 /** The JSON form: the body names the capability and contains the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
-  const { route, bodies, bodyLimitBytes: limitBytes, isCut } = options
+  const { route, chains, bodies, bodyLimitBytes: limitBytes, isCut } = options
   acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
@@ -54,7 +57,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
     async (request, reply) => {
       const { body } = request
       await route({
-        ...callFrom(request, { reply, isCut }, body),
+        ...callFrom(request, { reply, isCut, chains }, body),
         form: 'json',
         priority: body.priority ?? 'normal',
         idempotencyKey: keyOf(request, body.idempotency_key),
@@ -71,7 +74,7 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
 }
 
 /** The raw form: the path names the capability, and the body, of any type, is the payload. */
-export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, isCut }, done) => {
+export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, chains, isCut }, done) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, parsed) => {
     parsed(null, payload)
@@ -82,7 +85,7 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
     const idempotencyKey = keyOf(request, undefined)
     const hasBody = request.body !== undefined
     await route({
-      ...callFrom(request, { reply, isCut }, request.params),
+      ...callFrom(request, { reply, isCut, chains }, request.params),
       ...settings,
       idempotencyKey,
       form: 'raw',
@@ -102,15 +105,17 @@ type Common = Omit<
 
 function callFrom(
   request: FastifyRequest,
-  { reply, isCut }: { reply: FastifyReply; isCut: () => boolean },
+  { reply, isCut, chains }: Pick<RouteRoutesOptions, 'isCut' | 'chains'> & { readonly reply: FastifyReply },
   named: { verb: string; capability: string },
 ): Common {
   const asked = askedBy(request)
   const capability = makeCapability(named.verb, named.capability)
   request.arrival.capability = capability
   asked.span.setAttribute('crank.capability', capability)
+  const chain = chainOf(request, chains)
   return {
     ...asked,
+    chain,
     verb: named.verb,
     name: named.capability,
     capability,
@@ -118,6 +123,16 @@ function callFrom(
     lastEventId: lastEventId(request),
     sink: createAnswerSink(reply, { decisionId: asked.decisionId, traceId: asked.trace.traceId, isCut }),
   }
+}
+
+/** The chain of calls that the caller continues, or begins. */
+function chainOf({ headers, peer, arrival }: FastifyRequest, chains: RouteRoutesOptions['chains']): CallChain {
+  const chain = chains.read(headers[HEADERS.chain] as string | undefined, peer.spiffeId)
+  const { span } = arrival
+  span.setAttribute('crank.origin', chain.origin)
+  span.setAttribute('crank.depth', chain.depth)
+  if (chain.onBehalfOf !== null) span.setAttribute('crank.on_behalf_of', chain.onBehalfOf)
+  return chain
 }
 
 /** Ignored without a valid traceparent (Trace Context 3.3.1.1). */

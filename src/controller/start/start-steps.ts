@@ -4,6 +4,7 @@ import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
 import { createJudge } from '../../policy/judge.ts'
 import { createOwnKnowledge, type OwnKnowledge } from '../../policy/ruling.ts'
 import type { Candidate } from '../candidate/candidate.ts'
+import type { CallChains } from '../chain/call-chains.ts'
 import { createProbe } from '../dispatch/probe.ts'
 import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
@@ -31,6 +32,7 @@ export type StepParts = {
   readonly candidate: Candidate | undefined
   readonly idempotency: StartedIdempotency
   readonly workers: StartedWorkers
+  readonly chains: CallChains
 }
 
 export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
@@ -40,7 +42,7 @@ export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbe
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, policy, exceptions, candidate, idempotency, workers } = parts
+  const { audit, policy, exceptions, candidate, idempotency, workers, chains } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
@@ -53,7 +55,8 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     onKeyUsed: idempotency.onKeyUsed,
   })
   const select = selectFrom(ground, parts)
-  const forward = createForward({ select, poolOf: pools.poolOf, tracer: tracing.tracer, monotonic })
+  const { handOn } = chains
+  const forward = createForward({ select, poolOf: pools.poolOf, handOn, tracer: tracing.tracer, monotonic })
   const { decide, revision } = policy
   const reconsider = createReconsider({ decide, revision, registry, append: audit.append, log, now })
   policy.onChange(() => void reconsider())
