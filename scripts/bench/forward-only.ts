@@ -30,7 +30,9 @@ const pools = createWorkerPools({ connectorFor })
 const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
 
 const app = await createServer({
+  arrive: () => undefined,
   route: createPipeline({
+    admit: (call) => Promise.resolve({ call, decided: nothing, [Symbol.dispose]: nothing }),
     judge: () => allowedAlready,
     tryCandidate: nothing,
     recordVerdict: resolvedNothing,

@@ -26,6 +26,7 @@ export type BlockedEvent = {
   readonly now_ns: string
   readonly source: 'controller'
   readonly priority: 'normal'
+  readonly priority_requested: null
   readonly route: string
   readonly idempotency_key_present: boolean
   readonly count: number
@@ -64,6 +65,7 @@ export function blockedRequest(refusal: {
     now_ns: `${atMs}000000`,
     source: 'controller',
     priority: 'normal',
+    priority_requested: null,
     route: refusal.route,
     idempotency_key_present: refusal.idempotencyKeyPresent,
     count: 1,

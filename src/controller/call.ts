@@ -16,6 +16,8 @@ export type RouteCall = Asker & {
   readonly name: string
   readonly capability: Capability
   readonly priority: Priority
+  /** What the caller asked for, if it gets a lower priority. */
+  readonly requestedPriority?: Priority | undefined
   readonly idempotencyKey: string | undefined
   readonly timeoutMs: number
   readonly tracestate: string | undefined

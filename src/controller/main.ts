@@ -12,6 +12,7 @@ import { notedCauses } from './live-policy/policy-notes.ts'
 import { readinessOf, type Readiness } from './readiness.ts'
 import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
+import { startAdmission } from './start/start-admission.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
 import { startExceptions } from './start/start-exceptions.ts'
@@ -53,7 +54,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
   const workers = startWorkers(ground, lookup)
-  const parts = { audit, policy, exceptions, candidate, workers }
+  const admission = startAdmission(ground, policy)
+  const parts = { audit, admission, policy, exceptions, candidate, workers }
   const steps = startSteps(ground, parts)
   const ending: Ending = { draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)

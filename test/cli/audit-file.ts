@@ -59,6 +59,7 @@ function decisionEvent({ who, capability, decision = 'allow', ...of }: Made, id:
     now_ns: '0',
     source: 'controller',
     priority: 'normal',
+    priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
   }

@@ -162,6 +162,7 @@ function decision(of: {
     now_ns: '0',
     source: 'controller',
     priority: 'normal',
+    priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
   }

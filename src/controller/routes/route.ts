@@ -1,12 +1,13 @@
 // On the path of every call. POST /route and POST /route/{verb}/{capability}: the two forms of a call become one RouteCall
 // for the pipeline.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { CAPABILITY_WORD, makeCapability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { DEFAULT_TIMEOUT_MS, HEADERS, IDEMPOTENCY_KEY, MAX_TIMEOUT_MS, Problem, RouteBody } from '../../core/wire.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { RouteCapability } from '../pipeline.ts'
@@ -23,6 +24,8 @@ export type RouteRoutesOptions = {
   readonly isCut: () => boolean
   /** For the JSON form. The raw form streams: its body is not held in memory, and not read before the decision. */
   readonly bodies: BodiesInFlight
+  /** Before the body of a call is read. `bytes`: as declared. @returns why it is refused, if it is */
+  readonly arrive: (caller: SpiffeId, bytes: number) => AppError | undefined
 }
 
 const NULL_PAYLOAD = Buffer.from('null')
@@ -42,6 +45,7 @@ const errors = { '4xx': Problem, '5xx': Problem }
 /** The JSON form: the body names the capability and contains the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
   const { route, bodies, bodyLimitBytes: limitBytes, isCut } = options
+  app.addHook('onRequest', arrivalHook(options))
   acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
@@ -65,7 +69,9 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
 }
 
 /** The raw form: the path names the capability, and the body, of any type, is the payload. */
-export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, isCut }, done) => {
+export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
+  const { route, isCut } = options
+  app.addHook('onRequest', arrivalHook(options))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, parsed) => {
     parsed(null, payload)
@@ -85,6 +91,17 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
     return reply
   })
   done()
+}
+
+/** In the scope of the calls: the other routes of workers, such as heartbeats, must work for a caller at its limit. */
+function arrivalHook({ arrive, bodyLimitBytes }: RouteRoutesOptions): onRequestHookHandler {
+  return ({ peer, headers }, _reply, next) => {
+    next(arrive(peer.spiffeId, headers['transfer-encoding'] === undefined ? declared(headers) : bodyLimitBytes))
+  }
+}
+
+function declared(headers: FastifyRequest['headers']): number {
+  return Number(headers['content-length'] ?? 0)
 }
 
 type Common = Omit<

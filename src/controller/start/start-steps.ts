@@ -9,6 +9,7 @@ import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import { createPipeline, type RouteCapability } from '../pipeline.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
+import { createAdmit } from '../steps/admit.ts'
 import { createForward } from '../steps/forward.ts'
 import { createJudgeCall } from '../steps/judge-call.ts'
 import { createReconsider } from '../steps/reconsider.ts'
@@ -16,11 +17,13 @@ import { createRecorder } from '../steps/record.ts'
 import { createRegister } from '../steps/register.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
+import type { StartedAdmission } from './start-admission.ts'
 import type { StartedAudit } from './start-audit.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
 export type StepParts = {
   readonly audit: StartedAudit
+  readonly admission: StartedAdmission
   readonly policy: LivePolicy
   readonly exceptions: ExceptionWatch
   readonly candidate: Candidate | undefined
@@ -34,7 +37,7 @@ export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbe
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, policy, exceptions, candidate, workers } = parts
+  const { audit, admission, policy, exceptions, candidate, workers } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
@@ -52,6 +55,12 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   policy.onChange(() => void reconsider())
   return {
     route: createPipeline({
+      admit: createAdmit({
+        ...admission,
+        undeclaredBytes: ground.config.bodyLimitBytes,
+        onLowered: admission.metrics.lowered,
+        onLimited: admission.metrics.refused,
+      }),
       judge: createJudgeCall({ judge, now }),
       tryCandidate: createTryCandidate(candidate),
       recordVerdict: recorder.recordVerdict,

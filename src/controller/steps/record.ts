@@ -43,6 +43,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
           input: verdict.input,
           route: ROUTES[call.form],
           idempotencyKeyPresent: call.idempotencyKey !== undefined,
+          requestedPriority: call.requestedPriority,
         },
         auditedVerdict(verdict),
       )

@@ -23,6 +23,7 @@ async function setUp({
       await route(call)
     },
     bodyLimitBytes: 1024,
+    arrive: () => undefined,
     isCut: () => isCut,
     bodies: createBodiesInFlight(),
   }
