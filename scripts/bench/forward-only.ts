@@ -48,7 +48,9 @@ const forward = createForward({ select, poolOf: pools.poolOf, handOn: noChains.h
 
 const app = await createServer({
   chains: noChains,
+  arrive: () => undefined,
   route: createPipeline({
+    admit: (call) => Promise.resolve({ call, decided: nothing, [Symbol.dispose]: nothing }),
     judge: () => allowedAlready,
     tryCandidate: nothing,
     recordVerdict: resolvedNothing,

@@ -37,7 +37,12 @@ type Judged = {
 export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly timestamp: string } & Traced & {
     readonly requester_spiffe_id: string
     readonly capability: string
-  } & Judged & { readonly route: string; readonly idempotency_key_present: boolean }
+  } & Judged & {
+    /** What the caller asked for, if limits.json lowered it. */
+    readonly priority_requested: Priority | null
+    readonly route: string
+    readonly idempotency_key_present: boolean
+  }
 
 export type WorkerRegistrationEvent = { readonly event: 'worker_registration'; readonly timestamp: string } & Traced & {
     readonly requester_spiffe_id: string
@@ -162,7 +167,13 @@ export type Evaluation = {
 
 /** The record of a decision about a call. `route`: the route's template, such as `/route/{verb}/{capability}`. */
 export function policyDecision(
-  asked: Evaluation & { readonly input: PolicyInput; readonly route: string; readonly idempotencyKeyPresent: boolean },
+  asked: Evaluation & {
+    readonly input: PolicyInput
+    readonly route: string
+    readonly idempotencyKeyPresent: boolean
+    /** Undefined: the priority of the input. */
+    readonly requestedPriority?: Priority | undefined
+  },
   verdict: Judgement,
 ): PolicyDecisionEvent {
   const { identity, action, context } = asked.input
@@ -173,6 +184,7 @@ export function policyDecision(
     requester_spiffe_id: identity.spiffe_id,
     capability: `${action.verb}:${action.capability}`,
     ...judged(asked, asked.input, verdict),
+    priority_requested: asked.requestedPriority ?? null,
     route: asked.route,
     idempotency_key_present: asked.idempotencyKeyPresent,
   }

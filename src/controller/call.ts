@@ -20,6 +20,8 @@ export type RouteCall = Asker & {
   readonly capability: Capability
   readonly chain: CallChain
   readonly priority: Priority
+  /** What the caller asked for, if it gets a lower priority. */
+  readonly requestedPriority?: Priority | undefined
   /** The key itself, however it was written. */
   readonly idempotencyKey: string | undefined
   readonly timeoutMs: number

@@ -13,6 +13,7 @@ import { notedCauses } from './live-policy/policy-notes.ts'
 import { readinessOf, type Readiness } from './readiness.ts'
 import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
+import { startAdmission } from './start/start-admission.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
 import { startChains } from './start/start-chains.ts'
@@ -61,7 +62,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const idempotency = startIdempotency(ground)
   const workers = startWorkers(ground, lookup)
   const chains = await startChains(ground)
-  const parts = { audit, policy, exceptions, candidate, idempotency, workers, chains }
+  const admission = startAdmission(ground, policy)
+  const parts = { audit, admission, policy, exceptions, candidate, idempotency, workers, chains }
   const steps = startSteps(ground, parts)
   const ending: Ending = { leaving: false, draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)

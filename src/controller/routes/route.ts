@@ -1,7 +1,7 @@
 // On the path of every call. POST /route and POST /route/{verb}/{capability}: the two forms of a call become one RouteCall
 // for the pipeline.
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { CallChain } from '../../core/call-chain.ts'
 import { CAPABILITY_WORD, makeCapability } from '../../core/capability.ts'
@@ -9,6 +9,7 @@ import type { Priority } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { parseIdempotencyKey } from '../../core/idempotency-key.ts'
 import { DEFAULT_TIMEOUT_MS, HEADERS, MAX_TIMEOUT_MS, Problem, RouteBody, VERSION_RANGE } from '../../core/wire.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { validTracestate } from '../../core/trace-context.ts'
 import type { RouteCall } from '../call.ts'
 import type { CallChains } from '../chain/call-chains.ts'
@@ -29,6 +30,8 @@ export type RouteRoutesOptions = {
   readonly isCut: () => boolean
   /** For the JSON form. The raw form streams: its body is not held in memory, and not read before the decision. */
   readonly bodies: BodiesInFlight
+  /** Before the body of a call is read. `bytes`: as declared. @returns why it is refused, if it is */
+  readonly arrive: (caller: SpiffeId, bytes: number) => AppError | undefined
 }
 
 const NULL_PAYLOAD = Buffer.from('null')
@@ -50,6 +53,7 @@ const errors = { '4xx': Problem, '5xx': Problem }
 /** The JSON form: the body names the capability and contains the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
   const { route, chains, bodies, bodyLimitBytes: limitBytes, isCut } = options
+  app.addHook('onRequest', arrivalHook(options))
   acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
   app.post(
     '/route',
@@ -74,7 +78,9 @@ export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app,
 }
 
 /** The raw form: the path names the capability, and the body, of any type, is the payload. */
-export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, { route, chains, isCut }, done) => {
+export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
+  const { route, chains, isCut } = options
+  app.addHook('onRequest', arrivalHook(options))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, parsed) => {
     parsed(null, payload)
@@ -96,6 +102,17 @@ export const routeRaw: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, 
     return reply
   })
   done()
+}
+
+/** In the scope of the calls: the other routes of workers, such as heartbeats, must work for a caller at its limit. */
+function arrivalHook({ arrive, bodyLimitBytes }: RouteRoutesOptions): onRequestHookHandler {
+  return ({ peer, headers }, _reply, next) => {
+    next(arrive(peer.spiffeId, headers['transfer-encoding'] === undefined ? declared(headers) : bodyLimitBytes))
+  }
+}
+
+function declared(headers: FastifyRequest['headers']): number {
+  return Number(headers['content-length'] ?? 0)
 }
 
 type Common = Omit<

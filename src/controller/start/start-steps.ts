@@ -12,6 +12,7 @@ import { createQueueMetrics } from '../metrics/queue-metrics.ts'
 import { createPipeline, type RouteCapability } from '../pipeline.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
 import { createChoose } from '../routing/choose.ts'
+import { createAdmit } from '../steps/admit.ts'
 import { createForward } from '../steps/forward.ts'
 import { createOnce } from '../steps/once.ts'
 import { createJudgeCall } from '../steps/judge-call.ts'
@@ -21,12 +22,14 @@ import { createSelectWorker, type SelectWorker } from '../steps/select-worker.ts
 import { createRegister } from '../steps/register.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
+import type { StartedAdmission } from './start-admission.ts'
 import type { StartedAudit } from './start-audit.ts'
 import type { StartedIdempotency } from './start-idempotency.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
 export type StepParts = {
   readonly audit: StartedAudit
+  readonly admission: StartedAdmission
   readonly policy: LivePolicy
   readonly exceptions: ExceptionWatch
   readonly candidate: Candidate | undefined
@@ -42,7 +45,7 @@ export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbe
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, policy, exceptions, candidate, idempotency, workers, chains } = parts
+  const { audit, admission, policy, exceptions, candidate, idempotency, workers, chains } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
@@ -62,6 +65,12 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   policy.onChange(() => void reconsider())
   return {
     route: createPipeline({
+      admit: createAdmit({
+        ...admission,
+        undeclaredBytes: ground.config.bodyLimitBytes,
+        onLowered: admission.metrics.lowered,
+        onLimited: admission.metrics.refused,
+      }),
       judge: createJudgeCall({ judge, now }),
       tryCandidate: createTryCandidate(candidate),
       recordVerdict: recorder.recordVerdict,

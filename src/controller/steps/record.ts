@@ -47,6 +47,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onK
           input: verdict.input,
           route: ROUTES[call.form],
           idempotencyKeyPresent: call.idempotencyKey !== undefined,
+          requestedPriority: call.requestedPriority,
         },
         auditedVerdict(verdict),
       )
