@@ -19,7 +19,7 @@ import { createLogger } from '../../src/platform/logger.ts'
 import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../src/platform/tls/tls.ts'
 import { reportReady } from './child.ts'
-import { allowAll, allowedAlready, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
+import { allowAll, allowedAlready, noChains, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
 
 const config = loadControllerConfig({ env: process.env })
 const { workerHosts, heartbeatIntervalMs } = config
@@ -44,12 +44,19 @@ const select = createSelectWorker({
   monotonic,
 })
 
+const forward = createForward({ select, poolOf: pools.poolOf, handOn: noChains.handOn, tracer: noTracer, monotonic })
+
 const app = await createServer({
+  chains: noChains,
+  arrive: () => undefined,
   route: createPipeline({
+    admit: (call) => Promise.resolve({ call, decided: nothing, [Symbol.dispose]: nothing }),
     judge: () => allowedAlready,
     tryCandidate: nothing,
     recordVerdict: resolvedNothing,
-    forward: createForward({ select, poolOf: pools.poolOf, tracer: noTracer, monotonic }),
+    forward,
+    // Only forwards, with or without a key.
+    once: forward,
     recordOutcome: nothing,
   }),
   register: createRegister({

@@ -76,7 +76,7 @@ export const workersRow: Row = {
     graph({
       title: 'Queue',
       description:
-        'p95 of the wait of calls that got a worker, and calls per second that got none. full: no room, 503 overloaded; displaced: calls of higher priority took the place, 503 overloaded; timed_out: 504 worker_timeout; none: the last worker that fits has gone.',
+        'The p95 of the wait of calls that got a worker, and calls per second that got none. Raise max_concurrency or start more workers when either grows. Reasons: full, no room, 503 overloaded; displaced, calls of higher priority took the place, 503 overloaded; timed_out, 504 worker_timeout; none, the last worker that fits has gone.',
       width: 8,
       queries: [
         series(

@@ -3,6 +3,7 @@
 import Type from 'typebox'
 import type { Static, TProperties, TSchema } from 'typebox'
 import { CAPABILITY_WORD } from './capability.ts'
+import { IDEMPOTENCY_KEY } from './idempotency-key.ts'
 
 /** Header names, in lower case as Node reports them. */
 export const HEADERS = {
@@ -11,13 +12,18 @@ export const HEADERS = {
   caller: 'x-crank-caller',
   crankDecisionId: 'x-crank-decision-id',
   deadlineMs: 'x-crank-deadline-ms',
+  /** controller -> worker, and back on the calls that the worker makes on behalf of this one */
+  chain: 'x-crank-chain',
   /** controller -> caller */
   workerId: 'x-worker-id',
   decisionId: 'x-decision-id',
   traceId: 'x-trace-id',
   /** `would_deny` or `unevaluated`, on the answer to a call that passed only because of shadow mode */
   shadow: 'x-crank-shadow',
-  /** caller -> controller, for calls with a raw body; idempotency-key also controller -> worker */
+  /** `true` on a stored answer, with the decision id of the call that a worker executed */
+  idempotentReplayed: 'idempotent-replayed',
+  originalDecisionId: 'x-original-decision-id',
+  /** caller -> controller; idempotency-key also controller -> worker, the other two only for calls with a raw body */
   idempotencyKey: 'idempotency-key',
   priority: 'x-crank-priority',
   timeoutMs: 'x-crank-timeout-ms',
@@ -40,7 +46,6 @@ export const MAX_TIMEOUT_MS = 300_000
 /** The expression that https://semver.org suggests. */
 const SEMVER =
   '^(0|[1-9]\\d*)\\.(0|[1-9]\\d*)\\.(0|[1-9]\\d*)(-((0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\\+([0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*))?$'
-export const IDEMPOTENCY_KEY = '^[\\x21-\\x7e]{1,128}$'
 /** The manifest's id, with `.<instance>` for a replica. */
 export const WORKER_ID = '^[A-Za-z0-9_-]{1,64}(\\.[A-Za-z0-9-]{1,64})?$'
 /** The key or the value of a label. */

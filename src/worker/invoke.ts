@@ -70,6 +70,8 @@ export type InvokingCall = {
   readonly span: Span
   readonly signal: AbortSignal
   readonly tracestate: string | undefined
+  /** Says on behalf of which call the others are made. */
+  readonly chain: string | undefined
 }
 
 /**
@@ -158,7 +160,7 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
   const { payload, options } = target
   const { version, prefer, require } = options
   const { verb, name: capability } = splitCapability(parseCapability(target.capability))
-  const { signal, tracestate } = call
+  const { signal, tracestate, chain } = call
   const body: RouteBody = {
     verb,
     capability,
@@ -175,6 +177,7 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
     ...(trace !== undefined && { trace }),
     signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
     ...(tracestate !== undefined && { tracestate }),
+    ...(chain !== undefined && { chain }),
     ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
   })
 }

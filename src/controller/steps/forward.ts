@@ -2,6 +2,7 @@
 // another one only if no byte of the request was sent, or if it answered that it did not take the call.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Dispatcher, Pool } from 'undici'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { formatTraceparent } from '../../core/trace-context.ts'
 import { onwardTrace, startSpan } from '../../platform/tracing/tracing.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
@@ -14,6 +15,8 @@ import type { NotSelected, SelectWorker } from './select-worker.ts'
 export type ForwardDeps = {
   readonly select: SelectWorker
   readonly poolOf: (worker: WorkerInstance) => Pool
+  /** The value of x-crank-chain, valid for so many milliseconds. */
+  readonly handOn: (call: RouteCall, worker: SpiffeId, validMs: number) => string
   readonly tracer: Tracer
   readonly monotonic: () => number
 }
@@ -22,6 +25,7 @@ const MAX_ATTEMPTS = 3
 /** A BUSY costs a worker little, and closes it for other calls too. */
 const MAX_BUSY_ANSWERS = 8
 const ANSWER_IDLE_MS = 60_000
+const STREAM_CHAIN_MS = 3_600_000
 const NO_ERRORS: ReadonlySet<string> = new Set()
 
 /** `body`: what the next attempt sends. */
@@ -80,18 +84,18 @@ function saysMore({ error }: ExchangeResult, { cause, error: refusal }: NotSelec
 }
 
 function outcomeOf(
-  { outcome, status, error }: Pick<ExchangeResult, 'outcome' | 'status' | 'error'>,
+  { outcome, status, error, effect }: Pick<ExchangeResult, 'outcome' | 'status' | 'error' | 'effect'>,
   worker: WorkerInstance | undefined,
   { count }: Attempts,
   durationMs: number,
 ): RouteOutcome {
-  return { outcome, status, error, workerId: worker?.workerId ?? null, attempts: count, durationMs }
+  return { outcome, status, error, effect, workerId: worker?.workerId ?? null, attempts: count, durationMs }
 }
 
 type Attempt = { readonly call: RouteCall; readonly offer: Offer; readonly body: RouteCall['body'] }
 
 async function callWorker(
-  { tracer, poolOf, monotonic, select }: ForwardDeps,
+  { tracer, poolOf, monotonic, select, handOn }: ForwardDeps,
   { call, offer, body }: Attempt,
   start: number,
 ): Promise<ExchangeResult> {
@@ -101,7 +105,8 @@ async function callWorker(
   const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (attemptMs - start)))
   const trace = onwardTrace(span)
   const traceparent = trace === undefined ? undefined : formatTraceparent(trace)
-  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent })
+  const chain = handOn(call, worker.spiffeId, chainMs(call, worker, firstByteMs))
+  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent, chain })
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = worker.declaredErrors.get(call.capability) ?? NO_ERRORS
   try {
@@ -121,6 +126,15 @@ async function callWorker(
     select.giveBack(offer)
     if (span.isRecording()) span.end()
   }
+}
+
+/**
+ * How long the worker may call on behalf of this call: until its deadline. The deadline counts from the last part of an upload,
+ * and ends with the first event of a stream, so these calls may take longer.
+ */
+function chainMs({ body, capability }: RouteCall, worker: WorkerInstance, firstByteMs: number): number {
+  const isBounded = Buffer.isBuffer(body) && worker.capabilities.get(capability)?.streaming !== true
+  return isBounded ? firstByteMs : STREAM_CHAIN_MS
 }
 
 /** undici sends any async iterable, but its types accept only Node streams. */

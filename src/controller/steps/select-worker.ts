@@ -25,7 +25,7 @@ type SelectDeps = {
 }
 
 /** Why no worker is called. `cause`: the caller is gone, workers that fit are busy, there is none, or another reason. */
-export type NotSelected = Pick<RouteOutcome, 'outcome' | 'status'> & {
+export type NotSelected = Pick<RouteOutcome, 'outcome' | 'status' | 'effect'> & {
   readonly cause: 'gone' | 'busy' | 'none' | 'queue'
   readonly error: AppError
 }
@@ -180,5 +180,5 @@ function gone({ sink }: RouteCall): NotSelected {
 }
 
 function refused(cause: NotSelected['cause'], outcome: Outcome, error: AppError): NotSelected {
-  return { cause, outcome, status: error.kind.status, error }
+  return { cause, outcome, status: error.kind.status, error, effect: 'none' }
 }

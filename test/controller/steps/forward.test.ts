@@ -85,6 +85,7 @@ function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }
   })
   return createForward({
     select,
+    handOn: () => 'v1;token',
     poolOf(instance) {
       const pool = pools.get(instance) ?? new Pool(instance.origin)
       if (!pools.has(instance)) closing.push(() => pool.destroy())
