@@ -2,9 +2,14 @@
 // calls wait while every worker is at its limit.
 import type { ServerResponse } from 'node:http'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import type { CapabilitySchema } from '../../src/core/wire.ts'
+import { createLogger } from '../../src/platform/logger.ts'
+import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
+import { watchCredentials } from '../../src/platform/tls/credentials.ts'
+import { createControllerClient } from '../../src/worker/controller-client.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
-import { HELLO, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, startMesh, STREAMING, TRUST_DOMAIN, type Answer, type Mesh } from '../fixtures/mesh.ts'
 
 let mesh: Mesh
 const closing: (() => Promise<void>)[] = []
@@ -274,6 +279,29 @@ describe('a wish', () => {
     const refused = { status: 400, body: { error: 'request_invalid' } }
     for (const body of bodies) expect(await call(body), JSON.stringify(body)).toMatchObject(refused)
     for (const sent of headers) expect(await rawCall(sent), JSON.stringify(sent)).toMatchObject(refused)
+  })
+
+  test('is sent by the client of the worker runtime', async () => {
+    const log = createLogger({ level: 'silent', service: 'test' })
+    const source = await watchCredentials(await mesh.filesOf(STREAMING), { now: Date.now, log })
+    const controllerId = parseSpiffeId(`spiffe://${TRUST_DOMAIN}/controller`)
+    const verifier = createPeerVerifier({ now: Date.now })
+    const client = createControllerClient({ controllerUrl: mesh.origin, controllerId, source, verifier })
+    closing.push(async () => {
+      await client.close()
+      source.close()
+    })
+    const asks = { verb: 'invoke', capability: 'hello_world', payload: {} }
+    const wishes: [object, string][] = [
+      [{ version: '^2', prefer: {}, require: {} }, NEW],
+      [{ require: { zone: 'eu' } }, OLD],
+      [{ prefer: { zone: 'us', gpu: 'yes' } }, NEW],
+    ]
+    for (const [wish, expected] of wishes) {
+      const answer = await client.route({ ...asks, ...wish })
+      answer.body.resume()
+      expect(answer).toMatchObject({ status: 200, workerId: expected })
+    }
   })
 
   test('can be made because GET /workers shows labels and weight', async () => {
