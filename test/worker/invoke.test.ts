@@ -79,7 +79,7 @@ test('the options of a call are members of the request; absent ones are not', as
     return Promise.resolve({ status: 200, decisionId: DECISION_ID, body: bodyOf({}) } as unknown as RouteAnswer)
   }
   const tracing = { tracer: { startSpan: () => span } } as unknown as Tracing
-  const call = { span, signal: new AbortController().signal, tracestate: undefined }
+  const call = { span, signal: new AbortController().signal, tracestate: undefined, chain: undefined }
   const invoke = createInvoke({ route } as unknown as ControllerClient, tracing, call)
   const wish = { version: '^1.2', prefer: { zone: 'eu' }, require: { gpu: 'yes' } }
   await invoke('invoke:hello_world', 1, { ...wish, priority: 'high', timeoutMs: 5 })

@@ -19,6 +19,8 @@ type Guest = {
   result: Offer | NoOffer | undefined
 }
 
+type Asked = { priority?: Priority; seeker?: Seeker; bytes?: number; timeoutMs?: number }
+
 /** A room with workers that come, go and answer BUSY, on the fake clock. */
 function setUp() {
   let workers: WorkerInstance[] = []
@@ -42,7 +44,7 @@ function setUp() {
       worker.isListed = true
       room.opened(worker)
     },
-    enter({ priority = 'normal' as Priority, seeker = ANYONE, bytes = 0, timeoutMs = 10_000 } = {}): Guest {
+    enter({ priority = 'normal', seeker = ANYONE, bytes = 0, timeoutMs = 10_000 }: Asked = {}): Guest {
       let leave = (): void => undefined
       const guest: Guest = {
         priority,
