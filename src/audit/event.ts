@@ -28,12 +28,21 @@ type Judged = {
   readonly now_ns: string
   readonly source: string
   readonly priority: Priority
+  /** Who made the first call of the chain, how many calls are above this one, and the decision id of the one directly above. */
+  readonly origin: string
+  readonly depth: number
+  readonly on_behalf_of: string | null
 }
 
 export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly timestamp: string } & Traced & {
     readonly requester_spiffe_id: string
     readonly capability: string
-  } & Judged & { readonly route: string; readonly idempotency_key_present: boolean }
+  } & Judged & {
+    /** What the caller asked for, if limits.json lowered it. */
+    readonly priority_requested: Priority | null
+    readonly route: string
+    readonly idempotency_key_present: boolean
+  }
 
 export type WorkerRegistrationEvent = { readonly event: 'worker_registration'; readonly timestamp: string } & Traced & {
     readonly requester_spiffe_id: string
@@ -152,11 +161,19 @@ export type Evaluation = {
   readonly engine: string
   readonly policyRevision: string
   readonly evaluationTimeMs: number
+  /** The decision id of the call on behalf of which this one is made. */
+  readonly onBehalfOf: string | null
 }
 
 /** The record of a decision about a call. `route`: the route's template, such as `/route/{verb}/{capability}`. */
 export function policyDecision(
-  asked: Evaluation & { readonly input: PolicyInput; readonly route: string; readonly idempotencyKeyPresent: boolean },
+  asked: Evaluation & {
+    readonly input: PolicyInput
+    readonly route: string
+    readonly idempotencyKeyPresent: boolean
+    /** Undefined: the priority of the input. */
+    readonly requestedPriority?: Priority | undefined
+  },
   verdict: Judgement,
 ): PolicyDecisionEvent {
   const { identity, action, context } = asked.input
@@ -167,6 +184,7 @@ export function policyDecision(
     requester_spiffe_id: identity.spiffe_id,
     capability: `${action.verb}:${action.capability}`,
     ...judged(asked, asked.input, verdict),
+    priority_requested: asked.requestedPriority ?? null,
     route: asked.route,
     idempotency_key_present: asked.idempotencyKeyPresent,
   }
@@ -304,6 +322,9 @@ function judged(asked: Evaluation, { context }: PolicyInput, verdict: Judgement)
     now_ns: context.now_ns,
     source: context.source,
     priority: context.priority,
+    origin: context.origin,
+    depth: context.depth,
+    on_behalf_of: asked.onBehalfOf,
   }
 }
 

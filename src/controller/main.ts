@@ -13,8 +13,10 @@ import { notedCauses } from './live-policy/policy-notes.ts'
 import { readinessOf, type Readiness } from './readiness.ts'
 import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
+import { startAdmission } from './start/start-admission.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
+import { startChains } from './start/start-chains.ts'
 import { startExceptions } from './start/start-exceptions.ts'
 import { startIdempotency } from './start/start-idempotency.ts'
 import { startPolicy } from './start/start-policy.ts'
@@ -59,7 +61,9 @@ export async function startController(options: ControllerOptions): Promise<Runni
   // Before the workers: it closes after the calls to them have ended.
   const idempotency = startIdempotency(ground)
   const workers = startWorkers(ground, lookup)
-  const parts = { audit, policy, exceptions, candidate, idempotency, workers }
+  const chains = await startChains(ground)
+  const admission = startAdmission(ground, policy)
+  const parts = { audit, admission, policy, exceptions, candidate, idempotency, workers, chains }
   const steps = startSteps(ground, parts)
   const ending: Ending = { leaving: false, draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)

@@ -1,12 +1,15 @@
-// On the path of every call. The whole sequence of a call: decide, record, only then call a worker, and record again.
+// On the path of every call. The whole sequence of a call: admit, decide, record, only then call a worker, and record again.
 import type { Verdict } from '../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from './call.ts'
+import type { Admit } from './steps/admit.ts'
 import { afterRecord } from './steps/recorded.ts'
 import { refuseUnlessPassed } from './steps/refuse.ts'
 import { markedIfShadowed } from './steps/shadow-mark.ts'
 
 /** The steps; each is created in `steps/` and wired in start/start-steps.ts. */
 export type Steps = {
+  /** Lets the call in, within limits. @throws {AppError} `rate_limited` or `overloaded` */
+  readonly admit: Admit
   /** Asks the policy. Never rejects: a failure is part of the verdict. */
   readonly judge: (call: RouteCall) => Promise<Verdict>
   /** Passes the question to the candidate policy, which decides nothing. Never throws. */
@@ -25,6 +28,7 @@ export type Steps = {
 export type RouteCapability = (call: RouteCall) => Promise<void>
 
 export function createPipeline({
+  admit,
   judge,
   tryCandidate,
   recordVerdict,
@@ -32,10 +36,13 @@ export function createPipeline({
   once,
   recordOutcome,
 }: Steps): RouteCapability {
-  return async (call) => {
+  return async (asked) => {
+    using admitted = await admit(asked)
+    const { call } = admitted
     const verdict = await judge(call)
     tryCandidate(call, verdict)
     await recordVerdict(call, verdict)
+    admitted.decided(verdict)
     await afterRecord(async () => {
       refuseUnlessPassed(verdict, 'capability_access_denied')
       const passed = markedIfShadowed(call, verdict)

@@ -12,6 +12,8 @@ export type CallHeaders = {
   readonly caller: SpiffeId
   readonly decisionId: string
   readonly deadlineMs: number | undefined
+  /** Opaque to the worker: sent back with the calls on behalf of this one. */
+  readonly chain: string | undefined
   readonly idempotencyKey: string | undefined
   readonly lastEventId: string | undefined
   readonly contentType: string | undefined
@@ -29,6 +31,7 @@ export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
     caller: parseCaller(required(headers, HEADERS.caller)),
     decisionId: required(headers, HEADERS.crankDecisionId),
     deadlineMs: parseDeadline(optional(headers, HEADERS.deadlineMs)),
+    chain: optional(headers, HEADERS.chain),
     idempotencyKey: parseKey(optional(headers, HEADERS.idempotencyKey)),
     lastEventId: optional(headers, HEADERS.lastEventId),
     contentType: headers['content-type'],

@@ -19,7 +19,12 @@ type RequestFacts = {
 }
 
 /** Values of this hop only: the remaining time, and the parent of the worker's span, if spans are exported. */
-type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
+type HopFacts = {
+  readonly timeoutMs: number
+  readonly traceparent: string | undefined
+  /** For the calls that the worker makes on behalf of this one. */
+  readonly chain: string
+}
 
 /** The headers of `POST /execute` as the flat list that undici takes. */
 export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
@@ -32,6 +37,8 @@ export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
     facts.decisionId,
     HEADERS.deadlineMs,
     String(hop.timeoutMs),
+    HEADERS.chain,
+    hop.chain,
     HEADERS.priority,
     facts.priority,
     'content-type',

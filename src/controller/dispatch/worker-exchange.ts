@@ -70,6 +70,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   readonly #settle: (result: ExchangeResult) => void
   #controller: Dispatcher.DispatchController | undefined
   #timer: NodeJS.Timeout
+  #answeredMs: number | undefined
   #status = 0
   #sent = false
   #started = false
@@ -97,6 +98,11 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     sink.watch(this.#onDrain, this.#onLeave)
   }
 
+  /** When the worker's answer began (`performance.now()`); undefined: not yet. */
+  get answeredMs(): number | undefined {
+    return this.#answeredMs
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     // Settled while waiting for a connection (deadline, caller left): nothing may be sent any more.
@@ -116,6 +122,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200 || this.#settled) return
     this.#status = status
+    this.#answeredMs = performance.now()
     this.#retryAfterS = retryAfterOf(headers)
     const fault = framingFault(status, headers)
     if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')

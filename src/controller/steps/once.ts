@@ -48,15 +48,22 @@ function asAppError(cause: unknown): AppError {
 }
 
 function claimOf(
-  { caller, capability, idempotencyKey: key = '', form, contentType, decisionId }: RouteCall,
+  { caller, capability, idempotencyKey: key = '', form, contentType, decisionId, wish }: RouteCall,
   body: Buffer,
 ): Claim {
   return {
     id: keyIdOf({ caller, capability, key }),
-    fingerprint: fingerprintOf({ form, contentType, members: [], body }),
+    fingerprint: fingerprintOf({ form, contentType, members: membersOf(wish), body }),
     caller,
     decisionId,
   }
+}
+
+/** The version and the required labels decide which worker may do the work; the preferred ones do not. */
+function membersOf(wish: RouteCall['wish']): string[] {
+  if (wish === undefined) return []
+  const labels = wish.require.map(([name, value]) => `${name}=${value}`).sort()
+  return [wish.version?.text ?? '', ...labels]
 }
 
 type Execution = { readonly call: RouteCall; readonly claim: Claim; readonly holding: Holding }

@@ -43,9 +43,11 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onK
       const event = audit.policyDecision(
         {
           ...evaluationOf(call, verdict),
+          onBehalfOf: call.chain.onBehalfOf,
           input: verdict.input,
           route: ROUTES[call.form],
           idempotencyKeyPresent: call.idempotencyKey !== undefined,
+          requestedPriority: call.requestedPriority,
         },
         auditedVerdict(verdict),
       )
@@ -84,7 +86,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onK
     },
     async recordRegistration(asker, verdict) {
       const event = audit.workerRegistration(
-        { ...evaluationOf(asker, verdict), input: verdict.input },
+        { ...evaluationOf(asker, verdict), onBehalfOf: null, input: verdict.input },
         auditedVerdict(verdict),
       )
       await append(event)
@@ -108,7 +110,7 @@ function isUnanswered({ outcome, error }: RouteOutcome): boolean {
   return outcome === 'caller_left' || (outcome === 'shutdown' && error !== undefined)
 }
 
-function evaluationOf({ trace }: Asker, verdict: Verdict): audit.Evaluation {
+function evaluationOf({ trace }: Asker, verdict: Verdict): Omit<audit.Evaluation, 'onBehalfOf'> {
   const { engine, revision, evaluationMs } = verdict
   return { trace, engine, policyRevision: revision, evaluationTimeMs: evaluationMs }
 }

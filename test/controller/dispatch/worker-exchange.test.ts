@@ -215,7 +215,9 @@ describe('a connection that fails', () => {
     data('half')
     fail(RESET)
     expect(sink.told).toEqual(['start 200', 'write half', 'abort'])
-    expect(results).toEqual([{ outcome: 'worker_failed', status: 200, sent: true, effect: 'unclear', error: undefined }])
+    expect(results).toEqual([
+      { outcome: 'worker_failed', status: 200, sent: true, effect: 'unclear', error: undefined },
+    ])
   })
 
   test('because the bytes are no HTTP answer is a failure of the worker, not unknown', () => {
