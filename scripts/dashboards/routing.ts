@@ -3,6 +3,7 @@ import { dashboard } from './dashboard.ts'
 import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
 import { now, series, serviceMap, spans } from './queries.ts'
+import { idempotencyRow } from './routing-idempotency.ts'
 import { workersRow } from './routing-workers.ts'
 import { alerts } from './shared.ts'
 
@@ -145,6 +146,7 @@ export const routing = dashboard({
       ],
     },
     workersRow,
+    idempotencyRow,
     {
       title: 'Who calls whom',
       panels: [
