@@ -56,7 +56,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const policy = await startPolicy(ground, audit.append)
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
-  const workers = startWorkers(ground, lookup)
+  const workers = startWorkers(ground, policy, lookup)
   const chains = await startChains(ground)
   const parts = { audit, policy, exceptions, candidate, workers, chains }
   const steps = startSteps(ground, parts)

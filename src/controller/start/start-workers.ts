@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
+import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
+import type { LivePolicy } from '../live-policy/live-policy.ts'
 import { Registry } from '../routing/registry.ts'
 import type { Ground } from './ground.ts'
 
@@ -15,10 +17,17 @@ export type StartedWorkers = {
 const SWEEP_MS = 500
 
 /** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. */
-export function startWorkers(ground: Ground, lookup: HostLookupOptions['lookup']): StartedWorkers {
+export function startWorkers(ground: Ground, policy: LivePolicy, lookup: HostLookupOptions['lookup']): StartedWorkers {
   const { config, credentials, verifier, now, monotonic, opened } = ground
   const { heartbeatIntervalMs, workerHosts: rules } = config
-  const connectorFor = createWorkerConnectors({ source: credentials, verifier, rules, monotonic, lookup })
+  const outgoing = refusingBlocked(
+    { source: credentials, verifier },
+    {
+      isBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
+      onChange: policy.onChange,
+    },
+  )
+  const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
   const pools = opened.adopt(createWorkerPools({ connectorFor }), ({ close }) => close())
   const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
   const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
