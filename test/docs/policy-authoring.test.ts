@@ -11,7 +11,9 @@ import { guideBlocks, runCommands, type Ran } from './guide-blocks.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const guide = await readFile(join(ROOT, 'docs/policy-authoring.md'), 'utf8')
-const [rule = '', ruleTest = '', chainRule = '', chainTest = ''] = [...guide.matchAll(/^```rego\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code)
+const [rule = '', ruleTest = '', chainRule = '', chainTest = ''] = [
+  ...guide.matchAll(/^```rego\n([\s\S]*?)^```$/gm),
+].map(([, code = '']) => code)
 
 let checkout: string
 let policies: PolicyDir

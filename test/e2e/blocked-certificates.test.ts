@@ -45,35 +45,38 @@ async function keysOf(who: string): Promise<{ sha256: string; serial: string }> 
   }
 }
 
-test.each(['sha256', 'serial'] as const)('a certificate blocked by %s is refused, open or new connection', async (by) => {
-  const { [by]: key, sha256 } = await keysOf(STREAMING)
-  expect(await statusOf(STREAMING)).toBe(200) // the connection stays open
-  await block([key])
-  const from = performance.now()
-  await until('the open connection is refused', async () => (await statusOf(STREAMING)) === 403)
-  expect(performance.now() - from).toBeLessThan(2000)
-  const answer = await exchange(
-    await openTls(mesh, STREAMING),
-    'GET /workers HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
-  )
-  const problem = JSON.parse(answer.slice(answer.indexOf('{'))) as Record<string, string>
-  expect(problem).toMatchObject({
-    error: 'capability_access_denied',
-    reason_code: 'certificate_blocked',
-    reason: expect.stringContaining(`Certificate ${sha256} is blocked`) as unknown,
-  })
-  const record = await mesh.auditedAs((line) => line['decision_id'] === problem['decision_id'])
-  expect(record).toMatchObject({
-    event: 'policy_decision',
-    decision: 'deny',
-    engine: 'controller',
-    requester_spiffe_id: `spiffe://${TRUST_DOMAIN}/${STREAMING}`,
-    reasons: [{ code: 'certificate_blocked', message: expect.stringContaining(sha256) as unknown }],
-  })
-  expect(await statusOf(HELLO)).toBe(200)
-  const changed = await mesh.auditedAs((line) => JSON.stringify(line['changed'] ?? '').includes(`+${key}`))
-  expect(changed).toMatchObject({ event: 'policy_changed', changed: { blocked_certificates: { added: 1 } } })
-})
+test.each(['sha256', 'serial'] as const)(
+  'a certificate blocked by %s is refused, open or new connection',
+  async (by) => {
+    const { [by]: key, sha256 } = await keysOf(STREAMING)
+    expect(await statusOf(STREAMING)).toBe(200) // the connection stays open
+    await block([key])
+    const from = performance.now()
+    await until('the open connection is refused', async () => (await statusOf(STREAMING)) === 403)
+    expect(performance.now() - from).toBeLessThan(2000)
+    const answer = await exchange(
+      await openTls(mesh, STREAMING),
+      'GET /workers HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+    )
+    const problem = JSON.parse(answer.slice(answer.indexOf('{'))) as Record<string, string>
+    expect(problem).toMatchObject({
+      error: 'capability_access_denied',
+      reason_code: 'certificate_blocked',
+      reason: expect.stringContaining(`Certificate ${sha256} is blocked`) as unknown,
+    })
+    const record = await mesh.auditedAs((line) => line['decision_id'] === problem['decision_id'])
+    expect(record).toMatchObject({
+      event: 'policy_decision',
+      decision: 'deny',
+      engine: 'controller',
+      requester_spiffe_id: `spiffe://${TRUST_DOMAIN}/${STREAMING}`,
+      reasons: [{ code: 'certificate_blocked', message: expect.stringContaining(sha256) as unknown }],
+    })
+    expect(await statusOf(HELLO)).toBe(200)
+    const changed = await mesh.auditedAs((line) => JSON.stringify(line['changed'] ?? '').includes(`+${key}`))
+    expect(changed).toMatchObject({ event: 'policy_changed', changed: { blocked_certificates: { added: 1 } } })
+  },
+)
 
 test('a worker with a blocked certificate gets no more calls, on an open connection neither', async () => {
   const worker = await startFakeWorker(mesh, greets)

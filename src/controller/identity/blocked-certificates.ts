@@ -20,7 +20,10 @@ type BlockedCertificates = {
 type Outgoing = { readonly source: CredentialSource; readonly verifier: PeerVerifier }
 
 /** For connections to workers: a blocked certificate does not verify, and open connections are checked after each change. */
-export function refusingBlocked({ source, verifier }: Outgoing, { isBlocked, onChange }: BlockedCertificates): Outgoing {
+export function refusingBlocked(
+  { source, verifier }: Outgoing,
+  { isBlocked, onChange }: BlockedCertificates,
+): Outgoing {
   return {
     verifier: {
       verify(socket, credentials) {

@@ -66,7 +66,11 @@ test('a manifest whose sample call is blocked by now has no call to try', async 
 test('a new entry has five seconds to reach a sidecar, one from the start none', () => {
   let nowMs = 0
   const probe = createBlockProbe(() => nowMs)
-  const list = (...names: string[]) => ({ identities: new Set(names), capabilities: new Set<string>(), certificates: new Set<string>() })
+  const list = (...names: string[]) => ({
+    identities: new Set(names),
+    capabilities: new Set<string>(),
+    certificates: new Set<string>(),
+  })
   expect(probe(list('old'))('old')).toBe(true)
   const both = list('old', 'new')
   expect([probe(both)('old'), probe(both)('new')]).toEqual([true, false])
