@@ -30,6 +30,7 @@ export type BlockedEvent = {
   readonly origin: null
   readonly depth: null
   readonly on_behalf_of: null
+  readonly priority_requested: null
   readonly route: string
   readonly idempotency_key_present: boolean
   readonly count: number
@@ -71,6 +72,7 @@ export function blockedRequest(refusal: {
     origin: null,
     depth: null,
     on_behalf_of: null,
+    priority_requested: null,
     route: refusal.route,
     idempotency_key_present: refusal.idempotencyKeyPresent,
     count: 1,

@@ -1,6 +1,7 @@
 // HTTP to the controller over mTLS. Connections are made only to a peer with the controller's SPIFFE ID.
 import type { Readable } from 'node:stream'
 import { Pool, type Dispatcher } from 'undici'
+import { formatIdempotencyKey } from '../core/idempotency-key.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import { formatTraceparent, type TraceContext } from '../core/trace-context.ts'
 import { HEADERS, MAX_TIMEOUT_MS, type RouteBody } from '../core/wire.ts'
@@ -89,7 +90,7 @@ export function createControllerClient(options: ControllerClientOptions): Contro
 function streamingForm(call: RouteBody, { lastEventId, chain }: { [K in keyof RouteOptions]: string | undefined }) {
   const [verb, capability] = [call.verb, call.capability].map(encodeURIComponent)
   const headers: Record<string, string> = {}
-  if (call.idempotency_key !== undefined) headers[HEADERS.idempotencyKey] = call.idempotency_key
+  if (call.idempotency_key !== undefined) headers[HEADERS.idempotencyKey] = formatIdempotencyKey(call.idempotency_key)
   if (call.priority !== undefined) headers[HEADERS.priority] = call.priority
   if (call.timeout_ms !== undefined) headers[HEADERS.timeoutMs] = String(call.timeout_ms)
   if (lastEventId !== undefined) headers[HEADERS.lastEventId] = lastEventId

@@ -62,6 +62,7 @@ function decisionEvent({ who, capability, decision = 'allow', ...of }: Made, id:
     origin: workerId(who),
     depth: 0,
     on_behalf_of: null,
+    priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
   }

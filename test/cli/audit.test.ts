@@ -165,6 +165,7 @@ function decision(of: {
     origin: `spiffe://crank.local/worker/${of.who}`,
     depth: 0,
     on_behalf_of: null,
+    priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
   }

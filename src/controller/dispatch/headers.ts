@@ -2,6 +2,7 @@
 // copied, so that a caller cannot inject one.
 import type { Capability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
+import { formatIdempotencyKey } from '../../core/idempotency-key.ts'
 import { HEADERS } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
@@ -48,7 +49,9 @@ export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
   if (hop.traceparent !== undefined) headers.push(HEADERS.traceparent, hop.traceparent)
   if (facts.tracestate !== undefined) headers.push(HEADERS.tracestate, facts.tracestate)
   if (facts.lastEventId !== undefined) headers.push(HEADERS.lastEventId, facts.lastEventId)
-  if (facts.idempotencyKey !== undefined) headers.push(HEADERS.idempotencyKey, facts.idempotencyKey)
+  if (facts.idempotencyKey !== undefined) {
+    headers.push(HEADERS.idempotencyKey, formatIdempotencyKey(facts.idempotencyKey))
+  }
   return headers
 }
 

@@ -22,6 +22,7 @@ export type PolicyDelta = {
   readonly blocked_capabilities: EntryDelta
   readonly blocked_certificates: EntryDelta
   readonly enforcement: EntryDelta
+  readonly limits: EntryDelta
 }
 
 const MAX_FILES = 20
@@ -40,6 +41,7 @@ export const NO_DELTA: PolicyDelta = {
   blocked_capabilities: NONE,
   blocked_certificates: NONE,
   enforcement: NONE,
+  limits: NONE,
 }
 
 /** Compares two readings of the policy folder. */
@@ -59,6 +61,7 @@ export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta
     blocked_capabilities: compare('blocked', 'capabilities'),
     blocked_certificates: compare('blocked', 'certificates'),
     enforcement: entryDelta(modesOf(before), modesOf(after)),
+    limits: entryDelta(limitsOf(before), limitsOf(after)),
   }
 }
 
@@ -112,6 +115,15 @@ function modesOf(data: unknown): Record<string, unknown> {
     default: enforcement['default'] ?? 'enforce',
     ...Object.fromEntries(entriesOf(enforcement['callers'])),
     ...Object.fromEntries(entriesOf(enforcement['capabilities'])),
+  }
+}
+
+/** The limits as one object: `default`, then callers and capabilities by name. */
+function limitsOf(data: unknown): Record<string, unknown> {
+  return {
+    ...Object.fromEntries(entriesOf(memberOf(data, ['limits'])).filter(([name]) => name === 'default')),
+    ...Object.fromEntries(entriesOf(memberOf(data, ['limits', 'identities']))),
+    ...Object.fromEntries(entriesOf(memberOf(data, ['limits', 'capabilities']))),
   }
 }
 

@@ -50,7 +50,7 @@ export async function startServers(ground: Ground, parts: ServerParts): Promise<
 
 function buildMtls(
   ground: Ground,
-  { audit, policy, workers, chains, steps, ending }: ServerParts,
+  { audit, admission, policy, workers, chains, steps, ending }: ServerParts,
 ): Promise<MtlsServer> {
   const { config, credentials, verifier, metrics, log, now, tracing } = ground
   const { registry } = workers
@@ -58,6 +58,7 @@ function buildMtls(
   return createServer({
     route: steps.route,
     chains,
+    arrive: admission.arrive,
     register: steps.register,
     heartbeat: steps.heartbeat,
     deregister: steps.deregister,

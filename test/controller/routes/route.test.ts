@@ -25,6 +25,7 @@ async function setUp({
     },
     bodyLimitBytes: 1024,
     chains: createTestChains(),
+    arrive: () => undefined,
     isCut: () => isCut,
     bodies: createBodiesInFlight(),
   }
