@@ -3,6 +3,9 @@ import { AppError } from '../../core/errors.ts'
 import type { CredentialSource } from '../../platform/tls/credentials.ts'
 import type { Peer, PeerVerifier } from '../../platform/svid/verify.ts'
 
+/** The reason code for a peer whose certificate is on the block list; its identity may be used with another one. */
+export const CERTIFICATE_BLOCKED = 'certificate_blocked'
+
 /** Whether a list has the certificate of the peer. Costs nothing while the list is empty. */
 export function hasCertificate(list: ReadonlySet<string>, { fingerprint, issuerAndSerial }: Certificate): boolean {
   if (list.size === 0) return false

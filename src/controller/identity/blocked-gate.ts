@@ -6,6 +6,7 @@ import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { Peer } from '../../platform/svid/verify.ts'
 import { IDENTITY_BLOCKED } from '../../policy/brake.ts'
+import { CERTIFICATE_BLOCKED } from './blocked-certificates.ts'
 
 export type BlockedGateOptions = {
   /** Whether the current block list has the identity. */
@@ -13,9 +14,6 @@ export type BlockedGateOptions = {
   /** Whether it has the certificate of the peer. */
   readonly isCertificateBlocked: (peer: Peer) => boolean
 }
-
-/** The reason code for a peer whose certificate is on the block list; its identity may be used with another one. */
-export const CERTIFICATE_BLOCKED = 'certificate_blocked'
 
 /** Fastify plugin: an onRequest hook that throws `capability_access_denied`. The refusal recorder records it. */
 export const blockedGate = fp<BlockedGateOptions>(

@@ -8,7 +8,7 @@ import { blockedRequest } from '../../audit/blocked-event.ts'
 import { identityRefused, requestRefused } from '../../audit/event.ts'
 import { IDENTITY_BLOCKED } from '../../policy/brake.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
-import { CERTIFICATE_BLOCKED } from '../identity/blocked-gate.ts'
+import { CERTIFICATE_BLOCKED } from '../identity/blocked-certificates.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Refused } from '../call.ts'
 
