@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
+import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
+import type { LivePolicy } from '../live-policy/live-policy.ts'
 import { Registry, type WorkerInstance } from '../routing/registry.ts'
 import { WaitingRoom } from '../routing/waiting-room.ts'
 import type { Ground } from './ground.ts'
@@ -23,10 +25,17 @@ const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
 const isOpen = (): boolean => true
 
 /** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. */
-export function startWorkers(ground: Ground, lookup: HostLookupOptions['lookup']): StartedWorkers {
+export function startWorkers(ground: Ground, policy: LivePolicy, lookup: HostLookupOptions['lookup']): StartedWorkers {
   const { config, credentials, verifier, now, monotonic, opened } = ground
   const { heartbeatIntervalMs, workerHosts: rules } = config
-  const connectorFor = createWorkerConnectors({ source: credentials, verifier, rules, monotonic, lookup })
+  const outgoing = refusingBlocked(
+    { source: credentials, verifier },
+    {
+      isBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
+      onChange: policy.onChange,
+    },
+  )
+  const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
   const pools = opened.adopt(createWorkerPools({ connectorFor }), ({ close }) => close())
   const registry = new Registry({
     heartbeatIntervalMs,
