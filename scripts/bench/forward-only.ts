@@ -62,6 +62,7 @@ const app = await createServer({
   capabilities: () => ({ capabilities: [] }),
   tracer: noTracer,
   metrics: noMetrics,
+  isLeaving: () => false,
   isDraining: () => false,
   isCut: () => false,
   isBlocked: () => false,

@@ -37,7 +37,7 @@ export async function startController(
     name: `controller-${name}`,
     file: process.execPath,
     args: [...nodeArgs, join(ROOT, 'bin/crank.js'), 'controller'],
-    env: { ...env, CRANK_PORT: String(port), CRANK_ADMIN_PORT: String(adminPort) },
+    env: { ...env, CRANK_PORT: String(port), CRANK_ADMIN_PORT: String(adminPort), CRANK_LAME_DUCK_MS: '0' },
   })
   const adminUrl = `http://127.0.0.1:${adminPort}`
   await until(`the controller of row ${name} is ready`, () => isAnswering(`${adminUrl}/readyz`))

@@ -170,6 +170,8 @@ function environment(stateDir: string, certificate: string): NodeJS.ProcessEnv {
     CRANK_POLICY_DIR: join(ROOT, 'policies'),
     // The default of 100 ms is for a server; here five processes start at once.
     OPA_TIMEOUT_MS: '1000',
+    // Nobody else takes over at the end of the demo.
+    CRANK_LAME_DUCK_MS: '0',
   }
 }
 

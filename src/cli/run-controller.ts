@@ -28,13 +28,15 @@ export async function runController(flags: Record<string, string | undefined>): 
     processLog,
     beforeListening() {
       endInOrder({
-        delayMs: config.drainTimeoutMs + CLOSE_MARGIN_MS,
-        async close({ err }) {
+        delayMs: config.lameDuckMs + config.drainTimeoutMs + CLOSE_MARGIN_MS,
+        async close({ err, signal }) {
           if (err !== undefined) {
             log.fatal({ event: 'controller_crashed', err }, 'controller stops after an unexpected error')
           }
           // A signal may arrive between the first listener and the end of the start.
           const controller = await starting
+          // Only an orchestrator gives callers somewhere else to go; at a terminal nobody wants to wait.
+          if (signal === 'SIGTERM') await controller.leave()
           await controller.close(err === undefined ? 'stopped' : 'crashed')
           await processLog.flush()
         },

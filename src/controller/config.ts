@@ -108,7 +108,14 @@ export const ControllerEnv = Type.Object({
     description: 'How often workers send a heartbeat. A worker is stale after 3 missed ones, and removed after 12.',
     minimum: 50,
   }),
-  CRANK_DRAIN_TIMEOUT_MS: timeSetting(10_000, { description: 'How long calls in flight may continue after SIGTERM.' }),
+  CRANK_LAME_DUCK_MS: timeSetting(3000, {
+    description:
+      'After SIGTERM: how long the controller is not ready but still takes calls, so that callers can move. 0: none.',
+    minimum: 0,
+  }),
+  CRANK_DRAIN_TIMEOUT_MS: timeSetting(10_000, {
+    description: 'How long calls in flight may continue after the lame-duck time.',
+  }),
   ...logLevelSetting,
 })
 
@@ -137,6 +144,7 @@ export type ControllerConfig = {
   readonly bodyLimitBytes: number
   readonly maxConnections: number
   readonly heartbeatIntervalMs: number
+  readonly lameDuckMs: number
   readonly drainTimeoutMs: number
   readonly logLevel: string
 }
@@ -238,6 +246,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     bodyLimitBytes: values.CRANK_BODY_LIMIT_BYTES,
     maxConnections: values.CRANK_MAX_CONNECTIONS,
     heartbeatIntervalMs: values.CRANK_HEARTBEAT_INTERVAL_MS,
+    lameDuckMs: values.CRANK_LAME_DUCK_MS,
     drainTimeoutMs: values.CRANK_DRAIN_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
   }

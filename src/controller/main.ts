@@ -1,5 +1,6 @@
 // The composition root: configuration -> parts -> servers -> listen -> close, in order of dependency. Each part puts what it
 // opens on one stack, so that a failed start, like an orderly end, releases everything.
+import { setTimeout as delay } from 'node:timers/promises'
 import { isoTime } from '../core/iso-time.ts'
 import type { HostLookupOptions } from '../platform/host-lookup.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
@@ -26,6 +27,8 @@ export { SERVICE } from './start/ground.ts'
 export type RunningController = {
   readonly port: number
   readonly adminPort: number
+  /** The lame-duck time: not ready, but calls are still served. Resolves when it is over and `close` should follow. */
+  readonly leave: () => Promise<void>
   /** Drains, records the end, releases everything. A second call waits for the first. */
   readonly close: (reason?: string) => Promise<void>
 }
@@ -57,7 +60,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const admission = startAdmission(ground, policy)
   const parts = { audit, admission, policy, exceptions, candidate, workers }
   const steps = startSteps(ground, parts)
-  const ending: Ending = { draining: false, cut: false }
+  const ending: Ending = { leaving: false, draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)
   const servers = await startServers(ground, { ...parts, steps, ending, readiness })
   observe(ground, parts, servers)
@@ -70,7 +73,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   let ended: Promise<void> | undefined
   const close = (reason = 'stopped') =>
     (ended ??= end({ ground, parts, servers, ending, reason }).finally(() => release.disposeAsync()))
-  return { port, adminPort, close }
+  return { port, adminPort, leave: () => leave(ground, servers, ending), close }
 }
 
 function readinessFrom({ credentials, now }: Ground, { audit, policy }: StepParts, ending: Ending): () => Readiness {
@@ -79,7 +82,7 @@ function readinessFrom({ credentials, now }: Ground, { audit, policy }: StepPart
       policy: policy.ready,
       audit: audit.health,
       svid: credentials.current,
-      isDraining: () => ending.draining,
+      isLeaving: () => ending.leaving,
       now,
     })
 }
@@ -127,9 +130,18 @@ type Ended = {
   readonly reason: string
 }
 
+async function leave({ config, log }: Ground, { keeper }: StartedServers, ending: Ending): Promise<void> {
+  ending.leaving = true
+  if (config.lameDuckMs === 0) return
+  const fields = { in_flight: keeper.count(), lame_duck_ms: config.lameDuckMs }
+  log.info({ event: 'controller_leaving', ...fields }, 'not ready any more; calls are still served')
+  await delay(config.lameDuckMs)
+}
+
 async function end({ ground, parts, servers, ending, reason }: Ended): Promise<void> {
   const { config, log, now } = ground
   const { mtls, keeper } = servers
+  ending.leaving = true
   ending.draining = true
   log.info({ event: 'controller_draining', in_flight: keeper.count() }, 'no new calls; waiting for those in flight')
   const onCut = (): void => void (ending.cut = true)

@@ -9,7 +9,7 @@ export type ReadinessSources = {
   readonly policy: () => { readonly ok: boolean; readonly reason?: string }
   readonly audit: () => { readonly ok: boolean; readonly reason?: string }
   readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
-  readonly isDraining: () => boolean
+  readonly isLeaving: () => boolean
   readonly now: () => number
 }
 
@@ -19,7 +19,7 @@ export function readinessOf(sources: ReadinessSources): Readiness {
     check('policy', sources.policy()),
     check('audit', sources.audit()),
     check('certificate', validity(sources.svid(), sources.now())),
-    check('lifecycle', sources.isDraining() ? { ok: false, reason: 'shutting down' } : { ok: true }),
+    check('lifecycle', sources.isLeaving() ? { ok: false, reason: 'shutting down' } : { ok: true }),
   ]
   return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks }
 }

@@ -44,17 +44,24 @@ export function guardProcess(): void {
   for (const signal of IGNORED_SIGNALS) if (process.listenerCount(signal) === 0) process.on(signal, () => undefined)
 }
 
+/** What ends the process: an uncaught error or a signal. */
+type End = { readonly err?: Error; readonly signal?: NodeJS.Signals | undefined }
+
 /**
  * From now on a signal or an uncaught error calls `close` and then ends the process, after `delayMs` at the latest. Call it
  * before a listener opens.
  */
-export function endInOrder(end: { delayMs: number; close: (end: { err?: Error }) => Promise<void> }): void {
-  const grace = closeWithGrace({ delay: end.delayMs, logger: false, skip: [...OF_THE_LIBRARY] }, end.close)
-  let ending = false
+export function endInOrder(end: { delayMs: number; close: (end: End) => Promise<void> }): void {
+  // The library does not know the signal: it is told to close, since its own handlers are skipped.
+  let by: NodeJS.Signals | undefined
+  const grace = closeWithGrace({ delay: end.delayMs, logger: false, skip: [...OF_THE_LIBRARY] }, ({ err }) =>
+    end.close({ ...(err !== undefined && { err }), signal: by }),
+  )
   for (const signal of ENDING_SIGNALS) {
     process.on(signal, () => {
-      if (!ending) grace.close()
-      ending = true
+      if (by !== undefined) return
+      by = signal
+      grace.close()
     })
   }
 }

@@ -44,6 +44,7 @@ describe('loadControllerConfig', () => {
       bodyLimitBytes: 1_048_576,
       maxConnections: 10_000,
       heartbeatIntervalMs: 10_000,
+      lameDuckMs: 3000,
       drainTimeoutMs: 10_000,
       logLevel: 'info',
     })

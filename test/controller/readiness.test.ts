@@ -6,7 +6,7 @@ const SOUND: ReadinessSources = {
   policy: () => ({ ok: true }),
   audit: () => ({ ok: true }),
   svid: () => ({ notBeforeMs: 1000, notAfterMs: 2000 }),
-  isDraining: () => false,
+  isLeaving: () => false,
   now: () => 1500,
 }
 const certificate = (nowMs: number) =>

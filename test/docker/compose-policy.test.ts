@@ -58,8 +58,9 @@ describe('the services', () => {
   })
 
   test('have time to drain before they are killed', () => {
-    for (const name of CRANKS) expect(service(name).stop_grace_period).toBe('20s')
-    expect(controllerConfig().drainTimeoutMs).toBeLessThan(20_000 - 7000)
+    for (const name of CRANKS) expect(service(name).stop_grace_period).toBe('25s')
+    const { lameDuckMs, drainTimeoutMs } = controllerConfig()
+    expect(lameDuckMs + drainTimeoutMs).toBeLessThan(25_000 - 7000)
   })
 })
 

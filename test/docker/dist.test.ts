@@ -65,6 +65,7 @@ describe('the compiled program', () => {
         PATH,
         CRANK_PORT: '0',
         CRANK_ADMIN_PORT: '0',
+        CRANK_LAME_DUCK_MS: '0',
         CRANK_STATE_DIR: 'state',
         CRANK_TLS_CERT: join(pki, 'controller.crt'),
         CRANK_TLS_KEY: join(pki, 'controller.key'),

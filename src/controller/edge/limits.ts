@@ -6,7 +6,11 @@ import { AppError } from '../../core/errors.ts'
 import { HEADERS } from '../../core/wire.ts'
 import { isLingering } from '../../platform/tls/lingering-close.ts'
 
-export type LimitsOptions = { readonly isDraining: () => boolean }
+export type LimitsOptions = {
+  /** From then on every answer closes its connection, so that the caller's next one reaches another controller. */
+  readonly isLeaving: () => boolean
+  readonly isDraining: () => boolean
+}
 
 const MAX_TARGET_CHARS = 2048
 /** Longer than any verb or capability may be. */
@@ -17,8 +21,9 @@ const SINGLE = new Set(['host', 'content-type', HEADERS.idempotencyKey, HEADERS.
 
 /** Fastify plugin: an onRequest hook that throws `request_invalid` or `shutting_down`. */
 export const limits = fp<LimitsOptions>(
-  (app, { isDraining }, done) => {
-    app.addHook('onRequest', (request, _reply, next) => {
+  (app, { isLeaving, isDraining }, done) => {
+    app.addHook('onRequest', (request, reply, next) => {
+      if (isLeaving()) reply.raw.shouldKeepAlive = false
       next(faultOf(request) ?? (isDraining() ? new AppError('shutting_down') : undefined))
     })
     done()

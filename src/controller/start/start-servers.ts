@@ -15,6 +15,8 @@ import type { StartedSteps, StepParts } from './start-steps.ts'
 
 /** How far the shutdown has progressed. */
 export type Ending = {
+  /** Not ready: callers should go elsewhere, but are still served. */
+  leaving: boolean
   /** No new calls are accepted. */
   draining: boolean
   /** The drain is over: open connections are cut. */
@@ -63,6 +65,7 @@ function buildMtls(
     tracer: tracing.tracer,
     metrics,
     workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
+    isLeaving: () => ending.leaving,
     isDraining: () => ending.draining,
     isCut: () => ending.cut,
     isBlocked: (identity) => policy.files().blocked.identities.has(identity),
