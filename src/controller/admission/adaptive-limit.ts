@@ -15,7 +15,7 @@
 // is no such window: every ten seconds only two calls at a time are then prepared, for the time of a few calls, and their
 // mean is the base. Otherwise the queue that the limit permits would become the next base, and the limit would grow forever.
 
-export type AdaptiveLimitOptions = { readonly monotonic: () => number }
+type AdaptiveLimitOptions = { readonly monotonic: () => number }
 
 export const FLOOR = 8
 const PROBE = 2

@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts'
 import { AdaptiveLimit, FLOOR } from './adaptive-limit.ts'
 import { WaitingLine } from './waiting-line.ts'
 
-export type Entrant = { readonly caller: string; readonly priority: Priority }
+type Entrant = { readonly caller: string; readonly priority: Priority }
 
 /** A call that is being prepared. */
 export type Slot = {
@@ -20,7 +20,7 @@ export type LoadGateState = {
   readonly latency: { readonly lastMs: number; readonly baseMs: number }
 }
 
-export type LoadGateOptions = {
+type LoadGateOptions = {
   readonly monotonic: () => number
   readonly onRefused: (priority: Priority) => void
 }

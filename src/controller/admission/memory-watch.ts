@@ -3,7 +3,7 @@
 import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 
-export type MemoryReading = {
+type MemoryReading = {
   readonly heapUsed: number
   readonly heapLimit: number
   readonly resident: number
@@ -11,9 +11,9 @@ export type MemoryReading = {
 }
 
 /** `tight`: no large bodies. `short`: no calls. */
-export type MemoryState = 'enough' | 'tight' | 'short'
+type MemoryState = 'enough' | 'tight' | 'short'
 
-export type MemoryWatch = {
+type MemoryWatch = {
   readonly state: () => MemoryState
   /** The used part of the limit that is nearer, from 0 to 1. */
   readonly used: () => number
@@ -27,7 +27,7 @@ const SHORT = 0.95
 const SLACK = 0.03
 const LOOK_MS = 200
 
-export function createMemoryWatch({ read = readMemory }: { readonly read?: () => MemoryReading } = {}): MemoryWatch {
+export function createMemoryWatch({ read }: { readonly read: () => MemoryReading }): MemoryWatch {
   let used = usedPart(read())
   let state = stateAt(used, 'enough')
   const timer = setInterval(() => {

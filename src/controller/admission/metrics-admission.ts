@@ -8,7 +8,7 @@ import type { LoopDelay } from './loop-delay.ts'
 
 /** Over a limit of limits.json; over the controller's own limit; no memory for a body. */
 const REASONS = ['rate', 'concurrent', 'body', 'load', 'memory'] as const
-export type AdmissionRefusal = (typeof REASONS)[number]
+type AdmissionRefusal = (typeof REASONS)[number]
 
 export type AdmissionMetrics = {
   /** `priority`: undefined where it is not known yet. */

@@ -3,7 +3,7 @@ import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { LoadGate } from '../admission/load-gate.ts'
 import { watchLoopDelay } from '../admission/loop-delay.ts'
-import { createMemoryWatch } from '../admission/memory-watch.ts'
+import { createMemoryWatch, readMemory } from '../admission/memory-watch.ts'
 import { createAdmissionMetrics, type AdmissionMetrics } from '../admission/metrics-admission.ts'
 import { createQuotas, type Quotas } from '../admission/quotas.ts'
 import { limitedReason } from '../admission/rate-limited.ts'
@@ -24,7 +24,7 @@ const WHOLE = 1
 const SMALL_BYTES = 64 * 1024
 
 export function startAdmission({ metricsRegistry, monotonic, opened }: Ground, policy: LivePolicy): StartedAdmission {
-  const memory = opened.adopt(createMemoryWatch(), (it) => it.close())
+  const memory = opened.adopt(createMemoryWatch({ read: readMemory }), (it) => it.close())
   const loop = opened.adopt(watchLoopDelay(), (it) => it.close())
   const metrics = createAdmissionMetrics(metricsRegistry, {
     gate: () => gate.state(),

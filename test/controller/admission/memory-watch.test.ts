@@ -1,13 +1,13 @@
 import { totalmem } from 'node:os'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createMemoryWatch, readMemory, type MemoryReading } from '../../../src/controller/admission/memory-watch.ts'
+import { createMemoryWatch, readMemory } from '../../../src/controller/admission/memory-watch.ts'
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())
 
 test('the state follows what is used, and does not flicker at a threshold', () => {
   const reading = { heapUsed: 10, heapLimit: 100, resident: 10, residentLimit: 100 }
-  const watch = createMemoryWatch({ read: (): MemoryReading => reading })
+  const watch = createMemoryWatch({ read: () => reading })
   const stateAt = (heapUsed: number): string => {
     reading.heapUsed = heapUsed
     vi.advanceTimersByTime(200)

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { WaitingLine, type Waiter } from '../../../src/controller/admission/waiting-line.ts'
+import { WaitingLine } from '../../../src/controller/admission/waiting-line.ts'
 import { PRIORITIES, type Priority } from '../../../src/core/decision.ts'
 
+type Waiter = Parameters<WaitingLine['add']>[0]
 const RANK: Readonly<Record<Priority, number>> = { low: 0, normal: 1, high: 2 }
 const nothing = (): void => undefined
 const waiter = (caller: string, priority: Priority = 'normal', sinceMs = 0): Waiter => ({
