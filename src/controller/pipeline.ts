@@ -18,6 +18,8 @@ export type Steps = {
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
   readonly forward: (call: RouteCall) => Promise<RouteOutcome>
+  /** The same for a call with an idempotency key: at most one such call reaches a worker. Never rejects. */
+  readonly once: (call: RouteCall) => Promise<RouteOutcome>
   /** Writes the outcome. Its failure shows in readiness, not in the answer. */
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
 }
@@ -31,6 +33,7 @@ export function createPipeline({
   tryCandidate,
   recordVerdict,
   forward,
+  once,
   recordOutcome,
 }: Steps): RouteCapability {
   return async (asked) => {
@@ -42,7 +45,9 @@ export function createPipeline({
     admitted.decided(verdict)
     await afterRecord(async () => {
       refuseUnlessPassed(verdict, 'capability_access_denied')
-      const outcome = await forward(markedIfShadowed(call, verdict))
+      const passed = markedIfShadowed(call, verdict)
+      // The store of keys is asked only now: a stored answer, too, is only for a caller that is authorised at this moment.
+      const outcome = await (call.idempotencyKey === undefined ? forward(passed) : once(passed))
       recordOutcome(call, outcome)
       if (outcome.error !== undefined) throw outcome.error
     })

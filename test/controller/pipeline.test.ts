@@ -34,6 +34,7 @@ function setup(steps: Partial<Steps> = {}) {
     tryCandidate: note('tryCandidate', undefined),
     recordVerdict: note('recordVerdict', Promise.resolve()),
     forward: note('forward', Promise.resolve(completed)),
+    once: note('once', Promise.resolve(completed)),
     recordOutcome: note('recordOutcome', undefined),
     ...steps,
   })
