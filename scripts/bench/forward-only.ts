@@ -8,6 +8,7 @@ import { createWorkerPools } from '../../src/controller/dispatch/worker-pools.ts
 import { createPipeline } from '../../src/controller/pipeline.ts'
 import { Registry } from '../../src/controller/routing/registry.ts'
 import { createServer } from '../../src/controller/server.ts'
+import { createWorkerCheck } from '../../src/controller/steps/check-worker.ts'
 import { createForward } from '../../src/controller/steps/forward.ts'
 import { createRegister } from '../../src/controller/steps/register.ts'
 import type { SpiffeId } from '../../src/core/spiffe-id.ts'
@@ -45,17 +46,20 @@ const app = await createServer({
     recordOutcome: nothing,
   }),
   register: createRegister({
-    judge: allowAll,
-    record: resolvedNothing,
-    probe: createProbe({ connectorFor, log }),
+    check: createWorkerCheck({
+      judge: allowAll,
+      record: resolvedNothing,
+      probe: createProbe({ connectorFor, log }),
+      workerHosts,
+      now,
+    }),
     registry,
+    remember: resolvedNothing,
     onRegistered: nothing,
-    workerHosts,
     heartbeatIntervalMs,
-    now,
   }),
   heartbeat: () => ({ status: 'acknowledged', timestamp: '' }),
-  deregister: () => ({ status: 'deregistered' }),
+  deregister: () => Promise.resolve({ status: 'deregistered' }),
   workers: () => ({ workers: [] }),
   capabilities: () => ({ capabilities: [] }),
   tracer: noTracer,

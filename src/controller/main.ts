@@ -55,7 +55,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const policy = await startPolicy(ground, audit.append)
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
-  const workers = startWorkers(ground, lookup)
+  const workers = await startWorkers(ground, lookup)
   const parts = { audit, policy, exceptions, candidate, workers }
   const steps = startSteps(ground, parts)
   const ending: Ending = { leaving: false, draining: false, cut: false }
@@ -67,6 +67,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const adminPort = await listen(servers.admin, config.admin, 'CRANK_ADMIN_PORT')
   const port = await listen(servers.mtls, config.listen, 'CRANK_PORT')
   await recordStart(ground, parts, { port, adminPort })
+  steps.recall()
   const release = outer.move()
   let ended: Promise<void> | undefined
   const close = (reason = 'stopped') =>

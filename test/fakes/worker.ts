@@ -42,7 +42,8 @@ export async function startFakeWorker(
     identity = HELLO,
     shows = identity,
     streaming = false,
-  }: { identity?: string; shows?: string; streaming?: boolean } = {},
+    port: wanted = 0,
+  }: { identity?: string; shows?: string; streaming?: boolean; port?: number } = {},
 ): Promise<FakeWorker> {
   const { chainPem: cert, keyPem: key } = await mesh.identity(shows)
   const seen: FakeWorker['seen'] = []
@@ -65,7 +66,7 @@ export async function startFakeWorker(
       })
     },
   )
-  server.listen(0, '127.0.0.1')
+  server.listen(wanted, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const own = `https://127.0.0.1:${port}`

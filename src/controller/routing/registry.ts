@@ -5,6 +5,7 @@ import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED, type CapabilitySchema } from '../../core/wire.ts'
+import { hashOfLease, type LeaseHash } from './lease.ts'
 
 export const MAX_INSTANCES_PER_IDENTITY = 64
 const MAX_INSTANCES = 10_000
@@ -15,7 +16,7 @@ export type WorkerInstance = {
   readonly spiffeId: SpiffeId
   /** Origin of the worker, e.g. `https://10.0.0.7:8443`. */
   readonly origin: string
-  readonly lease: string
+  readonly leaseHash: LeaseHash
   readonly capabilities: ReadonlyMap<Capability, CapabilitySchema>
   /** Error codes that the worker declared, per capability: only these are forwarded to callers. */
   readonly declaredErrors: ReadonlyMap<Capability, ReadonlySet<string>>
@@ -27,6 +28,10 @@ export type WorkerInstance = {
 }
 
 export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'>
+/** An instance that has just registered: `lease` is for the worker, the registry itself keeps the hash. */
+type Registered = WorkerInstance & { readonly lease: string }
+/** What is left of an instance that an earlier controller knew. */
+export type FormerInstance = Pick<WorkerInstance, 'leaseHash' | 'registeredAt'>
 /** Proves that a heartbeat or deregistration comes from the instance that registered. */
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
@@ -61,24 +66,29 @@ export class Registry {
    * Adds an instance, or replaces the one with the same (SPIFFE ID, worker_id), whose lease then becomes invalid.
    * @throws {AppError} `overloaded` beyond 64 instances of one identity or 10,000 in all.
    */
-  register(registration: Registration): WorkerInstance {
+  register(registration: Registration): Registered {
     const key = keyOf(registration)
     const previous = this.#instances.get(key)
     if (previous === undefined) this.#checkRoom(registration.spiffeId)
     else this.#remove(key, previous)
-    const instance: WorkerInstance = {
-      ...registration,
-      declaredErrors: declaredErrors(registration.capabilities),
-      lease: this.#options.newLease(),
+    const lease = this.#options.newLease()
+    const instance = this.#newInstance(registration, {
+      leaseHash: hashOfLease(lease),
       registeredAt: isoTime(this.#options.now()),
-      lastSeenMs: this.#options.monotonic(),
-      load: undefined,
-      state: 'live',
-      inFlight: 0,
-    }
-    this.#instances.set(key, instance)
-    this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
-    this.#enlist(instance)
+    })
+    this.#add(instance)
+    return Object.assign(instance, { lease })
+  }
+
+  /**
+   * Adds an instance that an earlier controller knew, with the lease that it still has. Undefined if the worker has
+   * registered again meanwhile. @throws {AppError} as register does
+   */
+  restore(registration: Registration, former: FormerInstance): WorkerInstance | undefined {
+    if (this.#instances.has(keyOf(registration))) return undefined
+    this.#checkRoom(registration.spiffeId)
+    const instance = this.#newInstance(registration, former)
+    this.#add(instance)
     return instance
   }
 
@@ -142,8 +152,27 @@ export class Registry {
 
   #owned({ lease, ...claim }: LeaseClaim): WorkerInstance {
     const instance = this.#instances.get(keyOf(claim))
-    if (instance?.lease !== lease) throw new AppError('worker_not_registered')
+    if (instance?.leaseHash !== hashOfLease(lease)) throw new AppError('worker_not_registered')
     return instance
+  }
+
+  #newInstance(registration: Registration, { leaseHash, registeredAt }: FormerInstance): WorkerInstance {
+    return {
+      ...registration,
+      declaredErrors: declaredErrors(registration.capabilities),
+      leaseHash,
+      registeredAt,
+      lastSeenMs: this.#options.monotonic(),
+      load: undefined,
+      state: 'live',
+      inFlight: 0,
+    }
+  }
+
+  #add(instance: WorkerInstance): void {
+    this.#instances.set(keyOf(instance), instance)
+    this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
+    this.#enlist(instance)
   }
 
   #checkRoom(spiffeId: SpiffeId): void {
@@ -181,7 +210,8 @@ export class Registry {
   }
 }
 
-function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
+/** One registration per key: a second one replaces it. */
+export function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
   return `${spiffeId} ${workerId}`
 }
 

@@ -6,6 +6,7 @@ import { trace } from '@opentelemetry/api'
 import { Pool, type Dispatcher } from 'undici'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { RouteCall } from '../../../src/controller/call.ts'
+import { hashOfLease } from '../../../src/controller/routing/lease.ts'
 import type { WorkerInstance } from '../../../src/controller/routing/registry.ts'
 import { createForward, type ForwardDeps } from '../../../src/controller/steps/forward.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
@@ -29,7 +30,7 @@ function instanceAt(workerId: string, origin: string): WorkerInstance {
     workerId,
     spiffeId: parseSpiffeId('spiffe://crank.local/worker/hello-world'),
     origin,
-    lease: 'l',
+    leaseHash: hashOfLease('l'),
     capabilities: new Map(),
     declaredErrors: new Map([[CAPABILITY, new Set(['OUT_OF_PAPER'])]]),
     registeredAt: '',
