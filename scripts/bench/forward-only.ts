@@ -27,7 +27,7 @@ const log = createLogger({ level: 'warn', service: 'bench' })
 const credentials = await watchCredentials(config.tls, { now, log })
 const verifier = createPeerVerifier({ now })
 const connectorFor = (expected: SpiffeId) => createPinnedConnector({ source: credentials, verifier, expected })
-const pools = createWorkerPools({ connectorFor })
+const pools = createWorkerPools({ connectorFor, source: credentials })
 const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
 
 const app = await createServer({

@@ -161,7 +161,7 @@ function createWriter({ file, trustDomain, log }: HintFileOptions, lines: Lines)
 
   return {
     changed,
-    settled(): Promise<void> {
+    settled: (): Promise<void> => {
       const upTo = lines.changes()
       if (done >= upTo) return Promise.resolve()
       return new Promise((resolve) => {

@@ -84,8 +84,9 @@ function startRegistrations(
   const { heartbeatIntervalMs, workerHosts } = config
   const common = { judge, record: recorder.recordRegistration, workerHosts, now }
   // The policy may have changed during the probe.
-  const onRegistered = ({ revision }: { revision: string }): void =>
-    void (revision === policy.revision() || reconsider())
+  const onRegistered = ({ revision }: { revision: string }): void => {
+    if (revision !== policy.revision()) reconsider()
+  }
   const stop = new AbortController()
   opened.defer(() => stop.abort())
   const recall = createRecall({

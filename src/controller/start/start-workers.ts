@@ -27,7 +27,7 @@ export async function startWorkers(ground: Ground, lookup: HostLookupOptions['lo
   const { config, credentials, verifier, now, monotonic, log, opened } = ground
   const { heartbeatIntervalMs, trustDomain, workerHosts: rules } = config
   const connectorFor = createWorkerConnectors({ source: credentials, verifier, rules, monotonic, lookup })
-  const pools = opened.adopt(createWorkerPools({ connectorFor }), ({ close }) => close())
+  const pools = opened.adopt(createWorkerPools({ connectorFor, source: credentials }), ({ close }) => close())
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
   const onGone = (instance: WorkerInstance): void => {
