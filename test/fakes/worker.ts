@@ -33,7 +33,7 @@ export const HELLO_SCHEMA: CapabilitySchema = {
 
 /**
  * Starts a fake worker of `identity` (hello-world by default). `shows` presents another certificate.
- * With `streaming` the handler gets the request unread.
+ * With `streaming` the handler gets the request unread. `workerId` is what its health says.
  */
 export async function startFakeWorker(
   mesh: Pick<Mesh, 'identity' | 'ca' | 'request'>,
@@ -43,7 +43,8 @@ export async function startFakeWorker(
     shows = identity,
     streaming = false,
     port: wanted = 0,
-  }: { identity?: string; shows?: string; streaming?: boolean; port?: number } = {},
+    workerId: named,
+  }: { identity?: string; shows?: string; streaming?: boolean; port?: number; workerId?: string } = {},
 ): Promise<FakeWorker> {
   const { chainPem: cert, keyPem: key } = await mesh.identity(shows)
   const seen: FakeWorker['seen'] = []
@@ -51,7 +52,7 @@ export async function startFakeWorker(
     { cert, key, ca: mesh.ca.certPem, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
     (request, response) => {
       if (request.url === '/health') {
-        response.end('{}')
+        response.end(JSON.stringify({ worker_id: named }))
         return
       }
       const note = { headers: request.headers, body: '' }

@@ -151,7 +151,9 @@ function createWriter({ file, trustDomain, log }: HintFileOptions, lines: Lines)
       await rm(file, { force: true }).catch(() => undefined)
       const reason = cause instanceof Error ? cause.message : String(cause)
       const message = 'the registry cannot be written; after a restart workers register again by themselves'
-      if (fault.isNews(reason)) log.error({ event: 'registry_hint_failed', file, reason }, message)
+      // The message has the random name of the draft.
+      const kind = (cause as NodeJS.ErrnoException).code ?? reason
+      if (fault.isNews(kind)) log.error({ event: 'registry_hint_failed', file, reason }, message)
     }
   }
 
