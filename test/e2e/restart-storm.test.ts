@@ -13,7 +13,7 @@ import { until } from '../fixtures/until.ts'
 const COUNT = Number(process.env['CRANK_TEST_WORKERS'] ?? 100)
 const isFull = process.env['CRANK_TEST_WORKERS'] !== undefined
 const INTERVAL_MS = 10_000
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 900_000 })
 
 let parties: Parties
 let policy: PolicyDir

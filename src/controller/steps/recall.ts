@@ -34,8 +34,8 @@ type RecallDeps = {
 
 type Result = 'restored' | 'refused' | 'replaced'
 
-const LANES = 4
-const MAX_MEAN_GAP_MS = 20
+const LANES = 16
+const MAX_MEAN_GAP_MS = 100
 const RETRY_MS = 1000
 const POLL_MS = 50
 
@@ -56,6 +56,7 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
     if (remembered === 0) return
     const startMs = monotonic()
     const results: Record<Result, number> = { restored: 0, refused: 0, replaced: 0 }
+    // Spread over half a heartbeat interval; few workers need not wait at all.
     const gapMs = Math.min(MAX_MEAN_GAP_MS, (deps.heartbeatIntervalMs * LANES) / (2 * remembered))
     const lane = async (): Promise<void> => {
       for (let next = queue.pop(); next !== undefined && !signal.aborted; next = queue.pop()) {
