@@ -2,7 +2,7 @@
 // end. A class, because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
 import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
-import type { Outcome } from '../../core/outcome.ts'
+import type { Effect, Outcome } from '../../core/outcome.ts'
 import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
 /**
@@ -35,6 +35,7 @@ export type ExchangeResult = {
   readonly outcome: Outcome
   readonly status: number
   readonly sent: boolean
+  readonly effect: Effect
   readonly error: AppError | undefined
 }
 
@@ -67,6 +68,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   readonly #settle: (result: ExchangeResult) => void
   #controller: Dispatcher.DispatchController | undefined
   #timer: NodeJS.Timeout
+  #answeredMs: number | undefined
   #status = 0
   #sent = false
   #started = false
@@ -94,6 +96,11 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     sink.watch(this.#onDrain, this.#onLeave)
   }
 
+  /** When the worker's answer began (`performance.now()`); undefined: not yet. */
+  get answeredMs(): number | undefined {
+    return this.#answeredMs
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     // Settled while waiting for a connection (deadline, caller left): nothing may be sent any more.
@@ -113,6 +120,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200 || this.#settled) return
     this.#status = status
+    this.#answeredMs = performance.now()
     this.#retryAfterS = retryAfterOf(headers)
     const fault = framingFault(status, headers)
     if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
@@ -145,12 +153,14 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#settled) return
     if (this.#fault === undefined) {
-      this.#finish({ outcome: 'completed', status: this.#status, sent: true, error: undefined })
+      this.#finish({ outcome: 'completed', status: this.#status, sent: true, effect: 'answered', error: undefined })
       this.#sink.end()
       return
     }
     const error = this.#errorOfFault(codeIn(this.#fault))
-    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, error })
+    // BUSY: the worker did not begin.
+    const effect = error.code === 'worker_busy' ? 'none' : 'answered'
+    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, effect, error })
   }
 
   #errorOfFault(code: string | undefined): AppError {
@@ -203,7 +213,8 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return
     const error = this.#errorOf(outcome, reason, cause)
     const status = this.#started ? this.#status : error.kind.status
-    this.#finish({ outcome, status, sent: this.#sent, error: this.#started ? undefined : error })
+    const effect = this.#sent ? 'unclear' : 'none'
+    this.#finish({ outcome, status, sent: this.#sent, effect, error: this.#started ? undefined : error })
     this.#controller?.abort(error)
     if (this.#started) this.#sink.abort()
   }

@@ -1,5 +1,4 @@
-// Starts the registry of workers, its copy on disk, the connections to workers, and the timer that finds those without
-// heartbeats.
+// Starts the registry of workers, the connections to them, and the timer that finds workers without heartbeats.
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
@@ -8,10 +7,15 @@ import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts
 import { createAwaited, type Awaited } from '../routing/awaited.ts'
 import { openHintFile, type HintFile } from '../routing/hint-file.ts'
 import { Registry, type WorkerInstance } from '../routing/registry.ts'
+import { WaitingRoom } from '../routing/waiting-room.ts'
 import type { Ground } from './ground.ts'
 
 export type StartedWorkers = {
   readonly registry: Registry
+  /** Calls that wait for a worker. */
+  readonly room: WaitingRoom
+  /** False for a worker that must get no calls now, although it is live. */
+  readonly isOpen: (worker: WorkerInstance) => boolean
   readonly pools: WorkerPools
   readonly connectorFor: WorkerConnectors
   readonly hint: HintFile
@@ -21,6 +25,9 @@ export type StartedWorkers = {
 
 const SWEEP_MS = 500
 const HINT_FILE = 'registry.json'
+/** Bounds of memory, not of time: each call has its own deadline. */
+const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
+const isOpen = (): boolean => true
 
 /** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. Never rejects. */
 export async function startWorkers(ground: Ground, lookup: HostLookupOptions['lookup']): Promise<StartedWorkers> {
@@ -30,12 +37,21 @@ export async function startWorkers(ground: Ground, lookup: HostLookupOptions['lo
   const pools = opened.adopt(createWorkerPools({ connectorFor, source: credentials }), ({ close }) => close())
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
-  const onGone = (instance: WorkerInstance): void => {
-    pools.release(instance)
-    hint.forget(instance)
-  }
-  const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone })
+  const registry = new Registry({
+    heartbeatIntervalMs,
+    monotonic,
+    now,
+    newLease: randomUUID,
+    onGone(instance) {
+      pools.release(instance)
+      hint.forget(instance)
+    },
+    onLive: (worker) => room.opened(worker),
+    onNotLive: (worker) => room.closed(worker),
+  })
+  const groupOf = registry.group.bind(registry)
+  const room = opened.adopt(new WaitingRoom({ groupOf, isOpen, monotonic, limits: WAITING }), (it) => it.close())
   const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
   opened.defer(() => clearInterval(sweeper))
-  return { registry, pools, connectorFor, hint, awaited: createAwaited(hint.found) }
+  return { registry, room, isOpen, pools, connectorFor, hint, awaited: createAwaited(hint.found) }
 }

@@ -28,7 +28,7 @@ export type WorkerCheck = (asker: Asker, body: RegisterBody) => Promise<CheckedW
 
 export function createWorkerCheck(deps: WorkerCheckDeps): WorkerCheck {
   return async (asker, body) => {
-    const { worker_id: workerId } = body
+    const { worker_id: workerId, labels = {}, weight = 1 } = body
     const origin = parseWorkerUrl(body.worker_url, deps.workerHosts)
     const capabilities = capabilitiesOf(body)
     const input = registrationInput(asker, body, capabilities, deps.now())
@@ -38,7 +38,8 @@ export function createWorkerCheck(deps: WorkerCheckDeps): WorkerCheck {
       refuseUnlessPassed(verdict, 'registration_denied')
       await deps.probe({ spiffeId: asker.caller, origin, workerId, decisionId: asker.decisionId })
     })
-    return { registration: { spiffeId: asker.caller, workerId, origin, capabilities }, verdict }
+    const offered = { capabilities, labels: new Map(Object.entries(labels)), weight }
+    return { registration: { spiffeId: asker.caller, workerId, origin, ...offered }, verdict }
   }
 }
 

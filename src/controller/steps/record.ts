@@ -1,5 +1,6 @@
 // On the path of every call. Steps 2 and 4: writes verdicts and outcomes
 // to the audit log, the application log and the metrics, in one place.
+import type { IdempotencyResult } from '../../core/idempotency.ts'
 import { RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -9,13 +10,15 @@ import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.t
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 
-type RecorderDeps = {
+export type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
   readonly log: Logger
   readonly metrics: Metrics
   readonly now: () => number
   /** Called with the name of the exception that let a call pass. */
   readonly onExceptionUsed?: (name: string) => void
+  /** Called with the effect of the idempotency key of a call that has one. */
+  readonly onKeyUsed?: (result: IdempotencyResult) => void
 }
 
 /**
@@ -34,15 +37,17 @@ export type Recorder = {
 
 const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
 
-export function createRecorder({ append, log, metrics, now, onExceptionUsed }: RecorderDeps): Recorder {
+export function createRecorder({ append, log, metrics, now, onExceptionUsed, onKeyUsed }: RecorderDeps): Recorder {
   return {
     async recordVerdict(call, verdict) {
       const event = audit.policyDecision(
         {
           ...evaluationOf(call, verdict),
+          onBehalfOf: call.chain.onBehalfOf,
           input: verdict.input,
           route: ROUTES[call.form],
           idempotencyKeyPresent: call.idempotencyKey !== undefined,
+          requestedPriority: call.requestedPriority,
         },
         auditedVerdict(verdict),
       )
@@ -65,6 +70,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         trace: call.trace,
         attempts: outcome.attempts,
       })
+      if (outcome.idempotency !== undefined) onKeyUsed?.(outcome.idempotency)
       const event = audit.routeOutcome(
         { decisionId: call.decisionId, trace: call.trace, requester: call.caller, capability: call.capability },
         {
@@ -80,7 +86,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
     },
     async recordRegistration(asker, verdict) {
       const event = audit.workerRegistration(
-        { ...evaluationOf(asker, verdict), input: verdict.input },
+        { ...evaluationOf(asker, verdict), onBehalfOf: null, input: verdict.input },
         auditedVerdict(verdict),
       )
       await append(event)
@@ -104,7 +110,7 @@ function isUnanswered({ outcome, error }: RouteOutcome): boolean {
   return outcome === 'caller_left' || (outcome === 'shutdown' && error !== undefined)
 }
 
-function evaluationOf({ trace }: Asker, verdict: Verdict): audit.Evaluation {
+function evaluationOf({ trace }: Asker, verdict: Verdict): Omit<audit.Evaluation, 'onBehalfOf'> {
   const { engine, revision, evaluationMs } = verdict
   return { trace, engine, policyRevision: revision, evaluationTimeMs: evaluationMs }
 }

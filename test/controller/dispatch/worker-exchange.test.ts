@@ -62,7 +62,7 @@ describe('an answer', () => {
       'content-length',
       '2',
     ])
-    expect(results).toEqual([{ outcome: 'completed', status: 200, sent: true, error: undefined }])
+    expect(results).toEqual([{ outcome: 'completed', status: 200, sent: true, effect: 'answered', error: undefined }])
   })
 
   test('of 4xx is the answer, whatever it says', () => {
@@ -215,7 +215,9 @@ describe('a connection that fails', () => {
     data('half')
     fail(RESET)
     expect(sink.told).toEqual(['start 200', 'write half', 'abort'])
-    expect(results).toEqual([{ outcome: 'worker_failed', status: 200, sent: true, error: undefined }])
+    expect(results).toEqual([
+      { outcome: 'worker_failed', status: 200, sent: true, effect: 'unclear', error: undefined },
+    ])
   })
 
   test('because the bytes are no HTTP answer is a failure of the worker, not unknown', () => {
@@ -230,7 +232,7 @@ describe('a connection that fails', () => {
     const cause = new AppError('request_timeout')
     send()
     fail(cause)
-    expect(results).toEqual([{ outcome: 'caller_left', status: 408, sent: true, error: cause }])
+    expect(results).toEqual([{ outcome: 'caller_left', status: 408, sent: true, effect: 'unclear', error: cause }])
   })
 })
 
@@ -277,7 +279,7 @@ describe('time', () => {
     vi.advanceTimersByTime(59_999)
     expect(results).toEqual([])
     vi.advanceTimersByTime(1)
-    expect(results).toEqual([{ outcome: 'timeout', status: 200, sent: true, error: undefined }])
+    expect(results).toEqual([{ outcome: 'timeout', status: 200, sent: true, effect: 'unclear', error: undefined }])
     expect(sink.told).toEqual(['start 200', 'write a', 'abort'])
   })
 

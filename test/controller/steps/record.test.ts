@@ -163,6 +163,7 @@ describe('an outcome', () => {
     attempts: 2,
     durationMs: 12.3456,
     error: undefined,
+    effect: 'answered',
     ...over,
   })
 
@@ -185,6 +186,8 @@ describe('an outcome', () => {
         error: null,
         duration_ms: 12.346,
         attempts: 2,
+        idempotency: null,
+        original_decision_id: null,
       },
     ])
     expect(await counted('controller_worker_attempts_total')).toEqual([
