@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { connect } from 'node:tls'
+import { connect, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import { createLogger } from '../../src/platform/logger.ts'
@@ -155,6 +155,17 @@ test(`${CAS} CAs are replaced (add, issue, remove): no call fails, and the old o
   expect(Math.max(...closedMs)).toBeLessThan(isFull ? 1000 : 5000)
 })
 
+test('a certificate is refused from the second in which it expires, on its open connection and on a new one', async () => {
+  const notAfterMs = Math.ceil(Date.now() / 1000 + 3) * 1000
+  const shortLived = await cas[0]!.issue({ uri: `spiffe://${TRUST_DOMAIN}/worker/streaming`, notAfterMs })
+  const socket = await connected(shortLived)
+  expect(await asked(socket)).toMatch(/^HTTP\/1\.1 200 /)
+  await until('the certificate has expired', () => Date.now() >= notAfterMs)
+  expect(await asked(socket)).toMatch(/^HTTP\/1\.1 401 [^]*client_certificate_expired/)
+  await until('the connection has ended', () => socket.closed)
+  expect(await answerTo(shortLived)).toMatch(/^HTTP\/1\.1 401 [^]*client_certificate_expired/)
+})
+
 function report(line: string): void {
   if (isFull) process.stdout.write(`${line}\n`)
 }
@@ -169,8 +180,15 @@ async function connected({ chainPem: cert, keyPem: key }: Issued) {
 
 async function answerTo(issued: Issued): Promise<string> {
   const socket = await connected(issued)
-  socket.write('GET /capabilities HTTP/1.1\r\nhost: x\r\n\r\n')
-  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  const answer = await asked(socket)
   socket.destroy()
+  return answer
+}
+
+/** The beginning of the answer to one request. */
+async function asked(socket: TLSSocket): Promise<string> {
+  const answer = once(socket, 'data') as Promise<[Buffer]>
+  socket.write('GET /capabilities HTTP/1.1\r\nhost: x\r\n\r\n')
+  const [chunk] = await answer
   return chunk.toString()
 }

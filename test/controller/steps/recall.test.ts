@@ -4,7 +4,7 @@ import { createAwaited } from '../../../src/controller/routing/awaited.ts'
 import type { RememberedWorker } from '../../../src/controller/routing/hint-format.ts'
 import { hashOfLease } from '../../../src/controller/routing/lease.ts'
 import { MAX_INSTANCES_PER_IDENTITY, Registry } from '../../../src/controller/routing/registry.ts'
-import type { CheckedWorker } from '../../../src/controller/steps/check-worker.ts'
+import type { WorkerCheck } from '../../../src/controller/steps/check-worker.ts'
 import { createRecall } from '../../../src/controller/steps/recall.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
@@ -13,7 +13,7 @@ import { createTracing } from '../../../src/platform/tracing/tracing.ts'
 import { createLogger } from '../../../src/platform/logger.ts'
 
 const spiffeId = parseSpiffeId('spiffe://crank.local/worker/hello-world')
-const verdict = { revision: 'r1' } as CheckedWorker['verdict']
+const verdict = { revision: 'r1' } as Awaited<ReturnType<WorkerCheck>>['verdict']
 const log = createLogger({ level: 'silent', service: 'test' })
 const { tracer } = await createTracing({ service: 'test', version: '1', env: {}, log })
 
