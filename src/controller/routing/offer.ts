@@ -4,6 +4,7 @@ import type { Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { CapabilitySchema } from '../../core/wire.ts'
 import { fadedAverage, nextAverage, sampleOfFailure } from './latency.ts'
+import type { LeaseHash } from './lease.ts'
 
 /** One running worker process. Its offers count `inFlight`, and the choice reads it. */
 export type WorkerInstance = {
@@ -11,7 +12,7 @@ export type WorkerInstance = {
   readonly spiffeId: SpiffeId
   /** Origin of the worker, e.g. `https://10.0.0.7:8443`. */
   readonly origin: string
-  readonly lease: string
+  readonly leaseHash: LeaseHash
   readonly capabilities: ReadonlyMap<Capability, CapabilitySchema>
   readonly offers: ReadonlyMap<Capability, Offer>
   readonly labels: ReadonlyMap<string, string>
