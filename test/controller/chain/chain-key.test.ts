@@ -44,9 +44,9 @@ test.each([
   ['a large file', 'a\n'.repeat(10_000), 'is larger than 16384 bytes'],
 ])('a file with %s is refused with a sentence', async (_what, text, reason) => {
   await writeFile(file, text, { encoding: 'latin1', mode: 0o600 })
-  const fault = await loadChainKeys(file).catch((cause: unknown) => chainKeyFault('CRANK_CHAIN_KEY', file, cause))
+  const fault = chainKeyFault('CRANK_CHAIN_KEY', file, await loadChainKeys(file).catch((cause: unknown) => cause))
   expect(fault).toMatchObject({ faults: [expect.stringContaining(`CRANK_CHAIN_KEY=${file}: `)] })
-  expect(String(fault)).toContain(reason)
+  expect(fault.message).toContain(reason)
 })
 
 test('a file that every user can open is refused; one for a group is not', async () => {
