@@ -44,9 +44,9 @@ test.each([
   ['a large file', 'a\n'.repeat(10_000), 'is larger than 16384 bytes'],
 ])('a file with %s is refused with a sentence', async (_what, text, reason) => {
   await writeFile(file, text, { encoding: 'latin1', mode: 0o600 })
-  const fault = await loadChainKeys(file).catch((cause: unknown) => chainKeyFault('CRANK_CHAIN_KEY', file, cause))
+  const fault = chainKeyFault('CRANK_CHAIN_KEY', file, await loadChainKeys(file).catch((cause: unknown) => cause))
   expect(fault).toMatchObject({ faults: [expect.stringContaining(`CRANK_CHAIN_KEY=${file}: `)] })
-  expect(String(fault)).toContain(reason)
+  expect(fault.message).toContain(reason)
 })
 
 test('a file that every user can open is refused; one for a group is not', async () => {
@@ -71,7 +71,8 @@ test('a replaced file is followed; a broken one changes nothing and is reported 
     await writeFile(`${file}.new`, `${key('b')}\n${key('a')}\n`, { mode: 0o600 })
     await rename(`${file}.new`, file)
     await until('the new keys are in use', () => Promise.resolve(watch.keys().length === 2))
-    await writeFile(file, 'short')
+    await writeFile(`${file}.new`, 'short', { mode: 0o600 })
+    await rename(`${file}.new`, file)
     await until('the fault is reported', () => Promise.resolve(told.length === 2))
     expect(textOf(watch.keys())).toEqual([key('b'), key('a')])
     await rm(file)
@@ -81,7 +82,8 @@ test('a replaced file is followed; a broken one changes nothing and is reported 
       { event: 'chain_keys_broken', reason: expect.stringContaining('line 1') as unknown },
       { event: 'chain_keys_broken', reason: expect.stringContaining('no such file') as unknown },
     ])
-    await writeFile(file, key('c'), { mode: 0o600 })
+    await writeFile(`${file}.new`, key('c'), { mode: 0o600 })
+    await rename(`${file}.new`, file)
     await until('the keys are followed again', () => Promise.resolve(textOf(watch.keys())[0] === key('c')))
   } finally {
     watch.close()

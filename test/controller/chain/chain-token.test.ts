@@ -8,7 +8,7 @@ import { CHAIN_KEY, chainKey } from '../../fixtures/call-chains.ts'
 
 type ChainToken = Parameters<typeof signToken>[0]
 
-const letter = fc.constantFrom(...'abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_')
+const letter = fc.constantFrom('a', 'b', 'k', 'z', 'A', 'X', 'Z', '0', '5', '9', '-', '_')
 const name = fc.string({ unit: letter, minLength: 1, maxLength: 40 })
 const spiffeId: fc.Arbitrary<SpiffeId> = fc
   .array(name, { minLength: 1, maxLength: 4 })
