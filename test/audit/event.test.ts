@@ -69,7 +69,9 @@ test('a decision is recorded with the names of the file format', () => {
     depth: 0,
     on_behalf_of: null,
     route: '/route',
+    priority_requested: null,
     idempotency_key_present: true,
+    retry_of: null,
   })
 })
 

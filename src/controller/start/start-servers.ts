@@ -63,7 +63,7 @@ function buildMtls(
     heartbeat: steps.heartbeat,
     deregister: steps.deregister,
     workers: (query) => describeWorkers(registry, { clock: clockOf(ground), withUrls: false }, query),
-    capabilities: (query) => describeCapabilities(registry, query),
+    capabilities: (query) => describeCapabilities(registry, { clock: clockOf(ground) }, query),
     tracer: tracing.tracer,
     metrics,
     workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,

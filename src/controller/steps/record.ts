@@ -48,6 +48,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onK
           route: ROUTES[call.form],
           idempotencyKeyPresent: call.idempotencyKey !== undefined,
           requestedPriority: call.requestedPriority,
+          retryOf: call.retryOf,
         },
         auditedVerdict(verdict),
       )

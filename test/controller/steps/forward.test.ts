@@ -10,12 +10,14 @@ import type { RouteCall } from '../../../src/controller/call.ts'
 import { createChoose } from '../../../src/controller/routing/choose.ts'
 import { MAX_IN_FLIGHT_PER_WORKER } from '../../../src/controller/routing/offer.ts'
 import type { WorkerInstance } from '../../../src/controller/routing/registry.ts'
+import { RetryBudget } from '../../../src/controller/routing/retry-budget.ts'
 import { WaitingRoom } from '../../../src/controller/routing/waiting-room.ts'
 import { createForward, type ForwardDeps } from '../../../src/controller/steps/forward.ts'
 import { createSelectWorker } from '../../../src/controller/steps/select-worker.ts'
 import { createLightTracer } from '../../../src/platform/tracing/light-tracer.ts'
+import type { Verdict } from '../../../src/policy/verdict.ts'
 import { groupOf as groupOfWorkers, offeredBy, offerOf } from '../../fixtures/offered.ts'
-import { CAPABILITY, createNotingSink, routeCall } from '../../fixtures/route-call.ts'
+import { allowedNow, CAPABILITY, createNotingSink, routeCall } from '../../fixtures/route-call.ts'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 type Worker = { readonly instance: WorkerInstance; readonly seen: string[] }
@@ -64,10 +66,10 @@ async function goneWorker(workerId: string): Promise<Worker> {
   return { instance: instanceAt(workerId, origin), seen: [] }
 }
 
-type Mocked = Partial<ForwardDeps> & { isKnown?: () => boolean }
+type Mocked = Partial<ForwardDeps> & { isKnown?: () => boolean; verdict?: Verdict }
 
 /** Forwards among these workers; of several that are free the first one is picked. */
-function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }: Mocked = {}) {
+function forwardTo(workers: readonly Worker[], { isKnown = () => true, verdict = allowedNow(), ...over }: Mocked = {}) {
   const pools = new Map<WorkerInstance, Pool>()
   const clocks = { tracer: createLightTracer(), monotonic: () => performance.now(), ...over }
   const groupOf = () => groupOfWorkers(workers.map(({ instance }) => instance))
@@ -80,10 +82,14 @@ function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }
     isKnown,
     choose: createChoose({ random: () => 0, isOpen }),
     room,
-    metrics: { waited: () => undefined, refused: () => undefined },
     ...clocks,
+    metrics: { waited: () => undefined, refused: () => undefined },
   })
-  return createForward({
+  const forward = createForward({
+    health: { ended: () => undefined },
+    decideAgain: () => undefined,
+    budget: new RetryBudget(),
+    metrics: { repeated: () => undefined, overBudget: () => undefined },
     select,
     handOn: () => 'v1;token',
     poolOf(instance) {
@@ -94,6 +100,7 @@ function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }
     },
     ...clocks,
   })
+  return (call: RouteCall) => forward(call, verdict)
 }
 
 describe('a call', () => {
