@@ -4,6 +4,7 @@ import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
 import { now, series, serviceMap, spans } from './queries.ts'
 import { admissionRow } from './routing-admission.ts'
+import { idempotencyRow } from './routing-idempotency.ts'
 import { workersRow } from './routing-workers.ts'
 import { alerts } from './shared.ts'
 
@@ -150,6 +151,7 @@ export const routing = dashboard({
     },
     admissionRow,
     workersRow,
+    idempotencyRow,
     {
       title: 'Who calls whom',
       panels: [

@@ -100,10 +100,10 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
 
 /** What every request passes before it has a route, in this order. */
 async function registerGates(app: MtlsServer, options: ServerOptions): Promise<void> {
-  const { tracer, metrics, workerIdOf, gate, isBlocked, isLeaving, isDraining } = options
+  const { tracer, metrics, workerIdOf, gate, isBlocked, isCertificateBlocked, isLeaving, isDraining } = options
   await app.register(arrival, { tracer, metrics, ...(workerIdOf !== undefined && { workerIdOf }) })
   await app.register(identityGate, gate)
-  await app.register(blockedGate, { isBlocked })
+  await app.register(blockedGate, { isBlocked, isCertificateBlocked })
   await app.register(limits, { isLeaving, isDraining })
   await app.register(unrouted)
 }

@@ -66,6 +66,9 @@ test('a decision is recorded with the names of the file format', () => {
     source: 'controller',
     priority: 'normal',
     priority_requested: null,
+    origin: id,
+    depth: 0,
+    on_behalf_of: null,
     route: '/route',
     idempotency_key_present: true,
   })
