@@ -69,7 +69,6 @@ test('a decision is recorded with the names of the file format', () => {
     origin: id,
     depth: 0,
     on_behalf_of: null,
-    priority_requested: null,
     route: '/route',
     idempotency_key_present: true,
   })
