@@ -65,6 +65,33 @@ export const workersRow: Row = {
       colours: { 'no worker': 'red' },
     }),
     graph({
+      title: 'Calls that wait for a worker',
+      description:
+        'Calls in the queue, by capability, because every worker that fits is at its limit (max_concurrency, or BUSY). It empties by itself after a burst; growing for minutes: start more workers. Refusals: see Queue.',
+      width: 8,
+      queries: [series('sum by (capability) (controller_queue_length{capability=~"$capability"})', '{{capability}}')],
+      unit: 'none',
+      min: 0,
+    }),
+    graph({
+      title: 'Queue',
+      description:
+        'The p95 of the wait of calls that got a worker, and calls per second that got none. Raise max_concurrency or start more workers when either grows. Reasons: full, no room, 503 overloaded; displaced, calls of higher priority took the place, 503 overloaded; timed_out, 504 worker_timeout; none, the last worker that fits has gone.',
+      width: 8,
+      queries: [
+        series(
+          `histogram_quantile(0.95, sum by (le) (rate(controller_queue_wait_seconds_bucket{capability=~"$capability"}${RATE})))`,
+          'p95 of the wait (s)',
+        ),
+        series(
+          `sum by (reason) (rate(controller_queue_refusals_total{capability=~"$capability"}${RATE}))`,
+          '{{reason}} per s',
+        ),
+      ],
+      unit: 'none',
+      min: 0,
+    }),
+    graph({
       title: 'Worker instances',
       description:
         'Registered instances. live: heartbeats arrive. stale: they do not, and the instance gets no calls. Stale for more than a minute: the worker hangs or cannot reach the controller; later it is evicted.',

@@ -111,9 +111,19 @@ function streamingForm(call: RouteBody, { lastEventId, chain }: { [K in keyof Ro
   if (call.idempotency_key !== undefined) headers[HEADERS.idempotencyKey] = formatIdempotencyKey(call.idempotency_key)
   if (call.priority !== undefined) headers[HEADERS.priority] = call.priority
   if (call.timeout_ms !== undefined) headers[HEADERS.timeoutMs] = String(call.timeout_ms)
+  if (call.version !== undefined) headers[HEADERS.version] = call.version
+  const [prefer, require] = [call.prefer, call.require].map(labelHeader)
+  if (prefer !== undefined) headers[HEADERS.prefer] = prefer
+  if (require !== undefined) headers[HEADERS.require] = require
   if (lastEventId !== undefined) headers[HEADERS.lastEventId] = lastEventId
   if (chain !== undefined) headers[HEADERS.chain] = chain
   return { path: `/route/${verb}/${capability}`, headers }
+}
+
+/** Undefined for no labels: an empty header is refused. */
+function labelHeader(labels: Readonly<Record<string, string>> = {}): string | undefined {
+  const words = Object.entries(labels).map(([name, value]) => `${name}=${value}`)
+  return words.length === 0 ? undefined : words.join(', ')
 }
 
 function request(

@@ -14,6 +14,12 @@ export type InvokeOptions = {
   readonly priority?: 'low' | 'normal' | 'high'
   /** Time to the first byte of the answer; at most 300,000. */
   readonly timeoutMs?: number
+  /** Only workers whose version satisfies this constraint, such as `^1.2`. */
+  readonly version?: string
+  /** Workers with these labels first. */
+  readonly prefer?: Readonly<Record<string, string>>
+  /** Only workers with these labels. */
+  readonly require?: Readonly<Record<string, string>>
   /** Ends the call earlier than the handler's own signal. */
   readonly signal?: AbortSignal
   /** Resumes a broken event stream after this event. */
@@ -152,6 +158,7 @@ type Sender = { readonly client: ControllerClient; readonly call: InvokingCall }
 
 function send({ client, call }: Sender, target: Target, span: Span): Promise<RouteAnswer> {
   const { payload, options } = target
+  const { version, prefer, require } = options
   const { verb, name: capability } = splitCapability(parseCapability(target.capability))
   const { signal, tracestate, chain } = call
   const body: RouteBody = {
@@ -161,6 +168,9 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
     ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
+    ...(version !== undefined && { version }),
+    ...(prefer !== undefined && { prefer: { ...prefer } }),
+    ...(require !== undefined && { require: { ...require } }),
   }
   const trace = onwardTrace(span)
   return client.route(body, {

@@ -16,6 +16,8 @@ export type FakeWorker = {
     workerId?: string
     capabilities?: CapabilitySchema[]
     url?: string
+    labels?: Record<string, string>
+    weight?: number
   }) => Promise<Answer>
   readonly close: () => Promise<void>
 }
@@ -80,7 +82,9 @@ export async function startFakeWorker(
       workerId = `worker-${identity.split('/')[1] ?? ''}`,
       capabilities = [HELLO_SCHEMA],
       url = own,
-    } = {}) => mesh.request(identity, postJson('/register', { worker_id: workerId, worker_url: url, capabilities })),
+      ...placing
+    } = {}) =>
+      mesh.request(identity, postJson('/register', { worker_id: workerId, worker_url: url, capabilities, ...placing })),
     close: async () => {
       server.closeAllConnections()
       server.close()

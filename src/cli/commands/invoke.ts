@@ -22,6 +22,9 @@ export function invokeCommand(): CommandUnknownOpts {
     .option('--timeout-ms <n>', 'maximum time to the first byte of the answer')
     .option('--idempotency-key <key>', 'passed to the worker')
     .addOption(new Option('--priority <level>', 'priority of the call').choices(['low', 'normal', 'high'] as const))
+    .option('--worker-version <range>', 'only workers whose version satisfies the constraint, such as ^1.2')
+    .addOption(memberOption('--prefer <label=value>', 'workers with this label first; may be repeated'))
+    .addOption(memberOption('--require <label=value>', 'only workers with this label; may be repeated'))
     .addOption(outputOption())
     .addHelpText('after', EXAMPLES)
     .action(async (verb, capability, options) => {

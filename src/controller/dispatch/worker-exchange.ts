@@ -39,8 +39,14 @@ export type ExchangeResult = {
   readonly error: AppError | undefined
 }
 
-/** A body that the caller is still sending. `isAwaited`: its next part was requested, and the caller has not sent it yet. */
-export type Upload = AsyncIterable<Uint8Array> & { readonly isAwaited: () => boolean }
+/**
+ * A body that the caller is still sending. `isAwaited`: its next part was requested, and the caller has not sent it yet.
+ * `whole`: all of it, once it was read to its end and if it is small; it can then be sent again.
+ */
+export type Upload = AsyncIterable<Uint8Array> & {
+  readonly isAwaited: () => boolean
+  readonly whole: () => Buffer | undefined
+}
 
 /**
  * `firstByteMs` counts from the last part of the body that the worker accepted, `idleMs` from the last byte of either side: the
