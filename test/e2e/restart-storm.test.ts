@@ -47,7 +47,7 @@ async function callEachGroup(): Promise<{ misnamed: number; failed: number }> {
     const call = { verb: 'invoke', capability: `swarm_${group}`, payload: {} }
     const answer = await parties
       .request(controller.origin, STREAMING, postJson('/route', call))
-      .catch((cause: unknown) => ({ status: 0, headers: {} as Answer['headers'], body: cause }))
+      .catch((cause: unknown) => ({ status: 0, headers: {}, body: cause }))
     const { status, body, headers } = answer
     const named = String(headers['x-worker-id'])
     if (status !== 200) counts.failed++
