@@ -83,6 +83,7 @@ const app = await createServer({
   isDraining: () => false,
   isCut: () => false,
   isBlocked: () => false,
+  isCertificateBlocked: () => false,
   credentials: credentials.current(),
   gate: { source: credentials, verifier, now },
   tlsRefuseUnverified: config.tlsRefuseUnverified,

@@ -3,6 +3,8 @@ import { dashboard } from './dashboard.ts'
 import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
 import { now, series, serviceMap, spans } from './queries.ts'
+import { admissionRow } from './routing-admission.ts'
+import { idempotencyRow } from './routing-idempotency.ts'
 import { workersRow } from './routing-workers.ts'
 import { alerts } from './shared.ts'
 
@@ -32,7 +34,10 @@ export const routing = dashboard({
         }),
         burn('1h', 14.4, 'two days'),
         burn('6h', 6, 'five days'),
-        alerts('ControllerDown|NoWorker.*|ErrorBudget.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost', 12),
+        alerts(
+          'ControllerDown|NoWorker.*|CallsShed|ErrorBudget.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost',
+          12,
+        ),
         graph({
           title: 'Burn rate',
           description:
@@ -144,7 +149,9 @@ export const routing = dashboard({
         }),
       ],
     },
+    admissionRow,
     workersRow,
+    idempotencyRow,
     {
       title: 'Who calls whom',
       panels: [

@@ -60,7 +60,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const candidate = startCandidate(ground)
   // Before the workers: it closes after the calls to them have ended.
   const idempotency = startIdempotency(ground)
-  const workers = await startWorkers(ground, lookup)
+  const workers = await startWorkers(ground, policy, lookup)
   const chains = await startChains(ground)
   const admission = startAdmission(ground, policy)
   const parts = { audit, admission, policy, exceptions, candidate, idempotency, workers, chains }

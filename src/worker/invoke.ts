@@ -10,6 +10,7 @@ import { parseEvents } from './sse.ts'
 import type { StreamEvent } from './stream-event.ts'
 
 export type InvokeOptions = {
+  /** At most one call with this key is executed within an hour; a repetition gets its answer. 1-128 printable ASCII characters. */
   readonly idempotencyKey?: string
   readonly priority?: 'low' | 'normal' | 'high'
   /** Time to the first byte of the answer; at most 300,000. */

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
+import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
+import type { LivePolicy } from '../live-policy/live-policy.ts'
 import { createAwaited, type Awaited } from '../routing/awaited.ts'
 import { openHintFile, type HintFile } from '../routing/hint-file.ts'
 import { Registry, type WorkerInstance } from '../routing/registry.ts'
@@ -30,11 +32,22 @@ const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
 const isOpen = (): boolean => true
 
 /** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. Never rejects. */
-export async function startWorkers(ground: Ground, lookup: HostLookupOptions['lookup']): Promise<StartedWorkers> {
+export async function startWorkers(
+  ground: Ground,
+  policy: LivePolicy,
+  lookup: HostLookupOptions['lookup'],
+): Promise<StartedWorkers> {
   const { config, credentials, verifier, now, monotonic, log, opened } = ground
   const { heartbeatIntervalMs, trustDomain, workerHosts: rules } = config
-  const connectorFor = createWorkerConnectors({ source: credentials, verifier, rules, monotonic, lookup })
-  const pools = opened.adopt(createWorkerPools({ connectorFor, source: credentials }), ({ close }) => close())
+  const outgoing = refusingBlocked(
+    { source: credentials, verifier },
+    {
+      isBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
+      onChange: policy.onChange,
+    },
+  )
+  const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
+  const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source }), ({ close }) => close())
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
   const registry = new Registry({
