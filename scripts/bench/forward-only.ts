@@ -33,6 +33,7 @@ const app = await createServer({
   route: createPipeline({
     judge: () => allowedAlready,
     tryCandidate: nothing,
+    shed: () => undefined,
     recordVerdict: resolvedNothing,
     forward: createForward({
       providers: registry.providers.bind(registry),

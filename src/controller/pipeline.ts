@@ -13,6 +13,8 @@ export type Steps = {
   readonly tryCandidate: (call: RouteCall, verdict: Verdict) => void
   /** Resolves when the verdict is durable. @throws {AppError} `audit_unavailable` */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
+  /** The outcome of a call that is refused while an error budget burns; undefined lets it pass. */
+  readonly shed: (call: RouteCall) => RouteOutcome | undefined
   /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
   readonly forward: (call: RouteCall) => Promise<RouteOutcome>
   /** Writes the outcome. Its failure shows in readiness, not in the answer. */
@@ -22,14 +24,21 @@ export type Steps = {
 /** Takes one call from the decision to its outcome. @throws {AppError} when the caller has not been answered yet. */
 export type RouteCapability = (call: RouteCall) => Promise<void>
 
-export function createPipeline({ judge, tryCandidate, recordVerdict, forward, recordOutcome }: Steps): RouteCapability {
+export function createPipeline({
+  judge,
+  tryCandidate,
+  recordVerdict,
+  shed,
+  forward,
+  recordOutcome,
+}: Steps): RouteCapability {
   return async (call) => {
     const verdict = await judge(call)
     tryCandidate(call, verdict)
     await recordVerdict(call, verdict)
     await afterRecord(async () => {
       refuseUnlessPassed(verdict, 'capability_access_denied')
-      const outcome = await forward(markedIfShadowed(call, verdict))
+      const outcome = shed(call) ?? (await forward(markedIfShadowed(call, verdict)))
       recordOutcome(call, outcome)
       if (outcome.error !== undefined) throw outcome.error
     })

@@ -35,6 +35,8 @@ export type ExchangeResult = {
   readonly outcome: Outcome
   readonly status: number
   readonly sent: boolean
+  /** From `startMs`, or from the last part of an upload, until the answer began; undefined if none began. */
+  readonly firstByteMs: number | undefined
   readonly error: AppError | undefined
 }
 
@@ -49,6 +51,9 @@ export type ExchangeLimits = {
   readonly firstByteMs: number
   readonly idleMs: number
   readonly upload?: Upload | undefined
+  /** When the call began; by `monotonic`, in ms. */
+  readonly startMs: number
+  readonly monotonic: () => number
 }
 
 const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
@@ -72,6 +77,9 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   #started = false
   #retryAfterS: number | undefined
   #settled = false
+  /** When the worker accepted the last part of an upload: the time that a caller takes to send it is not the worker's. */
+  #uploadedMs: number | undefined
+  #firstByteMs: number | undefined
   /** Paused: the caller reads more slowly than the worker sends. */
   #held = false
   /** The body of a 3xx or 5xx answer, read only for the worker's own error code. */
@@ -103,6 +111,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   /** undici calls this for each part of the body that it wrote. */
   onBodySent(): void {
+    if (this.#limits.upload !== undefined) this.#uploadedMs = this.#limits.monotonic()
     if (!this.#settled && !this.#held) this.#timer.refresh()
   }
 
@@ -123,6 +132,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
       clearTimeout(this.#timer)
       this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
       this.#started = true
+      this.#firstByteMs = this.#limits.monotonic() - (this.#uploadedMs ?? this.#limits.startMs)
       this.#sink.start(status, answerHeaders(status, headers, this.#workerId))
     }
   }
@@ -215,10 +225,10 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     return new AppError('worker_failed', reason, { cause, ...(this.#sent ? {} : { retryAfterS: UNREACHED_RETRY_S }) })
   }
 
-  #finish(result: ExchangeResult): void {
+  #finish(result: Omit<ExchangeResult, 'firstByteMs'>): void {
     this.#settled = true
     clearTimeout(this.#timer)
-    this.#settle(result)
+    this.#settle({ ...result, firstByteMs: this.#firstByteMs })
   }
 }
 

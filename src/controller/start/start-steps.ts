@@ -14,9 +14,11 @@ import { createJudgeCall } from '../steps/judge-call.ts'
 import { createReconsider } from '../steps/reconsider.ts'
 import { createRecorder } from '../steps/record.ts'
 import { createRegister } from '../steps/register.ts'
+import { createShed } from '../steps/shed.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
 import type { StartedAudit } from './start-audit.ts'
+import type { StartedSlos } from './start-slos.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
 export type StepParts = {
@@ -24,6 +26,7 @@ export type StepParts = {
   readonly policy: LivePolicy
   readonly exceptions: ExceptionWatch
   readonly candidate: Candidate | undefined
+  readonly slos: StartedSlos
   readonly workers: StartedWorkers
 }
 
@@ -34,11 +37,18 @@ export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbe
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, policy, exceptions, candidate, workers } = parts
+  const { audit, policy, exceptions, candidate, slos, workers } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
-  const recorder = createRecorder({ append: audit.append, log, metrics, now, onExceptionUsed: exceptions.used })
+  const recorder = createRecorder({
+    append: audit.append,
+    log,
+    metrics,
+    now,
+    onExceptionUsed: exceptions.used,
+    onEnded: slos.ended,
+  })
   const forward = createForward({
     providers: registry.providers.bind(registry),
     isKnown: (capability) => policy.files().knownCapabilities.has(capability),
@@ -55,6 +65,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       judge: createJudgeCall({ judge, now }),
       tryCandidate: createTryCandidate(candidate),
       recordVerdict: recorder.recordVerdict,
+      shed: createShed({ refuse: slos.refuse }),
       forward,
       recordOutcome: recorder.recordOutcome,
     }),

@@ -47,7 +47,8 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
     }
     const { outcome, status, error } = last ?? notSent(deps, call)
     const durationMs = deps.monotonic() - start
-    return { outcome, status, error, workerId: worker?.workerId ?? null, attempts: tried.size, durationMs }
+    const { firstByteMs } = last ?? {}
+    return { outcome, status, error, firstByteMs, workerId: worker?.workerId ?? null, attempts: tried.size, durationMs }
   }
 }
 
@@ -84,7 +85,7 @@ async function callWorker(
   try {
     return await new Promise<ExchangeResult>((settle) => {
       const upload = Buffer.isBuffer(call.body) ? undefined : call.body
-      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload, startMs: start, monotonic }
       const settled = (result: ExchangeResult): void => {
         // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
         endExchange(span, worker, result)

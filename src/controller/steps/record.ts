@@ -1,6 +1,7 @@
 // On the path of every call. Steps 2 and 4: writes verdicts and outcomes
 // to the audit log, the application log and the metrics, in one place.
-import { RULINGS } from '../../core/ruling.ts'
+import type { Capability } from '../../core/capability.ts'
+import { passes, RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../../audit/event.ts'
@@ -8,6 +9,7 @@ import type { AuditEvent } from '../../audit/event.ts'
 import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { CallEnd } from '../slo/call-grade.ts'
 
 type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
@@ -16,6 +18,8 @@ type RecorderDeps = {
   readonly now: () => number
   /** Called with the name of the exception that let a call pass. */
   readonly onExceptionUsed?: (name: string) => void
+  /** Called with the end of every call that the ruling let pass. */
+  readonly onEnded?: (capability: Capability, end: CallEnd) => void
 }
 
 /**
@@ -32,9 +36,16 @@ type Recorder = {
   readonly recordRegistration: (asker: Asker, verdict: RegistrationVerdict) => Promise<void>
 }
 
+/** An allowed call that the controller could not record, and therefore did not forward. */
+const UNRECORDED: CallEnd = {
+  outcome: 'refused',
+  status: 503,
+  error: { code: 'audit_unavailable' },
+  firstByteMs: undefined,
+}
 const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
 
-export function createRecorder({ append, log, metrics, now, onExceptionUsed }: RecorderDeps): Recorder {
+export function createRecorder({ append, log, metrics, now, onExceptionUsed, onEnded }: RecorderDeps): Recorder {
   return {
     async recordVerdict(call, verdict) {
       const event = audit.policyDecision(
@@ -46,7 +57,12 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         },
         auditedVerdict(verdict),
       )
-      await append(event)
+      try {
+        await append(event)
+      } catch (cause: unknown) {
+        if (passes(verdict.ruling)) onEnded?.(call.capability, UNRECORDED)
+        throw cause
+      }
       metrics.decided({
         capability: call.capability,
         decision: event.decision,
@@ -65,6 +81,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
         trace: call.trace,
         attempts: outcome.attempts,
       })
+      onEnded?.(call.capability, outcome)
       const event = audit.routeOutcome(
         { decisionId: call.decisionId, trace: call.trace, requester: call.caller, capability: call.capability },
         {
@@ -85,11 +102,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed }: R
       )
       await append(event)
       metrics.registrationDecided(event.decision)
-      const { worker_id } = event
-      const fields = { requester: asker.caller, worker_id, reason: reasonOf(verdict), ...idsOf(asker) }
-      if (event.decision === 'allow')
-        log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
-      else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
+      logRegistration(log, asker, event, reasonOf(verdict))
     },
   }
 }
@@ -119,6 +132,17 @@ function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
   const { capability } = call
   const fields = { event, requester: call.caller, capability, reason: reasonOf(verdict), ...idsOf(call) }
   log[level](verdict.decision === undefined ? { ...fields, error: verdict.error.code } : fields, text)
+}
+
+function logRegistration(
+  log: Logger,
+  asker: Asker,
+  { decision, worker_id }: audit.WorkerRegistrationEvent,
+  reason: string,
+): void {
+  const fields = { requester: asker.caller, worker_id, reason, ...idsOf(asker) }
+  if (decision === 'allow') log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
+  else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
 }
 
 function reasonOf(verdict: Verdict): string {

@@ -6,13 +6,14 @@ import {
   WorkerExchange,
   type ExchangeLimits,
   type ExchangeResult,
+  type Upload,
 } from '../../../src/controller/dispatch/worker-exchange.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { createNotingSink } from '../../fixtures/route-call.ts'
 
 type Headers = Record<string, string | string[] | undefined>
 
-const LIMITS = { firstByteMs: 1000, idleMs: 60_000 }
+const LIMITS = { firstByteMs: 1000, idleMs: 60_000, startMs: 5, monotonic: () => 12 }
 const TYPED = { 'content-type': 'application/json', 'content-length': '2' }
 /** What Node says when a peer resets. */
 const RESET = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
@@ -62,7 +63,20 @@ describe('an answer', () => {
       'content-length',
       '2',
     ])
-    expect(results).toEqual([{ outcome: 'completed', status: 200, sent: true, error: undefined }])
+    expect(results).toEqual([{ outcome: 'completed', status: 200, sent: true, firstByteMs: 7, error: undefined }])
+  })
+
+  test('to an upload is timed from its last part, which is the time of the worker', () => {
+    let nowMs = 0
+    const upload = { isAwaited: () => false } as unknown as Upload
+    const { exchange, results, send, head, end } = setUp({ startMs: 0, monotonic: () => nowMs, upload })
+    send()
+    for (nowMs of [100, 5000]) exchange.onBodySent()
+    nowMs = 5020
+    head(200)
+    nowMs = 9000
+    end()
+    expect(results).toMatchObject([{ outcome: 'completed', firstByteMs: 20 }])
   })
 
   test('of 4xx is the answer, whatever it says', () => {
@@ -215,7 +229,7 @@ describe('a connection that fails', () => {
     data('half')
     fail(RESET)
     expect(sink.told).toEqual(['start 200', 'write half', 'abort'])
-    expect(results).toEqual([{ outcome: 'worker_failed', status: 200, sent: true, error: undefined }])
+    expect(results).toEqual([{ outcome: 'worker_failed', status: 200, sent: true, firstByteMs: 7, error: undefined }])
   })
 
   test('because the bytes are no HTTP answer is a failure of the worker, not unknown', () => {
@@ -230,7 +244,7 @@ describe('a connection that fails', () => {
     const cause = new AppError('request_timeout')
     send()
     fail(cause)
-    expect(results).toEqual([{ outcome: 'caller_left', status: 408, sent: true, error: cause }])
+    expect(results).toEqual([{ outcome: 'caller_left', status: 408, sent: true, firstByteMs: undefined, error: cause }])
   })
 })
 
@@ -277,7 +291,7 @@ describe('time', () => {
     vi.advanceTimersByTime(59_999)
     expect(results).toEqual([])
     vi.advanceTimersByTime(1)
-    expect(results).toEqual([{ outcome: 'timeout', status: 200, sent: true, error: undefined }])
+    expect(results).toEqual([{ outcome: 'timeout', status: 200, sent: true, firstByteMs: 7, error: undefined }])
     expect(sink.told).toEqual(['start 200', 'write a', 'abort'])
   })
 

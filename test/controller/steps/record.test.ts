@@ -162,6 +162,7 @@ describe('an outcome', () => {
     workerId: 'worker-a',
     attempts: 2,
     durationMs: 12.3456,
+    firstByteMs: 3,
     error: undefined,
     ...over,
   })
