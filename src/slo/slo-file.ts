@@ -1,5 +1,14 @@
 // Reads one file of slos/: YAML, the schema, then the rules. Every fault has its line and column.
-import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
+import {
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type YAMLParseError,
+  type YAMLWarning,
+} from 'yaml'
 import { parseCapability } from '../core/capability.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { locatedFaults } from '../policy/data/schema-faults.ts'
@@ -25,7 +34,7 @@ export type SloFault = {
 }
 
 /** Either the SLO, with the place of its capability for faults between files, or all faults. */
-export type SloReading =
+type SloReading =
   | { readonly slo: Slo; readonly at: Place; readonly faults: readonly [] }
   | { readonly slo: undefined; readonly faults: readonly SloFault[] }
 
@@ -44,7 +53,7 @@ export function readSlo(file: string, text: string): SloReading {
   }
   const syntax = [...document.errors, ...document.warnings]
   if (syntax.length > 0) {
-    const faults = syntax.map(({ pos, message }) => ({ file, ...placed(pos[0]), path: '', reason: sentence(message) }))
+    const faults = syntax.map((fault) => ({ file, ...placed(fault.pos[0]), path: '', reason: sentence(fault) }))
     return { slo: undefined, faults }
   }
   const place = (parts: Parts): Place => placed(offsetOf(document, parts))
@@ -88,7 +97,8 @@ function offsetOf(document: Document, parts: Parts): number {
   return isNode(document.contents) ? (document.contents.range?.[0] ?? 0) : 0
 }
 
-function sentence(message: string): string {
+function sentence({ code, message }: YAMLParseError | YAMLWarning): string {
+  if (code === 'MULTIPLE_DOCS') return 'has several documents; write one SLO per file'
   return `is not valid YAML: ${message.split('\n')[0] ?? ''}`
 }
 

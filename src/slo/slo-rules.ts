@@ -4,7 +4,7 @@ import { parseCapability } from '../core/capability.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { DEFAULT_BURN } from './slo.ts'
 
-export type RuleFault = { readonly parts: readonly string[]; readonly reason: string }
+type RuleFault = { readonly parts: readonly string[]; readonly reason: string }
 
 const DAY_MS = 86_400_000
 const MAX_WINDOW_DAYS = 90

@@ -7,7 +7,7 @@ import { SlidingCounters } from './sliding-counters.ts'
 
 /** The windows of burn rates. `1m` only says whether a burn goes on now. */
 export const BURN_WINDOWS = ['1m', '5m', '30m', '1h', '6h'] as const
-export type BurnWindow = (typeof BURN_WINDOWS)[number]
+type BurnWindow = (typeof BURN_WINDOWS)[number]
 
 /** All calls since the start of the process. */
 type Totals = { good: number; bad: number; readonly slow: Record<LatencyObjective, number> }

@@ -15,7 +15,7 @@ type SloWatchOptions = {
   readonly onFixed: () => void
 }
 
-export type SloWatch = {
+type SloWatch = {
   /** Why the files on disk are not in force; undefined while they are. */
   readonly fault: () => string | undefined
   readonly close: () => void
@@ -25,20 +25,27 @@ const POLL_MS = 500
 
 export function watchSloFolder({ place, seen, onChange, onFault, onFixed }: SloWatchOptions): SloWatch {
   const reported = createReportedFault()
-  let tried = seen
+  // Undefined: whatever is there has to be read.
+  let tried: string | undefined = seen
   let last = seen
   let closed = false
 
   const look = async (): Promise<void> => {
-    const signature = await signatureOfSlos(place)
+    // A folder that was there and is gone is a fault, also where it may be absent.
+    const expected = tried === '' ? place : { ...place, mayBeAbsent: false }
+    const signature = await signatureOfSlos(expected).catch((cause: unknown) => {
+      // It may come back as it was, and then has to end the fault.
+      tried = undefined
+      throw cause
+    })
     const isSettled = signature === last
     last = signature
     if (!isSettled || signature === tried) return
     tried = signature
-    const slos = await loadSloFolder(place)
+    const slos = await loadSloFolder(expected)
     // Written to while it was read: the next checks see it again.
-    if ((await signatureOfSlos(place)) !== signature) {
-      tried = ''
+    if ((await signatureOfSlos(expected)) !== signature) {
+      tried = undefined
       return
     }
     if (closed) return
@@ -47,7 +54,6 @@ export function watchSloFolder({ place, seen, onChange, onFault, onFixed }: SloW
   }
   const failed = (cause: unknown): void => {
     const message = cause instanceof Error ? cause.message : String(cause)
-    // A folder that cannot be listed has no signature; any later one is a change.
     if (!closed && reported.isNews(message)) onFault(message)
   }
 

@@ -7,7 +7,7 @@ import { isRecord } from './json-object.ts'
 /** `path`: position in the value, such as `workers["spiffe://…"].owner`; empty for the whole value. */
 export type PlacedFault = { readonly path: string; readonly reason: string }
 /** `parts`: the keys and indexes that lead to it. `isMember`: the member itself is the fault (unknown or missing), not its value. */
-export type LocatedFault = PlacedFault & { readonly parts: readonly (string | number)[]; readonly isMember: boolean }
+type LocatedFault = PlacedFault & { readonly parts: readonly (string | number)[]; readonly isMember: boolean }
 
 type Issue = {
   readonly keyword: string
