@@ -13,7 +13,7 @@ export const workersRow: Row = {
     graph({
       title: 'Outcomes',
       description:
-        'Outcomes of allowed calls per second. worker_failed: no live worker, or an invalid answer. unknown: the connection broke before an answer, so the work may or may not have been done. caller_left: callers give up early. shutdown: a controller stopped during the calls. Click a line for its audit records.',
+        'Outcomes of allowed calls per second. worker_failed: no live worker, or an invalid answer. unknown: the connection broke before an answer, so the work may or may not have been done. caller_left: callers give up early. shutdown: a controller stopped during the calls. refused: the controller ended the call before it called a worker, see the error of the record. Click a line for its audit records.',
       width: 8,
       queries: [series(`sum by (outcome) (rate(${CALLS}${RATE}))`, '{{outcome}}')],
       unit: 'reqps',
@@ -26,6 +26,7 @@ export const workersRow: Row = {
         worker_failed: 'red',
         timeout: 'orange',
         unknown: 'purple',
+        refused: 'super-light-orange',
       },
       links: [
         toAudit(

@@ -3,6 +3,7 @@ import { dashboard } from './dashboard.ts'
 import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
 import { now, series, serviceMap, spans } from './queries.ts'
+import { sloRow } from './routing-slo.ts'
 import { workersRow } from './routing-workers.ts'
 import { alerts } from './shared.ts'
 
@@ -32,7 +33,7 @@ export const routing = dashboard({
         }),
         burn('1h', 14.4, 'two days'),
         burn('6h', 6, 'five days'),
-        alerts('ControllerDown|NoWorker.*|ErrorBudget.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost', 12),
+        alerts('ControllerDown|NoWorker.*|ErrorBudget.*|Slo.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost', 12),
         graph({
           title: 'Burn rate',
           description:
@@ -144,6 +145,7 @@ export const routing = dashboard({
         }),
       ],
     },
+    sloRow,
     workersRow,
     {
       title: 'Who calls whom',

@@ -68,8 +68,7 @@ describe('an error budget', () => {
     expect(stranger.status).toBe(403)
     const malformed = await mesh.route(STREAMING, { verb: 'invoke', capability: 'hello_world', priority: 'urgent' })
     expect(malformed.status).toBe(400)
-    expect(await metric('controller_slo_calls_total', 'result="bad"')).toBe(0)
-    expect(await metric('controller_slo_calls_total', 'result="good"')).toBe(0)
+    expect(await metric('controller_slo_calls_total', 'objective="availability"')).toBe(0)
   })
 
   test('that burns sheds low first and never high, and says so to the caller, in the audit log and in the metrics', async () => {
@@ -123,7 +122,7 @@ describe('the files', () => {
     await until('the SLO is in force', async () => (await metric('controller_slo_objective_ratio')) === 0.95)
     expect((await health()).checks).not.toContainEqual(expect.objectContaining({ name: 'slos' }))
     // The calls are still counted.
-    expect(await metric('controller_slo_calls_total', 'result="bad"')).toBeGreaterThan(50)
+    expect(await metric('controller_slo_missed_total', 'objective="availability"')).toBeGreaterThan(50)
 
     await rm(join(dir, 'hello.yaml'))
     await until('the SLO is gone', async () => Number.isNaN(await metric('controller_slo_objective_ratio')))

@@ -57,6 +57,8 @@ async function textOf(options: ScrapeOptions): Promise<{ source: string; text: s
 function sampleOf(line: string): SloSample[] {
   const [, name, labels = '', value] = LINE.exec(line) ?? []
   if (name === undefined || value === undefined || Number.isNaN(Number(value))) return []
+  // About the files, and not about a capability.
+  if (!labels.includes('capability=')) return []
   const pairs = [...labels.matchAll(LABEL)].map(([, key = '', text = '']) => [key, text] as const)
   return [{ name, labels: Object.fromEntries(pairs), value: Number(value) }]
 }

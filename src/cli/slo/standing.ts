@@ -42,7 +42,7 @@ export function standingsIn(samples: readonly SloSample[]): Standing[] {
       const calls = of('counted_calls', capability, objective) ?? 0
       const budget = of('budget_left_ratio', capability, objective) ?? 1
       const rate = (window: string): number => of('burn_rate', capability, objective, window) ?? 0
-      const threshold = (speed: string): number => of('burn_threshold', capability, speed) ?? Infinity
+      const threshold = (speed: string): number => of('burn_threshold', capability, objective, speed) ?? Infinity
       return [
         {
           capability,
@@ -81,8 +81,8 @@ function burningOf(rate: (window: string) => number, threshold: (speed: string) 
 function indexed(samples: readonly SloSample[]): Map<string, number> {
   const values = new Map<string, number>()
   for (const { name, labels, value } of samples) {
-    const { capability, objective, window, speed, priority, result } = labels
-    const key = [name, capability, objective, window, speed, priority, result].filter((part) => part !== undefined)
+    const { capability, objective, window, speed, priority } = labels
+    const key = [name, capability, objective, window, speed, priority].filter((part) => part !== undefined)
     if (values.has(key.join(' '))) {
       const hint = 'give the scrape of a single controller; for all of them together ask Prometheus'
       throw new CliError(EXIT.usage, `several series of controller_slo_${key.join(' ')}`, { hint })

@@ -1,5 +1,5 @@
 // Metrics of the SLOs, read at each scrape. Only capabilities with an SLO have series. The alerts in
-// observability/prometheus use the counters, which several controllers and restarts do not confuse; the gauges of burn and
+// observability/prometheus use the counters, which can be added over controllers and restarts; the gauges of burn and
 // budget are what this process itself decides by.
 import { Counter, Gauge } from 'prom-client'
 import type { Capability } from '../../core/capability.ts'
@@ -79,8 +79,12 @@ const GAUGES: readonly Family[] = [
   {
     name: 'burn_threshold',
     help: 'Burn rate from which the SLO calls a burn fast or slow.',
-    labels: ['speed'],
-    read: ({ track }) => Object.entries(track.slo.burn).map(([speed, rate]) => [{ speed }, rate]),
+    // Of each objective the same, so that rules match them one to one.
+    labels: ['objective', 'speed'],
+    read: ({ track }) =>
+      objectivesOf(track.slo).flatMap((objective) =>
+        Object.entries(track.slo.burn).map(([speed, rate]) => [{ objective, speed }, rate] as const),
+      ),
   },
   {
     name: 'burn_rate',
@@ -137,21 +141,15 @@ const GAUGES: readonly Family[] = [
 const COUNTERS: readonly Family[] = [
   {
     name: 'calls_total',
-    help: 'Authorised calls that count for an SLO: good, or failed by the mesh.',
-    labels: ['result'],
-    read: ({ track: { totals } }) => [
-      [{ result: 'good' }, totals.good],
-      [{ result: 'bad' }, totals.bad],
-    ],
+    help: 'Authorised calls that count for an objective.',
+    labels: ['objective'],
+    read: ({ track }) => objectivesOf(track.slo).map((objective) => [{ objective }, track.total(objective).calls]),
   },
   {
-    name: 'slow_calls_total',
-    help: 'Good calls whose answer began later than the objective allows.',
+    name: 'missed_total',
+    help: 'Authorised calls that missed an objective: failed by the mesh, or answered too late.',
     labels: ['objective'],
-    read: ({ track }) =>
-      objectivesOf(track.slo).flatMap((objective) =>
-        objective === 'availability' ? [] : [[{ objective }, track.totals.slow[objective]] as const],
-      ),
+    read: ({ track }) => objectivesOf(track.slo).map((objective) => [{ objective }, track.total(objective).missed]),
   },
   {
     name: 'shed_total',

@@ -9,8 +9,8 @@ import { SlidingCounters } from './sliding-counters.ts'
 export const BURN_WINDOWS = ['1m', '5m', '30m', '1h', '6h'] as const
 type BurnWindow = (typeof BURN_WINDOWS)[number]
 
-/** All calls since the start of the process. */
-type Totals = { good: number; bad: number; readonly slow: Record<LatencyObjective, number> }
+/** Calls that count for an objective, and those that missed it. */
+type Count = { readonly missed: number; readonly calls: number }
 
 const SLOT_MS = 10_000
 const WINDOW_SLOTS = [6, 30, 180, 360, 2160]
@@ -20,7 +20,8 @@ const [GOOD, BAD, TIMED, SLOW] = [0, 1, 2, 3] as const
 const COUNTERS = SLOW + LATENCIES.length
 
 export class SloTrack {
-  readonly totals: Totals = { good: 0, bad: 0, slow: { p50: 0, p95: 0, p99: 0 } }
+  /** All calls since the SLO came into force, by counter. */
+  readonly #totals = new Float64Array(COUNTERS)
   readonly #recent: SlidingCounters
   readonly #times: LatencyHistogram
   #budget: SlidingCounters
@@ -53,38 +54,39 @@ export class SloTrack {
   /** `firstByteMs`: undefined for an answer that no worker gave now. */
   record(grade: Exclude<Grade, 'skipped'>, firstByteMs: number | undefined, nowMs: number): void {
     if (grade === 'bad') {
-      this.totals.bad += 1
       this.#add(BAD, nowMs)
       return
     }
-    this.totals.good += 1
     this.#add(GOOD, nowMs)
     if (firstByteMs === undefined) return
     this.#add(TIMED, nowMs)
     this.#times.add(firstByteMs, nowMs)
     for (let at = 0; at < LATENCIES.length; at += 1) {
       if (firstByteMs <= (this.#limits[at] ?? Infinity)) continue
-      this.totals.slow[LATENCIES[at] ?? 'p50'] += 1
       this.#add(SLOW + at, nowMs)
     }
   }
 
   /** How many times faster than allowed the budget is used up over the window; 0 without calls. */
   burn(objective: Objective, window: BurnWindow, nowMs: number): number {
-    const { bad, all } = this.#counted(this.#recent, BURN_WINDOWS.indexOf(window), objective, nowMs)
+    const { missed, calls } = this.#counted(this.#recent, BURN_WINDOWS.indexOf(window), objective, nowMs)
     const target = this.#slo.targets.get(objective)?.target ?? 0
-    return all === 0 ? 0 : bad / all / (1 - target)
+    return calls === 0 ? 0 : missed / calls / (1 - target)
   }
 
   /** The calls that did not meet the objective, over a window of burn rates. */
   missed(objective: Objective, window: BurnWindow, nowMs: number): number {
-    return this.#counted(this.#recent, BURN_WINDOWS.indexOf(window), objective, nowMs).bad
+    return this.#counted(this.#recent, BURN_WINDOWS.indexOf(window), objective, nowMs).missed
   }
 
   /** Over the window of the error budget, as far back as this process reaches. */
-  attained(objective: Objective, nowMs: number): { readonly missed: number; readonly calls: number } {
-    const { bad, all } = this.#counted(this.#budget, 0, objective, nowMs)
-    return { missed: bad, calls: all }
+  attained(objective: Objective, nowMs: number): Count {
+    return this.#counted(this.#budget, 0, objective, nowMs)
+  }
+
+  /** Since the SLO came into force; never less than before. */
+  total(objective: Objective): Count {
+    return countOf(objective, (counter) => this.#totals[counter] ?? 0)
   }
 
   /** Of the time to the first byte, over the last hour, in ms; undefined without a call. */
@@ -92,13 +94,12 @@ export class SloTrack {
     return this.#times.quantile({ p50: 0.5, p95: 0.95, p99: 0.99 }[objective], nowMs)
   }
 
-  #counted(counters: SlidingCounters, window: number, objective: Objective, nowMs: number) {
-    const count = (counter: number): number => counters.sum(window, counter, nowMs)
-    if (objective === 'availability') return { bad: count(BAD), all: count(GOOD) + count(BAD) }
-    return { bad: count(SLOW + LATENCIES.indexOf(objective)), all: count(TIMED) }
+  #counted(counters: SlidingCounters, window: number, objective: Objective, nowMs: number): Count {
+    return countOf(objective, (counter) => counters.sum(window, counter, nowMs))
   }
 
   #add(counter: number, nowMs: number): void {
+    this.#totals[counter] = (this.#totals[counter] ?? 0) + 1
     this.#recent.add(counter, nowMs)
     this.#budget.add(counter, nowMs)
   }
@@ -107,6 +108,11 @@ export class SloTrack {
     this.#recent.clear(counter)
     this.#budget.clear(counter)
   }
+}
+
+function countOf(objective: Objective, of: (counter: number) => number): Count {
+  if (objective === 'availability') return { missed: of(BAD), calls: of(GOOD) + of(BAD) }
+  return { missed: of(SLOW + LATENCIES.indexOf(objective)), calls: of(TIMED) }
 }
 
 /** The objectives that an SLO has, in the order of `OBJECTIVES`. */

@@ -66,7 +66,7 @@ describe('a track', () => {
     track.follow(slo({ targets: new Map([...slo().targets, ...later]) }), 0)
     expect(track.attained('p95', 0)).toEqual({ missed: 0, calls: 0 })
     expect(track.attained('availability', 0)).toEqual({ missed: 1, calls: 2 })
-    expect(track.totals).toMatchObject({ good: 1, bad: 1 })
+    expect(track.total('availability')).toEqual({ missed: 1, calls: 2 })
   })
 
   test('begins the budget again with another window', () => {
