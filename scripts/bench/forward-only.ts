@@ -6,17 +6,20 @@ import { loadControllerConfig } from '../../src/controller/config.ts'
 import { createProbe } from '../../src/controller/dispatch/probe.ts'
 import { createWorkerPools } from '../../src/controller/dispatch/worker-pools.ts'
 import { createPipeline } from '../../src/controller/pipeline.ts'
+import { createChoose } from '../../src/controller/routing/choose.ts'
 import { Registry } from '../../src/controller/routing/registry.ts'
+import { WaitingRoom } from '../../src/controller/routing/waiting-room.ts'
 import { createServer } from '../../src/controller/server.ts'
 import { createForward } from '../../src/controller/steps/forward.ts'
 import { createRegister } from '../../src/controller/steps/register.ts'
+import { createSelectWorker } from '../../src/controller/steps/select-worker.ts'
 import type { SpiffeId } from '../../src/core/spiffe-id.ts'
 import { watchCredentials } from '../../src/platform/tls/credentials.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../src/platform/tls/tls.ts'
 import { reportReady } from './child.ts'
-import { allowAll, allowedAlready, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
+import { allowAll, allowedAlready, noChains, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
 
 const config = loadControllerConfig({ env: process.env })
 const { workerHosts, heartbeatIntervalMs } = config
@@ -28,21 +31,33 @@ const verifier = createPeerVerifier({ now })
 const connectorFor = (expected: SpiffeId) => createPinnedConnector({ source: credentials, verifier, expected })
 const pools = createWorkerPools({ connectorFor })
 const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
+const groupOf = registry.group.bind(registry)
+const isOpen = () => true
+const room = new WaitingRoom({ groupOf, isOpen, monotonic, limits: { perCapability: 1000, inAll: 1000, bytes: 1e7 } })
+const select = createSelectWorker({
+  groupOf,
+  isKnown: () => true,
+  choose: createChoose({ random: Math.random, isOpen }),
+  room,
+  metrics: { waited: nothing, refused: nothing },
+  tracer: noTracer,
+  monotonic,
+})
+
+const forward = createForward({ select, poolOf: pools.poolOf, handOn: noChains.handOn, tracer: noTracer, monotonic })
 
 const app = await createServer({
+  chains: noChains,
+  arrive: () => undefined,
   route: createPipeline({
+    admit: (call) => Promise.resolve({ call, decided: nothing, [Symbol.dispose]: nothing }),
     judge: () => allowedAlready,
     tryCandidate: nothing,
     shed: () => undefined,
     recordVerdict: resolvedNothing,
-    forward: createForward({
-      providers: registry.providers.bind(registry),
-      isKnown: () => true,
-      poolOf: pools.poolOf,
-      tracer: noTracer,
-      monotonic,
-      random: Math.random,
-    }),
+    forward,
+    // Only forwards, with or without a key.
+    once: forward,
     recordOutcome: nothing,
   }),
   register: createRegister({

@@ -1,5 +1,7 @@
 // No-op versions of the pipeline steps that the forward-only server leaves out.
 import { trace, TraceFlags } from '@opentelemetry/api'
+import { newChain } from '../../src/core/call-chain.ts'
+import type { CallChains } from '../../src/controller/chain/call-chains.ts'
 import type { Verdict } from '../../src/policy/verdict.ts'
 import type { Metrics } from '../../src/controller/metrics/metrics.ts'
 import type { Judge } from '../../src/policy/judge.ts'
@@ -66,3 +68,6 @@ function allowed<Input extends PolicyInput>(input: Input): Verdict<Input> {
     },
   }
 }
+
+/** No chains of calls: every call begins its own, and the worker gets an empty value. */
+export const noChains: CallChains = { read: (_header, caller) => newChain(caller), handOn: () => '' }

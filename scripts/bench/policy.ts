@@ -63,6 +63,8 @@ function inputAt(nowMs: number): PolicyInput {
       source: 'controller',
       decision_id: uuidv7(nowMs),
       priority: 'normal',
+      origin: CALLER,
+      depth: 0,
     },
   }
 }

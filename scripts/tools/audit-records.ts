@@ -22,6 +22,7 @@ const EVALUATION: Evaluation = {
   engine: 'opa-wasm',
   policyRevision: '0123456789ab',
   evaluationTimeMs: 0.1,
+  onBehalfOf: null,
 }
 
 /** The policy input for one call of `capability`. */
@@ -37,6 +38,8 @@ export function callInput({ who, atNs, decisionId }: Asking, capability: string)
       source: 'controller',
       decision_id: decisionId,
       priority: 'normal',
+      origin: spiffeId,
+      depth: 0,
     },
   }
 }

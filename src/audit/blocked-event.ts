@@ -26,6 +26,11 @@ export type BlockedEvent = {
   readonly now_ns: string
   readonly source: 'controller'
   readonly priority: 'normal'
+  /** Not known: nothing of the request was examined. */
+  readonly origin: null
+  readonly depth: null
+  readonly on_behalf_of: null
+  readonly priority_requested: null
   readonly route: string
   readonly idempotency_key_present: boolean
   readonly count: number
@@ -64,6 +69,10 @@ export function blockedRequest(refusal: {
     now_ns: `${atMs}000000`,
     source: 'controller',
     priority: 'normal',
+    origin: null,
+    depth: null,
+    on_behalf_of: null,
+    priority_requested: null,
     route: refusal.route,
     idempotency_key_present: refusal.idempotencyKeyPresent,
     count: 1,

@@ -4,6 +4,7 @@ import { isoTime } from '../core/iso-time.ts'
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
 import type { FileLeftReason } from '../core/file-left.ts'
+import type { IdempotencyResult } from '../core/idempotency.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
@@ -27,12 +28,21 @@ type Judged = {
   readonly now_ns: string
   readonly source: string
   readonly priority: Priority
+  /** Who made the first call of the chain, how many calls are above this one, and the decision id of the one directly above. */
+  readonly origin: string
+  readonly depth: number
+  readonly on_behalf_of: string | null
 }
 
 export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly timestamp: string } & Traced & {
     readonly requester_spiffe_id: string
     readonly capability: string
-  } & Judged & { readonly route: string; readonly idempotency_key_present: boolean }
+  } & Judged & {
+    /** What the caller asked for, if limits.json lowered it. */
+    readonly priority_requested: Priority | null
+    readonly route: string
+    readonly idempotency_key_present: boolean
+  }
 
 export type WorkerRegistrationEvent = { readonly event: 'worker_registration'; readonly timestamp: string } & Traced & {
     readonly requester_spiffe_id: string
@@ -50,6 +60,10 @@ export type RouteOutcomeEvent = { readonly event: 'route_outcome'; readonly time
     readonly error: ErrorCode | null
     readonly duration_ms: number
     readonly attempts: number
+    /** Null without an idempotency key. */
+    readonly idempotency: IdempotencyResult | null
+    /** Only of a stored answer: the decision about the call that a worker executed. */
+    readonly original_decision_id: string | null
   }
 
 /** A peer without an identity. `count` > 1: a summary of that many in one second, without ids and address (refusal-budget). */
@@ -147,11 +161,19 @@ export type Evaluation = {
   readonly engine: string
   readonly policyRevision: string
   readonly evaluationTimeMs: number
+  /** The decision id of the call on behalf of which this one is made. */
+  readonly onBehalfOf: string | null
 }
 
 /** The record of a decision about a call. `route`: the route's template, such as `/route/{verb}/{capability}`. */
 export function policyDecision(
-  asked: Evaluation & { readonly input: PolicyInput; readonly route: string; readonly idempotencyKeyPresent: boolean },
+  asked: Evaluation & {
+    readonly input: PolicyInput
+    readonly route: string
+    readonly idempotencyKeyPresent: boolean
+    /** Undefined: the priority of the input. */
+    readonly requestedPriority?: Priority | undefined
+  },
   verdict: Judgement,
 ): PolicyDecisionEvent {
   const { identity, action, context } = asked.input
@@ -162,6 +184,7 @@ export function policyDecision(
     requester_spiffe_id: identity.spiffe_id,
     capability: `${action.verb}:${action.capability}`,
     ...judged(asked, asked.input, verdict),
+    priority_requested: asked.requestedPriority ?? null,
     route: asked.route,
     idempotency_key_present: asked.idempotencyKeyPresent,
   }
@@ -201,6 +224,8 @@ export function routeOutcome(
     readonly error: ErrorCode | null
     readonly durationMs: number
     readonly attempts: number
+    readonly idempotency?: IdempotencyResult
+    readonly originalDecisionId?: string
   },
 ): RouteOutcomeEvent {
   return {
@@ -215,6 +240,8 @@ export function routeOutcome(
     error: end.error,
     duration_ms: microseconds(end.durationMs),
     attempts: end.attempts,
+    idempotency: end.idempotency ?? null,
+    original_decision_id: end.originalDecisionId ?? null,
   }
 }
 
@@ -295,6 +322,9 @@ function judged(asked: Evaluation, { context }: PolicyInput, verdict: Judgement)
     now_ns: context.now_ns,
     source: context.source,
     priority: context.priority,
+    origin: context.origin,
+    depth: context.depth,
+    on_behalf_of: asked.onBehalfOf,
   }
 }
 

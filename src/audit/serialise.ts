@@ -5,7 +5,7 @@ import type { AuditEvent } from './event.ts'
 /** The maximum length of a string from outside, and of a list. */
 export const MAX_TEXT = 256
 /** A shortened identity or URL would name something else: these are never cut, and their parsers limit their length. */
-const WHOLE = new Set(['requester_spiffe_id', 'worker_url'])
+const WHOLE = new Set(['requester_spiffe_id', 'worker_url', 'origin'])
 const MAX_WHOLE = 2048
 
 // Strings that need no escape in JSON or ASCII, which most strings of a record are.

@@ -88,6 +88,12 @@ export const ControllerEnv = Type.Object({
     description:
       '`fsync`: a record is on the disk before the call continues. `write`: the kernel has the record, which is lost if the machine fails.',
   }),
+  CRANK_CHAIN_KEY: optionalText({
+    description:
+      'File with the keys for `x-crank-chain`, one per line: the first signs, all of them verify. Controllers of one mesh ' +
+      'share it. Unset: `chain.key` in `CRANK_STATE_DIR`, made at the first start.',
+    allowed: 'the path of a file',
+  }),
   CRANK_WORKER_HOSTS: Type.String({
     default: '',
     allowed: 'host names, *.suffix or CIDR ranges, separated by commas',
@@ -143,6 +149,8 @@ export type ControllerConfig = {
   readonly stateDir: string
   readonly auditFile: string
   readonly auditSync: 'fsync' | 'write'
+  /** Undefined: `chain.key` in `stateDir`. */
+  readonly chainKeyFile: string | undefined
   readonly workerHosts: HostRules
   readonly bodyLimitBytes: number
   readonly maxConnections: number
@@ -246,6 +254,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     stateDir: resolve(values.CRANK_STATE_DIR),
     auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
     auditSync: values.CRANK_AUDIT_SYNC,
+    chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     workerHosts,
     bodyLimitBytes: values.CRANK_BODY_LIMIT_BYTES,
     maxConnections: values.CRANK_MAX_CONNECTIONS,

@@ -13,9 +13,12 @@ import { notedCauses } from './live-policy/policy-notes.ts'
 import { readinessOf, type Readiness } from './readiness.ts'
 import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
+import { startAdmission } from './start/start-admission.ts'
 import { startAudit } from './start/start-audit.ts'
 import { startCandidate } from './start/start-candidate.ts'
+import { startChains } from './start/start-chains.ts'
 import { startExceptions } from './start/start-exceptions.ts'
+import { startIdempotency } from './start/start-idempotency.ts'
 import { startPolicy } from './start/start-policy.ts'
 import { startServers, type Ending, type StartedServers } from './start/start-servers.ts'
 import { startSlos } from './start/start-slos.ts'
@@ -58,9 +61,13 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const policy = await startPolicy(ground, audit.append)
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
+  // Before the workers: it closes after the calls to them have ended.
+  const idempotency = startIdempotency(ground)
   const slos = await startSlos(ground, policy)
   const workers = startWorkers(ground, lookup)
-  const parts = { audit, policy, exceptions, candidate, slos, workers }
+  const chains = await startChains(ground)
+  const admission = startAdmission(ground, policy)
+  const parts = { audit, admission, policy, exceptions, candidate, idempotency, slos, workers, chains }
   const steps = startSteps(ground, parts)
   const ending: Ending = { leaving: false, draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)

@@ -1,12 +1,15 @@
-// On the path of every call. The whole sequence of a call: decide, record, only then call a worker, and record again.
+// On the path of every call. The whole sequence of a call: admit, decide, record, only then call a worker, and record again.
 import type { Verdict } from '../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from './call.ts'
+import type { Admit } from './steps/admit.ts'
 import { afterRecord } from './steps/recorded.ts'
 import { refuseUnlessPassed } from './steps/refuse.ts'
 import { markedIfShadowed } from './steps/shadow-mark.ts'
 
 /** The steps; each is created in `steps/` and wired in start/start-steps.ts. */
 export type Steps = {
+  /** Lets the call in, within limits. @throws {AppError} `rate_limited` or `overloaded` */
+  readonly admit: Admit
   /** Asks the policy. Never rejects: a failure is part of the verdict. */
   readonly judge: (call: RouteCall) => Promise<Verdict>
   /** Passes the question to the candidate policy, which decides nothing. Never throws. */
@@ -17,6 +20,8 @@ export type Steps = {
   readonly shed: (call: RouteCall) => RouteOutcome | undefined
   /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
   readonly forward: (call: RouteCall) => Promise<RouteOutcome>
+  /** The same for a call with an idempotency key: at most one such call reaches a worker. Never rejects. */
+  readonly once: (call: RouteCall) => Promise<RouteOutcome>
   /** Writes the outcome. Its failure shows in readiness, not in the answer. */
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
 }
@@ -25,20 +30,27 @@ export type Steps = {
 export type RouteCapability = (call: RouteCall) => Promise<void>
 
 export function createPipeline({
+  admit,
   judge,
   tryCandidate,
   recordVerdict,
   shed,
   forward,
+  once,
   recordOutcome,
 }: Steps): RouteCapability {
-  return async (call) => {
+  return async (asked) => {
+    using admitted = await admit(asked)
+    const { call } = admitted
     const verdict = await judge(call)
     tryCandidate(call, verdict)
     await recordVerdict(call, verdict)
+    admitted.decided(verdict)
     await afterRecord(async () => {
       refuseUnlessPassed(verdict, 'capability_access_denied')
-      const outcome = shed(call) ?? (await forward(markedIfShadowed(call, verdict)))
+      const passed = markedIfShadowed(call, verdict)
+      // The store of keys is asked only now: a stored answer, too, is only for a caller that is authorised at this moment.
+      const outcome = shed(call) ?? (await (call.idempotencyKey === undefined ? forward(passed) : once(passed)))
       recordOutcome(call, outcome)
       if (outcome.error !== undefined) throw outcome.error
     })

@@ -108,12 +108,13 @@ async function registerGates(app: MtlsServer, options: ServerOptions): Promise<v
 }
 
 async function registerRoutes(app: MtlsServer, options: ServerOptions): Promise<void> {
-  const { route, isCut, bodyLimitBytes, register, heartbeat, deregister, workers, capabilities } = options
+  const { route, chains, arrive, isCut, bodyLimitBytes, register, heartbeat, deregister, workers, capabilities } =
+    options
   // Collects the schemas of the routes; the admin listener serves the document.
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
   const bodies = createBodiesInFlight({ maxBytes: Math.max(MAX_BODY_BYTES, bodyLimitBytes) })
-  await app.register(routeJson, { route, isCut, bodyLimitBytes, bodies })
-  await app.register(routeRaw, { route, isCut, bodyLimitBytes, bodies })
+  await app.register(routeJson, { route, chains, arrive, isCut, bodyLimitBytes, bodies })
+  await app.register(routeRaw, { route, chains, arrive, isCut, bodyLimitBytes, bodies })
   await app.register(registrationRoutes, { register, heartbeat, deregister, bodyLimitBytes, bodies })
   await app.register(catalogRoutes, { workers, capabilities })
 }
@@ -126,6 +127,7 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     const requester = peerOf(request)?.spiffeId
     if (!isRecorded(error) || error.code === 'internal_error') onRefused(refusedOf(request), error)
     if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
+    if (error.headers !== undefined) reply.headers(error.headers)
     if (error.code === 'unsupported_media_type') reply.header('accept', 'application/json')
     // To keep the connection, the rest of an unread body would have to be read: close it instead.
     if (hasBody(request) && !request.raw.complete) {

@@ -19,6 +19,10 @@ export type PolicyInput = {
     readonly source: 'controller'
     readonly decision_id: string
     readonly priority: Priority
+    /** Who made the first call of the chain: the caller itself, unless it calls on behalf of a call. */
+    readonly origin: SpiffeId
+    /** How many calls of the chain are above this one. */
+    readonly depth: number
   }
 }
 

@@ -72,16 +72,19 @@ export class AppError extends Error {
   readonly reasonCode: string | undefined
   /** The value of the table, unless the thrower knows a better one. */
   readonly retryAfterS: number | undefined
+  /** Further header fields of the answer, by lower-case name. */
+  readonly headers: Readonly<Record<string, string>> | undefined
 
   constructor(
     code: ErrorCode,
     message?: string,
-    options?: ErrorOptions & { reasonCode?: string; retryAfterS?: number },
+    options?: ErrorOptions & { reasonCode?: string; retryAfterS?: number; headers?: Readonly<Record<string, string>> },
   ) {
     super(message ?? ERRORS[code].title, options)
     this.code = code
     this.reasonCode = options?.reasonCode
     this.retryAfterS = options?.retryAfterS ?? (ERRORS[code] as ErrorKind).retryAfterS
+    this.headers = options?.headers
   }
 
   get kind(): ErrorKind {

@@ -14,3 +14,6 @@ export const OUTCOMES = [
   'unknown',
   'refused',
 ] as const
+
+/** What a call did. `none`: no worker began to work. `answered`: a worker's answer, complete. `unclear`: anything else. */
+export type Effect = 'none' | 'answered' | 'unclear'

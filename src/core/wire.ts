@@ -3,6 +3,7 @@
 import Type from 'typebox'
 import type { Static, TProperties, TSchema } from 'typebox'
 import { CAPABILITY_WORD } from './capability.ts'
+import { IDEMPOTENCY_KEY } from './idempotency-key.ts'
 
 /** Header names, in lower case as Node reports them. */
 export const HEADERS = {
@@ -11,16 +12,24 @@ export const HEADERS = {
   caller: 'x-crank-caller',
   crankDecisionId: 'x-crank-decision-id',
   deadlineMs: 'x-crank-deadline-ms',
+  /** controller -> worker, and back on the calls that the worker makes on behalf of this one */
+  chain: 'x-crank-chain',
   /** controller -> caller */
   workerId: 'x-worker-id',
   decisionId: 'x-decision-id',
   traceId: 'x-trace-id',
   /** `would_deny` or `unevaluated`, on the answer to a call that passed only because of shadow mode */
   shadow: 'x-crank-shadow',
-  /** caller -> controller, for calls with a raw body; idempotency-key also controller -> worker */
+  /** `true` on a stored answer, with the decision id of the call that a worker executed */
+  idempotentReplayed: 'idempotent-replayed',
+  originalDecisionId: 'x-original-decision-id',
+  /** caller -> controller; idempotency-key also controller -> worker, the other two only for calls with a raw body */
   idempotencyKey: 'idempotency-key',
   priority: 'x-crank-priority',
   timeoutMs: 'x-crank-timeout-ms',
+  version: 'x-crank-version',
+  prefer: 'x-crank-prefer',
+  require: 'x-crank-require',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
   /** caller -> controller -> worker: where to resume a broken event stream */
@@ -37,9 +46,14 @@ export const MAX_TIMEOUT_MS = 300_000
 /** The expression that https://semver.org suggests. */
 const SEMVER =
   '^(0|[1-9]\\d*)\\.(0|[1-9]\\d*)\\.(0|[1-9]\\d*)(-((0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\\+([0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*))?$'
-export const IDEMPOTENCY_KEY = '^[\\x21-\\x7e]{1,128}$'
 /** The manifest's id, with `.<instance>` for a replica. */
 export const WORKER_ID = '^[A-Za-z0-9_-]{1,64}(\\.[A-Za-z0-9-]{1,64})?$'
+/** The key or the value of a label. */
+export const LABEL_WORD = '^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$'
+export const MAX_LABELS = 16
+const MAX_WEIGHT = 100
+/** The characters of a version constraint; its grammar is npm's. */
+export const VERSION_RANGE = '^[\\x20-\\x7e]{1,128}$'
 const ERROR_CODE = '^[A-Za-z][A-Za-z0-9_]{0,63}$'
 
 const word = Type.String({ pattern: CAPABILITY_WORD })
@@ -49,6 +63,14 @@ const workerId = Type.String({ pattern: WORKER_ID })
 const lease = Type.String({ pattern: '^[\\x21-\\x7e]{1,128}$' })
 const sentence = Type.String({ minLength: 1, maxLength: 1024 })
 const count = Type.Integer({ minimum: 0 })
+/** Labels of a worker, or labels that a call asks for. */
+const labels = Type.Unsafe<Record<string, string>>({
+  type: 'object',
+  propertyNames: { pattern: LABEL_WORD },
+  additionalProperties: { type: 'string', pattern: LABEL_WORD },
+  maxProperties: MAX_LABELS,
+})
+const weight = Type.Integer({ minimum: 1, maximum: MAX_WEIGHT })
 const ms = Type.Number({ exclusiveMinimum: 0 })
 
 const PriorityName = Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')])
@@ -62,6 +84,11 @@ export const RouteBody = closed({
   idempotency_key: Type.Optional(Type.String({ pattern: IDEMPOTENCY_KEY })),
   priority: Type.Optional(PriorityName),
   timeout_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TIMEOUT_MS })),
+  /** Only a provider whose version satisfies this constraint. */
+  version: Type.Optional(Type.String({ pattern: VERSION_RANGE })),
+  /** Providers with these labels first; only providers with these labels. */
+  prefer: Type.Optional(labels),
+  require: Type.Optional(labels),
 })
 
 /** An error code that a capability may answer with. The controller forwards declared codes only. */
@@ -102,6 +129,8 @@ export const CapabilitySchema = closed({
   tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 32 })),
   estimated_duration_ms: Type.Optional(ms),
   streaming: Type.Optional(Type.Boolean()),
+  /** A call that failed may be sent again under the same idempotency key. */
+  retry_safe: Type.Optional(Type.Boolean()),
 })
 
 /** POST /register */
@@ -110,6 +139,8 @@ export const RegisterBody = closed({
   worker_id: workerId,
   worker_url: Type.String({ minLength: 1, maxLength: 2048 }),
   capabilities: Type.Array(CapabilitySchema, { minItems: 1, maxItems: 64 }),
+  labels: Type.Optional(labels),
+  weight: Type.Optional(weight),
 })
 /** `capabilities_registered` is their number; `lease` proves ownership in /heartbeat and /deregister. */
 export type RegisterReply = Static<typeof RegisterReply>
@@ -169,6 +200,8 @@ export const WorkerEntry = closed({
   spiffe_id: Type.String(),
   state: WorkerState,
   capabilities: Type.Array(closed({ capability: capabilityName, version: semver })),
+  labels,
+  weight,
   in_flight: count,
   /** As reported by the worker's last heartbeat. */
   load: Type.Optional(count),

@@ -1,5 +1,6 @@
 // On the path of every call. Step 1: ask the policy. A failure is never an allow, and it is recorded like a decision.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
+import type { CallChain } from '../core/call-chain.ts'
 import type { Decide, Mode, PolicyInput, Priority, Question } from '../core/decision.ts'
 import { toAppError } from '../core/errors.ts'
 import { isoTime } from '../core/iso-time.ts'
@@ -72,11 +73,12 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
   }
 }
 
-/** The question about one call or registration, at one instant of the wall clock. */
+/** The question about one call or registration, at one instant of the wall clock. Without a chain it is a direct one. */
 export function policyInput(
   { caller, decisionId }: Pick<Asker, 'caller' | 'decisionId'>,
   action: Action,
   nowMs: number,
+  { origin, depth }: Pick<CallChain, 'origin' | 'depth'> = { origin: caller, depth: 0 },
 ): PolicyInput {
   return {
     identity: { spiffe_id: caller, trust_domain: trustDomainOf(caller) },
@@ -87,6 +89,8 @@ export function policyInput(
       source: 'controller',
       decision_id: decisionId,
       priority: action.priority,
+      origin,
+      depth,
     },
   }
 }

@@ -1,5 +1,6 @@
 // The controller's headers on POST /execute, parsed once.
 import type { IncomingHttpHeaders } from 'node:http'
+import { parseIdempotencyKey } from '../core/idempotency-key.ts'
 import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
 import { parseTraceparent, validTracestate, type TraceContext } from '../core/trace-context.ts'
 import { HEADERS, MAX_TIMEOUT_MS } from '../core/wire.ts'
@@ -11,6 +12,8 @@ export type CallHeaders = {
   readonly caller: SpiffeId
   readonly decisionId: string
   readonly deadlineMs: number | undefined
+  /** Opaque to the worker: sent back with the calls on behalf of this one. */
+  readonly chain: string | undefined
   readonly idempotencyKey: string | undefined
   readonly lastEventId: string | undefined
   readonly contentType: string | undefined
@@ -28,7 +31,8 @@ export function parseCallHeaders(headers: IncomingHttpHeaders): CallHeaders {
     caller: parseCaller(required(headers, HEADERS.caller)),
     decisionId: required(headers, HEADERS.crankDecisionId),
     deadlineMs: parseDeadline(optional(headers, HEADERS.deadlineMs)),
-    idempotencyKey: optional(headers, HEADERS.idempotencyKey),
+    chain: optional(headers, HEADERS.chain),
+    idempotencyKey: parseKey(optional(headers, HEADERS.idempotencyKey)),
     lastEventId: optional(headers, HEADERS.lastEventId),
     contentType: headers['content-type'],
     trace,
@@ -71,6 +75,14 @@ function parseDeadline(text: string | undefined): number | undefined {
   const ms = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
   if (!(ms <= MAX_TIMEOUT_MS)) throw malformed(`${HEADERS.deadlineMs} must be milliseconds, at most ${MAX_TIMEOUT_MS}`)
   return ms
+}
+
+function parseKey(value: string | undefined): string | undefined {
+  try {
+    return value === undefined ? undefined : parseIdempotencyKey(value)
+  } catch (cause: unknown) {
+    throw malformed(`${HEADERS.idempotencyKey} is not one key`, cause)
+  }
 }
 
 function malformed(what: string, cause?: unknown): RuntimeError {

@@ -1,6 +1,7 @@
 // HTTP to the controller over mTLS. Connections are made only to a peer with the controller's SPIFFE ID.
 import type { Readable } from 'node:stream'
 import { Pool, type Dispatcher } from 'undici'
+import { formatIdempotencyKey } from '../core/idempotency-key.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import { formatTraceparent, type TraceContext } from '../core/trace-context.ts'
 import { HEADERS, MAX_TIMEOUT_MS, type RouteBody } from '../core/wire.ts'
@@ -13,6 +14,9 @@ type RequestOptions = {
   readonly trace?: TraceContext
   readonly tracestate?: string
 }
+
+/** `chain`: the x-crank-chain of the call on behalf of which this one is made. */
+type RouteOptions = { readonly lastEventId?: string; readonly chain?: string }
 
 /** A JSON answer of the controller with any status. `body` is undefined if it is not JSON. */
 export type ControllerReply = { readonly status: number; readonly body: unknown }
@@ -34,7 +38,7 @@ export type ControllerClient = {
    * 1 MiB.
    * @throws {Error} when there is no answer: no connection, a wrong peer, aborted.
    */
-  route(body: RouteBody, options?: RequestOptions & { readonly lastEventId?: string }): Promise<RouteAnswer>
+  route(body: RouteBody, options?: RequestOptions & RouteOptions): Promise<RouteAnswer>
   /** POST of JSON to another path, e.g. `/register`. @throws as `route`. */
   post(path: string, body: unknown, options?: RequestOptions): Promise<ControllerReply>
   /** GET, e.g. `/workers`. @throws as `route`. */
@@ -72,8 +76,8 @@ export function createControllerClient(options: ControllerClientOptions): Contro
     keepAliveMaxTimeout: KEEP_ALIVE_MS,
   })
   return {
-    async route(call, { lastEventId, ...rest } = {}) {
-      const { path, headers } = streamingForm(call, lastEventId)
+    async route(call, { lastEventId, chain, ...rest } = {}) {
+      const { path, headers } = streamingForm(call, { lastEventId, chain })
       return toRouteAnswer(await pool.request(request('POST', path, rest, call.payload ?? null, headers)))
     },
     post: async (path, body, rest = {}) => toReply(await pool.request(request('POST', path, rest, body))),
@@ -83,13 +87,14 @@ export function createControllerClient(options: ControllerClientOptions): Contro
 }
 
 /** The path and headers that correspond to the members of the JSON form. The controller rejects an invalid name. */
-function streamingForm(call: RouteBody, lastEventId: string | undefined) {
+function streamingForm(call: RouteBody, { lastEventId, chain }: { [K in keyof RouteOptions]: string | undefined }) {
   const [verb, capability] = [call.verb, call.capability].map(encodeURIComponent)
   const headers: Record<string, string> = {}
-  if (call.idempotency_key !== undefined) headers[HEADERS.idempotencyKey] = call.idempotency_key
+  if (call.idempotency_key !== undefined) headers[HEADERS.idempotencyKey] = formatIdempotencyKey(call.idempotency_key)
   if (call.priority !== undefined) headers[HEADERS.priority] = call.priority
   if (call.timeout_ms !== undefined) headers[HEADERS.timeoutMs] = String(call.timeout_ms)
   if (lastEventId !== undefined) headers[HEADERS.lastEventId] = lastEventId
+  if (chain !== undefined) headers[HEADERS.chain] = chain
   return { path: `/route/${verb}/${capability}`, headers }
 }
 

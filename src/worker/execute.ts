@@ -147,12 +147,12 @@ function contextOf(options: ExecuteOptions, run: Run, input: unknown): Parameter
   const { definition, invokeFor, tracing } = options
   const { entry, span, log } = run
   const { signal } = run.scope
-  const { caller, decisionId, idempotencyKey, lastEventId, tracestate } = run.headers
+  const { caller, decisionId, idempotencyKey, lastEventId, tracestate, chain } = run.headers
   return {
     input,
     caller,
     signal,
-    invoke: onlyRequired(invokeFor({ span, signal, tracestate }), {
+    invoke: onlyRequired(invokeFor({ span, signal, tracestate, chain }), {
       handlerOf: entry.definition.capability,
       requires: definition.requires,
     }),

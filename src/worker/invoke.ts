@@ -64,6 +64,8 @@ export type InvokingCall = {
   readonly span: Span
   readonly signal: AbortSignal
   readonly tracestate: string | undefined
+  /** Says on behalf of which call the others are made. */
+  readonly chain: string | undefined
 }
 
 /**
@@ -151,7 +153,7 @@ type Sender = { readonly client: ControllerClient; readonly call: InvokingCall }
 function send({ client, call }: Sender, target: Target, span: Span): Promise<RouteAnswer> {
   const { payload, options } = target
   const { verb, name: capability } = splitCapability(parseCapability(target.capability))
-  const { signal, tracestate } = call
+  const { signal, tracestate, chain } = call
   const body: RouteBody = {
     verb,
     capability,
@@ -165,6 +167,7 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
     ...(trace !== undefined && { trace }),
     signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
     ...(tracestate !== undefined && { tracestate }),
+    ...(chain !== undefined && { chain }),
     ...(options.lastEventId !== undefined && { lastEventId: options.lastEventId }),
   })
 }

@@ -20,6 +20,8 @@ const input: PolicyInput = {
     source: 'controller',
     decision_id: 'd-1',
     priority: 'normal',
+    origin: id,
+    depth: 0,
   },
 }
 const evaluation = {
@@ -27,6 +29,7 @@ const evaluation = {
   engine: 'opa-wasm',
   policyRevision: 'abc',
   evaluationTimeMs: 1.23456,
+  onBehalfOf: null,
 }
 const asked = { ...evaluation, input, route: '/route', idempotencyKeyPresent: true }
 const allow: Decision = {

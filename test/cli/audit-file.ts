@@ -59,6 +59,10 @@ function decisionEvent({ who, capability, decision = 'allow', ...of }: Made, id:
     now_ns: '0',
     source: 'controller',
     priority: 'normal',
+    origin: workerId(who),
+    depth: 0,
+    on_behalf_of: null,
+    priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
   }

@@ -162,6 +162,10 @@ function decision(of: {
     now_ns: '0',
     source: 'controller',
     priority: 'normal',
+    origin: `spiffe://crank.local/worker/${of.who}`,
+    depth: 0,
+    on_behalf_of: null,
+    priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
   }

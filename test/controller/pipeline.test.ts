@@ -29,11 +29,13 @@ function setup(steps: Partial<Steps> = {}) {
       return value
     }
   const route = createPipeline({
+    admit: (asked) => Promise.resolve({ call: asked, decided: () => undefined, [Symbol.dispose]: () => undefined }),
     judge: note('judge', Promise.resolve(allow)),
     tryCandidate: note('tryCandidate', undefined),
     recordVerdict: note('recordVerdict', Promise.resolve()),
     shed: note('shed', undefined),
     forward: note('forward', Promise.resolve(completed)),
+    once: note('once', Promise.resolve(completed)),
     recordOutcome: note('recordOutcome', undefined),
     ...steps,
   })
@@ -45,6 +47,54 @@ describe('the pipeline', () => {
     const { route, done } = setup()
     await route(call)
     expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict', 'shed', 'forward', 'recordOutcome'])
+  })
+
+  test('takes the call that was admitted, and lets the next one in when its record is durable', async () => {
+    const admitted = { priority: 'low' } as RouteCall
+    const seen: RouteCall[] = []
+    const { route, done } = setup({
+      admit: () => {
+        done.push('admit')
+        return Promise.resolve({
+          call: admitted,
+          decided: () => void done.push('decided'),
+          [Symbol.dispose]: () => void done.push('left'),
+        })
+      },
+      forward: (one) => {
+        seen.push(one)
+        done.push('forward')
+        return Promise.resolve(completed)
+      },
+    })
+    await route(call)
+    expect(done).toEqual([
+      'admit',
+      'judge',
+      'tryCandidate',
+      'recordVerdict',
+      'decided',
+      'shed',
+      'forward',
+      'recordOutcome',
+      'left',
+    ])
+    expect(seen).toEqual([admitted])
+  })
+
+  test('asks nothing about a call that is not admitted', async () => {
+    const { route, done } = setup({ admit: () => Promise.reject(new AppError('rate_limited')) })
+    await expect(route(call)).rejects.toMatchObject({ code: 'rate_limited' })
+    expect(done).toEqual([])
+  })
+
+  test('gives the place of a call back that fails', async () => {
+    let left = 0
+    const admit: Steps['admit'] = () =>
+      Promise.resolve({ call, decided: () => undefined, [Symbol.dispose]: () => (left += 1) })
+    const { route } = setup({ admit, recordVerdict: () => Promise.reject(new AppError('audit_unavailable')) })
+    await expect(route(call)).rejects.toMatchObject({ code: 'audit_unavailable' })
+    expect(left).toBe(1)
   })
 
   test('waits for the record before it forwards', async () => {

@@ -16,7 +16,7 @@ const atMs = Date.UTC(2026, 10, 24)
 const timestamp = isoTime(atMs)
 const requester = parseSpiffeId('spiffe://crank.local/worker/streaming')
 const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), sampled: true }
-const evaluation = { trace, engine: 'opa-http', policyRevision: 'r1', evaluationTimeMs: 1 }
+const evaluation = { trace, engine: 'opa-http', policyRevision: 'r1', evaluationTimeMs: 1, onBehalfOf: null }
 const reasons = [{ code: 'capability_not_declared', message: 'Worker … not authorized' }]
 const verdict = {
   decision: 'deny',

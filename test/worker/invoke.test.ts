@@ -28,7 +28,7 @@ async function spanOf(answer: Partial<RouteAnswer> | Error) {
       ? Promise.reject(answer)
       : Promise.resolve({ decisionId: DECISION_ID, body: bodyOf({}), ...answer } as RouteAnswer)
   const client = { route } as unknown as ControllerClient
-  const call = { span, signal: new AbortController().signal, tracestate: undefined }
+  const call = { span, signal: new AbortController().signal, tracestate: undefined, chain: undefined }
   await createInvoke(client, { tracer } as Tracing, call)('invoke:hello_world').catch(() => undefined)
   expect(ended).toBe(1)
   return { attributes, isError: status?.code === SpanStatusCode.ERROR }

@@ -34,8 +34,16 @@ export function memoKey({ turns }: MemoPlan, { question, subject, input }: Recor
   const own = turns.get(identity.spiffe_id)
   if (own === 'any') return undefined
   const phase = own === undefined ? 0 : own.filter((turn) => context.now_ns >= turn).length
-  if (question === 'capability_access') return `${identity.spiffe_id}\0${subject}\0${phase}`
-  return JSON.stringify([question, identity.spiffe_id, phase, (input as RegistrationInput).resource])
+  if (question === 'capability_access')
+    return `${identity.spiffe_id}\0${subject}\0${phase}\0${context.origin}\0${context.depth}`
+  return JSON.stringify([
+    question,
+    identity.spiffe_id,
+    phase,
+    context.origin,
+    context.depth,
+    (input as RegistrationInput).resource,
+  ])
 }
 
 /** Instants that are never or always passed are left out: they do not distinguish times. */

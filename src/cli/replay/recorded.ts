@@ -73,7 +73,7 @@ function isOutside(timestamp: string, { from, until }: Window): boolean {
 function toRecorded(question: Question, record: RecordMembers): Recorded | undefined {
   const was = record['decision']
   const identity = identityOf(record['requester_spiffe_id'])
-  const context = contextOf(record)
+  const context = identity && contextOf(record, identity)
   if (identity === undefined || context === undefined || !isRuling(was) || isUndecided(was)) return undefined
   const common = {
     question,
@@ -113,12 +113,23 @@ const actionOf = remembered((text): PolicyInput['action'] => {
   return { verb, capability: name }
 })
 
-function contextOf(record: RecordMembers): PolicyInput['context'] | undefined {
-  const { timestamp, now_ns, source, decision_id, priority } = record
+function contextOf(
+  record: RecordMembers,
+  { spiffe_id: caller }: PolicyInput['identity'],
+): PolicyInput['context'] | undefined {
+  const { timestamp, now_ns, source, decision_id, priority, origin, depth } = record
   const known = PRIORITIES.find((name) => name === priority)
   if (source !== 'controller' || known === undefined) return undefined
   if (!isText(timestamp) || !isText(now_ns) || !isText(decision_id)) return undefined
-  return { timestamp, now_ns, source, decision_id, priority: known }
+  const about = { timestamp, now_ns, source: 'controller', decision_id, priority: known } as const
+  // Controllers before the chains of calls recorded neither: each of their calls was direct.
+  if (origin === undefined && depth === undefined) return { ...about, origin: caller, depth: 0 }
+  const originId = identityOf(origin)?.spiffe_id
+  return originId === undefined || !isDepth(depth) ? undefined : { ...about, origin: originId, depth }
+}
+
+function isDepth(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0
 }
 
 function resourceOf(record: RecordMembers): RegistrationInput['resource'] | undefined {

@@ -1,11 +1,11 @@
 // The evidence for commands: an audit log and a policy folder. The policy itself decides whether an earlier denial
 // still stands; it is never computed here.
 import { resolve } from 'node:path'
-import { isoTime } from '../../core/iso-time.ts'
+import { policyInput } from '../../policy/judge.ts'
 import { createOfflineEngine, type OfflineEngine } from '../../policy/engine/evaluate-files.ts'
 import { splitCapability, type Capability } from '../../core/capability.ts'
 import { uuidv7 } from '../../core/ids.ts'
-import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { auditFileOf, unreadable } from '../audit-config.ts'
 import { CliError, EXIT } from '../exit.ts'
 import { policyDirOf } from '../places.ts'
@@ -50,17 +50,8 @@ export async function isDeniedNow(
   capability: Capability,
   nowMs: number,
 ): Promise<boolean> {
-  const { verb, name } = splitCapability(capability)
-  const { decision } = await policy.decide('capability_access', {
-    identity: { spiffe_id: spiffeId, trust_domain: trustDomainOf(spiffeId) },
-    action: { verb, capability: name },
-    context: {
-      timestamp: isoTime(nowMs),
-      now_ns: `${nowMs}000000`,
-      source: 'controller',
-      decision_id: uuidv7(nowMs),
-      priority: 'normal',
-    },
-  })
+  const action = { ...splitCapability(capability), priority: 'normal' } as const
+  const input = policyInput({ caller: spiffeId, decisionId: uuidv7(nowMs) }, action, nowMs)
+  const { decision } = await policy.decide('capability_access', input)
   return decision === 'deny'
 }

@@ -2,6 +2,7 @@
 // copied, so that a caller cannot inject one.
 import type { Capability } from '../../core/capability.ts'
 import type { Priority } from '../../core/decision.ts'
+import { formatIdempotencyKey } from '../../core/idempotency-key.ts'
 import { HEADERS } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
@@ -18,7 +19,12 @@ type RequestFacts = {
 }
 
 /** Values of this hop only: the remaining time, and the parent of the worker's span, if spans are exported. */
-type HopFacts = { readonly timeoutMs: number; readonly traceparent: string | undefined }
+type HopFacts = {
+  readonly timeoutMs: number
+  readonly traceparent: string | undefined
+  /** For the calls that the worker makes on behalf of this one. */
+  readonly chain: string
+}
 
 /** The headers of `POST /execute` as the flat list that undici takes. */
 export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
@@ -31,6 +37,8 @@ export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
     facts.decisionId,
     HEADERS.deadlineMs,
     String(hop.timeoutMs),
+    HEADERS.chain,
+    hop.chain,
     HEADERS.priority,
     facts.priority,
     'content-type',
@@ -41,7 +49,9 @@ export function requestHeaders(facts: RequestFacts, hop: HopFacts): string[] {
   if (hop.traceparent !== undefined) headers.push(HEADERS.traceparent, hop.traceparent)
   if (facts.tracestate !== undefined) headers.push(HEADERS.tracestate, facts.tracestate)
   if (facts.lastEventId !== undefined) headers.push(HEADERS.lastEventId, facts.lastEventId)
-  if (facts.idempotencyKey !== undefined) headers.push(HEADERS.idempotencyKey, facts.idempotencyKey)
+  if (facts.idempotencyKey !== undefined) {
+    headers.push(HEADERS.idempotencyKey, formatIdempotencyKey(facts.idempotencyKey))
+  }
   return headers
 }
 

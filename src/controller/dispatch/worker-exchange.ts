@@ -2,7 +2,7 @@
 // end. A class, because undici's dispatch is fastest with a handler object, and an exchange is state with a strict order.
 import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
-import type { Outcome } from '../../core/outcome.ts'
+import type { Effect, Outcome } from '../../core/outcome.ts'
 import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
 /**
@@ -35,8 +35,7 @@ export type ExchangeResult = {
   readonly outcome: Outcome
   readonly status: number
   readonly sent: boolean
-  /** From `startMs`, or from the last part of an upload, until the answer began; undefined if none began. */
-  readonly firstByteMs: number | undefined
+  readonly effect: Effect
   readonly error: AppError | undefined
 }
 
@@ -51,9 +50,6 @@ export type ExchangeLimits = {
   readonly firstByteMs: number
   readonly idleMs: number
   readonly upload?: Upload | undefined
-  /** When the call began; by `monotonic`, in ms. */
-  readonly startMs: number
-  readonly monotonic: () => number
 }
 
 const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
@@ -72,14 +68,13 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   readonly #settle: (result: ExchangeResult) => void
   #controller: Dispatcher.DispatchController | undefined
   #timer: NodeJS.Timeout
+  #answeredMs: number | undefined
+  #uploadedMs: number | undefined
   #status = 0
   #sent = false
   #started = false
   #retryAfterS: number | undefined
   #settled = false
-  /** When the worker accepted the last part of an upload: the time that a caller takes to send it is not the worker's. */
-  #uploadedMs: number | undefined
-  #firstByteMs: number | undefined
   /** Paused: the caller reads more slowly than the worker sends. */
   #held = false
   /** The body of a 3xx or 5xx answer, read only for the worker's own error code. */
@@ -102,6 +97,16 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     sink.watch(this.#onDrain, this.#onLeave)
   }
 
+  /** When the worker's answer began (`performance.now()`); undefined: not yet. */
+  get answeredMs(): number | undefined {
+    return this.#answeredMs
+  }
+
+  /** When the worker accepted the last part of an upload; undefined for a body that was there from the start. */
+  get uploadedMs(): number | undefined {
+    return this.#uploadedMs
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     // Settled while waiting for a connection (deadline, caller left): nothing may be sent any more.
@@ -111,7 +116,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   /** undici calls this for each part of the body that it wrote. */
   onBodySent(): void {
-    if (this.#limits.upload !== undefined) this.#uploadedMs = this.#limits.monotonic()
+    if (this.#limits.upload !== undefined) this.#uploadedMs = performance.now()
     if (!this.#settled && !this.#held) this.#timer.refresh()
   }
 
@@ -122,6 +127,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200 || this.#settled) return
     this.#status = status
+    this.#answeredMs = performance.now()
     this.#retryAfterS = retryAfterOf(headers)
     const fault = framingFault(status, headers)
     if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
@@ -132,7 +138,6 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
       clearTimeout(this.#timer)
       this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
       this.#started = true
-      this.#firstByteMs = this.#limits.monotonic() - (this.#uploadedMs ?? this.#limits.startMs)
       this.#sink.start(status, answerHeaders(status, headers, this.#workerId))
     }
   }
@@ -155,12 +160,14 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#settled) return
     if (this.#fault === undefined) {
-      this.#finish({ outcome: 'completed', status: this.#status, sent: true, error: undefined })
+      this.#finish({ outcome: 'completed', status: this.#status, sent: true, effect: 'answered', error: undefined })
       this.#sink.end()
       return
     }
     const error = this.#errorOfFault(codeIn(this.#fault))
-    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, error })
+    // BUSY: the worker did not begin.
+    const effect = error.code === 'worker_busy' ? 'none' : 'answered'
+    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, effect, error })
   }
 
   #errorOfFault(code: string | undefined): AppError {
@@ -213,7 +220,8 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return
     const error = this.#errorOf(outcome, reason, cause)
     const status = this.#started ? this.#status : error.kind.status
-    this.#finish({ outcome, status, sent: this.#sent, error: this.#started ? undefined : error })
+    const effect = this.#sent ? 'unclear' : 'none'
+    this.#finish({ outcome, status, sent: this.#sent, effect, error: this.#started ? undefined : error })
     this.#controller?.abort(error)
     if (this.#started) this.#sink.abort()
   }
@@ -225,10 +233,10 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     return new AppError('worker_failed', reason, { cause, ...(this.#sent ? {} : { retryAfterS: UNREACHED_RETRY_S }) })
   }
 
-  #finish(result: Omit<ExchangeResult, 'firstByteMs'>): void {
+  #finish(result: ExchangeResult): void {
     this.#settled = true
     clearTimeout(this.#timer)
-    this.#settle({ ...result, firstByteMs: this.#firstByteMs })
+    this.#settle(result)
   }
 }
 

@@ -17,7 +17,16 @@ const MAX_TARGET_CHARS = 2048
 const MAX_SEGMENT_CHARS = 100
 
 /** Headers that must not occur more than once: duplicates are a fault of the caller or an attack (request smuggling). */
-const SINGLE = new Set(['host', 'content-type', HEADERS.idempotencyKey, HEADERS.priority, HEADERS.timeoutMs])
+const SINGLE = new Set([
+  'host',
+  'content-type',
+  HEADERS.idempotencyKey,
+  HEADERS.priority,
+  HEADERS.timeoutMs,
+  HEADERS.version,
+  HEADERS.prefer,
+  HEADERS.require,
+])
 
 /** Fastify plugin: an onRequest hook that throws `request_invalid` or `shutting_down`. */
 export const limits = fp<LimitsOptions>(

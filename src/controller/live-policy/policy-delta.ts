@@ -21,6 +21,7 @@ export type PolicyDelta = {
   readonly blocked_identities: EntryDelta
   readonly blocked_capabilities: EntryDelta
   readonly enforcement: EntryDelta
+  readonly limits: EntryDelta
 }
 
 const MAX_FILES = 20
@@ -38,6 +39,7 @@ export const NO_DELTA: PolicyDelta = {
   blocked_identities: NONE,
   blocked_capabilities: NONE,
   enforcement: NONE,
+  limits: NONE,
 }
 
 /** Compares two readings of the policy folder. */
@@ -56,6 +58,7 @@ export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta
     blocked_identities: compare('blocked', 'identities'),
     blocked_capabilities: compare('blocked', 'capabilities'),
     enforcement: entryDelta(modesOf(before), modesOf(after)),
+    limits: entryDelta(limitsOf(before), limitsOf(after)),
   }
 }
 
@@ -104,6 +107,15 @@ function modesOf(data: unknown): Record<string, unknown> {
     default: enforcement['default'] ?? 'enforce',
     ...Object.fromEntries(entriesOf(enforcement['callers'])),
     ...Object.fromEntries(entriesOf(enforcement['capabilities'])),
+  }
+}
+
+/** The limits as one object: `default`, then callers and capabilities by name. */
+function limitsOf(data: unknown): Record<string, unknown> {
+  return {
+    ...Object.fromEntries(entriesOf(memberOf(data, ['limits'])).filter(([name]) => name === 'default')),
+    ...Object.fromEntries(entriesOf(memberOf(data, ['limits', 'identities']))),
+    ...Object.fromEntries(entriesOf(memberOf(data, ['limits', 'capabilities']))),
   }
 }
 

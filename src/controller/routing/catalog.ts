@@ -23,7 +23,10 @@ export function describeWorkers(registry: Registry, view: WorkersView, query: Ca
 export function describeCapabilities(registry: Registry, query: CatalogQuery): CapabilitiesReply {
   const live = [...registry.capabilities()].map((entry) => [entry[0] as string, entry] as const)
   const { entries, ...next } = pageOf(live, parsePage(query))
-  return { capabilities: entries.flatMap(([capability, workers]) => describeCapability(capability, workers)), ...next }
+  return {
+    capabilities: entries.flatMap(([capability, { workers }]) => describeCapability(capability, workers)),
+    ...next,
+  }
 }
 
 function describeWorker(worker: WorkerInstance, { clock, withUrls }: WorkersView): WorkerEntry {
@@ -32,6 +35,8 @@ function describeWorker(worker: WorkerInstance, { clock, withUrls }: WorkersView
     spiffe_id: worker.spiffeId,
     state: worker.state,
     capabilities: [...worker.capabilities].map(([capability, { version }]) => ({ capability, version })),
+    labels: Object.fromEntries(worker.labels),
+    weight: worker.weight,
     in_flight: worker.inFlight,
     ...(worker.load === undefined ? {} : { load: worker.load }),
     registered_at: worker.registeredAt,

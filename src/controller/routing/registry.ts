@@ -1,32 +1,23 @@
 // On the path of every call. The registered workers and what they provide. Long-lived
-// state with one invariant: `byCapability` has exactly the live instances.
+// state with one invariant: `byCapability` has exactly the offers of live instances.
 import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED, type CapabilitySchema } from '../../core/wire.ts'
+import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED } from '../../core/wire.ts'
+import { withoutWorker, withOffer, type OfferGroup } from './offer-group.ts'
+import { Offer, type WorkerInstance } from './offer.ts'
+
+export type { WorkerInstance } from './offer.ts'
 
 export const MAX_INSTANCES_PER_IDENTITY = 64
 const MAX_INSTANCES = 10_000
+const DEFAULT_WEIGHT = 1
+const NO_LABELS: ReadonlyMap<string, string> = new Map()
+const NO_WORKERS: readonly WorkerInstance[] = []
 
-/** One running worker process. The dispatcher counts `inFlight`, and the selection reads it. */
-export type WorkerInstance = {
-  readonly workerId: string
-  readonly spiffeId: SpiffeId
-  /** Origin of the worker, e.g. `https://10.0.0.7:8443`. */
-  readonly origin: string
-  readonly lease: string
-  readonly capabilities: ReadonlyMap<Capability, CapabilitySchema>
-  /** Error codes that the worker declared, per capability: only these are forwarded to callers. */
-  readonly declaredErrors: ReadonlyMap<Capability, ReadonlySet<string>>
-  readonly registeredAt: string
-  lastSeenMs: number
-  load: number | undefined
-  state: 'live' | 'stale'
-  inFlight: number
-}
-
-export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'>
+export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'> &
+  Partial<Pick<WorkerInstance, 'labels' | 'weight'>>
 /** Proves that a heartbeat or deregistration comes from the instance that registered. */
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
@@ -38,6 +29,10 @@ type RegistryOptions = {
   readonly newLease: () => string
   /** Called once when an instance is removed, for any reason, so that its connections can be closed. */
   readonly onGone: (instance: WorkerInstance) => void
+  /** Called when an instance becomes live, for the first time or again. */
+  readonly onLive?: (instance: WorkerInstance) => void
+  /** Called when an instance is no longer live: stale, removed or replaced. */
+  readonly onNotLive?: (instance: WorkerInstance) => void
 }
 
 /**
@@ -51,7 +46,7 @@ export class Registry {
   readonly #options: RegistryOptions
   readonly #instances = new Map<string, WorkerInstance>()
   readonly #perIdentity = new Map<SpiffeId, number>()
-  readonly #byCapability = new Map<Capability, WorkerInstance[]>()
+  readonly #byCapability = new Map<Capability, OfferGroup>()
 
   constructor(options: RegistryOptions) {
     this.#options = options
@@ -66,15 +61,25 @@ export class Registry {
     const previous = this.#instances.get(key)
     if (previous === undefined) this.#checkRoom(registration.spiffeId)
     else this.#remove(key, previous)
+    const offers = new Map<Capability, Offer>()
+    const nowMs = this.#options.monotonic()
     const instance: WorkerInstance = {
+      labels: NO_LABELS,
+      weight: DEFAULT_WEIGHT,
       ...registration,
+      offers,
       declaredErrors: declaredErrors(registration.capabilities),
       lease: this.#options.newLease(),
       registeredAt: isoTime(this.#options.now()),
-      lastSeenMs: this.#options.monotonic(),
+      lastSeenMs: nowMs,
+      liveSinceMs: nowMs,
       load: undefined,
       state: 'live',
+      isListed: false,
       inFlight: 0,
+    }
+    for (const [capability, schema] of registration.capabilities) {
+      offers.set(capability, new Offer(instance, capability, schema))
     }
     this.#instances.set(key, instance)
     this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
@@ -89,6 +94,7 @@ export class Registry {
     instance.load = load
     if (instance.state === 'stale') {
       instance.state = 'live'
+      instance.liveSinceMs = instance.lastSeenMs
       this.#enlist(instance)
     }
   }
@@ -108,7 +114,12 @@ export class Registry {
 
   /** The live instances that provide a capability; the array belongs to the registry and must not be changed. */
   providers(capability: Capability): readonly WorkerInstance[] {
-    return this.#byCapability.get(capability) ?? []
+    return this.#byCapability.get(capability)?.workers ?? NO_WORKERS
+  }
+
+  /** The live offers of a capability; undefined if there are none. */
+  group(capability: Capability): OfferGroup | undefined {
+    return this.#byCapability.get(capability)
   }
 
   /** Every instance, live or stale, in the order of registration. */
@@ -117,7 +128,7 @@ export class Registry {
   }
 
   /** Live capabilities with their providers. */
-  capabilities(): ReadonlyMap<Capability, readonly WorkerInstance[]> {
+  capabilities(): ReadonlyMap<Capability, OfferGroup> {
     return this.#byCapability
   }
 
@@ -167,17 +178,23 @@ export class Registry {
   }
 
   #enlist(instance: WorkerInstance): void {
-    for (const capability of instance.capabilities.keys()) {
-      this.#byCapability.set(capability, [...this.providers(capability), instance])
+    instance.isListed = true
+    for (const offer of instance.offers.values()) {
+      this.#byCapability.set(offer.capability, withOffer(this.group(offer.capability), offer))
     }
+    this.#options.onLive?.(instance)
   }
 
   #delist(instance: WorkerInstance): void {
+    if (!instance.isListed) return
+    instance.isListed = false
     for (const capability of instance.capabilities.keys()) {
-      const rest = this.providers(capability).filter((other) => other !== instance)
-      if (rest.length > 0) this.#byCapability.set(capability, rest)
-      else this.#byCapability.delete(capability)
+      const group = this.group(capability)
+      const rest = group === undefined ? undefined : withoutWorker(group, instance)
+      if (rest === undefined) this.#byCapability.delete(capability)
+      else this.#byCapability.set(capability, rest)
     }
+    this.#options.onNotLive?.(instance)
   }
 }
 

@@ -12,7 +12,7 @@ export type CallEnd = {
   readonly status: number
   readonly error: { readonly code: ErrorCode } | undefined
   /** Until the answer began; undefined if none began now. */
-  readonly firstByteMs: number | undefined
+  readonly firstByteMs?: number | undefined
 }
 
 /**

@@ -79,7 +79,7 @@ const GAUGES: readonly Family[] = [
   {
     name: 'burn_threshold',
     help: 'Burn rate from which the SLO calls a burn fast or slow.',
-    // Of each objective the same, so that rules match them one to one.
+    // The same for each objective, so that rules match them one to one.
     labels: ['objective', 'speed'],
     read: ({ track }) =>
       objectivesOf(track.slo).flatMap((objective) =>

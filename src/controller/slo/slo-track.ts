@@ -26,7 +26,7 @@ export class SloTrack {
   readonly #times: LatencyHistogram
   #budget: SlidingCounters
   #slo: Slo
-  /** Of the latency objectives, in their order; infinite where there is none. */
+  /** In the order of the latency objectives; infinite where there is none. */
   #limits: readonly number[]
 
   constructor(slo: Slo, nowMs: number) {
@@ -89,7 +89,7 @@ export class SloTrack {
     return countOf(objective, (counter) => this.#totals[counter] ?? 0)
   }
 
-  /** Of the time to the first byte, over the last hour, in ms; undefined without a call. */
+  /** The quantile of the time to the first byte over the last hour, in ms; undefined without a call. */
   latency(objective: LatencyObjective, nowMs: number): number | undefined {
     return this.#times.quantile({ p50: 0.5, p95: 0.95, p99: 0.99 }[objective], nowMs)
   }

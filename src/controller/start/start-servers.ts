@@ -47,12 +47,17 @@ export async function startServers(ground: Ground, parts: ServerParts): Promise<
   return { mtls, admin, keeper }
 }
 
-function buildMtls(ground: Ground, { audit, policy, workers, steps, ending }: ServerParts): Promise<MtlsServer> {
+function buildMtls(
+  ground: Ground,
+  { audit, admission, policy, workers, chains, steps, ending }: ServerParts,
+): Promise<MtlsServer> {
   const { config, credentials, verifier, metrics, log, now, tracing } = ground
   const { registry } = workers
   const { strangers, peers } = audit
   return createServer({
     route: steps.route,
+    chains,
+    arrive: admission.arrive,
     register: steps.register,
     heartbeat: steps.heartbeat,
     deregister: steps.deregister,

@@ -4,30 +4,41 @@ import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
 import { createJudge } from '../../policy/judge.ts'
 import { createOwnKnowledge, type OwnKnowledge } from '../../policy/ruling.ts'
 import type { Candidate } from '../candidate/candidate.ts'
+import type { CallChains } from '../chain/call-chains.ts'
 import { createProbe } from '../dispatch/probe.ts'
 import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
+import { createQueueMetrics } from '../metrics/queue-metrics.ts'
 import { createPipeline, type RouteCapability } from '../pipeline.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
+import { createChoose } from '../routing/choose.ts'
+import { createAdmit } from '../steps/admit.ts'
 import { createForward } from '../steps/forward.ts'
+import { createOnce } from '../steps/once.ts'
 import { createJudgeCall } from '../steps/judge-call.ts'
 import { createReconsider } from '../steps/reconsider.ts'
 import { createRecorder } from '../steps/record.ts'
+import { createSelectWorker, type SelectWorker } from '../steps/select-worker.ts'
 import { createRegister } from '../steps/register.ts'
 import { createShed } from '../steps/shed.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
+import type { StartedAdmission } from './start-admission.ts'
 import type { StartedAudit } from './start-audit.ts'
+import type { StartedIdempotency } from './start-idempotency.ts'
 import type { StartedSlos } from './start-slos.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
 export type StepParts = {
   readonly audit: StartedAudit
+  readonly admission: StartedAdmission
   readonly policy: LivePolicy
   readonly exceptions: ExceptionWatch
   readonly candidate: Candidate | undefined
   readonly slos: StartedSlos
+  readonly idempotency: StartedIdempotency
   readonly workers: StartedWorkers
+  readonly chains: CallChains
 }
 
 export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
@@ -37,7 +48,7 @@ export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbe
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, policy, exceptions, candidate, slos, workers } = parts
+  const { audit, admission, policy, exceptions, candidate, idempotency, slos, workers, chains } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
@@ -48,25 +59,28 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     now,
     onExceptionUsed: exceptions.used,
     onEnded: slos.ended,
+    onKeyUsed: idempotency.onKeyUsed,
   })
-  const forward = createForward({
-    providers: registry.providers.bind(registry),
-    isKnown: (capability) => policy.files().knownCapabilities.has(capability),
-    poolOf: pools.poolOf,
-    tracer: tracing.tracer,
-    monotonic,
-    random: Math.random,
-  })
+  const select = selectFrom(ground, parts)
+  const { handOn } = chains
+  const forward = createForward({ select, poolOf: pools.poolOf, handOn, tracer: tracing.tracer, monotonic })
   const { decide, revision } = policy
   const reconsider = createReconsider({ decide, revision, registry, append: audit.append, log, now })
   policy.onChange(() => void reconsider())
   return {
     route: createPipeline({
+      admit: createAdmit({
+        ...admission,
+        undeclaredBytes: ground.config.bodyLimitBytes,
+        onLowered: admission.metrics.lowered,
+        onLimited: admission.metrics.refused,
+      }),
       judge: createJudgeCall({ judge, now }),
       tryCandidate: createTryCandidate(candidate),
       recordVerdict: recorder.recordVerdict,
       shed: createShed({ refuse: slos.refuse }),
       forward,
+      once: createOnce({ ...idempotency, forward, monotonic }),
       recordOutcome: recorder.recordOutcome,
     }),
     register: createRegister({
@@ -90,4 +104,20 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     },
     own,
   }
+}
+
+function selectFrom(
+  { metrics, metricsRegistry, monotonic, tracing }: Ground,
+  { policy, workers }: StepParts,
+): SelectWorker {
+  const { registry, room, isOpen } = workers
+  return createSelectWorker({
+    groupOf: registry.group.bind(registry),
+    isKnown: (capability) => policy.files().knownCapabilities.has(capability),
+    choose: createChoose({ random: Math.random, isOpen }),
+    room,
+    metrics: createQueueMetrics(metricsRegistry, { labelOf: metrics.capabilityLabel, lengths: () => room.lengths() }),
+    tracer: tracing.tracer,
+    monotonic,
+  })
 }

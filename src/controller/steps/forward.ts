@@ -1,103 +1,139 @@
-// On the path of every call. Step 3: pick a live worker and call
-// it; try another one only if no byte of the request was sent.
+// On the path of every call. Step 3: call the selected worker; try
+// another one only if no byte of the request was sent, or if it answered that it did not take the call.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { Dispatcher, Pool } from 'undici'
-import type { Capability } from '../../core/capability.ts'
-import { AppError } from '../../core/errors.ts'
-import type { Outcome } from '../../core/outcome.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { formatTraceparent } from '../../core/trace-context.ts'
 import { onwardTrace, startSpan } from '../../platform/tracing/tracing.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import { requestHeaders } from '../dispatch/headers.ts'
 import { WorkerExchange, type ExchangeResult } from '../dispatch/worker-exchange.ts'
+import { Offer } from '../routing/offer.ts'
 import type { WorkerInstance } from '../routing/registry.ts'
-import { pickProvider } from '../routing/select.ts'
+import type { NotSelected, SelectWorker } from './select-worker.ts'
 
 export type ForwardDeps = {
-  readonly providers: (capability: Capability) => readonly WorkerInstance[]
-  /** True when a manifest names the capability. */
-  readonly isKnown: (capability: Capability) => boolean
+  readonly select: SelectWorker
   readonly poolOf: (worker: WorkerInstance) => Pool
+  /** The value of x-crank-chain, valid for so many milliseconds. */
+  readonly handOn: (call: RouteCall, worker: SpiffeId, validMs: number) => string
   readonly tracer: Tracer
   readonly monotonic: () => number
-  readonly random: () => number
 }
 
 const MAX_ATTEMPTS = 3
-const MAX_IN_FLIGHT_PER_WORKER = 512
+/** A BUSY costs a worker little, and closes it for other calls too. */
+const MAX_BUSY_ANSWERS = 8
 const ANSWER_IDLE_MS = 60_000
+const STREAM_CHAIN_MS = 3_600_000
 const NO_ERRORS: ReadonlySet<string> = new Set()
+
+type Attempts = { tried: Set<WorkerInstance> | undefined; count: number; busy: number }
+type Last = {
+  readonly worker: WorkerInstance
+  readonly result: ExchangeResult
+  readonly firstByteMs: number | undefined
+}
 
 /** Calls a worker for an allowed call and streams its answer into `call.sink`. Never rejects. */
 export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<RouteOutcome> {
+  const { select, monotonic } = deps
   return async (call) => {
-    const start = deps.monotonic()
-    const tried = new Set<WorkerInstance>()
-    let last: ExchangeResult | undefined
-    let worker: WorkerInstance | undefined
-    while (tried.size < MAX_ATTEMPTS && !call.sink.hasLeft()) {
-      const next = selectWorker(deps, call, tried)
-      if (next === undefined) break
-      worker = next
-      tried.add(worker)
+    const start = monotonic()
+    const attempts: Attempts = { tried: undefined, count: 0, busy: 0 }
+    let last: Last | undefined
+    for (;;) {
+      const picked = select.pick(call, attempts.tried, start)
+      // Only a call that has to wait for its turn waits here.
+      const offer = picked instanceof Promise ? await picked : picked
+      if (!(offer instanceof Offer)) return notSent(offer, last, attempts, monotonic() - start)
+      attempts.count += 1
       // Set before the call: a caller that leaves during the call ends the span. The last worker tried counts.
-      call.span.setAttribute('crank.worker_id', worker.workerId)
-      last = await callWorker(deps, call, worker, start)
-      if (last.sent || last.outcome !== 'worker_failed') break
+      call.span.setAttribute('crank.worker_id', offer.worker.workerId)
+      last = await callWorker(deps, call, offer, start)
+      if (!mayTryAnother(select, call, { offer, ...last }, attempts)) {
+        return outcomeOf(last.result, last, attempts, monotonic() - start)
+      }
     }
-    const { outcome, status, error } = last ?? notSent(deps, call)
-    const durationMs = deps.monotonic() - start
-    const { firstByteMs } = last ?? {}
-    return { outcome, status, error, firstByteMs, workerId: worker?.workerId ?? null, attempts: tried.size, durationMs }
   }
 }
 
-function selectWorker(
-  { tracer, providers, random }: ForwardDeps,
+/** Whether the call is still untouched: no byte was sent, or the worker answered BUSY to a body that can be sent again. */
+function mayTryAnother(
+  select: SelectWorker,
   call: RouteCall,
-  tried: ReadonlySet<WorkerInstance>,
-): WorkerInstance | undefined {
-  const span = startSpan(tracer, 'worker.select', SpanKind.INTERNAL, call.span)
-  const candidates = providers(call.capability)
-  const picked = pickProvider(candidates, random, tried)
-  // If the less busy of two is at its limit, queueing would only keep the caller's body in memory.
-  const worker = picked !== undefined && picked.inFlight < MAX_IN_FLIGHT_PER_WORKER ? picked : undefined
-  span.setAttribute('crank.candidates', candidates.length)
-  if (worker !== undefined) span.setAttribute('crank.worker_id', worker.workerId)
-  span.end()
-  return worker
+  { offer, worker, result }: Last & { offer: Offer },
+  attempts: Attempts,
+): boolean {
+  if (result.error?.code === 'worker_busy') {
+    select.busy(offer, result.error.retryAfterS)
+    attempts.busy += 1
+    return attempts.busy < MAX_BUSY_ANSWERS && Buffer.isBuffer(call.body)
+  }
+  if (result.sent || result.outcome !== 'worker_failed') return false
+  attempts.tried = (attempts.tried ?? new Set()).add(worker)
+  return attempts.tried.size < MAX_ATTEMPTS
+}
+
+/** No further worker: the failure of the last attempt says more than that there is no other worker. */
+function notSent(refusal: NotSelected, last: Last | undefined, attempts: Attempts, durationMs: number): RouteOutcome {
+  const result = last !== undefined && (refusal.cause === 'none' || refusal.cause === 'gone') ? last.result : refusal
+  return outcomeOf(result, last, attempts, durationMs)
+}
+
+function outcomeOf(
+  { outcome, status, error, effect }: Pick<ExchangeResult, 'outcome' | 'status' | 'error' | 'effect'>,
+  last: Last | undefined,
+  { count }: Attempts,
+  durationMs: number,
+): RouteOutcome {
+  const { firstByteMs } = last ?? {}
+  const workerId = last?.worker.workerId ?? null
+  return { outcome, status, error, effect, firstByteMs, workerId, attempts: count, durationMs }
 }
 
 async function callWorker(
-  { tracer, poolOf, monotonic }: ForwardDeps,
+  { tracer, poolOf, monotonic, select, handOn }: ForwardDeps,
   call: RouteCall,
-  worker: WorkerInstance,
+  offer: Offer,
   start: number,
-): Promise<ExchangeResult> {
+): Promise<Last> {
+  const { worker } = offer
   const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
-  worker.inFlight += 1
-  const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - start)))
+  const attemptMs = monotonic()
+  const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (attemptMs - start)))
   const trace = onwardTrace(span)
   const traceparent = trace === undefined ? undefined : formatTraceparent(trace)
-  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent })
+  const chain = handOn(call, worker.spiffeId, chainMs(call, worker, firstByteMs))
+  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent, chain })
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
-  const declared = declaredErrors(worker, call.capability)
+  const declared = worker.declaredErrors.get(call.capability) ?? NO_ERRORS
   try {
-    return await new Promise<ExchangeResult>((settle) => {
+    return await new Promise<Last>((settle) => {
       const upload = Buffer.isBuffer(call.body) ? undefined : call.body
-      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload, startMs: start, monotonic }
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
       const settled = (result: ExchangeResult): void => {
         // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
         endExchange(span, worker, result)
-        settle(result)
+        observe(offer, result, { startMs: attemptMs, answeredMs: exchange.answeredMs, nowMs: monotonic() })
+        settle({ worker, result, firstByteMs: firstByteOf(exchange, start) })
       }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(call.body) }, exchange)
     })
   } finally {
-    worker.inFlight -= 1
+    select.giveBack(offer)
     if (span.isRecording()) span.end()
   }
+}
+
+/**
+ * How long the worker may call on behalf of this call: until its deadline. The deadline counts from the last part of an upload,
+ * and ends with the first event of a stream, so these calls may take longer.
+ */
+function chainMs({ body, capability }: RouteCall, worker: WorkerInstance, firstByteMs: number): number {
+  const isBounded = Buffer.isBuffer(body) && worker.capabilities.get(capability)?.streaming !== true
+  return isBounded ? firstByteMs : STREAM_CHAIN_MS
 }
 
 /** undici sends any async iterable, but its types accept only Node streams. */
@@ -111,23 +147,16 @@ function endExchange(span: Span, { workerId }: WorkerInstance, { status, outcome
   span.end()
 }
 
-function declaredErrors(worker: WorkerInstance, capability: Capability): ReadonlySet<string> {
-  return worker.declaredErrors.get(capability) ?? NO_ERRORS
+/** Until the answer began, with the time in which the call waited for a worker, and without that of the caller's upload. */
+function firstByteOf({ answeredMs, uploadedMs }: WorkerExchange, startMs: number): number | undefined {
+  return answeredMs === undefined ? undefined : answeredMs - (uploadedMs ?? startMs)
 }
 
-type NotSent = Pick<RouteOutcome, 'outcome' | 'status' | 'error'>
+type Times = { readonly startMs: number; readonly answeredMs: number | undefined; readonly nowMs: number }
 
-/** Why no worker was called: the caller had left, all workers are at their limit, or there is none. */
-function notSent({ isKnown, providers }: ForwardDeps, { sink, capability }: RouteCall): NotSent {
-  if (sink.hasLeft()) {
-    const isShutdown = sink.goneBy() === 'shutdown'
-    const error = isShutdown ? new AppError('shutting_down') : new AppError('worker_failed', 'the caller left')
-    return ended(sink.goneBy(), error)
-  }
-  if (providers(capability).length > 0) return ended('worker_failed', new AppError('overloaded'))
-  return ended('worker_failed', new AppError(isKnown(capability) ? 'no_worker_available' : 'capability_unknown'))
-}
-
-function ended(outcome: Outcome, error: AppError): NotSent {
-  return { outcome, status: error.kind.status, error }
+/** What the attempt says about the worker: nothing if the caller ended it, or if the worker did not take the call. */
+function observe(offer: Offer, { outcome, error }: ExchangeResult, { startMs, answeredMs, nowMs }: Times): void {
+  if (outcome === 'caller_left' || outcome === 'shutdown' || error?.code === 'worker_busy') return
+  const hasFailed = outcome !== 'completed'
+  offer.observe((hasFailed ? nowMs : (answeredMs ?? nowMs)) - startMs, hasFailed, nowMs)
 }

@@ -8,5 +8,5 @@ type JudgeCallDeps = { readonly judge: Judge; readonly now: () => number }
 
 /** Asks whether the caller may use the capability. Never rejects: a failure is part of the verdict. */
 export function createJudgeCall({ judge, now }: JudgeCallDeps): (call: RouteCall) => Promise<Verdict> {
-  return (call) => judge('capability_access', call, policyInput(call, call, now()))
+  return (call) => judge('capability_access', call, policyInput(call, call, now(), call.chain))
 }

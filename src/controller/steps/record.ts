@@ -1,6 +1,7 @@
 // On the path of every call. Steps 2 and 4: writes verdicts and outcomes
 // to the audit log, the application log and the metrics, in one place.
 import type { Capability } from '../../core/capability.ts'
+import type { IdempotencyResult } from '../../core/idempotency.ts'
 import { passes, RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -11,7 +12,7 @@ import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { CallEnd } from '../slo/call-grade.ts'
 
-type RecorderDeps = {
+export type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
   readonly log: Logger
   readonly metrics: Metrics
@@ -20,6 +21,8 @@ type RecorderDeps = {
   readonly onExceptionUsed?: (name: string) => void
   /** Called with the end of every call that the ruling let pass. */
   readonly onEnded?: (capability: Capability, end: CallEnd) => void
+  /** Called with the effect of the idempotency key of a call that has one. */
+  readonly onKeyUsed?: (result: IdempotencyResult) => void
 }
 
 /**
@@ -41,19 +44,21 @@ const UNRECORDED: CallEnd = {
   outcome: 'refused',
   status: 503,
   error: { code: 'audit_unavailable' },
-  firstByteMs: undefined,
 }
 const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
 
-export function createRecorder({ append, log, metrics, now, onExceptionUsed, onEnded }: RecorderDeps): Recorder {
+export function createRecorder(deps: RecorderDeps): Recorder {
+  const { append, log, metrics, now, onExceptionUsed, onKeyUsed, onEnded } = deps
   return {
     async recordVerdict(call, verdict) {
       const event = audit.policyDecision(
         {
           ...evaluationOf(call, verdict),
+          onBehalfOf: call.chain.onBehalfOf,
           input: verdict.input,
           route: ROUTES[call.form],
           idempotencyKeyPresent: call.idempotencyKey !== undefined,
+          requestedPriority: call.requestedPriority,
         },
         auditedVerdict(verdict),
       )
@@ -82,6 +87,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onE
         attempts: outcome.attempts,
       })
       onEnded?.(call.capability, outcome)
+      if (outcome.idempotency !== undefined) onKeyUsed?.(outcome.idempotency)
       const event = audit.routeOutcome(
         { decisionId: call.decisionId, trace: call.trace, requester: call.caller, capability: call.capability },
         {
@@ -97,7 +103,7 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onE
     },
     async recordRegistration(asker, verdict) {
       const event = audit.workerRegistration(
-        { ...evaluationOf(asker, verdict), input: verdict.input },
+        { ...evaluationOf(asker, verdict), onBehalfOf: null, input: verdict.input },
         auditedVerdict(verdict),
       )
       await append(event)
@@ -117,7 +123,7 @@ function isUnanswered({ outcome, error }: RouteOutcome): boolean {
   return outcome === 'caller_left' || (outcome === 'shutdown' && error !== undefined)
 }
 
-function evaluationOf({ trace }: Asker, verdict: Verdict): audit.Evaluation {
+function evaluationOf({ trace }: Asker, verdict: Verdict): Omit<audit.Evaluation, 'onBehalfOf'> {
   const { engine, revision, evaluationMs } = verdict
   return { trace, engine, policyRevision: revision, evaluationTimeMs: evaluationMs }
 }

@@ -38,7 +38,9 @@ export function createRegister(deps: RegisterDeps): (asker: Asker, body: Registe
     const lease = await afterRecord(async () => {
       refuseUnlessPassed(verdict, 'registration_denied')
       await deps.probe({ spiffeId: asker.caller, origin, decisionId: asker.decisionId })
-      return deps.registry.register({ spiffeId: asker.caller, workerId: body.worker_id, origin, capabilities }).lease
+      const { worker_id: workerId, labels = {}, weight = 1 } = body
+      const offered = { capabilities, labels: new Map(Object.entries(labels)), weight }
+      return deps.registry.register({ spiffeId: asker.caller, workerId, origin, ...offered }).lease
     })
     deps.onRegistered(verdict)
     return {

@@ -18,6 +18,6 @@ export function createShed({ refuse }: ShedDeps): (call: RouteCall) => RouteOutc
     const reason = `too many calls of ${capability} fail or are slow; calls of ${priority} priority wait, try again later`
     const error = new AppError('slo_shed', reason, { retryAfterS })
     const { status } = error.kind
-    return { outcome: 'refused', status, error, workerId: null, attempts: 0, durationMs: 0, firstByteMs: undefined }
+    return { outcome: 'refused', status, error, effect: 'none', workerId: null, attempts: 0, durationMs: 0 }
   }
 }

@@ -2,6 +2,7 @@
 // data-schema.ts uses them to check files at load.
 import Type, { type TSchema } from 'typebox'
 import { CAPABILITY_WORD } from '../../core/capability.ts'
+import { PRIORITIES } from '../../core/decision.ts'
 
 const word = CAPABILITY_WORD.slice(1, -1)
 const segments = '(/(?!\\.{1,2}(/|$))[A-Za-z0-9._-]+)'
@@ -139,21 +140,101 @@ const Blocked = Type.Object(
   { ...closed, title: 'Blocked identities and capabilities: always refused' },
 )
 
+const LimitMembers = {
+  rate: Type.Optional(
+    Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1_000_000,
+      errorMessage: 'must be a number above 0, at most 1000000',
+      description: 'calls per second; 0.5 is one call in two seconds',
+    }),
+  ),
+  burst: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      errorMessage: 'must be a whole number from 1 to 1000000',
+      description: 'calls that may come at once after a pause; default: those of one second',
+    }),
+  ),
+  concurrent: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      errorMessage: 'must be a whole number from 1 to 1000000',
+      description: 'calls in flight at a time',
+    }),
+  ),
+  body_bytes: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      errorMessage: 'must be a whole number of bytes, at least 1',
+      description: 'bytes of request bodies in flight at a time',
+    }),
+  ),
+}
+
+/** What limits a set of calls. */
+export const LimitShape = Type.Object(LimitMembers, closed)
+
+const limitsByCapability = (description: string) => keyed(CAPABILITY, capabilityRule, LimitShape, description)
+
+/** What limits the calls of one identity. */
+export const CallerLimitShape = Type.Object(
+  {
+    ...LimitMembers,
+    max_priority: Type.Optional(
+      Type.Enum([...PRIORITIES], { description: 'a call that asks for more gets this priority; default: normal' }),
+    ),
+    capabilities: Type.Optional(limitsByCapability('limits of this identity for one capability')),
+  },
+  closed,
+)
+
+/** The content of limits.json. */
+export const LimitsShape = Type.Object(
+  {
+    limits: Type.Optional(
+      Type.Object(
+        {
+          default: Type.Optional(CallerLimitShape),
+          identities: Type.Optional(
+            keyed(
+              CALLER,
+              `${ID_RULE}, or a prefix that ends in a slash`,
+              CallerLimitShape,
+              'limits by caller; the most specific entry counts, its missing members come from the default',
+            ),
+          ),
+          capabilities: Type.Optional(limitsByCapability('limits by capability, for all callers together')),
+        },
+        closed,
+      ),
+    ),
+  },
+  { ...closed, title: 'Limits: how much each caller may ask for, and how urgently' },
+)
+
 /** By file name in policies/data. */
 export const DATA_SCHEMAS = {
   'worker_manifests.json': WorkerManifests,
   'exceptions.json': Exceptions,
   'enforcement.json': Enforcement,
   'blocked.json': Blocked,
+  'limits.json': LimitsShape,
 } as const
 
 export type DataFileName = keyof typeof DATA_SCHEMAS
 
+/** Files that need not exist; once such a file is in force, its removal is a fault as for any other (adoption.ts). */
+type OptionalFileName = 'limits.json'
+type RequiredFileName = Exclude<DataFileName, OptionalFileName>
+
 /**
- * The empty content of each file, and what it means. All four files must exist: a missing file may have been lost, and its
+ * The empty content of each required file, and what it means. They must exist: a missing file may have been lost, and its
  * loss must not be taken for an instruction.
  */
-export const EMPTY_DATA: Readonly<Record<DataFileName, { readonly text: string; readonly meaning: string }>> = {
+export const EMPTY_DATA: Readonly<Record<RequiredFileName, { readonly text: string; readonly meaning: string }>> = {
   'worker_manifests.json': { text: '{"workers":{}}', meaning: 'no worker may call or provide anything' },
   'exceptions.json': { text: '{}', meaning: 'there are no exceptions' },
   'enforcement.json': {
@@ -165,6 +246,8 @@ export const EMPTY_DATA: Readonly<Record<DataFileName, { readonly text: string; 
 
 /** The names of the files with a schema. */
 export const DATA_FILES = Object.keys(DATA_SCHEMAS) as readonly DataFileName[]
+/** The names of the files that must exist. */
+export const REQUIRED_FILES = Object.keys(EMPTY_DATA) as readonly RequiredFileName[]
 
 /** Whether a file of policies/data has a schema. */
 export function isDataFile(name: string): name is DataFileName {
@@ -174,7 +257,7 @@ export function isDataFile(name: string): name is DataFileName {
 /** The file to which a member of `data` belongs; undefined for a member that the policy does not use. */
 export function homeOf(member: string): DataFileName | undefined {
   if (member === 'exceptions') return 'exceptions.json'
-  return (['worker_manifests.json', 'enforcement.json', 'blocked.json'] as const).find((name) =>
+  return (['worker_manifests.json', 'enforcement.json', 'blocked.json', 'limits.json'] as const).find((name) =>
     Object.hasOwn(DATA_SCHEMAS[name].properties, member),
   )
 }

@@ -2,7 +2,8 @@
 // engine is down. policies/capability_access.rego decides the same from the same data (test/contract).
 import { parseCapability, type Capability } from '../../core/capability.ts'
 import type { Mode } from '../../core/decision.ts'
-import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../../core/spiffe-id.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import { entryOfCaller, parseCaller } from './caller-entries.ts'
 import { entriesOf, isRecord } from './json-object.ts'
 
 /** `callers`: by SPIFFE ID, or by a prefix of whole path segments that ends in a slash. */
@@ -18,7 +19,6 @@ export class EnforcementError extends Error {
 }
 
 const MEMBERS = ['default', 'callers', 'capabilities']
-const SCHEME = 'spiffe://'
 
 /**
  * Reads `data.enforcement`; without it, and without a default in it, everything is enforced.
@@ -47,7 +47,7 @@ export function modeOf(
   caller: SpiffeId,
   capability: Capability,
 ): Mode {
-  const entries = [callerEntry(callers, caller), capabilities.get(capability)].filter((mode) => mode !== undefined)
+  const entries = [entryOfCaller(callers, caller), capabilities.get(capability)].filter((mode) => mode !== undefined)
   if (entries.length === 0) return byDefault
   return entries.includes('enforce') ? 'enforce' : 'shadow'
 }
@@ -60,17 +60,6 @@ export function shadowEntries(enforcement: Enforcement): Record<'default' | 'cal
     callers: shadowed(enforcement.callers.values()),
     capabilities: shadowed(enforcement.capabilities.values()),
   }
-}
-
-// A SPIFFE ID has no trailing slash, so an exact entry never equals a prefix, and the exact one is the longest.
-function callerEntry(callers: ReadonlyMap<string, Mode>, caller: SpiffeId): Mode | undefined {
-  if (callers.size === 0) return undefined
-  let mode = callers.get(caller)
-  for (let slash = caller.lastIndexOf('/'); mode === undefined && slash >= SCHEME.length;) {
-    mode = callers.get(caller.slice(0, slash + 1))
-    slash = caller.lastIndexOf('/', slash - 1)
-  }
-  return mode
 }
 
 function parseEntries<K extends string>(value: unknown, path: string, parseKey: (key: string) => K): Map<K, Mode> {
@@ -89,15 +78,6 @@ function parsed<K>(parse: (text: string) => K, text: string, path: string): K {
   } catch (cause: unknown) {
     throw new EnforcementError(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
   }
-}
-
-/** Checks a SPIFFE ID, or a trust domain or path with a trailing slash. */
-function parseCaller(text: string): string {
-  if (!text.endsWith('/')) return parseSpiffeId(text)
-  const whole = text.slice(0, -1)
-  if (whole.startsWith(SCHEME) && !whole.includes('/', SCHEME.length)) parseTrustDomain(whole.slice(SCHEME.length))
-  else parseSpiffeId(whole)
-  return text
 }
 
 function parseMode(value: unknown, path: string): Mode {

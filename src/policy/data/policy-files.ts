@@ -8,13 +8,14 @@ import { printable, quoted } from '../../core/printable.ts'
 import { parseSpiffeId, parseTrustDomain, trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { parseBlocked, type Blocked } from './blocked.ts'
 import { checkPolicyData, type DataFault } from './data-schema.ts'
-import { DATA_FILES, EMPTY_DATA, homeOf, isDataFile, type DataFileName } from './data-shapes.ts'
+import { EMPTY_DATA, homeOf, isDataFile, REQUIRED_FILES } from './data-shapes.ts'
 import { parseEnforcement, type Enforcement } from './enforcement.ts'
 import { parseExactJson } from './exact-json.ts'
 import { DEFAULT_MAX_DAYS, parseExceptions, type ExceptionEntry, type ExceptionLimits } from './exceptions.ts'
 import { policyFileNames } from './folder-names.ts'
 import { entriesOf, isRecord, type PolicyData } from './json-object.ts'
 import { checkJsonText, JsonTextError } from './json-text.ts'
+import { parseLimits, type Limits } from './limits.ts'
 import type { PlacedFault } from './schema-faults.ts'
 import { policySourceHash } from './source-hash.ts'
 
@@ -41,6 +42,8 @@ export type PolicyFiles = {
   readonly blocked: Blocked
   /** The block list in `dataText`, which an engine with this data must enforce. */
   readonly blockedInData: Blocked
+  /** How much each caller may ask for; undefined: nothing is limited. The controller's own copy, no engine is asked. */
+  readonly limits: Limits | undefined
   /** Identities with a manifest. */
   readonly knownIdentities: ReadonlySet<string>
   /** The longest lifetime of an exception. */
@@ -94,6 +97,7 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
     enforcement: read('enforcement', parseEnforcement, data),
     blocked,
     blockedInData: blocked,
+    limits: read('limits', parseLimits, data),
     knownIdentities: new Set(entriesOf(data['workers']).map(([id]) => id)),
     maxExceptionDays: maxDays,
     ...readExceptions(data, { nowMs, maxDays }),
@@ -102,7 +106,7 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
 
 async function readDataFiles(dir: string): Promise<DataFile[]> {
   const names = await dataFileNames(dir)
-  const missing = DATA_FILES.filter((name) => !names.includes(name)).map((name) => missingFile(dir, name))
+  const missing = REQUIRED_FILES.filter((name) => !names.includes(name)).map((name) => missingFile(dir, name))
   const read = await Promise.allSettled(names.map((name) => parseDataFile(join(dir, name), name)))
   const faults = [...missing, ...read.flatMap((file) => (file.status === 'rejected' ? [file.reason as unknown] : []))]
   if (faults.length > 0) throw together(faults)
@@ -126,7 +130,7 @@ export async function loadBlocked(dir: string): Promise<Blocked> {
   return read('blocked', parseBlocked, value)
 }
 
-function missingFile(dir: string, name: DataFileName): PolicyFilesError {
+function missingFile(dir: string, name: keyof typeof EMPTY_DATA): PolicyFilesError {
   const { text, meaning } = EMPTY_DATA[name]
   const reason = `no such file; put it back or, if ${meaning}, create it with this content: ${text}`
   return refused(join(dir, name), name, [{ path: '', reason }])

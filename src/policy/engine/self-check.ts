@@ -94,6 +94,8 @@ function probeInput({ spiffeId, capability }: Probe, nowMs: number): PolicyInput
       source: 'controller',
       decision_id: uuidv7(nowMs),
       priority: 'normal',
+      origin: spiffeId,
+      depth: 0,
     },
   }
 }

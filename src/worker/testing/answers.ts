@@ -1,6 +1,7 @@
 // The fake controller's answers to the `invoke` of a worker: a table from the test, in the forms of the real
 // controller.
 import type { ServerResponse } from 'node:http'
+import { parseIdempotencyKey } from '../../core/idempotency-key.ts'
 import { HEADERS } from '../../core/wire.ts'
 import { formatEvent } from '../sse.ts'
 import type { StreamEvent } from '../stream-event.ts'
@@ -66,7 +67,8 @@ async function valueOf(call: Invoked, answers: TestAnswers): Promise<unknown> {
 function readCall({ path, headers, body }: Received): Invoked {
   const [verb = '', name = ''] = path.replace('/route/', '').split('/').map(decodeURIComponent)
   const one = (header: string): string | undefined => [headers[header]].flat()[0]
-  const [idempotencyKey, lastEventId] = [HEADERS.idempotencyKey, HEADERS.lastEventId].map(one)
+  const [key, lastEventId] = [HEADERS.idempotencyKey, HEADERS.lastEventId].map(one)
+  const idempotencyKey = key === undefined ? undefined : parseIdempotencyKey(key)
   return { capability: `${verb}:${name}`, payload: body, idempotencyKey, lastEventId }
 }
 

@@ -1,6 +1,7 @@
 // Calls a worker as the controller does: POST /execute over a connection with the controller's identity.
 import { randomUUID } from 'node:crypto'
 import type { Dispatcher, Pool } from 'undici'
+import { formatIdempotencyKey } from '../../core/idempotency-key.ts'
 import { DEFAULT_TIMEOUT_MS, HEADERS } from '../../core/wire.ts'
 import { parseEvents } from '../sse.ts'
 import type { StreamEvent } from '../stream-event.ts'
@@ -57,7 +58,9 @@ function requestOf(capability: string, payload: unknown, options: TestCall = {})
     [HEADERS.deadlineMs]: String(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     'content-type': isBytes ? (options.contentType ?? 'application/octet-stream') : 'application/json',
   }
-  if (options.idempotencyKey !== undefined) headers[HEADERS.idempotencyKey] = options.idempotencyKey
+  if (options.idempotencyKey !== undefined) {
+    headers[HEADERS.idempotencyKey] = formatIdempotencyKey(options.idempotencyKey)
+  }
   if (options.lastEventId !== undefined) headers[HEADERS.lastEventId] = options.lastEventId
   const body = isBytes ? payload : JSON.stringify(payload ?? null)
   return { method: 'POST', path: '/execute', headers, body, signal: options.signal ?? null }

@@ -13,7 +13,7 @@ import { createNotingSink } from '../../fixtures/route-call.ts'
 
 type Headers = Record<string, string | string[] | undefined>
 
-const LIMITS = { firstByteMs: 1000, idleMs: 60_000, startMs: 5, monotonic: () => 12 }
+const LIMITS = { firstByteMs: 1000, idleMs: 60_000 }
 const TYPED = { 'content-type': 'application/json', 'content-length': '2' }
 /** What Node says when a peer resets. */
 const RESET = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
@@ -63,20 +63,25 @@ describe('an answer', () => {
       'content-length',
       '2',
     ])
-    expect(results).toEqual([{ outcome: 'completed', status: 200, sent: true, firstByteMs: 7, error: undefined }])
+    expect(results).toEqual([{ outcome: 'completed', status: 200, sent: true, effect: 'answered', error: undefined }])
   })
 
-  test('to an upload is timed from its last part, which is the time of the worker', () => {
-    let nowMs = 0
+  test('to an upload is timed from its last part; a body that was there from the start has no such time', () => {
     const upload = { isAwaited: () => false } as unknown as Upload
-    const { exchange, results, send, head, end } = setUp({ startMs: 0, monotonic: () => nowMs, upload })
+    const { exchange, send, head } = setUp({ upload })
+    const startMs = performance.now()
     send()
-    for (nowMs of [100, 5000]) exchange.onBodySent()
-    nowMs = 5020
+    for (const ms of [100, 400]) {
+      vi.advanceTimersByTime(ms)
+      exchange.onBodySent()
+    }
+    vi.advanceTimersByTime(20)
     head(200)
-    nowMs = 9000
-    end()
-    expect(results).toMatchObject([{ outcome: 'completed', firstByteMs: 20 }])
+    expect([exchange.uploadedMs! - startMs, exchange.answeredMs! - startMs]).toEqual([500, 520])
+    const buffered = setUp()
+    buffered.send()
+    buffered.exchange.onBodySent()
+    expect(buffered.exchange.uploadedMs).toBeUndefined()
   })
 
   test('of 4xx is the answer, whatever it says', () => {
@@ -229,7 +234,9 @@ describe('a connection that fails', () => {
     data('half')
     fail(RESET)
     expect(sink.told).toEqual(['start 200', 'write half', 'abort'])
-    expect(results).toEqual([{ outcome: 'worker_failed', status: 200, sent: true, firstByteMs: 7, error: undefined }])
+    expect(results).toEqual([
+      { outcome: 'worker_failed', status: 200, sent: true, effect: 'unclear', error: undefined },
+    ])
   })
 
   test('because the bytes are no HTTP answer is a failure of the worker, not unknown', () => {
@@ -244,7 +251,7 @@ describe('a connection that fails', () => {
     const cause = new AppError('request_timeout')
     send()
     fail(cause)
-    expect(results).toEqual([{ outcome: 'caller_left', status: 408, sent: true, firstByteMs: undefined, error: cause }])
+    expect(results).toEqual([{ outcome: 'caller_left', status: 408, sent: true, effect: 'unclear', error: cause }])
   })
 })
 
@@ -291,7 +298,7 @@ describe('time', () => {
     vi.advanceTimersByTime(59_999)
     expect(results).toEqual([])
     vi.advanceTimersByTime(1)
-    expect(results).toEqual([{ outcome: 'timeout', status: 200, sent: true, firstByteMs: 7, error: undefined }])
+    expect(results).toEqual([{ outcome: 'timeout', status: 200, sent: true, effect: 'unclear', error: undefined }])
     expect(sink.told).toEqual(['start 200', 'write a', 'abort'])
   })
 

@@ -49,6 +49,8 @@ test('an entry with a member that the schema does not know is never sent', async
     spiffe_id: 's',
     state: 'live' as const,
     capabilities: [],
+    labels: {},
+    weight: 1,
     in_flight: 0,
     registered_at: '',
     last_heartbeat_at: '',

@@ -1,3 +1,4 @@
+import { createTestChains } from '../../fixtures/call-chains.ts'
 // The two forms of a call: what the pipeline gets of a request, and what is refused before it.
 import { text } from 'node:stream/consumers'
 import type { FastifyInstance } from 'fastify'
@@ -23,6 +24,8 @@ async function setUp({
       await route(call)
     },
     bodyLimitBytes: 1024,
+    chains: createTestChains(),
+    arrive: () => undefined,
     isCut: () => isCut,
     bodies: createBodiesInFlight(),
   }

@@ -1,21 +1,25 @@
 // Which workers a call reaches: real sockets, so that what a worker "must not see" is what comes out of its socket.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
 import { trace } from '@opentelemetry/api'
 import { Pool, type Dispatcher } from 'undici'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { RouteCall } from '../../../src/controller/call.ts'
+import { createChoose } from '../../../src/controller/routing/choose.ts'
+import { MAX_IN_FLIGHT_PER_WORKER } from '../../../src/controller/routing/offer.ts'
 import type { WorkerInstance } from '../../../src/controller/routing/registry.ts'
+import { WaitingRoom } from '../../../src/controller/routing/waiting-room.ts'
 import { createForward, type ForwardDeps } from '../../../src/controller/steps/forward.ts'
-import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import { createSelectWorker } from '../../../src/controller/steps/select-worker.ts'
 import { createLightTracer } from '../../../src/platform/tracing/light-tracer.ts'
+import { groupOf as groupOfWorkers, offeredBy, offerOf } from '../../fixtures/offered.ts'
 import { CAPABILITY, createNotingSink, routeCall } from '../../fixtures/route-call.ts'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 type Worker = { readonly instance: WorkerInstance; readonly seen: string[] }
 
-const MAX_IN_FLIGHT = 512
 const greets: Answer = (_request, response) => response.end('"hi"')
 
 const closing: (() => unknown)[] = []
@@ -24,20 +28,8 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close()
 })
 
-function instanceAt(workerId: string, origin: string): WorkerInstance {
-  return {
-    workerId,
-    spiffeId: parseSpiffeId('spiffe://crank.local/worker/hello-world'),
-    origin,
-    lease: 'l',
-    capabilities: new Map(),
-    declaredErrors: new Map([[CAPABILITY, new Set(['OUT_OF_PAPER'])]]),
-    registeredAt: '',
-    lastSeenMs: 0,
-    load: undefined,
-    state: 'live',
-    inFlight: 0,
-  }
+function instanceAt(workerId: string, origin: string, limit?: number): WorkerInstance {
+  return offeredBy(workerId, { origin, limit, declaredErrors: new Map([[CAPABILITY, new Set(['OUT_OF_PAPER'])]]) })
 }
 
 /** A worker on a free port that notes the body of every request that it sees. */
@@ -72,22 +64,35 @@ async function goneWorker(workerId: string): Promise<Worker> {
   return { instance: instanceAt(workerId, origin), seen: [] }
 }
 
+type Mocked = Partial<ForwardDeps> & { isKnown?: () => boolean }
+
 /** Forwards among these workers; of several that are free the first one is picked. */
-function forwardTo(workers: readonly Worker[], over: Partial<ForwardDeps> = {}) {
+function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }: Mocked = {}) {
   const pools = new Map<WorkerInstance, Pool>()
+  const clocks = { tracer: createLightTracer(), monotonic: () => performance.now(), ...over }
+  const groupOf = () => groupOfWorkers(workers.map(({ instance }) => instance))
+  const isOpen = () => true
+  const limits = { perCapability: 10, inAll: 10, bytes: 1e6 }
+  const room = new WaitingRoom({ groupOf, isOpen, limits, ...clocks })
+  closing.push(() => room.close())
+  const select = createSelectWorker({
+    groupOf,
+    isKnown,
+    choose: createChoose({ random: () => 0, isOpen }),
+    room,
+    metrics: { waited: () => undefined, refused: () => undefined },
+    ...clocks,
+  })
   return createForward({
-    providers: () => workers.map(({ instance }) => instance),
-    isKnown: () => true,
-    tracer: createLightTracer(),
-    monotonic: () => performance.now(),
-    random: () => 0,
+    select,
+    handOn: () => 'v1;token',
     poolOf(instance) {
       const pool = pools.get(instance) ?? new Pool(instance.origin)
       if (!pools.has(instance)) closing.push(() => pool.destroy())
       pools.set(instance, pool)
       return pool
     },
-    ...over,
+    ...clocks,
   })
 }
 
@@ -115,7 +120,7 @@ describe('a call', () => {
     expect(headers).toMatchObject({
       'x-crank-capability': CAPABILITY,
       'x-crank-caller': 'spiffe://crank.local/worker/streaming',
-      'x-crank-deadline-ms': '4900',
+      'x-crank-deadline-ms': '4800',
       'idempotency-key': 'once',
       'content-length': '16',
     })
@@ -138,6 +143,35 @@ describe('another worker is tried', () => {
     const outcome = await forwardTo([a, b])(routeCall())
     expect(outcome).toMatchObject({ outcome: 'completed', workerId: 'b', attempts: 2 })
     expect(b.seen).toEqual(['{"message":"hi"}'])
+  })
+
+  const isBusy: Answer = (_request, response) => response.writeHead(503, { 'retry-after': '7' }).end('{"error":"BUSY"}')
+
+  test('when the first answers that it is busy: it did not take the call', async () => {
+    const [a, b] = [await worker('a', isBusy), await worker('b', greets)]
+    const forward = forwardTo([a, b])
+    expect(await forward(routeCall())).toMatchObject({ outcome: 'completed', workerId: 'b', attempts: 2 })
+    expect([a.seen, b.seen]).toEqual([['{"message":"hi"}'], ['{"message":"hi"}']])
+    // It is closed for the time that it gave.
+    expect(await forward(routeCall())).toMatchObject({ outcome: 'completed', workerId: 'b', attempts: 1 })
+    expect(a.seen).toHaveLength(1)
+  })
+
+  test('until all are busy: then the caller gets the shortest time', async () => {
+    const longer: Answer = (_request, response) =>
+      response.writeHead(503, { 'retry-after': '20' }).end('{"error":"BUSY"}')
+    const [a, b] = [await worker('a', longer), await worker('b', isBusy)]
+    const outcome = await forwardTo([a, b])(routeCall())
+    expect(outcome).toMatchObject({ outcome: 'worker_failed', status: 503, workerId: 'b', attempts: 2 })
+    expect(outcome.error).toMatchObject({ code: 'worker_busy', retryAfterS: 7 })
+  })
+
+  test('never with a body that is sent as it arrives: it cannot be sent again', async () => {
+    const [a, b] = [await worker('a', isBusy), await worker('b', greets)]
+    const upload = Object.assign(Readable.from([Buffer.from('part')]), { isAwaited: () => false })
+    const outcome = await forwardTo([a, b])(routeCall({ body: upload }))
+    expect(outcome).toMatchObject({ status: 503, attempts: 1, error: { code: 'worker_busy', retryAfterS: 7 } })
+    expect(b.seen).toEqual([])
   })
 
   test('three times at most', async () => {
@@ -168,11 +202,6 @@ describe('another worker is tried', () => {
       { outcome: 'worker_failed', status: 502, error: { reasonCode: 'OUT_OF_PAPER' } },
     ],
     [
-      'is busy',
-      (_request, response) => response.writeHead(503).end('{"error":"BUSY"}'),
-      { outcome: 'worker_failed', status: 503, error: { code: 'worker_busy' } },
-    ],
-    [
       'compresses its answer',
       (_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('x'),
       { outcome: 'worker_failed', status: 502, error: { code: 'worker_failed' } },
@@ -201,7 +230,7 @@ describe('another worker is tried', () => {
 })
 
 describe('no worker is called', () => {
-  const cases: readonly [what: string, deps: Partial<ForwardDeps>, code: string][] = [
+  const cases: readonly [what: string, deps: Mocked, code: string][] = [
     ['for a capability that no manifest names', { isKnown: () => false }, 'capability_unknown'],
     ['while none is live', {}, 'no_worker_available'],
   ]
@@ -212,22 +241,40 @@ describe('no worker is called', () => {
     })
   }
 
-  test('that has as many calls in flight as it may have', async () => {
-    const a = await worker('a', greets)
-    a.instance.inFlight = MAX_IN_FLIGHT
-    const outcome = await forwardTo([a])(routeCall())
-    expect(outcome).toMatchObject({ outcome: 'worker_failed', status: 503, attempts: 0, error: { code: 'overloaded' } })
-    expect(a.seen).toEqual([])
-    a.instance.inFlight = MAX_IN_FLIGHT - 1
-    expect(await forwardTo([a])(routeCall())).toMatchObject({ outcome: 'completed' })
-  })
-
   test.each(['caller_left', 'shutdown'] as const)('for a caller that is gone (%s)', async (by) => {
     const a = await worker('a', greets)
     const sink = createNotingSink()
     sink.leave(by)
     expect(await forwardTo([a])(routeCall({ sink }))).toMatchObject({ outcome: by, attempts: 0, workerId: null })
     expect(a.seen).toEqual([])
+  })
+})
+
+describe('a call waits', () => {
+  test('while the worker has as many calls in flight as it may have over all capabilities', async () => {
+    const a = await worker('a', greets)
+    const offer = offerOf(a.instance)
+    a.instance.inFlight = MAX_IN_FLIGHT_PER_WORKER
+    const forward = forwardTo([a])
+    expect(await forward(routeCall({ timeoutMs: 50 }))).toMatchObject({ outcome: 'timeout', status: 504, attempts: 0 })
+    expect(a.seen).toEqual([])
+    a.instance.inFlight = MAX_IN_FLIGHT_PER_WORKER - 1
+    expect(await forward(routeCall())).toMatchObject({ outcome: 'completed' })
+    expect(offer.inFlight).toBe(0)
+  })
+
+  test('for its turn at a worker that takes one call at a time', async () => {
+    const running: ServerResponse[] = []
+    const a = await worker('a', (_request, response) => running.push(response))
+    const limited = { ...a, instance: instanceAt('a', a.instance.origin, 1) }
+    const forward = forwardTo([limited])
+    const calls = [forward(routeCall()), forward(routeCall()), forward(routeCall())]
+    for (let i = 0; i < calls.length; i++) {
+      await vi.waitUntil(() => running.length === i + 1, { timeout: 5000 })
+      expect(limited.instance.inFlight).toBe(1)
+      running[i]!.end('"hi"')
+    }
+    for (const call of calls) expect(await call).toMatchObject({ outcome: 'completed', attempts: 1 })
   })
 })
 

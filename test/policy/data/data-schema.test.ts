@@ -4,7 +4,7 @@ import { Ajv } from 'ajv'
 import { describe, expect, test } from 'vitest'
 import { schemaPath } from '../../../scripts/generate-policy-schemas.ts'
 import { checkPolicyData, describeFault } from '../../../src/policy/data/data-schema.ts'
-import { DATA_FILES, homeOf, type DataFileName } from '../../../src/policy/data/data-shapes.ts'
+import { homeOf, REQUIRED_FILES, type DataFileName } from '../../../src/policy/data/data-shapes.ts'
 import { parseExactJson } from '../../../src/policy/data/exact-json.ts'
 import { POLICY_DIR } from '../../fixtures/policy-dir.ts'
 
@@ -22,6 +22,18 @@ const GOOD: readonly [DataFileName, object][] = [
   ['enforcement.json', { enforcement: { callers: { [A]: 'shadow', 'spiffe://crank.local/': 'shadow' } } }],
   ['enforcement.json', { enforcement: { callers: { 'spiffe://crank.local/worker/team/': 'enforce' } } }],
   ['enforcement.json', { exception_limits: { max_days: 7 } }],
+  ['limits.json', {}],
+  ['limits.json', { limits: {} }],
+  [
+    'limits.json',
+    {
+      limits: {
+        default: { rate: 0.5, burst: 3, concurrent: 2, body_bytes: 1, max_priority: 'low' },
+        identities: { [A]: { capabilities: { 'a:b': { rate: 1 } } }, 'spiffe://crank.local/worker/': {} },
+        capabilities: { 'a:b': { concurrent: 1 } },
+      },
+    },
+  ],
   ['blocked.json', {}],
   ['blocked.json', { blocked: { identities: { [A]: null }, capabilities: { 'a:b': 'since yesterday' } } }],
   ['exceptions.json', {}],
@@ -46,6 +58,14 @@ const BAD: readonly [DataFileName, unknown, string][] = [
   ['worker_manifests.json', withManifest({ provided_capabilities: null }), 'provided_capabilities must be a list'],
   ['worker_manifests.json', withManifest({ provided: [] }), '.provided is unknown'],
   ['enforcement.json', { enforcment: {} }, 'enforcment is unknown'],
+  ['limits.json', { limit: {} }, 'limit is unknown'],
+  ['limits.json', { limits: { default: { rate: 0 } } }, 'limits.default.rate must be a number above 0'],
+  ['limits.json', { limits: { default: { rate: '1' } } }, 'limits.default.rate must be a number above 0'],
+  ['limits.json', { limits: { default: { burst: 1.5 } } }, 'limits.default.burst must be a whole number from 1'],
+  ['limits.json', { limits: { default: { max_priority: 'urgent' } } }, 'must be one of low, normal, high'],
+  ['limits.json', { limits: { identities: { '*': {} } } }, 'limits.identities["*"] must be a SPIFFE ID'],
+  ['limits.json', { limits: { capabilities: { 'a:*': {} } } }, 'must be verb:name'],
+  ['limits.json', { limits: { capabilities: { 'a:b': { max_priority: 'low' } } } }, 'max_priority is unknown'],
   ['enforcement.json', { enforcement: [] }, 'enforcement must be an object'],
   ['enforcement.json', { enforcement: { default: 'off' } }, 'default must be one of enforce, shadow'],
   ['enforcement.json', { enforcement: { default: null } }, 'default must be one of enforce, shadow'],
@@ -73,7 +93,7 @@ async function fitsGenerated(name: DataFileName, value: unknown): Promise<boolea
 }
 
 describe('policy data', () => {
-  test.each(DATA_FILES)('of this repository fits: %s', async (name) => {
+  test.each(REQUIRED_FILES)('of this repository fits: %s', async (name) => {
     const text = await readFile(join(POLICY_DIR, 'data', name), 'utf8')
     expect(checkPolicyData(name, parseExactJson(text), { nowMs: Date.UTC(2026, 10, 24) })).toEqual([])
     expect(await fitsGenerated(name, JSON.parse(text))).toBe(true)
@@ -92,11 +112,12 @@ describe('policy data', () => {
   })
 
   test('names the home of each member of data', () => {
-    expect(['workers', 'enforcement', 'exception_limits', 'blocked', 'exceptions', 'x'].map(homeOf)).toEqual([
+    expect(['workers', 'enforcement', 'exception_limits', 'blocked', 'limits', 'exceptions', 'x'].map(homeOf)).toEqual([
       'worker_manifests.json',
       'enforcement.json',
       'enforcement.json',
       'blocked.json',
+      'limits.json',
       'exceptions.json',
       undefined,
     ])

@@ -1,0 +1,100 @@
+// On the path of every call. A running worker, and each of its capabilities: calls in flight, latency, and whether it takes
+// another call.
+import type { Capability } from '../../core/capability.ts'
+import type { SpiffeId } from '../../core/spiffe-id.ts'
+import type { CapabilitySchema } from '../../core/wire.ts'
+import { fadedLatency, NO_LATENCY, observed, type Latency } from './latency.ts'
+
+/** One running worker process. Its offers count `inFlight`, and the choice reads it. */
+export type WorkerInstance = {
+  readonly workerId: string
+  readonly spiffeId: SpiffeId
+  /** Origin of the worker, e.g. `https://10.0.0.7:8443`. */
+  readonly origin: string
+  readonly lease: string
+  readonly capabilities: ReadonlyMap<Capability, CapabilitySchema>
+  readonly offers: ReadonlyMap<Capability, Offer>
+  readonly labels: ReadonlyMap<string, string>
+  /** 1 to 100: its part of the calls in relation to other workers. */
+  readonly weight: number
+  /** Error codes that the worker declared, per capability: only these are forwarded to callers. */
+  readonly declaredErrors: ReadonlyMap<Capability, ReadonlySet<string>>
+  readonly registeredAt: string
+  lastSeenMs: number
+  /** When it became live, for the first time or again. */
+  liveSinceMs: number
+  load: number | undefined
+  state: 'live' | 'stale'
+  /** Live and not removed: it may get calls. */
+  isListed: boolean
+  inFlight: number
+}
+
+/** A bound for safety, over all capabilities of a worker: what it declares itself is `max_concurrency`. */
+export const MAX_IN_FLIGHT_PER_WORKER = 512
+/** A worker that answered BUSY is asked again after this time at the latest, whatever its Retry-After. */
+const MAX_BUSY_MS = 30_000
+
+/**
+ * What a worker offers under one capability.
+ * @example
+ * if (offer.isFree(now)) offer.take()
+ * // the call ends:
+ * offer.observe(sample, now)
+ * offer.release()
+ */
+export class Offer {
+  readonly worker: WorkerInstance
+  readonly capability: Capability
+  readonly version: string
+  /** The worker's own `max_concurrency`. */
+  readonly limit: number
+  #inFlight = 0
+  #busyUntilMs = 0
+  #latency: Latency = NO_LATENCY
+
+  constructor(worker: WorkerInstance, capability: Capability, { version, max_concurrency }: CapabilitySchema) {
+    this.worker = worker
+    this.capability = capability
+    this.version = version
+    this.limit = max_concurrency ?? Infinity
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** When the time of its last BUSY ends. */
+  get busyUntilMs(): number {
+    return this.#busyUntilMs
+  }
+
+  isFree(nowMs: number): boolean {
+    return this.#inFlight < this.limit && this.worker.inFlight < MAX_IN_FLIGHT_PER_WORKER && nowMs >= this.#busyUntilMs
+  }
+
+  take(): void {
+    this.#inFlight += 1
+    this.worker.inFlight += 1
+  }
+
+  release(): void {
+    this.#inFlight -= 1
+    this.worker.inFlight -= 1
+  }
+
+  /** The worker answered BUSY: no call until then. */
+  closeFor(ms: number, nowMs: number): void {
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs + Math.min(ms, MAX_BUSY_MS))
+  }
+
+  /** An attempt got its first byte, or failed, after `ms`. */
+  observe(ms: number, hasFailed: boolean, nowMs: number): void {
+    this.#latency = observed(this.#latency, { ms, hasFailed, nowMs })
+  }
+
+  /** 0: not known yet. What has nothing in flight fades, so that a worker that was slow once is tried again. */
+  latencyMs(nowMs: number): number {
+    return this.worker.inFlight === 0 ? fadedLatency(this.#latency, nowMs) : this.#latency.ms
+  }
+}
