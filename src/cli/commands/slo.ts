@@ -27,9 +27,7 @@ function checkCommand() {
       'after',
       '\nAn objective is missed when its error budget is used up. Without --metrics, --url or --dir: the controller at\n' +
         'CRANK_ADMIN_URL.\n\nExamples:\n' +
-        '  crank slo check --dir slos\n' +
-        '  crank slo check --url http://127.0.0.1:9001\n' +
-        '  curl -s http://127.0.0.1:9001/metrics > scrape.txt && crank slo check --metrics scrape.txt --json',
+        '  crank slo check\n  crank slo check --dir slos\n  crank slo check --metrics scrape.txt --json',
     )
     .action(async (options) => {
       const { checkSlos } = await import('../slo/check.ts')

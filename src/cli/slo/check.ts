@@ -15,7 +15,7 @@ export async function checkSlos(options: CheckOptions): Promise<ExitCode> {
   const missed = standings.filter((standing) => standing.missed)
   if (options.output === 'json') writeJson({ ok: missed.length === 0, missed })
   else for (const standing of missed) writeLine(`${paint('red', 'missed')}  ${sentenceOf(standing)}`)
-  const total = `${count(standings.length, 'objective')}`
+  const total = count(standings.length, 'objective')
   say(missed.length === 0 ? `${total}, all met` : `${missed.length} of ${total} missed`)
   return missed.length === 0 ? EXIT.ok : EXIT.negative
 }

@@ -15,7 +15,7 @@ export type Standing = {
   readonly attained: number
   readonly budget_left: number
   readonly missed: boolean
-  readonly burn: Readonly<Record<(typeof WINDOWS)[number], number>>
+  readonly burn: Readonly<Record<'5m' | '30m' | '1h' | '6h', number>>
   /** `fast`: over 1 h and 5 min, `slow`: over 6 h and 30 min. */
   readonly burning: 'fast' | 'slow' | null
   /** Over the last hour; null for availability and without calls. */
@@ -23,8 +23,6 @@ export type Standing = {
   /** Share of the calls refused now, by priority; only of the priorities that the SLO sheds. */
   readonly shed: Readonly<Record<string, number>>
 }
-
-const WINDOWS = ['5m', '30m', '1h', '6h'] as const
 
 /** By capability, then in the order of the objectives. @throws {CliError} `usage` for series of several controllers */
 export function standingsIn(samples: readonly SloSample[]): Standing[] {

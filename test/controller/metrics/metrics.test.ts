@@ -156,7 +156,7 @@ describe('before the first event', () => {
     ['request_errors', label('code', codes)],
     [
       'worker_attempts',
-      label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown']),
+      label('outcome', ['completed', 'caller_left', 'worker_failed', 'timeout', 'shutdown', 'unknown', 'refused']),
     ],
     ['registrations', label('decision', ['allow', 'deny', 'error'])],
     ['identity_refused', label('reason', refusals)],
