@@ -1,14 +1,5 @@
 // Reads one file of slos/: YAML, the schema, then the rules. Every fault has its line and column.
-import {
-  isMap,
-  isNode,
-  isScalar,
-  LineCounter,
-  parseDocument,
-  type Document,
-  type YAMLParseError,
-  type YAMLWarning,
-} from 'yaml'
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml'
 import { parseCapability } from '../core/capability.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { locatedFaults } from '../policy/data/schema-faults.ts'
@@ -97,7 +88,7 @@ function offsetOf(document: Document, parts: Parts): number {
   return isNode(document.contents) ? (document.contents.range?.[0] ?? 0) : 0
 }
 
-function sentence({ code, message }: YAMLParseError | YAMLWarning): string {
+function sentence({ code, message }: Pick<YAMLError, 'code' | 'message'>): string {
   if (code === 'MULTIPLE_DOCS') return 'has several documents; write one SLO per file'
   return `is not valid YAML: ${message.split('\n')[0] ?? ''}`
 }

@@ -88,16 +88,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       })
       onEnded?.(call.capability, outcome)
       if (outcome.idempotency !== undefined) onKeyUsed?.(outcome.idempotency)
-      const event = audit.routeOutcome(
-        { decisionId: call.decisionId, trace: call.trace, requester: call.caller, capability: call.capability },
-        {
-          ...outcome,
-          atMs: now(),
-          status: isUnanswered(outcome) ? null : outcome.status,
-          error: outcome.error?.code ?? null,
-        },
-      )
-      append(event).catch((cause: unknown) => {
+      append(outcomeEvent(call, outcome, now())).catch((cause: unknown) => {
         log.error({ event: 'audit_outcome_lost', ...idsOf(call), err: cause }, 'outcome not recorded')
       })
     },
@@ -111,6 +102,13 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       logRegistration(log, asker, event, reasonOf(verdict))
     },
   }
+}
+
+function outcomeEvent(call: RouteCall, outcome: RouteOutcome, atMs: number): audit.RouteOutcomeEvent {
+  const { decisionId, trace, caller: requester, capability } = call
+  const status = isUnanswered(outcome) ? null : outcome.status
+  const error = outcome.error?.code ?? null
+  return audit.routeOutcome({ decisionId, trace, requester, capability }, { ...outcome, atMs, status, error })
 }
 
 /** The ids that link a log line to its trace, its audit record and its answer. */
