@@ -14,6 +14,7 @@ const MESH = [
   'test/controller/audit/faults.test.ts',
   'test/controller/candidate/candidate.test.ts',
   'test/controller/dispatch/probe.test.ts',
+  'test/controller/idempotency/sqlite-store.test.ts',
   'test/controller/live-policy/{live-bundle,live-policy,live-sidecar,opa-faults,restarted-sidecar}.test.ts',
   'test/docs/{links,migration-guide,policy-authoring,slo-authoring,worker-typescript}.test.ts',
   'test/manifest/{add,command,definitions}.test.ts',

@@ -52,12 +52,30 @@ decision_id := input.context.decision_id if is_string(input.context.decision_id)
 now_ns := to_number(input.context.now_ns) if _is_clock(input.context.now_ns)
 
 # METADATA
+# description: |
+#   Who made the first call of the chain to which this call belongs. The caller itself, if it calls on behalf of
+#   nobody, or if the input does not say
+# scope: document
+origin := input.context.origin if _has_origin
+
+origin := spiffe_id if not _has_origin
+
+default depth := 0
+
+# METADATA
+# description: How many calls of the chain are above this one; 0 if the input does not say
+# scope: document
+depth := input.context.depth
+
+# METADATA
 # description: The input parts common to both questions are valid; exactly then input_faults is empty
 # scope: document
 is_well_formed if {
 	_has_spiffe_id
 	not _has_wrong_trust_domain
 	not _has_wrong_clock
+	not _has_wrong_origin
+	not _has_wrong_depth
 }
 
 # METADATA
@@ -72,6 +90,10 @@ input_faults contains "identity.trust_domain must be the trust domain of identit
 input_faults contains "context.now_ns must be Unix nanoseconds in decimal digits, as a string" if {
 	_has_wrong_clock
 }
+
+input_faults contains "context.origin must be a SPIFFE ID" if _has_wrong_origin
+
+input_faults contains "context.depth must be a whole number that is not negative" if _has_wrong_depth
 
 # METADATA
 # description: One word of a capability, by the same rules as the controller's parser
@@ -228,10 +250,7 @@ _unix_day(year, month, day) := result if {
 # A call with an undefined argument is undefined.
 _is_present(value) if type_name(value) != ""
 
-_has_spiffe_id if {
-	is_string(input.identity.spiffe_id)
-	startswith(input.identity.spiffe_id, "spiffe://")
-}
+_has_spiffe_id if _is_spiffe_id(input.identity.spiffe_id)
 
 _has_wrong_trust_domain if {
 	domain := input.identity.trust_domain
@@ -247,6 +266,29 @@ _in_trust_domain(domain) if {
 	is_string(domain)
 	_has_spiffe_id
 	startswith(input.identity.spiffe_id, concat("", ["spiffe://", domain, "/"]))
+}
+
+_has_origin if _is_present(input.context.origin)
+
+_has_wrong_origin if {
+	value := input.context.origin
+	not _is_spiffe_id(value)
+}
+
+_has_wrong_depth if {
+	value := input.context.depth
+	not _is_depth(value)
+}
+
+_is_spiffe_id(value) if {
+	is_string(value)
+	startswith(value, "spiffe://")
+}
+
+_is_depth(value) if {
+	is_number(value)
+	value >= 0
+	floor(value) == value
 }
 
 _is_clock(value) if {

@@ -73,6 +73,38 @@ test_the_clock_is_read_to_the_nanosecond if common.now_ns == 1795514400000000001
 	"1795514400000000001",
 )
 
+test_an_origin_that_is_none_is_a_fault[note] if {
+	some note, value in {"number": 1, "null": null, "false": false, "empty": "", "list": [id], "https": "https://a/b"}
+	faults := common.input_faults with input as patched("/context/origin", value)
+	faults == {"context.origin must be a SPIFFE ID"}
+	not common.is_well_formed with input as patched("/context/origin", value)
+}
+
+test_a_depth_that_is_none_is_a_fault[note] if {
+	some note, value in {"text": "1", "null": null, "false": false, "negative": -1, "fraction": 0.5, "list": []}
+	faults := common.input_faults with input as patched("/context/depth", value)
+	faults == {"context.depth must be a whole number that is not negative"}
+	not common.is_well_formed with input as patched("/context/depth", value)
+}
+
+test_a_chain_is_read_from_the_input if {
+	question := json.patch(valid_input, [
+		{"op": "add", "path": "/context/origin", "value": "spiffe://crank.local/worker/client"},
+		{"op": "add", "path": "/context/depth", "value": 3},
+	])
+	common.is_well_formed with input as question
+	common.origin == "spiffe://crank.local/worker/client" with input as question
+	common.depth == 3 with input as question
+}
+
+test_an_input_without_a_chain_is_a_direct_call if {
+	every question in [valid_input, without("/context")] {
+		common.is_well_formed with input as question
+		common.origin == id with input as question
+		common.depth == 0 with input as question
+	}
+}
+
 test_decision_id_is_echoed if common.decision_id == "d-1" with input as valid_input
 
 test_decision_id_is_null_without_a_text[note] if {

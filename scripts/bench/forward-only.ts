@@ -10,6 +10,7 @@ import { createChoose } from '../../src/controller/routing/choose.ts'
 import { Registry } from '../../src/controller/routing/registry.ts'
 import { WaitingRoom } from '../../src/controller/routing/waiting-room.ts'
 import { createServer } from '../../src/controller/server.ts'
+import { createWorkerCheck } from '../../src/controller/steps/check-worker.ts'
 import { createForward } from '../../src/controller/steps/forward.ts'
 import { createRegister } from '../../src/controller/steps/register.ts'
 import { createSelectWorker } from '../../src/controller/steps/select-worker.ts'
@@ -29,7 +30,7 @@ const log = createLogger({ level: 'warn', service: 'bench' })
 const credentials = await watchCredentials(config.tls, { now, log })
 const verifier = createPeerVerifier({ now })
 const connectorFor = (expected: SpiffeId) => createPinnedConnector({ source: credentials, verifier, expected })
-const pools = createWorkerPools({ connectorFor })
+const pools = createWorkerPools({ connectorFor, source: credentials })
 const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
 const groupOf = registry.group.bind(registry)
 const isOpen = () => true
@@ -61,17 +62,20 @@ const app = await createServer({
     recordOutcome: nothing,
   }),
   register: createRegister({
-    judge: allowAll,
-    record: resolvedNothing,
-    probe: createProbe({ connectorFor, log }),
+    check: createWorkerCheck({
+      judge: allowAll,
+      record: resolvedNothing,
+      probe: createProbe({ connectorFor, log }),
+      workerHosts,
+      now,
+    }),
     registry,
+    remember: resolvedNothing,
     onRegistered: nothing,
-    workerHosts,
     heartbeatIntervalMs,
-    now,
   }),
   heartbeat: () => ({ status: 'acknowledged', timestamp: '' }),
-  deregister: () => ({ status: 'deregistered' }),
+  deregister: () => Promise.resolve({ status: 'deregistered' }),
   workers: () => ({ workers: [] }),
   capabilities: () => ({ capabilities: [] }),
   tracer: noTracer,
@@ -80,6 +84,7 @@ const app = await createServer({
   isDraining: () => false,
   isCut: () => false,
   isBlocked: () => false,
+  isCertificateBlocked: () => false,
   credentials: credentials.current(),
   gate: { source: credentials, verifier, now },
   tlsRefuseUnverified: config.tlsRefuseUnverified,

@@ -1,8 +1,9 @@
 // The options of `npm run bench -- …`.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { OverloadAmounts } from './measure-overload.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
-import { POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
+import { OVERLOAD, POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -19,12 +20,13 @@ export type Amounts = {
   readonly refusals: RefusalAmounts
   /** Calls of each capability of the workers. */
   readonly workers: number
+  readonly overload: OverloadAmounts
 }
 
 export type Options = {
   readonly json: boolean
   readonly rounds: number
-  /** Names of rows, `policy`, `refusals`, `traces` or `workers`. Empty: all. */
+  /** Names of rows, `policy`, `refusals`, `traces`, `workers` or `overload`. Empty: all but `overload`. */
   readonly only: readonly string[]
   readonly amounts: Amounts
   readonly quick: boolean
@@ -45,6 +47,7 @@ const WHOLE: Amounts = {
   traces: { warmUp: 20_000, steady: 1000, full: 10_000 },
   refusals: { small: 200, large: 16 },
   workers: 50,
+  overload: { warmUpSeconds: 8, seconds: 6, rounds: 3 },
 }
 const QUICK: Amounts = {
   warmUp: 200,
@@ -56,10 +59,11 @@ const QUICK: Amounts = {
   traces: { warmUp: 100, steady: 25, full: 200 },
   refusals: { small: 8, large: 4 },
   workers: 2,
+  overload: { warmUpSeconds: 0.2, seconds: 0.2, rounds: 1 },
 }
 const ROUNDS = 5
 
-const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, TRACES, WORKERS]
+const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, TRACES, WORKERS, OVERLOAD]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
 

@@ -3,6 +3,7 @@ import { cpus } from 'node:os'
 import type { Budget } from './budgets.ts'
 import type { PolicyRow, RouteRow } from './measure.ts'
 import type { TraceMeasurement } from './measure-traces.ts'
+import { overloadTable, type OverloadRow } from './measure-overload.ts'
 import { refusalTable, type RefusalRow } from './measure-refusals.ts'
 import { traceTables } from './report-traces.ts'
 import { median } from './statistics.ts'
@@ -21,6 +22,7 @@ export type Report = {
   readonly refusals: readonly RefusalRow[]
   readonly traces: TraceMeasurement
   readonly workers: readonly WorkerRow[]
+  readonly overload: readonly OverloadRow[]
   readonly budgets: readonly Budget[]
 }
 
@@ -41,6 +43,7 @@ export function tables(report: Report): string {
     ...refusalTable(report.refusals),
     ...traceTables(report.traces),
     ...workerTable(report.workers),
+    ...overloadTable(report.overload),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
     '',

@@ -19,6 +19,9 @@ export const REFUSALS = 'refusals'
 /** One call of each capability of the bundled workers. */
 export const WORKERS = 'workers'
 
+/** A controller that gets more than it can do. Runs only when it is named: its load would disturb nothing, but takes minutes. */
+export const OVERLOAD = 'overload'
+
 export const ROWS: readonly Row[] = [
   { name: 'forward', what: 'the same server, only forwarding', needs: {}, env: undefined },
   {

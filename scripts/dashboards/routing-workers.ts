@@ -13,7 +13,7 @@ export const workersRow: Row = {
     graph({
       title: 'Outcomes',
       description:
-        'Outcomes of allowed calls per second. worker_failed: no live worker, or an invalid answer. unknown: the connection broke before an answer, so the work may or may not have been done. caller_left: callers give up early. shutdown: a controller stopped during the calls. refused: the controller ended the call before it called a worker, see the error of the record. Click a line for its audit records.',
+        'Outcomes of allowed calls per second. worker_failed: no live worker, or an invalid answer. unknown: the connection broke before an answer, so the work may or may not have been done. caller_left: callers give up early. shutdown: a controller stopped during the calls. refused: ended before a worker, for a reason of the call, such as its idempotency key. Click a line for its audit records.',
       width: 8,
       queries: [series(`sum by (outcome) (rate(${CALLS}${RATE}))`, '{{outcome}}')],
       unit: 'reqps',
@@ -26,7 +26,7 @@ export const workersRow: Row = {
         worker_failed: 'red',
         timeout: 'orange',
         unknown: 'purple',
-        refused: 'super-light-orange',
+        refused: 'light-blue',
       },
       links: [
         toAudit(
@@ -64,6 +64,33 @@ export const workersRow: Row = {
       unit: 'reqps',
       min: 0,
       colours: { 'no worker': 'red' },
+    }),
+    graph({
+      title: 'Calls that wait for a worker',
+      description:
+        'Calls in the queue, by capability, because every worker that fits is at its limit (max_concurrency, or BUSY). It empties by itself after a burst; growing for minutes: start more workers. Refusals: see Queue.',
+      width: 8,
+      queries: [series('sum by (capability) (controller_queue_length{capability=~"$capability"})', '{{capability}}')],
+      unit: 'none',
+      min: 0,
+    }),
+    graph({
+      title: 'Queue',
+      description:
+        'The p95 of the wait of calls that got a worker, and calls per second that got none. Raise max_concurrency or start more workers when either grows. Reasons: full, no room, 503 overloaded; displaced, calls of higher priority took the place, 503 overloaded; timed_out, 504 worker_timeout; none, the last worker that fits has gone.',
+      width: 8,
+      queries: [
+        series(
+          `histogram_quantile(0.95, sum by (le) (rate(controller_queue_wait_seconds_bucket{capability=~"$capability"}${RATE})))`,
+          'p95 of the wait (s)',
+        ),
+        series(
+          `sum by (reason) (rate(controller_queue_refusals_total{capability=~"$capability"}${RATE}))`,
+          '{{reason}} per s',
+        ),
+      ],
+      unit: 'none',
+      min: 0,
     }),
     graph({
       title: 'Worker instances',

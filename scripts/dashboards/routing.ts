@@ -3,6 +3,8 @@ import { dashboard } from './dashboard.ts'
 import { AUDIT, ofCapability, toAudit } from './explore.ts'
 import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
 import { now, series, serviceMap, spans } from './queries.ts'
+import { admissionRow } from './routing-admission.ts'
+import { idempotencyRow } from './routing-idempotency.ts'
 import { sloRow } from './routing-slo.ts'
 import { workersRow } from './routing-workers.ts'
 import { alerts } from './shared.ts'
@@ -33,7 +35,10 @@ export const routing = dashboard({
         }),
         burn('1h', 14.4, 'two days'),
         burn('6h', 6, 'five days'),
-        alerts('ControllerDown|NoWorker.*|ErrorBudget.*|Slo.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost', 12),
+        alerts(
+          'ControllerDown|NoWorker.*|CallsShed|ErrorBudget.*|Slo.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost',
+          12,
+        ),
         graph({
           title: 'Burn rate',
           description:
@@ -145,8 +150,10 @@ export const routing = dashboard({
         }),
       ],
     },
+    admissionRow,
     sloRow,
     workersRow,
+    idempotencyRow,
     {
       title: 'Who calls whom',
       panels: [

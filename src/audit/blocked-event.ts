@@ -84,7 +84,7 @@ export function blockedRequests(first: BlockedEvent, timestamp: string, count: n
   // The original sentence names one identity.
   const reasons = first.reasons.map(({ code }) => ({
     code,
-    message: 'Workers not authorized: their identities are blocked',
+    message: 'Workers not authorized: their identities or certificates are blocked',
   }))
   const nobody = { decision_id: null, trace_id: null, span_id: null, requester_spiffe_id: null }
   return { ...first, ...nobody, timestamp, now_ns: `${Date.parse(timestamp)}000000`, reasons, route: 'any', count }

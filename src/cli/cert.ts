@@ -60,6 +60,7 @@ export async function inspectCertificate(file: string, options: { output: Format
     not_after: new Date(certificate.validTo).toISOString(),
     issuer: certificate.issuer.replaceAll('\n', ', '),
     serial_number: certificate.serialNumber.toLowerCase(),
+    issuer_key_id: 'fault' in svid ? null : svid.issuerKeyId,
     sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     faults,
   }

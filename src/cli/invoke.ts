@@ -1,7 +1,7 @@
 // One call through the streaming form of /route: the body goes to stdout as it arrives, its metadata to stderr.
 import { text } from 'node:stream/consumers'
 import { splitCapability, type Capability } from '../core/capability.ts'
-import { MAX_TIMEOUT_MS, type CapabilitiesReply, type RouteBody } from '../core/wire.ts'
+import { LABEL_WORD, MAX_TIMEOUT_MS, type CapabilitiesReply, type RouteBody } from '../core/wire.ts'
 import type { ControllerClient, RouteAnswer } from '../worker/controller-client.ts'
 import { parseEvents, type RawEvent } from '../worker/sse.ts'
 import { readClientConfig } from './client-config.ts'
@@ -19,6 +19,9 @@ type InvokeOptions = ClientOptions &
     timeoutMs?: string | undefined
     idempotencyKey?: string | undefined
     priority?: 'low' | 'normal' | 'high' | undefined
+    workerVersion?: string | undefined
+    prefer?: string[] | undefined
+    require?: string[] | undefined
     output: Format
   }
 
@@ -80,6 +83,9 @@ async function readRequest(options: InvokeOptions): Promise<Partial<RouteBody>> 
     ...(options.timeoutMs !== undefined && { timeout_ms: parseTimeout(options.timeoutMs) }),
     ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
     ...(options.priority !== undefined && { priority: options.priority }),
+    ...(options.workerVersion !== undefined && { version: options.workerVersion }),
+    ...(options.prefer !== undefined && { prefer: parseLabels('--prefer', options.prefer) }),
+    ...(options.require !== undefined && { require: parseLabels('--require', options.require) }),
   }
 }
 
@@ -87,6 +93,17 @@ function parseTimeout(value: string): number {
   const ms = /^\d{1,9}$/.test(value) ? Number(value) : 0
   if (ms >= 1 && ms <= MAX_TIMEOUT_MS) return ms
   throw new CliError(EXIT.usage, `--timeout-ms "${value}": must be an integer from 1 to ${MAX_TIMEOUT_MS}`)
+}
+
+const LABEL = new RegExp(LABEL_WORD)
+
+function parseLabels(option: string, given: readonly string[]): Record<string, string> {
+  const labels = given.map((text): [string, string] => {
+    const [name = '', value = '', ...rest] = text.split('=')
+    if (rest.length === 0 && LABEL.test(name) && LABEL.test(value)) return [name, value]
+    throw new CliError(EXIT.usage, `${option} "${text}": must be a label such as zone=eu`)
+  })
+  return Object.fromEntries(labels)
 }
 
 async function printAnswer(answer: RouteAnswer, caller: string): Promise<void> {

@@ -58,6 +58,6 @@ export type RouteOutcome = {
   readonly effect: Effect
   /** Only of a call with an idempotency key. */
   readonly idempotency?: IdempotencyResult
-  /** Of the call whose stored answer this one got. */
+  /** Names the call whose stored answer this one got. */
   readonly originalDecisionId?: string
 }

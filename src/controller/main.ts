@@ -64,7 +64,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   // Before the workers: it closes after the calls to them have ended.
   const idempotency = startIdempotency(ground)
   const slos = await startSlos(ground, policy)
-  const workers = startWorkers(ground, lookup)
+  const workers = await startWorkers(ground, policy, lookup)
   const chains = await startChains(ground)
   const admission = startAdmission(ground, policy)
   const parts = { audit, admission, policy, exceptions, candidate, idempotency, slos, workers, chains }
@@ -78,6 +78,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const adminPort = await listen(servers.admin, config.admin, 'CRANK_ADMIN_PORT')
   const port = await listen(servers.mtls, config.listen, 'CRANK_PORT')
   await recordStart(ground, parts, { port, adminPort })
+  steps.recall()
   const release = outer.move()
   let ended: Promise<void> | undefined
   const close = (reason = 'stopped') =>

@@ -17,6 +17,7 @@ import { blockedGate, type BlockedGateOptions } from './identity/blocked-gate.ts
 import { identityGate, peerOf } from './identity/gate.ts'
 import { isReadablePath, limits, type LimitsOptions } from './edge/limits.ts'
 import { appErrorOf, problemOf } from './edge/problem.ts'
+import { readAway } from './edge/read-away.ts'
 import { createBodiesInFlight, MAX_BODY_BYTES } from './routes/bodies-in-flight.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
 import { holdContinue } from './routes/expectation.ts'
@@ -99,10 +100,10 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
 
 /** What every request passes before it has a route, in this order. */
 async function registerGates(app: MtlsServer, options: ServerOptions): Promise<void> {
-  const { tracer, metrics, workerIdOf, gate, isBlocked, isLeaving, isDraining } = options
+  const { tracer, metrics, workerIdOf, gate, isBlocked, isCertificateBlocked, isLeaving, isDraining } = options
   await app.register(arrival, { tracer, metrics, ...(workerIdOf !== undefined && { workerIdOf }) })
   await app.register(identityGate, gate)
-  await app.register(blockedGate, { isBlocked })
+  await app.register(blockedGate, { isBlocked, isCertificateBlocked })
   await app.register(limits, { isLeaving, isDraining })
   await app.register(unrouted)
 }
@@ -126,7 +127,10 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'])
     const { arrival, id: decisionId } = request
     const requester = peerOf(request)?.spiffeId
     if (!isRecorded(error) || error.code === 'internal_error') onRefused(refusedOf(request), error)
-    if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
+    if (error.retryAfterS !== undefined) {
+      reply.header('retry-after', error.retryAfterS)
+      await readAway(request.raw)
+    }
     if (error.headers !== undefined) reply.headers(error.headers)
     if (error.code === 'unsupported_media_type') reply.header('accept', 'application/json')
     // To keep the connection, the rest of an unread body would have to be read: close it instead.

@@ -133,14 +133,17 @@ export const CapabilitySchema = closed({
   retry_safe: Type.Optional(Type.Boolean()),
 })
 
+/** What the choice of a worker depends on: its labels, and its part of the calls in relation to other workers. */
+const placing = { labels: Type.Optional(labels), weight: Type.Optional(weight) }
+export const WorkerPlacing = closed(placing)
+
 /** POST /register */
 export type RegisterBody = Static<typeof RegisterBody>
 export const RegisterBody = closed({
   worker_id: workerId,
   worker_url: Type.String({ minLength: 1, maxLength: 2048 }),
   capabilities: Type.Array(CapabilitySchema, { minItems: 1, maxItems: 64 }),
-  labels: Type.Optional(labels),
-  weight: Type.Optional(weight),
+  ...placing,
 })
 /** `capabilities_registered` is their number; `lease` proves ownership in /heartbeat and /deregister. */
 export type RegisterReply = Static<typeof RegisterReply>

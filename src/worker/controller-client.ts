@@ -66,14 +66,29 @@ const MAX_REPLY_BYTES = 4 * 1024 * 1024
 
 export function createControllerClient(options: ControllerClientOptions): ControllerClient {
   const { source, verifier, controllerId: expected } = options
-  const pool = new Pool(options.controllerUrl, {
-    connect: createPinnedConnector({ source, verifier, expected, timeoutMs: CONNECT_TIMEOUT_MS }),
-    connections: CONNECTIONS,
-    pipelining: 1,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    bodyTimeout: BODY_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    keepAliveMaxTimeout: KEEP_ALIVE_MS,
+  const connect = createPinnedConnector({ source, verifier, expected, timeoutMs: CONNECT_TIMEOUT_MS })
+  const open = (): Pool =>
+    new Pool(options.controllerUrl, {
+      connect,
+      connections: CONNECTIONS,
+      pipelining: 1,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      bodyTimeout: BODY_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MS,
+    })
+  let pool = open()
+  const ending = new Set<Pool>()
+  // Connections show the certificate of their handshake. The CA of the old one may be removed next: new calls use new ones.
+  const unsubscribe = source.onChange((next, previous) => {
+    if (next.certPem === previous.certPem) return
+    const old = pool
+    pool = open()
+    ending.add(old)
+    void old
+      .close()
+      .catch(() => undefined)
+      .finally(() => ending.delete(old))
   })
   return {
     async route(call, { lastEventId, chain, ...rest } = {}) {
@@ -82,7 +97,10 @@ export function createControllerClient(options: ControllerClientOptions): Contro
     },
     post: async (path, body, rest = {}) => toReply(await pool.request(request('POST', path, rest, body))),
     get: async (path, rest = {}) => toReply(await pool.request(request('GET', path, rest))),
-    close: () => pool.destroy(),
+    close: async () => {
+      unsubscribe()
+      await Promise.all([pool, ...ending].map((one) => one.destroy()))
+    },
   }
 }
 
@@ -93,9 +111,19 @@ function streamingForm(call: RouteBody, { lastEventId, chain }: { [K in keyof Ro
   if (call.idempotency_key !== undefined) headers[HEADERS.idempotencyKey] = formatIdempotencyKey(call.idempotency_key)
   if (call.priority !== undefined) headers[HEADERS.priority] = call.priority
   if (call.timeout_ms !== undefined) headers[HEADERS.timeoutMs] = String(call.timeout_ms)
+  if (call.version !== undefined) headers[HEADERS.version] = call.version
+  const [prefer, require] = [call.prefer, call.require].map(labelHeader)
+  if (prefer !== undefined) headers[HEADERS.prefer] = prefer
+  if (require !== undefined) headers[HEADERS.require] = require
   if (lastEventId !== undefined) headers[HEADERS.lastEventId] = lastEventId
   if (chain !== undefined) headers[HEADERS.chain] = chain
   return { path: `/route/${verb}/${capability}`, headers }
+}
+
+/** Undefined for no labels: an empty header is refused. */
+function labelHeader(labels: Readonly<Record<string, string>> = {}): string | undefined {
+  const words = Object.entries(labels).map(([name, value]) => `${name}=${value}`)
+  return words.length === 0 ? undefined : words.join(', ')
 }
 
 function request(

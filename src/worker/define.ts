@@ -3,7 +3,7 @@
 import type { Readable } from 'node:stream'
 import Type, { type Static, type TSchema } from 'typebox'
 import { makeCapability, parseCapability, type Capability } from '../core/capability.ts'
-import { CapabilitySchema, toJsonSchema, WORKER_ID } from '../core/wire.ts'
+import { CapabilitySchema, toJsonSchema, WORKER_ID, WorkerPlacing } from '../core/wire.ts'
 import type { Handler, HandlerContext } from './handler.ts'
 import type { CapabilityName } from './invoke.ts'
 import type { StreamEvent } from './stream-event.ts'
@@ -16,8 +16,10 @@ import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 export type ErrorDeclaration = { readonly description: string; readonly retryable: boolean; readonly status?: number }
 
 /** The optional members of CapabilitySchema, named as on the wire. */
-type Metadata = Omit<CapabilitySchema, 'input_schema' | 'output_schema' | 'error_codes' | 'streaming'>
+type Metadata = Omit<CapabilitySchema, 'input_schema' | 'output_schema' | 'error_codes' | 'streaming' | 'retry_safe'>
 type Common<I extends TSchema, O extends TSchema, R extends CapabilityName> = Metadata & {
+  /** The handler may run again under the same idempotency key: it does its work once, or doing it twice does no harm. */
+  readonly retrySafe?: boolean
   /** The capabilities that the handler calls: its `invoke` takes these names and no others. */
   readonly requires?: readonly R[]
   readonly input: I
@@ -58,6 +60,10 @@ export type WorkerDefinition = {
   readonly capabilities: readonly CapabilityDefinition[]
   /** What its manifest must allow it to call: the requirements of its capabilities and its own, and what it offers; sorted. */
   readonly requires: readonly Capability[]
+  /** What callers may ask for, such as `{ zone: 'eu' }`. */
+  readonly labels?: Readonly<Record<string, string>>
+  /** Its part of the calls in relation to other workers: 1 (default) to 100. */
+  readonly weight?: number
   /** Releases the worker's resources (a database, a thread) when its last call has ended. */
   readonly close?: () => void | Promise<void>
 }
@@ -88,7 +94,8 @@ const INVALID_INPUT: ErrorDeclaration = {
 export function defineCapability<I extends TSchema, O extends TSchema, R extends CapabilityName = never>(
   options: SingleOptions<I, O, R> | StreamingOptions<I, O, R>,
 ): CapabilityDefinition {
-  const { requires = [], input, output, errors = {}, invalidInput = 'INVALID_INPUT', handler, ...metadata } = options
+  const { requires = [], input, output, errors = {}, invalidInput = 'INVALID_INPUT', handler, ...rest } = options
+  const { retrySafe, ...metadata } = rest
   return attempt(`${options.verb}:${options.name}`, () => {
     const declared = new Map(Object.entries(errors))
     if (invalidInput === 'INVALID_INPUT' && !declared.has(invalidInput)) declared.set(invalidInput, INVALID_INPUT)
@@ -96,7 +103,8 @@ export function defineCapability<I extends TSchema, O extends TSchema, R extends
       throw new DefinitionError(`invalidInput "${invalidInput}" is not declared in errors`)
     const error_codes = [...declared].map(([code, { description, retryable }]) => ({ code, description, retryable }))
     const schemas = { input_schema: toJsonSchema(input), output_schema: toJsonSchema(output) }
-    const schema: CapabilitySchema = { ...metadata, ...schemas, error_codes }
+    const safe = retrySafe === undefined ? {} : { retry_safe: retrySafe }
+    const schema: CapabilitySchema = { ...metadata, ...schemas, error_codes, ...safe }
     checkSchema(schema)
     for (const [code, { status = 400 }] of declared) checkStatus(code, status)
     const capability = makeCapability(options.verb, options.name)
@@ -117,12 +125,14 @@ export function defineCapability<I extends TSchema, O extends TSchema, R extends
 /**
  * Combines capabilities. `requires`: capabilities that are called under the identity of this worker other than by the
  * `invoke` of a handler; each capability declares the others.
- * @throws {DefinitionError} for an invalid id, missing or duplicate capabilities, an invalid `requires`
+ * @throws {DefinitionError} for an invalid id, missing or duplicate capabilities, invalid `requires`, `labels` or `weight`
  */
 export function defineWorker(options: {
   readonly id: string
   readonly capabilities: readonly CapabilityDefinition[]
   readonly requires?: readonly CapabilityName[]
+  readonly labels?: Readonly<Record<string, string>>
+  readonly weight?: number
   readonly close?: () => void | Promise<void>
 }): WorkerDefinition {
   const { id, capabilities, requires = [], close } = options
@@ -135,11 +145,23 @@ export function defineWorker(options: {
       if (seen.has(capability)) throw new DefinitionError(`duplicate capability ${capability}`)
       seen.add(capability)
     }
+    const placing = placingOf(options)
     const needed = capabilities.flatMap((entry) => [entry.capability, ...entry.requires])
     const all = [...new Set([...needed, ...parseRequires(requires)])].sort()
-    const definition = { id, capabilities: [...capabilities], requires: all }
+    const definition = { id, capabilities: [...capabilities], requires: all, ...placing }
     return announced(close === undefined ? definition : { ...definition, close })
   })
+}
+
+type Placing = Pick<WorkerDefinition, 'labels' | 'weight'>
+let placingCheck: SchemaCheck | undefined
+
+function placingOf({ labels, weight }: Placing): Placing {
+  const placing = { ...(labels !== undefined && { labels: { ...labels } }), ...(weight !== undefined && { weight }) }
+  placingCheck ??= createSchemaCheck(WorkerPlacing, 'worker')
+  const fault = placingCheck(placing)
+  if (fault !== undefined) throw new DefinitionError(fault)
+  return placing
 }
 
 function parseRequires(names: readonly string[]): Capability[] {

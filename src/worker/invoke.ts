@@ -10,10 +10,17 @@ import { parseEvents } from './sse.ts'
 import type { StreamEvent } from './stream-event.ts'
 
 export type InvokeOptions = {
+  /** At most one call with this key is executed within an hour; a repetition gets its answer. 1-128 printable ASCII characters. */
   readonly idempotencyKey?: string
   readonly priority?: 'low' | 'normal' | 'high'
   /** Time to the first byte of the answer; at most 300,000. */
   readonly timeoutMs?: number
+  /** Only workers whose version satisfies this constraint, such as `^1.2`. */
+  readonly version?: string
+  /** Workers with these labels first. */
+  readonly prefer?: Readonly<Record<string, string>>
+  /** Only workers with these labels. */
+  readonly require?: Readonly<Record<string, string>>
   /** Ends the call earlier than the handler's own signal. */
   readonly signal?: AbortSignal
   /** Resumes a broken event stream after this event. */
@@ -152,6 +159,7 @@ type Sender = { readonly client: ControllerClient; readonly call: InvokingCall }
 
 function send({ client, call }: Sender, target: Target, span: Span): Promise<RouteAnswer> {
   const { payload, options } = target
+  const { version, prefer, require } = options
   const { verb, name: capability } = splitCapability(parseCapability(target.capability))
   const { signal, tracestate, chain } = call
   const body: RouteBody = {
@@ -161,6 +169,9 @@ function send({ client, call }: Sender, target: Target, span: Span): Promise<Rou
     ...(options.idempotencyKey !== undefined && { idempotency_key: options.idempotencyKey }),
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
+    ...(version !== undefined && { version }),
+    ...(prefer !== undefined && { prefer: { ...prefer } }),
+    ...(require !== undefined && { require: { ...require } }),
   }
   const trace = onwardTrace(span)
   return client.route(body, {

@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { within } from '../platform/within.ts'
+import type { RegisterBody } from '../core/wire.ts'
 import type { CredentialSource } from '../platform/tls/credentials.ts'
 import type { Logger } from '../platform/logger.ts'
 import { createPeerVerifier } from '../platform/svid/verify.ts'
@@ -71,7 +72,7 @@ export async function runWorker(definition: WorkerDefinition, options: RunOption
   const registration = startRegistration({
     ...options,
     client: parts.client,
-    body: { worker_id: workerId, worker_url: facts.url, capabilities },
+    body: { worker_id: workerId, worker_url: facts.url, capabilities, ...placingOf(definition) },
     load: () => parts.slots.inFlight(),
   })
   life.registration = registration
@@ -85,6 +86,10 @@ export async function runWorker(definition: WorkerDefinition, options: RunOption
     registered,
     close: () => (life.closing ??= shutDown(definition, registration, parts, options)),
   }
+}
+
+function placingOf({ labels, weight }: WorkerDefinition): Pick<RegisterBody, 'labels' | 'weight'> {
+  return { ...(labels !== undefined && { labels: { ...labels } }), ...(weight !== undefined && { weight }) }
 }
 
 function build(definition: WorkerDefinition, workerId: string, life: Life, options: RunOptions): Parts {

@@ -62,7 +62,6 @@ const EXPORTED_FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
     'controller/main.ts RunningController',
     'controller/pipeline.ts Steps',
     'controller/readiness.ts ReadinessSources',
-    'controller/routing/registry.ts Registration',
     'controller/steps/forward.ts ForwardDeps',
     'platform/thread/pool.ts ThreadPool',
     'platform/turns.ts Turns',

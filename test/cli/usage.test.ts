@@ -83,6 +83,7 @@ test.each([
   { what: 'data that is not JSON', args: ['invoke', 'a', 'b', '-d', '{'], allowed: 'JSON, @file' },
   { what: 'a data file that is not there', args: ['invoke', 'a', 'b', '-d', '@/nowhere'], allowed: '@/nowhere' },
   { what: 'a bad timeout', args: ['invoke', 'a', 'b', '--timeout-ms', '1s'], allowed: 'from 1 to 300000' },
+  { what: 'a bad label', args: ['invoke', 'a', 'b', '--require', 'zone'], allowed: 'a label such as zone=eu' },
   { what: 'a bad time', args: ['audit', 'tail', '--since', 'soon'], allowed: '90s, 10m, 2h or 7d' },
   { what: 'a bad number of lines', args: ['audit', 'tail', '-n', 'all'], allowed: 'must be a whole number' },
   {

@@ -20,7 +20,7 @@ const cases: Record<string, Case> = {
     {
       verb: ['', 'Echo', 'a:b', 'x'.repeat(65), 1],
       capability: ['to text', 'über', null],
-      idempotency_key: ['', 'a b', 'é', 'x'.repeat(129), 'a\n'],
+      idempotency_key: ['', 'é', 'x'.repeat(129), 'a\n'],
       priority: ['urgent', 'HIGH', null],
       timeout_ms: [0, 300_001, 1.5, '10'],
       caller: ['spiffe://crank.local/worker/other'],

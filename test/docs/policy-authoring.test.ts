@@ -11,7 +11,9 @@ import { guideBlocks, runCommands, type Ran } from './guide-blocks.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const guide = await readFile(join(ROOT, 'docs/policy-authoring.md'), 'utf8')
-const [rule = '', ruleTest = ''] = [...guide.matchAll(/^```rego\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code)
+const [rule = '', ruleTest = '', chainRule = '', chainTest = ''] = [
+  ...guide.matchAll(/^```rego\n([\s\S]*?)^```$/gm),
+].map(([, code = '']) => code)
 
 let checkout: string
 let policies: PolicyDir
@@ -49,23 +51,24 @@ test('what is asked first has the answers that the guide begins with', async () 
   expect(whatCan?.stdout).toContain('stream:text_events')
 })
 
-test('the rule passes its test and the checks, and changes the answer', async () => {
+test('the rules pass their tests and the checks, and change the answer', async () => {
   const file = join(policies.dir, 'capability_access.rego')
   const before = await readFile(file, 'utf8')
   const line = /^_grounds contains "exception" .*\n/m
   expect(before).toMatch(line)
   await writeFile(
     file,
-    before.replace(line, (found) => `${found}\n${rule}`),
+    before.replace(line, (found) => `${found}\n${rule}\n${chainRule}`),
   )
   await writeFile(join(policies.dir, 'search_test.rego'), ruleTest)
+  await writeFile(join(policies.dir, 'on_behalf_of_test.rego'), chainTest)
 
   const opa = await findTool('opa')
   const rego = (await readdir(policies.dir)).filter((name) => name.endsWith('.rego'))
   const checks = [
     [opa, 'fmt', '--fail', '--diff', ...rego],
     [opa, 'check', '--strict', ...rego],
-    [opa, 'test', '--run', 'search_test', ...rego],
+    [opa, 'test', '--run', 'search_test|on_behalf_of_test', ...rego],
     [await findTool('regal'), 'lint', '--no-color', '--config-file', join(ROOT, '.regal/config.yaml'), '.'],
   ] as const
   for (const [tool, ...args] of checks) {

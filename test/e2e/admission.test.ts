@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { HELLO, startMesh, STREAMING, TRUST_DOMAIN, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
+import { exchange, openTls } from '../fixtures/raw-tls.ts'
 import { until } from '../fixtures/until.ts'
 
 const ID = `spiffe://${TRUST_DOMAIN}/${STREAMING}`
@@ -86,6 +87,12 @@ describe('a rate', () => {
     })
     expect((await raw()).status).toBe(429)
     expect(await metric('controller_admission_refused_total{reason="rate",priority="unknown"}')).toBe(refusals + 2)
+  })
+
+  test('keeps the connection: the body is read and dropped', async () => {
+    const head = 'POST /route HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n'
+    const answers = await exchange(await openTls(mesh, STREAMING), `${head}\r\n{}${head}Connection: close\r\n\r\n{}`)
+    expect(answers.match(/HTTP\/1\.1 429 /g)).toHaveLength(2)
   })
 
   test('of an identity concerns no other identity and no other route', async () => {

@@ -103,7 +103,7 @@ async function expectRefused(answers: readonly Answer[], reason: string, error =
 
 test('a direct call is recorded with its caller as the origin, at depth 0', async () => {
   const { decisionId } = await tokenOf(CLIENT)
-  const line = await mesh.auditedAs((it) => it['event'] === 'policy_decision' && it['decision_id'] === decisionId)
+  const line = await mesh.auditedAs((it) => it.event === 'policy_decision' && it['decision_id'] === decisionId)
   expect(line).toMatchObject({ origin: idOf(CLIENT), depth: 0, on_behalf_of: null })
 })
 
@@ -113,7 +113,7 @@ test('a worker that calls another one on behalf of a call continues its chain by
   const answer = await mesh.route(CLIENT, STREAM_CALL)
   expect(answer.text).toContain('greeting')
   const inner = await mesh.auditedAs(
-    (it) => it['event'] === 'policy_decision' && it['requester_spiffe_id'] === idOf(STREAMING),
+    (it) => it.event === 'policy_decision' && it['requester_spiffe_id'] === idOf(STREAMING),
   )
   expect(inner).toMatchObject({
     capability: 'invoke:hello_world',

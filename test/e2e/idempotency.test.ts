@@ -99,6 +99,7 @@ describe('a repeated call', () => {
   for (const [what, over] of [
     ['another payload', { payload: { message: 'ho' } }],
     ['no payload', { payload: undefined }],
+    ['a required version', { version: '^1.0.0' }],
   ] as const) {
     test(`with ${what} is refused`, async () => {
       await keyed('k-2')
@@ -115,6 +116,8 @@ describe('a repeated call', () => {
     expect((await keyed('k')).status).toBe(422)
     const hurried = await raw({ 'idempotency-key': 'k', 'x-crank-priority': 'high', 'x-crank-timeout-ms': '900' })
     expect(hurried).toMatchObject({ status: 200, body: { run: 1 } })
+    const preferring = await raw({ 'idempotency-key': 'k', 'x-crank-prefer': 'zone=a' })
+    expect(preferring).toMatchObject({ status: 200, body: { run: 1 } })
   })
 
   test('while the first one runs is refused, and told when to come back', async () => {
@@ -198,8 +201,12 @@ describe('a key is free again', () => {
   test('when the worker was busy', async () => {
     execute = (_request, response) => json(response, 503, { error: 'BUSY', message: 'busy', retryable: true })
     expect(await keyed('k')).toMatchObject({ status: 503, body: { error: 'worker_busy' } })
+    const calls = worker.seen.length
     execute = counts
-    expect(await keyed('k')).toMatchObject({ status: 200, body: { run: 2 } })
+    // It gets no calls until its Retry-After has passed; the key stays free.
+    await until('the worker gets calls again', async () => (await keyed('k')).status === 200)
+    expect(worker.seen).toHaveLength(calls + 1)
+    expect((await keyed('k')).headers['idempotent-replayed']).toBe('true')
   })
 
   test('when the worker could not be reached', async () => {

@@ -16,6 +16,8 @@ export type FakeWorker = {
     workerId?: string
     capabilities?: CapabilitySchema[]
     url?: string
+    labels?: Record<string, string>
+    weight?: number
   }) => Promise<Answer>
   readonly close: () => Promise<void>
 }
@@ -33,7 +35,7 @@ export const HELLO_SCHEMA: CapabilitySchema = {
 
 /**
  * Starts a fake worker of `identity` (hello-world by default). `shows` presents another certificate.
- * With `streaming` the handler gets the request unread.
+ * With `streaming` the handler gets the request unread. `workerId` is what its health says.
  */
 export async function startFakeWorker(
   mesh: Pick<Mesh, 'identity' | 'ca' | 'request'>,
@@ -42,7 +44,9 @@ export async function startFakeWorker(
     identity = HELLO,
     shows = identity,
     streaming = false,
-  }: { identity?: string; shows?: string; streaming?: boolean } = {},
+    port: wanted = 0,
+    workerId: named,
+  }: { identity?: string; shows?: string; streaming?: boolean; port?: number; workerId?: string } = {},
 ): Promise<FakeWorker> {
   const { chainPem: cert, keyPem: key } = await mesh.identity(shows)
   const seen: FakeWorker['seen'] = []
@@ -50,7 +54,7 @@ export async function startFakeWorker(
     { cert, key, ca: mesh.ca.certPem, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
     (request, response) => {
       if (request.url === '/health') {
-        response.end('{}')
+        response.end(JSON.stringify({ worker_id: named }))
         return
       }
       const note = { headers: request.headers, body: '' }
@@ -65,7 +69,7 @@ export async function startFakeWorker(
       })
     },
   )
-  server.listen(0, '127.0.0.1')
+  server.listen(wanted, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const own = `https://127.0.0.1:${port}`
@@ -78,7 +82,9 @@ export async function startFakeWorker(
       workerId = `worker-${identity.split('/')[1] ?? ''}`,
       capabilities = [HELLO_SCHEMA],
       url = own,
-    } = {}) => mesh.request(identity, postJson('/register', { worker_id: workerId, worker_url: url, capabilities })),
+      ...placing
+    } = {}) =>
+      mesh.request(identity, postJson('/register', { worker_id: workerId, worker_url: url, capabilities, ...placing })),
     close: async () => {
       server.closeAllConnections()
       server.close()

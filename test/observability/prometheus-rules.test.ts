@@ -101,6 +101,7 @@ test('the alerts are those that the guide promises', () => {
     'AlertsNotDelivered',
     'AlloyDropsLines',
     'AuditUnavailable',
+    'CallsShed',
     'ControllerDown',
     'ErrorBudgetBurnFast',
     'ErrorBudgetBurnSlow',

@@ -6,8 +6,12 @@ import type { Decide, Decision } from '../../src/core/decision.ts'
 import { AppError } from '../../src/core/errors.ts'
 import { policyInput, registrationInput, STREAMING } from '../fixtures/policy-input.ts'
 
-const NOBODY: Blocked = { identities: new Set(), capabilities: new Set() }
-const ALL: Blocked = { identities: new Set([STREAMING]), capabilities: new Set(['invoke:hello_world']) }
+const NOBODY: Blocked = { identities: new Set(), capabilities: new Set(), certificates: new Set<string>() }
+const ALL: Blocked = {
+  identities: new Set([STREAMING]),
+  capabilities: new Set(['invoke:hello_world']),
+  certificates: new Set<string>(),
+}
 const ALLOW: Decision = {
   decision: 'allow',
   mode: 'enforce',

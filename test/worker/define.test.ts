@@ -15,6 +15,7 @@ describe('a capability', () => {
       max_concurrency: 3,
       slo: { p95_ms: 20 },
       tags: ['demo'],
+      retrySafe: true,
     })
     expect(described.capability).toBe('echo:text')
     expect(described.schema).toStrictEqual({
@@ -31,6 +32,7 @@ describe('a capability', () => {
       max_concurrency: 3,
       slo: { p95_ms: 20 },
       tags: ['demo'],
+      retry_safe: true,
     })
   })
 
@@ -72,6 +74,9 @@ describe('a worker', () => {
     const worker = defineWorker({ id: 'worker-echo', capabilities: [echo], requires: ['invoke:hello_world'] })
     expect(worker).toMatchObject({ id: 'worker-echo', requires: ['echo:text', 'invoke:hello_world'] })
     expect(worker.capabilities).toStrictEqual([echo])
+    expect(worker).not.toHaveProperty('weight')
+    const placed = { labels: { zone: 'eu' }, weight: 100 }
+    expect(defineWorker({ id: 'worker-echo', capabilities: [echo], ...placed })).toMatchObject(placed)
   })
 
   test('requires what its capabilities require, each once', () => {
@@ -85,6 +90,8 @@ describe('a worker', () => {
 
   const faults: Record<string, [Parameters<typeof defineWorker>[0], RegExp]> = {
     'an id with a dot, which is for instances': [{ id: 'worker.echo', capabilities: [echo] }, /id must match/],
+    'a label in upper case': [{ id: 'worker-echo', capabilities: [echo], labels: { Zone: 'eu' } }, /labels/],
+    'a weight of nothing': [{ id: 'worker-echo', capabilities: [echo], weight: 0 }, /weight must be >= 1/],
     'no capabilities': [{ id: 'worker-echo', capabilities: [] }, /at least one capability/],
     'the same capability twice': [{ id: 'worker-echo', capabilities: [echo, echo] }, /duplicate capability echo:text/],
     'a requirement that is not a capability': [

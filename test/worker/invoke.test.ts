@@ -66,3 +66,24 @@ test('trouble is an error', async () => {
 test('no answer is an error', async () => {
   expect(await spanOf(new Error('connect ECONNREFUSED'))).toEqual({ attributes: {}, isError: true })
 })
+
+test('the options of a call are members of the request; absent ones are not', async () => {
+  const sent: unknown[] = []
+  const span = {
+    setAttributes: () => undefined,
+    spanContext: () => ({ traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }),
+    end: () => undefined,
+  } as unknown as Span
+  const route: ControllerClient['route'] = (body) => {
+    sent.push(body)
+    return Promise.resolve({ status: 200, decisionId: DECISION_ID, body: bodyOf({}) } as unknown as RouteAnswer)
+  }
+  const tracing = { tracer: { startSpan: () => span } } as unknown as Tracing
+  const call = { span, signal: new AbortController().signal, tracestate: undefined, chain: undefined }
+  const invoke = createInvoke({ route } as unknown as ControllerClient, tracing, call)
+  const wish = { version: '^1.2', prefer: { zone: 'eu' }, require: { gpu: 'yes' } }
+  await invoke('invoke:hello_world', 1, { ...wish, priority: 'high', timeoutMs: 5 })
+  await invoke('invoke:hello_world')
+  const named = { verb: 'invoke', capability: 'hello_world' }
+  expect(sent).toStrictEqual([{ ...named, payload: 1, ...wish, priority: 'high', timeout_ms: 5 }, named])
+})

@@ -20,8 +20,11 @@ export function invokeCommand(): CommandUnknownOpts {
     .addOption(memberOption('--file <member=path>', 'payload member with the file in base64; may be repeated'))
     .addOption(memberOption('--text-file <member=path>', 'payload member with the file as text; may be repeated'))
     .option('--timeout-ms <n>', 'maximum time to the first byte of the answer')
-    .option('--idempotency-key <key>', 'passed to the worker')
+    .option('--idempotency-key <key>', 'at most one call with this key is executed within an hour')
     .addOption(new Option('--priority <level>', 'priority of the call').choices(['low', 'normal', 'high'] as const))
+    .option('--worker-version <range>', 'only workers whose version satisfies the constraint, such as ^1.2')
+    .addOption(memberOption('--prefer <label=value>', 'workers with this label first; may be repeated'))
+    .addOption(memberOption('--require <label=value>', 'only workers with this label; may be repeated'))
     .addOption(outputOption())
     .addHelpText('after', EXAMPLES)
     .action(async (verb, capability, options) => {

@@ -8,11 +8,12 @@ export type RegoSource = { readonly name: string; readonly content: string }
 
 /**
  * SHA-256 of common.rego without comments and with single spaces. After a change of the file, update this value, but
- * first check that it still reads only `decision_id` (which it echoes) and `now_ns` of `input.context`, and that
+ * first check that it still reads only `decision_id` (which it echoes), `now_ns`, `origin` and `depth` (which memo.ts
+ * compares) of `input.context`, and that
  * `exception_state` only tests whether `now_ns` is at or after `expires_after`, and after `expires_after` less the
  * longest lifetime.
  */
-export const KNOWN_COMMON = '3956e59d1dcaeef0238429f4c6b1e5d1d26f10f09ccbd88e9113774f8ff920b2'
+export const KNOWN_COMMON = '90377b3821d611e91179c5904f7f724e129f3d25e4f8cccebbb84d62197b4d45'
 
 const COMMON = 'common.rego'
 const KNOWN_STATEMENTS = new Set([

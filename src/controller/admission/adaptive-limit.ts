@@ -12,18 +12,21 @@
 // relative to this machine, so no figure has to be guessed.
 //
 // `base` follows a lower mean at once, and a higher one slowly while the limit is not reached. Under lasting overload there
-// is no such window: every ten seconds the limit is then the floor for the time of a few calls, and their mean is the base.
-// Otherwise the queue that the limit permits would become the next base, and the limit would grow without end.
+// is no such window: every ten seconds only two calls at a time are then prepared, for the time of a few calls, and their
+// mean is the base. Otherwise the queue that the limit permits would become the next base, and the limit would grow forever.
 
-export type AdaptiveLimitOptions = { readonly monotonic: () => number }
+type AdaptiveLimitOptions = { readonly monotonic: () => number }
 
 export const FLOOR = 8
+const PROBE = 2
 const START = 32
 const TOLERANCE = 2
 const STEP_DOWN = 0.3
 /** A mean of fewer calls is chance; a shorter window sees only one turn of the event loop. */
 const WINDOW = { calls: 16, ms: 50 }
 const PROBE_EVERY_MS = 10_000
+/** A probe without enough calls that were decided ends without a result: it must not hold the others back for long. */
+const PROBE_MS = 1000
 /** How slowly the base follows a higher mean. */
 const BASE_RISE = 0.05
 
@@ -48,7 +51,7 @@ export class AdaptiveLimit {
 
   /** Calls that may be prepared at a time. */
   get value(): number {
-    return this.#isProbing ? FLOOR : Math.floor(this.#limit)
+    return this.#isProbing ? PROBE : Math.floor(this.#limit)
   }
 
   /** Calls per second in the last window in which the limit was reached; 0: there was none. */
@@ -64,12 +67,13 @@ export class AdaptiveLimit {
   /** A call had to wait, or would have. */
   reached(): void {
     this.#isReached = true
+    if (this.#isProbing && this.#monotonic() - this.#windowStartMs > PROBE_MS) this.#startWindow(this.#endProbe())
   }
 
   /** A call was prepared in `ms`, and was one of `inFlight` when it began. */
   sample(ms: number, inFlight: number): void {
-    // Calls from before the probe say nothing about the floor.
-    if (this.#isProbing && inFlight > FLOOR) return
+    // Calls from before the probe queued with more than those.
+    if (this.#isProbing && inFlight > PROBE) return
     this.#sumMs += ms
     this.#count += 1
     if (this.#count < WINDOW.calls) return
@@ -81,9 +85,15 @@ export class AdaptiveLimit {
 
   #endWindow(now: number, elapsedMs: number): void {
     const short = this.#sumMs / this.#count
-    if (this.#isProbing) this.#endProbe(now, short)
-    else this.#judge(now, short, (this.#count * 1000) / Math.max(elapsedMs, 1))
     this.#lastMs = short
+    if (this.#isProbing) {
+      this.#baseMs = short
+      this.#endProbe()
+    } else this.#judge(now, short, (this.#count * 1000) / Math.max(elapsedMs, 1))
+    this.#startWindow(now)
+  }
+
+  #startWindow(now: number): void {
     this.#windowStartMs = now
     this.#sumMs = 0
     this.#count = 0
@@ -104,9 +114,8 @@ export class AdaptiveLimit {
     this.#isProbing = now - this.#probedMs >= PROBE_EVERY_MS
   }
 
-  #endProbe(now: number, short: number): void {
+  #endProbe(): number {
     this.#isProbing = false
-    this.#probedMs = now
-    this.#baseMs = short
+    return (this.#probedMs = this.#monotonic())
   }
 }

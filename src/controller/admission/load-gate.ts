@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts'
 import { AdaptiveLimit, FLOOR } from './adaptive-limit.ts'
 import { WaitingLine } from './waiting-line.ts'
 
-export type Entrant = { readonly caller: string; readonly priority: Priority }
+type Entrant = { readonly caller: string; readonly priority: Priority }
 
 /** A call that is being prepared. */
 export type Slot = {
@@ -20,13 +20,14 @@ export type LoadGateState = {
   readonly latency: { readonly lastMs: number; readonly baseMs: number }
 }
 
-export type LoadGateOptions = {
+type LoadGateOptions = {
   readonly monotonic: () => number
   readonly onRefused: (priority: Priority) => void
 }
 
-/** Longer than a moment of load, shorter than a person or a retry waits. */
+/** Longer than a moment of load, shorter than a person or a retry waits; on a slow machine, as long as a few calls take. */
 const MAX_WAIT_MS = 500
+const MAX_WAIT_CALLS = 8
 const LOOK_MS = 25
 
 export class LoadGate {
@@ -89,7 +90,11 @@ export class LoadGate {
 
   /** The line holds what can be served within the longest wait: more would wait in vain. */
   #isLineFull(priority: Priority): boolean {
-    return this.#line.ahead(priority) >= Math.max(FLOOR, (this.#limit.perSecond * MAX_WAIT_MS) / 1000)
+    return this.#line.ahead(priority) >= Math.max(FLOOR, (this.#limit.perSecond * this.#maxWaitMs()) / 1000)
+  }
+
+  #maxWaitMs(): number {
+    return Math.max(MAX_WAIT_MS, MAX_WAIT_CALLS * this.#limit.latency.baseMs)
   }
 
   #wait({ caller, priority }: Entrant): Promise<Slot> {
@@ -106,7 +111,7 @@ export class LoadGate {
   }
 
   #look(): void {
-    const waitedTooLong = this.#line.dropBefore(this.#options.monotonic() - MAX_WAIT_MS)
+    const waitedTooLong = this.#line.dropBefore(this.#options.monotonic() - this.#maxWaitMs())
     for (const waiter of waitedTooLong) waiter.refuse()
     if (this.#line.size > 0) return
     clearInterval(this.#timer)

@@ -21,7 +21,7 @@ export type Quotas = {
   readonly priorityOf: (caller: SpiffeId, asked: Priority) => Priority
 }
 
-export type QuotasOptions = {
+type QuotasOptions = {
   /** The limits in force; undefined: none. */
   readonly limits: () => Limits | undefined
   /** The part of each limit that this process may use; 1 if it is the only one. */

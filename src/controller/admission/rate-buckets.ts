@@ -2,11 +2,11 @@
 // bucket, the time at which it would be full again, so that nothing has to be refilled.
 
 /** `rate`: tokens per second; `burst`: tokens of a full bucket. */
-export type BucketShape = { readonly rate: number; readonly burst: number }
+type BucketShape = { readonly rate: number; readonly burst: number }
 
 const ROUNDING_MS = 1e-6
 
-export type RateBuckets = {
+type RateBuckets = {
   /** Takes a token. @returns 0, or the milliseconds until there is one */
   readonly take: (key: string, shape: BucketShape) => number
   /** Gives a token back that was taken for a call which another limit then refused. */

@@ -2,7 +2,7 @@
 import { AppError } from '../../core/errors.ts'
 
 /** Which member of a limit was reached. */
-export const LIMITED_REASONS = ['rate', 'concurrent', 'body'] as const
+const LIMITED_REASONS = ['rate', 'concurrent', 'body'] as const
 export type LimitedReason = (typeof LIMITED_REASONS)[number]
 /** What the limit applies to. */
 export type LimitScope = 'identity' | 'identity_capability' | 'capability'

@@ -2,7 +2,7 @@
 
 export type Usage = { calls: number; bytes: number }
 
-export type UsageTable = {
+type UsageTable = {
   /** The entry of a key; it stays the same object while anything is in flight. */
   readonly of: (key: string) => Usage
   /** The entry of a key, if there is one. */

@@ -3,7 +3,7 @@
 // oldest is next, and the newest goes first.
 import { PRIORITIES, type Priority } from '../../core/decision.ts'
 
-export type Waiter = {
+type Waiter = {
   readonly caller: string
   readonly priority: Priority
   /** Monotonic ms at which it came. */

@@ -15,7 +15,7 @@ export type RefusalBudget = {
   close(): Promise<void>
 }
 
-/** Reasons are a closed set (event and error code; a block has no code), so the counters are bounded. */
+/** Reasons are a closed set (event and error code, of a block its reason code), so the counters are bounded. */
 type Counted = { readonly first: RefusalEvent; count: number }
 
 const WINDOW_MS = 1000
@@ -47,7 +47,8 @@ export function createRefusalBudget(opts: {
   }
 
   function count(event: RefusalEvent): void {
-    const key = `${event.event} ${event.error ?? ''}`
+    const reason = event.event === 'policy_decision' ? event.reasons[0]?.code : event.error
+    const key = `${event.event} ${reason ?? ''}`
     const entry = counted.get(key)
     if (entry === undefined) counted.set(key, { first: event, count: event.count })
     else entry.count += event.count

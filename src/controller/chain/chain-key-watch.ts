@@ -4,7 +4,7 @@ import type { Logger } from '../../platform/logger.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import { loadChainKeys, reasonOf, type ChainKeys } from './chain-key.ts'
 
-export type ChainKeyWatch = { readonly keys: () => ChainKeys; readonly close: () => void }
+type ChainKeyWatch = { readonly keys: () => ChainKeys; readonly close: () => void }
 
 /** `pollMs`: how often the metadata of the file is checked; the content is read when it changed. */
 type WatchOptions = { readonly log: Pick<Logger, 'info' | 'error'>; readonly pollMs?: number }

@@ -32,7 +32,7 @@ export async function loadChainKeys(file: string): Promise<ChainKeys> {
 }
 
 /** One key per line; empty lines do not count. @throws {ChainKeyError} */
-export function parseChainKeys(text: string): ChainKeys {
+function parseChainKeys(text: string): ChainKeys {
   const lines = text.split('\n').map((line) => line.trim())
   const keys = lines.flatMap((line, at) => (line === '' ? [] : [toKey(line, at + 1)]))
   const [first, ...others] = keys

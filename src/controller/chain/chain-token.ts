@@ -7,7 +7,7 @@ import { MAX_CALL_DEPTH } from '../../core/call-chain.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
 /** The facts about the call that a worker executes; `worker` is the only identity that may hand the token back. */
-export type ChainToken = {
+type ChainToken = {
   readonly origin: SpiffeId
   readonly depth: number
   readonly decisionId: string

@@ -1,5 +1,5 @@
-// The probe of a registration: one connection and one GET /health, within one time limit. A worker could make it probe any
-// host, so only few probes run at once, one per identity, and the answer does not say what was found: only the log does.
+// The probe of a worker: one connection and one GET /health, within one time limit. A worker that registers could make it probe
+// any host, so only few of those run at once, one per identity, and the answer does not say what was found: only the log does.
 import { Client, type buildConnector } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
@@ -9,9 +9,13 @@ import { createTurns } from '../../platform/turns.ts'
 import { guardingHeads } from './answer-head.ts'
 import type { Target } from './worker-pools.ts'
 
-/** `http_status`: an answer other than 200. `no_answer`: connected, but no complete answer in time. */
-type ProbeFailureKind = ConnectFailureKind | 'http_status' | 'no_answer'
-type ProbeQuestion = Target & { readonly decisionId: string }
+/**
+ * `http_status`: an answer other than 200. `other_worker`: another worker of the same identity answers there. `no_answer`:
+ * connected, but no complete answer in time.
+ */
+type ProbeFailureKind = ConnectFailureKind | HealthFault | 'no_answer'
+type HealthFault = 'http_status' | 'other_worker'
+type ProbeQuestion = Target & { readonly workerId: string; readonly decisionId: string }
 
 /**
  * Checks once that the target has its SPIFFE ID and is healthy.
@@ -32,29 +36,51 @@ const TURNS = { inAll: 8, waiting: { inAll: 64, perKey: 8 }, waitMs: 5000 }
 const REFUSED =
   "the probe of worker_url failed: within 2 s it must present your SPIFFE ID and answer GET /health with 200; see the controller's log for the cause"
 
-export function createProbe({ connectorFor, log }: ProbeDeps): Probe {
+/** For a worker that registers. */
+export function createProbe(deps: ProbeDeps): Probe {
   const turns = createTurns(TURNS)
-  return ({ spiffeId, origin, decisionId }) =>
-    turns.run(spiffeId, async () => {
-      try {
-        await checkHealth(guardingHeads(connectorFor(spiffeId, PROBE_MS)), origin)
-      } catch (cause: unknown) {
-        if (cause instanceof AppError && cause.code === 'overloaded') throw cause
-        const { kind, reason } = describe(cause)
-        const fields = { event: 'worker_probe_failed', kind, requester: spiffeId, worker_url: origin, reason }
-        log.warn({ ...fields, decision_id: decisionId }, 'the probe of a worker failed')
-        throw new AppError('worker_failed', REFUSED, { cause })
-      }
-    })
+  return (question) => turns.run(question.spiffeId, () => probe(question, deps))
+}
+
+/**
+ * For a worker that was registered before: whoever calls this limits how many run at once. Refuses another instance of the same
+ * identity that has the port now, if its health names it.
+ */
+export function createRecallProbe(deps: ProbeDeps): Probe {
+  return (question) => probe(question, deps, question.workerId)
+}
+
+async function probe(
+  { spiffeId, origin, decisionId }: ProbeQuestion,
+  { connectorFor, log }: ProbeDeps,
+  expected?: string,
+): Promise<void> {
+  try {
+    const health = await checkHealth(guardingHeads(connectorFor(spiffeId, PROBE_MS)), origin)
+    const named = expected === undefined ? expected : workerNamedIn(health)
+    if (named !== expected && named !== undefined) throw new HealthError('other_worker', 'another worker answers there')
+  } catch (cause: unknown) {
+    if (cause instanceof AppError && cause.code === 'overloaded') throw cause
+    const { kind, reason } = describe(cause)
+    const fields = { event: 'worker_probe_failed', kind, requester: spiffeId, worker_url: origin, reason }
+    log.warn({ ...fields, decision_id: decisionId }, 'the probe of a worker failed')
+    throw new AppError('worker_failed', REFUSED, { cause })
+  }
 }
 
 type ConnectResult = Parameters<buildConnector.Callback>
 
 class HealthError extends Error {
   override readonly name = 'HealthError'
+  readonly kind: HealthFault
+  constructor(kind: HealthFault, message: string) {
+    super(message)
+    this.kind = kind
+  }
 }
 
-async function checkHealth(connector: buildConnector.connector, origin: string): Promise<void> {
+/** Resolves with the body of the answer. */
+async function checkHealth(connector: buildConnector.connector, origin: string): Promise<string> {
   const connected = Promise.withResolvers<undefined>()
   const client = new Client(origin, {
     connect: (target, callback) =>
@@ -78,15 +104,36 @@ async function checkHealth(connector: buildConnector.connector, origin: string):
     // The connector has the same time limit, and its error is more precise.
     await connected.promise
     const { statusCode, body } = await answer
-    await body.dump({ limit: BODY_BYTES, signal })
-    if (statusCode !== 200) throw new HealthError(`GET /health answered ${statusCode}`)
+    if (statusCode !== 200) throw new HealthError('http_status', `GET /health answered ${statusCode}`)
+    return await readStart(body)
   } finally {
     await client.destroy()
   }
 }
 
+/** At most 64 KiB of a body: a worker may send any, and only its name matters. */
+async function readStart(body: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes >= BODY_BYTES) break
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function workerNamedIn(health: string): string | undefined {
+  try {
+    const { worker_id: named } = (JSON.parse(health) ?? {}) as { worker_id?: unknown }
+    return typeof named === 'string' ? named : undefined
+  } catch {
+    return undefined
+  }
+}
+
 function describe(cause: unknown): { kind: ProbeFailureKind; reason: string } {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  if (cause instanceof HealthError) return { kind: 'http_status', reason }
+  if (cause instanceof HealthError) return { kind: cause.kind, reason }
   return { kind: connectFailureKind(cause) ?? 'no_answer', reason }
 }

@@ -39,8 +39,14 @@ export type ExchangeResult = {
   readonly error: AppError | undefined
 }
 
-/** A body that the caller is still sending. `isAwaited`: its next part was requested, and the caller has not sent it yet. */
-export type Upload = AsyncIterable<Uint8Array> & { readonly isAwaited: () => boolean }
+/**
+ * A body that the caller is still sending. `isAwaited`: its next part was requested, and the caller has not sent it yet.
+ * `whole`: all of it, once it was read to its end and if it is small; it can then be sent again.
+ */
+export type Upload = AsyncIterable<Uint8Array> & {
+  readonly isAwaited: () => boolean
+  readonly whole: () => Buffer | undefined
+}
 
 /**
  * `firstByteMs` counts from the last part of the body that the worker accepted, `idleMs` from the last byte of either side: the
@@ -55,6 +61,8 @@ export type ExchangeLimits = {
 const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
 /** The worker runtime's code for `max_concurrency` reached. */
 const BUSY = 'BUSY'
+/** The codes of a 503 with which the runtime refuses a call before any work. */
+const NOT_BEGUN: ReadonlySet<string | undefined> = new Set([BUSY, 'SHUTTING_DOWN'])
 /** After this time a worker that cannot be reached may be back, or removed from the registry. */
 const UNREACHED_RETRY_S = 5
 const MAX_RETRY_AFTER_S = 300
@@ -164,9 +172,9 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
       this.#sink.end()
       return
     }
-    const error = this.#errorOfFault(codeIn(this.#fault))
-    // BUSY: the worker did not begin.
-    const effect = error.code === 'worker_busy' ? 'none' : 'answered'
+    const code = codeIn(this.#fault)
+    const error = this.#errorOfFault(code)
+    const effect = this.#status === 503 && NOT_BEGUN.has(code) ? 'none' : 'answered'
     this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, effect, error })
   }
 

@@ -2,6 +2,7 @@
 // registered (decision 0039).
 import { Pool, type buildConnector } from 'undici'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
+import type { CredentialSource } from '../../platform/tls/credentials.ts'
 import { guardingHeads } from './answer-head.ts'
 
 /** The facts about a worker that a connection needs. */
@@ -19,8 +20,10 @@ const KEEP_ALIVE_MS = 30_000
 
 export function createWorkerPools(deps: {
   connectorFor: (expected: SpiffeId) => buildConnector.connector
+  source: Pick<CredentialSource, 'onChange'>
 }): WorkerPools {
   const pools = new Map<Target, Pool>()
+  const ending = new Set<Pool>()
   const open = ({ origin, spiffeId }: Target): Pool =>
     new Pool(origin, {
       connect: guardingHeads(deps.connectorFor(spiffeId)),
@@ -33,11 +36,20 @@ export function createWorkerPools(deps: {
       bodyTimeout: 0,
       maxHeaderSize: 16 * 1024,
     })
-  const forget = (target: Target): Promise<void> => {
+  const forget = (target: Target): void => {
     const pool = pools.get(target)
+    if (pool === undefined) return
     pools.delete(target)
-    return pool?.close().catch(() => undefined) ?? Promise.resolve()
+    ending.add(pool)
+    void pool
+      .close()
+      .catch(() => undefined)
+      .finally(() => ending.delete(pool))
   }
+  // Connections show the certificate of their handshake. The CA of the old one may be removed next: new calls use new ones.
+  const unsubscribe = deps.source.onChange((next, previous) => {
+    if (next.certPem !== previous.certPem) [...pools.keys()].forEach(forget)
+  })
   return {
     poolOf(target) {
       const known = pools.get(target)
@@ -46,9 +58,10 @@ export function createWorkerPools(deps: {
       pools.set(target, pool)
       return pool
     },
-    release: (target) => void forget(target),
+    release: forget,
     close: async () => {
-      await Promise.all([...pools.values()].map((pool) => pool.destroy()))
+      unsubscribe()
+      await Promise.all([...pools.values(), ...ending].map((pool) => pool.destroy()))
       pools.clear()
     },
   }

@@ -1,7 +1,7 @@
 // How many bytes of bodies and answers the calls with a key hold in memory: such a call is not streamed, so without a limit
 // one identity with many connections could use all memory.
 
-export type HeldBytesLimits = { readonly perCaller: number; readonly total: number }
+type HeldBytesLimits = { readonly perCaller: number; readonly total: number }
 
 /** A call's share. */
 export type Holding = {

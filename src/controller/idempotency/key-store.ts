@@ -41,7 +41,7 @@ export type StoreCounts = {
   readonly in_flight: number
   readonly done: number
   readonly unknown: number
-  /** Of the stored answers. */
+  /** The size of all stored answers. */
   readonly bytes: number
 }
 

@@ -1,6 +1,7 @@
 // The file of the store. A file that is not a store, or is damaged, is refused and left as it is: without the keys in it,
 // requests that were executed could run again. The operator decides what to do with it.
-import { closeSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Why the file cannot be used. `reason` names no path: it is for health; `message` is for the operator. */
@@ -63,8 +64,10 @@ export function openStoreFile(file: string): DatabaseSync {
 
 /** Complete from its first moment: made under another name, then renamed. */
 function createStoreFile(file: string): void {
+  // The journal of a file that was moved or deleted without it: SQLite would write it into the new one.
+  if (existsSync(`${file}-wal`)) renameSync(`${file}-wal`, `${file}-wal.aside`)
   const unfinished = `${file}.new`
-  rmSync(unfinished, { force: true })
+  for (const part of ['', '-wal', '-shm']) rmSync(unfinished + part, { force: true })
   closeSync(openSync(unfinished, 'wx', 0o600))
   const database = new DatabaseSync(unfinished)
   try {
@@ -74,6 +77,13 @@ function createStoreFile(file: string): void {
     database.close()
   }
   renameSync(unfinished, file)
+  // The new name, too, must be there after a loss of power.
+  const folder = openSync(dirname(file), 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
 }
 
 /** Reads the header itself: SQLite would write to a foreign database. */

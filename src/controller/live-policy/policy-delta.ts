@@ -20,6 +20,7 @@ export type PolicyDelta = {
   readonly exceptions: EntryDelta
   readonly blocked_identities: EntryDelta
   readonly blocked_capabilities: EntryDelta
+  readonly blocked_certificates: EntryDelta
   readonly enforcement: EntryDelta
   readonly limits: EntryDelta
 }
@@ -38,6 +39,7 @@ export const NO_DELTA: PolicyDelta = {
   exceptions: NONE,
   blocked_identities: NONE,
   blocked_capabilities: NONE,
+  blocked_certificates: NONE,
   enforcement: NONE,
   limits: NONE,
 }
@@ -57,6 +59,7 @@ export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta
     exceptions: compare('exceptions'),
     blocked_identities: compare('blocked', 'identities'),
     blocked_capabilities: compare('blocked', 'capabilities'),
+    blocked_certificates: compare('blocked', 'certificates'),
     enforcement: entryDelta(modesOf(before), modesOf(after)),
     limits: entryDelta(limitsOf(before), limitsOf(after)),
   }
@@ -65,8 +68,12 @@ export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta
 /** Compares two block lists without the rest of their folder; undefined when they are equal. */
 export function blockedDelta(before: Blocked, after: Blocked): PolicyDelta | undefined {
   const compare = (section: keyof Blocked): EntryDelta => entryDelta(listed(before[section]), listed(after[section]))
-  const [identities, capabilities] = [compare('identities'), compare('capabilities')]
-  if ([identities, capabilities].every(({ names }) => names.length === 0)) return undefined
+  const [identities, capabilities, certificates] = [
+    compare('identities'),
+    compare('capabilities'),
+    compare('certificates'),
+  ]
+  if ([identities, capabilities, certificates].every(({ names }) => names.length === 0)) return undefined
   const files = ['data/blocked.json']
   return {
     ...NO_DELTA,
@@ -74,6 +81,7 @@ export function blockedDelta(before: Blocked, after: Blocked): PolicyDelta | und
     files_changed: files.length,
     blocked_identities: identities,
     blocked_capabilities: capabilities,
+    blocked_certificates: certificates,
   }
 }
 

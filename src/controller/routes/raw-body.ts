@@ -6,6 +6,8 @@ import type { Upload } from '../dispatch/worker-exchange.ts'
 import { sayContinue } from './expectation.ts'
 
 const BODY_IDLE_MS = 30_000
+/** A body up to this size is kept while its call runs: a worker that is busy costs such a call nothing. */
+const KEPT_BYTES = 64 * 1024
 
 /**
  * The caller's body as an iterable that undici can send. Not the stream itself: undici destroys a stream when an attempt
@@ -16,6 +18,9 @@ const BODY_IDLE_MS = 30_000
  */
 export function rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): Upload & AsyncGenerator<Uint8Array> {
   let awaited = false
+  let hasEnded = false
+  let size = 0
+  const kept: Uint8Array[] = []
   async function* read(): AsyncGenerator<Uint8Array> {
     sayContinue(stream)
     const parts = stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Uint8Array>
@@ -26,11 +31,18 @@ export function rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): Upload 
         throw new AppError('request_invalid', 'the body is incomplete', { cause })
       })
       awaited = false
-      if (part.done === true) return
+      if (part.done === true) {
+        hasEnded = true
+        return
+      }
+      size += part.value.length
+      if (size <= KEPT_BYTES) kept.push(part.value)
+      else kept.length = 0
       yield part.value
     }
   }
-  return Object.assign(read(), { isAwaited: () => awaited })
+  const whole = (): Buffer | undefined => (hasEnded && size <= KEPT_BYTES ? Buffer.concat(kept) : undefined)
+  return Object.assign(read(), { isAwaited: () => awaited, whole })
 }
 
 async function withinIdle<T>(next: Promise<T>, idleMs: number): Promise<T> {

@@ -21,7 +21,7 @@ export type RegistrationRoutesOptions = {
   readonly bodies: BodiesInFlight
   readonly register: (asker: Asker, body: RegisterBody) => Promise<RegisterReply>
   readonly heartbeat: (claim: LeaseClaim, load: number | undefined) => HeartbeatReply
-  readonly deregister: (claim: LeaseClaim) => DeregisterReply
+  readonly deregister: (claim: LeaseClaim) => Promise<DeregisterReply>
 }
 
 const errors = { '4xx': Problem, '5xx': Problem }
@@ -44,8 +44,7 @@ export const registrationRoutes: FastifyPluginCallbackTypebox<RegistrationRoutes
   app.post(
     '/deregister',
     { schema: { body: DeregisterBody, response: { 200: DeregisterReply, ...errors } } },
-    // eslint-disable-next-line @typescript-eslint/require-await -- as above
-    async (request) => options.deregister(claimOf(request, request.body)),
+    (request) => options.deregister(claimOf(request, request.body)),
   )
   done()
 }

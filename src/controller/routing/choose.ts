@@ -35,6 +35,8 @@ const NOTHING = -1
 export function createChoose(deps: ChooseDeps): Choose {
   return (group, seeker, nowMs) => {
     if (group === undefined) return 'none'
+    const quick = seeker === ANYONE ? quickPick(deps, group, nowMs) : undefined
+    if (quick !== undefined) return quick
     const { wish, tried } = seeker
     const preferred = wish?.first === undefined ? undefined : pick(deps, group, { wish: wish.first, tried }, nowMs)
     return preferred ?? pick(deps, group, seeker, nowMs) ?? whyNone(deps, group, seeker, nowMs)
@@ -44,6 +46,21 @@ export function createChoose(deps: ChooseDeps): Choose {
 /** Whether the call may go to the offer, now or when the offer is free again. */
 export function suits({ worker, version }: Offer, { wish, tried }: Seeker): boolean {
   return (wish === undefined || meets(wish, version, worker.labels)) && tried?.has(worker) !== true
+}
+
+/** What most calls need: one offer, or two of equal shares of which both are free. Undefined: look closer. */
+function quickPick({ random, isOpen }: ChooseDeps, group: OfferGroup, nowMs: number): Offer | undefined {
+  const { offers } = group
+  const count = offers.length
+  const first = count === 1 ? 0 : Math.floor(random() * count)
+  const a = offers[first]
+  if (a === undefined || !a.isFree(nowMs) || !isOpen(a.worker)) return undefined
+  if (count === 1) return a
+  if (!isPlain(group, nowMs)) return undefined
+  const second = first + 1 + Math.floor(random() * (count - 1))
+  const b = offers[second < count ? second : second - count]
+  if (b === undefined || !b.isFree(nowMs) || !isOpen(b.worker)) return undefined
+  return better(a, b, nowMs, true, random)
 }
 
 function pick(deps: ChooseDeps, group: OfferGroup, seeker: Seeker, nowMs: number): Offer | undefined {

@@ -1,10 +1,5 @@
 // On the path of every call. A moving average of the time to the first byte: recent samples count more, failures count as slow.
-
-/** `ms` 0: no sample yet. */
-export type Latency = { readonly ms: number; readonly atMs: number }
-type Sample = { readonly ms: number; readonly hasFailed: boolean; readonly nowMs: number }
-
-export const NO_LATENCY: Latency = { ms: 0, atMs: 0 }
+// Plain numbers, so that a call allocates nothing here. An average of 0 means: no sample yet.
 
 /** After this time without a sample, the next sample counts as much as all before it. */
 const HALF_MS = 10_000
@@ -17,18 +12,20 @@ const MAX_MS = 60_000
 /** Below it, differences come from the clock. */
 const MIN_MS = 0.05
 
-export function observed({ ms, atMs }: Latency, sample: Sample): Latency {
-  const { hasFailed, nowMs } = sample
-  const slow = hasFailed ? Math.max(sample.ms, ms * FAILED_FACTOR, FAILED_MIN_MS) : sample.ms
-  const next = Math.min(Math.max(slow, MIN_MS), MAX_MS)
-  if (ms === 0) return { ms: next, atMs: nowMs }
-  const age = Math.max(0, nowMs - atMs)
-  const share = Math.max(LEAST_SHARE, age / (age + HALF_MS))
-  return { ms: ms + (next - ms) * share, atMs: nowMs }
+/** The sample of a failed attempt that took `ms`. */
+export function sampleOfFailure(averageMs: number, ms: number): number {
+  return Math.max(ms, averageMs * FAILED_FACTOR, FAILED_MIN_MS)
+}
+
+/** The average with one sample more, `ageMs` after the last one. */
+export function nextAverage(averageMs: number, sampleMs: number, ageMs: number): number {
+  const sample = Math.min(Math.max(sampleMs, MIN_MS), MAX_MS)
+  if (averageMs === 0) return sample
+  const share = Math.max(LEAST_SHARE, ageMs / (ageMs + HALF_MS))
+  return averageMs + (sample - averageMs) * share
 }
 
 /** The average, halved after ten seconds without a sample. */
-export function fadedLatency({ ms, atMs }: Latency, nowMs: number): number {
-  const age = nowMs - atMs
-  return age <= 0 ? ms : (ms * HALF_MS) / (HALF_MS + age)
+export function fadedAverage(averageMs: number, ageMs: number): number {
+  return ageMs <= 0 ? averageMs : (averageMs * HALF_MS) / (HALF_MS + ageMs)
 }

@@ -3,7 +3,8 @@
 import type { Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { CapabilitySchema } from '../../core/wire.ts'
-import { fadedLatency, NO_LATENCY, observed, type Latency } from './latency.ts'
+import { fadedAverage, nextAverage, sampleOfFailure } from './latency.ts'
+import type { LeaseHash } from './lease.ts'
 
 /** One running worker process. Its offers count `inFlight`, and the choice reads it. */
 export type WorkerInstance = {
@@ -11,7 +12,7 @@ export type WorkerInstance = {
   readonly spiffeId: SpiffeId
   /** Origin of the worker, e.g. `https://10.0.0.7:8443`. */
   readonly origin: string
-  readonly lease: string
+  readonly leaseHash: LeaseHash
   readonly capabilities: ReadonlyMap<Capability, CapabilitySchema>
   readonly offers: ReadonlyMap<Capability, Offer>
   readonly labels: ReadonlyMap<string, string>
@@ -33,7 +34,7 @@ export type WorkerInstance = {
 /** A bound for safety, over all capabilities of a worker: what it declares itself is `max_concurrency`. */
 export const MAX_IN_FLIGHT_PER_WORKER = 512
 /** A worker that answered BUSY is asked again after this time at the latest, whatever its Retry-After. */
-const MAX_BUSY_MS = 30_000
+export const MAX_BUSY_S = 30
 
 /**
  * What a worker offers under one capability.
@@ -51,7 +52,8 @@ export class Offer {
   readonly limit: number
   #inFlight = 0
   #busyUntilMs = 0
-  #latency: Latency = NO_LATENCY
+  #averageMs = 0
+  #sampledMs = 0
 
   constructor(worker: WorkerInstance, capability: Capability, { version, max_concurrency }: CapabilitySchema) {
     this.worker = worker
@@ -85,16 +87,18 @@ export class Offer {
 
   /** The worker answered BUSY: no call until then. */
   closeFor(ms: number, nowMs: number): void {
-    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs + Math.min(ms, MAX_BUSY_MS))
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs + Math.min(ms, MAX_BUSY_S * 1000))
   }
 
   /** An attempt got its first byte, or failed, after `ms`. */
   observe(ms: number, hasFailed: boolean, nowMs: number): void {
-    this.#latency = observed(this.#latency, { ms, hasFailed, nowMs })
+    const sample = hasFailed ? sampleOfFailure(this.#averageMs, ms) : ms
+    this.#averageMs = nextAverage(this.#averageMs, sample, Math.max(0, nowMs - this.#sampledMs))
+    this.#sampledMs = nowMs
   }
 
   /** 0: not known yet. What has nothing in flight fades, so that a worker that was slow once is tried again. */
   latencyMs(nowMs: number): number {
-    return this.worker.inFlight === 0 ? fadedLatency(this.#latency, nowMs) : this.#latency.ms
+    return this.worker.inFlight === 0 ? fadedAverage(this.#averageMs, nowMs - this.#sampledMs) : this.#averageMs
   }
 }

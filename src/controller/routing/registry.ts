@@ -5,6 +5,7 @@ import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED } from '../../core/wire.ts'
+import { hashOfLease } from './lease.ts'
 import { withoutWorker, withOffer, type OfferGroup } from './offer-group.ts'
 import { Offer, type WorkerInstance } from './offer.ts'
 
@@ -18,6 +19,10 @@ const NO_WORKERS: readonly WorkerInstance[] = []
 
 export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'> &
   Partial<Pick<WorkerInstance, 'labels' | 'weight'>>
+/** An instance that has just registered: `lease` is for the worker, the registry itself keeps the hash. */
+type Registered = WorkerInstance & { readonly lease: string }
+/** What is left of an instance that an earlier controller knew. */
+type FormerInstance = Pick<WorkerInstance, 'leaseHash' | 'registeredAt'>
 /** Proves that a heartbeat or deregistration comes from the instance that registered. */
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
@@ -56,35 +61,24 @@ export class Registry {
    * Adds an instance, or replaces the one with the same (SPIFFE ID, worker_id), whose lease then becomes invalid.
    * @throws {AppError} `overloaded` beyond 64 instances of one identity or 10,000 in all.
    */
-  register(registration: Registration): WorkerInstance {
+  register(registration: Registration): Registered {
     const key = keyOf(registration)
     const previous = this.#instances.get(key)
     if (previous === undefined) this.#checkRoom(registration.spiffeId)
     else this.#remove(key, previous)
-    const offers = new Map<Capability, Offer>()
-    const nowMs = this.#options.monotonic()
-    const instance: WorkerInstance = {
-      labels: NO_LABELS,
-      weight: DEFAULT_WEIGHT,
-      ...registration,
-      offers,
-      declaredErrors: declaredErrors(registration.capabilities),
-      lease: this.#options.newLease(),
-      registeredAt: isoTime(this.#options.now()),
-      lastSeenMs: nowMs,
-      liveSinceMs: nowMs,
-      load: undefined,
-      state: 'live',
-      isListed: false,
-      inFlight: 0,
-    }
-    for (const [capability, schema] of registration.capabilities) {
-      offers.set(capability, new Offer(instance, capability, schema))
-    }
-    this.#instances.set(key, instance)
-    this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
-    this.#enlist(instance)
-    return instance
+    const lease = this.#options.newLease()
+    const former = { leaseHash: hashOfLease(lease), registeredAt: isoTime(this.#options.now()) }
+    return Object.assign(this.#add(registration, former), { lease })
+  }
+
+  /**
+   * Adds an instance that an earlier controller knew, with the lease that it still has. Undefined if the worker has
+   * registered again meanwhile. @throws {AppError} as register does
+   */
+  restore(registration: Registration, former: FormerInstance): WorkerInstance | undefined {
+    if (this.#instances.has(keyOf(registration))) return undefined
+    this.#checkRoom(registration.spiffeId)
+    return this.#add(registration, former)
   }
 
   /** Keeps an instance alive. @throws {AppError} `worker_not_registered` when the lease is not the current one. */
@@ -153,7 +147,34 @@ export class Registry {
 
   #owned({ lease, ...claim }: LeaseClaim): WorkerInstance {
     const instance = this.#instances.get(keyOf(claim))
-    if (instance?.lease !== lease) throw new AppError('worker_not_registered')
+    if (instance?.leaseHash !== hashOfLease(lease)) throw new AppError('worker_not_registered')
+    return instance
+  }
+
+  #add(registration: Registration, { leaseHash, registeredAt }: FormerInstance): WorkerInstance {
+    const offers = new Map<Capability, Offer>()
+    const nowMs = this.#options.monotonic()
+    const instance: WorkerInstance = {
+      labels: NO_LABELS,
+      weight: DEFAULT_WEIGHT,
+      ...registration,
+      offers,
+      declaredErrors: declaredErrors(registration.capabilities),
+      leaseHash,
+      registeredAt,
+      lastSeenMs: nowMs,
+      liveSinceMs: nowMs,
+      load: undefined,
+      state: 'live',
+      isListed: false,
+      inFlight: 0,
+    }
+    for (const [capability, schema] of registration.capabilities) {
+      offers.set(capability, new Offer(instance, capability, schema))
+    }
+    this.#instances.set(keyOf(instance), instance)
+    this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
+    this.#enlist(instance)
     return instance
   }
 
@@ -198,7 +219,8 @@ export class Registry {
   }
 }
 
-function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
+/** One registration per key: a second one replaces it. */
+export function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
   return `${spiffeId} ${workerId}`
 }
 

@@ -1,7 +1,9 @@
-// Starts what lets calls in: the limits of callers, and the controller's own limit.
-import type { AppError } from '../../core/errors.ts'
+// Starts what lets calls in: the limits of callers, the controller's own limit, and the watch over its memory.
+import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { LoadGate } from '../admission/load-gate.ts'
+import { watchLoopDelay } from '../admission/loop-delay.ts'
+import { createMemoryWatch, readMemory } from '../admission/memory-watch.ts'
 import { createAdmissionMetrics, type AdmissionMetrics } from '../admission/metrics-admission.ts'
 import { createQuotas, type Quotas } from '../admission/quotas.ts'
 import { limitedReason } from '../admission/rate-limited.ts'
@@ -12,25 +14,47 @@ export type StartedAdmission = {
   readonly quotas: Quotas
   readonly gate: LoadGate
   readonly metrics: AdmissionMetrics
-  /** Before the body of a call is read. @returns why it is refused, if it is */
+  /** Before the body of a call is read. `bytes`: as declared. @returns why it is refused, if it is */
   readonly arrive: (caller: SpiffeId, bytes: number) => AppError | undefined
 }
 
 /** One process: the whole of every limit is its own. */
 const WHOLE = 1
+/** While memory is tight, larger bodies are refused. */
+const SMALL_BYTES = 64 * 1024
 
 export function startAdmission({ metricsRegistry, monotonic, opened }: Ground, policy: LivePolicy): StartedAdmission {
-  const metrics = createAdmissionMetrics(metricsRegistry, () => gate.state())
-  const gate = opened.adopt(
+  const memory = opened.adopt(createMemoryWatch({ read: readMemory }), (it) => it.close())
+  const loop = opened.adopt(watchLoopDelay(), (it) => it.close())
+  const metrics = createAdmissionMetrics(metricsRegistry, {
+    gate: () => gate.state(),
+    loopDelay: loop.take,
+    memoryUsed: memory.used,
+  })
+  const gate: LoadGate = opened.adopt(
     new LoadGate({ monotonic, onRefused: (priority) => metrics.refused('load', priority) }),
     (it) => it.close(),
   )
-  const quotas = createQuotas({ limits: () => policy.files().limits, share: () => WHOLE, monotonic })
+  const limits = () => policy.files().limits
+  const quotas = createQuotas({ limits, share: () => WHOLE, monotonic })
+  /** Whoever waits with the priority of this caller has no room for it, and the body need not be read to know that. */
+  const isFullFor = (caller: SpiffeId): boolean =>
+    gate.isFullFor({ caller, priority: quotas.priorityOf(caller, 'high') })
+
   return {
     quotas,
     gate,
     metrics,
     arrive(caller, bytes) {
+      const state = memory.state()
+      if (state !== 'enough' && (state === 'short' || bytes > SMALL_BYTES)) {
+        metrics.refused('memory', undefined)
+        return new AppError('overloaded', 'the controller has no memory for this call; wait and try again')
+      }
+      if (isFullFor(caller)) {
+        metrics.refused('load', undefined)
+        return new AppError('overloaded', 'the controller prepares as many calls as it can; wait and try again')
+      }
       const refused = quotas.arrive(caller, bytes)
       const reason = refused && limitedReason(refused)
       if (reason !== undefined) metrics.refused(reason, undefined)

@@ -6,6 +6,7 @@ import { createAsk } from '../../policy/ask.ts'
 import { shadowEntries } from '../../policy/data/enforcement.ts'
 import { createAdmin } from '../admin.ts'
 import { recordHandshakes } from '../edge/handshakes.ts'
+import { hasCertificate } from '../identity/blocked-certificates.ts'
 import type { Readiness } from '../readiness.ts'
 import { describeCapabilities, describeWorkers } from '../routing/catalog.ts'
 import { createServer, type MtlsServer } from '../server.ts'
@@ -70,6 +71,7 @@ function buildMtls(
     isDraining: () => ending.draining,
     isCut: () => ending.cut,
     isBlocked: (identity) => policy.files().blocked.identities.has(identity),
+    isCertificateBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
     credentials: credentials.current(),
     gate: { source: credentials, verifier, now },
     tlsRefuseUnverified: config.tlsRefuseUnverified,

@@ -1,16 +1,12 @@
-// Connects the steps of a call and of a registration, which the routes of the mTLS listener run.
-import { isoTime } from '../../core/iso-time.ts'
-import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
+// Connects the steps of a call, which the routes of the mTLS listener run.
 import { createJudge } from '../../policy/judge.ts'
 import { createOwnKnowledge, type OwnKnowledge } from '../../policy/ruling.ts'
 import type { Candidate } from '../candidate/candidate.ts'
 import type { CallChains } from '../chain/call-chains.ts'
-import { createProbe } from '../dispatch/probe.ts'
 import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import { createQueueMetrics } from '../metrics/queue-metrics.ts'
 import { createPipeline, type RouteCapability } from '../pipeline.ts'
-import type { RegistrationRoutesOptions } from '../routes/registration.ts'
 import { createChoose } from '../routing/choose.ts'
 import { createAdmit } from '../steps/admit.ts'
 import { createForward } from '../steps/forward.ts'
@@ -19,13 +15,13 @@ import { createJudgeCall } from '../steps/judge-call.ts'
 import { createReconsider } from '../steps/reconsider.ts'
 import { createRecorder } from '../steps/record.ts'
 import { createSelectWorker, type SelectWorker } from '../steps/select-worker.ts'
-import { createRegister } from '../steps/register.ts'
 import { createShed } from '../steps/shed.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
 import type { StartedAdmission } from './start-admission.ts'
 import type { StartedAudit } from './start-audit.ts'
 import type { StartedIdempotency } from './start-idempotency.ts'
+import { startRegistrations, type StartedRegistrations } from './start-registrations.ts'
 import type { StartedSlos } from './start-slos.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
@@ -41,7 +37,7 @@ export type StepParts = {
   readonly chains: CallChains
 }
 
-export type StartedSteps = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
+export type StartedSteps = StartedRegistrations & {
   readonly route: RouteCapability
   readonly own: OwnKnowledge
 }
@@ -83,25 +79,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       once: createOnce({ ...idempotency, forward, monotonic }),
       recordOutcome: recorder.recordOutcome,
     }),
-    register: createRegister({
-      judge,
-      record: recorder.recordRegistration,
-      probe: createProbe({ connectorFor: workers.connectorFor, log }),
-      registry,
-      // The policy may have changed during the probe.
-      onRegistered: (verdict) => void (verdict.revision === revision() || reconsider()),
-      workerHosts: ground.config.workerHosts,
-      heartbeatIntervalMs: ground.config.heartbeatIntervalMs,
-      now,
-    }),
-    heartbeat(claim, load): HeartbeatReply {
-      registry.heartbeat(claim, load)
-      return { status: 'acknowledged', timestamp: isoTime(now()) }
-    },
-    deregister(claim): DeregisterReply {
-      registry.deregister(claim)
-      return { status: 'deregistered' }
-    },
+    ...startRegistrations(ground, parts, { judge, recorder, reconsider: () => void reconsider() }),
     own,
   }
 }

@@ -9,7 +9,7 @@ import { limitedReason, type LimitedReason } from '../admission/rate-limited.ts'
 import type { RouteCall } from '../call.ts'
 
 /** A call that was let in. Dispose of it when the call has ended. */
-export type Admitted = Disposable & {
+type Admitted = Disposable & {
   /** The call, with the priority that it gets. */
   readonly call: RouteCall
   /** The verdict is durable: the controller's own work is done, and the next call may come in. */

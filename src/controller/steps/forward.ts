@@ -8,7 +8,7 @@ import { onwardTrace, startSpan } from '../../platform/tracing/tracing.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import { requestHeaders } from '../dispatch/headers.ts'
 import { WorkerExchange, type ExchangeResult } from '../dispatch/worker-exchange.ts'
-import { Offer } from '../routing/offer.ts'
+import { MAX_BUSY_S, Offer } from '../routing/offer.ts'
 import type { WorkerInstance } from '../routing/registry.ts'
 import type { NotSelected, SelectWorker } from './select-worker.ts'
 
@@ -28,7 +28,8 @@ const ANSWER_IDLE_MS = 60_000
 const STREAM_CHAIN_MS = 3_600_000
 const NO_ERRORS: ReadonlySet<string> = new Set()
 
-type Attempts = { tried: Set<WorkerInstance> | undefined; count: number; busy: number }
+/** `body`: what the next attempt sends. */
+type Attempts = { tried: Set<WorkerInstance> | undefined; count: number; busy: number; body: RouteCall['body'] }
 type Last = {
   readonly worker: WorkerInstance
   readonly result: ExchangeResult
@@ -40,7 +41,7 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
   const { select, monotonic } = deps
   return async (call) => {
     const start = monotonic()
-    const attempts: Attempts = { tried: undefined, count: 0, busy: 0 }
+    const attempts: Attempts = { tried: undefined, count: 0, busy: 0, body: call.body }
     let last: Last | undefined
     for (;;) {
       const picked = select.pick(call, attempts.tried, start)
@@ -50,8 +51,8 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
       attempts.count += 1
       // Set before the call: a caller that leaves during the call ends the span. The last worker tried counts.
       call.span.setAttribute('crank.worker_id', offer.worker.workerId)
-      last = await callWorker(deps, call, offer, start)
-      if (!mayTryAnother(select, call, { offer, ...last }, attempts)) {
+      last = await callWorker(deps, { call, offer, body: attempts.body }, start)
+      if (!mayTryAnother(select, offer, last.result, attempts)) {
         return outcomeOf(last.result, last, attempts, monotonic() - start)
       }
     }
@@ -59,26 +60,31 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
 }
 
 /** Whether the call is still untouched: no byte was sent, or the worker answered BUSY to a body that can be sent again. */
-function mayTryAnother(
-  select: SelectWorker,
-  call: RouteCall,
-  { offer, worker, result }: Last & { offer: Offer },
-  attempts: Attempts,
-): boolean {
+function mayTryAnother(select: SelectWorker, offer: Offer, result: ExchangeResult, attempts: Attempts): boolean {
   if (result.error?.code === 'worker_busy') {
     select.busy(offer, result.error.retryAfterS)
     attempts.busy += 1
-    return attempts.busy < MAX_BUSY_ANSWERS && Buffer.isBuffer(call.body)
+    const body = Buffer.isBuffer(attempts.body) ? attempts.body : attempts.body.whole()
+    if (body === undefined || attempts.busy >= MAX_BUSY_ANSWERS) return false
+    attempts.body = body
+    return true
   }
   if (result.sent || result.outcome !== 'worker_failed') return false
-  attempts.tried = (attempts.tried ?? new Set()).add(worker)
+  attempts.tried = (attempts.tried ?? new Set()).add(offer.worker)
   return attempts.tried.size < MAX_ATTEMPTS
 }
 
-/** No further worker: the failure of the last attempt says more than that there is no other worker. */
 function notSent(refusal: NotSelected, last: Last | undefined, attempts: Attempts, durationMs: number): RouteOutcome {
-  const result = last !== undefined && (refusal.cause === 'none' || refusal.cause === 'gone') ? last.result : refusal
+  const result = last !== undefined && saysMore(last.result, refusal) ? last.result : refusal
   return outcomeOf(result, last, attempts, durationMs)
+}
+
+/** Whether the last attempt says more than that there is no further worker: it names the worker, and how long it is busy. */
+function saysMore({ error }: ExchangeResult, { cause, error: refusal }: NotSelected): boolean {
+  if (cause === 'none' || cause === 'gone') return true
+  if (cause !== 'busy' || error?.code !== 'worker_busy') return false
+  // Otherwise another worker opens earlier.
+  return (refusal.retryAfterS ?? 0) >= Math.min(error.retryAfterS ?? 0, MAX_BUSY_S)
 }
 
 function outcomeOf(
@@ -92,10 +98,11 @@ function outcomeOf(
   return { outcome, status, error, effect, firstByteMs, workerId, attempts: count, durationMs }
 }
 
+type Attempt = { readonly call: RouteCall; readonly offer: Offer; readonly body: RouteCall['body'] }
+
 async function callWorker(
   { tracer, poolOf, monotonic, select, handOn }: ForwardDeps,
-  call: RouteCall,
-  offer: Offer,
+  { call, offer, body }: Attempt,
   start: number,
 ): Promise<Last> {
   const { worker } = offer
@@ -110,7 +117,7 @@ async function callWorker(
   const declared = worker.declaredErrors.get(call.capability) ?? NO_ERRORS
   try {
     return await new Promise<Last>((settle) => {
-      const upload = Buffer.isBuffer(call.body) ? undefined : call.body
+      const upload = Buffer.isBuffer(body) ? undefined : body
       const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
       const settled = (result: ExchangeResult): void => {
         // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
@@ -119,7 +126,7 @@ async function callWorker(
         settle({ worker, result, firstByteMs: firstByteOf(exchange, start) })
       }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
-      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(call.body) }, exchange)
+      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(body) }, exchange)
     })
   } finally {
     select.giveBack(offer)

@@ -47,23 +47,20 @@ function asAppError(cause: unknown): AppError {
   return toAppError(cause, 'idempotency_unavailable')
 }
 
-function claimOf(
-  { caller, capability, idempotencyKey: key = '', form, contentType, decisionId, wish }: RouteCall,
-  body: Buffer,
-): Claim {
+function claimOf(call: RouteCall, body: Buffer): Claim {
+  const { caller, capability, idempotencyKey: key = '', form, contentType, decisionId } = call
   return {
     id: keyIdOf({ caller, capability, key }),
-    fingerprint: fingerprintOf({ form, contentType, members: membersOf(wish), body }),
+    fingerprint: fingerprintOf({ form, contentType, members: required(call), body }),
     caller,
     decisionId,
   }
 }
 
-/** The version and the required labels decide which worker may do the work; the preferred ones do not. */
-function membersOf(wish: RouteCall['wish']): string[] {
-  if (wish === undefined) return []
-  const labels = wish.require.map(([name, value]) => `${name}=${value}`).sort()
-  return [wish.version?.text ?? '', ...labels]
+/** What the call requires of its worker decides about the work; what it prefers does not. */
+function required({ wish }: RouteCall): string[] {
+  const labels = (wish?.require ?? []).map(([name, value]) => `${name}=${value}`)
+  return [wish?.version?.text ?? '', ...labels.sort()]
 }
 
 type Execution = { readonly call: RouteCall; readonly claim: Claim; readonly holding: Holding }

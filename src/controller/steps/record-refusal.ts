@@ -1,5 +1,6 @@
 // Refusals before a decision: strangers, malformed requests and blocked identities. Counted, and recorded within separate
 // budgets: one for strangers, of whom there can be any number, and one for verified peers.
+import type { Reason } from '../../core/decision.ts'
 import { isIdentityError, type AppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -7,6 +8,7 @@ import { blockedRequest } from '../../audit/blocked-event.ts'
 import { identityRefused, requestRefused } from '../../audit/event.ts'
 import { IDENTITY_BLOCKED } from '../../policy/brake.ts'
 import type { RefusalBudget } from '../audit/refusal-budget.ts'
+import { CERTIFICATE_BLOCKED } from '../identity/blocked-certificates.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Refused } from '../call.ts'
 
@@ -35,8 +37,8 @@ export function createRefusalRecorder(deps: RefusalDeps) {
       const remoteAddress = refused.remoteAddress ?? null
       if (!strangers.record(identityRefused({ ...ids, error: code, remoteAddress }))) return
       log.warn({ event: 'identity_refused', ...fields, remote_address: remoteAddress }, 'identity refused')
-    } else if (refused.request !== undefined && error.reasonCode === IDENTITY_BLOCKED)
-      recordBlocked(deps, refused, { ...refused.request, reason })
+    } else if (refused.request !== undefined && isBlock(error.reasonCode))
+      recordBlocked(deps, refused, { ...refused.request, reason: { code: error.reasonCode, message: reason } })
     else {
       const requester = refused.requester ?? null
       if (!peers.record(requestRefused({ ...ids, requester, error: code, reason }))) return
@@ -45,11 +47,15 @@ export function createRefusalRecorder(deps: RefusalDeps) {
   }
 }
 
+function isBlock(reasonCode: string | undefined): reasonCode is string {
+  return reasonCode === IDENTITY_BLOCKED || reasonCode === CERTIFICATE_BLOCKED
+}
+
 /** Reported like a denial by the policy, in audit, metrics, span and log, but without a capability. */
 function recordBlocked(
   { peers, policyRevision, metrics, log, now }: RefusalDeps,
   { decisionId, trace, requester: caller }: Refused,
-  { span, route, idempotencyKeyPresent, reason }: NonNullable<Refused['request']> & { readonly reason: string },
+  { span, route, idempotencyKeyPresent, reason }: NonNullable<Refused['request']> & { readonly reason: Reason },
 ): void {
   const requester = caller ?? null
   metrics.decided({ capability: null, decision: 'deny', seconds: undefined, trace })
@@ -57,19 +63,19 @@ function recordBlocked(
     'crank.requester': caller,
     'policy.decision': 'deny',
     'policy.mode': 'enforce',
-    'policy.reason': IDENTITY_BLOCKED,
+    'policy.reason': reason.code,
   })
   const event = blockedRequest({
     atMs: now(),
     decisionId,
     trace,
     requester,
-    reason: { code: IDENTITY_BLOCKED, message: reason },
+    reason,
     policyRevision: policyRevision(),
     route,
     idempotencyKeyPresent,
   })
   if (!peers.record(event)) return
-  const fields = { requester, capability: null, reason, ...traceFields(trace), decision_id: decisionId }
+  const fields = { requester, capability: null, reason: reason.message, ...traceFields(trace), decision_id: decisionId }
   log.warn({ event: 'capability_access_denied', ...fields }, 'capability access denied')
 }

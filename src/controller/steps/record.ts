@@ -31,7 +31,7 @@ export type RecorderDeps = {
  * await recorder.recordVerdict(call, verdict) // durable from here on: now the call may be forwarded
  * recorder.recordOutcome(call, await forward(call))
  */
-type Recorder = {
+export type Recorder = {
   /** @throws {AppError} `audit_unavailable`: the call must then not continue. */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void

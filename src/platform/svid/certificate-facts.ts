@@ -30,6 +30,8 @@ export type CertificateFacts = {
   readonly names: SubjectNames
   /** Subject and issuer are the same name: a root, or a link between two keys of one CA. */
   readonly selfIssued: boolean
+  /** Authority key identifier, lower-case hex. */
+  readonly issuerKeyId: string | null
   /** It has a critical extension that this code does not evaluate. */
   readonly hasUnknownCritical: boolean
 }
@@ -67,6 +69,8 @@ const OID = {
   extendedKeyUsage: '2.5.29.37',
   nameConstraints: '2.5.29.30',
 } as const
+/** Not among those above: it must not be critical (RFC 5280, 4.2.1.1). */
+const AUTHORITY_KEY_IDENTIFIER = '2.5.29.35'
 
 /** Extensions that may be critical: those above, and others that restrict nothing we rely on (policies, distribution points). */
 const KNOWN = new Set<string>([...Object.values(OID), '2.5.29.31', '2.5.29.32', '2.5.29.33', '2.5.29.36', '2.5.29.54'])
@@ -109,7 +113,18 @@ function readFacts(certificate: ReadableCertificate): CertificateFacts {
     nameConstraints: constraints === undefined ? null : parseNameConstraints(new Uint8Array(constraints.value)),
     names: { subject, names },
     selfIssued: issuer.equals(subject),
+    issuerKeyId: readIssuerKeyId(extensions.get(AUTHORITY_KEY_IDENTIFIER)),
     hasUnknownCritical: [...extensions].some(([oid, { critical }]) => critical && !KNOWN.has(oid)),
+  }
+}
+
+/** Null for the forms without a key id: they are valid, and nothing else here reads them. */
+function readIssuerKeyId(extension: RawExtension | undefined): string | null {
+  if (extension === undefined) return null
+  try {
+    return new x509.AuthorityKeyIdentifierExtension(extension.raw).keyId?.toLowerCase() ?? null
+  } catch {
+    return null
   }
 }
 

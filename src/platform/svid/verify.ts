@@ -27,7 +27,8 @@ import { checkLeafProfile, spiffeIdOf } from './x509-svid.ts'
 
 /**
  * A verified peer. Between the two times (Unix milliseconds) the leaf and every issuer on its path are valid. `generation`:
- * of the credentials used to verify it. `fingerprint`: SHA-256 of the leaf in lower-case hex.
+ * of the credentials used to verify it. `fingerprint`: SHA-256 of the leaf in lower-case hex. `issuerAndSerial`:
+ * `<issuer key id>:<serial number>` of the leaf in the same form, null if it does not name the key of its issuer.
  */
 export type Peer = {
   readonly spiffeId: SpiffeId
@@ -35,6 +36,7 @@ export type Peer = {
   readonly notAfterMs: number
   readonly generation: number
   readonly fingerprint: string
+  readonly issuerAndSerial: string | null
 }
 
 export type PeerVerifier = {
@@ -53,6 +55,7 @@ export type PeerVerifier = {
 type Known = {
   readonly facts: CertificateFacts
   readonly spiffeId: SpiffeId
+  readonly issuerAndSerial: string | null
   readonly chain: Pick<Anchored, 'anchor' | 'notBeforeMs' | 'notAfterMs'>
   readonly bundle: string | undefined
 }
@@ -114,7 +117,9 @@ function trust(question: Question): Known {
   if (found === undefined) throw whyNotTrusted(question, own)
   const { anchor, notBeforeMs, notAfterMs } = found
   const bundle = isSelfSigned(anchor) ? undefined : contentOf(own)
-  return { facts, spiffeId, chain: { anchor, notBeforeMs, notAfterMs }, bundle }
+  const { issuerKeyId } = facts
+  const issuerAndSerial = issuerKeyId === null ? null : `${issuerKeyId}:${leaf.serialNumber.toLowerCase()}`
+  return { facts, spiffeId, issuerAndSerial, chain: { anchor, notBeforeMs, notAfterMs }, bundle }
 }
 
 function find(
@@ -172,13 +177,14 @@ function checkAuthorized(socket: TLSSocket, question: Question): void {
   throw new AppError(code, reason, { cause: new Error(refusal) })
 }
 
-function toPeer({ facts, spiffeId, chain }: Known, generation: number, fingerprint: string): Peer {
+function toPeer({ facts, spiffeId, issuerAndSerial, chain }: Known, generation: number, fingerprint: string): Peer {
   return {
     spiffeId,
     notBeforeMs: Math.max(facts.notBeforeMs, chain.notBeforeMs),
     notAfterMs: Math.min(facts.notAfterMs, chain.notAfterMs),
     generation,
     fingerprint,
+    issuerAndSerial,
   }
 }
 

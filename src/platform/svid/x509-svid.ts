@@ -10,6 +10,7 @@ export type Svid = {
   readonly notBeforeMs: number
   readonly notAfterMs: number
   readonly fingerprint: string
+  readonly issuerKeyId: string | null
 }
 
 /**
@@ -20,8 +21,8 @@ export function parseSvid(der: Buffer): Svid {
   const facts = readCertificate(der)
   const spiffeId = spiffeIdOf(facts)
   checkLeafProfile(facts)
-  const { notBeforeMs, notAfterMs } = facts
-  return { spiffeId, notBeforeMs, notAfterMs, fingerprint: fingerprintOf(der) }
+  const { notBeforeMs, notAfterMs, issuerKeyId } = facts
+  return { spiffeId, notBeforeMs, notAfterMs, issuerKeyId, fingerprint: fingerprintOf(der) }
 }
 
 /**

@@ -1,12 +1,13 @@
 // The development PKI on disk: `<trust-domain>.pem`, `<name>.crt`
 // and `<name>.key`; issued when missing, renewed before expiry.
-import { randomUUID, X509Certificate } from 'node:crypto'
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { X509Certificate } from 'node:crypto'
+import { chmod, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
 import { loadCredentials, type CredentialFiles } from './credential-set.ts'
 import { createCa, isOfTrustDomain, issueSvid, parseCa, type Ca } from './dev-ca.ts'
 import { withFolderLock } from '../folder-lock.ts'
+import { replaceFile } from '../replace-file.ts'
 import { certificateBlocks } from '../svid/pem.ts'
 
 type DevPkiOptions = {
@@ -140,11 +141,4 @@ async function readIfThere(file: string): Promise<string | undefined> {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw cause
   }
-}
-
-/** Atomic: a reader sees either the old file or the new one. */
-async function replaceFile(file: string, text: string, mode: number): Promise<void> {
-  const draft = `${file}.${randomUUID()}`
-  await writeFile(draft, text, { mode })
-  await rename(draft, file)
 }

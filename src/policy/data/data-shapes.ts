@@ -121,6 +121,10 @@ const Enforcement = Type.Object(
   },
 )
 
+const CERTIFICATE = '^(sha256:[0-9a-f]{64}|[0-9a-f]{2,128}:[0-9a-f]{1,64})$'
+const certificateRule =
+  'must be sha256:<64 digits> or <issuer key id>:<serial number>, in lower-case hex; crank cert inspect prints them'
+
 const Blocked = Type.Object(
   {
     blocked: Type.Optional(
@@ -132,12 +136,15 @@ const Blocked = Type.Object(
           capabilities: Type.Optional(
             keyed(CAPABILITY, capabilityRule, Type.Unknown(), 'blocked capabilities; the value is the reason'),
           ),
+          certificates: Type.Optional(
+            keyed(CERTIFICATE, certificateRule, Type.Unknown(), 'blocked certificates; the value is the reason'),
+          ),
         },
         closed,
       ),
     ),
   },
-  { ...closed, title: 'Blocked identities and capabilities: always refused' },
+  { ...closed, title: 'Blocked identities, capabilities and certificates: always refused' },
 )
 
 const LimitMembers = {

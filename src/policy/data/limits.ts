@@ -17,7 +17,7 @@ export type Limit = {
 }
 
 /** The limits of one identity: of all its calls, and of those of single capabilities. */
-export type CallerLimits = Limit & {
+type CallerLimits = Limit & {
   readonly maxPriority: Priority
   readonly capabilities: ReadonlyMap<Capability, Limit>
 }

@@ -37,7 +37,7 @@ async function probe(
   const monotonic = () => performance.now()
   const connectorFor = createWorkerConnectors({ source, verifier, rules: parseHostRules(''), monotonic, lookup })
   const log = { warn: (line: object) => void lines.push(line as Line) }
-  const ask = createProbe({ connectorFor, log })({ spiffeId: WORKER, origin, decisionId: 'd-1' })
+  const ask = createProbe({ connectorFor, log })({ spiffeId: WORKER, origin, workerId: 'w', decisionId: 'd-1' })
   const error = await ask.then(
     () => undefined,
     (thrown: unknown) => thrown as AppError,

@@ -279,7 +279,7 @@ describe('time', () => {
 
   test("does not run while the caller's next part is awaited: the body has a limit of its own", () => {
     let isAwaited = true
-    const upload = Object.assign(Readable.from([]), { isAwaited: () => isAwaited })
+    const upload = Object.assign(Readable.from([]), { isAwaited: () => isAwaited, whole: () => undefined })
     const { results, send } = setUp({ upload })
     send()
     vi.advanceTimersByTime(10_000)

@@ -203,6 +203,23 @@ describe('on an open connection', () => {
     expect(await ask(app.port, agent)).toMatchObject({ status: 200, close: true })
   })
 
+  test('is retired soon after our own certificate was replaced, since its CA may go next', async () => {
+    let nowMs = Date.now()
+    await using app = await startGatedApp(credentials, { now: () => nowMs })
+    using agent = agentOf(good)
+    const first = await ask(app.port, agent)
+    app.source.set(await credentialsFor(pki.td1, 'spiffe://td1.test/controller'))
+    await ask(app.port, agent)
+    nowMs += 2000
+    using later = agentOf(good)
+    const other = await ask(app.port, later)
+    const [retired, next] = [await ask(app.port, agent), await ask(app.port, agent)]
+    expect([first, other, next].map(({ close }) => close)).toEqual([false, false, false])
+    expect(retired).toMatchObject({ status: 200, close: true })
+    nowMs += 60_000
+    expect((await ask(app.port, agent)).socket === next.socket).toBe(true)
+  })
+
   test('is verified again under every new set of bundles', async () => {
     await using app = await startGatedApp(credentials)
     app.keeper.close() // the gate alone

@@ -46,7 +46,7 @@ async function setUp(over: Partial<RegistrationRoutesOptions> = {}) {
     },
     deregister(claim) {
       told.push([claim])
-      return { status: 'deregistered' }
+      return Promise.resolve({ status: 'deregistered' })
     },
     ...over,
   }

@@ -115,13 +115,16 @@ describe('the registry', () => {
 
   test('refuses one instance too many of one identity, but never a replacement', () => {
     const { registry } = setup()
-    for (let i = 0; i < MAX_INSTANCES_PER_IDENTITY; i++) registry.register(registration(`worker-a.${i}`))
+    const first = registry.register(registration('worker-a.0'))
+    for (let i = 1; i < MAX_INSTANCES_PER_IDENTITY; i++) registry.register(registration(`worker-a.${i}`))
     expect(() => registry.register(registration('worker-a.more'))).toThrow(
       expect.objectContaining({ code: 'overloaded' }),
     )
-    expect(() => registry.register(registration('worker-a.0'))).not.toThrow()
-    const first = registry.list()[0]!
     registry.deregister(first)
+    expect(() => registry.register(registration('worker-a.0'))).not.toThrow()
+    expect(() => registry.register(registration('worker-a.0'))).not.toThrow()
+    expect(() => registry.register(registration('worker-a.more'))).toThrow()
+    registry.deregister(registry.register(registration('worker-a.0')))
     expect(() => registry.register(registration('worker-a.more'))).not.toThrow()
   })
 

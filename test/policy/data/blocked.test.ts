@@ -10,7 +10,11 @@ test('every entry blocks, whatever its value is', () => {
 })
 
 test('without a list nobody is blocked', () => {
-  expect(parseBlocked(undefined)).toEqual({ identities: new Set(), capabilities: new Set() })
+  expect(parseBlocked(undefined)).toEqual({
+    identities: new Set(),
+    capabilities: new Set(),
+    certificates: new Set<string>(),
+  })
   expect(parseBlocked({}).identities.has('constructor')).toBe(false)
 })
 

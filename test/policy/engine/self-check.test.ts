@@ -47,7 +47,7 @@ test.each<[string, string, string, Decision, boolean]>([
 
 test('an entry that the data in force does not have is not asked about, nor is one of the data that is free by now', async () => {
   const files = await filesWith(blockedJson(STREAMING))
-  const nobody = { identities: new Set<string>(), capabilities: new Set<string>() }
+  const nobody = { identities: new Set<string>(), capabilities: new Set<string>(), certificates: new Set<string>() }
   const check = (more: Partial<PolicyFiles>) =>
     createSelfCheck({ engine: engine(STREAMING, ALLOW), files: { ...files, ...more }, now: Date.now })()
   expect(await check({ blockedInData: nobody })).toBeUndefined()
@@ -57,7 +57,7 @@ test('an entry that the data in force does not have is not asked about, nor is o
 test('a manifest whose sample call is blocked by now has no call to try', async () => {
   const files = await filesWith(blockedJson())
   const { spiffeId } = files.sampleAllow!
-  const blocked = { identities: new Set([spiffeId]), capabilities: new Set<string>() }
+  const blocked = { identities: new Set([spiffeId]), capabilities: new Set<string>(), certificates: new Set<string>() }
   const newer = { ...files, blocked }
   const check = createSelfCheck({ engine: engine(spiffeId, deny('identity_blocked')), files: newer, now: Date.now })
   expect(await check()).toBeUndefined()
@@ -66,7 +66,11 @@ test('a manifest whose sample call is blocked by now has no call to try', async 
 test('a new entry has five seconds to reach a sidecar, one from the start none', () => {
   let nowMs = 0
   const probe = createBlockProbe(() => nowMs)
-  const list = (...names: string[]) => ({ identities: new Set(names), capabilities: new Set<string>() })
+  const list = (...names: string[]) => ({
+    identities: new Set(names),
+    capabilities: new Set<string>(),
+    certificates: new Set<string>(),
+  })
   expect(probe(list('old'))('old')).toBe(true)
   const both = list('old', 'new')
   expect([probe(both)('old'), probe(both)('new')]).toEqual([true, false])

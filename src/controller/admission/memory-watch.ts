@@ -1,0 +1,57 @@
+// Whether the process has memory for another body. The limits are those that V8 and the system report for this process, never
+// a fixed number: the heap limit of V8, and the memory limit of the container or else of the machine.
+import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
+
+type MemoryReading = {
+  readonly heapUsed: number
+  readonly heapLimit: number
+  readonly resident: number
+  readonly residentLimit: number
+}
+
+/** `tight`: no large bodies. `short`: no calls. */
+type MemoryState = 'enough' | 'tight' | 'short'
+
+type MemoryWatch = {
+  readonly state: () => MemoryState
+  /** The used part of the limit that is nearer, from 0 to 1. */
+  readonly used: () => number
+  readonly close: () => void
+}
+
+/** V8 frees memory late, but long before its limit: what is still used at these parts is needed. */
+const TIGHT = 0.85
+const SHORT = 0.95
+/** A state ends only below its threshold by this much, so that it does not change with every body. */
+const SLACK = 0.03
+const LOOK_MS = 200
+
+export function createMemoryWatch({ read }: { readonly read: () => MemoryReading }): MemoryWatch {
+  let used = usedPart(read())
+  let state = stateAt(used, 'enough')
+  const timer = setInterval(() => {
+    used = usedPart(read())
+    state = stateAt(used, state)
+  }, LOOK_MS).unref()
+  return { state: () => state, used: () => used, close: () => clearInterval(timer) }
+}
+
+/** What the process uses, and what it may use. */
+export function readMemory(): MemoryReading {
+  const { used_heap_size: heapUsed, heap_size_limit: heapLimit } = getHeapStatistics()
+  const constrained = process.constrainedMemory()
+  // Without a container the system reports nothing, or a number above everything that exists.
+  const residentLimit = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
+  return { heapUsed, heapLimit, resident: process.memoryUsage.rss(), residentLimit }
+}
+
+function usedPart({ heapUsed, heapLimit, resident, residentLimit }: MemoryReading): number {
+  return Math.max(heapUsed / heapLimit, resident / residentLimit)
+}
+
+function stateAt(used: number, before: MemoryState): MemoryState {
+  const slack = (state: MemoryState): number => (before === state ? SLACK : 0)
+  if (used >= SHORT - slack('short')) return 'short'
+  return used >= TIGHT - (before === 'enough' ? 0 : SLACK) ? 'tight' : 'enough'
+}

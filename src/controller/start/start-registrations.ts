@@ -1,0 +1,75 @@
+// Connects the steps by which workers become routable, stay so, leave, and come back after a restart of the controller.
+import { isoTime } from '../../core/iso-time.ts'
+import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
+import type { Judge } from '../../policy/judge.ts'
+import { createProbe, createRecallProbe } from '../dispatch/probe.ts'
+import type { LivePolicy } from '../live-policy/live-policy.ts'
+import type { RegistrationRoutesOptions } from '../routes/registration.ts'
+import { createWorkerCheck } from '../steps/check-worker.ts'
+import { createRecall } from '../steps/recall.ts'
+import type { Recorder } from '../steps/record.ts'
+import { createRegister } from '../steps/register.ts'
+import type { Ground } from './ground.ts'
+import type { StartedWorkers } from './start-workers.ts'
+
+export type StartedRegistrations = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
+  /** Checks the workers of an earlier controller again, in the background. */
+  readonly recall: () => void
+}
+
+type RegistrationParts = {
+  readonly judge: Judge
+  readonly recorder: Recorder
+  readonly reconsider: () => void
+}
+
+/** How workers become routable, stay so, and leave. */
+export function startRegistrations(
+  ground: Ground,
+  { policy, workers }: { policy: LivePolicy; workers: StartedWorkers },
+  { judge, recorder, reconsider }: RegistrationParts,
+): StartedRegistrations {
+  const { config, log, now, monotonic, tracing, opened } = ground
+  const { registry, connectorFor, hint, awaited } = workers
+  const { heartbeatIntervalMs, workerHosts } = config
+  const common = { judge, record: recorder.recordRegistration, workerHosts, now }
+  // The policy may have changed during the probe.
+  const onRegistered = ({ revision }: { revision: string }): void => {
+    if (revision !== policy.revision()) reconsider()
+  }
+  const stop = new AbortController()
+  opened.defer(() => stop.abort())
+  const recall = createRecall({
+    ...{ awaited, hint, registry, onRegistered, heartbeatIntervalMs, log, now, monotonic },
+    check: createWorkerCheck({ ...common, probe: createRecallProbe({ connectorFor, log }) }),
+    isReady: () => policy.ready().ok,
+    tracer: tracing.tracer,
+    random: Math.random,
+    signal: stop.signal,
+  })
+  return {
+    register: createRegister({
+      check: createWorkerCheck({ ...common, probe: createProbe({ connectorFor, log }) }),
+      registry,
+      remember(instance, body) {
+        awaited.settle({ ...instance, body })
+        return hint.remember({ ...instance, body })
+      },
+      onRegistered,
+      heartbeatIntervalMs,
+    }),
+    heartbeat(claim, load): HeartbeatReply {
+      if (!awaited.owns(claim)) registry.heartbeat(claim, load)
+      return { status: 'acknowledged', timestamp: isoTime(now()) }
+    },
+    async deregister(claim): Promise<DeregisterReply> {
+      const former = awaited.withdraw(claim)
+      if (former === undefined) registry.deregister(claim)
+      else hint.forget({ ...claim, leaseHash: former.leaseHash })
+      // Once the worker has its answer, no restart brings it back.
+      await hint.settled()
+      return { status: 'deregistered' }
+    },
+    recall: () => void recall(),
+  }
+}

@@ -1,0 +1,125 @@
+// After a restart: checks the workers that the registry on disk remembers, as if each registered again, and routes to those
+// that pass. A few at a time and in random order, so that the start of a large mesh is no storm.
+import { SpanKind, type Tracer } from '@opentelemetry/api'
+import { setTimeout as delay } from 'node:timers/promises'
+import { toAppError, type ErrorCode } from '../../core/errors.ts'
+import { uuidv7 } from '../../core/ids.ts'
+import { REMOVED_AFTER_MISSED } from '../../core/wire.ts'
+import type { Logger } from '../../platform/logger.ts'
+import { startSpan, traceContextOf } from '../../platform/tracing/tracing.ts'
+import type { Asker, RegistrationVerdict } from '../../policy/verdict.ts'
+import type { Awaited } from '../routing/awaited.ts'
+import type { HintFile } from '../routing/hint-file.ts'
+import type { RememberedWorker } from '../routing/hint-format.ts'
+import type { Registry } from '../routing/registry.ts'
+import type { WorkerCheck } from './check-worker.ts'
+
+type RecallDeps = {
+  readonly awaited: Awaited
+  readonly hint: Pick<HintFile, 'forget'>
+  readonly check: WorkerCheck
+  readonly registry: Registry
+  /** Called when a worker is routable again; `verdict` allowed it. */
+  readonly onRegistered: (verdict: RegistrationVerdict) => void
+  readonly isReady: () => boolean
+  readonly tracer: Tracer
+  readonly log: Pick<Logger, 'info'>
+  readonly heartbeatIntervalMs: number
+  readonly now: () => number
+  readonly monotonic: () => number
+  /** Returns a number from 0 to below 1. */
+  readonly random: () => number
+  readonly signal: AbortSignal
+}
+
+type Result = 'restored' | 'refused' | 'replaced'
+
+const LANES = 16
+const MAX_MEAN_GAP_MS = 100
+const RETRY_MS = 1000
+const POLL_MS = 50
+
+/** Not the worker's fault: it is asked about again. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'policy_engine_unavailable',
+  'policy_engine_error',
+  'policy_not_ready',
+  'audit_unavailable',
+])
+
+/** Checks every awaited worker. Resolves when each is settled, or the signal aborts. Never rejects. */
+export function createRecall(deps: RecallDeps): () => Promise<void> {
+  return async () => {
+    const { awaited, log, signal, monotonic } = deps
+    const queue = shuffled(awaited.list(), deps.random)
+    const remembered = queue.length
+    if (remembered === 0) return
+    const startMs = monotonic()
+    const results: Record<Result, number> = { restored: 0, refused: 0, replaced: 0 }
+    // Spread over half a heartbeat interval; few workers need not wait at all.
+    const gapMs = Math.min(MAX_MEAN_GAP_MS, (deps.heartbeatIntervalMs * LANES) / (2 * remembered))
+    const lane = async (): Promise<void> => {
+      for (let next = queue.pop(); next !== undefined && !signal.aborted; next = queue.pop()) {
+        results[await settle(next, startMs, deps)]++
+        await pause(2 * gapMs * deps.random(), signal)
+      }
+    }
+    while (!deps.isReady() && !signal.aborted) await pause(POLL_MS, signal)
+    await Promise.all(Array.from({ length: LANES }, lane))
+    if (signal.aborted) return
+    const duration_ms = Math.round(monotonic() - startMs)
+    const fields = { event: 'registry_recalled', remembered, ...results, duration_ms }
+    log.info(fields, 'the workers of the registry on disk were checked again')
+  }
+}
+
+async function settle(worker: RememberedWorker, startMs: number, deps: RecallDeps): Promise<Result> {
+  const { awaited, signal, monotonic, heartbeatIntervalMs } = deps
+  const endMs = startMs + REMOVED_AFTER_MISSED * heartbeatIntervalMs
+  while (awaited.has(worker)) {
+    const code = await restore(worker, deps)
+    if (code === undefined) return awaited.settle(worker) ? 'restored' : 'replaced'
+    if (!PASSING.has(code) || monotonic() > endMs) break
+    await pause(RETRY_MS, signal)
+    // The next start asks again.
+    if (signal.aborted) return 'refused'
+  }
+  if (!awaited.settle(worker)) return 'replaced'
+  deps.hint.forget({ ...worker, workerId: worker.body.worker_id })
+  return 'refused'
+}
+
+/** Undefined if the worker is routable, or has been replaced during the check; else why not. */
+async function restore(worker: RememberedWorker, deps: RecallDeps): Promise<ErrorCode | undefined> {
+  const { awaited, check, registry } = deps
+  const asker = askerFor(worker, deps)
+  try {
+    const { registration, verdict } = await check(asker, worker.body)
+    // It may have registered again, or deregistered, during the check.
+    if (!awaited.has(worker)) return undefined
+    registry.restore(registration, worker)
+    deps.onRegistered(verdict)
+    return undefined
+  } catch (cause: unknown) {
+    return toAppError(cause, 'internal_error').code
+  } finally {
+    asker.span.end()
+  }
+}
+
+/** Nobody asks over the network: the identity is the one that the worker registered with, and the probe proves it. */
+function askerFor({ spiffeId }: RememberedWorker, { tracer, now }: RecallDeps): Asker {
+  const span = startSpan(tracer, 'worker.recall', SpanKind.INTERNAL, undefined)
+  return { decisionId: uuidv7(now()), caller: spiffeId, span, trace: traceContextOf(span) }
+}
+
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  return items
+    .map((item) => ({ item, order: random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ item }) => item)
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return delay(ms, undefined, { signal, ref: false }).catch(() => undefined)
+}

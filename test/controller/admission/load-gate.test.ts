@@ -1,0 +1,122 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { LoadGate, type Slot } from '../../../src/controller/admission/load-gate.ts'
+import type { Priority } from '../../../src/core/decision.ts'
+
+const START = 32
+
+let nowMs = 0
+let refused: Priority[] = []
+let gate: LoadGate
+beforeEach(() => {
+  vi.useFakeTimers()
+  nowMs = 0
+  refused = []
+  gate = new LoadGate({ monotonic: () => nowMs, onRefused: (priority) => refused.push(priority) })
+})
+afterEach(() => {
+  gate.close()
+  vi.useRealTimers()
+})
+
+async function pass(ms: number): Promise<void> {
+  nowMs += ms
+  await vi.advanceTimersByTimeAsync(ms)
+}
+/** Takes every place; resolves to their slots. */
+const fill = (): Slot[] =>
+  Array.from({ length: START }, () => gate.enter({ caller: 'crowd', priority: 'normal' }) as Slot)
+
+/** Enters, and notes what becomes of it. */
+function enter(caller: string, priority: Priority = 'normal') {
+  const entered: { slot: Slot | undefined; code: string | undefined } = { slot: undefined, code: undefined }
+  void Promise.resolve()
+    .then(() => gate.enter({ caller, priority }))
+    .then(
+      (slot) => (entered.slot = slot),
+      (cause: unknown) => (entered.code = (cause as { code: string }).code),
+    )
+  return entered
+}
+
+describe('a call', () => {
+  test('enters at once while there is room, without a promise', () => {
+    expect(gate.enter({ caller: 'a', priority: 'low' })).not.toBeInstanceOf(Promise)
+    expect(gate.state()).toMatchObject({ limit: START, inFlight: 1, waiting: 0 })
+  })
+
+  test('waits for a place, and gets it', async () => {
+    const [first] = fill()
+    const waiting = enter('a')
+    await pass(1)
+    expect(gate.state()).toMatchObject({ inFlight: START, waiting: 1 })
+    first!.leave(true)
+    await pass(0)
+    expect(waiting.slot).toBeDefined()
+    expect(gate.state()).toMatchObject({ inFlight: START, waiting: 0 })
+  })
+
+  test('is refused when no place becomes free in half a second', async () => {
+    fill()
+    const waiting = enter('a', 'low')
+    await pass(0)
+    await pass(450)
+    expect(waiting).toMatchObject({ slot: undefined, code: undefined })
+    await pass(100)
+    expect(waiting.code).toBe('overloaded')
+    expect(refused).toEqual(['low'])
+    expect(gate.state().waiting).toBe(0)
+  })
+
+  test('that leaves twice is counted once', () => {
+    const [first] = fill()
+    first!.leave(true)
+    first!.leave(false)
+    expect(gate.state().inFlight).toBe(START - 1)
+  })
+})
+
+describe('a full line', () => {
+  test('refuses the newest of a caller that has its share', async () => {
+    fill()
+    for (let n = 0; n < 8; n++) enter('loud')
+    await pass(0)
+    expect(gate.isFullFor({ caller: 'loud', priority: 'normal' })).toBe(true)
+    const last = enter('loud')
+    await pass(0)
+    expect(last.code).toBe('overloaded')
+  })
+
+  test('makes room for another caller', async () => {
+    const [first] = fill()
+    const loud = Array.from({ length: 8 }, () => enter('loud'))
+    const quiet = enter('quiet')
+    await pass(0)
+    expect(loud.map(({ code }) => code)).toEqual([...Array.from({ length: 7 }, () => undefined), 'overloaded'])
+    expect(gate.isFullFor({ caller: 'quiet', priority: 'normal' })).toBe(false)
+    first!.leave(false)
+    await pass(0)
+    expect([loud[0]!.slot === undefined, quiet.slot === undefined]).toEqual([false, true])
+  })
+
+  test('makes room for a higher priority, which is next', async () => {
+    const [first] = fill()
+    const low = Array.from({ length: 8 }, () => enter('a', 'low'))
+    const high = enter('a', 'high')
+    await pass(0)
+    expect(gate.isFullFor({ caller: 'a', priority: 'high' })).toBe(false)
+    first!.leave(false)
+    await pass(0)
+    expect(high.slot).toBeDefined()
+    expect(low.every(({ slot }) => slot === undefined)).toBe(true)
+  })
+})
+
+test('a gate that nobody waits for has no timer', async () => {
+  const [first] = fill()
+  enter('a')
+  await pass(0)
+  expect(vi.getTimerCount()).toBe(1)
+  first!.leave(true)
+  await pass(50)
+  expect(vi.getTimerCount()).toBe(0)
+})

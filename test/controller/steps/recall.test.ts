@@ -1,0 +1,161 @@
+// Which remembered workers come back: the registry and the awaited ones are real, the check answers what the test says.
+import { describe, expect, test } from 'vitest'
+import { createAwaited } from '../../../src/controller/routing/awaited.ts'
+import type { RememberedWorker } from '../../../src/controller/routing/hint-format.ts'
+import { hashOfLease } from '../../../src/controller/routing/lease.ts'
+import { MAX_INSTANCES_PER_IDENTITY, Registry } from '../../../src/controller/routing/registry.ts'
+import type { WorkerCheck } from '../../../src/controller/steps/check-worker.ts'
+import { createRecall } from '../../../src/controller/steps/recall.ts'
+import { AppError } from '../../../src/core/errors.ts'
+import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import type { RegisterBody } from '../../../src/core/wire.ts'
+import { createTracing } from '../../../src/platform/tracing/tracing.ts'
+import { createLogger } from '../../../src/platform/logger.ts'
+
+const spiffeId = parseSpiffeId('spiffe://crank.local/worker/hello-world')
+const verdict = { revision: 'r1' } as Awaited<ReturnType<WorkerCheck>>['verdict']
+const log = createLogger({ level: 'silent', service: 'test' })
+const { tracer } = await createTracing({ service: 'test', version: '1', env: {}, log })
+
+function remembered(workerId: string): RememberedWorker {
+  const body: RegisterBody = { worker_id: workerId, worker_url: 'https://127.0.0.1:1', capabilities: [] }
+  return { spiffeId, leaseHash: hashOfLease(`of ${workerId}`), registeredAt: '2026-11-30T10:00:00.000Z', body }
+}
+const claimOf = (workerId: string) => ({ spiffeId, workerId, lease: `of ${workerId}` })
+
+type Check = (workerId: string) => Promise<unknown>
+
+function setUp(ids: readonly string[], check: Check, { readyAfter = 0 } = {}) {
+  const awaited = createAwaited(ids.map(remembered))
+  const options = { heartbeatIntervalMs: 50, monotonic: () => performance.now(), now: Date.now }
+  const registry = new Registry({ ...options, newLease: () => 'new', onGone: () => undefined })
+  const lines: object[] = []
+  const forgotten: string[] = []
+  const counts = { running: 0, most: 0, registered: 0, polls: 0, checked: [] as string[] }
+  const stop = new AbortController()
+  const recall = createRecall({
+    ...options,
+    awaited,
+    registry,
+    hint: { forget: ({ workerId }) => void forgotten.push(workerId) },
+    async check(asker, body) {
+      expect(asker).toMatchObject({ caller: spiffeId, decisionId: expect.stringMatching(/^[0-9a-f-]{36}$/) })
+      counts.checked.push(body.worker_id)
+      counts.most = Math.max(counts.most, ++counts.running)
+      try {
+        await check(body.worker_id)
+      } finally {
+        counts.running--
+      }
+      const registration = { spiffeId, workerId: body.worker_id, origin: body.worker_url, capabilities: new Map() }
+      return { registration, verdict }
+    },
+    onRegistered() {
+      counts.registered++
+    },
+    isReady: () => counts.polls++ >= readyAfter,
+    tracer,
+    log: { info: (line: object) => void lines.push(line) },
+    random: Math.random,
+    signal: stop.signal,
+  })
+  const routable = (): string[] => registry.list().map(({ workerId }) => workerId)
+  return { recall, awaited, registry, lines, forgotten, counts, stop, routable }
+}
+
+const passes: Check = () => Promise.resolve()
+const failsWith =
+  (...[code]: ConstructorParameters<typeof AppError>): Check =>
+  () =>
+    Promise.reject(new AppError(code))
+
+describe('a remembered worker', () => {
+  test('that passes the check is routable with the lease and the time of its registration', async () => {
+    const { recall, registry, awaited, counts, lines } = setUp(['a'], passes)
+    expect(awaited.owns(claimOf('a'))).toBe(true)
+    await recall()
+    expect(registry.list()).toMatchObject([{ workerId: 'a', registeredAt: '2026-11-30T10:00:00.000Z', state: 'live' }])
+    expect(() => registry.heartbeat(claimOf('a'), 1)).not.toThrow()
+    expect(awaited.owns(claimOf('a'))).toBe(false)
+    expect(counts.registered).toBe(1)
+    expect(lines).toMatchObject([{ event: 'registry_recalled', remembered: 1, restored: 1, refused: 0, replaced: 0 }])
+  })
+
+  test.each(['registration_denied', 'worker_failed', 'request_invalid', 'overloaded', 'internal_error'] as const)(
+    'whose check fails with %s is forgotten at once',
+    async (code) => {
+      const { recall, routable, awaited, forgotten, counts } = setUp(['a'], failsWith(code))
+      await recall()
+      expect([routable(), forgotten, counts.checked, awaited.list()]).toEqual([[], ['a'], ['a'], []])
+    },
+  )
+
+  test.each(['policy_engine_unavailable', 'policy_not_ready', 'audit_unavailable'] as const)(
+    'is asked about again after %s, but not for longer than it would have stayed registered',
+    async (code) => {
+      let failures = 0
+      const once: Check = () => (failures++ === 0 ? Promise.reject(new AppError(code)) : Promise.resolve())
+      const first = setUp(['a'], once)
+      const never = setUp(['b'], failsWith(code))
+      await Promise.all([first.recall(), never.recall()])
+      expect(first.routable()).toEqual(['a'])
+      expect(never.forgotten).toEqual(['b'])
+      expect(never.counts.checked.length).toBeGreaterThan(1)
+    },
+  )
+
+  test('that registers again during its check keeps the new registration', async () => {
+    const { recall, registry, awaited, forgotten, lines } = setUp(['a'], () => {
+      registry.register({ spiffeId, workerId: 'a', origin: 'https://127.0.0.1:2', capabilities: new Map() })
+      awaited.settle(remembered('a'))
+      return Promise.resolve()
+    })
+    await recall()
+    expect(registry.list()).toMatchObject([{ origin: 'https://127.0.0.1:2' }])
+    expect(forgotten).toEqual([])
+    expect(lines).toMatchObject([{ restored: 0, replaced: 1 }])
+  })
+
+  test('that deregisters before or during its check does not come back', async () => {
+    const { recall, routable, awaited } = setUp(['a', 'b'], () => {
+      awaited.withdraw(claimOf('a'))
+      awaited.withdraw(claimOf('b'))
+      return Promise.resolve()
+    })
+    expect(awaited.withdraw({ ...claimOf('a'), lease: 'another' })).toBeUndefined()
+    await recall()
+    expect(routable()).toEqual([])
+  })
+
+  test('for which the registry has no room is forgotten', async () => {
+    const ids = Array.from({ length: MAX_INSTANCES_PER_IDENTITY + 1 }, (_, n) => `w${n}`)
+    const { recall, routable, forgotten } = setUp(ids, passes)
+    await recall()
+    expect([routable().length, forgotten.length]).toEqual([MAX_INSTANCES_PER_IDENTITY, 1])
+  })
+})
+
+test('few are checked at a time, in random order, and only when the controller is ready', async () => {
+  const ids = Array.from({ length: 60 }, (_, n) => `w${n}`)
+  const { recall, counts, routable } = setUp(ids, () => new Promise(setImmediate), { readyAfter: 2 })
+  await recall()
+  expect(counts.polls).toBeGreaterThan(2)
+  expect(counts.most).toBeLessThanOrEqual(16)
+  expect(routable().sort()).toEqual(ids.toSorted())
+  expect(counts.checked).not.toEqual(ids)
+})
+
+test('a controller that ends stops asking, and forgets nobody', async () => {
+  const { recall, stop, forgotten, routable, lines } = setUp(['a'], () => {
+    stop.abort()
+    return Promise.reject(new AppError('policy_engine_unavailable'))
+  })
+  await recall()
+  expect([forgotten, routable(), lines]).toEqual([[], [], []])
+})
+
+test('without a remembered worker nothing is said', async () => {
+  const { recall, lines } = setUp([], passes)
+  await recall()
+  expect(lines).toEqual([])
+})
