@@ -68,6 +68,8 @@ export type RouteOutcome = {
   /** The first four and the last, if there were several. */
   readonly attemptsMade?: readonly AttemptMade[] | undefined
   readonly durationMs: number
+  /** Until the worker's answer began, without the time of an upload; undefined if none began. */
+  readonly firstByteMs?: number | undefined
   readonly error: AppError | undefined
   readonly effect: Effect
   /** Only of a call with an idempotency key. */

@@ -33,12 +33,15 @@ type Attempt = {
   readonly startMs: number
 }
 
+/** `firstByteMs`: from the beginning of the call. */
+export type AttemptResult = { readonly result: ExchangeResult; readonly firstByteMs: number | undefined }
+
 const ANSWER_IDLE_MS = 60_000
 const STREAM_CHAIN_MS = 3_600_000
 const NO_ERRORS: ReadonlySet<string> = new Set()
 
 /** Calls the worker and streams its answer into `call.sink`. Never rejects. `callMs`: when the time of the call began. */
-export async function callWorker(deps: CallWorkerDeps, attempt: Attempt, callMs: number): Promise<ExchangeResult> {
+export async function callWorker(deps: CallWorkerDeps, attempt: Attempt, callMs: number): Promise<AttemptResult> {
   const { tracer, poolOf, monotonic, select, handOn } = deps
   const { call, offer, body, startMs: attemptMs } = attempt
   const { worker } = offer
@@ -51,14 +54,14 @@ export async function callWorker(deps: CallWorkerDeps, attempt: Attempt, callMs:
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = worker.declaredErrors.get(call.capability) ?? NO_ERRORS
   try {
-    return await new Promise<ExchangeResult>((settle) => {
+    return await new Promise<AttemptResult>((settle) => {
       const upload = Buffer.isBuffer(body) ? undefined : body
       const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
       const settled = (result: ExchangeResult): void => {
         // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
         endExchange(span, attempt, result)
         observe(deps, offer, result, { startMs: attemptMs, answeredMs: exchange.answeredMs, nowMs: monotonic() })
-        settle(result)
+        settle({ result, firstByteMs: firstByteOf(exchange, callMs) })
       }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(body) }, exchange)
@@ -103,4 +106,9 @@ function observe({ health }: CallWorkerDeps, offer: Offer, result: ExchangeResul
   const hasFailed = outcome !== 'completed'
   offer.observe((hasFailed ? nowMs : (answeredMs ?? nowMs)) - startMs, hasFailed, nowMs)
   health.ended(offer, fault, startMs)
+}
+
+/** Until the answer began, with the time in which the call waited for a worker, and without that of the caller's upload. */
+function firstByteOf({ answeredMs, uploadedMs }: WorkerExchange, startMs: number): number | undefined {
+  return answeredMs === undefined ? undefined : answeredMs - (uploadedMs ?? startMs)
 }

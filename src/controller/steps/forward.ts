@@ -9,7 +9,7 @@ import type { RetryMetrics } from '../metrics/retry-metrics.ts'
 import { MAX_BUSY_S, Offer } from '../routing/offer.ts'
 import type { WorkerInstance } from '../routing/registry.ts'
 import type { RetryBudget } from '../routing/retry-budget.ts'
-import { callWorker, type CallWorkerDeps } from './call-worker.ts'
+import { callWorker, type AttemptResult, type CallWorkerDeps } from './call-worker.ts'
 import type { DecideAgain, DecidedCall } from './decide-again.ts'
 import { mayRepeat, type Tried } from './retry-rule.ts'
 import type { NotSelected, SelectWorker } from './select-worker.ts'
@@ -40,7 +40,7 @@ type Attempts = {
   /** How the last attempt ended that may have done work; a later one did, or will do, the same work again. */
   begun: ExchangeResult | undefined
 }
-type Last = { readonly worker: WorkerInstance; readonly result: ExchangeResult }
+type Last = AttemptResult & { readonly worker: WorkerInstance }
 type End = Pick<ExchangeResult, 'outcome' | 'status' | 'error' | 'effect'>
 
 /** Calls a worker for an allowed call and streams its answer into `call.sink`. */
@@ -62,13 +62,13 @@ export function createForward(deps: ForwardDeps): Forward {
       call.span.setAttribute('crank.worker_id', offer.worker.workerId)
       const { body, reason } = attempts
       const attempt = { call: decided.call, offer, body, number: attempts.count, reason, startMs: monotonic() }
-      const result = await callWorker(deps, attempt, start)
-      last = { worker: offer.worker, result }
+      const { result, firstByteMs } = await callWorker(deps, attempt, start)
+      last = { worker: offer.worker, result, firstByteMs }
       const repeats = mayGoOn(deps, { call, offer, result, body }, attempts)
       if (repeats || attempts.made !== undefined) note(attempts, attempt, result, monotonic())
-      if (!repeats) return outcomeOf(result, last.worker, attempts, monotonic() - start)
+      if (!repeats) return outcomeOf(result, last, attempts, monotonic() - start)
       const again = await decideAgain(decided)
-      if (again instanceof AppError) return refused(again, last.worker, attempts, monotonic() - start)
+      if (again instanceof AppError) return refused(again, last, attempts, monotonic() - start)
       decided = again ?? decided
     }
   }
@@ -132,7 +132,7 @@ function note(
 
 function notSent(refusal: NotSelected, last: Last | undefined, attempts: Attempts, durationMs: number): RouteOutcome {
   const result = last !== undefined && saysMore(last.result, refusal) ? last.result : refusal
-  return outcomeOf(result, last?.worker, attempts, durationMs)
+  return outcomeOf(result, last, attempts, durationMs)
 }
 
 /** Whether the last attempt says more than that there is no further worker: it names the worker, and how long it is busy. */
@@ -144,14 +144,14 @@ function saysMore({ error }: ExchangeResult, { cause, error: refusal }: NotSelec
 }
 
 /** The policy does not let the call pass any more, or could not be asked. */
-function refused(error: AppError, worker: WorkerInstance, attempts: Attempts, durationMs: number): RouteOutcome {
+function refused(error: AppError, last: Last, attempts: Attempts, durationMs: number): RouteOutcome {
   const end = { outcome: 'refused', status: error.kind.status, error, effect: 'none' } as const
-  return outcomeOf(end, worker, attempts, durationMs)
+  return outcomeOf(end, last, attempts, durationMs)
 }
 
 function outcomeOf(
   end: End,
-  worker: WorkerInstance | undefined,
+  last: Last | undefined,
   { count, made, begun }: Attempts,
   durationMs: number,
 ): RouteOutcome {
@@ -162,7 +162,8 @@ function outcomeOf(
     status,
     error,
     effect,
-    workerId: worker?.workerId ?? null,
+    firstByteMs: last?.firstByteMs,
+    workerId: last?.worker.workerId ?? null,
     attempts: count,
     attemptsMade: made,
     durationMs,
