@@ -141,6 +141,15 @@ export type LifeEvent = { readonly timestamp: string } & (
       readonly reasons: readonly Reason[]
       readonly policy_revision: string
     }
+  /** An operator keeps new calls from a worker, or no longer. `workers`: the instances that this concerned at that moment. */
+  | {
+      readonly event: 'worker_drain_changed'
+      readonly worker_id: string
+      readonly draining: boolean
+      readonly workers: readonly string[]
+      readonly requested_by: 'admin_listener'
+      readonly reason: string | null
+    }
   | {
       readonly event: 'controller_started'
       readonly version: string

@@ -215,6 +215,18 @@ export const WorkerEntry = closed({
   last_heartbeat_at: Type.String(),
   worker_url: Type.Optional(Type.String()),
 })
+/** POST /workers/{id}/drain and /undrain on the admin listener. `reason` is recorded. */
+export type DrainBody = Static<typeof DrainBody>
+export const DrainBody = closed({ reason: Type.Optional(sentence) })
+/** `changed` false: it was so before. `workers`: the registered instances that the id stands for. */
+export type DrainReply = Static<typeof DrainReply>
+export const DrainReply = closed({
+  worker_id: workerId,
+  draining: Type.Boolean(),
+  changed: Type.Boolean(),
+  workers: Type.Array(workerId),
+})
+export const DrainParams = closed({ id: workerId })
 /** Query of GET /workers and GET /capabilities: at most `limit` (default and maximum 1000) entries after `after`. */
 export type CatalogQuery = Static<typeof CatalogQuery>
 export const CatalogQuery = closed({

@@ -1,8 +1,10 @@
 // Workers that die, hang and come back, over real TLS sockets: who gets the next call, and what operators see.
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { WorkerEntry } from '../../src/core/wire.ts'
+import { crank } from '../cli/in-process.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
 import { startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 
@@ -129,6 +131,89 @@ test('a worker that hangs is ejected, and comes back half-open by its probe and 
   expect(await entryOf('a')).toMatchObject({ cause: 'call_answered' })
   expect(b.seen.length).toBeGreaterThan(0)
   expect(await metric(/controller_worker_state_changes_total\{to="ejected",cause="timeout"\} (\d+)/)).toBeGreaterThan(0)
+})
+
+describe('a drained worker', () => {
+  const post = async (path: string, init: RequestInit = {}) => {
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(mesh.adminOrigin + path, { method: 'POST', headers, body: '{}', ...init })
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+  }
+  const drainOf = (id: string) => post(`/workers/${id}/drain`, { body: '{"reason":"new disk"}' })
+  const a = 'worker-hello-world.a'
+
+  test('gets no new call, ends the running one, stays drained when it registers again, and comes back', async () => {
+    const open: ServerResponse[] = []
+    const first = await worker((_request, response) => void open.push(response), 'a')
+    const running = call()
+    await vi.waitUntil(() => open.length === 1, { timeout: 10_000 })
+    const b = await worker(greets, 'b')
+    expect(await drainOf(a)).toEqual({
+      status: 200,
+      body: { worker_id: a, draining: true, changed: true, workers: [a] },
+    })
+    expect(await drainOf(a)).toMatchObject({ status: 200, body: { changed: false } })
+    expect(await entryOf('a')).toMatchObject({ state: 'draining', cause: 'drained' })
+    expect(statuses(await Promise.all(Array.from({ length: 20 }, () => call())))).toEqual([200])
+    expect([first.seen.length, b.seen.length]).toEqual([1, 20])
+    open[0]!.setHeader('content-type', 'application/json').end('{"greeting":"at last"}')
+    expect(await running).toMatchObject({ status: 200, body: { greeting: 'at last' } })
+    await first.register({ workerId: a })
+    expect(await entryOf('a')).toMatchObject({ state: 'draining' })
+    expect(await call()).toMatchObject({ headers: { 'x-worker-id': 'worker-hello-world.b' } })
+    expect(await post(`/workers/${a}/undrain`)).toMatchObject({ status: 200, body: { draining: false, changed: true } })
+    expect(await entryOf('a')).toMatchObject({ state: 'live', cause: 'undrained' })
+    const lines = (await mesh.audit()).filter(({ event }) => event === 'worker_drain_changed')
+    expect(lines).toMatchObject([
+      { worker_id: a, draining: true, workers: [a], requested_by: 'admin_listener', reason: 'new disk' },
+      { worker_id: a, draining: false, reason: null },
+    ])
+    expect(await metric(/controller_worker_state_changes_total\{to="draining",cause="drained"\} (\d+)/)).toBe(1)
+  })
+
+  test('may be all instances of a worker: then nobody takes its calls, and one of them cannot come back alone', async () => {
+    await worker(greets, 'a')
+    await worker(greets, 'b')
+    expect(await drainOf('worker-hello-world')).toMatchObject({ body: { workers: [a, 'worker-hello-world.b'] } })
+    expect(await call()).toMatchObject({ status: 503, body: { error: 'no_worker_available' } })
+    expect(await post(`/workers/${a}/undrain`)).toMatchObject({ status: 200, body: { changed: false } })
+    await drainOf(a)
+    expect(await post(`/workers/${a}/undrain`)).toMatchObject({
+      status: 400,
+      body: { reason: 'all instances of worker-hello-world are drained; undrain worker-hello-world' },
+    })
+    expect(await post('/workers/worker-hello-world/undrain')).toMatchObject({ body: { changed: true } })
+    expect(await entryOf('a')).toMatchObject({ state: 'draining' })
+    expect(await call()).toMatchObject({ status: 200, headers: { 'x-worker-id': 'worker-hello-world.b' } })
+  })
+
+  test('must be one that is registered; and a web page cannot ask for it', async () => {
+    await worker(greets, 'a')
+    expect(await drainOf('worker-helo-world.a')).toMatchObject({
+      status: 404,
+      body: { reason: `no worker is registered as worker-helo-world.a; did you mean ${a}, worker-hello-world?` },
+    })
+    expect(await drainOf('nobody')).toMatchObject({ status: 404, body: { error: 'not_found' } })
+    expect(await drainOf('%20')).toMatchObject({ status: 400 })
+    const asPage = { headers: { 'content-type': 'text/plain' } }
+    expect(await post(`/workers/${a}/drain`, asPage)).toMatchObject({ status: 415 })
+    expect(await post(`/workers/${a}/drain`, { headers: {}, body: '' })).toMatchObject({ status: 415 })
+    expect(await entryOf('a')).toMatchObject({ state: 'live' })
+  })
+
+  test('is drained by the command line too', async () => {
+    await worker(greets, 'a')
+    const env = { CRANK_ADMIN_URL: mesh.adminOrigin }
+    const drained = await crank(['worker', 'drain', a, '--reason', 'new disk'], { env })
+    expect(drained).toMatchObject({ code: 0, stderr: `${a} gets no new calls; registered now: ${a}\n` })
+    const again = await crank(['worker', 'drain', a, '-o', 'json'], { env })
+    expect(JSON.parse(again.stdout)).toMatchObject({ draining: true, changed: false })
+    expect(await crank(['worker', 'undrain', a], { env })).toMatchObject({ code: 0 })
+    const unknown = await crank(['worker', 'drain', 'worker-helo-world.a'], { env })
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining(`did you mean ${a}`) as string })
+    const nowhere = await crank(['worker', 'drain', a, '--admin-url', 'http://127.0.0.1:1'], { env })
+    expect(nowhere).toMatchObject({ code: 3, stderr: expect.stringContaining('cannot reach the controller') as string })
+  })
 })
 
 describe('a call that was sent', () => {

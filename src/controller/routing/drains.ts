@@ -24,6 +24,11 @@ export class Drains {
   }
 }
 
+/** Whether the id is that of the instance, or of its worker. */
+export function isOf(workerId: string, id: string): boolean {
+  return workerId === id || withoutInstance(workerId) === id
+}
+
 /** `worker-pdf` of `worker-pdf.a`. */
 export function withoutInstance(workerId: string): string {
   return workerId.split('.', 1)[0] ?? workerId
