@@ -75,7 +75,7 @@ const app = await createServer({
       workerHosts,
       now,
     }),
-    registry,
+    ...{ registry, isThere: () => Promise.resolve(false), log },
     remember: resolvedNothing,
     onRegistered: nothing,
     heartbeatIntervalMs,

@@ -19,6 +19,9 @@ export const MAX_INSTANCES_PER_IDENTITY = 64
 const MAX_INSTANCES = 10_000
 const DEFAULT_WEIGHT = 1
 const NO_LABELS: ReadonlyMap<string, string> = new Map()
+const NONE_REPLACED: ReadonlySet<string> = new Set()
+/** Enough for any number of instances that take turns by mistake. */
+const MAX_REPLACED = 8
 const NO_WORKERS: readonly WorkerInstance[] = []
 
 export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'> &
@@ -75,7 +78,13 @@ export class Registry {
     else this.#remove(key, previous)
     const lease = this.#options.newLease()
     const former = { leaseHash: hashOfLease(lease), registeredAt: isoTime(this.#options.now()) }
-    return Object.assign(this.#add(registration, former), { lease })
+    return Object.assign(this.#add(registration, former, replacedBy(registration, previous)), { lease })
+  }
+
+  /** The instance that took the id from the one that now registers; undefined: it may have the id. */
+  replacerOf(registration: Pick<Registration, 'spiffeId' | 'workerId' | 'origin'>): WorkerInstance | undefined {
+    const holder = this.#instances.get(keyOf(registration))
+    return holder?.replaced.has(registration.origin) === true ? holder : undefined
   }
 
   /**
@@ -199,7 +208,11 @@ export class Registry {
     return instance
   }
 
-  #add(registration: Registration, { leaseHash, registeredAt }: FormerInstance): WorkerInstance {
+  #add(
+    registration: Registration,
+    { leaseHash, registeredAt }: FormerInstance,
+    replaced: ReadonlySet<string> = NONE_REPLACED,
+  ): WorkerInstance {
     const offers = new Map<Capability, Offer>()
     const nowMs = this.#options.monotonic()
     const instance: WorkerInstance = {
@@ -208,6 +221,7 @@ export class Registry {
       ...registration,
       offers,
       declaredErrors: declaredErrors(registration.capabilities),
+      replaced,
       leaseHash,
       registeredAt,
       lastSeenMs: nowMs,
@@ -292,6 +306,12 @@ export class Registry {
 /** One registration per key: a second one replaces it. */
 export function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
   return `${spiffeId} ${workerId}`
+}
+
+function replacedBy({ origin }: Registration, previous: WorkerInstance | undefined): ReadonlySet<string> {
+  if (previous === undefined) return NONE_REPLACED
+  const others = [...previous.replaced, previous.origin].filter((other) => other !== origin)
+  return new Set(others.slice(-MAX_REPLACED))
 }
 
 function declaredErrors(capabilities: Registration['capabilities']): Map<Capability, ReadonlySet<string>> {

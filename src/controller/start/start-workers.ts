@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
-import { createHealthProbe } from '../dispatch/probe.ts'
+import { createHealthProbe, type HealthProbe } from '../dispatch/probe.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
 import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
@@ -22,6 +22,8 @@ export type StartedWorkers = {
   /** Calls that wait for a worker. */
   readonly room: WaitingRoom
   readonly health: WorkerHealth
+  /** Whether a registered worker answers now. */
+  readonly isThere: HealthProbe
   readonly pools: WorkerPools
   readonly connectorFor: WorkerConnectors
   readonly hint: HintFile
@@ -70,10 +72,11 @@ export async function startWorkers(
   })
   const groupOf = registry.group.bind(registry)
   const room = opened.adopt(new WaitingRoom({ groupOf, isOpen, monotonic, limits: WAITING }), (it) => it.close())
+  const isThere = createHealthProbe({ connectorFor })
   const health = opened.adopt(
     new WorkerHealth({
       groupOf,
-      probe: createHealthProbe({ connectorFor }),
+      probe: isThere,
       onChange(change) {
         // Of a worker that is stale or drained, that is what operators see.
         if (!change.worker.isListed) return
@@ -87,7 +90,7 @@ export async function startWorkers(
   )
   const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
   opened.defer(() => clearInterval(sweeper))
-  return { registry, room, health, pools, connectorFor, hint, awaited: createAwaited(hint.found) }
+  return { registry, room, health, isThere, pools, connectorFor, hint, awaited: createAwaited(hint.found) }
 }
 
 /** Says what has changed, and lets the calls that wait take notice. */

@@ -50,7 +50,8 @@ export function createForward(deps: ForwardDeps): Forward {
     const start = monotonic()
     budget.called(start)
     const attempts = newAttempts(call)
-    let decided: DecidedCall = { call, verdict }
+    // Only once a decision was made again.
+    let decided: DecidedCall | undefined
     let last: Last | undefined
     for (;;) {
       const picked = select.pick(call, attempts.tried, start)
@@ -61,13 +62,13 @@ export function createForward(deps: ForwardDeps): Forward {
       // Set before the call: a caller that leaves during the call ends the span. The last worker tried counts.
       call.span.setAttribute('crank.worker_id', offer.worker.workerId)
       const { body, reason } = attempts
-      const attempt = { call: decided.call, offer, body, number: attempts.count, reason, startMs: monotonic() }
+      const attempt = { call: decided?.call ?? call, offer, body, number: attempts.count, reason, startMs: monotonic() }
       const { result, firstByteMs } = await callWorker(deps, attempt, start)
       last = { worker: offer.worker, result, firstByteMs }
       const repeats = mayGoOn(deps, { call, offer, result, body }, attempts)
       if (repeats || attempts.made !== undefined) note(attempts, attempt, result, monotonic())
       if (!repeats) return outcomeOf(result, last, attempts, monotonic() - start)
-      const again = await decideAgain(decided)
+      const again = await decideAgain(decided ?? { call, verdict })
       if (again instanceof AppError) return refused(again, last, attempts, monotonic() - start)
       decided = again ?? decided
     }
