@@ -58,8 +58,8 @@ test('the table of members is the schema', () => {
 test('the table of metrics has every metric of the SLOs', async () => {
   const exported = (await exportedFamilies())
     .filter(({ name }) => name.startsWith('controller_slo_'))
-    .map(({ name, type }) => `${name.replace('controller_slo_', '')}${type === 'counter' ? '_total' : ''}`)
-  const table = guide.slice(guide.indexOf('| metric ('))
+    .map(({ name, type }) => `${name}${type === 'counter' ? '_total' : ''}`)
+  const table = guide.slice(guide.indexOf('| metric '))
   const rows = [...table.matchAll(/^\|([^|]*)\|/gm)].flatMap(([, cell = '']) => [...cell.matchAll(/`(\w+)`/g)])
   expect(rows.map(([, name]) => name).sort()).toEqual(exported.sort())
 })

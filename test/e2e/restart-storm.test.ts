@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { cpuTimes } from '../../scripts/bench/cpu.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import { createParties, postJson, STREAMING, type Parties } from '../fixtures/parties.ts'
+import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { groupsFor, startSwarm, swarmManifests, type Swarm } from '../fixtures/swarm.ts'
 import { until } from '../fixtures/until.ts'
@@ -47,7 +47,7 @@ async function callEachGroup(): Promise<{ misnamed: number; failed: number }> {
     const call = { verb: 'invoke', capability: `swarm_${group}`, payload: {} }
     const answer = await parties
       .request(controller.origin, STREAMING, postJson('/route', call))
-      .catch((cause: unknown) => ({ status: 0, headers: {}, body: cause }))
+      .catch((cause: unknown) => ({ status: 0, headers: {} as Answer['headers'], body: cause }))
     const { status, body, headers } = answer
     const named = String(headers['x-worker-id'])
     if (status !== 200) counts.failed++
