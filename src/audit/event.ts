@@ -42,7 +42,7 @@ export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly 
     readonly priority_requested: Priority | null
     readonly route: string
     readonly idempotency_key_present: boolean
-    /** Of a decision made again before a further attempt: the decision id of the call. */
+    /** The decision id of the call, in a decision that is made again before a further attempt. */
     readonly retry_of: string | null
   }
 

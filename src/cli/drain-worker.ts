@@ -7,7 +7,7 @@ import { CliError, EXIT, messageOf, type ExitCode } from './exit.ts'
 import { say, writeJson, type Format } from './output.ts'
 import { adminUrlOf } from './places.ts'
 
-export type DrainOptions = { adminUrl?: string | undefined; reason?: string | undefined; output: Format }
+type DrainOptions = { adminUrl?: string | undefined; reason?: string | undefined; output: Format }
 
 const TIMEOUT_MS = 10_000
 const isReply = Compile(DrainReply)

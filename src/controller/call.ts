@@ -19,7 +19,7 @@ export type RouteCall = Asker & {
   readonly name: string
   readonly capability: Capability
   readonly chain: CallChain
-  /** Of a decision that is made again before a further attempt: the decision id of the call. */
+  /** The decision id of the call, in a decision that is made again before a further attempt. */
   readonly retryOf?: string
   readonly priority: Priority
   /** What the caller asked for, if it gets a lower priority. */

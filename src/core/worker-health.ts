@@ -13,7 +13,7 @@ export const WORKER_STATES = ['live', 'suspect', 'ejected', 'half_open', 'draini
  * `reset`: the connection broke. `timeout`: no answer in time. `answer`: an invalid answer, or a 5xx without a declared code.
  */
 export type WorkerFault = (typeof WORKER_FAULTS)[number]
-export const WORKER_FAULTS = ['unreachable', 'reset', 'timeout', 'answer'] as const
+const WORKER_FAULTS = ['unreachable', 'reset', 'timeout', 'answer'] as const
 
 /** Why a worker is in its state: one of its faults, an answer to a probe or to a call, or an event of its registration. */
 export type StateCause = (typeof STATE_CAUSES)[number]

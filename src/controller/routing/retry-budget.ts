@@ -5,7 +5,7 @@ const BUCKETS = 10
 const BUCKET_MS = 1000
 const SHARE = 0.2
 /** With little traffic a fifth would be none. */
-export const LEAST_RETRIES = 10
+const LEAST_RETRIES = 10
 
 /**
  * @example

@@ -18,13 +18,13 @@ type WorkerHealthDeps = {
   readonly random: () => number
 }
 
-export const FAILURES_TO_EJECT = 5
-export const FIRST_EJECTION_MS = 1000
-export const MAX_EJECTION_MS = 60_000
+const FAILURES_TO_EJECT = 5
+const FIRST_EJECTION_MS = 1000
+const MAX_EJECTION_MS = 60_000
 /** An ejection so long after the last one begins with the shortest time again. */
-export const FORGIVEN_AFTER_MS = 60_000
-export const FIRST_PROBE_MS = 200
-export const MAX_PROBE_GAP_MS = 5000
+const FORGIVEN_AFTER_MS = 60_000
+const FIRST_PROBE_MS = 200
+const MAX_PROBE_GAP_MS = 5000
 const LEAST_TIMEOUT_MS = 1000
 const JITTER = 0.2
 

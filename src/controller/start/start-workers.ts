@@ -78,7 +78,7 @@ export async function startWorkers(
       groupOf,
       probe: isThere,
       onChange(change) {
-        // Of a worker that is stale or drained, that is what operators see.
+        // Stale or drained: that is what operators see.
         if (!change.worker.isListed) return
         report(change)
         followHealth({ registry, room }, change)

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { isOpen } from '../../../src/controller/routing/condition.ts'
 import type { WorkerInstance } from '../../../src/controller/routing/registry.ts'
-import { FAILURES_TO_EJECT, WorkerHealth } from '../../../src/controller/routing/worker-health.ts'
+import { WorkerHealth } from '../../../src/controller/routing/worker-health.ts'
 import type { WorkerFault } from '../../../src/core/worker-health.ts'
 import { groupOf, offeredBy, offerOf } from '../../fixtures/offered.ts'
 
@@ -35,6 +35,8 @@ function setUp(count: number, { random = () => 0.5 } = {}) {
   }
   return { workers, healthy, changes, probed, health, end, fail }
 }
+
+const FAILURES_TO_EJECT = 5
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
 const stateOf = ({ condition }: WorkerInstance) => condition.state
