@@ -119,7 +119,11 @@ describe('a call with a key', () => {
       yield await Promise.resolve(Buffer.from('a'))
       yield Buffer.from('b')
     })()
-    await run({ form: 'raw', body: Object.assign(parts, { isAwaited: () => false, whole: () => undefined }), contentLength: 2 })
+    await run({
+      form: 'raw',
+      body: Object.assign(parts, { isAwaited: () => false, whole: () => undefined }),
+      contentLength: 2,
+    })
     expect(forwarded[0]).toMatchObject({ body: Buffer.from('ab'), contentLength: undefined })
   })
 
@@ -128,7 +132,10 @@ describe('a call with a key', () => {
     const stops = (async function* (): AsyncGenerator<Uint8Array> {
       throw await Promise.resolve(new AppError('request_timeout'))
     })()
-    const outcome = await run({ form: 'raw', body: Object.assign(stops, { isAwaited: () => false, whole: () => undefined }) })
+    const outcome = await run({
+      form: 'raw',
+      body: Object.assign(stops, { isAwaited: () => false, whole: () => undefined }),
+    })
     expect(outcome).toMatchObject({ outcome: 'caller_left', status: 408, error: { code: 'request_timeout' } })
     expect(forwarded).toEqual([])
   })
