@@ -6,8 +6,9 @@ import { PRIORITIES, type Priority } from '../../core/decision.ts'
 type Waiter = {
   readonly caller: string
   readonly priority: Priority
-  /** Monotonic ms at which it came. */
-  readonly sinceMs: number
+  /** Monotonic ms at which it has waited long enough. */
+  readonly untilMs: number
+  readonly hasLeft: () => boolean
   readonly admit: () => void
   readonly refuse: () => void
 }
@@ -71,9 +72,9 @@ export class WaitingLine {
     return dropped
   }
 
-  /** Removes those that came before `sinceMs`. */
-  dropBefore(sinceMs: number): Waiter[] {
-    return PRIORITIES.flatMap((priority) => dropOld(this.#classes[priority], sinceMs))
+  /** Removes those to which it applies. */
+  drop(applies: (waiter: Waiter) => boolean): Waiter[] {
+    return PRIORITIES.flatMap((priority) => dropFrom(this.#classes[priority], applies))
   }
 }
 
@@ -81,13 +82,13 @@ function newClass(): Class {
   return { byCaller: new Map(), count: 0 }
 }
 
-function dropOld(of: Class, sinceMs: number): Waiter[] {
+function dropFrom(of: Class, applies: (waiter: Waiter) => boolean): Waiter[] {
   const dropped: Waiter[] = []
   for (const [caller, waiters] of of.byCaller) {
-    const young = waiters.findIndex((waiter) => waiter.sinceMs >= sinceMs)
-    const old = waiters.splice(0, young < 0 ? waiters.length : young)
-    dropped.push(...old)
-    if (waiters.length === 0) of.byCaller.delete(caller)
+    const rest: Waiter[] = []
+    for (const waiter of waiters) (applies(waiter) ? dropped : rest).push(waiter)
+    if (rest.length === 0) of.byCaller.delete(caller)
+    else of.byCaller.set(caller, rest)
   }
   of.count -= dropped.length
   return dropped
