@@ -51,12 +51,14 @@ type LoadGateOptions = {
 const MAX_WAIT_MS = 500
 const MAX_WAIT_CALLS = 8
 const LOOK_MS = 25
+const BUSY_MS = 1000
 
 export class LoadGate {
   readonly #options: LoadGateOptions
   readonly #limit: AdaptiveLimit
   readonly #line = new WaitingLine()
   #inFlight = 0
+  #lastTakenMs = -Infinity
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: LoadGateOptions) {
@@ -85,6 +87,11 @@ export class LoadGate {
     return this.#line.size > 0 && this.#isLineFull(priority) && this.#line.hasItsShare(caller, priority)
   }
 
+  /** Whether there are calls, now or a moment ago, that other work would delay. */
+  isBusy(): boolean {
+    return this.#inFlight > 0 || this.#options.monotonic() - this.#lastTakenMs < BUSY_MS
+  }
+
   state(): LoadGateState {
     const { value: limit, latency } = this.#limit
     return { limit, inFlight: this.#inFlight, waiting: this.#line.size, latency }
@@ -96,7 +103,8 @@ export class LoadGate {
 
   #take(): Slot {
     this.#inFlight += 1
-    return new Slot(this.#leave, this.#options.monotonic(), this.#inFlight)
+    this.#lastTakenMs = this.#options.monotonic()
+    return new Slot(this.#leave, this.#lastTakenMs, this.#inFlight)
   }
 
   readonly #leave: Leave = (sinceMs, among, isSample) => {

@@ -1,0 +1,154 @@
+// Paces TLS handshakes: one costs as much as several calls, and anyone may ask for any number. At most one begins per turn of
+// the event loop; while there are calls, the next one waits for a multiple of what a handshake costs on this machine. The
+// others wait as bare sockets, by address in turn, and those that wait too long are dropped.
+import type { Socket } from 'node:net'
+import type { Server } from 'node:tls'
+import { FairLine } from '../../platform/fair-line.ts'
+import { HANDSHAKE_TIMEOUT_MS } from '../../platform/tls/tls.ts'
+
+export type HandshakeLine = {
+  /** A peer of a handshake was identified: handshakes may take more of the time. */
+  readonly identified: () => void
+  readonly waiting: () => number
+  /** Drops those that wait. */
+  readonly close: () => void
+}
+
+type HandshakeLineOptions = {
+  readonly monotonic: () => number
+  /** Whether there are calls that handshakes would delay. */
+  readonly isBusy: () => boolean
+  readonly maxWaiting: number
+  readonly onDropped: () => void
+}
+
+type Waiting = { readonly socket: Socket; readonly untilMs: number }
+
+/**
+ * How long the next handshake waits, in units of the first half of a handshake, which can be measured; the second half and the
+ * first request cost twice as much. If every peer is identified, handshakes may take half of the time; if none is, a fifth.
+ */
+const PAUSE = { ifGood: 3, ifBad: 12 }
+/** How much one handshake counts in the averages. */
+const WEIGHT = 0.05
+const LOOK_MS = 100
+
+/** Call it before the server listens, and before others listen to its connections. */
+export function paceHandshakes(server: Server, options: HandshakeLineOptions): HandshakeLine {
+  const { monotonic, isBusy, maxWaiting, onDropped } = options
+  // Node's own listener, which begins the handshake. A socket that is given to it later is read from its first byte.
+  const begins = server.listeners('connection')
+  const line = new FairLine<Waiting>()
+  const pause = createPause()
+  let nextMs = 0
+  let next: { readonly cancel: () => void } | undefined
+  let lookout: NodeJS.Timeout | undefined
+
+  function begin(socket: Socket): void {
+    const isMeasurable = socket.readableLength > 0
+    const startMs = monotonic()
+    pause.begun()
+    for (const listener of begins) listener.call(server, socket)
+    nextMs = startMs + pause.ms()
+    if (!isMeasurable) return
+    // After Node's own, which answers the bytes that are there already.
+    process.nextTick(() => {
+      pause.measured(monotonic() - startMs)
+      nextMs = monotonic() + pause.ms()
+    })
+  }
+
+  function serve(): void {
+    next = undefined
+    if (!isBusy() || monotonic() >= nextMs) {
+      const waiting = line.next()
+      if (waiting !== undefined) {
+        release(waiting.socket)
+        begin(waiting.socket)
+      }
+    }
+    if (line.size > 0) schedule()
+    else stopLooking()
+  }
+
+  function schedule(): void {
+    const waitMs = isBusy() ? nextMs - monotonic() : 0
+    if (waitMs > 0) {
+      const timer = setTimeout(serve, waitMs)
+      next = { cancel: () => clearTimeout(timer) }
+    } else {
+      const turn = setImmediate(serve)
+      next = { cancel: () => clearImmediate(turn) }
+    }
+  }
+
+  function wait(socket: Socket): void {
+    if (line.size >= maxWaiting) dropped(line.dropNewest())
+    socket.on('error', ignore)
+    line.add(socket.remoteAddress ?? '', { socket, untilMs: monotonic() + HANDSHAKE_TIMEOUT_MS })
+    lookout ??= setInterval(look, LOOK_MS)
+  }
+
+  function look(): void {
+    const now = monotonic()
+    for (const waiting of line.drop(({ socket, untilMs }) => socket.destroyed || untilMs < now)) dropped(waiting)
+    if (line.size === 0) stopLooking()
+  }
+
+  function stopLooking(): void {
+    clearInterval(lookout)
+    lookout = undefined
+  }
+
+  function dropped(waiting: Waiting | undefined): void {
+    if (waiting === undefined) return
+    waiting.socket.destroy()
+    onDropped()
+  }
+
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) => {
+    if (next === undefined && (!isBusy() || monotonic() >= nextMs)) {
+      begin(socket)
+      // Whoever comes in this turn waits for the next one.
+      next = { cancel: ignore }
+      setImmediate(serve)
+    } else wait(socket)
+  })
+  return {
+    identified: pause.identified,
+    waiting: () => line.size,
+    close() {
+      next?.cancel()
+      stopLooking()
+      for (const waiting of line.drop(() => true)) dropped(waiting)
+    },
+  }
+}
+
+function release(socket: Socket): void {
+  socket.off('error', ignore)
+}
+
+function ignore(): void {
+  // The socket is destroyed then, and dropped from the line.
+}
+
+/** The pause after a handshake: from its measured cost, and from how many of the last ones led to a verified identity. */
+function createPause() {
+  let costMs = 0
+  let begun = 0
+  let good = 0
+  return {
+    begun() {
+      begun = begun * (1 - WEIGHT) + 1
+      good *= 1 - WEIGHT
+    },
+    identified: (): void => void (good += 1),
+    measured: (ms: number): void => void (costMs = costMs === 0 ? ms : costMs + (ms - costMs) * WEIGHT),
+    ms(): number {
+      const goodPart = begun === 0 ? 1 : Math.min(1, good / begun)
+      return costMs * (PAUSE.ifBad + (PAUSE.ifGood - PAUSE.ifBad) * goodPart)
+    },
+  }
+}
