@@ -38,10 +38,10 @@ describe('a scrape', () => {
     expect(new Set(exemplars.map(({ labels }) => labels['trace_id']))).toEqual(traceIds)
     const histograms = families.filter(({ type, name }) => type === 'histogram' && name.startsWith('controller_'))
     expect(histograms.map(({ name }) => name)).toEqual([
-      'controller_idempotency_write_seconds',
       'controller_policy_eval_duration_seconds',
-      'controller_queue_wait_seconds',
       'controller_route_duration_seconds',
+      'controller_idempotency_write_seconds',
+      'controller_queue_wait_seconds',
     ])
     // No call of this test waited, and no key was used: a histogram with a label has no series then.
     for (const { samples } of histograms.filter(({ samples }) => samples.length > 0)) {

@@ -47,6 +47,11 @@ type LoadGateOptions = {
   readonly onRefused: (why: 'load' | 'left', priority: Priority) => void
 }
 
+/**
+ * A burst is not overload: while the line was empty within this time, it may be of any length, and a call may wait so long.
+ * After that the line stands, and only a short wait is worth it (the controlled delay of "Fail at Scale", ACM Queue 13(8)).
+ */
+const BURST_MS = 5000
 /** Longer than a moment of load, shorter than a person or a retry waits; on a slow machine, as long as a few calls take. */
 const MAX_WAIT_MS = 500
 const MAX_WAIT_CALLS = 8
@@ -59,6 +64,8 @@ export class LoadGate {
   readonly #line = new WaitingLine()
   #inFlight = 0
   #lastTakenMs = -Infinity
+  /** When the line was last empty; monotonic ms. */
+  #emptyMs = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: LoadGateOptions) {
@@ -119,22 +126,30 @@ export class LoadGate {
     else waiter?.admit()
   }
 
-  /** The line holds what can be served within the longest wait: more would wait in vain. */
+  /** A line that stands holds what can be served within the longest wait: more would wait in vain. */
   #isLineFull(priority: Priority): boolean {
+    if (!this.#isStanding()) return false
     return this.#line.ahead(priority) >= Math.max(FLOOR, (this.#limit.perSecond * this.#maxWaitMs()) / 1000)
   }
 
   #maxWaitMs(): number {
-    return Math.max(MAX_WAIT_MS, MAX_WAIT_CALLS * this.#limit.latency.baseMs)
+    const shortMs = Math.max(MAX_WAIT_MS, MAX_WAIT_CALLS * this.#limit.latency.baseMs)
+    return this.#isStanding() ? shortMs : Math.max(BURST_MS, shortMs)
+  }
+
+  #isStanding(): boolean {
+    return this.#line.size > 0 && this.#options.monotonic() - this.#emptyMs >= BURST_MS
   }
 
   #queue({ caller, priority, timeoutMs, hasLeft }: PatientEntrant): Promise<Slot> {
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS)
+    if (this.#line.size === 0) this.#emptyMs = this.#options.monotonic()
     return new Promise((resolve, reject) => {
       this.#line.add({
         caller,
         priority,
-        untilMs: this.#options.monotonic() + Math.min(this.#maxWaitMs(), timeoutMs),
+        sinceMs: this.#options.monotonic(),
+        timeoutMs,
         hasLeft,
         admit: () => resolve(this.#take()),
         refuse: () => reject(hasLeft() ? this.#farewell(priority) : this.#refusal(priority)),
@@ -144,7 +159,11 @@ export class LoadGate {
 
   #look(): void {
     const now = this.#options.monotonic()
-    for (const waiter of this.#line.drop(({ untilMs, hasLeft }) => untilMs < now || hasLeft())) waiter.refuse()
+    const maxWaitMs = this.#maxWaitMs()
+    const dropped = this.#line.drop(
+      ({ sinceMs, timeoutMs, hasLeft }) => now - sinceMs > Math.min(maxWaitMs, timeoutMs) || hasLeft(),
+    )
+    for (const waiter of dropped) waiter.refuse()
     if (this.#line.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined

@@ -6,8 +6,10 @@ import { FairLine } from '../../platform/fair-line.ts'
 type Waiter = {
   readonly caller: string
   readonly priority: Priority
-  /** Monotonic ms at which it has waited long enough. */
-  readonly untilMs: number
+  /** Monotonic ms at which it came. */
+  readonly sinceMs: number
+  /** How long it waits at most. */
+  readonly timeoutMs: number
   readonly hasLeft: () => boolean
   readonly admit: () => void
   readonly refuse: () => void

@@ -6,10 +6,11 @@ import { PRIORITIES, type Priority } from '../../../src/core/decision.ts'
 type Waiter = Parameters<WaitingLine['add']>[0]
 const RANK: Readonly<Record<Priority, number>> = { low: 0, normal: 1, high: 2 }
 const nothing = (): void => undefined
-const waiter = (caller: string, priority: Priority = 'normal', untilMs = 0): Waiter => ({
+const waiter = (caller: string, priority: Priority = 'normal', sinceMs = 0): Waiter => ({
   caller,
   priority,
-  untilMs,
+  sinceMs,
+  timeoutMs: 1000,
   hasLeft: () => false,
   admit: nothing,
   refuse: nothing,
@@ -38,7 +39,7 @@ describe('the next one', () => {
 
   test('is the oldest of its caller', () => {
     const line = lineOf(waiter('a', 'normal', 1), waiter('a', 'normal', 2))
-    expect(drained(line).map(({ untilMs }) => untilMs)).toEqual([1, 2])
+    expect(drained(line).map(({ sinceMs }) => sinceMs)).toEqual([1, 2])
   })
 })
 
@@ -51,7 +52,7 @@ describe('the one that has to go', () => {
       waiter('b', 'low', 2),
       waiter('b', 'low', 3),
     )
-    expect(line.dropNewest('high')).toMatchObject({ caller: 'b', untilMs: 3 })
+    expect(line.dropNewest('high')).toMatchObject({ caller: 'b', sinceMs: 3 })
     expect(line.size).toBe(4)
   })
 
@@ -65,8 +66,8 @@ describe('the one that has to go', () => {
 
   test('is everyone to whom it applies', () => {
     const line = lineOf(waiter('a', 'low', 1), waiter('a', 'low', 5), waiter('b', 'high', 2), waiter('b', 'high', 6))
-    expect(line.drop(({ untilMs }) => untilMs < 5).map(({ untilMs }) => untilMs)).toEqual([1, 2])
-    expect(drained(line).map(({ untilMs }) => untilMs)).toEqual([6, 5])
+    expect(line.drop(({ sinceMs }) => sinceMs < 5).map(({ sinceMs }) => sinceMs)).toEqual([1, 2])
+    expect(drained(line).map(({ sinceMs }) => sinceMs)).toEqual([6, 5])
   })
 })
 
