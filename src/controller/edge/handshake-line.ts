@@ -113,7 +113,10 @@ export function paceHandshakes(server: Server, options: HandshakeLineOptions): H
       // Whoever comes in this turn waits for the next one.
       next = { cancel: ignore }
       setImmediate(serve)
-    } else wait(socket)
+      return
+    }
+    wait(socket)
+    if (next === undefined) schedule()
   })
   return {
     identified: pause.identified,
