@@ -50,6 +50,8 @@ type ServerOptions = ArrivalOptions &
 /** Parts of the maximum of connections: those of one identity, and those that wait for their handshake. */
 const IDENTITY_PART = 1 / 2
 const WAITING_PART = 1 / 4
+/** Connections that are opened together are no flood. */
+const MIN_WAITING = 16
 const MAX_HEADER_BYTES = 16 * 1024
 const HEADERS_TIMEOUT_MS = 5000
 /** All of them together: nobody knows who is who. */
@@ -113,7 +115,7 @@ function pacedHandshakes(
   app: MtlsServer,
   { monotonic, isBusy, maxConnections, metrics }: ServerOptions,
 ): HandshakeLine {
-  const maxWaiting = Math.ceil(maxConnections * WAITING_PART)
+  const maxWaiting = Math.max(MIN_WAITING, maxConnections * WAITING_PART)
   const onDropped = (): void => metrics.connectionRefused('not_in_turn')
   const line = paceHandshakes(app.server, { monotonic, isBusy, maxWaiting, onDropped })
   app.addHook('onClose', (_app, done) => {

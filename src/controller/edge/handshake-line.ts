@@ -32,6 +32,8 @@ const PAUSE = { ifGood: 3, ifBad: 12 }
 /** How much one handshake counts in the averages. */
 const WEIGHT = 0.05
 const LOOK_MS = 100
+/** A peer that says nothing for so long is left to Node, whose limit for handshakes then begins. */
+const SILENT_MS = 500
 
 /** Call it before the server listens, and before others listen to its connections. */
 export function paceHandshakes(server: Server, options: HandshakeLineOptions): HandshakeLine {
@@ -43,9 +45,12 @@ export function paceHandshakes(server: Server, options: HandshakeLineOptions): H
   let nextMs = 0
   let next: { readonly cancel: () => void } | undefined
   let lookout: NodeJS.Timeout | undefined
+  /** Connections without a byte, and since when: only with its first bytes can the cost of a handshake be measured. */
+  const silent = new Map<Socket, number>()
 
   function begin(socket: Socket): void {
     const isMeasurable = socket.readableLength > 0
+    socket.off('error', ignore)
     const startMs = monotonic()
     pause.begun()
     for (const listener of begins) listener.call(server, socket)
@@ -62,13 +67,9 @@ export function paceHandshakes(server: Server, options: HandshakeLineOptions): H
     next = undefined
     if (!isBusy() || monotonic() >= nextMs) {
       const waiting = line.next()
-      if (waiting !== undefined) {
-        release(waiting.socket)
-        begin(waiting.socket)
-      }
+      if (waiting !== undefined) begin(waiting.socket)
     }
     if (line.size > 0) schedule()
-    else stopLooking()
   }
 
   function schedule(): void {
@@ -84,15 +85,15 @@ export function paceHandshakes(server: Server, options: HandshakeLineOptions): H
 
   function wait(socket: Socket): void {
     if (line.size >= maxWaiting) dropped(line.dropNewest())
-    socket.on('error', ignore)
     line.add(socket.remoteAddress ?? '', { socket, untilMs: monotonic() + HANDSHAKE_TIMEOUT_MS })
-    lookout ??= setInterval(look, LOOK_MS)
+    if (next === undefined) schedule()
   }
 
   function look(): void {
     const now = monotonic()
     for (const waiting of line.drop(({ socket, untilMs }) => socket.destroyed || untilMs < now)) dropped(waiting)
-    if (line.size === 0) stopLooking()
+    for (const [socket, sinceMs] of silent) if (now - sinceMs >= SILENT_MS || socket.destroyed) speaks(socket)
+    if (line.size === 0 && silent.size === 0) stopLooking()
   }
 
   function stopLooking(): void {
@@ -106,17 +107,24 @@ export function paceHandshakes(server: Server, options: HandshakeLineOptions): H
     onDropped()
   }
 
-  server.removeAllListeners('connection')
-  server.on('connection', (socket: Socket) => {
+  /** Its first bytes are there, or it has left. */
+  function speaks(socket: Socket): void {
+    silent.delete(socket)
     if (next === undefined && (!isBusy() || monotonic() >= nextMs)) {
       begin(socket)
       // Whoever comes in this turn waits for the next one.
       next = { cancel: ignore }
       setImmediate(serve)
-      return
-    }
-    wait(socket)
-    if (next === undefined) schedule()
+    } else wait(socket)
+  }
+
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) => {
+    silent.set(socket, monotonic())
+    lookout ??= setInterval(look, LOOK_MS)
+    socket.on('error', ignore).once('readable', () => {
+      if (silent.has(socket)) speaks(socket)
+    })
   })
   return {
     identified: pause.identified,
@@ -124,13 +132,10 @@ export function paceHandshakes(server: Server, options: HandshakeLineOptions): H
     close() {
       next?.cancel()
       stopLooking()
-      for (const waiting of line.drop(() => true)) dropped(waiting)
+      for (const { socket } of line.drop(() => true)) socket.destroy()
+      for (const socket of silent.keys()) socket.destroy()
     },
   }
-}
-
-function release(socket: Socket): void {
-  socket.off('error', ignore)
 }
 
 function ignore(): void {

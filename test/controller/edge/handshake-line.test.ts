@@ -39,12 +39,13 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-function connect(remoteAddress: string): Socket & { destroyed: boolean } {
+function connect(remoteAddress: string, speaks = true): Socket & { destroyed: boolean } {
   const socket = Object.assign(new EventEmitter(), { remoteAddress, readableLength: 500, destroyed: false, destroy })
   function destroy(): void {
     socket.destroyed = true
   }
   server.emit('connection', socket)
+  if (speaks) socket.emit('readable')
   return socket as unknown as Socket & { destroyed: boolean }
 }
 /** Lets time pass in steps of a millisecond, so that timers and turns come in their order. */
@@ -125,4 +126,13 @@ test('who waits for longer than a handshake may take is dropped, and who has lef
   nowMs += 6000
   await vi.advanceTimersByTimeAsync(100)
   expect([waiting.destroyed, line.waiting()]).toEqual([true, 0])
+})
+
+test('a peer that says nothing is left to the limits of Node', async () => {
+  connect('silent', false)
+  expect(begun).toEqual([])
+  await pass(400)
+  expect(begun).toEqual([])
+  await pass(200)
+  expect(begun).toEqual(['silent'])
 })
