@@ -26,9 +26,10 @@ type Waiting = { readonly socket: Socket; readonly untilMs: number }
 
 /**
  * How long the next handshake waits, in units of the first half of a handshake, which can be measured; the second half and the
- * first request cost twice as much. If every peer is identified, handshakes may take half of the time; if none is, a fifth.
+ * first request cost about twice as much. If every peer is identified, handshakes may take three quarters of the time; if none
+ * is, a third.
  */
-const PAUSE = { ifGood: 3, ifBad: 12 }
+const PAUSE = { ifGood: 3, ifBad: 8 }
 /** How much one handshake counts in the averages. */
 const WEIGHT = 0.05
 const LOOK_MS = 100
