@@ -48,8 +48,8 @@ type ServerOptions = ArrivalOptions &
   }
 
 /** Parts of the maximum of connections: those of one identity, and those that wait for their handshake. */
-const IDENTITY_PART = 1 / 2
-const WAITING_PART = 1 / 4
+const IDENTITY_PART = 0.5
+const WAITING_PART = 0.25
 /** Connections that are opened together are no flood. */
 const MIN_WAITING = 16
 const MAX_HEADER_BYTES = 16 * 1024
@@ -130,7 +130,7 @@ async function registerGates(app: MtlsServer, options: ServerOptions, handshakes
   const { tracer, metrics, workerIdOf, gate, isBlocked, isCertificateBlocked, isLeaving, isDraining } = options
   const connections = createConnectionsHeld({
     max: Math.ceil(options.maxConnections * IDENTITY_PART),
-    onIdentified: handshakes.identified,
+    onIdentified: () => handshakes.identified(),
     onRefused: () => metrics.connectionRefused('identity_limit'),
   })
   await app.register(arrival, { tracer, metrics, ...(workerIdOf !== undefined && { workerIdOf }) })

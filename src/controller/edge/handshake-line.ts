@@ -6,15 +6,9 @@ import type { Server } from 'node:tls'
 import { FairLine } from '../../platform/fair-line.ts'
 import { HANDSHAKE_TIMEOUT_MS } from '../../platform/tls/tls.ts'
 
-export type HandshakeLine = {
-  /** A peer of a handshake was identified: handshakes may take more of the time. */
-  readonly identified: () => void
-  readonly waiting: () => number
-  /** Drops those that wait. */
-  readonly close: () => void
-}
-
 type HandshakeLineOptions = {
+  /** Begins a handshake. */
+  readonly begin: (socket: Socket) => void
   readonly monotonic: () => number
   /** Whether there are calls that handshakes would delay. */
   readonly isBusy: () => boolean
@@ -36,107 +30,139 @@ const LOOK_MS = 100
 /** A peer that says nothing for so long is left to Node, whose limit for handshakes then begins. */
 const SILENT_MS = 500
 
-/** Call it before the server listens, and before others listen to its connections. */
-export function paceHandshakes(server: Server, options: HandshakeLineOptions): HandshakeLine {
-  const { monotonic, isBusy, maxWaiting, onDropped } = options
-  // Node's own listener, which begins the handshake. A socket that is given to it later is read from its first byte.
-  const begins = server.listeners('connection')
-  const line = new FairLine<Waiting>()
-  const pause = createPause()
-  let nextMs = 0
-  let next: { readonly cancel: () => void } | undefined
-  let lookout: NodeJS.Timeout | undefined
+export class HandshakeLine {
+  readonly #options: HandshakeLineOptions
+  readonly #line = new FairLine<Waiting>()
   /** Connections without a byte, and since when: only with its first bytes can the cost of a handshake be measured. */
-  const silent = new Map<Socket, number>()
+  readonly #silent = new Map<Socket, number>()
+  readonly #pause = createPause()
+  /** Set while the turn of the next one is planned. */
+  #next: { readonly cancel: () => void } | undefined
+  #nextMs = 0
+  #lookout: NodeJS.Timeout | undefined
 
-  function begin(socket: Socket): void {
-    const isMeasurable = socket.readableLength > 0
-    socket.off('error', ignore)
-    const startMs = monotonic()
-    pause.begun()
-    for (const listener of begins) listener.call(server, socket)
-    nextMs = startMs + pause.ms()
-    if (!isMeasurable) return
-    // After Node's own, which answers the bytes that are there already.
-    process.nextTick(() => {
-      pause.measured(monotonic() - startMs)
-      nextMs = monotonic() + pause.ms()
+  constructor(options: HandshakeLineOptions) {
+    this.#options = options
+  }
+
+  get waiting(): number {
+    return this.#line.size
+  }
+
+  add(socket: Socket): void {
+    this.#silent.set(socket, this.#options.monotonic())
+    this.#lookout ??= setInterval(() => this.#look(), LOOK_MS)
+    socket.on('error', ignore).once('readable', () => {
+      if (this.#silent.has(socket)) this.#speaks(socket)
     })
   }
 
-  function serve(): void {
-    next = undefined
-    if (!isBusy() || monotonic() >= nextMs) {
-      const waiting = line.next()
-      if (waiting !== undefined) begin(waiting.socket)
-    }
-    if (line.size > 0) schedule()
+  /** A peer was identified: handshakes may take more of the time. */
+  identified(): void {
+    this.#pause.identified()
   }
 
-  function schedule(): void {
-    const waitMs = isBusy() ? nextMs - monotonic() : 0
-    if (waitMs > 0) {
-      const timer = setTimeout(serve, waitMs)
-      next = { cancel: () => clearTimeout(timer) }
-    } else {
-      const turn = setImmediate(serve)
-      next = { cancel: () => clearImmediate(turn) }
-    }
-  }
-
-  function wait(socket: Socket): void {
-    if (line.size >= maxWaiting) dropped(line.dropNewest())
-    line.add(socket.remoteAddress ?? '', { socket, untilMs: monotonic() + HANDSHAKE_TIMEOUT_MS })
-    if (next === undefined) schedule()
-  }
-
-  function look(): void {
-    const now = monotonic()
-    for (const waiting of line.drop(({ socket, untilMs }) => socket.destroyed || untilMs < now)) dropped(waiting)
-    for (const [socket, sinceMs] of silent) if (now - sinceMs >= SILENT_MS || socket.destroyed) speaks(socket)
-    if (line.size === 0 && silent.size === 0) stopLooking()
-  }
-
-  function stopLooking(): void {
-    clearInterval(lookout)
-    lookout = undefined
-  }
-
-  function dropped(waiting: Waiting | undefined): void {
-    if (waiting === undefined) return
-    waiting.socket.destroy()
-    onDropped()
+  /** Drops those that wait. */
+  close(): void {
+    this.#next?.cancel()
+    clearInterval(this.#lookout)
+    for (const { socket } of this.#line.drop(() => true)) socket.destroy()
+    for (const socket of this.#silent.keys()) socket.destroy()
   }
 
   /** Its first bytes are there, or it has left. */
-  function speaks(socket: Socket): void {
-    silent.delete(socket)
-    if (next === undefined && (!isBusy() || monotonic() >= nextMs)) {
-      begin(socket)
-      // Whoever comes in this turn waits for the next one.
-      next = { cancel: ignore }
-      setImmediate(serve)
-    } else wait(socket)
+  #speaks(socket: Socket): void {
+    this.#silent.delete(socket)
+    if (this.#next !== undefined || !this.#isDue()) {
+      this.#wait(socket)
+      return
+    }
+    this.#begin(socket)
+    // Whoever comes in this turn waits for the next one.
+    this.#plan(0)
   }
 
-  server.removeAllListeners('connection')
-  server.on('connection', (socket: Socket) => {
-    silent.set(socket, monotonic())
-    lookout ??= setInterval(look, LOOK_MS)
-    socket.on('error', ignore).once('readable', () => {
-      if (silent.has(socket)) speaks(socket)
-    })
-  })
-  return {
-    identified: pause.identified,
-    waiting: () => line.size,
-    close() {
-      next?.cancel()
-      stopLooking()
-      for (const { socket } of line.drop(() => true)) socket.destroy()
-      for (const socket of silent.keys()) socket.destroy()
-    },
+  #isDue(): boolean {
+    return !this.#options.isBusy() || this.#options.monotonic() >= this.#nextMs
   }
+
+  #begin(socket: Socket): void {
+    const { begin, monotonic } = this.#options
+    const isMeasurable = socket.readableLength > 0
+    const startMs = monotonic()
+    socket.off('error', ignore)
+    this.#pause.begun()
+    begin(socket)
+    this.#nextMs = startMs + this.#pause.ms()
+    if (!isMeasurable) return
+    // After Node's own, which answers the bytes that are there already.
+    process.nextTick(() => {
+      this.#pause.measured(monotonic() - startMs)
+      this.#nextMs = monotonic() + this.#pause.ms()
+    })
+  }
+
+  #wait(socket: Socket): void {
+    if (this.#line.size >= this.#options.maxWaiting) this.#drop(this.#line.dropNewest())
+    const untilMs = this.#options.monotonic() + HANDSHAKE_TIMEOUT_MS
+    this.#line.add(socket.remoteAddress ?? '', { socket, untilMs })
+    if (this.#next === undefined) this.#planNext()
+  }
+
+  #serve(): void {
+    this.#next = undefined
+    const waiting = this.#isDue() ? this.#line.next() : undefined
+    if (waiting !== undefined) this.#begin(waiting.socket)
+    if (this.#line.size > 0) this.#planNext()
+  }
+
+  #planNext(): void {
+    this.#plan(this.#options.isBusy() ? this.#nextMs - this.#options.monotonic() : 0)
+  }
+
+  /** 0: in the next turn of the event loop. */
+  #plan(waitMs: number): void {
+    if (waitMs > 0) {
+      const timer = setTimeout(() => this.#serve(), waitMs)
+      this.#next = { cancel: () => clearTimeout(timer) }
+    } else {
+      const turn = setImmediate(() => this.#serve())
+      this.#next = { cancel: () => clearImmediate(turn) }
+    }
+  }
+
+  #look(): void {
+    const now = this.#options.monotonic()
+    const dropped = this.#line.drop(({ socket, untilMs }) => socket.destroyed || untilMs < now)
+    for (const waiting of dropped) this.#drop(waiting)
+    for (const [socket, sinceMs] of this.#silent) {
+      if (now - sinceMs >= SILENT_MS || socket.destroyed) this.#speaks(socket)
+    }
+    if (this.#line.size > 0 || this.#silent.size > 0) return
+    clearInterval(this.#lookout)
+    this.#lookout = undefined
+  }
+
+  #drop(waiting: Waiting | undefined): void {
+    if (waiting === undefined) return
+    waiting.socket.destroy()
+    this.#options.onDropped()
+  }
+}
+
+/** Puts the line before the handshakes of a server. Call it before the server listens, and before others listen to its connections. */
+export function paceHandshakes(server: Server, options: Omit<HandshakeLineOptions, 'begin'>): HandshakeLine {
+  // Node's own listener, which begins the handshake; a socket that is given to it later is read from its first byte.
+  const begins = server.listeners('connection')
+  server.removeAllListeners('connection')
+  const line = new HandshakeLine({
+    ...options,
+    begin: (socket) => {
+      for (const listener of begins) listener.call(server, socket)
+    },
+  })
+  server.on('connection', (socket: Socket) => line.add(socket))
+  return line
 }
 
 function ignore(): void {

@@ -75,7 +75,7 @@ test('peers that turn out to have an identity wait for less', async () => {
   const countIn = async (identifies: boolean): Promise<number> => {
     begun = []
     for (let ms = 0; ms < 200; ms++) {
-      if (line.waiting() < 5) connect('a')
+      if (line.waiting < 5) connect('a')
       const before = begun.length
       await pass(1)
       if (identifies) for (let n = before; n < begun.length; n++) line.identified()
@@ -106,7 +106,7 @@ test('a full line drops the newest of the address with the most', () => {
   const loud = Array.from({ length: 10 }, () => connect('loud'))
   connect('quiet')
   expect(loud.map(({ destroyed }) => destroyed)).toEqual([...Array.from({ length: 9 }, () => false), true])
-  expect([dropped, line.waiting()]).toEqual([1, 10])
+  expect([dropped, line.waiting]).toEqual([1, 10])
 })
 
 test('who waits for longer than a handshake may take is dropped, and who has left is forgotten', async () => {
@@ -125,7 +125,7 @@ test('who waits for longer than a handshake may take is dropped, and who has lef
   left.destroy()
   nowMs += 6000
   await vi.advanceTimersByTimeAsync(100)
-  expect([waiting.destroyed, line.waiting()]).toEqual([true, 0])
+  expect([waiting.destroyed, line.waiting]).toEqual([true, 0])
 })
 
 test('a peer that says nothing is left to the limits of Node', async () => {
