@@ -5,7 +5,7 @@ import type { Begun, Ending } from '../../../src/controller/idempotency/key-stor
 import { createHeldBytes } from '../../../src/controller/idempotency/held-bytes.ts'
 import { createOnce } from '../../../src/controller/steps/once.ts'
 import { AppError } from '../../../src/core/errors.ts'
-import { createNotingSink, routeCall, type NotingSink } from '../../fixtures/route-call.ts'
+import { allowedNow, createNotingSink, routeCall, type NotingSink } from '../../fixtures/route-call.ts'
 
 const COMPLETED: RouteOutcome = {
   outcome: 'completed',
@@ -46,7 +46,7 @@ function setUp(worker: Script, { begun = { state: 'begun' }, stores = true, perC
     sink,
     endings,
     forwarded,
-    run: (over: Partial<RouteCall> = {}) => once(routeCall({ idempotencyKey: 'k', sink, ...over })),
+    run: (over: Partial<RouteCall> = {}) => once(routeCall({ idempotencyKey: 'k', sink, ...over }), allowedNow()),
   }
 }
 
