@@ -11,6 +11,7 @@ import { capabilitiesCommand, workersCommand } from './cli/commands/inventory.ts
 import { invokeCommand } from './cli/commands/invoke.ts'
 import { policyCommand } from './cli/commands/policy.ts'
 import { shadowCommand } from './cli/commands/shadow.ts'
+import { sloCommand } from './cli/commands/slo.ts'
 import { replayCommand } from './cli/commands/replay.ts'
 import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cli/commands/policy-ask.ts'
 import { manifestCommand } from './cli/commands/manifest.ts'
@@ -63,6 +64,7 @@ export function createProgram(): Command {
     .addCommand(whatCanCommand())
     .addCommand(replayCommand())
     .addCommand(shadowCommand())
+    .addCommand(sloCommand())
     .addCommand(policyCommand())
     .addCommand(exceptionCommand())
     .addCommand(manifestCommand())

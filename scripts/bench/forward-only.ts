@@ -54,6 +54,7 @@ const app = await createServer({
     admit: (call) => Promise.resolve({ call, decided: nothing, [Symbol.dispose]: nothing }),
     judge: () => allowedAlready,
     tryCandidate: nothing,
+    shed: () => undefined,
     recordVerdict: resolvedNothing,
     forward,
     // Only forwards, with or without a key.

@@ -5,6 +5,7 @@ import { graph, nodeGraph, stat, table, type Thresholds } from './panels.ts'
 import { now, series, serviceMap, spans } from './queries.ts'
 import { admissionRow } from './routing-admission.ts'
 import { idempotencyRow } from './routing-idempotency.ts'
+import { sloRow } from './routing-slo.ts'
 import { workersRow } from './routing-workers.ts'
 import { alerts } from './shared.ts'
 
@@ -35,7 +36,7 @@ export const routing = dashboard({
         burn('1h', 14.4, 'two days'),
         burn('6h', 6, 'five days'),
         alerts(
-          'ControllerDown|NoWorker.*|CallsShed|ErrorBudget.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost',
+          'ControllerDown|NoWorker.*|CallsShed|ErrorBudget.*|Slo.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost',
           12,
         ),
         graph({
@@ -150,6 +151,7 @@ export const routing = dashboard({
       ],
     },
     admissionRow,
+    sloRow,
     workersRow,
     idempotencyRow,
     {

@@ -52,6 +52,8 @@ export type RouteOutcome = {
   readonly workerId: string | null
   readonly attempts: number
   readonly durationMs: number
+  /** Until the worker's answer began, without the time of an upload; undefined if none began. */
+  readonly firstByteMs?: number | undefined
   readonly error: AppError | undefined
   readonly effect: Effect
   /** Only of a call with an idempotency key. */

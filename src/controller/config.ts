@@ -22,6 +22,7 @@ import {
   tlsSettings,
   type TlsFiles,
 } from '../platform/settings.ts'
+import { sloPlaceOf, type SloPlace } from '../slo/slo-folder.ts'
 import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
 
 /** Every variable of the controller; docs/configuration.md is generated from it. */
@@ -74,6 +75,7 @@ export const ControllerEnv = Type.Object({
       'When OPA returns to a bundle revision that was replaced before: `refuse`: not ready, and every decision is ' +
       'refused. `allow`: the bundle decides, and the log warns.',
   }),
+  CRANK_SLO_DIR: placeSettings.CRANK_SLO_DIR,
   OPA_URL: optionalText({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
     allowed: 'http://host:port or unix:///absolute/path',
@@ -143,6 +145,7 @@ export type ControllerConfig = {
   /** `maxMs` undefined: never stale. */
   readonly policyStaleness: { readonly maxMs: number | undefined; readonly action: 'warn' | 'degrade' | 'deny' }
   readonly policyBundleRollback: 'refuse' | 'allow'
+  readonly sloPlace: SloPlace
   readonly stateDir: string
   readonly auditFile: string
   readonly auditSync: 'fsync' | 'write'
@@ -247,6 +250,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     policyTimeoutMs: values.OPA_TIMEOUT_MS,
     policyStaleness: { maxMs: maxStalenessMs, action: values.CRANK_POLICY_STALENESS_ACTION },
     policyBundleRollback: values.CRANK_POLICY_BUNDLE_ROLLBACK,
+    sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
     auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
     auditSync: values.CRANK_AUDIT_SYNC,

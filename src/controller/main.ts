@@ -21,6 +21,7 @@ import { startExceptions } from './start/start-exceptions.ts'
 import { startIdempotency } from './start/start-idempotency.ts'
 import { startPolicy } from './start/start-policy.ts'
 import { startServers, type Ending, type StartedServers } from './start/start-servers.ts'
+import { startSlos } from './start/start-slos.ts'
 import { startSteps, type StepParts } from './start/start-steps.ts'
 import { startWorkers } from './start/start-workers.ts'
 
@@ -40,6 +41,8 @@ type ControllerOptions = {
   readonly env: NodeJS.ProcessEnv
   /** Resolves a name to its addresses; default: the system. */
   readonly lookup?: HostLookupOptions['lookup']
+  /** The clock by which error budgets burn, in ms; default: the monotonic clock. */
+  readonly sloClock?: () => number
   /** Called before a listener opens; from then on the controller must be closed. */
   readonly beforeListening?: () => void
   /** The log of the process, if there is one already. */
@@ -53,17 +56,18 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const processLog = options.processLog ?? outer.adopt(openLog(config, env), ({ close }) => close())
   // Within the log, so that the log can report the end of everything else.
   const opened = outer.use(new AsyncDisposableStack())
-  const ground = await startGround({ config, env, processLog, opened })
+  const ground = await startGround({ config, env, processLog, opened, sloClock: options.sloClock })
   const audit = await startAudit(ground)
   const policy = await startPolicy(ground, audit.append)
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
   // Before the workers: it closes after the calls to them have ended.
   const idempotency = startIdempotency(ground)
+  const slos = await startSlos(ground, policy)
   const workers = await startWorkers(ground, policy, lookup)
   const chains = await startChains(ground)
   const admission = startAdmission(ground, policy)
-  const parts = { audit, admission, policy, exceptions, candidate, idempotency, workers, chains }
+  const parts = { audit, admission, policy, exceptions, candidate, idempotency, slos, workers, chains }
   const steps = startSteps(ground, parts)
   const ending: Ending = { leaving: false, draining: false, cut: false }
   const readiness = readinessFrom(ground, parts, ending)
@@ -82,12 +86,17 @@ export async function startController(options: ControllerOptions): Promise<Runni
   return { port, adminPort, leave: () => leave(ground, servers, ending), close }
 }
 
-function readinessFrom({ credentials, now }: Ground, { audit, policy }: StepParts, ending: Ending): () => Readiness {
+function readinessFrom(
+  { credentials, now }: Ground,
+  { audit, policy, slos }: StepParts,
+  ending: Ending,
+): () => Readiness {
   return () =>
     readinessOf({
       policy: policy.ready,
       audit: audit.health,
       svid: credentials.current,
+      slos: slos.note,
       isLeaving: () => ending.leaving,
       now,
     })

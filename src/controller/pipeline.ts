@@ -16,6 +16,8 @@ export type Steps = {
   readonly tryCandidate: (call: RouteCall, verdict: Verdict) => void
   /** Resolves when the verdict is durable. @throws {AppError} `audit_unavailable` */
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
+  /** The outcome of a call that is refused while an error budget burns; undefined lets it pass. */
+  readonly shed: (call: RouteCall) => RouteOutcome | undefined
   /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
   readonly forward: (call: RouteCall) => Promise<RouteOutcome>
   /** The same for a call with an idempotency key: at most one such call reaches a worker. Never rejects. */
@@ -32,6 +34,7 @@ export function createPipeline({
   judge,
   tryCandidate,
   recordVerdict,
+  shed,
   forward,
   once,
   recordOutcome,
@@ -47,7 +50,7 @@ export function createPipeline({
       refuseUnlessPassed(verdict, 'capability_access_denied')
       const passed = markedIfShadowed(call, verdict)
       // The store of keys is asked only now: a stored answer, too, is only for a caller that is authorised at this moment.
-      const outcome = await (call.idempotencyKey === undefined ? forward(passed) : once(passed))
+      const outcome = shed(call) ?? (await (call.idempotencyKey === undefined ? forward(passed) : once(passed)))
       recordOutcome(call, outcome)
       if (outcome.error !== undefined) throw outcome.error
     })

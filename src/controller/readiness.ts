@@ -9,6 +9,8 @@ export type ReadinessSources = {
   readonly policy: () => { readonly ok: boolean; readonly reason?: string }
   readonly audit: () => { readonly ok: boolean; readonly reason?: string }
   readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
+  /** What is wrong with the SLO files; the last good ones stay in force, so this does not affect readiness. */
+  readonly slos: () => string | undefined
   readonly isLeaving: () => boolean
   readonly now: () => number
 }
@@ -21,6 +23,8 @@ export function readinessOf(sources: ReadinessSources): Readiness {
     check('certificate', validity(sources.svid(), sources.now())),
     check('lifecycle', sources.isLeaving() ? { ok: false, reason: 'shutting down' } : { ok: true }),
   ]
+  const note = sources.slos()
+  if (note !== undefined) checks.push({ name: 'slos', ok: true, reason: note })
   return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks }
 }
 

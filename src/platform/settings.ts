@@ -57,6 +57,11 @@ export const placeSettings = {
     allowed: 'the path of a folder',
     description: 'Folder of the Rego sources and of `data/`.',
   }),
+  CRANK_SLO_DIR: optionalText({
+    description:
+      'Folder of the SLO files (`*.yaml`). Set: it must exist. Unset: `slos` in the working directory, if there is one.',
+    allowed: 'the path of a folder',
+  }),
   CRANK_STATE_DIR: Type.String({
     default: DEFAULT_STATE_DIR,
     allowed: 'the path of a folder',

@@ -34,7 +34,7 @@ const MAX_RETRY_MS = 10_000
 /** Only an operator can lift a denial, so retries are rare. */
 const DENIED_RETRY_MS = 30_000
 const MAX_REJOIN_JITTER_MS = 1_000
-/** Of the interval. With the wait before a new registration (a tenth), a lost lease is replaced within one interval. */
+/** Fractions of the interval. With the wait before a new registration (a tenth), a lost lease is replaced within one interval. */
 const HEARTBEAT_AFTER = { least: 0.7, spread: 0.2 }
 
 /** Starts at once and runs until `close`. */

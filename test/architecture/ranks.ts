@@ -5,7 +5,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['core'],
   ['platform'],
   ['audit', 'policy/data'],
-  ['policy/engine'],
+  ['policy/engine', 'slo'],
   ['policy'],
   ['controller/config', 'controller/metrics', 'controller/readiness', 'worker'],
   [
@@ -41,11 +41,12 @@ const POLICY = ['policy/data', 'policy/engine', 'policy']
 /** Where a rank alone would allow too much: what these groups may import, and who may import them. */
 const MAY_IMPORT_ONLY: Readonly<Record<string, readonly string[]>> = {
   'policy/engine': ['core', 'platform', 'policy/data'],
+  slo: ['core', 'platform', 'policy/data'],
   policy: ['core', 'platform', 'policy/data', 'policy/engine'],
   'controller/live-policy': ['core', 'platform', ...POLICY],
   worker: ['core', 'platform'],
   workers: ['worker'],
-  cli: ['core', 'platform', 'audit', ...POLICY, 'worker', 'workers', 'controller/main', 'controller/config'],
+  cli: ['core', 'platform', 'audit', 'slo', ...POLICY, 'worker', 'workers', 'controller/main', 'controller/config'],
 }
 const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   worker: ['workers', 'cli'],

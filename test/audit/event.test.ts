@@ -65,6 +65,7 @@ test('a decision is recorded with the names of the file format', () => {
     now_ns: '1795514400000000000',
     source: 'controller',
     priority: 'normal',
+    priority_requested: null,
     origin: id,
     depth: 0,
     on_behalf_of: null,

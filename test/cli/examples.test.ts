@@ -14,7 +14,7 @@ import { withControllerClient } from '../../src/cli/controller-client.ts'
 import { until } from '../fixtures/until.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
-const COPIED = ['bin', 'policies', 'src', 'package.json', 'tsconfig.json', 'test/workers/registry.test.ts']
+const COPIED = ['bin', 'policies', 'slos', 'src', 'package.json', 'tsconfig.json', 'test/workers/registry.test.ts']
 /** Stand-ins for ids that only a real call has. */
 const DECISION = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
 const TRACE = /\b[\da-f]{32}\b/
@@ -52,6 +52,7 @@ beforeAll(async () => {
   await writeFile(join(checkout, 'request.json'), '{"content":"one two three"}')
   await writeFile(join(checkout, 'story.txt'), 'Once upon a time.')
   await writeFile(join(checkout, 'my.ts'), MY_WORKER)
+  await writeFile(join(checkout, 'scrape.txt'), await (await fetch(`${mesh.admin.url}/metrics`)).text())
   const pem = { type: 'pkcs8', format: 'pem' } as const
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await writeFile(join(checkout, 'bundle.key'), privateKey.export(pem))

@@ -33,6 +33,7 @@ function setup(steps: Partial<Steps> = {}) {
     judge: note('judge', Promise.resolve(allow)),
     tryCandidate: note('tryCandidate', undefined),
     recordVerdict: note('recordVerdict', Promise.resolve()),
+    shed: note('shed', undefined),
     forward: note('forward', Promise.resolve(completed)),
     once: note('once', Promise.resolve(completed)),
     recordOutcome: note('recordOutcome', undefined),
@@ -45,7 +46,7 @@ describe('the pipeline', () => {
   test('decides, records, forwards, records again', async () => {
     const { route, done } = setup()
     await route(call)
-    expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict', 'forward', 'recordOutcome'])
+    expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict', 'shed', 'forward', 'recordOutcome'])
   })
 
   test('takes the call that was admitted, and lets the next one in when its record is durable', async () => {
@@ -73,6 +74,7 @@ describe('the pipeline', () => {
       'tryCandidate',
       'recordVerdict',
       'decided',
+      'shed',
       'forward',
       'recordOutcome',
       'left',
@@ -103,7 +105,7 @@ describe('the pipeline', () => {
     expect(done).toEqual(['judge', 'tryCandidate'])
     durable()
     await routed
-    expect(done).toEqual(['judge', 'tryCandidate', 'forward', 'recordOutcome'])
+    expect(done).toEqual(['judge', 'tryCandidate', 'shed', 'forward', 'recordOutcome'])
   })
 
   test('does not forward without a record, whatever the policy said', async () => {
@@ -126,7 +128,24 @@ describe('the pipeline', () => {
     const verdict = { ...(ruling === 'would_deny' ? deny : trouble), ruling } as Verdict
     const { route, done } = setup({ judge: () => Promise.resolve(verdict) })
     await route(call)
-    expect(done).toEqual(['tryCandidate', 'recordVerdict', 'forward', 'recordOutcome'])
+    expect(done).toEqual(['tryCandidate', 'recordVerdict', 'shed', 'forward', 'recordOutcome'])
+  })
+
+  test('records a call that is shed, and does not forward it', async () => {
+    const error = new AppError('slo_shed')
+    const shed = { outcome: 'refused', status: 503, error } as RouteOutcome
+    const recorded: RouteOutcome[] = []
+    const { route, done } = setup({ shed: () => shed, recordOutcome: (_call, outcome) => void recorded.push(outcome) })
+    await expect(route(call)).rejects.toBe(error)
+    expect(recorded).toEqual([shed])
+    expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict'])
+    expect(isRecorded(error)).toBe(true)
+  })
+
+  test('sheds nothing that the policy denies', async () => {
+    const { route, done } = setup({ judge: () => Promise.resolve(deny) })
+    await expect(route(call)).rejects.toMatchObject({ code: 'capability_access_denied' })
+    expect(done).not.toContain('shed')
   })
 
   test('does not forward what shadow mode lets pass without a record', async () => {
@@ -148,7 +167,7 @@ describe('the pipeline', () => {
     const error = new AppError('worker_timeout')
     const { route, done } = setup({ forward: () => Promise.resolve({ ...completed, outcome: 'timeout', error }) })
     await expect(route(call)).rejects.toBe(error)
-    expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict', 'recordOutcome'])
+    expect(done).toEqual(['judge', 'tryCandidate', 'recordVerdict', 'shed', 'recordOutcome'])
   })
   test.each([
     ['a denial', { judge: () => Promise.resolve(deny) }, true],

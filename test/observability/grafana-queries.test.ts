@@ -4,9 +4,10 @@ import { expressionsOf, withoutVariables, type AskingDashboard } from '../../scr
 import { exportedLabels } from '../fixtures/exported-metrics.ts'
 import { parseLogql, parseTraceql } from '../fixtures/stack/logql-syntax.ts'
 import { AUDIT_EVENTS } from './audit-events.ts'
-import { readText, readYaml } from './files.ts'
+import { readText } from './files.ts'
 import { isExploreLink, panelsOf, readDashboards, readExploreLink, textsOf, type Panel } from './grafana-model.ts'
 import { readLogql, type LogQuery } from './logql.ts'
+import { readRecordings, readRule } from './prometheus-files.ts'
 import { readPromql } from './promql.ts'
 
 /** What Prometheus adds to everything that it scrapes. */
@@ -23,10 +24,9 @@ const expressions = dashboards.flatMap((dashboard) => expressionsOf(dashboard as
 const ofSource = (uid: string): string[] =>
   expressions.filter(({ datasource }) => datasource === uid).map(({ expr }) => withoutVariables(expr))
 const exported = await exportedLabels()
-const recorded = new Set(
-  textsOf(await readYaml('observability/prometheus/rules/crank.rules.yml'))
-    .filter(({ key }) => key === 'record')
-    .map(({ text }) => text),
+/** Recorded series, with the labels that they are grouped by. */
+const recorded = new Map(
+  (await readRecordings()).map(({ record, expr }) => [record, readRule(expr).groupings[0]?.labels ?? []] as const),
 )
 
 describe('PromQL', () => {
@@ -44,7 +44,10 @@ describe('PromQL', () => {
   })
 
   test('names labels that these metrics have', () => {
-    const labelsOf = (metric: string): string[] => [...SCRAPED, ...(exported.get(metric) ?? OTHERS[metric] ?? [])]
+    const labelsOf = (metric: string): string[] => [
+      ...SCRAPED,
+      ...(exported.get(metric) ?? recorded.get(metric) ?? OTHERS[metric] ?? []),
+    ]
     const named = read.flatMap(({ expr, selectors, groupings }) => [
       ...selectors.flatMap(({ metric, labels }) => labels.map((label) => ({ expr, metric, label }))),
       ...groupings.flatMap(({ metrics, labels }) =>

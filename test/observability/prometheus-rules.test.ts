@@ -87,11 +87,14 @@ test('the names of recordings say crank:<what>:<operation>, and there is no dupl
   expect(new Set(names).size).toBe(names.length)
 })
 
-test('the burn alerts have a rate for each of their windows', () => {
-  const recorded = recordings.map(({ record }) => record)
-  const windows = ['5m', '30m', '1h', '6h'].map((window) => `crank:route_errors:ratio_rate${window}`)
-  expect(recorded).toEqual(expect.arrayContaining(windows))
-})
+test.each(['crank:route_errors:ratio_rate', 'crank:slo_burn:rate'])(
+  'the burn alerts have %s for each of their windows',
+  (name) => {
+    const recorded = recordings.map(({ record }) => record)
+    const windows = ['5m', '30m', '1h', '6h'].map((window) => `${name}${window}`)
+    expect(recorded).toEqual(expect.arrayContaining(windows))
+  },
+)
 
 test('the alerts are those that the guide promises', () => {
   expect([...new Set(alerts.map(({ alert }) => alert))].sort()).toEqual([
@@ -111,6 +114,9 @@ test('the alerts are those that the guide promises', () => {
     'PolicyEngineDown',
     'PolicyStale',
     'PolicyUnconfirmed',
+    'SloBudgetBurnFast',
+    'SloBudgetBurnSlow',
+    'SloFilesFaulty',
     'SpansLost',
     'SvidExpiring',
     'WatcherDown',

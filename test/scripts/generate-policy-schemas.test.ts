@@ -13,7 +13,7 @@ test('a schema that was changed by hand, or is missing, is found', async () => {
   const [[path, text] = ['', '']] = [...(await policySchemas(dir))]
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, text)
-  expect(await findStaleSchemas(dir)).toHaveLength(3)
+  expect(await findStaleSchemas(dir)).toHaveLength((await policySchemas(dir)).size - 1)
   await writeFile(path, text.replace('"type"', '"typo"'))
   expect(await findStaleSchemas(dir)).toContain(`${path} differs from its source`)
   await rm(dir, { recursive: true })

@@ -25,6 +25,11 @@ type LoadGateOptions = {
   readonly onRefused: (priority: Priority) => void
 }
 
+/**
+ * A burst is not overload: while the line was empty within this time, it may be of any length, and a call may wait so long.
+ * After that the line stands, and only a short wait is worth it (the controlled delay of "Fail at Scale", ACM Queue 13(8)).
+ */
+const BURST_MS = 5000
 /** Longer than a moment of load, shorter than a person or a retry waits; on a slow machine, as long as a few calls take. */
 const MAX_WAIT_MS = 500
 const MAX_WAIT_CALLS = 8
@@ -35,6 +40,8 @@ export class LoadGate {
   readonly #limit: AdaptiveLimit
   readonly #line = new WaitingLine()
   #inFlight = 0
+  /** When the line was last empty; monotonic ms. */
+  #emptyMs = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: LoadGateOptions) {
@@ -88,17 +95,24 @@ export class LoadGate {
     while (this.#line.size > 0 && this.#inFlight < this.#limit.value) this.#line.next()?.admit()
   }
 
-  /** The line holds what can be served within the longest wait: more would wait in vain. */
+  /** A line that stands holds what can be served within the longest wait: more would wait in vain. */
   #isLineFull(priority: Priority): boolean {
+    if (!this.#isStanding()) return false
     return this.#line.ahead(priority) >= Math.max(FLOOR, (this.#limit.perSecond * this.#maxWaitMs()) / 1000)
   }
 
   #maxWaitMs(): number {
-    return Math.max(MAX_WAIT_MS, MAX_WAIT_CALLS * this.#limit.latency.baseMs)
+    const shortMs = Math.max(MAX_WAIT_MS, MAX_WAIT_CALLS * this.#limit.latency.baseMs)
+    return this.#isStanding() ? shortMs : Math.max(BURST_MS, shortMs)
+  }
+
+  #isStanding(): boolean {
+    return this.#line.size > 0 && this.#options.monotonic() - this.#emptyMs >= BURST_MS
   }
 
   #wait({ caller, priority }: Entrant): Promise<Slot> {
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS)
+    if (this.#line.size === 0) this.#emptyMs = this.#options.monotonic()
     return new Promise((resolve, reject) => {
       this.#line.add({
         caller,

@@ -77,6 +77,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #timer: NodeJS.Timeout
   #answeredMs: number | undefined
+  #uploadedMs: number | undefined
   #status = 0
   #sent = false
   #started = false
@@ -109,6 +110,11 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     return this.#answeredMs
   }
 
+  /** When the worker accepted the last part of an upload; undefined for a body that was there from the start. */
+  get uploadedMs(): number | undefined {
+    return this.#uploadedMs
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     // Settled while waiting for a connection (deadline, caller left): nothing may be sent any more.
@@ -118,6 +124,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   /** undici calls this for each part of the body that it wrote. */
   onBodySent(): void {
+    if (this.#limits.upload !== undefined) this.#uploadedMs = performance.now()
     if (!this.#settled && !this.#held) this.#timer.refresh()
   }
 

@@ -20,6 +20,7 @@ type GroundOptions = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
   readonly processLog: ProcessLog
+  readonly sloClock: (() => number) | undefined
   /** Each part registers here what it opens, in the line that opens it: a failed start releases everything. */
   readonly opened: AsyncDisposableStack
 }
@@ -32,6 +33,8 @@ export type Ground = {
   readonly now: () => number
   /** Monotonic ms, for durations. */
   readonly monotonic: () => number
+  /** The clock of the SLOs, monotonic ms. */
+  readonly sloClock: () => number
   readonly log: Logger
   readonly tracing: Tracing
   /** Makes the spans of the servers; undefined if no spans are exported. */
@@ -43,7 +46,7 @@ export type Ground = {
 }
 
 /** @throws {ConfigError | Error} when the certificates cannot be used */
-export async function startGround({ config, env, processLog, opened }: GroundOptions): Promise<Ground> {
+export async function startGround({ config, env, processLog, opened, sloClock }: GroundOptions): Promise<Ground> {
   const now = Date.now
   const monotonic = performance.now.bind(performance)
   const { log, droppedLines } = processLog
@@ -66,6 +69,7 @@ export async function startGround({ config, env, processLog, opened }: GroundOpt
     opened,
     now,
     monotonic,
+    sloClock: sloClock ?? monotonic,
     log,
     tracing,
     fastifyOtel,

@@ -15,12 +15,14 @@ import { createJudgeCall } from '../steps/judge-call.ts'
 import { createReconsider } from '../steps/reconsider.ts'
 import { createRecorder } from '../steps/record.ts'
 import { createSelectWorker, type SelectWorker } from '../steps/select-worker.ts'
+import { createShed } from '../steps/shed.ts'
 import { createTryCandidate } from '../steps/try-candidate.ts'
 import type { Ground } from './ground.ts'
 import type { StartedAdmission } from './start-admission.ts'
 import type { StartedAudit } from './start-audit.ts'
 import type { StartedIdempotency } from './start-idempotency.ts'
 import { startRegistrations, type StartedRegistrations } from './start-registrations.ts'
+import type { StartedSlos } from './start-slos.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
 export type StepParts = {
@@ -29,6 +31,7 @@ export type StepParts = {
   readonly policy: LivePolicy
   readonly exceptions: ExceptionWatch
   readonly candidate: Candidate | undefined
+  readonly slos: StartedSlos
   readonly idempotency: StartedIdempotency
   readonly workers: StartedWorkers
   readonly chains: CallChains
@@ -41,7 +44,7 @@ export type StartedSteps = StartedRegistrations & {
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing } = ground
-  const { audit, admission, policy, exceptions, candidate, idempotency, workers, chains } = parts
+  const { audit, admission, policy, exceptions, candidate, idempotency, slos, workers, chains } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
@@ -51,6 +54,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     metrics,
     now,
     onExceptionUsed: exceptions.used,
+    onEnded: slos.ended,
     onKeyUsed: idempotency.onKeyUsed,
   })
   const select = selectFrom(ground, parts)
@@ -70,6 +74,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       judge: createJudgeCall({ judge, now }),
       tryCandidate: createTryCandidate(candidate),
       recordVerdict: recorder.recordVerdict,
+      shed: createShed({ refuse: slos.refuse }),
       forward,
       once: createOnce({ ...idempotency, forward, monotonic }),
       recordOutcome: recorder.recordOutcome,

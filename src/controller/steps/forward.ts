@@ -30,7 +30,11 @@ const NO_ERRORS: ReadonlySet<string> = new Set()
 
 /** `body`: what the next attempt sends. */
 type Attempts = { tried: Set<WorkerInstance> | undefined; count: number; busy: number; body: RouteCall['body'] }
-type Last = { readonly worker: WorkerInstance; readonly result: ExchangeResult }
+type Last = {
+  readonly worker: WorkerInstance
+  readonly result: ExchangeResult
+  readonly firstByteMs: number | undefined
+}
 
 /** Calls a worker for an allowed call and streams its answer into `call.sink`. Never rejects. */
 export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<RouteOutcome> {
@@ -47,9 +51,9 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
       attempts.count += 1
       // Set before the call: a caller that leaves during the call ends the span. The last worker tried counts.
       call.span.setAttribute('crank.worker_id', offer.worker.workerId)
-      last = { worker: offer.worker, result: await callWorker(deps, { call, offer, body: attempts.body }, start) }
+      last = await callWorker(deps, { call, offer, body: attempts.body }, start)
       if (!mayTryAnother(select, offer, last.result, attempts)) {
-        return outcomeOf(last.result, last.worker, attempts, monotonic() - start)
+        return outcomeOf(last.result, last, attempts, monotonic() - start)
       }
     }
   }
@@ -72,7 +76,7 @@ function mayTryAnother(select: SelectWorker, offer: Offer, result: ExchangeResul
 
 function notSent(refusal: NotSelected, last: Last | undefined, attempts: Attempts, durationMs: number): RouteOutcome {
   const result = last !== undefined && saysMore(last.result, refusal) ? last.result : refusal
-  return outcomeOf(result, last?.worker, attempts, durationMs)
+  return outcomeOf(result, last, attempts, durationMs)
 }
 
 /** Whether the last attempt says more than that there is no further worker: it names the worker, and how long it is busy. */
@@ -85,11 +89,13 @@ function saysMore({ error }: ExchangeResult, { cause, error: refusal }: NotSelec
 
 function outcomeOf(
   { outcome, status, error, effect }: Pick<ExchangeResult, 'outcome' | 'status' | 'error' | 'effect'>,
-  worker: WorkerInstance | undefined,
+  last: Last | undefined,
   { count }: Attempts,
   durationMs: number,
 ): RouteOutcome {
-  return { outcome, status, error, effect, workerId: worker?.workerId ?? null, attempts: count, durationMs }
+  const { firstByteMs } = last ?? {}
+  const workerId = last?.worker.workerId ?? null
+  return { outcome, status, error, effect, firstByteMs, workerId, attempts: count, durationMs }
 }
 
 type Attempt = { readonly call: RouteCall; readonly offer: Offer; readonly body: RouteCall['body'] }
@@ -98,7 +104,7 @@ async function callWorker(
   { tracer, poolOf, monotonic, select, handOn }: ForwardDeps,
   { call, offer, body }: Attempt,
   start: number,
-): Promise<ExchangeResult> {
+): Promise<Last> {
   const { worker } = offer
   const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
   const attemptMs = monotonic()
@@ -110,14 +116,14 @@ async function callWorker(
   if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
   const declared = worker.declaredErrors.get(call.capability) ?? NO_ERRORS
   try {
-    return await new Promise<ExchangeResult>((settle) => {
+    return await new Promise<Last>((settle) => {
       const upload = Buffer.isBuffer(body) ? undefined : body
       const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
       const settled = (result: ExchangeResult): void => {
         // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
         endExchange(span, worker, result)
         observe(offer, result, { startMs: attemptMs, answeredMs: exchange.answeredMs, nowMs: monotonic() })
-        settle(result)
+        settle({ worker, result, firstByteMs: firstByteOf(exchange, start) })
       }
       const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
       poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(body) }, exchange)
@@ -146,6 +152,11 @@ function endExchange(span: Span, { workerId }: WorkerInstance, { status, outcome
   span.setAttributes({ 'crank.worker_id': workerId, 'http.response.status_code': status })
   if (outcome !== 'completed') span.setStatus({ code: SpanStatusCode.ERROR, message: outcome })
   span.end()
+}
+
+/** Until the answer began, with the time in which the call waited for a worker, and without that of the caller's upload. */
+function firstByteOf({ answeredMs, uploadedMs }: WorkerExchange, startMs: number): number | undefined {
+  return answeredMs === undefined ? undefined : answeredMs - (uploadedMs ?? startMs)
 }
 
 type Times = { readonly startMs: number; readonly answeredMs: number | undefined; readonly nowMs: number }

@@ -61,7 +61,7 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
     const lane = async (): Promise<void> => {
       for (let next = queue.pop(); next !== undefined && !signal.aborted; next = queue.pop()) {
         results[await settle(next, startMs, deps)]++
-        await pause(2 * gapMs * deps.random(), signal)
+        if (queue.length > 0) await pause(2 * gapMs * deps.random(), signal)
       }
     }
     while (!deps.isReady() && !signal.aborted) await pause(POLL_MS, signal)

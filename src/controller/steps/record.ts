@@ -1,7 +1,8 @@
 // On the path of every call. Steps 2 and 4: writes verdicts and outcomes
 // to the audit log, the application log and the metrics, in one place.
+import type { Capability } from '../../core/capability.ts'
 import type { IdempotencyResult } from '../../core/idempotency.ts'
-import { RULINGS } from '../../core/ruling.ts'
+import { passes, RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../../audit/event.ts'
@@ -9,6 +10,7 @@ import type { AuditEvent } from '../../audit/event.ts'
 import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { CallEnd } from '../slo/call-grade.ts'
 
 export type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
@@ -17,6 +19,8 @@ export type RecorderDeps = {
   readonly now: () => number
   /** Called with the name of the exception that let a call pass. */
   readonly onExceptionUsed?: (name: string) => void
+  /** Called with the end of every call that the ruling let pass. */
+  readonly onEnded?: (capability: Capability, end: CallEnd) => void
   /** Called with the effect of the idempotency key of a call that has one. */
   readonly onKeyUsed?: (result: IdempotencyResult) => void
 }
@@ -35,9 +39,16 @@ export type Recorder = {
   readonly recordRegistration: (asker: Asker, verdict: RegistrationVerdict) => Promise<void>
 }
 
+/** An allowed call that the controller could not record, and therefore did not forward. */
+const UNRECORDED: CallEnd = {
+  outcome: 'refused',
+  status: 503,
+  error: { code: 'audit_unavailable' },
+}
 const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
 
-export function createRecorder({ append, log, metrics, now, onExceptionUsed, onKeyUsed }: RecorderDeps): Recorder {
+export function createRecorder(deps: RecorderDeps): Recorder {
+  const { append, log, metrics, now, onExceptionUsed, onKeyUsed, onEnded } = deps
   return {
     async recordVerdict(call, verdict) {
       const event = audit.policyDecision(
@@ -51,7 +62,12 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onK
         },
         auditedVerdict(verdict),
       )
-      await append(event)
+      try {
+        await append(event)
+      } catch (cause: unknown) {
+        if (passes(verdict.ruling)) onEnded?.(call.capability, UNRECORDED)
+        throw cause
+      }
       metrics.decided({
         capability: call.capability,
         decision: event.decision,
@@ -70,17 +86,9 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onK
         trace: call.trace,
         attempts: outcome.attempts,
       })
+      onEnded?.(call.capability, outcome)
       if (outcome.idempotency !== undefined) onKeyUsed?.(outcome.idempotency)
-      const event = audit.routeOutcome(
-        { decisionId: call.decisionId, trace: call.trace, requester: call.caller, capability: call.capability },
-        {
-          ...outcome,
-          atMs: now(),
-          status: isUnanswered(outcome) ? null : outcome.status,
-          error: outcome.error?.code ?? null,
-        },
-      )
-      append(event).catch((cause: unknown) => {
+      append(outcomeEvent(call, outcome, now())).catch((cause: unknown) => {
         log.error({ event: 'audit_outcome_lost', ...idsOf(call), err: cause }, 'outcome not recorded')
       })
     },
@@ -91,13 +99,16 @@ export function createRecorder({ append, log, metrics, now, onExceptionUsed, onK
       )
       await append(event)
       metrics.registrationDecided(event.decision)
-      const { worker_id } = event
-      const fields = { requester: asker.caller, worker_id, reason: reasonOf(verdict), ...idsOf(asker) }
-      if (event.decision === 'allow')
-        log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
-      else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
+      logRegistration(log, asker, event, reasonOf(verdict))
     },
   }
+}
+
+function outcomeEvent(call: RouteCall, outcome: RouteOutcome, atMs: number): audit.RouteOutcomeEvent {
+  const { decisionId, trace, caller: requester, capability } = call
+  const status = isUnanswered(outcome) ? null : outcome.status
+  const error = outcome.error?.code ?? null
+  return audit.routeOutcome({ decisionId, trace, requester, capability }, { ...outcome, atMs, status, error })
 }
 
 /** The ids that link a log line to its trace, its audit record and its answer. */
@@ -125,6 +136,17 @@ function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
   const { capability } = call
   const fields = { event, requester: call.caller, capability, reason: reasonOf(verdict), ...idsOf(call) }
   log[level](verdict.decision === undefined ? { ...fields, error: verdict.error.code } : fields, text)
+}
+
+function logRegistration(
+  log: Logger,
+  asker: Asker,
+  { decision, worker_id }: audit.WorkerRegistrationEvent,
+  reason: string,
+): void {
+  const fields = { requester: asker.caller, worker_id, reason, ...idsOf(asker) }
+  if (decision === 'allow') log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
+  else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
 }
 
 function reasonOf(verdict: Verdict): string {

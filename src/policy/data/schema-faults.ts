@@ -6,6 +6,8 @@ import { isRecord } from './json-object.ts'
 
 /** `path`: position in the value, such as `workers["spiffe://…"].owner`; empty for the whole value. */
 export type PlacedFault = { readonly path: string; readonly reason: string }
+/** `parts`: the keys and indexes that lead to it. `isMember`: the member itself is the fault (unknown or missing), not its value. */
+type LocatedFault = PlacedFault & { readonly parts: readonly (string | number)[]; readonly isMember: boolean }
 
 type Issue = {
   readonly keyword: string
@@ -27,6 +29,11 @@ const validators = new Map<TSchema, Validator>()
 
 /** The faults of `value`, at most a handful; none if it matches. */
 export function schemaFaults(schema: TSchema, value: unknown): PlacedFault[] {
+  return locatedFaults(schema, value).map(({ path, reason }) => ({ path, reason }))
+}
+
+/** The same, for a value whose text has line numbers. */
+export function locatedFaults(schema: TSchema, value: unknown): LocatedFault[] {
   const validator = validators.get(schema) ?? Compile(schema)
   validators.set(schema, validator)
   if (validator.Check(value)) return []
@@ -41,32 +48,37 @@ export function placeOf(path: string, key: string | number): string {
   return path === '' ? key : `${path}.${key}`
 }
 
-function describe(schema: TSchema, { keyword, schemaPath, instancePath, params, message }: Issue): PlacedFault[] {
-  const path = pointerParts(instancePath).reduce<string>((at, part) => {
-    return placeOf(at, /^\d+$/.test(part) ? Number(part) : part)
-  }, '')
+function describe(schema: TSchema, { keyword, schemaPath, instancePath, params, message }: Issue): LocatedFault[] {
+  const parts = pointerParts(instancePath).map((part) => (/^\d+$/.test(part) ? Number(part) : part))
   const node = nodeAt(schema, schemaPath)
   const said = wordsOf(node)
   const { requiredProperties = [], additionalProperties = [] } = params as Readonly<Record<string, string[]>>
+  const value = (reason: string): LocatedFault[] => [located(parts, reason, false)]
+  const members = (names: readonly string[], reason: string): LocatedFault[] =>
+    names.map((name) => located([...parts, name], reason, true))
   switch (keyword) {
     // Reported again as additionalProperties.
     case 'boolean':
       return []
     case 'required':
-      return requiredProperties.map((name) => ({ path: placeOf(path, name), reason: 'is missing' }))
+      return members(requiredProperties, 'is missing')
     case 'additionalProperties':
-      return additionalProperties.map((name) => ({ path: placeOf(path, name), reason: said ?? 'is unknown' }))
+      return members(additionalProperties, said ?? 'is unknown')
     case 'enum':
-      return [{ path, reason: `must be one of ${(params as { allowedValues: string[] }).allowedValues.join(', ')}` }]
+      return value(`must be one of ${(params as { allowedValues: string[] }).allowedValues.join(', ')}`)
     case 'type':
       // The message of an object with free keys is about its keys.
-      return [{ path, reason: node['type'] === 'object' ? 'must be an object' : (said ?? kindOf(params, message)) }]
+      return value(node['type'] === 'object' ? 'must be an object' : (said ?? kindOf(params, message)))
     case 'minLength':
     case 'minItems':
-      return [{ path, reason: 'must not be empty' }]
+      return value('must not be empty')
     default:
-      return [{ path, reason: said ?? message }]
+      return value(said ?? message)
   }
+}
+
+function located(parts: readonly (string | number)[], reason: string, isMember: boolean): LocatedFault {
+  return { path: parts.reduce<string>(placeOf, ''), parts, reason, isMember }
 }
 
 /** The part of the schema that did not match. */

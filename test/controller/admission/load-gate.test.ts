@@ -26,6 +26,19 @@ async function pass(ms: number): Promise<void> {
 const fill = (): Slot[] =>
   Array.from({ length: START }, () => gate.enter({ caller: 'crowd', priority: 'normal' }) as Slot)
 
+/** Takes every place, and lets the line stand for longer than a burst, with one call in it. */
+async function overload() {
+  const slots = fill()
+  const early = enter('early')
+  await pass(0)
+  await pass(4800)
+  const late = enter('late')
+  await pass(0)
+  await pass(250)
+  expect(gate.state()).toMatchObject({ inFlight: START, waiting: 1 })
+  return { slots, early, late }
+}
+
 /** Enters, and notes what becomes of it. */
 function enter(caller: string, priority: Priority = 'normal') {
   const entered: { slot: Slot | undefined; code: string | undefined } = { slot: undefined, code: undefined }
@@ -55,16 +68,36 @@ describe('a call', () => {
     expect(gate.state()).toMatchObject({ inFlight: START, waiting: 0 })
   })
 
-  test('is refused when no place becomes free in half a second', async () => {
+  test('of a burst waits, however many they are', async () => {
+    const slots = fill()
+    const burst = Array.from({ length: 1000 }, () => enter('a', 'low'))
+    for (let round = 0; round < 40; round++) {
+      await pass(100)
+      for (const slot of slots.splice(0)) slot.leave(true)
+      await pass(0)
+      slots.push(...burst.flatMap(({ slot }) => slot ?? []).slice(-START))
+    }
+    expect(burst.every(({ slot }) => slot !== undefined)).toBe(true)
+    expect(refused).toEqual([])
+  })
+
+  test('is refused when no place becomes free in five seconds', async () => {
     fill()
     const waiting = enter('a', 'low')
     await pass(0)
-    await pass(450)
+    await pass(4950)
     expect(waiting).toMatchObject({ slot: undefined, code: undefined })
     await pass(100)
     expect(waiting.code).toBe('overloaded')
     expect(refused).toEqual(['low'])
     expect(gate.state().waiting).toBe(0)
+  })
+
+  test('waits half a second only, once the line has stood for five', async () => {
+    const { early, late } = await overload()
+    expect([early.code, late.code]).toEqual(['overloaded', undefined])
+    await pass(300)
+    expect(late.code).toBe('overloaded')
   })
 
   test('that leaves twice is counted once', () => {
@@ -75,10 +108,10 @@ describe('a call', () => {
   })
 })
 
-describe('a full line', () => {
+describe('a line that stands', () => {
   test('refuses the newest of a caller that has its share', async () => {
-    fill()
-    for (let n = 0; n < 8; n++) enter('loud')
+    await overload()
+    for (let n = 0; n < 7; n++) enter('loud')
     await pass(0)
     expect(gate.isFullFor({ caller: 'loud', priority: 'normal' })).toBe(true)
     const last = enter('loud')
@@ -87,24 +120,24 @@ describe('a full line', () => {
   })
 
   test('makes room for another caller', async () => {
-    const [first] = fill()
-    const loud = Array.from({ length: 8 }, () => enter('loud'))
+    const { slots, late } = await overload()
+    const loud = Array.from({ length: 7 }, () => enter('loud'))
     const quiet = enter('quiet')
     await pass(0)
-    expect(loud.map(({ code }) => code)).toEqual([...Array.from({ length: 7 }, () => undefined), 'overloaded'])
+    expect(loud.map(({ code }) => code)).toEqual([...Array.from({ length: 6 }, () => undefined), 'overloaded'])
     expect(gate.isFullFor({ caller: 'quiet', priority: 'normal' })).toBe(false)
-    first!.leave(false)
+    for (const slot of slots.slice(0, 2)) slot.leave(false)
     await pass(0)
-    expect([loud[0]!.slot === undefined, quiet.slot === undefined]).toEqual([false, true])
+    expect([late, loud[0]!, quiet].map(({ slot }) => slot !== undefined)).toEqual([true, true, false])
   })
 
   test('makes room for a higher priority, which is next', async () => {
-    const [first] = fill()
-    const low = Array.from({ length: 8 }, () => enter('a', 'low'))
+    const { slots } = await overload()
+    const low = Array.from({ length: 7 }, () => enter('a', 'low'))
     const high = enter('a', 'high')
     await pass(0)
     expect(gate.isFullFor({ caller: 'a', priority: 'high' })).toBe(false)
-    first!.leave(false)
+    slots[0]!.leave(false)
     await pass(0)
     expect(high.slot).toBeDefined()
     expect(low.every(({ slot }) => slot === undefined)).toBe(true)

@@ -6,6 +6,7 @@ import {
   WorkerExchange,
   type ExchangeLimits,
   type ExchangeResult,
+  type Upload,
 } from '../../../src/controller/dispatch/worker-exchange.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { createNotingSink } from '../../fixtures/route-call.ts'
@@ -63,6 +64,24 @@ describe('an answer', () => {
       '2',
     ])
     expect(results).toEqual([{ outcome: 'completed', status: 200, sent: true, effect: 'answered', error: undefined }])
+  })
+
+  test('to an upload is timed from its last part; a body that was there from the start has no such time', () => {
+    const upload = { isAwaited: () => false } as unknown as Upload
+    const { exchange, send, head } = setUp({ upload })
+    const startMs = performance.now()
+    send()
+    for (const ms of [100, 400]) {
+      vi.advanceTimersByTime(ms)
+      exchange.onBodySent()
+    }
+    vi.advanceTimersByTime(20)
+    head(200)
+    expect([exchange.uploadedMs! - startMs, exchange.answeredMs! - startMs]).toEqual([500, 520])
+    const buffered = setUp()
+    buffered.send()
+    buffered.exchange.onBodySent()
+    expect(buffered.exchange.uploadedMs).toBeUndefined()
   })
 
   test('of 4xx is the answer, whatever it says', () => {

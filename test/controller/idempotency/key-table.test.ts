@@ -38,7 +38,9 @@ function tableOf({ owner = 'me', limits = {}, alive = [] as string[] } = {}): Ke
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
-function claim(key: string, { request = 'same', caller = 0, decisionId = randomUUID() as string } = {}): Claim {
+type Over = { readonly request?: string; readonly caller?: number; readonly decisionId?: string }
+
+function claim(key: string, { request = 'same', caller = 0, decisionId = randomUUID() }: Over = {}): Claim {
   return { id: digest(`${caller} ${key}`), fingerprint: digest(request), caller: CALLERS[caller]!, decisionId }
 }
 

@@ -21,10 +21,9 @@ const HEAD = ['x-worker-id', 'w', 'content-type', 'text/plain', 'content-length'
 type Script = (call: RouteCall, sink: NotingSink) => RouteOutcome | Promise<RouteOutcome>
 
 /** `perCaller`: bytes that calls may hold. */
-function setUp(
-  worker: Script,
-  { begun = { state: 'begun' } as Begun | AppError, stores = true, perCaller = 1e9 } = {},
-) {
+type Setting = { readonly begun?: Begun | AppError; readonly stores?: boolean; readonly perCaller?: number }
+
+function setUp(worker: Script, { begun = { state: 'begun' }, stores = true, perCaller = 1e9 }: Setting = {}) {
   const endings: Ending[] = []
   const sink = createNotingSink()
   const forwarded: RouteCall[] = []
@@ -126,7 +125,6 @@ describe('a call with a key', () => {
 
   test('whose body stops is not begun', async () => {
     const { forwarded, run } = setUp(answers)
-    // eslint-disable-next-line require-yield -- a body that never has a part
     const stops = (async function* (): AsyncGenerator<Uint8Array> {
       throw await Promise.resolve(new AppError('request_timeout'))
     })()

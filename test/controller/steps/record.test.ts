@@ -27,6 +27,7 @@ function setUp(append: (event: AuditEvent) => Promise<void> = () => Promise.reso
   const events: AuditEvent[] = []
   const lines: Record<string, unknown>[] = []
   const used: string[] = []
+  const ended: (readonly [capability: string, outcome: string, code: string | undefined])[] = []
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
   const metrics = createMetrics(registry)
   metrics.setKnownCapabilities([CAPABILITY])
@@ -40,11 +41,12 @@ function setUp(append: (event: AuditEvent) => Promise<void> = () => Promise.reso
     metrics,
     now: () => NOW,
     onExceptionUsed: (name) => used.push(name),
+    onEnded: (capability, { outcome, error }) => ended.push([capability, outcome, error?.code]),
   })
   /** Series that are not zero. */
   const counted = async (name: string): Promise<string[]> =>
     (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`) && !line.endsWith(' 0'))
-  return { recorder, events, lines, used, counted }
+  return { recorder, events, lines, used, ended, counted }
 }
 
 function verdictOn(call: RouteCall, ruling: Ruling, decision: Decision | undefined): Verdict {
@@ -162,9 +164,26 @@ describe('an outcome', () => {
     workerId: 'worker-a',
     attempts: 2,
     durationMs: 12.3456,
+    firstByteMs: 3,
     error: undefined,
     effect: 'answered',
     ...over,
+  })
+
+  test('of a call that passed is passed on; so is a call that could not be recorded, unless it was denied', async () => {
+    const { recorder, ended } = setUp()
+    const call = routeCall()
+    await recorder.recordVerdict(call, verdictOn(call, 'allow', ALLOW))
+    expect(ended).toEqual([])
+    recorder.recordOutcome(call, outcome({ outcome: 'timeout', error: new AppError('worker_timeout') }))
+    expect(ended).toEqual([[CAPABILITY, 'timeout', 'worker_timeout']])
+
+    const away = setUp(() => Promise.reject(new AppError('audit_unavailable')))
+    await expect(away.recorder.recordVerdict(call, verdictOn(call, 'deny', DENY))).rejects.toThrow(AppError)
+    await expect(away.recorder.recordVerdict(call, verdictOn(call, 'error', undefined))).rejects.toThrow(AppError)
+    expect(away.ended).toEqual([])
+    await expect(away.recorder.recordVerdict(call, verdictOn(call, 'allow', ALLOW))).rejects.toThrow(AppError)
+    expect(away.ended).toEqual([[CAPABILITY, 'refused', 'audit_unavailable']])
   })
 
   test('is in the audit log and the metrics, with the worker and the time it took', async () => {

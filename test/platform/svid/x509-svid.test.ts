@@ -36,6 +36,7 @@ test('reads the ID, the validity and the fingerprint of a good leaf', async () =
     notBeforeMs: 1_700_000_000_000,
     notAfterMs: 4e12,
     fingerprint: new X509Certificate(certPem).fingerprint256.replaceAll(':', '').toLowerCase(),
+    issuerKeyId: expect.stringMatching(/^[0-9a-f]{40}$/) as string,
   })
 })
 
