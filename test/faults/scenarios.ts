@@ -1,9 +1,13 @@
 // Every fault of the matrix, in its order.
 import type { Scenario } from './scenario.ts'
+import { DISK_SCENARIOS } from './scenarios/disks.ts'
 import { POLICY_SCENARIOS } from './scenarios/policy.ts'
 import { PROCESS_SCENARIOS } from './scenarios/processes.ts'
 import { WORKER_SCENARIOS } from './scenarios/workers.ts'
 
-export const SCENARIOS: readonly Scenario[] = [...POLICY_SCENARIOS, ...WORKER_SCENARIOS, ...PROCESS_SCENARIOS].sort(
-  (a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)),
-)
+export const SCENARIOS: readonly Scenario[] = [
+  ...POLICY_SCENARIOS,
+  ...WORKER_SCENARIOS,
+  ...PROCESS_SCENARIOS,
+  ...DISK_SCENARIOS,
+].sort((a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)))

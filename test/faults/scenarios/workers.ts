@@ -1,5 +1,4 @@
 // Workers that are away, silent, cut off, endless, killed (F9 to F13).
-import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { startFakeWorker, greets, type Execute } from '../../fakes/worker.ts'
@@ -7,6 +6,7 @@ import { STREAMING } from '../../fixtures/parties.ts'
 import { until } from '../../fixtures/until.ts'
 import { readWorkerLog } from '../evidence.ts'
 import type { Lab } from '../lab.ts'
+import { residentMb } from '../memory.ts'
 import { finding, percentile, tally, type Scenario } from '../scenario.ts'
 import { startWorkerProcess } from '../worker-process.ts'
 
@@ -199,11 +199,6 @@ async function discarded(lab: Lab): Promise<number> {
   let length = 0
   for await (const chunk of body) length += (chunk as Buffer).length
   return length
-}
-
-async function residentMb(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024
 }
 
 const killed: Scenario = {
