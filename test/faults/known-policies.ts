@@ -1,7 +1,7 @@
 // The policies of a scenario by revision, and what the oracle says about a recorded decision under the revision it names.
 import { splitCapability, parseCapability } from '../../src/core/capability.ts'
 import type { PolicyInput } from '../../src/core/decision.ts'
-import { parseExactJson } from '../../src/policy/data/exact-json.ts'
+import { parseAsWritten } from '../../src/policy/data/raw-json.ts'
 import { loadPolicyFiles } from '../../src/policy/data/policy-files.ts'
 import type { AuditLine } from '../fixtures/parties.ts'
 import type { DataSet } from '../fixtures/policy-corpus.ts'
@@ -19,7 +19,7 @@ export function createKnownPolicies(): KnownPolicies {
   return {
     async know(policyDir, revision) {
       const files = await loadPolicyFiles(policyDir, Date.now())
-      byRevision.set(revision ?? files.revision, parseExactJson(files.dataText) as DataSet)
+      byRevision.set(revision ?? files.revision, parseAsWritten(files.dataText) as DataSet)
     },
     oracle(record) {
       const data = byRevision.get(String(record['policy_revision']))

@@ -142,7 +142,8 @@ export async function openLab(seed: number, amounts: Amounts) {
     const body = {
       verb,
       capability: name,
-      payload: { id, ...options.payload },
+      // The same key is the same request.
+      payload: { id: key ?? id, ...options.payload },
       ...(key !== undefined && { idempotency_key: key }),
       ...(options.timeoutMs !== undefined && { timeout_ms: options.timeoutMs }),
       ...(options.priority !== undefined && { priority: options.priority }),
@@ -232,6 +233,9 @@ export async function openLab(seed: number, amounts: Amounts) {
       )
     },
     ready: async (): Promise<boolean> => (await fetch(`${current().adminOrigin}/readyz`)).status === 200,
+    recordsOf: async (state: string) => ({
+      records: (await readRecords(join(parties.dir, state, 'audit.jsonl'))).map(({ line }) => line),
+    }),
     auditFile: (state = 'state') => join(parties.dir, state, 'audit.jsonl'),
     /** A worker process appends its executions to it. */
     workerLog(name: string): string {
