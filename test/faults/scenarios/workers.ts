@@ -206,7 +206,6 @@ const killed: Scenario = {
   fault: 'worker process SIGKILLed in the middle of 200 calls',
   expected:
     'its own calls fail, as unknown; no other and no later one does; out within a heartbeat interval and a probe',
-  short: true,
   async run(lab) {
     await lab.start({ env: { CRANK_HEARTBEAT_INTERVAL_MS: '2000' } })
     const [first, second] = [await startWorkerProcess(lab, 'first'), await startWorkerProcess(lab, 'second')]
