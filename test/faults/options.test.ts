@@ -28,7 +28,7 @@ test('options are read', () => {
     json: '/tmp/f.json',
   })
   expect(parse()).toMatchObject({ action: 'run', only: [], seed: undefined, short: false })
-  expect(parse('--short')).toMatchObject({ short: true, amounts: { kills: 3 } })
+  expect(parse('--short')).toMatchObject({ short: true, amounts: { kills: 2 } })
   expect(parse('--list').action).toBe('list')
   expect(parse('--help').action).toBe('help')
   expect(USAGE).toContain('--seed N')
@@ -55,6 +55,7 @@ const result = (over: Partial<Result>): Result => ({
   figure: '1 ms',
   verdict: 'held',
   misses: [],
+  late: [],
   violations: [],
   seed: 5,
   seconds: 1.2,

@@ -14,7 +14,7 @@ export type Options = {
   readonly json: string
 }
 
-export const SHORT_AMOUNTS: Amounts = { kills: 3, workers: 60, seconds: 2 }
+export const SHORT_AMOUNTS: Amounts = { kills: 2, workers: 60, seconds: 2 }
 const FULL_AMOUNTS: Amounts = { kills: 25, workers: 180, seconds: 10 }
 
 export const USAGE = `usage: npm run test:faults -- [options]

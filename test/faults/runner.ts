@@ -8,6 +8,7 @@ export type Result = Pick<Scenario, 'id' | 'fault' | 'expected'> & {
   readonly figure: string
   readonly verdict: 'held' | 'missed' | 'not shown here'
   readonly misses: readonly string[]
+  readonly late: readonly string[]
   readonly violations: readonly Violation[]
   readonly seed: number
   readonly seconds: number
@@ -20,13 +21,13 @@ export async function runScenario(scenario: Scenario, seed: number, amounts: Amo
   const { id, fault, expected } = scenario
   const about = { id, fault, expected, seed, violations: [] }
   if ('notShown' in scenario) {
-    const none = { figure: '-', misses: [], seconds: 0 }
+    const none = { figure: '-', misses: [], late: [], seconds: 0 }
     return { ...about, ...none, seen: `not shown here: ${scenario.notShown}`, verdict: 'not shown here' }
   }
   const startMs = performance.now()
   const { finding, violations } = await inLab(scenario, seed, amounts)
   const seconds = Math.round((performance.now() - startMs) / 100) / 10
-  const isHeld = finding.misses.length === 0 && violations.length === 0
+  const isHeld = finding.misses.length + finding.late.length === 0 && violations.length === 0
   return { ...about, ...finding, violations, seconds, verdict: isHeld ? 'held' : 'missed' }
 }
 
@@ -45,5 +46,5 @@ async function inLab({ run }: Runnable, seed: number, amounts: Amounts) {
 
 function failure(cause: unknown): Finding {
   const message = cause instanceof Error ? cause.message : String(cause)
-  return { seen: 'the scenario ended early', figure: '-', misses: [message] }
+  return { seen: 'the scenario ended early', figure: '-', misses: [message], late: [] }
 }

@@ -6,6 +6,8 @@ export type Finding = {
   readonly figure: string
   /** What was expected and did not happen. */
   readonly misses: readonly string[]
+  /** What happened, but not in the time that was expected. The short form does not judge it: its machine is shared. */
+  readonly late: readonly string[]
 }
 
 export type Scenario = {
@@ -21,12 +23,17 @@ export type Scenario = {
   | { readonly notShown: string }
 )
 
-/** `holds`: what was expected, in words, and whether it is so. */
-export function finding(seen: string, figure: string, holds: Readonly<Record<string, boolean>>): Finding {
-  const misses = Object.entries(holds)
+type Conditions = Readonly<Record<string, boolean>>
+
+/** `holds`, `inTime`: what was expected, in words, and whether it is so. */
+export function finding(seen: string, figure: string, holds: Conditions, inTime: Conditions = {}): Finding {
+  return { seen, figure, misses: untrue(holds), late: untrue(inTime) }
+}
+
+function untrue(conditions: Conditions): string[] {
+  return Object.entries(conditions)
     .filter(([, isSo]) => !isSo)
     .map(([what]) => what)
-  return { seen, figure, misses }
 }
 
 /** How many there are of each, such as `200: 40, broken: 2`. */

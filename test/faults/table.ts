@@ -17,8 +17,8 @@ export function resultTable(results: readonly Result[]): string {
 export function missLines(results: readonly Result[]): string {
   return results
     .filter(({ verdict }) => verdict === 'missed')
-    .flatMap(({ id, misses, violations, seed }) => [
-      ...misses.map((miss) => `${id}: not so: ${miss}\n`),
+    .flatMap(({ id, misses, late, violations, seed }) => [
+      ...[...misses, ...late].map((miss) => `${id}: not so: ${miss}\n`),
       ...violations.map(({ rule, says }) => `${id}: the history breaks rule (${rule}): ${says}\n`),
       `${id}: run it again: npm run test:faults -- --only ${id} --seed ${seed}\n`,
     ])
