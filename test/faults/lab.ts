@@ -218,7 +218,10 @@ export async function openLab(seed: number, amounts: Amounts) {
     underLoad,
     check,
     /** Closes it at the end of the scenario, in the reverse order of opening. */
-    defer: (close: () => Promise<unknown> | undefined) => opened.defer(async () => void (await close())),
+    defer: (close: () => Promise<unknown> | undefined) =>
+      opened.defer(async () => {
+        await close()
+      }),
     controller: current,
     /** What the admin listener says about its workers. */
     workers: async (): Promise<readonly WorkerLine[]> =>

@@ -21,11 +21,14 @@ const full: Scenario = {
     const enough = () => lab.told.filter(({ status }) => status === 503).length >= 20
     const seen = await lab.underLoad(8, () => until('the disk is full', enough, 60_000))
     const refused = seen.filter(({ status }) => status === 503)
-    let isRed = false
-    await until('readiness is red', async () => {
+    const turnsRed = async (): Promise<boolean> => {
       await lab.call()
-      return (isRed = !(await lab.ready()))
-    })
+      return !(await lab.ready())
+    }
+    const isRed = await until('readiness is red', turnsRed).then(
+      () => true,
+      () => false,
+    )
     execFileSync('prlimit', ['--pid', String(controller.pid), '--fsize=unlimited'])
     const startMs = performance.now()
     await until('calls are served', async () => (await lab.call()).status === 200)

@@ -77,7 +77,7 @@ const down: Scenario = {
     lab.defer(() => again.kill())
     const backMs = await recoveredMs(lab, performance.now())
     return finding(
-      `${statuses([...first, ...open])}`,
+      statuses([...first, ...open]),
       `refused in ${p99(open)} ms p99 (a served call here: ${plainMs} ms); served again after ${backMs} ms`,
       {
         'no call is allowed': allows([...first, ...open]) === 0,

@@ -359,19 +359,6 @@ describe('watching', () => {
     }
   })
 
-  test('keeps its identity: a good certificate of another one is a fault, and its own is taken over', async () => {
-    await using w = await watched(250)
-    const before = w.source.current()
-    const other = ID.replace(/[^/]+$/, 'someone-else')
-    await issueTo(w.dir.path, pki.td1, 'own', other)
-    await expect.poll(() => w.faults.length, within).toBe(1)
-    expect(w.faults[0]).toContain(`own.crt: is for ${other}, but this process is ${ID}`)
-    expect(w.source.current()).toBe(before)
-    await w.replace(pki.td1)
-    await expect.poll(() => w.source.current().generation, within).toBe(2)
-    expect(w.source.current().spiffeId).toBe(ID)
-  })
-
   test('sees a bundle that is added to the folder, and one that is removed', async () => {
     await using dir = await tempDir()
     const issued = await pki.td1.issue({ uri: ID })
