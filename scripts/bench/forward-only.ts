@@ -96,6 +96,8 @@ const app = await createServer({
   tlsRefuseUnverified: config.tlsRefuseUnverified,
   bodyLimitBytes: config.bodyLimitBytes,
   maxConnections: config.maxConnections,
+  monotonic: performance.now.bind(performance),
+  isBusy: () => true,
   now,
   fastifyOtel: undefined,
   onRefused: nothing,

@@ -41,7 +41,9 @@ export function createPipeline({
   recordOutcome,
 }: Steps): RouteCapability {
   return async (asked) => {
-    using admitted = await admit(asked)
+    const entered = admit(asked)
+    // Only a call that has to wait costs a turn here.
+    using admitted = entered instanceof Promise ? await entered : entered
     const { call } = admitted
     const verdict = await judge(call)
     tryCandidate(call, verdict)

@@ -34,6 +34,8 @@ describe('loadControllerConfig', () => {
       },
       tlsRefuseUnverified: false,
       policyDir: path.resolve('policies'),
+      chainKeyFile: undefined,
+      sloPlace: { dir: 'slos', mayBeAbsent: true },
       opa: undefined,
       policyTimeoutMs: 100,
       policyStaleness: { maxMs: undefined, action: 'warn' },

@@ -45,7 +45,7 @@ describe('the JSON form refuses', () => {
       'the name "constructor.prototype"',
     ],
     'invalid UTF-8': [Buffer.from('{"verb":"a","capability":"\xff"}', 'latin1'), 'UTF-8'],
-    'a bad idempotency key': ['{"verb":"a","capability":"b","idempotency_key":"a b"}', 'idempotency_key'],
+    'a bad idempotency key': ['{"verb":"a","capability":"b","idempotency_key":"a\\nb"}', 'idempotency_key'],
     'an unknown priority': ['{"verb":"a","capability":"b","priority":"urgent"}', 'priority'],
   }
   for (const [name, [body, reason]] of Object.entries(bodies)) {

@@ -72,11 +72,13 @@ beforeAll(async () => {
     destination: { write: (line) => void workerLog.push(JSON.parse(line) as LogLine) },
   })
   worker = await startRealWorker(parties, controller.origin, moody, { env: otel, log })
+  let calls = 0
   const body = (verb: string, capability: string, mood = 'good'): object => ({
     verb,
     capability,
     payload: { mood, password: `${CANARY}-payload`, key: KEY },
-    idempotency_key: `${CANARY}-key`,
+    // The same key for another call would be refused.
+    idempotency_key: `${CANARY}-key-${++calls}`,
   })
   const post = (options: object, as = STREAMING): Promise<Answer> =>
     parties.request(controller.origin, as, { ...options, method: 'POST', headers: SECRETS } as never)

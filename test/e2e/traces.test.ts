@@ -80,6 +80,8 @@ describe('the spans', () => {
     expect(named(spans, 'POST /route').attributes).toEqual({
       ...decision,
       'crank.requester': 'spiffe://crank.local/worker/streaming',
+      'crank.origin': 'spiffe://crank.local/worker/streaming',
+      'crank.depth': 0,
       'crank.capability': 'invoke:hello_world',
       'crank.worker_id': 'worker-hello-world',
       'http.request.method': 'POST',

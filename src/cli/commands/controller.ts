@@ -39,6 +39,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_STATE_DIR', '--state-dir <dir>', 'state folder (default .crank)'],
   ['CRANK_AUDIT_FILE', '--audit-file <file>', 'audit log (default <state-dir>/audit.jsonl)'],
   ['CRANK_AUDIT_SYNC', '--audit-sync <how>', 'fsync or write (default fsync)'],
+  ['CRANK_CHAIN_KEY', '--chain-key <file>', 'keys of x-crank-chain (default <state-dir>/chain.key)'],
   ['CRANK_WORKER_HOSTS', '--worker-hosts <list>', 'hosts that worker URLs may name'],
   ['TLS_REFUSE_UNVERIFIED', '--tls-refuse-unverified <bool>', 'refuse unverified peers in the handshake'],
   ['HTTPS_ONLY', '--https-only <bool>', 'must be true; plain HTTP is not supported'],

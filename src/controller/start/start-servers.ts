@@ -53,7 +53,7 @@ function buildMtls(
   ground: Ground,
   { audit, admission, policy, workers, chains, steps, ending }: ServerParts,
 ): Promise<MtlsServer> {
-  const { config, credentials, verifier, metrics, log, now, tracing } = ground
+  const { config, credentials, verifier, metrics, log, now, monotonic, tracing } = ground
   const { registry } = workers
   const { strangers, peers } = audit
   return createServer({
@@ -78,6 +78,8 @@ function buildMtls(
     tlsRefuseUnverified: config.tlsRefuseUnverified,
     bodyLimitBytes: config.bodyLimitBytes,
     maxConnections: config.maxConnections,
+    monotonic,
+    isBusy: () => admission.gate.isBusy(),
     now,
     fastifyOtel: ground.fastifyOtel,
     onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),

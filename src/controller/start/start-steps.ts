@@ -80,6 +80,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       admit: createAdmit({
         ...admission,
         undeclaredBytes: ground.config.bodyLimitBytes,
+        monotonic,
         onLowered: admission.metrics.lowered,
         onLimited: admission.metrics.refused,
       }),
