@@ -117,7 +117,12 @@ test('a worker that hangs is ejected, and comes back half-open by its probe and 
   const a = await worker((...exchange) => {
     if (!hangs) greets(...exchange)
   }, 'a')
-  const b = await worker(greets, 'b')
+  // Both have calls in flight until one of them has had enough to be ejected: otherwise the faster one gets them all.
+  const waits: Execute = (...exchange) => {
+    if (a.seen.length >= 6) greets(...exchange)
+    else setTimeout(() => waits(...exchange), 5)
+  }
+  const b = await worker(waits, 'b')
   const round = (): Promise<Answer[]> => Promise.all(Array.from({ length: 16 }, () => call({ timeout_ms: 1000 })))
   const first = await round()
   expect(first.filter(({ status }) => status === 504).length).toBeGreaterThanOrEqual(5)
