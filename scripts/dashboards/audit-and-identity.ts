@@ -103,7 +103,7 @@ export const auditAndIdentity = dashboard({
           height: 7,
           queries: [
             logql(
-              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|clock_stepped|worker_evicted"}`,
+              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|clock_stepped|worker_evicted|worker_drain_changed"}`,
               { maxLines: 100 },
             ),
           ],

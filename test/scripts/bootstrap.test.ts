@@ -221,7 +221,7 @@ describe('the program', () => {
   test('that does not exist is answered with what there is', async () => {
     const { code, stderr } = await run('demos')
     expect(code).toBe(2)
-    expect(stderr).toContain('setup|test|test:stack|demo|bench|crank')
+    expect(stderr).toContain('setup|test|test:stack|test:faults|demo|bench|crank')
   })
 
   test('is the script of that name; test and setup also see to the native tools', () => {
@@ -230,6 +230,7 @@ describe('the program', () => {
     expect(planFor('crank', ['check'])?.run).toEqual(['bin/crank.js', 'check'])
     expect(planFor('setup', [])).toEqual({ tools: ['opa', 'regal'], run: undefined })
     expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal'] })
+    expect(planFor('test:faults', ['--list'])).toEqual({ tools: ['opa'], run: ['test/faults/run.ts', '--list'] })
     expect(planFor('test:stack', [])).toMatchObject({ tools: ['opa', 'jaeger', 'prometheus', 'promtool'] })
     expect(planFor('test', ['test/core'])?.npm).toEqual(['run', 'check', '--loglevel=notice', '--', 'test/core'])
   })

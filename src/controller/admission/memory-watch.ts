@@ -30,10 +30,15 @@ const LOOK_MS = 200
 export function createMemoryWatch({ read }: { readonly read: () => MemoryReading }): MemoryWatch {
   let used = usedPart(read())
   let state = stateAt(used, 'enough')
-  const timer = setInterval(() => {
-    used = usedPart(read())
+  const look = (): void => {
+    try {
+      used = usedPart(read())
+    } catch {
+      // The resident size is read from a file of the system: without a free file handle the last reading counts.
+    }
     state = stateAt(used, state)
-  }, LOOK_MS).unref()
+  }
+  const timer = setInterval(look, LOOK_MS).unref()
   return { state: () => state, used: () => used, close: () => clearInterval(timer) }
 }
 

@@ -10,6 +10,7 @@ import { hasCertificate } from '../identity/blocked-certificates.ts'
 import type { Readiness } from '../readiness.ts'
 import { describeCapabilities, describeWorkers } from '../routing/catalog.ts'
 import { createServer, type MtlsServer } from '../server.ts'
+import { createDrainWorker } from '../steps/drain-worker.ts'
 import { createRefusalRecorder } from '../steps/record-refusal.ts'
 import type { Ground } from './ground.ts'
 import type { StartedSteps, StepParts } from './start-steps.ts'
@@ -63,7 +64,7 @@ function buildMtls(
     heartbeat: steps.heartbeat,
     deregister: steps.deregister,
     workers: (query) => describeWorkers(registry, { clock: clockOf(ground), withUrls: false }, query),
-    capabilities: (query) => describeCapabilities(registry, query),
+    capabilities: (query) => describeCapabilities(registry, { clock: clockOf(ground) }, query),
     tracer: tracing.tracer,
     metrics,
     workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
@@ -87,11 +88,12 @@ function buildMtls(
 
 function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promise<FastifyInstance> {
   const { config, log, now, monotonic, metricsRegistry } = ground
-  const { policy, exceptions, candidate, workers, steps, readiness } = parts
+  const { audit, policy, exceptions, candidate, workers, steps, readiness } = parts
   return createAdmin({
     readiness,
     allowedHosts: config.adminAllowedHosts,
     workers: (query) => describeWorkers(workers.registry, { clock: clockOf(ground), withUrls: true }, query),
+    drain: { drain: createDrainWorker({ registry: workers.registry, append: audit.append, now }) },
     about: () => ({
       version: VERSION,
       engine: policy.engine,

@@ -54,6 +54,7 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
     try {
       const next = await loadCredentials(files, now)
       if (signature === '' || signature !== (await signatureOf(files))) return // written while we read: next tick
+      checkSameIdentity(next, current, files)
       seen = signature
       faults.clear()
       if (!closed) swap(next)
@@ -99,6 +100,14 @@ async function signatureOf({ certFile, keyFile, bundlePath, trustDomain }: Crede
   return stats
     .map(({ ino, size, mtimeNs, ctimeNs }, index) => [paths[index], ino, size, mtimeNs, ctimeNs].join(' '))
     .join()
+}
+
+/** A process keeps its identity: what its peers expect of it, and its leases and rights, belong to that one. */
+function checkSameIdentity(next: Credentials, current: Credentials, { certFile }: CredentialFiles): void {
+  if (next.spiffeId === current.spiffeId) return
+  throw new Error(
+    `${certFile}: is for ${next.spiffeId}, but this process is ${current.spiffeId}; put its own certificate there, or restart it as the other one`,
+  )
 }
 
 function isSameSet(one: Credentials, other: Credentials): boolean {

@@ -23,6 +23,24 @@ test('the state follows what is used, and does not flicker at a threshold', () =
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test('a reading that fails, as without a free file handle, leaves the last one in force', () => {
+  const reading = { heapUsed: 90, heapLimit: 100, resident: 10, residentLimit: 100 }
+  let isReadable = true
+  const read = () => {
+    if (!isReadable) throw new Error('EMFILE: too many open files, uv_resident_set_memory')
+    return reading
+  }
+  const watch = createMemoryWatch({ read })
+  isReadable = false
+  vi.advanceTimersByTime(400)
+  expect(watch.state()).toBe('tight')
+  isReadable = true
+  reading.heapUsed = 10
+  vi.advanceTimersByTime(200)
+  expect(watch.state()).toBe('enough')
+  watch.close()
+})
+
 test('the limits are those of this process and machine', () => {
   const { heapUsed, heapLimit, resident, residentLimit } = readMemory()
   expect(heapUsed).toBeGreaterThan(0)

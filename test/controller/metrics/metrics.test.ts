@@ -206,7 +206,7 @@ describe('cardinality', () => {
 
 describe('gauges', () => {
   const state: ControllerState = {
-    workers: () => ({ live: 3, stale: 1 }),
+    workers: () => ({ live: 3, suspect: 0, ejected: 0, half_open: 0, draining: 0, stale: 1 }),
     capabilities: () => 2,
     providers: (capability) => (capability === HELLO ? 2 : 0),
     audit: () => ({ ok: false, queued: 7, oldestMs: 250 }),
