@@ -39,8 +39,8 @@ afterAll(async () => {
   await pdp.close()
 })
 beforeEach(() => {
+  release()
   held = []
-  isHolding = false
 })
 
 /** From now on the policy engine answers at once. */
@@ -115,11 +115,10 @@ describe('a call that has to wait', () => {
   })
 
   test('with a higher priority is next', async () => {
-    const { answers } = await fill()
+    const { answers, inLine } = await fill()
     const places = held.length
     const [low, high] = [call(HELLO, { priority: 'low' }), call(HELLO, { priority: 'high' })]
-    const inLine = await waiting()
-    await until('both wait', async () => (await waiting()) >= inLine + 1)
+    await until('both wait', async () => (await waiting()) === inLine + 2)
     await until('the questions of the first are there', () => held.length >= places)
     held.shift()!.answer()
     await until('the next one has a place', () => held.length >= places)
