@@ -49,6 +49,8 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
       socket.destroy()
       return
     }
+    // Bytes after a request that said it was the last one: its answer may not have left yet, and ends the connection.
+    if (code === 'HPE_CLOSED_CONNECTION' && known !== undefined && known.unanswered > 0) return
     // Further bytes after a refusal.
     if (refused.has(socket)) return
     const [fault, reason] = FAULTS[code] ?? ['request_invalid', 'the bytes are not an HTTP/1.1 request']

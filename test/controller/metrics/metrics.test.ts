@@ -160,7 +160,10 @@ describe('before the first event', () => {
     ],
     ['registrations', label('decision', ['allow', 'deny', 'error'])],
     ['identity_refused', label('reason', refusals)],
-    ['connections_refused', label('reason', ['over_limit', 'identity_limit', 'not_in_turn', 'tls', 'too_slow', 'malformed', 'reset'])],
+    [
+      'connections_refused',
+      label('reason', ['over_limit', 'identity_limit', 'not_in_turn', 'tls', 'too_slow', 'malformed', 'reset']),
+    ],
     ['credential_reload', label('result', ['ok', 'failed'])],
     ['policy_reload', label('result', ['ok', 'failed'])],
   ])('every series of controller_%s_total is there, at zero', async ([name, wanted]) => {
