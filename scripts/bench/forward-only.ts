@@ -45,7 +45,13 @@ const select = createSelectWorker({
   monotonic,
 })
 
-const forward = createForward({ select, poolOf: pools.poolOf, handOn: noChains.handOn, tracer: noTracer, monotonic })
+const forward = createForward({
+  ...{ select, poolOf: pools.poolOf, handOn: noChains.handOn, tracer: noTracer, monotonic },
+  health: { ended: nothing },
+  decideAgain: () => undefined,
+  budget: { called: nothing, take: () => false },
+  metrics: { repeated: nothing, overBudget: nothing },
+})
 
 const app = await createServer({
   chains: noChains,
@@ -69,7 +75,7 @@ const app = await createServer({
       workerHosts,
       now,
     }),
-    registry,
+    ...{ registry, isThere: () => Promise.resolve(false), log },
     remember: resolvedNothing,
     onRegistered: nothing,
     heartbeatIntervalMs,
@@ -90,6 +96,8 @@ const app = await createServer({
   tlsRefuseUnverified: config.tlsRefuseUnverified,
   bodyLimitBytes: config.bodyLimitBytes,
   maxConnections: config.maxConnections,
+  monotonic: performance.now.bind(performance),
+  isBusy: () => true,
   now,
   fastifyOtel: undefined,
   onRefused: nothing,

@@ -103,7 +103,7 @@ export const auditAndIdentity = dashboard({
           height: 7,
           queries: [
             logql(
-              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|clock_stepped|worker_evicted"}`,
+              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|clock_stepped|worker_evicted|worker_drain_changed"}`,
               { maxLines: 100 },
             ),
           ],
@@ -154,7 +154,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Refused connections by reason',
           description:
-            'Connections per second that ended without a request: over_limit, tls (no TLS 1.3, or none in time), too_slow, malformed, reset by the peer. A port scan looks like this; over_limit means that real callers wait.',
+            'Connections per second that ended without a request: over_limit, identity_limit (over the half of one identity), not_in_turn (waited too long for its handshake), tls (no TLS 1.3, or none in time), too_slow, malformed, reset by the peer. A port scan looks like this; over_limit means that real callers wait, not_in_turn a flood of handshakes.',
           width: 8,
           queries: [series(`sum by (reason) (rate(controller_connections_refused_total${RATE}))`, '{{reason}}')],
           unit: 'cps',

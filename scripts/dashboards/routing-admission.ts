@@ -10,7 +10,7 @@ export const admissionRow = {
     graph({
       title: 'Refused calls',
       description:
-        'Calls that were not let in, per second. rate, concurrent, body: a caller is over its limit in limits.json, and the audit records say which. load: the controller prepares as many calls as it can. memory: it has no room for a body. Click load: alert CallsShed in the guide.',
+        'Calls that were not let in, per second. rate, concurrent, body: a caller is over its limit in limits.json, and the audit records say which. load: the controller prepares as many calls as it can. left: the caller left while it waited. memory: it has no room for a body. Click load: alert CallsShed in the guide.',
       width: 8,
       queries: [
         series(

@@ -38,7 +38,7 @@ export const workersRow: Row = {
     graph({
       title: 'Attempts per call',
       description:
-        'All capabilities. 1 is normal. Above: workers refuse connections and another one is tried; they will be evicted, see Workers. Below: calls that found no worker.',
+        'All capabilities. 1 is normal. Above: another worker is tried, see Retries. Below: calls that found no worker.',
       width: 8,
       queries: [
         series(
@@ -95,12 +95,46 @@ export const workersRow: Row = {
     graph({
       title: 'Worker instances',
       description:
-        'Registered instances. live: heartbeats arrive. stale: they do not, and the instance gets no calls. Stale for more than a minute: the worker hangs or cannot reach the controller; later it is evicted.',
+        'Registered instances by state. suspect: a connection to it failed. ejected: it failed five times in a row. half_open: it is tried again. These get calls only if no live worker fits, and come back by themselves; if they do not, look at the log of the worker. draining: an operator keeps calls from it. stale: its heartbeats are missing; later it is removed.',
       width: 8,
       queries: [series('sum by (state) (controller_registry_workers)', '{{state}}')],
       unit: 'none',
       min: 0,
-      colours: { live: 'green', stale: 'red' },
+      colours: {
+        live: 'green',
+        suspect: 'yellow',
+        ejected: 'orange',
+        half_open: 'light-blue',
+        draining: 'blue',
+        stale: 'red',
+      },
+    }),
+    graph({
+      title: 'Changes of state',
+      description:
+        'Workers that became suspect, ejected or stale per minute, by cause; the log event worker_state_changed names them. unreachable, reset: the process is gone, or the network. timeout: it hangs, or callers give it too little time. answer: it answers 5xx without a declared error code. A worker that appears again and again is ejected for up to a minute each time.',
+      width: 8,
+      queries: [
+        series(
+          `60 * sum by (to, cause) (rate(controller_worker_state_changes_total{to=~"suspect|ejected|stale"}${RATE}))`,
+          '{{to}}: {{cause}}',
+        ),
+      ],
+      unit: 'none',
+      min: 0,
+    }),
+    graph({
+      title: 'Retries',
+      description:
+        'Further attempts at calls per second. unreached: nothing was sent. busy, not_begun: the worker refused the call before any work. retry_safe: sent again under its idempotency key. over budget: not sent again, because retries reached a fifth of the calls: workers fail faster than others can take their calls.',
+      width: 8,
+      queries: [
+        series(`sum by (reason) (rate(controller_retries_total${RATE}))`, '{{reason}}'),
+        series(`sum(rate(controller_retry_budget_refusals_total${RATE}))`, 'over budget'),
+      ],
+      unit: 'none',
+      min: 0,
+      colours: { 'over budget': 'red' },
     }),
     table({
       title: 'Capabilities without a live worker',

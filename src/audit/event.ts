@@ -5,7 +5,7 @@ import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput }
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
 import type { FileLeftReason } from '../core/file-left.ts'
 import type { IdempotencyResult } from '../core/idempotency.ts'
-import type { Outcome } from '../core/outcome.ts'
+import type { AttemptReason, Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
@@ -42,6 +42,8 @@ export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly 
     readonly priority_requested: Priority | null
     readonly route: string
     readonly idempotency_key_present: boolean
+    /** The decision id of the call, in a decision that is made again before a further attempt. */
+    readonly retry_of: string | null
   }
 
 export type WorkerRegistrationEvent = { readonly event: 'worker_registration'; readonly timestamp: string } & Traced & {
@@ -60,11 +62,23 @@ export type RouteOutcomeEvent = { readonly event: 'route_outcome'; readonly time
     readonly error: ErrorCode | null
     readonly duration_ms: number
     readonly attempts: number
+    /** Null for a single attempt: the record describes it. Otherwise the first four and the last. */
+    readonly attempts_made: readonly AttemptEvent[] | null
     /** Null without an idempotency key. */
     readonly idempotency: IdempotencyResult | null
     /** Only of a stored answer: the decision about the call that a worker executed. */
     readonly original_decision_id: string | null
   }
+
+type AttemptEvent = {
+  readonly worker_id: string
+  readonly decision_id: string
+  readonly reason: AttemptReason | null
+  readonly outcome: Outcome
+  readonly error: ErrorCode | null
+  readonly sent: boolean
+  readonly duration_ms: number
+}
 
 /** A peer without an identity. `count` > 1: a summary of that many in one second, without ids and address (refusal-budget). */
 export type IdentityRefusedEvent = {
@@ -127,6 +141,15 @@ export type LifeEvent = { readonly timestamp: string } & (
       readonly reasons: readonly Reason[]
       readonly policy_revision: string
     }
+  /** An operator keeps new calls from a worker, or no longer. `workers`: the instances that this concerned at that moment. */
+  | {
+      readonly event: 'worker_drain_changed'
+      readonly worker_id: string
+      readonly draining: boolean
+      readonly workers: readonly string[]
+      readonly requested_by: 'admin_listener'
+      readonly reason: string | null
+    }
   | {
       readonly event: 'controller_started'
       readonly version: string
@@ -173,6 +196,7 @@ export function policyDecision(
     readonly idempotencyKeyPresent: boolean
     /** Undefined: the priority of the input. */
     readonly requestedPriority?: Priority | undefined
+    readonly retryOf?: string | undefined
   },
   verdict: Judgement,
 ): PolicyDecisionEvent {
@@ -187,6 +211,7 @@ export function policyDecision(
     priority_requested: asked.requestedPriority ?? null,
     route: asked.route,
     idempotency_key_present: asked.idempotencyKeyPresent,
+    retry_of: asked.retryOf ?? null,
   }
 }
 
@@ -224,6 +249,7 @@ export function routeOutcome(
     readonly error: ErrorCode | null
     readonly durationMs: number
     readonly attempts: number
+    readonly attemptsMade?: readonly AttemptEvent[] | undefined
     readonly idempotency?: IdempotencyResult
     readonly originalDecisionId?: string
   },
@@ -240,6 +266,7 @@ export function routeOutcome(
     error: end.error,
     duration_ms: microseconds(end.durationMs),
     attempts: end.attempts,
+    attempts_made: end.attemptsMade ?? null,
     idempotency: end.idempotency ?? null,
     original_decision_id: end.originalDecisionId ?? null,
   }

@@ -12,7 +12,7 @@ type InventoryOptions = ClientOptions & { output: Format }
 
 const WORKER_COLUMNS: readonly Column<WorkerEntry>[] = [
   { title: 'WORKER', cell: (worker) => worker.worker_id },
-  { title: 'STATE', cell: (worker) => paintState(worker.state) },
+  { title: 'STATE', cell: paintState },
   { title: 'IN FLIGHT', cell: (worker) => String(worker.in_flight) },
   { title: 'LAST HEARTBEAT', cell: (worker) => worker.last_heartbeat_at },
   { title: 'CAPABILITIES', cell: (worker) => worker.capabilities.map(({ capability }) => capability).join(' ') },
@@ -61,8 +61,8 @@ async function getAll<Entry>(
   )
 }
 
-function paintState(state: WorkerEntry['state']): string {
-  return paint(state === 'live' ? 'green' : 'yellow', state)
+function paintState({ state, cause }: WorkerEntry): string {
+  return state === 'live' ? paint('green', state) : paint('yellow', `${state} (${cause})`)
 }
 
 function formatProvider({ worker_id, state }: CapabilityEntry['providers'][number]): string {

@@ -3,9 +3,9 @@ import type { Span } from '@opentelemetry/api'
 import type { CallChain } from '../core/call-chain.ts'
 import type { Capability } from '../core/capability.ts'
 import type { Priority } from '../core/decision.ts'
-import type { AppError } from '../core/errors.ts'
+import type { AppError, ErrorCode } from '../core/errors.ts'
 import type { IdempotencyResult } from '../core/idempotency.ts'
-import type { Effect, Outcome } from '../core/outcome.ts'
+import type { AttemptReason, Effect, Outcome } from '../core/outcome.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Asker } from '../policy/verdict.ts'
@@ -19,6 +19,8 @@ export type RouteCall = Asker & {
   readonly name: string
   readonly capability: Capability
   readonly chain: CallChain
+  /** The decision id of the call, in a decision that is made again before a further attempt. */
+  readonly retryOf?: string
   readonly priority: Priority
   /** What the caller asked for, if it gets a lower priority. */
   readonly requestedPriority?: Priority | undefined
@@ -45,12 +47,26 @@ export type Refused = {
   readonly request?: { readonly span: Span; readonly route: string; readonly idempotencyKeyPresent: boolean }
 }
 
+/** One attempt of a call that needed several. `reason`: why it was made, null for the first one. */
+export type AttemptMade = {
+  readonly worker_id: string
+  /** The call's own, or that of the decision made again for this attempt. */
+  readonly decision_id: string
+  readonly reason: AttemptReason | null
+  readonly outcome: Outcome
+  readonly error: ErrorCode | null
+  readonly sent: boolean
+  readonly duration_ms: number
+}
+
 /** How a call ended. `error` is set when the caller has not been answered yet. */
 export type RouteOutcome = {
   readonly outcome: Outcome
   readonly status: number
   readonly workerId: string | null
   readonly attempts: number
+  /** The first four and the last, if there were several. */
+  readonly attemptsMade?: readonly AttemptMade[] | undefined
   readonly durationMs: number
   /** Until the worker's answer began, without the time of an upload; undefined if none began. */
   readonly firstByteMs?: number | undefined

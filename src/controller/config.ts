@@ -110,7 +110,8 @@ export const ControllerEnv = Type.Object({
     minimum: 1,
     maximum: 1_000_000,
     default: 10_000,
-    description: 'Open connections on the mTLS listener; further ones are closed at once.',
+    description:
+      'Open connections on the mTLS listener, of one identity at most half of them; further ones are closed at once.',
   }),
   CRANK_HEARTBEAT_INTERVAL_MS: timeSetting(10_000, {
     description: 'How often workers send a heartbeat. A worker is stale after 3 missed ones, and removed after 12.',

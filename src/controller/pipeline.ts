@@ -2,6 +2,7 @@
 import type { Verdict } from '../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from './call.ts'
 import type { Admit } from './steps/admit.ts'
+import type { Forward } from './steps/forward.ts'
 import { afterRecord } from './steps/recorded.ts'
 import { refuseUnlessPassed } from './steps/refuse.ts'
 import { markedIfShadowed } from './steps/shadow-mark.ts'
@@ -19,9 +20,9 @@ export type Steps = {
   /** The outcome of a call that is refused while an error budget burns; undefined lets it pass. */
   readonly shed: (call: RouteCall) => RouteOutcome | undefined
   /** Picks a worker, calls it and streams its answer to the caller. Never rejects. */
-  readonly forward: (call: RouteCall) => Promise<RouteOutcome>
+  readonly forward: Forward
   /** The same for a call with an idempotency key: at most one such call reaches a worker. Never rejects. */
-  readonly once: (call: RouteCall) => Promise<RouteOutcome>
+  readonly once: Forward
   /** Writes the outcome. Its failure shows in readiness, not in the answer. */
   readonly recordOutcome: (call: RouteCall, outcome: RouteOutcome) => void
 }
@@ -40,7 +41,9 @@ export function createPipeline({
   recordOutcome,
 }: Steps): RouteCapability {
   return async (asked) => {
-    using admitted = await admit(asked)
+    const entered = admit(asked)
+    // Only a call that has to wait costs a turn here.
+    using admitted = entered instanceof Promise ? await entered : entered
     const { call } = admitted
     const verdict = await judge(call)
     tryCandidate(call, verdict)
@@ -50,7 +53,8 @@ export function createPipeline({
       refuseUnlessPassed(verdict, 'capability_access_denied')
       const passed = markedIfShadowed(call, verdict)
       // The store of keys is asked only now: a stored answer, too, is only for a caller that is authorised at this moment.
-      const outcome = shed(call) ?? (await (call.idempotencyKey === undefined ? forward(passed) : once(passed)))
+      const outcome =
+        shed(call) ?? (await (call.idempotencyKey === undefined ? forward(passed, verdict) : once(passed, verdict)))
       recordOutcome(call, outcome)
       if (outcome.error !== undefined) throw outcome.error
     })

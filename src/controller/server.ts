@@ -16,8 +16,11 @@ import { arrival, type ArrivalOptions } from './edge/arrival.ts'
 import { blockedGate, type BlockedGateOptions } from './identity/blocked-gate.ts'
 import { identityGate, peerOf } from './identity/gate.ts'
 import { isReadablePath, limits, type LimitsOptions } from './edge/limits.ts'
+import { paceHandshakes, type HandshakeLine } from './edge/handshake-line.ts'
 import { appErrorOf, problemOf } from './edge/problem.ts'
 import { readAway } from './edge/read-away.ts'
+import { createRefusalTurns, type RefusalTurns } from './edge/refusal-turns.ts'
+import { createConnectionsHeld } from './identity/connections-held.ts'
 import { createBodiesInFlight, MAX_BODY_BYTES } from './routes/bodies-in-flight.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
 import { holdContinue } from './routes/expectation.ts'
@@ -36,13 +39,23 @@ type ServerOptions = ArrivalOptions &
     readonly credentials: Credentials
     readonly tlsRefuseUnverified: boolean
     readonly maxConnections: number
+    readonly monotonic: () => number
+    /** Whether there are calls that a flood would delay. */
+    readonly isBusy: () => boolean
     readonly fastifyOtel: FastifyOtelInstrumentation | undefined
     /** Called for every refusal that no step of the pipeline has recorded, and for every internal error. */
     readonly onRefused: (refused: Refused, error: AppError) => void
   }
 
+/** Parts of the maximum of connections: those of one identity, and those that wait for their handshake. */
+const IDENTITY_PART = 0.5
+const WAITING_PART = 0.25
+/** Connections that are opened together are no flood. */
+const MIN_WAITING = 16
 const MAX_HEADER_BYTES = 16 * 1024
 const HEADERS_TIMEOUT_MS = 5000
+/** All of them together: nobody knows who is who. */
+const STRANGER = ''
 const KEEP_ALIVE_MS = 30_000
 const CHECK_CONNECTIONS_MS = 500
 
@@ -92,17 +105,36 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
     throw new AppError('not_found') // Never reached: `unrouted` refuses the request first.
   })
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
-  setErrorHandler(app, options.onRefused)
-  await registerGates(app, options)
+  setErrorHandler(app, options.onRefused, createRefusalTurns())
+  await registerGates(app, options, pacedHandshakes(app, options))
   await registerRoutes(app, options)
   return app
 }
 
+function pacedHandshakes(
+  app: MtlsServer,
+  { monotonic, isBusy, maxConnections, metrics }: ServerOptions,
+): HandshakeLine {
+  const maxWaiting = Math.max(MIN_WAITING, maxConnections * WAITING_PART)
+  const onDropped = (): void => metrics.connectionRefused('not_in_turn')
+  const line = paceHandshakes(app.server, { monotonic, isBusy, maxWaiting, onDropped })
+  app.addHook('onClose', (_app, done) => {
+    line.close()
+    done()
+  })
+  return line
+}
+
 /** What every request passes before it has a route, in this order. */
-async function registerGates(app: MtlsServer, options: ServerOptions): Promise<void> {
+async function registerGates(app: MtlsServer, options: ServerOptions, handshakes: HandshakeLine): Promise<void> {
   const { tracer, metrics, workerIdOf, gate, isBlocked, isCertificateBlocked, isLeaving, isDraining } = options
+  const connections = createConnectionsHeld({
+    max: Math.ceil(options.maxConnections * IDENTITY_PART),
+    onIdentified: () => handshakes.identified(),
+    onRefused: () => metrics.connectionRefused('identity_limit'),
+  })
   await app.register(arrival, { tracer, metrics, ...(workerIdOf !== undefined && { workerIdOf }) })
-  await app.register(identityGate, gate)
+  await app.register(identityGate, { ...gate, connections })
   await app.register(blockedGate, { isBlocked, isCertificateBlocked })
   await app.register(limits, { isLeaving, isDraining })
   await app.register(unrouted)
@@ -120,13 +152,15 @@ async function registerRoutes(app: MtlsServer, options: ServerOptions): Promise<
   await app.register(catalogRoutes, { workers, capabilities })
 }
 
-function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused']): void {
+function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'], turns: RefusalTurns): void {
   app.setErrorHandler<FastifyError | AppError>(async (thrown, request, reply) => {
     const error = appErrorOf(thrown)
     request.arrival.error = error.code
     const { arrival, id: decisionId } = request
     const requester = peerOf(request)?.spiffeId
     if (!isRecorded(error) || error.code === 'internal_error') onRefused(refusedOf(request), error)
+    const turn = turns.wait(requester ?? STRANGER)
+    if (turn !== undefined) await turn
     if (error.retryAfterS !== undefined) {
       reply.header('retry-after', error.retryAfterS)
       await readAway(request.raw)

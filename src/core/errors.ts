@@ -18,6 +18,7 @@ export const ERRORS = {
   capability_access_denied: { status: 403, title: 'policy denies this call' },
   registration_denied: { status: 403, title: 'policy denies this registration' },
   capability_unknown: { status: 404, title: 'no worker manifest declares this capability' },
+  worker_replaced: { status: 409, title: 'a newer instance has this worker id and answers its probe', retryAfterS: 30 },
   worker_not_registered: { status: 404, title: 'no such registration; register again' },
   idempotency_in_progress: {
     status: 409,

@@ -15,5 +15,12 @@ export const OUTCOMES = [
   'refused',
 ] as const
 
+/**
+ * Why a call was sent again. `busy`: the worker was at its limit. `unreached`: nothing was sent. `not_begun`: the worker refused
+ * it before any work. `retry_safe`: the work may have begun, and may be done again under the same idempotency key.
+ */
+export type AttemptReason = (typeof ATTEMPT_REASONS)[number]
+export const ATTEMPT_REASONS = ['busy', 'unreached', 'not_begun', 'retry_safe'] as const
+
 /** What a call did. `none`: no worker began to work. `answered`: a worker's answer, complete. `unclear`: anything else. */
 export type Effect = 'none' | 'answered' | 'unclear'

@@ -4,6 +4,7 @@ import Type from 'typebox'
 import type { Static, TProperties, TSchema } from 'typebox'
 import { CAPABILITY_WORD } from './capability.ts'
 import { IDEMPOTENCY_KEY } from './idempotency-key.ts'
+import { STATE_CAUSES, WORKER_STATES } from './worker-health.ts'
 
 /** Header names, in lower case as Node reports them. */
 export const HEADERS = {
@@ -193,15 +194,17 @@ export const WorkerErrorBody = closed({
   retryable: Type.Boolean(),
 })
 
-type WorkerState = Static<typeof WorkerState>
-const WorkerState = Type.Union([Type.Literal('live'), Type.Literal('stale')])
+const WorkerState = oneOf(WORKER_STATES)
+const StateCause = oneOf(STATE_CAUSES)
+/** What the controller knows about a worker: since when, and why. */
+const condition = { state: WorkerState, cause: StateCause, since: Type.String() }
 
 /** `worker_url` is filled on the admin listener only. Times are RFC 3339. */
 export type WorkerEntry = Static<typeof WorkerEntry>
 export const WorkerEntry = closed({
   worker_id: workerId,
   spiffe_id: Type.String(),
-  state: WorkerState,
+  ...condition,
   capabilities: Type.Array(closed({ capability: capabilityName, version: semver })),
   labels,
   weight,
@@ -212,6 +215,18 @@ export const WorkerEntry = closed({
   last_heartbeat_at: Type.String(),
   worker_url: Type.Optional(Type.String()),
 })
+/** POST /workers/{id}/drain and /undrain on the admin listener. `reason` is recorded. */
+export type DrainBody = Static<typeof DrainBody>
+export const DrainBody = closed({ reason: Type.Optional(sentence) })
+/** `changed` false: it was so before. `workers`: the registered instances that the id stands for. */
+export type DrainReply = Static<typeof DrainReply>
+export const DrainReply = closed({
+  worker_id: workerId,
+  draining: Type.Boolean(),
+  changed: Type.Boolean(),
+  workers: Type.Array(workerId),
+})
+export const DrainParams = closed({ id: workerId })
 /** Query of GET /workers and GET /capabilities: at most `limit` (default and maximum 1000) entries after `after`. */
 export type CatalogQuery = Static<typeof CatalogQuery>
 export const CatalogQuery = closed({
@@ -229,12 +244,16 @@ export const WorkersReply = closed({ workers: Type.Array(WorkerEntry), next })
 export type CapabilityEntry = Static<typeof CapabilityEntry>
 export const CapabilityEntry = closed({
   capability: capabilityName,
-  providers: Type.Array(closed({ worker_id: workerId, spiffe_id: Type.String(), version: semver, state: WorkerState })),
+  providers: Type.Array(closed({ worker_id: workerId, spiffe_id: Type.String(), version: semver, ...condition })),
   schema: CapabilitySchema,
 })
 /** GET /capabilities */
 export type CapabilitiesReply = Static<typeof CapabilitiesReply>
 export const CapabilitiesReply = closed({ capabilities: Type.Array(CapabilityEntry), next })
+
+function oneOf<T extends string>(words: readonly T[]) {
+  return Type.Unsafe<T>({ type: 'string', enum: [...words] })
+}
 
 function closed<P extends TProperties>(properties: P, options: { minProperties?: number } = {}) {
   return Type.Object(properties, { ...options, additionalProperties: false })

@@ -71,6 +71,7 @@ test('a decision is recorded with the names of the file format', () => {
     on_behalf_of: null,
     route: '/route',
     idempotency_key_present: true,
+    retry_of: null,
   })
 })
 

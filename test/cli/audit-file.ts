@@ -65,5 +65,6 @@ function decisionEvent({ who, capability, decision = 'allow', ...of }: Made, id:
     priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
+    retry_of: null,
   }
 }

@@ -168,5 +168,6 @@ function decision(of: {
     priority_requested: null,
     route: '/route',
     idempotency_key_present: false,
+    retry_of: null,
   }
 }

@@ -54,6 +54,8 @@ describe('the limits of the page', () => {
 
   test.each(rows)('$limit', ({ value, source: [place, name] }) => {
     const isSetting = name === undefined
-    expect(value).toBeCloseTo(isSetting ? defaultOf(place!) : constantIn(readFileSync(`${ROOT}/${place!}`, 'utf8'), name))
+    expect(value).toBeCloseTo(
+      isSetting ? defaultOf(place!) : constantIn(readFileSync(`${ROOT}/${place!}`, 'utf8'), name),
+    )
   })
 })

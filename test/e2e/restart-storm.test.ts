@@ -45,9 +45,9 @@ async function callEachGroup(): Promise<{ misnamed: number; failed: number }> {
   const counts = { misnamed: 0, failed: 0 }
   for (let group = 0; group < groupsFor(COUNT); group++) {
     const call = { verb: 'invoke', capability: `swarm_${group}`, payload: {} }
-    const answer = await parties
+    const answer: Pick<Answer, 'status' | 'headers' | 'body'> = await parties
       .request(controller.origin, STREAMING, postJson('/route', call))
-      .catch((cause: unknown) => ({ status: 0, headers: {} as Answer['headers'], body: cause }))
+      .catch((cause: unknown) => ({ status: 0, headers: {}, body: cause }))
     const { status, body, headers } = answer
     const named = String(headers['x-worker-id'])
     if (status !== 200) counts.failed++

@@ -50,6 +50,15 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
   identity_refused: identityRefused({ ...ids, error: 'client_certificate_expired', remoteAddress: '127.0.0.1' }),
   handshake_refused: handshakeRefused({ atMs, kind: 'certificate', remoteAddress: '127.0.0.1' }),
   request_refused: requestRefused({ ...ids, requester, error: 'request_invalid', reason: 'no' }),
+  worker_drain_changed: {
+    event: 'worker_drain_changed',
+    timestamp,
+    worker_id: 'worker-streaming',
+    draining: true,
+    workers: ['worker-streaming.a'],
+    requested_by: 'admin_listener',
+    reason: null,
+  },
   policy_changed: {
     event: 'policy_changed',
     timestamp,

@@ -1,6 +1,7 @@
 // `crank worker <name or file>`: runs a bundled worker, or your own from its file, as a process.
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { workerNames } from '../../workers/registry.ts'
+import { outputOption } from '../options.ts'
 import { addSettings, flagsOf, textOf, type Setting } from '../settings.ts'
 
 export const WORKER_SETTINGS: readonly Setting[] = [
@@ -43,6 +44,22 @@ export function workerCommand(): CommandUnknownOpts {
       })
     })
     .addCommand(newCommand())
+    .addCommand(drainCommand('drain', 'keep new calls from a worker, also when it registers again; running calls end'))
+    .addCommand(drainCommand('undrain', 'let a drained worker get calls again'))
+}
+
+function drainCommand(action: 'drain' | 'undrain', description: string): CommandUnknownOpts {
+  return new Command(action)
+    .argument('<id>', 'worker id, such as worker-pdf: all its instances; or one of them, such as worker-pdf.a')
+    .option('--reason <text>', 'why; recorded in the audit log')
+    .option('--admin-url <url>', 'admin listener of the controller (CRANK_ADMIN_URL, default http://127.0.0.1:9001)')
+    .addOption(outputOption())
+    .description(description)
+    .addHelpText('after', `\nExample:\n  crank worker ${action} worker-hello-world.a`)
+    .action(async (id, options) => {
+      const { drainWorker } = await import('../drain-worker.ts')
+      process.exitCode = await drainWorker(id, action, options)
+    })
 }
 
 function newCommand(): CommandUnknownOpts {

@@ -7,10 +7,31 @@ import { WaitingLine } from './waiting-line.ts'
 
 type Entrant = { readonly caller: string; readonly priority: Priority }
 
-/** A call that is being prepared. */
-export type Slot = {
+/** `timeoutMs`: it waits no longer than that. `hasLeft`: nobody waits for its answer any more. */
+type PatientEntrant = Entrant & { readonly timeoutMs: number; readonly hasLeft: () => boolean }
+
+/** Gives a place back. `among`: how many calls were in flight when it was taken. */
+type Leave = (sinceMs: number, among: number, isSample: boolean) => void
+
+/** A call that is being prepared. A class: one object per call, without a closure. */
+export class Slot {
+  readonly #leave: Leave
+  readonly #sinceMs: number
+  readonly #among: number
+  #isOver = false
+
+  constructor(leave: Leave, sinceMs: number, among: number) {
+    this.#leave = leave
+    this.#sinceMs = sinceMs
+    this.#among = among
+  }
+
   /** The call is prepared, or has failed; `isSample`: its time says something about the load. Further calls do nothing. */
-  leave(isSample: boolean): void
+  leave(isSample: boolean): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#leave(this.#sinceMs, this.#among, isSample)
+  }
 }
 
 export type LoadGateState = {
@@ -22,7 +43,8 @@ export type LoadGateState = {
 
 type LoadGateOptions = {
   readonly monotonic: () => number
-  readonly onRefused: (priority: Priority) => void
+  /** `left`: the caller left while the call waited. */
+  readonly onRefused: (why: 'load' | 'left', priority: Priority) => void
 }
 
 /**
@@ -34,12 +56,14 @@ const BURST_MS = 5000
 const MAX_WAIT_MS = 500
 const MAX_WAIT_CALLS = 8
 const LOOK_MS = 25
+const BUSY_MS = 1000
 
 export class LoadGate {
   readonly #options: LoadGateOptions
   readonly #limit: AdaptiveLimit
   readonly #line = new WaitingLine()
   #inFlight = 0
+  #lastTakenMs = -Infinity
   /** When the line was last empty; monotonic ms. */
   #emptyMs = 0
   #timer: NodeJS.Timeout | undefined
@@ -49,21 +73,30 @@ export class LoadGate {
     this.#limit = new AdaptiveLimit(options)
   }
 
-  /** @throws {AppError} `overloaded` (at once, or the promise rejects) when there is no room in time */
-  enter(entrant: Entrant): Slot | Promise<Slot> {
-    if (this.#inFlight < this.#limit.value && this.#line.size === 0) return this.#take()
+  /** A place, if there is one now. */
+  enter(): Slot | undefined {
+    return this.#inFlight < this.#limit.value && this.#line.size === 0 ? this.#take() : undefined
+  }
+
+  /** Resolves with a place. Only after `enter` gave none. @throws {AppError} `overloaded`: at once, or when it waited in vain */
+  wait(entrant: PatientEntrant): Promise<Slot> {
     this.#limit.reached()
     const { caller, priority } = entrant
     if (this.#isLineFull(priority)) {
       if (this.#line.hasItsShare(caller, priority)) throw this.#refusal(priority)
       this.#line.dropNewest(priority)?.refuse()
     }
-    return this.#wait(entrant)
+    return this.#queue(entrant)
   }
 
   /** Whether a call would be refused at once. */
   isFullFor({ caller, priority }: Entrant): boolean {
     return this.#line.size > 0 && this.#isLineFull(priority) && this.#line.hasItsShare(caller, priority)
+  }
+
+  /** Whether there are calls, now or a moment ago, that other work would delay. */
+  isBusy(): boolean {
+    return this.#inFlight > 0 || this.#options.monotonic() - this.#lastTakenMs < BUSY_MS
   }
 
   state(): LoadGateState {
@@ -77,22 +110,20 @@ export class LoadGate {
 
   #take(): Slot {
     this.#inFlight += 1
-    const startedMs = this.#options.monotonic()
-    const among = this.#inFlight
-    let isOver = false
-    return {
-      leave: (isSample) => {
-        if (isOver) return
-        isOver = true
-        this.#inFlight -= 1
-        if (isSample) this.#limit.sample(this.#options.monotonic() - startedMs, among)
-        this.#admitNext()
-      },
-    }
+    this.#lastTakenMs = this.#options.monotonic()
+    return new Slot(this.#leave, this.#lastTakenMs, this.#inFlight)
+  }
+
+  readonly #leave: Leave = (sinceMs, among, isSample) => {
+    this.#inFlight -= 1
+    if (isSample) this.#limit.sample(this.#options.monotonic() - sinceMs, among)
+    while (this.#line.size > 0 && this.#inFlight < this.#limit.value) this.#admitNext()
   }
 
   #admitNext(): void {
-    while (this.#line.size > 0 && this.#inFlight < this.#limit.value) this.#line.next()?.admit()
+    const waiter = this.#line.next()
+    if (waiter?.hasLeft() === true) waiter.refuse()
+    else waiter?.admit()
   }
 
   /** A line that stands holds what can be served within the longest wait: more would wait in vain. */
@@ -110,7 +141,7 @@ export class LoadGate {
     return this.#line.size > 0 && this.#options.monotonic() - this.#emptyMs >= BURST_MS
   }
 
-  #wait({ caller, priority }: Entrant): Promise<Slot> {
+  #queue({ caller, priority, timeoutMs, hasLeft }: PatientEntrant): Promise<Slot> {
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS)
     if (this.#line.size === 0) this.#emptyMs = this.#options.monotonic()
     return new Promise((resolve, reject) => {
@@ -118,22 +149,33 @@ export class LoadGate {
         caller,
         priority,
         sinceMs: this.#options.monotonic(),
+        timeoutMs,
+        hasLeft,
         admit: () => resolve(this.#take()),
-        refuse: () => reject(this.#refusal(priority)),
+        refuse: () => reject(hasLeft() ? this.#farewell(priority) : this.#refusal(priority)),
       })
     })
   }
 
   #look(): void {
-    const waitedTooLong = this.#line.dropBefore(this.#options.monotonic() - this.#maxWaitMs())
-    for (const waiter of waitedTooLong) waiter.refuse()
+    const now = this.#options.monotonic()
+    const maxWaitMs = this.#maxWaitMs()
+    const dropped = this.#line.drop(
+      ({ sinceMs, timeoutMs, hasLeft }) => now - sinceMs > Math.min(maxWaitMs, timeoutMs) || hasLeft(),
+    )
+    for (const waiter of dropped) waiter.refuse()
     if (this.#line.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   #refusal(priority: Priority): AppError {
-    this.#options.onRefused(priority)
+    this.#options.onRefused('load', priority)
     return new AppError('overloaded', 'the controller prepares as many calls as it can; wait and try again')
+  }
+
+  #farewell(priority: Priority): AppError {
+    this.#options.onRefused('left', priority)
+    return new AppError('overloaded', 'the caller left before the controller had room for the call')
   }
 }

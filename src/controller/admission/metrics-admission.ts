@@ -6,8 +6,8 @@ import { asObserver } from '../../platform/observer.ts'
 import type { LoadGateState } from './load-gate.ts'
 import type { LoopDelay } from './loop-delay.ts'
 
-/** Over a limit of limits.json; over the controller's own limit; no memory for a body. */
-const REASONS = ['rate', 'concurrent', 'body', 'load', 'memory'] as const
+/** Over a limit of limits.json; over the controller's own limit; left while it waited for it; no memory for a body. */
+const REASONS = ['rate', 'concurrent', 'body', 'load', 'left', 'memory'] as const
 type AdmissionRefusal = (typeof REASONS)[number]
 
 export type AdmissionMetrics = {

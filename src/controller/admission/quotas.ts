@@ -16,7 +16,7 @@ export type Quotas = {
   /** Counts a call against the rate of its caller, before its body is read. @returns why it is refused, if it is */
   readonly arrive: (caller: SpiffeId, bytes: number) => AppError | undefined
   /** Counts a call against the other limits, for as long as it is in flight. @returns or why it is refused */
-  readonly enter: (call: { caller: SpiffeId; capability: Capability; bytes: number }) => Hold | AppError
+  readonly enter: (call: { caller: SpiffeId; capability: Capability }, bytes: number) => Hold | AppError
   /** The priority that a caller gets. */
   readonly priorityOf: (caller: SpiffeId, asked: Priority) => Priority
 }
@@ -70,7 +70,7 @@ export function createQuotas({ limits, share, monotonic }: QuotasOptions): Quota
       const own: Scoped = { scope: 'identity', key: caller, limit: limitsOfCaller(inForce, caller) }
       return fullness(own, bytes) ?? takeToken(own)
     },
-    enter({ caller, capability, bytes }) {
+    enter({ caller, capability }, bytes) {
       const inForce = limits()
       if (inForce === undefined) return NOTHING_HELD
       const found = scopesOf(inForce, caller, capability)

@@ -1,94 +1,67 @@
 // On the path of a call that the controller cannot prepare yet. Who is next, and who has to go: `high` before `normal` before
-// `low`; within a priority callers take turns, so that many calls of one caller do not delay another; of one caller the
-// oldest is next, and the newest goes first.
+// `low`; within a priority callers take turns, so that many calls of one caller do not delay another.
 import { PRIORITIES, type Priority } from '../../core/decision.ts'
+import { FairLine } from '../../platform/fair-line.ts'
 
 type Waiter = {
   readonly caller: string
   readonly priority: Priority
   /** Monotonic ms at which it came. */
   readonly sinceMs: number
+  /** How long it waits at most. */
+  readonly timeoutMs: number
+  readonly hasLeft: () => boolean
   readonly admit: () => void
   readonly refuse: () => void
 }
 
-type Class = { readonly byCaller: Map<string, Waiter[]>; count: number }
-
 export class WaitingLine {
-  readonly #classes: Readonly<Record<Priority, Class>> = { low: newClass(), normal: newClass(), high: newClass() }
+  readonly #lines: Readonly<Record<Priority, FairLine<Waiter>>> = {
+    low: new FairLine(),
+    normal: new FairLine(),
+    high: new FairLine(),
+  }
 
   get size(): number {
-    const { low, normal, high } = this.#classes
-    return low.count + normal.count + high.count
+    const { low, normal, high } = this.#lines
+    return low.size + normal.size + high.size
   }
 
   /** How many are served before a new call of this priority, if callers did not take turns. */
   ahead(priority: Priority): number {
-    const { low, normal, high } = this.#classes
-    if (priority === 'high') return high.count
-    return high.count + normal.count + (priority === 'low' ? low.count : 0)
+    const { low, normal, high } = this.#lines
+    if (priority === 'high') return high.size
+    return high.size + normal.size + (priority === 'low' ? low.size : 0)
   }
 
   /** Whether a caller has at least an equal share of those that wait with its priority. */
   hasItsShare(caller: string, priority: Priority): boolean {
-    const { byCaller, count } = this.#classes[priority]
-    const own = byCaller.get(caller)?.length ?? 0
-    return own > 0 && own * byCaller.size >= count
+    const line = this.#lines[priority]
+    const own = line.countOf(caller)
+    return own > 0 && own * line.owners >= line.size
   }
 
   add(waiter: Waiter): void {
-    const of = this.#classes[waiter.priority]
-    const own = of.byCaller.get(waiter.caller)
-    if (own === undefined) of.byCaller.set(waiter.caller, [waiter])
-    else own.push(waiter)
-    of.count += 1
+    this.#lines[waiter.priority].add(waiter.caller, waiter)
   }
 
   /** Removes the next one. */
   next(): Waiter | undefined {
-    const of = PRIORITIES.map((priority) => this.#classes[priority]).findLast(({ count }) => count > 0)
-    const [entry] = of?.byCaller ?? []
-    if (of === undefined || entry === undefined) return undefined
-    const [caller, waiters] = entry
-    const waiter = waiters.shift()
-    of.count -= 1
-    // To the end: the others' turn comes first.
-    of.byCaller.delete(caller)
-    if (waiters.length > 0) of.byCaller.set(caller, waiters)
-    return waiter
+    const { low, normal, high } = this.#lines
+    return high.next() ?? normal.next() ?? low.next()
   }
 
   /** Removes the newest of the caller that has the most, of the lowest priority up to `priority`. */
   dropNewest(priority: Priority): Waiter | undefined {
     const upTo = PRIORITIES.slice(0, PRIORITIES.indexOf(priority) + 1)
-    const of = upTo.map((name) => this.#classes[name]).find(({ count }) => count > 0)
-    if (of === undefined) return undefined
-    let most: Waiter[] = []
-    for (const waiters of of.byCaller.values()) if (waiters.length > most.length) most = waiters
-    const dropped = most.pop()
-    of.count -= 1
-    if (dropped !== undefined && most.length === 0) of.byCaller.delete(dropped.caller)
-    return dropped
+    return upTo
+      .map((name) => this.#lines[name])
+      .find(({ size }) => size > 0)
+      ?.dropNewest()
   }
 
-  /** Removes those that came before `sinceMs`. */
-  dropBefore(sinceMs: number): Waiter[] {
-    return PRIORITIES.flatMap((priority) => dropOld(this.#classes[priority], sinceMs))
+  /** Removes those to which it applies. */
+  drop(applies: (waiter: Waiter) => boolean): Waiter[] {
+    return PRIORITIES.flatMap((priority) => this.#lines[priority].drop(applies))
   }
-}
-
-function newClass(): Class {
-  return { byCaller: new Map(), count: 0 }
-}
-
-function dropOld(of: Class, sinceMs: number): Waiter[] {
-  const dropped: Waiter[] = []
-  for (const [caller, waiters] of of.byCaller) {
-    const young = waiters.findIndex((waiter) => waiter.sinceMs >= sinceMs)
-    const old = waiters.splice(0, young < 0 ? waiters.length : young)
-    dropped.push(...old)
-    if (waiters.length === 0) of.byCaller.delete(caller)
-  }
-  of.count -= dropped.length
-  return dropped
 }

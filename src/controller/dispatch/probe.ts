@@ -50,6 +50,23 @@ export function createRecallProbe(deps: ProbeDeps): Probe {
   return (question) => probe(question, deps, question.workerId)
 }
 
+/** For a worker that is registered and had a fault: whether it is there. Never rejects. */
+export type HealthProbe = (target: Target & { readonly workerId: string }) => Promise<boolean>
+
+/** Many may have had a fault at the same moment. What gets no turn counts as no answer: it is probed again anyway. */
+const HEALTH_TURNS = { inAll: 16, waiting: { inAll: 10_000, perKey: 1 }, waitMs: 5000 }
+
+export function createHealthProbe({ connectorFor }: Pick<ProbeDeps, 'connectorFor'>): HealthProbe {
+  const turns = createTurns(HEALTH_TURNS)
+  return ({ spiffeId, origin, workerId }) => {
+    const ask = async (): Promise<boolean> => {
+      const named = workerNamedIn(await checkHealth(guardingHeads(connectorFor(spiffeId, PROBE_MS)), origin))
+      return named === undefined || named === workerId
+    }
+    return turns.run(`${spiffeId} ${workerId}`, ask).catch(() => false)
+  }
+}
+
 async function probe(
   { spiffeId, origin, decisionId }: ProbeQuestion,
   { connectorFor, log }: ProbeDeps,

@@ -3,6 +3,7 @@
 import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { Effect, Outcome } from '../../core/outcome.ts'
+import type { WorkerFault } from '../../core/worker-health.ts'
 import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
 /**
@@ -37,6 +38,8 @@ export type ExchangeResult = {
   readonly sent: boolean
   readonly effect: Effect
   readonly error: AppError | undefined
+  /** Undefined: the attempt says nothing against the worker. */
+  readonly fault: WorkerFault | undefined
 }
 
 /**
@@ -138,9 +141,9 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     this.#answeredMs = performance.now()
     this.#retryAfterS = retryAfterOf(headers)
     const fault = framingFault(status, headers)
-    if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer')
+    if (isEncoded(headers)) this.#fail('worker_failed', 'the worker sent a compressed answer', 'answer')
     else if (status >= 500 || (status >= 300 && status < 400)) this.#fault = []
-    else if (fault !== undefined) this.#fail('worker_failed', fault)
+    else if (fault !== undefined) this.#fail('worker_failed', fault, 'answer')
     else {
       // The first-byte deadline applies until here: the body of an error answer does not go to the caller.
       clearTimeout(this.#timer)
@@ -155,7 +158,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     if (this.#fault !== undefined) {
       this.#faultBytes += chunk.length
       if (this.#faultBytes <= FAULT_BODY_BYTES) this.#fault.push(chunk)
-      else this.#fail('worker_failed', `the worker answered ${this.#status}`)
+      else this.#fail('worker_failed', `the worker answered ${this.#status}`, 'answer')
       return
     }
     this.#timer.refresh()
@@ -168,14 +171,17 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#settled) return
     if (this.#fault === undefined) {
-      this.#finish({ outcome: 'completed', status: this.#status, sent: true, effect: 'answered', error: undefined })
+      const nothing = { error: undefined, fault: undefined }
+      this.#finish({ outcome: 'completed', status: this.#status, sent: true, effect: 'answered', ...nothing })
       this.#sink.end()
       return
     }
     const code = codeIn(this.#fault)
     const error = this.#errorOfFault(code)
     const effect = this.#status === 503 && NOT_BEGUN.has(code) ? 'none' : 'answered'
-    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, effect, error })
+    // A declared error is an answer of the capability.
+    const fault = effect === 'none' || error.reasonCode !== undefined ? undefined : 'answer'
+    this.#finish({ outcome: 'worker_failed', status: error.kind.status, sent: true, effect, error, fault })
   }
 
   #errorOfFault(code: string | undefined): AppError {
@@ -192,24 +198,27 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return
     // The caller's body ended the attempt, so this is not the worker's fault.
     if (isCallersFault(cause)) {
-      this.#fail('caller_left', cause.message, cause)
+      this.#fail('caller_left', cause.message, undefined, cause)
       return
     }
     if (isNoAnswer(cause)) {
-      this.#fail('worker_failed', 'the worker did not answer in HTTP/1.1', cause)
+      this.#fail('worker_failed', 'the worker did not answer in HTTP/1.1', 'answer', cause)
       return
     }
     // Broken after the request was sent and before an answer: the work may or may not have been done.
     const unknown = this.#sent && this.#status === 0
     const worker = `the worker ${this.#workerId}`
     const reason = this.#sent ? `the connection to ${worker} broke` : `${worker} could not be reached`
-    this.#fail(unknown ? 'unknown' : 'worker_failed', reason, cause)
+    this.#fail(unknown ? 'unknown' : 'worker_failed', reason, this.#sent ? 'reset' : 'unreachable', cause)
   }
 
   readonly #onTimeout = (): void => {
     if (this.#held) this.#fail('caller_left', 'the caller stopped reading')
     else if (this.#limits.upload?.isAwaited() === true) this.#timer.refresh()
-    else this.#fail('timeout', this.#started ? 'the worker stopped sending' : 'the worker did not answer in time')
+    else {
+      const reason = this.#started ? 'the worker stopped sending' : 'the worker did not answer in time'
+      this.#fail('timeout', reason, 'timeout')
+    }
   }
 
   readonly #onDrain = (): void => {
@@ -224,12 +233,12 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     this.#fail(outcome, outcome === 'shutdown' ? 'the controller shut down' : 'the caller left')
   }
 
-  #fail(outcome: Outcome, reason: string, cause?: Error): void {
+  #fail(outcome: Outcome, reason: string, fault?: WorkerFault, cause?: Error): void {
     if (this.#settled) return
     const error = this.#errorOf(outcome, reason, cause)
     const status = this.#started ? this.#status : error.kind.status
     const effect = this.#sent ? 'unclear' : 'none'
-    this.#finish({ outcome, status, sent: this.#sent, effect, error: this.#started ? undefined : error })
+    this.#finish({ outcome, status, sent: this.#sent, effect, error: this.#started ? undefined : error, fault })
     this.#controller?.abort(error)
     if (this.#started) this.#sink.abort()
   }

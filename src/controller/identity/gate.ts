@@ -5,6 +5,7 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import fp from 'fastify-plugin'
 import { AppError, toAppError } from '../../core/errors.ts'
 import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../platform/tls/connection-identity.ts'
+import type { ConnectionsHeld } from './connections-held.ts'
 import type { Peer } from '../../platform/svid/verify.ts'
 
 declare module 'fastify' {
@@ -15,15 +16,18 @@ declare module 'fastify' {
   }
 }
 
-type IdentityGateOptions = ConnectionIdentityOptions
+type IdentityGateOptions = ConnectionIdentityOptions & {
+  readonly connections: ConnectionsHeld
+}
 
 /** The peer that the gate verified; undefined only while a refusal of the gate is handled. */
 export function peerOf(request: FastifyRequest): Peer | undefined {
   return (request as { peer: Peer | null }).peer ?? undefined
 }
 
-/** Sets `request.peer`, or refuses with an AppError of status 401 and closes the connection. */
+/** Sets `request.peer`, or refuses with an AppError, of status 401 or `overloaded`, and closes the connection. */
 const gate: FastifyPluginCallback<IdentityGateOptions> = (app, options, done) => {
+  const { connections } = options
   const identify = createConnectionIdentity(options)
   app.decorateRequest('peer', null as unknown as Peer)
   app.addHook('onRequest', (request, reply, next) => next(refusalOf(request, reply)))
@@ -34,8 +38,10 @@ const gate: FastifyPluginCallback<IdentityGateOptions> = (app, options, done) =>
       const { socket } = request.raw
       // Not TLS at all: a wiring mistake must not let anyone pass.
       if (!(socket instanceof TLSSocket)) throw new AppError('client_certificate_required')
-      const { peer, retire } = identify(socket)
+      const { peer, retire, isNew } = identify(socket)
       request.peer = peer
+      if (isNew) connections.take(socket, peer.spiffeId)
+      else connections.check(socket)
       if (retire) reply.raw.shouldKeepAlive = false
       return undefined
     } catch (cause: unknown) {

@@ -11,9 +11,20 @@ import type { Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
 import { createStateGauges, type ControllerState } from './state-gauges.ts'
 
-/** In this order: over the limit of connections; no TLS, or not in time; headers too slow; not HTTP; ended by the peer. */
+/**
+ * In this order: over the limit of connections; over the part of one identity; waited too long for its handshake; no TLS, or
+ * not in time; headers too slow; not HTTP; ended by the peer.
+ */
 export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number]
-const CONNECTION_REFUSALS = ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'] as const
+const CONNECTION_REFUSALS = [
+  'over_limit',
+  'identity_limit',
+  'not_in_turn',
+  'tls',
+  'too_slow',
+  'malformed',
+  'reset',
+] as const
 
 type Traced = { readonly trace?: TraceContext | undefined }
 

@@ -1,11 +1,12 @@
 // Gauges: read from the controller's parts at each scrape, so that none can go stale.
 import { Gauge } from 'prom-client'
 import type { Capability } from '../../core/capability.ts'
+import type { WorkerState } from '../../core/worker-health.ts'
 import { guardCollector, type Registry } from '../../platform/metrics.ts'
 
 /** The sources of the gauges. Times in Unix ms. */
 export type ControllerState = {
-  readonly workers: () => { readonly live: number; readonly stale: number }
+  readonly workers: () => Readonly<Record<WorkerState, number>>
   /** Capabilities with at least one live worker. */
   readonly capabilities: () => number
   /** Live workers that provide a capability. */
@@ -61,9 +62,7 @@ export function createStateGauges(options: StateGaugesOptions): StateGauges {
 
 function observe(state: ControllerState, { registry, known, now }: StateGaugesOptions): void {
   const workers = gauge(registry, 'registry_workers', 'Registered worker instances.', ['state'], () => {
-    const { live, stale } = state.workers()
-    workers.set({ state: 'live' }, live)
-    workers.set({ state: 'stale' }, stale)
+    for (const [name, count] of Object.entries(state.workers())) workers.set({ state: name }, count)
   })
   read(registry, 'registry_capabilities', 'Capabilities with a live worker.', state.capabilities)
   const providersHelp = 'Live workers per capability that a manifest names.'

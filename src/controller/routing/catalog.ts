@@ -4,6 +4,7 @@ import type { Capability } from '../../core/capability.ts'
 import type { CapabilitiesReply, CapabilityEntry, CatalogQuery, WorkerEntry, WorkersReply } from '../../core/wire.ts'
 import { pageOf, parsePage } from './page.ts'
 import type { Registry, WorkerInstance } from './registry.ts'
+import { standingOf } from './standing.ts'
 
 type WorkersView = {
   /** Converts the registry's monotonic milliseconds into Unix milliseconds. */
@@ -20,11 +21,15 @@ export function describeWorkers(registry: Registry, view: WorkersView, query: Ca
 }
 
 /** Live capabilities, sorted by name. @throws like describeWorkers */
-export function describeCapabilities(registry: Registry, query: CatalogQuery): CapabilitiesReply {
+export function describeCapabilities(
+  registry: Registry,
+  { clock }: Pick<WorkersView, 'clock'>,
+  query: CatalogQuery,
+): CapabilitiesReply {
   const live = [...registry.capabilities()].map((entry) => [entry[0] as string, entry] as const)
   const { entries, ...next } = pageOf(live, parsePage(query))
   return {
-    capabilities: entries.flatMap(([capability, { workers }]) => describeCapability(capability, workers)),
+    capabilities: entries.flatMap(([capability, { workers }]) => describeCapability(capability, workers, clock)),
     ...next,
   }
 }
@@ -33,7 +38,7 @@ function describeWorker(worker: WorkerInstance, { clock, withUrls }: WorkersView
   return {
     worker_id: worker.workerId,
     spiffe_id: worker.spiffeId,
-    state: worker.state,
+    ...describeStanding(worker, clock),
     capabilities: [...worker.capabilities].map(([capability, { version }]) => ({ capability, version })),
     labels: Object.fromEntries(worker.labels),
     weight: worker.weight,
@@ -45,7 +50,19 @@ function describeWorker(worker: WorkerInstance, { clock, withUrls }: WorkersView
   }
 }
 
-function describeCapability(capability: Capability, workers: readonly WorkerInstance[]): CapabilityEntry[] {
+function describeStanding(
+  worker: WorkerInstance,
+  clock: WorkersView['clock'],
+): Pick<WorkerEntry, 'state' | 'cause' | 'since'> {
+  const { state, cause, sinceMs } = standingOf(worker)
+  return { state, cause, since: isoTime(clock(sinceMs)) }
+}
+
+function describeCapability(
+  capability: Capability,
+  workers: readonly WorkerInstance[],
+  clock: WorkersView['clock'],
+): CapabilityEntry[] {
   const schemas = workers.flatMap((worker) => worker.capabilities.get(capability) ?? [])
   const [schema] = schemas.sort((a, b) => b.version.localeCompare(a.version, 'en', { numeric: true }))
   if (schema === undefined) return []
@@ -53,7 +70,7 @@ function describeCapability(capability: Capability, workers: readonly WorkerInst
     worker_id: worker.workerId,
     spiffe_id: worker.spiffeId,
     version: worker.capabilities.get(capability)?.version ?? schema.version,
-    state: worker.state,
+    ...describeStanding(worker, clock),
   }))
   return [{ capability, providers, schema }]
 }

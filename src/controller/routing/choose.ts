@@ -21,7 +21,7 @@ export type Choose = (group: OfferGroup | undefined, seeker: Seeker, nowMs: numb
 type ChooseDeps = {
   /** A number in [0, 1). */
   readonly random: () => number
-  /** False for a worker that must get no calls now. */
+  /** False for a worker that gets no calls while another one fits. */
   readonly isOpen: (worker: WorkerInstance) => boolean
 }
 
@@ -33,14 +33,21 @@ const DRAWS = 8
 const NOTHING = -1
 
 export function createChoose(deps: ChooseDeps): Choose {
+  const anyway: ChooseDeps = { random: deps.random, isOpen: () => true }
   return (group, seeker, nowMs) => {
     if (group === undefined) return 'none'
     const quick = seeker === ANYONE ? quickPick(deps, group, nowMs) : undefined
     if (quick !== undefined) return quick
-    const { wish, tried } = seeker
-    const preferred = wish?.first === undefined ? undefined : pick(deps, group, { wish: wish.first, tried }, nowMs)
-    return preferred ?? pick(deps, group, seeker, nowMs) ?? whyNone(deps, group, seeker, nowMs)
+    const choice = closerLook(deps, group, seeker, nowMs)
+    // All that fit are closed: a call that may fail is better than one that fails for certain.
+    return choice === 'none' ? closerLook(anyway, group, seeker, nowMs) : choice
   }
+}
+
+function closerLook(deps: ChooseDeps, group: OfferGroup, seeker: Seeker, nowMs: number): Choice {
+  const { wish, tried } = seeker
+  const preferred = wish?.first === undefined ? undefined : pick(deps, group, { wish: wish.first, tried }, nowMs)
+  return preferred ?? pick(deps, group, seeker, nowMs) ?? whyNone(deps, group, seeker, nowMs)
 }
 
 /** Whether the call may go to the offer, now or when the offer is free again. */

@@ -3,6 +3,7 @@
 import type { Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import type { CapabilitySchema } from '../../core/wire.ts'
+import type { Condition } from './condition.ts'
 import { fadedAverage, nextAverage, sampleOfFailure } from './latency.ts'
 import type { LeaseHash } from './lease.ts'
 
@@ -18,6 +19,8 @@ export type WorkerInstance = {
   readonly labels: ReadonlyMap<string, string>
   /** 1 to 100: its part of the calls in relation to other workers. */
   readonly weight: number
+  /** Origins of instances that lost this worker id to it, or to one before it. */
+  readonly replaced: ReadonlySet<string>
   /** Error codes that the worker declared, per capability: only these are forwarded to callers. */
   readonly declaredErrors: ReadonlyMap<Capability, ReadonlySet<string>>
   readonly registeredAt: string
@@ -25,8 +28,13 @@ export type WorkerInstance = {
   /** When it became live, for the first time or again. */
   liveSinceMs: number
   load: number | undefined
-  state: 'live' | 'stale'
-  /** Live and not removed: it may get calls. */
+  /** Since when its heartbeats are missing; undefined: they are not. */
+  staleMs: number | undefined
+  /** Since when an operator keeps new calls from it. */
+  drainedMs: number | undefined
+  /** What calls and probes have shown. */
+  readonly condition: Condition
+  /** Neither stale, drained nor removed: it may get calls. */
   isListed: boolean
   inFlight: number
 }
@@ -95,6 +103,11 @@ export class Offer {
     const sample = hasFailed ? sampleOfFailure(this.#averageMs, ms) : ms
     this.#averageMs = nextAverage(this.#averageMs, sample, Math.max(0, nowMs - this.#sampledMs))
     this.#sampledMs = nowMs
+  }
+
+  /** The worker is back after a fault: what was measured before says nothing about it any more. */
+  forgetLatency(): void {
+    this.#averageMs = 0
   }
 
   /** 0: not known yet. What has nothing in flight fades, so that a worker that was slow once is tried again. */

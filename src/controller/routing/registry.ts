@@ -5,9 +5,13 @@ import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED } from '../../core/wire.ts'
+import type { StateCause, WorkerState } from '../../core/worker-health.ts'
+import { newCondition } from './condition.ts'
+import { Drains } from './drains.ts'
 import { hashOfLease } from './lease.ts'
 import { withoutWorker, withOffer, type OfferGroup } from './offer-group.ts'
 import { Offer, type WorkerInstance } from './offer.ts'
+import { standingOf, type StateChange } from './standing.ts'
 
 export type { WorkerInstance } from './offer.ts'
 
@@ -15,6 +19,9 @@ export const MAX_INSTANCES_PER_IDENTITY = 64
 const MAX_INSTANCES = 10_000
 const DEFAULT_WEIGHT = 1
 const NO_LABELS: ReadonlyMap<string, string> = new Map()
+const NONE_REPLACED: ReadonlySet<string> = new Set()
+/** Enough for any number of instances that take turns by mistake. */
+const MAX_REPLACED = 8
 const NO_WORKERS: readonly WorkerInstance[] = []
 
 export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'> &
@@ -38,6 +45,8 @@ type RegistryOptions = {
   readonly onLive?: (instance: WorkerInstance) => void
   /** Called when an instance is no longer live: stale, removed or replaced. */
   readonly onNotLive?: (instance: WorkerInstance) => void
+  /** Called when heartbeats or an operator have changed the state of an instance. */
+  readonly onChange?: (change: StateChange) => void
 }
 
 /**
@@ -51,6 +60,7 @@ export class Registry {
   readonly #options: RegistryOptions
   readonly #instances = new Map<string, WorkerInstance>()
   readonly #perIdentity = new Map<SpiffeId, number>()
+  readonly #drains = new Drains()
   readonly #byCapability = new Map<Capability, OfferGroup>()
 
   constructor(options: RegistryOptions) {
@@ -68,7 +78,13 @@ export class Registry {
     else this.#remove(key, previous)
     const lease = this.#options.newLease()
     const former = { leaseHash: hashOfLease(lease), registeredAt: isoTime(this.#options.now()) }
-    return Object.assign(this.#add(registration, former), { lease })
+    return Object.assign(this.#add(registration, former, replacedBy(registration, previous)), { lease })
+  }
+
+  /** The instance that took the id from the one that now registers; undefined: it may have the id. */
+  replacerOf(registration: Pick<Registration, 'spiffeId' | 'workerId' | 'origin'>): WorkerInstance | undefined {
+    const holder = this.#instances.get(keyOf(registration))
+    return holder?.replaced.has(registration.origin) === true ? holder : undefined
   }
 
   /**
@@ -86,11 +102,9 @@ export class Registry {
     const instance = this.#owned(claim)
     instance.lastSeenMs = this.#options.monotonic()
     instance.load = load
-    if (instance.state === 'stale') {
-      instance.state = 'live'
-      instance.liveSinceMs = instance.lastSeenMs
-      this.#enlist(instance)
-    }
+    if (instance.staleMs === undefined) return
+    instance.staleMs = undefined
+    this.#comeBack(instance, 'stale', 'heartbeat')
   }
 
   /** Removes an instance. @throws {AppError} `worker_not_registered` when the lease is not the current one. */
@@ -104,6 +118,14 @@ export class Registry {
     if (this.#instances.get(key) !== instance) return false
     this.#remove(key, instance)
     return true
+  }
+
+  /** The worker is back: its part of the calls begins small again. */
+  startSlowly(instance: WorkerInstance): void {
+    if (!instance.isListed) return
+    instance.liveSinceMs = this.#options.monotonic()
+    this.#unlist(instance)
+    this.#list(instance)
   }
 
   /** The live instances that provide a capability; the array belongs to the registry and must not be changed. */
@@ -126,10 +148,43 @@ export class Registry {
     return this.#byCapability
   }
 
-  counts(): { live: number; stale: number } {
-    let live = 0
-    for (const { state } of this.#instances.values()) if (state === 'live') live++
-    return { live, stale: this.#instances.size - live }
+  counts(): Record<WorkerState, number> {
+    const counts = { live: 0, suspect: 0, ejected: 0, half_open: 0, draining: 0, stale: 0 }
+    for (const instance of this.#instances.values()) counts[standingOf(instance).state] += 1
+    return counts
+  }
+
+  /**
+   * Keeps new calls from a worker, or from all instances of it, also after they have registered again. False if that was so
+   * before.
+   */
+  drain(id: string): boolean {
+    const nowMs = this.#options.monotonic()
+    if (!this.#drains.add(id, nowMs)) return false
+    for (const instance of this.#instances.values()) {
+      if (instance.drainedMs !== undefined || this.#drains.since(instance.workerId) === undefined) continue
+      const { state: from } = standingOf(instance)
+      instance.drainedMs = nowMs
+      this.#delist(instance)
+      if (from !== 'stale') this.#options.onChange?.({ worker: instance, from, cause: 'drained' })
+    }
+    return true
+  }
+
+  /** Ends `drain`. False if there was none of exactly this id. */
+  undrain(id: string): boolean {
+    if (!this.#drains.delete(id)) return false
+    for (const instance of this.#instances.values()) {
+      if (instance.drainedMs === undefined || this.#drains.since(instance.workerId) !== undefined) continue
+      instance.drainedMs = undefined
+      if (instance.staleMs === undefined) this.#comeBack(instance, 'draining', 'undrained')
+    }
+    return true
+  }
+
+  /** The ids that are drained. */
+  drained(): string[] {
+    return this.#drains.ids()
   }
 
   /** Marks instances without recent heartbeats as stale, and removes them later; called by a timer. */
@@ -138,9 +193,11 @@ export class Registry {
     for (const [key, instance] of this.#instances) {
       const missed = (now - instance.lastSeenMs) / this.#options.heartbeatIntervalMs
       if (missed > REMOVED_AFTER_MISSED) this.#remove(key, instance)
-      else if (missed > STALE_AFTER_MISSED && instance.state === 'live') {
-        instance.state = 'stale'
+      else if (missed > STALE_AFTER_MISSED && instance.staleMs === undefined) {
+        const { state: from } = standingOf(instance)
+        instance.staleMs = now
         this.#delist(instance)
+        this.#options.onChange?.({ worker: instance, from, cause: 'heartbeats_missed' })
       }
     }
   }
@@ -151,7 +208,11 @@ export class Registry {
     return instance
   }
 
-  #add(registration: Registration, { leaseHash, registeredAt }: FormerInstance): WorkerInstance {
+  #add(
+    registration: Registration,
+    { leaseHash, registeredAt }: FormerInstance,
+    replaced: ReadonlySet<string> = NONE_REPLACED,
+  ): WorkerInstance {
     const offers = new Map<Capability, Offer>()
     const nowMs = this.#options.monotonic()
     const instance: WorkerInstance = {
@@ -160,12 +221,15 @@ export class Registry {
       ...registration,
       offers,
       declaredErrors: declaredErrors(registration.capabilities),
+      replaced,
       leaseHash,
       registeredAt,
       lastSeenMs: nowMs,
       liveSinceMs: nowMs,
       load: undefined,
-      state: 'live',
+      staleMs: undefined,
+      drainedMs: this.#drains.since(registration.workerId),
+      condition: newCondition(nowMs),
       isListed: false,
       inFlight: 0,
     }
@@ -174,8 +238,20 @@ export class Registry {
     }
     this.#instances.set(keyOf(instance), instance)
     this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
-    this.#enlist(instance)
+    if (instance.drainedMs === undefined) this.#enlist(instance)
     return instance
+  }
+
+  /** It is no longer stale, or no longer drained. */
+  #comeBack(instance: WorkerInstance, from: WorkerState, cause: StateCause): void {
+    const { condition } = instance
+    const nowMs = this.#options.monotonic()
+    if (condition.state === 'live') Object.assign(condition, { cause, sinceMs: nowMs })
+    if (instance.drainedMs === undefined) {
+      instance.liveSinceMs = nowMs
+      this.#enlist(instance)
+    }
+    this.#options.onChange?.({ worker: instance, from, cause })
   }
 
   #checkRoom(spiffeId: SpiffeId): void {
@@ -200,28 +276,42 @@ export class Registry {
 
   #enlist(instance: WorkerInstance): void {
     instance.isListed = true
+    this.#list(instance)
+    this.#options.onLive?.(instance)
+  }
+
+  #list(instance: WorkerInstance): void {
     for (const offer of instance.offers.values()) {
       this.#byCapability.set(offer.capability, withOffer(this.group(offer.capability), offer))
     }
-    this.#options.onLive?.(instance)
   }
 
   #delist(instance: WorkerInstance): void {
     if (!instance.isListed) return
     instance.isListed = false
+    this.#unlist(instance)
+    this.#options.onNotLive?.(instance)
+  }
+
+  #unlist(instance: WorkerInstance): void {
     for (const capability of instance.capabilities.keys()) {
       const group = this.group(capability)
       const rest = group === undefined ? undefined : withoutWorker(group, instance)
       if (rest === undefined) this.#byCapability.delete(capability)
       else this.#byCapability.set(capability, rest)
     }
-    this.#options.onNotLive?.(instance)
   }
 }
 
 /** One registration per key: a second one replaces it. */
 export function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
   return `${spiffeId} ${workerId}`
+}
+
+function replacedBy({ origin }: Registration, previous: WorkerInstance | undefined): ReadonlySet<string> {
+  if (previous === undefined) return NONE_REPLACED
+  const others = [...previous.replaced, previous.origin].filter((other) => other !== origin)
+  return new Set(others.slice(-MAX_REPLACED))
 }
 
 function declaredErrors(capabilities: Registration['capabilities']): Map<Capability, ReadonlySet<string>> {

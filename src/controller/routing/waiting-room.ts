@@ -116,14 +116,20 @@ export class WaitingRoom {
   #hand(offer: Offer): void {
     const { monotonic, isOpen } = this.#deps
     const { worker, capability } = offer
-    if (this.#waiting.count(capability) === 0 || !worker.isListed || !isOpen(worker)) return
+    if (this.#waiting.count(capability) === 0 || !worker.isListed) return
     const nowMs = monotonic()
     for (const entry of this.#waiting.inTurn(capability)) {
       if (!offer.isFree(nowMs)) return
-      if (!suits(offer, entry.seeker)) continue
+      if (!suits(offer, entry.seeker) || (!isOpen(worker) && this.#hasOpen(entry))) continue
       offer.take()
       this.#end(entry, offer)
     }
+  }
+
+  /** As in choose.ts: a closed worker gets a call only if no open one fits. */
+  #hasOpen({ capability, seeker }: Entry): boolean {
+    const { groupOf, isOpen } = this.#deps
+    return groupOf(capability)?.offers.some((offer) => isOpen(offer.worker) && suits(offer, seeker)) === true
   }
 
   #endHopeless(capability: Capability): void {

@@ -31,10 +31,7 @@ export function startAdmission({ metricsRegistry, monotonic, opened }: Ground, p
     loopDelay: loop.take,
     memoryUsed: memory.used,
   })
-  const gate: LoadGate = opened.adopt(
-    new LoadGate({ monotonic, onRefused: (priority) => metrics.refused('load', priority) }),
-    (it) => it.close(),
-  )
+  const gate: LoadGate = opened.adopt(new LoadGate({ monotonic, onRefused: metrics.refused }), (it) => it.close())
   const limits = () => policy.files().limits
   const quotas = createQuotas({ limits, share: () => WHOLE, monotonic })
   /** Whoever waits with the priority of this caller has no room for it, and the body need not be read to know that. */

@@ -30,7 +30,7 @@ export function startRegistrations(
   { judge, recorder, reconsider }: RegistrationParts,
 ): StartedRegistrations {
   const { config, log, now, monotonic, tracing, opened } = ground
-  const { registry, connectorFor, hint, awaited } = workers
+  const { registry, connectorFor, hint, awaited, isThere } = workers
   const { heartbeatIntervalMs, workerHosts } = config
   const common = { judge, record: recorder.recordRegistration, workerHosts, now }
   // The policy may have changed during the probe.
@@ -50,7 +50,7 @@ export function startRegistrations(
   return {
     register: createRegister({
       check: createWorkerCheck({ ...common, probe: createProbe({ connectorFor, log }) }),
-      registry,
+      ...{ registry, isThere, log },
       remember(instance, body) {
         awaited.settle({ ...instance, body })
         return hint.remember({ ...instance, body })

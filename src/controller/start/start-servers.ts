@@ -10,6 +10,7 @@ import { hasCertificate } from '../identity/blocked-certificates.ts'
 import type { Readiness } from '../readiness.ts'
 import { describeCapabilities, describeWorkers } from '../routing/catalog.ts'
 import { createServer, type MtlsServer } from '../server.ts'
+import { createDrainWorker } from '../steps/drain-worker.ts'
 import { createRefusalRecorder } from '../steps/record-refusal.ts'
 import type { Ground } from './ground.ts'
 import type { StartedSteps, StepParts } from './start-steps.ts'
@@ -52,7 +53,7 @@ function buildMtls(
   ground: Ground,
   { audit, admission, policy, workers, chains, steps, ending }: ServerParts,
 ): Promise<MtlsServer> {
-  const { config, credentials, verifier, metrics, log, now, tracing } = ground
+  const { config, credentials, verifier, metrics, log, now, monotonic, tracing } = ground
   const { registry } = workers
   const { strangers, peers } = audit
   return createServer({
@@ -63,7 +64,7 @@ function buildMtls(
     heartbeat: steps.heartbeat,
     deregister: steps.deregister,
     workers: (query) => describeWorkers(registry, { clock: clockOf(ground), withUrls: false }, query),
-    capabilities: (query) => describeCapabilities(registry, query),
+    capabilities: (query) => describeCapabilities(registry, { clock: clockOf(ground) }, query),
     tracer: tracing.tracer,
     metrics,
     workerIdOf: (caller) => registry.list().find(({ spiffeId }) => spiffeId === caller)?.workerId,
@@ -77,6 +78,8 @@ function buildMtls(
     tlsRefuseUnverified: config.tlsRefuseUnverified,
     bodyLimitBytes: config.bodyLimitBytes,
     maxConnections: config.maxConnections,
+    monotonic,
+    isBusy: () => admission.gate.isBusy(),
     now,
     fastifyOtel: ground.fastifyOtel,
     onRefused: createRefusalRecorder({ strangers, peers, policyRevision: policy.revision, metrics, log, now }),
@@ -85,11 +88,12 @@ function buildMtls(
 
 function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promise<FastifyInstance> {
   const { config, log, now, monotonic, metricsRegistry } = ground
-  const { policy, exceptions, candidate, workers, steps, readiness } = parts
+  const { audit, policy, exceptions, candidate, workers, steps, readiness } = parts
   return createAdmin({
     readiness,
     allowedHosts: config.adminAllowedHosts,
     workers: (query) => describeWorkers(workers.registry, { clock: clockOf(ground), withUrls: true }, query),
+    drain: { drain: createDrainWorker({ registry: workers.registry, append: audit.append, now }) },
     about: () => ({
       version: VERSION,
       engine: policy.engine,

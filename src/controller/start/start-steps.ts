@@ -1,4 +1,5 @@
 // Connects the steps of a call, which the routes of the mTLS listener run.
+import { uuidv7 } from '../../core/ids.ts'
 import { createJudge } from '../../policy/judge.ts'
 import { createOwnKnowledge, type OwnKnowledge } from '../../policy/ruling.ts'
 import type { Candidate } from '../candidate/candidate.ts'
@@ -6,9 +7,13 @@ import type { CallChains } from '../chain/call-chains.ts'
 import type { ExceptionWatch } from '../exceptions/exception-watch.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import { createQueueMetrics } from '../metrics/queue-metrics.ts'
+import { createRetryMetrics } from '../metrics/retry-metrics.ts'
 import { createPipeline, type RouteCapability } from '../pipeline.ts'
+import { isOpen } from '../routing/condition.ts'
+import { RetryBudget } from '../routing/retry-budget.ts'
 import { createChoose } from '../routing/choose.ts'
 import { createAdmit } from '../steps/admit.ts'
+import { createDecideAgain } from '../steps/decide-again.ts'
 import { createForward } from '../steps/forward.ts'
 import { createOnce } from '../steps/once.ts'
 import { createJudgeCall } from '../steps/judge-call.ts'
@@ -59,8 +64,15 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   })
   const select = selectFrom(ground, parts)
   const { handOn } = chains
-  const forward = createForward({ select, poolOf: pools.poolOf, handOn, tracer: tracing.tracer, monotonic })
   const { decide, revision } = policy
+  const judgeCall = createJudgeCall({ judge, now })
+  const { recordVerdict } = recorder
+  const forward = createForward({
+    ...{ select, poolOf: pools.poolOf, handOn, health: workers.health, tracer: tracing.tracer, monotonic },
+    decideAgain: createDecideAgain({ judge: judgeCall, recordVerdict, revision, now, newId: () => uuidv7(now()) }),
+    budget: new RetryBudget(),
+    metrics: createRetryMetrics(ground.metricsRegistry),
+  })
   const reconsider = createReconsider({ decide, revision, registry, append: audit.append, log, now })
   policy.onChange(() => void reconsider())
   return {
@@ -68,12 +80,13 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       admit: createAdmit({
         ...admission,
         undeclaredBytes: ground.config.bodyLimitBytes,
+        monotonic,
         onLowered: admission.metrics.lowered,
         onLimited: admission.metrics.refused,
       }),
-      judge: createJudgeCall({ judge, now }),
+      judge: judgeCall,
       tryCandidate: createTryCandidate(candidate),
-      recordVerdict: recorder.recordVerdict,
+      recordVerdict,
       shed: createShed({ refuse: slos.refuse }),
       forward,
       once: createOnce({ ...idempotency, forward, monotonic }),
@@ -88,7 +101,7 @@ function selectFrom(
   { metrics, metricsRegistry, monotonic, tracing }: Ground,
   { policy, workers }: StepParts,
 ): SelectWorker {
-  const { registry, room, isOpen } = workers
+  const { registry, room } = workers
   return createSelectWorker({
     groupOf: registry.group.bind(registry),
     isKnown: (capability) => policy.files().knownCapabilities.has(capability),

@@ -2,22 +2,28 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
+import { createHealthProbe, type HealthProbe } from '../dispatch/probe.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
 import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
+import { createWorkerStateMetrics } from '../metrics/worker-state-metrics.ts'
 import { createAwaited, type Awaited } from '../routing/awaited.ts'
+import { isOpen } from '../routing/condition.ts'
 import { openHintFile, type HintFile } from '../routing/hint-file.ts'
-import { Registry, type WorkerInstance } from '../routing/registry.ts'
+import { Registry } from '../routing/registry.ts'
+import { standingOf, type StateChange } from '../routing/standing.ts'
 import { WaitingRoom } from '../routing/waiting-room.ts'
+import { WorkerHealth } from '../routing/worker-health.ts'
 import type { Ground } from './ground.ts'
 
 export type StartedWorkers = {
   readonly registry: Registry
   /** Calls that wait for a worker. */
   readonly room: WaitingRoom
-  /** False for a worker that must get no calls now, although it is live. */
-  readonly isOpen: (worker: WorkerInstance) => boolean
+  readonly health: WorkerHealth
+  /** Whether a registered worker answers now. */
+  readonly isThere: HealthProbe
   readonly pools: WorkerPools
   readonly connectorFor: WorkerConnectors
   readonly hint: HintFile
@@ -29,7 +35,6 @@ const SWEEP_MS = 500
 const HINT_FILE = 'registry.json'
 /** Bounds of memory, not of time: each call has its own deadline. */
 const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
-const isOpen = (): boolean => true
 
 /** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. Never rejects. */
 export async function startWorkers(
@@ -50,21 +55,66 @@ export async function startWorkers(
   const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source }), ({ close }) => close())
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
+  const report = createReporter(ground)
   const registry = new Registry({
     heartbeatIntervalMs,
     monotonic,
     now,
     newLease: randomUUID,
     onGone(instance) {
+      health.forget(instance)
       pools.release(instance)
       hint.forget(instance)
     },
     onLive: (worker) => room.opened(worker),
     onNotLive: (worker) => room.closed(worker),
+    onChange: report,
   })
   const groupOf = registry.group.bind(registry)
   const room = opened.adopt(new WaitingRoom({ groupOf, isOpen, monotonic, limits: WAITING }), (it) => it.close())
+  const isThere = createHealthProbe({ connectorFor })
+  const health = opened.adopt(
+    new WorkerHealth({
+      groupOf,
+      probe: isThere,
+      onChange(change) {
+        // Stale or drained: that is what operators see.
+        if (!change.worker.isListed) return
+        report(change)
+        followHealth({ registry, room }, change)
+      },
+      monotonic,
+      random: Math.random,
+    }),
+    (it) => it.close(),
+  )
   const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
   opened.defer(() => clearInterval(sweeper))
-  return { registry, room, isOpen, pools, connectorFor, hint, awaited: createAwaited(hint.found) }
+  return { registry, room, health, isThere, pools, connectorFor, hint, awaited: createAwaited(hint.found) }
+}
+
+/** Says what has changed, and lets the calls that wait take notice. */
+function createReporter({ log, metricsRegistry }: Ground) {
+  const metrics = createWorkerStateMetrics(metricsRegistry)
+  return ({ worker, from, cause }: StateChange): void => {
+    const { state: to } = standingOf(worker)
+    metrics.changed(to, cause)
+    const { workerId: worker_id, spiffeId: spiffe_id } = worker
+    const level = to === 'suspect' || to === 'ejected' || to === 'stale' ? 'warn' : 'info'
+    const fields = { event: 'worker_state_changed', worker_id, spiffe_id, from, to, cause }
+    log[level](fields, 'the state of a worker has changed')
+  }
+}
+
+function followHealth(
+  { registry, room }: Pick<StartedWorkers, 'registry' | 'room'>,
+  { worker, from }: StateChange,
+): void {
+  const { state } = worker.condition
+  if (state === 'live' || state === 'half_open') {
+    if (state === 'live' && from !== 'suspect') registry.startSlowly(worker)
+    room.opened(worker)
+  }
+  // Where all that fit are closed, a call that waits may get any of them.
+  else for (const capability of worker.capabilities.keys()) room.serve(capability)
 }

@@ -1,47 +1,57 @@
-// On the path of every call. Step 3: call the selected worker; try
-// another one only if no byte of the request was sent, or if it answered that it did not take the call.
-import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
-import type { Dispatcher, Pool } from 'undici'
-import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { formatTraceparent } from '../../core/trace-context.ts'
-import { onwardTrace, startSpan } from '../../platform/tracing/tracing.ts'
-import type { RouteCall, RouteOutcome } from '../call.ts'
-import { requestHeaders } from '../dispatch/headers.ts'
-import { WorkerExchange, type ExchangeResult } from '../dispatch/worker-exchange.ts'
+// On the path of every call. Step 3: call the selected worker, and another one
+// where the first attempt failed and a second one is safe. One deadline holds for all of them.
+import { AppError } from '../../core/errors.ts'
+import type { AttemptReason } from '../../core/outcome.ts'
+import type { Verdict } from '../../policy/verdict.ts'
+import type { AttemptMade, RouteCall, RouteOutcome } from '../call.ts'
+import type { ExchangeResult } from '../dispatch/worker-exchange.ts'
+import type { RetryMetrics } from '../metrics/retry-metrics.ts'
 import { MAX_BUSY_S, Offer } from '../routing/offer.ts'
 import type { WorkerInstance } from '../routing/registry.ts'
+import type { RetryBudget } from '../routing/retry-budget.ts'
+import { callWorker, type AttemptResult, type CallWorkerDeps } from './call-worker.ts'
+import type { DecideAgain, DecidedCall } from './decide-again.ts'
+import { mayRepeat, type Tried } from './retry-rule.ts'
 import type { NotSelected, SelectWorker } from './select-worker.ts'
 
-export type ForwardDeps = {
+export type ForwardDeps = CallWorkerDeps & {
   readonly select: SelectWorker
-  readonly poolOf: (worker: WorkerInstance) => Pool
-  /** The value of x-crank-chain, valid for so many milliseconds. */
-  readonly handOn: (call: RouteCall, worker: SpiffeId, validMs: number) => string
-  readonly tracer: Tracer
-  readonly monotonic: () => number
+  readonly decideAgain: DecideAgain
+  readonly budget: Pick<RetryBudget, 'called' | 'take'>
+  readonly metrics: RetryMetrics
 }
+
+/** Never rejects. `verdict`: the decision that lets the call pass. */
+export type Forward = (call: RouteCall, verdict: Verdict) => Promise<RouteOutcome>
 
 const MAX_ATTEMPTS = 3
 /** A BUSY costs a worker little, and closes it for other calls too. */
 const MAX_BUSY_ANSWERS = 8
-const ANSWER_IDLE_MS = 60_000
-const STREAM_CHAIN_MS = 3_600_000
-const NO_ERRORS: ReadonlySet<string> = new Set()
+const MAX_NOTED = 5
 
-/** `body`: what the next attempt sends. */
-type Attempts = { tried: Set<WorkerInstance> | undefined; count: number; busy: number; body: RouteCall['body'] }
-type Last = {
-  readonly worker: WorkerInstance
-  readonly result: ExchangeResult
-  readonly firstByteMs: number | undefined
+/** `body` and `reason`: of the next attempt. `made`: only once there are several. */
+type Attempts = {
+  tried: Set<WorkerInstance> | undefined
+  count: number
+  busy: number
+  body: RouteCall['body']
+  reason: AttemptReason | undefined
+  made: AttemptMade[] | undefined
+  /** How the last attempt ended that may have done work; a later one did, or will do, the same work again. */
+  begun: ExchangeResult | undefined
 }
+type Last = AttemptResult & { readonly worker: WorkerInstance }
+type End = Pick<ExchangeResult, 'outcome' | 'status' | 'error' | 'effect'>
 
-/** Calls a worker for an allowed call and streams its answer into `call.sink`. Never rejects. */
-export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<RouteOutcome> {
-  const { select, monotonic } = deps
-  return async (call) => {
+/** Calls a worker for an allowed call and streams its answer into `call.sink`. */
+export function createForward(deps: ForwardDeps): Forward {
+  const { select, monotonic, budget, decideAgain } = deps
+  return async (call, verdict) => {
     const start = monotonic()
-    const attempts: Attempts = { tried: undefined, count: 0, busy: 0, body: call.body }
+    budget.called(start)
+    const attempts = newAttempts(call)
+    // Only once a decision was made again.
+    let decided: DecidedCall | undefined
     let last: Last | undefined
     for (;;) {
       const picked = select.pick(call, attempts.tried, start)
@@ -51,27 +61,74 @@ export function createForward(deps: ForwardDeps): (call: RouteCall) => Promise<R
       attempts.count += 1
       // Set before the call: a caller that leaves during the call ends the span. The last worker tried counts.
       call.span.setAttribute('crank.worker_id', offer.worker.workerId)
-      last = await callWorker(deps, { call, offer, body: attempts.body }, start)
-      if (!mayTryAnother(select, offer, last.result, attempts)) {
-        return outcomeOf(last.result, last, attempts, monotonic() - start)
-      }
+      const { body, reason } = attempts
+      const attempt = { call: decided?.call ?? call, offer, body, number: attempts.count, reason, startMs: monotonic() }
+      const { result, firstByteMs } = await callWorker(deps, attempt, start)
+      last = { worker: offer.worker, result, firstByteMs }
+      const repeats = mayGoOn(deps, { call, offer, result, body }, attempts)
+      if (repeats || attempts.made !== undefined) note(attempts, attempt, result, monotonic())
+      if (!repeats) return outcomeOf(result, last, attempts, monotonic() - start)
+      const again = await decideAgain(decided ?? { call, verdict })
+      if (again instanceof AppError) return refused(again, last, attempts, monotonic() - start)
+      decided = again ?? decided
     }
   }
 }
 
-/** Whether the call is still untouched: no byte was sent, or the worker answered BUSY to a body that can be sent again. */
-function mayTryAnother(select: SelectWorker, offer: Offer, result: ExchangeResult, attempts: Attempts): boolean {
-  if (result.error?.code === 'worker_busy') {
-    select.busy(offer, result.error.retryAfterS)
+function newAttempts({ body }: RouteCall): Attempts {
+  return { tried: undefined, count: 0, busy: 0, body, reason: undefined, made: undefined, begun: undefined }
+}
+
+/** Whether another attempt follows; if so, `attempts` says how. */
+function mayGoOn({ select, budget, metrics, monotonic }: ForwardDeps, tried: Tried, attempts: Attempts): boolean {
+  const { result, offer } = tried
+  if (result.error === undefined) return false
+  if (result.error.code === 'worker_busy') select.busy(offer, result.error.retryAfterS)
+  const repeat = mayRepeat(tried)
+  if (repeat === undefined) return false
+  if (repeat.reason === 'busy') {
     attempts.busy += 1
-    const body = Buffer.isBuffer(attempts.body) ? attempts.body : attempts.body.whole()
-    if (body === undefined || attempts.busy >= MAX_BUSY_ANSWERS) return false
-    attempts.body = body
-    return true
+    if (attempts.busy >= MAX_BUSY_ANSWERS) return false
+  } else {
+    attempts.tried = (attempts.tried ?? new Set()).add(offer.worker)
+    if (attempts.tried.size >= MAX_ATTEMPTS) return false
   }
-  if (result.sent || result.outcome !== 'worker_failed') return false
-  attempts.tried = (attempts.tried ?? new Set()).add(offer.worker)
-  return attempts.tried.size < MAX_ATTEMPTS
+  // The others cost a worker nothing: it did not begin.
+  if (repeat.reason === 'retry_safe' && !budget.take(monotonic())) {
+    metrics.overBudget()
+    return false
+  }
+  metrics.repeated(repeat.reason)
+  attempts.body = repeat.body
+  attempts.reason = repeat.reason
+  if (result.effect !== 'none') attempts.begun = result
+  return true
+}
+
+type Noted = {
+  readonly call: RouteCall
+  readonly offer: Offer
+  readonly reason: AttemptReason | undefined
+  readonly startMs: number
+}
+
+function note(
+  attempts: Attempts,
+  { call, offer, reason, startMs }: Noted,
+  result: ExchangeResult,
+  nowMs: number,
+): void {
+  const made = (attempts.made ??= [])
+  if (made.length === MAX_NOTED) made.pop()
+  made.push({
+    worker_id: offer.worker.workerId,
+    decision_id: call.decisionId,
+    reason: reason ?? null,
+    outcome: result.outcome,
+    error: result.error?.code ?? null,
+    sent: result.sent,
+    duration_ms: Math.round((nowMs - startMs) * 1000) / 1000,
+  })
 }
 
 function notSent(refusal: NotSelected, last: Last | undefined, attempts: Attempts, durationMs: number): RouteOutcome {
@@ -87,83 +144,36 @@ function saysMore({ error }: ExchangeResult, { cause, error: refusal }: NotSelec
   return (refusal.retryAfterS ?? 0) >= Math.min(error.retryAfterS ?? 0, MAX_BUSY_S)
 }
 
-function outcomeOf(
-  { outcome, status, error, effect }: Pick<ExchangeResult, 'outcome' | 'status' | 'error' | 'effect'>,
-  last: Last | undefined,
-  { count }: Attempts,
-  durationMs: number,
-): RouteOutcome {
-  const { firstByteMs } = last ?? {}
-  const workerId = last?.worker.workerId ?? null
-  return { outcome, status, error, effect, firstByteMs, workerId, attempts: count, durationMs }
+/** The policy does not let the call pass any more, or could not be asked. */
+function refused(error: AppError, last: Last, attempts: Attempts, durationMs: number): RouteOutcome {
+  const end = { outcome: 'refused', status: error.kind.status, error, effect: 'none' } as const
+  return outcomeOf(end, last, attempts, durationMs)
 }
 
-type Attempt = { readonly call: RouteCall; readonly offer: Offer; readonly body: RouteCall['body'] }
-
-async function callWorker(
-  { tracer, poolOf, monotonic, select, handOn }: ForwardDeps,
-  { call, offer, body }: Attempt,
-  start: number,
-): Promise<Last> {
-  const { worker } = offer
-  const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
-  const attemptMs = monotonic()
-  const firstByteMs = Math.max(1, Math.round(call.timeoutMs - (attemptMs - start)))
-  const trace = onwardTrace(span)
-  const traceparent = trace === undefined ? undefined : formatTraceparent(trace)
-  const chain = handOn(call, worker.spiffeId, chainMs(call, worker, firstByteMs))
-  const headers = requestHeaders(call, { timeoutMs: firstByteMs, traceparent, chain })
-  if (call.contentLength !== undefined) headers.push('content-length', String(call.contentLength))
-  const declared = worker.declaredErrors.get(call.capability) ?? NO_ERRORS
-  try {
-    return await new Promise<Last>((settle) => {
-      const upload = Buffer.isBuffer(body) ? undefined : body
-      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
-      const settled = (result: ExchangeResult): void => {
-        // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
-        endExchange(span, worker, result)
-        observe(offer, result, { startMs: attemptMs, answeredMs: exchange.answeredMs, nowMs: monotonic() })
-        settle({ worker, result, firstByteMs: firstByteOf(exchange, start) })
-      }
-      const exchange = new WorkerExchange(call.sink, worker.workerId, limits, declared, settled)
-      poolOf(worker).dispatch({ method: 'POST', path: '/execute', headers, body: sendable(body) }, exchange)
-    })
-  } finally {
-    select.giveBack(offer)
-    if (span.isRecording()) span.end()
+function outcomeOf(
+  end: End,
+  last: Last | undefined,
+  { count, made, begun }: Attempts,
+  durationMs: number,
+): RouteOutcome {
+  const { outcome, effect } = begun === undefined ? end : withWorkOf(begun, end)
+  const { status, error } = end
+  return {
+    outcome,
+    status,
+    error,
+    effect,
+    firstByteMs: last?.firstByteMs,
+    workerId: last?.worker.workerId ?? null,
+    attempts: count,
+    attemptsMade: made,
+    durationMs,
   }
 }
 
-/**
- * How long the worker may call on behalf of this call: until its deadline. The deadline counts from the last part of an upload,
- * and ends with the first event of a stream, so these calls may take longer.
- */
-function chainMs({ body, capability }: RouteCall, worker: WorkerInstance, firstByteMs: number): number {
-  const isBounded = Buffer.isBuffer(body) && worker.capabilities.get(capability)?.streaming !== true
-  return isBounded ? firstByteMs : STREAM_CHAIN_MS
-}
-
-/** undici sends any async iterable, but its types accept only Node streams. */
-function sendable(body: RouteCall['body']): Exclude<Dispatcher.DispatchOptions['body'], undefined> {
-  return body as Exclude<typeof body, AsyncIterable<unknown>>
-}
-
-function endExchange(span: Span, { workerId }: WorkerInstance, { status, outcome }: ExchangeResult): void {
-  span.setAttributes({ 'crank.worker_id': workerId, 'http.response.status_code': status })
-  if (outcome !== 'completed') span.setStatus({ code: SpanStatusCode.ERROR, message: outcome })
-  span.end()
-}
-
-/** Until the answer began, with the time in which the call waited for a worker, and without that of the caller's upload. */
-function firstByteOf({ answeredMs, uploadedMs }: WorkerExchange, startMs: number): number | undefined {
-  return answeredMs === undefined ? undefined : answeredMs - (uploadedMs ?? startMs)
-}
-
-type Times = { readonly startMs: number; readonly answeredMs: number | undefined; readonly nowMs: number }
-
-/** What the attempt says about the worker: nothing if the caller ended it, or if the worker did not take the call. */
-function observe(offer: Offer, { outcome, error }: ExchangeResult, { startMs, answeredMs, nowMs }: Times): void {
-  if (outcome === 'caller_left' || outcome === 'shutdown' || error?.code === 'worker_busy') return
-  const hasFailed = outcome !== 'completed'
-  offer.observe((hasFailed ? nowMs : (answeredMs ?? nowMs)) - startMs, hasFailed, nowMs)
+/** After an attempt that may have done work, an end without any work does not mean that nothing was done. */
+function withWorkOf(begun: ExchangeResult, end: End): Pick<End, 'outcome' | 'effect'> {
+  if (end.effect !== 'none') return end
+  const isGone = end.outcome === 'caller_left' || end.outcome === 'shutdown'
+  return { outcome: isGone ? end.outcome : begun.outcome, effect: 'unclear' }
 }

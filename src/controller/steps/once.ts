@@ -2,10 +2,12 @@
 import { AppError, toAppError } from '../../core/errors.ts'
 import type { IdempotencyResult } from '../../core/idempotency.ts'
 import { HEADERS } from '../../core/wire.ts'
+import type { Verdict } from '../../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import { fingerprintOf, keyIdOf } from '../idempotency/fingerprint.ts'
 import type { Holding } from '../idempotency/held-bytes.ts'
 import type { Begun, Claim, KeyStore, StoredAnswer } from '../idempotency/key-store.ts'
+import type { Forward } from './forward.ts'
 import { keepAnswer, type KeptAnswer } from './kept-answer.ts'
 import { spoolBody } from './spool-body.ts'
 
@@ -13,16 +15,16 @@ export type OnceDeps = {
   readonly store: Pick<KeyStore, 'begin' | 'end'>
   /** Opens a call's share of the memory for bodies and answers. */
   readonly hold: (caller: string) => Holding
-  readonly forward: (call: RouteCall) => Promise<RouteOutcome>
+  readonly forward: Forward
   readonly monotonic: () => number
 }
 
 type Executed = RouteOutcome & { readonly idempotency: IdempotencyResult }
 
 /** Never rejects, if `forward` does not. The call must have passed the policy: a stored answer is for those who may make the call now. */
-export function createOnce(deps: OnceDeps): (call: RouteCall) => Promise<RouteOutcome> {
+export function createOnce(deps: OnceDeps): Forward {
   const { store, hold, monotonic } = deps
-  return async (call) => {
+  return async (call, verdict) => {
     const start = monotonic()
     const holding = hold(call.caller)
     const ended = (outcome: RouteOutcome): RouteOutcome => {
@@ -36,7 +38,7 @@ export function createOnce(deps: OnceDeps): (call: RouteCall) => Promise<RouteOu
       const begun = await store.begin(claim).catch(asAppError)
       if (begun instanceof AppError) return ended(refused('unavailable', begun))
       if (begun.state !== 'begun') return ended(repeated(call, begun))
-      return ended(await execute(deps, { call: { ...call, body, contentLength: undefined }, claim, holding }))
+      return ended(await execute(deps, { call: { ...call, body, contentLength: undefined }, verdict, claim, holding }))
     } finally {
       holding.release()
     }
@@ -63,12 +65,17 @@ function required({ wish }: RouteCall): string[] {
   return [wish?.version?.text ?? '', ...labels.sort()]
 }
 
-type Execution = { readonly call: RouteCall; readonly claim: Claim; readonly holding: Holding }
+type Execution = {
+  readonly call: RouteCall
+  readonly verdict: Verdict
+  readonly claim: Claim
+  readonly holding: Holding
+}
 
 /** Calls a worker and stores its answer; only then the caller gets it. */
-async function execute({ store, forward }: OnceDeps, { call, claim, holding }: Execution): Promise<Executed> {
+async function execute({ store, forward }: OnceDeps, { call, verdict, claim, holding }: Execution): Promise<Executed> {
   const kept = keepAnswer(call.sink, holding, () => void store.end(claim, { to: 'unknown' }))
-  const outcome = await forward({ ...call, sink: kept.sink }).catch((cause: unknown) => {
+  const outcome = await forward({ ...call, sink: kept.sink }, verdict).catch((cause: unknown) => {
     // It promises never to reject; if it does, the key must not stay held.
     void store.end(claim, { to: 'unknown' })
     throw cause

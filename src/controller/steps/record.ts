@@ -59,6 +59,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
           route: ROUTES[call.form],
           idempotencyKeyPresent: call.idempotencyKey !== undefined,
           requestedPriority: call.requestedPriority,
+          retryOf: call.retryOf,
         },
         auditedVerdict(verdict),
       )

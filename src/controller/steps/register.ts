@@ -1,13 +1,19 @@
 // A registration: what is checked before a worker is routable is in check-worker.ts.
 import type { RegisterBody, RegisterReply } from '../../core/wire.ts'
+import { AppError } from '../../core/errors.ts'
+import type { Logger } from '../../platform/logger.ts'
 import type { Asker, RegistrationVerdict } from '../../policy/verdict.ts'
-import type { Registry, WorkerInstance } from '../routing/registry.ts'
+import type { HealthProbe } from '../dispatch/probe.ts'
+import type { Registration, Registry, WorkerInstance } from '../routing/registry.ts'
 import type { WorkerCheck } from './check-worker.ts'
 import { afterRecord } from './recorded.ts'
 
 type RegisterDeps = {
   readonly check: WorkerCheck
   readonly registry: Registry
+  /** Whether a registered worker answers now. */
+  readonly isThere: HealthProbe
+  readonly log: Pick<Logger, 'warn'>
   /** Called when the worker is routable; the worker learns its lease when this resolves. */
   readonly remember: (instance: WorkerInstance, body: RegisterBody) => Promise<void>
   /** Called when the worker is routable; `verdict` allowed it. */
@@ -19,7 +25,10 @@ type RegisterDeps = {
 export function createRegister(deps: RegisterDeps): (asker: Asker, body: RegisterBody) => Promise<RegisterReply> {
   return async (asker, body) => {
     const { registration, verdict } = await deps.check(asker, body)
-    const instance = await afterRecord(() => Promise.resolve(deps.registry.register(registration)))
+    const instance = await afterRecord(async () => {
+      await refuseReplaced(deps, registration)
+      return deps.registry.register(registration)
+    })
     await deps.remember(instance, body)
     deps.onRegistered(verdict)
     return {
@@ -30,4 +39,20 @@ export function createRegister(deps: RegisterDeps): (asker: Asker, body: Registe
       heartbeat_interval_ms: deps.heartbeatIntervalMs,
     }
   }
+}
+
+/**
+ * An instance that was stopped, and continues after it was replaced, registers again. It must not take the id back from a
+ * replacement that is there, or the two would take it from each other forever.
+ */
+async function refuseReplaced({ registry, isThere, log }: RegisterDeps, registration: Registration): Promise<void> {
+  const holder = registry.replacerOf(registration)
+  if (holder === undefined || !(await isThere(holder)) || registry.replacerOf(registration) !== holder) return
+  const { workerId, spiffeId, origin } = registration
+  const fields = { event: 'worker_replaced', worker_id: workerId, spiffe_id: spiffeId, worker_url: origin }
+  log.warn({ ...fields, holder_url: holder.origin }, 'an instance that was replaced may not have its id back')
+  throw new AppError(
+    'worker_replaced',
+    `a newer instance has the worker id ${workerId} and answers its probe: stop this one, or give it a worker id of its own`,
+  )
 }

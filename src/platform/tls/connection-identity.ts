@@ -8,7 +8,12 @@ import type { Peer, PeerVerifier } from '../svid/verify.ts'
  * `retire`: answer with `connection: close`, so that the peer reconnects before a certificate of this connection expires, and
  * soon after our own was replaced: the CA of the old one may be removed next, and would take the connection with it.
  */
-type ConnectionIdentity = { readonly peer: Peer; readonly retire: boolean }
+type ConnectionIdentity = {
+  readonly peer: Peer
+  readonly retire: boolean
+  /** The peer was identified for the first time on this connection. */
+  readonly isNew: boolean
+}
 
 export type ConnectionIdentityOptions = {
   readonly source: CredentialSource
@@ -54,12 +59,13 @@ export function createConnectionIdentity(
   return (socket) => {
     const credentials = source.current()
     const nowMs = now()
-    let known = connections.get(socket)
+    const before = connections.get(socket)
+    let known = before
     if (known === undefined || !isCurrent(known.peer, credentials.generation, nowMs)) {
       known = verified(socket, credentials, nowMs, known)
       connections.set(socket, known)
     }
-    return { peer: known.peer, retire: nowMs >= known.retireAtMs }
+    return { peer: known.peer, retire: nowMs >= known.retireAtMs, isNew: before === undefined }
   }
 }
 

@@ -5,7 +5,7 @@ import type { Credentials } from './credentials.ts'
 
 export { createPinnedConnector } from './pinned-connector.ts'
 
-const HANDSHAKE_TIMEOUT_MS = 5000
+export const HANDSHAKE_TIMEOUT_MS = 5000
 const ALPN = ['http/1.1']
 
 /**

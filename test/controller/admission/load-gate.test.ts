@@ -1,17 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { LoadGate, type Slot } from '../../../src/controller/admission/load-gate.ts'
+import { LoadGate, Slot } from '../../../src/controller/admission/load-gate.ts'
 import type { Priority } from '../../../src/core/decision.ts'
 
 const START = 32
 
 let nowMs = 0
-let refused: Priority[] = []
+let refused: string[] = []
 let gate: LoadGate
 beforeEach(() => {
   vi.useFakeTimers()
   nowMs = 0
   refused = []
-  gate = new LoadGate({ monotonic: () => nowMs, onRefused: (priority) => refused.push(priority) })
+  gate = new LoadGate({ monotonic: () => nowMs, onRefused: (...said) => refused.push(said.join(' ')) })
 })
 afterEach(() => {
   gate.close()
@@ -23,8 +23,7 @@ async function pass(ms: number): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms)
 }
 /** Takes every place; resolves to their slots. */
-const fill = (): Slot[] =>
-  Array.from({ length: START }, () => gate.enter({ caller: 'crowd', priority: 'normal' }) as Slot)
+const fill = (): Slot[] => Array.from({ length: START }, () => gate.enter()!)
 
 /** Takes every place, and lets the line stand for longer than a burst, with one call in it. */
 async function overload() {
@@ -40,10 +39,14 @@ async function overload() {
 }
 
 /** Enters, and notes what becomes of it. */
-function enter(caller: string, priority: Priority = 'normal') {
+function enter(
+  caller: string,
+  priority: Priority = 'normal',
+  { timeoutMs = 30_000, hasLeft = (): boolean => false } = {},
+) {
   const entered: { slot: Slot | undefined; code: string | undefined } = { slot: undefined, code: undefined }
   void Promise.resolve()
-    .then(() => gate.enter({ caller, priority }))
+    .then(() => gate.enter() ?? gate.wait({ caller, priority, timeoutMs, hasLeft }))
     .then(
       (slot) => (entered.slot = slot),
       (cause: unknown) => (entered.code = (cause as { code: string }).code),
@@ -53,7 +56,7 @@ function enter(caller: string, priority: Priority = 'normal') {
 
 describe('a call', () => {
   test('enters at once while there is room, without a promise', () => {
-    expect(gate.enter({ caller: 'a', priority: 'low' })).not.toBeInstanceOf(Promise)
+    expect(gate.enter()).toBeInstanceOf(Slot)
     expect(gate.state()).toMatchObject({ limit: START, inFlight: 1, waiting: 0 })
   })
 
@@ -89,8 +92,45 @@ describe('a call', () => {
     expect(waiting).toMatchObject({ slot: undefined, code: undefined })
     await pass(100)
     expect(waiting.code).toBe('overloaded')
-    expect(refused).toEqual(['low'])
+    expect(refused).toEqual(['load low'])
     expect(gate.state().waiting).toBe(0)
+  })
+
+  test('waits no longer than its own time', async () => {
+    fill()
+    const waiting = enter('a', 'normal', { timeoutMs: 60 })
+    await pass(0)
+    await pass(50)
+    expect(waiting.code).toBeUndefined()
+    await pass(50)
+    expect(waiting.code).toBe('overloaded')
+  })
+
+  test('whose caller leaves gives its place in the line to the next', async () => {
+    const [first] = fill()
+    let isThere = true
+    const left = enter('a', 'high', { hasLeft: () => !isThere })
+    const next = enter('b')
+    await pass(0)
+    isThere = false
+    first!.leave(true)
+    first!.leave(true)
+    await pass(0)
+    expect([left.code, left.slot, next.slot]).toEqual(['overloaded', undefined, expect.any(Slot)])
+    expect(refused).toEqual(['left high'])
+    expect(gate.state()).toMatchObject({ inFlight: START, waiting: 0 })
+  })
+
+  test('whose caller leaves is gone from the line within a moment, whoever is before it', async () => {
+    fill()
+    let isThere = true
+    enter('a')
+    const left = enter('a', 'normal', { hasLeft: () => !isThere })
+    await pass(0)
+    isThere = false
+    await pass(25)
+    expect(left.code).toBe('overloaded')
+    expect(gate.state().waiting).toBe(1)
   })
 
   test('waits half a second only, once the line has stood for five', async () => {

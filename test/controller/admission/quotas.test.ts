@@ -13,7 +13,7 @@ const other = parseCapability('do:that')
 function quotasOf(limits: unknown, share = 1) {
   let nowMs = 0
   const quotas = createQuotas({ limits: () => parseLimits(limits), share: () => share, monotonic: () => nowMs })
-  const enter = (caller = A, of = capability, bytes = 0) => quotas.enter({ caller, capability: of, bytes })
+  const enter = (caller = A, of = capability, bytes = 0) => quotas.enter({ caller, capability: of }, bytes)
   return { quotas, enter, pass: (ms: number) => (nowMs += ms) }
 }
 const headerOf = (refused: unknown): string | undefined => (refused as AppError).headers?.['ratelimit']

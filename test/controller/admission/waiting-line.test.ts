@@ -10,6 +10,8 @@ const waiter = (caller: string, priority: Priority = 'normal', sinceMs = 0): Wai
   caller,
   priority,
   sinceMs,
+  timeoutMs: 1000,
+  hasLeft: () => false,
   admit: nothing,
   refuse: nothing,
 })
@@ -62,9 +64,9 @@ describe('the one that has to go', () => {
     expect(line.size).toBe(1)
   })
 
-  test('is one that came before a time', () => {
+  test('is everyone to whom it applies', () => {
     const line = lineOf(waiter('a', 'low', 1), waiter('a', 'low', 5), waiter('b', 'high', 2), waiter('b', 'high', 6))
-    expect(line.dropBefore(5).map(({ sinceMs }) => sinceMs)).toEqual([1, 2])
+    expect(line.drop(({ sinceMs }) => sinceMs < 5).map(({ sinceMs }) => sinceMs)).toEqual([1, 2])
     expect(drained(line).map(({ sinceMs }) => sinceMs)).toEqual([6, 5])
   })
 })

@@ -235,7 +235,7 @@ describe('a connection that fails', () => {
     fail(RESET)
     expect(sink.told).toEqual(['start 200', 'write half', 'abort'])
     expect(results).toEqual([
-      { outcome: 'worker_failed', status: 200, sent: true, effect: 'unclear', error: undefined },
+      { outcome: 'worker_failed', status: 200, sent: true, effect: 'unclear', error: undefined, fault: 'reset' },
     ])
   })
 
@@ -298,7 +298,9 @@ describe('time', () => {
     vi.advanceTimersByTime(59_999)
     expect(results).toEqual([])
     vi.advanceTimersByTime(1)
-    expect(results).toEqual([{ outcome: 'timeout', status: 200, sent: true, effect: 'unclear', error: undefined }])
+    expect(results).toEqual([
+      { outcome: 'timeout', status: 200, sent: true, effect: 'unclear', error: undefined, fault: 'timeout' },
+    ])
     expect(sink.told).toEqual(['start 200', 'write a', 'abort'])
   })
 

@@ -20,7 +20,7 @@ import {
   TRUST_DEFECTS,
   type TestPki,
 } from '../../fixtures/pki/defects.ts'
-import { startGatedApp, type GatedApp } from '../../fixtures/pki/gated-app.ts'
+import { anyNumber, startGatedApp, type GatedApp } from '../../fixtures/pki/gated-app.ts'
 import { createLiveSource } from '../../fixtures/pki/live-source.ts'
 
 let pki: TestPki
@@ -144,6 +144,7 @@ test('a server without TLS lets nobody in', async () => {
     source: createLiveSource(credentials),
     verifier: createPeerVerifier({ now: Date.now }),
     now: Date.now,
+    connections: anyNumber(),
   })
   app.get('/who', () => 'hello')
   await app.listen({ host: '127.0.0.1', port: 0 })

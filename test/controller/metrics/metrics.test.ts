@@ -160,7 +160,7 @@ describe('before the first event', () => {
     ],
     ['registrations', label('decision', ['allow', 'deny', 'error'])],
     ['identity_refused', label('reason', refusals)],
-    ['connections_refused', label('reason', ['over_limit', 'tls', 'too_slow', 'malformed', 'reset'])],
+    ['connections_refused', label('reason', ['over_limit', 'identity_limit', 'not_in_turn', 'tls', 'too_slow', 'malformed', 'reset'])],
     ['credential_reload', label('result', ['ok', 'failed'])],
     ['policy_reload', label('result', ['ok', 'failed'])],
   ])('every series of controller_%s_total is there, at zero', async ([name, wanted]) => {
@@ -206,7 +206,7 @@ describe('cardinality', () => {
 
 describe('gauges', () => {
   const state: ControllerState = {
-    workers: () => ({ live: 3, stale: 1 }),
+    workers: () => ({ live: 3, suspect: 0, ejected: 0, half_open: 0, draining: 0, stale: 1 }),
     capabilities: () => 2,
     providers: (capability) => (capability === HELLO ? 2 : 0),
     audit: () => ({ ok: false, queued: 7, oldestMs: 250 }),

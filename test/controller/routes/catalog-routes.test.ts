@@ -48,6 +48,8 @@ test('an entry with a member that the schema does not know is never sent', async
     worker_id: 'w',
     spiffe_id: 's',
     state: 'live' as const,
+    cause: 'registered' as const,
+    since: '2026-11-23T10:00:00.000Z',
     capabilities: [],
     labels: {},
     weight: 1,

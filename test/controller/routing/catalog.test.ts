@@ -42,7 +42,8 @@ function registryOf(count: number): Registry {
 }
 const registry = registryOf(COUNT)
 const workers = (query: CatalogQuery): WorkersReply => describeWorkers(registry, VIEW, query)
-const capabilities = (query: CatalogQuery): CapabilitiesReply => describeCapabilities(registry, query)
+const capabilities = (query: CatalogQuery): CapabilitiesReply =>
+  describeCapabilities(registry, { clock: (ms) => ms }, query)
 const queryOf = (text: string): CatalogQuery => Object.fromEntries(new URLSearchParams(text))
 
 test('a page has 1000 entries unless fewer are asked for, and says where the next one begins', () => {

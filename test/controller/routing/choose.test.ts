@@ -72,13 +72,15 @@ describe('who may be chosen', () => {
           for (let i = 0; i < it.running; i++) offerOf(workers[at]!).take()
           if (it.busyMs > 0) offerOf(workers[at]!).closeFor(it.busyMs, NOW_MS)
         }
-        const suits = all.filter(
+        const fits = all.filter(
           (it) =>
-            it.isOpen &&
             !it.isTried &&
             hasVersion(it, wish.version) &&
             (wish.require === undefined || it.zone === wish.require.zone),
         )
+        const open = fits.filter((it) => it.isOpen)
+        // Where all that fit are closed, one of them is better than none.
+        const suits = open.length > 0 ? open : fits
         const free = suits.filter(isFree)
         const preferred = free.filter((it) => wish.prefer === undefined || it.zone === wish.prefer.zone)
         const allowed = preferred.length > 0 ? preferred : free

@@ -6,16 +6,19 @@ import { createServer as createTcpServer, type AddressInfo, type Server } from '
 import { trace } from '@opentelemetry/api'
 import { Pool, type Dispatcher } from 'undici'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { AppError } from '../../../src/core/errors.ts'
 import type { RouteCall } from '../../../src/controller/call.ts'
 import { createChoose } from '../../../src/controller/routing/choose.ts'
 import { MAX_IN_FLIGHT_PER_WORKER } from '../../../src/controller/routing/offer.ts'
 import type { WorkerInstance } from '../../../src/controller/routing/registry.ts'
+import { RetryBudget } from '../../../src/controller/routing/retry-budget.ts'
 import { WaitingRoom } from '../../../src/controller/routing/waiting-room.ts'
 import { createForward, type ForwardDeps } from '../../../src/controller/steps/forward.ts'
 import { createSelectWorker } from '../../../src/controller/steps/select-worker.ts'
 import { createLightTracer } from '../../../src/platform/tracing/light-tracer.ts'
+import type { Verdict } from '../../../src/policy/verdict.ts'
 import { groupOf as groupOfWorkers, offeredBy, offerOf } from '../../fixtures/offered.ts'
-import { CAPABILITY, createNotingSink, routeCall } from '../../fixtures/route-call.ts'
+import { allowedNow, CAPABILITY, createNotingSink, routeCall } from '../../fixtures/route-call.ts'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 type Worker = { readonly instance: WorkerInstance; readonly seen: string[] }
@@ -64,10 +67,10 @@ async function goneWorker(workerId: string): Promise<Worker> {
   return { instance: instanceAt(workerId, origin), seen: [] }
 }
 
-type Mocked = Partial<ForwardDeps> & { isKnown?: () => boolean }
+type Mocked = Partial<ForwardDeps> & { isKnown?: () => boolean; verdict?: Verdict }
 
 /** Forwards among these workers; of several that are free the first one is picked. */
-function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }: Mocked = {}) {
+function forwardTo(workers: readonly Worker[], { isKnown = () => true, verdict = allowedNow(), ...over }: Mocked = {}) {
   const pools = new Map<WorkerInstance, Pool>()
   const clocks = { tracer: createLightTracer(), monotonic: () => performance.now(), ...over }
   const groupOf = () => groupOfWorkers(workers.map(({ instance }) => instance))
@@ -80,10 +83,14 @@ function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }
     isKnown,
     choose: createChoose({ random: () => 0, isOpen }),
     room,
-    metrics: { waited: () => undefined, refused: () => undefined },
     ...clocks,
+    metrics: { waited: () => undefined, refused: () => undefined },
   })
-  return createForward({
+  const forward = createForward({
+    health: { ended: () => undefined },
+    decideAgain: () => undefined,
+    budget: new RetryBudget(),
+    metrics: { repeated: () => undefined, overBudget: () => undefined },
     select,
     handOn: () => 'v1;token',
     poolOf(instance) {
@@ -94,6 +101,7 @@ function forwardTo(workers: readonly Worker[], { isKnown = () => true, ...over }
     },
     ...clocks,
   })
+  return (call: RouteCall) => forward(call, verdict)
 }
 
 describe('a call', () => {
@@ -229,6 +237,80 @@ describe('another worker is tried', () => {
     const outcome = await forwardTo([a, b])(routeCall({ timeoutMs: 100 }))
     expect(outcome).toMatchObject({ outcome: 'timeout', status: 504, attempts: 1 })
     expect([a.seen, b.seen]).toEqual([['{"message":"hi"}'], []])
+  })
+})
+
+describe('a call with a key that its capability declares safe', () => {
+  const keyed = () => routeCall({ idempotencyKey: 'k' })
+  const dies: Answer = (request) => request.socket.resetAndDestroy()
+
+  async function safeWorker(workerId: string, answer: Answer): Promise<Worker> {
+    const made = await worker(workerId, answer)
+    const { origin } = made.instance
+    return { ...made, instance: offeredBy(workerId, { origin, retrySafe: true }) }
+  }
+
+  test('is sent again after a reset; the outcome names both attempts', async () => {
+    const [a, b] = [await safeWorker('a', dies), await safeWorker('b', greets)]
+    const outcome = await forwardTo([a, b])(keyed())
+    expect(outcome).toMatchObject({ outcome: 'completed', workerId: 'b', attempts: 2, effect: 'answered' })
+    expect(outcome.attemptsMade).toMatchObject([
+      { worker_id: 'a', reason: null, outcome: 'unknown', error: 'worker_failed', sent: true },
+      { worker_id: 'b', reason: 'retry_safe', outcome: 'completed', error: null, sent: true },
+    ])
+    expect([a.seen.length, b.seen.length]).toEqual([1, 1])
+  })
+
+  test('three times at most; that nobody knows what was done stays so', async () => {
+    const all = await Promise.all(['a', 'b', 'c', 'd'].map((id) => safeWorker(id, dies)))
+    const outcome = await forwardTo(all)(keyed())
+    expect(outcome).toMatchObject({ outcome: 'unknown', status: 502, attempts: 3, effect: 'unclear' })
+  })
+
+  test('is unclear, and not free for a new try, when the last attempt reached nobody', async () => {
+    const [a, b] = [await safeWorker('a', dies), await goneWorker('b')]
+    const outcome = await forwardTo([a, b])(keyed())
+    expect(outcome).toMatchObject({ outcome: 'unknown', attempts: 2, workerId: 'b', effect: 'unclear' })
+  })
+
+  test('is not sent again over the budget, and that is counted', async () => {
+    const [a, b] = [await safeWorker('a', dies), await safeWorker('b', greets)]
+    const told: string[] = []
+    const budget = new RetryBudget()
+    for (let i = 0; i < 10; i++) budget.take(performance.now())
+    const metrics = { repeated: (reason: string) => told.push(reason), overBudget: () => told.push('over') }
+    const forward = forwardTo([a, b], { budget, metrics })
+    expect(await forward(keyed())).toMatchObject({ outcome: 'unknown', attempts: 1, attemptsMade: undefined })
+    expect([told, b.seen]).toEqual([['over'], []])
+    // What was not sent costs no budget.
+    expect(await forwardTo([await goneWorker('c'), b], { budget, metrics })(keyed())).toMatchObject({ workerId: 'b' })
+    expect(told).toEqual(['over', 'unreached'])
+  })
+
+  test('is not sent again when the policy has changed its mind: 403, and what was done is unclear', async () => {
+    const [a, b] = [await safeWorker('a', dies), await safeWorker('b', greets)]
+    const denied = new AppError('capability_access_denied', 'no more')
+    const decideAgain = () => Promise.resolve(denied)
+    const outcome = await forwardTo([a, b], { decideAgain })(keyed())
+    expect(outcome).toMatchObject({ outcome: 'unknown', status: 403, error: denied, attempts: 1, effect: 'unclear' })
+    const unsent = await forwardTo([await goneWorker('c'), b], { decideAgain })(keyed())
+    expect(unsent).toMatchObject({ outcome: 'refused', status: 403, error: denied, attempts: 1, effect: 'none' })
+    expect(b.seen).toEqual([])
+  })
+
+  test('has one deadline for all attempts', async () => {
+    const slowly: Answer = (request) => void setTimeout(() => request.socket.resetAndDestroy(), 150)
+    let deadline = 0
+    const [a, b] = [
+      await safeWorker('a', slowly),
+      await safeWorker('b', (request, response) => {
+        deadline = Number(request.headers['x-crank-deadline-ms'])
+        greets(request, response)
+      }),
+    ]
+    await forwardTo([a, b])(routeCall({ idempotencyKey: 'k', timeoutMs: 2000 }))
+    expect(deadline).toBeGreaterThan(0)
+    expect(deadline).toBeLessThanOrEqual(1860)
   })
 })
 

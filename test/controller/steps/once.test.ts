@@ -5,7 +5,7 @@ import type { Begun, Ending } from '../../../src/controller/idempotency/key-stor
 import { createHeldBytes } from '../../../src/controller/idempotency/held-bytes.ts'
 import { createOnce } from '../../../src/controller/steps/once.ts'
 import { AppError } from '../../../src/core/errors.ts'
-import { createNotingSink, routeCall, type NotingSink } from '../../fixtures/route-call.ts'
+import { allowedNow, createNotingSink, routeCall, type NotingSink } from '../../fixtures/route-call.ts'
 
 const COMPLETED: RouteOutcome = {
   outcome: 'completed',
@@ -46,7 +46,7 @@ function setUp(worker: Script, { begun = { state: 'begun' }, stores = true, perC
     sink,
     endings,
     forwarded,
-    run: (over: Partial<RouteCall> = {}) => once(routeCall({ idempotencyKey: 'k', sink, ...over })),
+    run: (over: Partial<RouteCall> = {}) => once(routeCall({ idempotencyKey: 'k', sink, ...over }), allowedNow()),
   }
 }
 
@@ -119,7 +119,11 @@ describe('a call with a key', () => {
       yield await Promise.resolve(Buffer.from('a'))
       yield Buffer.from('b')
     })()
-    await run({ form: 'raw', body: Object.assign(parts, { isAwaited: () => false, whole: () => undefined }), contentLength: 2 })
+    await run({
+      form: 'raw',
+      body: Object.assign(parts, { isAwaited: () => false, whole: () => undefined }),
+      contentLength: 2,
+    })
     expect(forwarded[0]).toMatchObject({ body: Buffer.from('ab'), contentLength: undefined })
   })
 
@@ -128,7 +132,10 @@ describe('a call with a key', () => {
     const stops = (async function* (): AsyncGenerator<Uint8Array> {
       throw await Promise.resolve(new AppError('request_timeout'))
     })()
-    const outcome = await run({ form: 'raw', body: Object.assign(stops, { isAwaited: () => false, whole: () => undefined }) })
+    const outcome = await run({
+      form: 'raw',
+      body: Object.assign(stops, { isAwaited: () => false, whole: () => undefined }),
+    })
     expect(outcome).toMatchObject({ outcome: 'caller_left', status: 408, error: { code: 'request_timeout' } })
     expect(forwarded).toEqual([])
   })

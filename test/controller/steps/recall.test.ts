@@ -74,7 +74,9 @@ describe('a remembered worker', () => {
     const { recall, registry, awaited, counts, lines } = setUp(['a'], passes)
     expect(awaited.owns(claimOf('a'))).toBe(true)
     await recall()
-    expect(registry.list()).toMatchObject([{ workerId: 'a', registeredAt: '2026-11-30T10:00:00.000Z', state: 'live' }])
+    expect(registry.list()).toMatchObject([
+      { workerId: 'a', registeredAt: '2026-11-30T10:00:00.000Z', staleMs: undefined },
+    ])
     expect(() => registry.heartbeat(claimOf('a'), 1)).not.toThrow()
     expect(awaited.owns(claimOf('a'))).toBe(false)
     expect(counts.registered).toBe(1)

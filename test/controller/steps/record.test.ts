@@ -205,6 +205,7 @@ describe('an outcome', () => {
         error: null,
         duration_ms: 12.346,
         attempts: 2,
+        attempts_made: null,
         idempotency: null,
         original_decision_id: null,
       },
