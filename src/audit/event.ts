@@ -5,7 +5,7 @@ import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput }
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
 import type { FileLeftReason } from '../core/file-left.ts'
 import type { IdempotencyResult } from '../core/idempotency.ts'
-import type { AttemptReason, Outcome } from '../core/outcome.ts'
+import type { AttemptMade, Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
@@ -63,22 +63,12 @@ export type RouteOutcomeEvent = { readonly event: 'route_outcome'; readonly time
     readonly duration_ms: number
     readonly attempts: number
     /** Null for a single attempt: the record describes it. Otherwise the first four and the last. */
-    readonly attempts_made: readonly AttemptEvent[] | null
+    readonly attempts_made: readonly AttemptMade[] | null
     /** Null without an idempotency key. */
     readonly idempotency: IdempotencyResult | null
     /** Only of a stored answer: the decision about the call that a worker executed. */
     readonly original_decision_id: string | null
   }
-
-type AttemptEvent = {
-  readonly worker_id: string
-  readonly decision_id: string
-  readonly reason: AttemptReason | null
-  readonly outcome: Outcome
-  readonly error: ErrorCode | null
-  readonly sent: boolean
-  readonly duration_ms: number
-}
 
 /** A peer without an identity. `count` > 1: a summary of that many in one second, without ids and address (refusal-budget). */
 export type IdentityRefusedEvent = {
@@ -249,7 +239,7 @@ export function routeOutcome(
     readonly error: ErrorCode | null
     readonly durationMs: number
     readonly attempts: number
-    readonly attemptsMade?: readonly AttemptEvent[] | undefined
+    readonly attemptsMade?: readonly AttemptMade[] | undefined
     readonly idempotency?: IdempotencyResult
     readonly originalDecisionId?: string
   },

@@ -3,9 +3,9 @@ import type { Span } from '@opentelemetry/api'
 import type { CallChain } from '../core/call-chain.ts'
 import type { Capability } from '../core/capability.ts'
 import type { Priority } from '../core/decision.ts'
-import type { AppError, ErrorCode } from '../core/errors.ts'
+import type { AppError } from '../core/errors.ts'
 import type { IdempotencyResult } from '../core/idempotency.ts'
-import type { AttemptReason, Effect, Outcome } from '../core/outcome.ts'
+import type { AttemptMade, Effect, Outcome } from '../core/outcome.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { Asker } from '../policy/verdict.ts'
@@ -45,18 +45,6 @@ export type Refused = {
   readonly remoteAddress: string | undefined
   /** Only if the request could be parsed. `route`: its template, such as `/route/{verb}/{capability}`. */
   readonly request?: { readonly span: Span; readonly route: string; readonly idempotencyKeyPresent: boolean }
-}
-
-/** One attempt of a call that needed several. `reason`: why it was made, null for the first one. */
-export type AttemptMade = {
-  readonly worker_id: string
-  /** The call's own, or that of the decision made again for this attempt. */
-  readonly decision_id: string
-  readonly reason: AttemptReason | null
-  readonly outcome: Outcome
-  readonly error: ErrorCode | null
-  readonly sent: boolean
-  readonly duration_ms: number
 }
 
 /** How a call ended. `error` is set when the caller has not been answered yet. */

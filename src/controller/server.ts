@@ -54,8 +54,6 @@ const WAITING_PART = 0.25
 const MIN_WAITING = 16
 const MAX_HEADER_BYTES = 16 * 1024
 const HEADERS_TIMEOUT_MS = 5000
-/** All of them together: nobody knows who is who. */
-const STRANGER = ''
 const KEEP_ALIVE_MS = 30_000
 const CHECK_CONNECTIONS_MS = 500
 
@@ -159,7 +157,8 @@ function setErrorHandler(app: MtlsServer, onRefused: ServerOptions['onRefused'],
     const { arrival, id: decisionId } = request
     const requester = peerOf(request)?.spiffeId
     if (!isRecorded(error) || error.code === 'internal_error') onRefused(refusedOf(request), error)
-    const turn = turns.wait(requester ?? STRANGER)
+    // Strangers have waited for their handshake, and lose their connection with the first answer.
+    const turn = requester === undefined ? undefined : turns.wait(requester)
     if (turn !== undefined) await turn
     if (error.retryAfterS !== undefined) {
       reply.header('retry-after', error.retryAfterS)

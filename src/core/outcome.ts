@@ -1,3 +1,5 @@
+import type { ErrorCode } from './errors.ts'
+
 /**
  * How an allowed call ended. `worker_failed`: no worker could take the call, or the worker's answer was invalid.
  * `shutdown`: the controller cut the call when its drain time ended. `unknown`: the request was sent and the connection broke
@@ -24,3 +26,15 @@ export const ATTEMPT_REASONS = ['busy', 'unreached', 'not_begun', 'retry_safe'] 
 
 /** What a call did. `none`: no worker began to work. `answered`: a worker's answer, complete. `unclear`: anything else. */
 export type Effect = 'none' | 'answered' | 'unclear'
+
+/** One attempt of a call that needed several. `reason`: why it was made, null for the first one. */
+export type AttemptMade = {
+  readonly worker_id: string
+  /** The call's own, or that of the decision made again for this attempt. */
+  readonly decision_id: string
+  readonly reason: AttemptReason | null
+  readonly outcome: Outcome
+  readonly error: ErrorCode | null
+  readonly sent: boolean
+  readonly duration_ms: number
+}

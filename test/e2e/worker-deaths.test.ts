@@ -62,8 +62,8 @@ test('one of three is killed under load: only calls that it had fail, and none t
   const ended = await endLoad()
   const failed = ended.filter(({ status }) => status !== 200)
   const lastMs = failed.reduce((last, { endMs }) => Math.max(last, endMs), killedMs)
-  console.info(
-    `killed: ${failed.length} of ${ended.length} calls failed, the last ${Math.round(lastMs - killedMs)} ms later`,
+  process.stdout.write(
+    `killed: ${failed.length} of ${ended.length} calls failed, the last ${Math.round(lastMs - killedMs)} ms later\n`,
   )
   expect(ended.some(({ worker }) => worker === first.workerId)).toBe(true)
   // At most what was in flight when it died.

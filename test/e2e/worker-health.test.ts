@@ -40,7 +40,9 @@ async function relayTo(port: number) {
     }
     from.pipe(to).pipe(from)
   })
-  const listen = async (at: number): Promise<void> => void (await once(server.listen(at, '127.0.0.1'), 'listening'))
+  const listen = async (at: number): Promise<void> => {
+    await once(server.listen(at, '127.0.0.1'), 'listening')
+  }
   await listen(0)
   const at = (server.address() as AddressInfo).port
   const cut = async (): Promise<void> => {
@@ -112,8 +114,15 @@ describe('a worker that refuses connections', () => {
 
 test('a worker that hangs is ejected, and comes back half-open by its probe and live by a call', async () => {
   let hangs = true
-  const a = await worker((...exchange) => void (hangs || greets(...exchange)), 'a')
-  const b = await worker(greets, 'b')
+  const a = await worker((...exchange) => {
+    if (!hangs) greets(...exchange)
+  }, 'a')
+  // Both have calls in flight until one of them has had enough to be ejected: otherwise the faster one gets them all.
+  const waits: Execute = (...exchange) => {
+    if (a.seen.length >= 6) greets(...exchange)
+    else setTimeout(() => waits(...exchange), 5)
+  }
+  const b = await worker(waits, 'b')
   const round = (): Promise<Answer[]> => Promise.all(Array.from({ length: 16 }, () => call({ timeout_ms: 1000 })))
   const first = await round()
   expect(first.filter(({ status }) => status === 504).length).toBeGreaterThanOrEqual(5)

@@ -1,4 +1,4 @@
-// Compares what callers, workers and the audit log say about the same calls (facts/security.md section 4).
+// Compares what callers, workers and the audit log say about the same calls.
 import type { AuditLine } from '../fixtures/parties.ts'
 import type { Execution, History, Oracle, Recorded, Told } from './history.ts'
 

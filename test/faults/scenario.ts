@@ -1,4 +1,4 @@
-// A scenario: one fault of the matrix (facts/security.md section 6), what must happen, and what is seen.
+// A scenario: one fault of the matrix, what must happen, and what is seen.
 import type { Lab } from './lab.ts'
 
 export type Finding = {

@@ -55,7 +55,7 @@ function drainCommand(action: 'drain' | 'undrain', description: string): Command
     .option('--admin-url <url>', 'admin listener of the controller (CRANK_ADMIN_URL, default http://127.0.0.1:9001)')
     .addOption(outputOption())
     .description(description)
-    .addHelpText('after', `\nExample:\n  crank worker ${action} worker-hello-world.a`)
+    .addHelpText('after', `\nExample:\n  crank worker ${action} worker-hello-world`)
     .action(async (id, options) => {
       const { drainWorker } = await import('../drain-worker.ts')
       process.exitCode = await drainWorker(id, action, options)

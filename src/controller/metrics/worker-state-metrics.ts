@@ -4,7 +4,7 @@ import { WORKER_STATES, type StateCause, type WorkerState } from '../../core/wor
 import type { Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
 
-export type WorkerStateMetrics = { readonly changed: (to: WorkerState, cause: StateCause) => void }
+type WorkerStateMetrics = { readonly changed: (to: WorkerState, cause: StateCause) => void }
 
 /** The changes that exist from the start, at 0. */
 const CAUSES: Readonly<Record<WorkerState, readonly StateCause[]>> = {

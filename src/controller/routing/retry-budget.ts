@@ -20,7 +20,8 @@ export class RetryBudget {
   #bucket = 0
 
   called(nowMs: number): void {
-    this.#calls[this.#indexAt(nowMs)]! += 1
+    const index = this.#indexAt(nowMs)
+    this.#calls[index] = (this.#calls[index] ?? 0) + 1
     this.#allCalls += 1
   }
 
@@ -28,7 +29,7 @@ export class RetryBudget {
   take(nowMs: number): boolean {
     const index = this.#indexAt(nowMs)
     if (this.#allRetries >= Math.max(LEAST_RETRIES, Math.floor(this.#allCalls * SHARE))) return false
-    this.#retries[index]! += 1
+    this.#retries[index] = (this.#retries[index] ?? 0) + 1
     this.#allRetries += 1
     return true
   }
@@ -43,8 +44,8 @@ export class RetryBudget {
     const first = Math.max(this.#bucket + 1, bucket - BUCKETS + 1)
     for (let at = first; at <= bucket; at++) {
       const index = at % BUCKETS
-      this.#allCalls -= this.#calls[index]!
-      this.#allRetries -= this.#retries[index]!
+      this.#allCalls -= this.#calls[index] ?? 0
+      this.#allRetries -= this.#retries[index] ?? 0
       this.#calls[index] = 0
       this.#retries[index] = 0
     }

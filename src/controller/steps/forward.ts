@@ -1,9 +1,9 @@
 // On the path of every call. Step 3: call the selected worker, and another one
 // where the first attempt failed and a second one is safe. One deadline holds for all of them.
 import { AppError } from '../../core/errors.ts'
-import type { AttemptReason } from '../../core/outcome.ts'
+import type { AttemptMade, AttemptReason } from '../../core/outcome.ts'
 import type { Verdict } from '../../policy/verdict.ts'
-import type { AttemptMade, RouteCall, RouteOutcome } from '../call.ts'
+import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { ExchangeResult } from '../dispatch/worker-exchange.ts'
 import type { RetryMetrics } from '../metrics/retry-metrics.ts'
 import { MAX_BUSY_S, Offer } from '../routing/offer.ts'

@@ -139,3 +139,58 @@ describe('the registry', () => {
     expect(() => registry.register(registration('worker-more'))).toThrow('the registry is full')
   })
 })
+
+describe('a drain', () => {
+  test('takes the instances of an id out, also new ones, and lets back only those that no other drain has', () => {
+    const { registry } = setup()
+    const a = registry.register(registration('worker-x.a'))
+    const b = registry.register(registration('worker-x.b'))
+    const other = registry.register(registration('worker-xy'))
+    expect([registry.drain('worker-x.a'), registry.drain('worker-x'), registry.drain('worker-x')]).toEqual([
+      true,
+      true,
+      false,
+    ])
+    expect(registry.providers(greet)).toEqual([other])
+    const late = registry.register(registration('worker-x.c'))
+    expect([late.isListed, registry.counts().draining]).toEqual([false, 3])
+    expect([registry.undrain('worker-x.b'), registry.undrain('worker-x')]).toEqual([false, true])
+    expect(new Set(registry.providers(greet))).toEqual(new Set([other, b, late]))
+    expect(registry.drained()).toEqual(['worker-x.a'])
+    expect([registry.undrain('worker-x.a'), a.isListed]).toEqual([true, true])
+  })
+
+  test('of a worker without heartbeats ends, but only heartbeats bring it back; and the other way round', () => {
+    const { registry, pass } = setup()
+    const { lease, ...a } = registry.register(registration('worker-x'))
+    const instance = registry.list()[0]!
+    registry.drain('worker-x')
+    pass(301)
+    registry.undrain('worker-x')
+    expect([instance.isListed, registry.counts()]).toMatchObject([false, { stale: 1 }])
+    registry.drain('worker-x')
+    registry.heartbeat({ spiffeId: a.spiffeId, workerId: 'worker-x', lease }, 0)
+    expect([instance.isListed, registry.counts()]).toMatchObject([false, { draining: 1 }])
+    registry.undrain('worker-x')
+    expect([instance.isListed, registry.counts()]).toMatchObject([true, { live: 1 }])
+  })
+})
+
+describe('an instance that lost its id', () => {
+  const at = (port: number) => ({ ...registration('worker-x'), origin: `https://127.0.0.1:${port}` })
+
+  test('is known while the one that took it, or a later one, is registered', () => {
+    const { registry } = setup()
+    registry.register(at(1))
+    expect([registry.replacerOf(at(1)), registry.replacerOf(at(2))]).toEqual([undefined, undefined])
+    const second = registry.register(at(2))
+    expect([registry.replacerOf(at(1)), registry.replacerOf(at(2))]).toEqual([second, undefined])
+    const third = registry.register(at(3))
+    expect([1, 2, 3].map((port) => registry.replacerOf(at(port)))).toEqual([third, third, undefined])
+    // The one that took it registers again, as after a restart.
+    const again = registry.register(at(3))
+    expect([1, 2, 3].map((port) => registry.replacerOf(at(port)))).toEqual([again, again, undefined])
+    registry.evict(again)
+    expect([1, 2, 3].map((port) => registry.replacerOf(at(port)))).toEqual([undefined, undefined, undefined])
+  })
+})
