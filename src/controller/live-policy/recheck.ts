@@ -9,7 +9,8 @@ type Recheck = {
 
 const CHECK_EVERY_MS = 5000
 const RETRY_FIRST_MS = 250
-const RETRY_MAX_MS = 2000
+/** Calls are served again within a second after the engine is back, however long it was away. */
+const RETRY_MAX_MS = 750
 
 /** Starts at once. `check` resolves to true if there is no fault, and never rejects; two checks never run at the same time. */
 export function createRecheck(check: () => Promise<boolean>): Recheck {

@@ -1,4 +1,6 @@
 // Bad links between controller and worker, a registry that must come back, policies out of step (F17, F30 to F32).
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { cpuTimes } from '../../../scripts/bench/cpu.ts'
 import { startOpa } from '../../../scripts/lab/opa-server.ts'
@@ -161,7 +163,7 @@ const twoPolicies: Scenario = {
   fault: 'two controllers, one with an old policy',
   expected: 'every decision names its revision; one query over the audit logs shows who decides by the old one',
   async run(lab) {
-    await using next = await copyPolicies({ 'data/blocked.json': blockedJson(STREAMING_ID) })
+    await using next = await copyPolicies({ 'data/worker_manifests.json': await withoutHello() })
     const old = await lab.start({ state: 'old' })
     await lab.worker({ instance: 'old' })
     const before = await lab.call({ origin: old.origin })
@@ -187,6 +189,15 @@ const twoPolicies: Scenario = {
       },
     )
   },
+}
+
+/** The manifests of the repository, but the caller may not call hello_world. */
+async function withoutHello(): Promise<string> {
+  const text = await readFile(join(POLICY_DIR, 'data/worker_manifests.json'), 'utf8')
+  const file = JSON.parse(text) as { workers: Record<string, { required_capabilities: string[] }> }
+  const caller = file.workers[STREAMING_ID]!
+  caller.required_capabilities = caller.required_capabilities.filter((name) => name !== 'invoke:hello_world')
+  return JSON.stringify(file)
 }
 
 export const NETWORK_SCENARIOS: readonly Scenario[] = [restarted, links, bundles, twoPolicies]

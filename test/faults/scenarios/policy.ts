@@ -234,7 +234,6 @@ const desync: Scenario = {
   id: 'F7',
   fault: 'OPA gives the answer of the previous question',
   expected: '503 each: the decision id is not that of the question; 0 answers to another question',
-  short: true,
   async run(lab) {
     const { pdp, honest } = await besideLiar(lab, 1000)
     const before = lab.executions.length

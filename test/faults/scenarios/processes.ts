@@ -50,7 +50,6 @@ const killed: Scenario = {
   id: 'F15',
   fault: 'controller SIGKILLed again and again under load',
   expected: 'it starts again, the chain verifies; 0 answered calls without a record',
-  short: true,
   async run(lab) {
     let answered = 0
     for (let kill = 0; kill < lab.amounts.kills; kill++) {
