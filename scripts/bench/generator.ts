@@ -24,7 +24,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
   const { promise: faulty, reject } = Promise.withResolvers<never>()
   const opening = Array.from({ length: job.connections }, () => openConnection({ ...identity, port: job.port }, reject))
   const connections = await Promise.race([Promise.all(opening), faulty])
-  const requestAt = job.traces === undefined ? requestsTo(job.port) : tracedRequestsTo(job.port, job.traces)
+  const requestAt = requestsOf(job)
   const { rate } = job
   const load =
     rate === undefined ? closedLoop(job, connections, requestAt) : openLoop({ ...job, rate }, connections, requestAt)
@@ -32,6 +32,23 @@ async function run(job: LoadJob): Promise<LoadResult> {
     return await Promise.race([load, faulty])
   } finally {
     for (const connection of connections) connection.close()
+  }
+}
+
+function requestsOf({ port, traces, keyed }: LoadJob): RequestAt {
+  if (keyed === true) return keyedRequestsTo(port)
+  return traces === undefined ? requestsTo(port) : tracedRequestsTo(port, traces)
+}
+
+/** No key is used twice, in this run or another. */
+function keyedRequestsTo(port: number): RequestAt {
+  const run = randomBytes(8).toString('hex')
+  const template = routeRequest(port, randomBytes(16).toString('hex'), traceIdAt(run, 0))
+  const at = template.indexOf(traceIdAt(run, 0))
+  return (n) => {
+    const request = Buffer.from(template)
+    request.write(traceIdAt(run, n), at, 'latin1')
+    return request
   }
 }
 

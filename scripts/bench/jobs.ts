@@ -24,6 +24,8 @@ export type LoadJob = {
   readonly rate?: number
   /** 16 hex digits: each of the `ramp + requests` requests is in the trace `traceIdAt(traces, n)`. */
   readonly traces?: string
+  /** Each request has an idempotency key of its own. */
+  readonly keyed?: boolean
   /** Processes whose CPU time is measured. */
   readonly pids: Pids
 }

@@ -5,14 +5,15 @@ import { randomBytes } from 'node:crypto'
 const BODY = JSON.stringify({ verb: 'invoke', capability: 'hello_world', payload: { message: 'x'.repeat(165) } })
 const FLAGS_SAMPLED = '01'
 
-/** A request in the sampled trace `traceId`, with a parent span that its caller does not export. */
-export function routeRequest(port: number, traceId: string): Buffer {
+/** A request in the sampled trace `traceId`, with a parent span that its caller does not export; `key`: of idempotency. */
+export function routeRequest(port: number, traceId: string, key?: string): Buffer {
   const head = [
     'POST /route HTTP/1.1',
     `host: 127.0.0.1:${port}`,
     'content-type: application/json',
     `content-length: ${BODY.length}`,
     `traceparent: 00-${traceId}-${randomBytes(8).toString('hex')}-${FLAGS_SAMPLED}`,
+    ...(key === undefined ? [] : [`idempotency-key: ${key}`]),
   ]
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${BODY}`)
 }

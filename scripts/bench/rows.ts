@@ -1,6 +1,6 @@
 // The rows of the bench: one server process each. All run at once, so that each round can measure all of them.
 
-export type RowName = 'forward' | 'full' | 'traced' | 'write' | 'write-traced' | 'sidecar' | 'quiet'
+export type RowName = 'forward' | 'full' | 'traced' | 'write' | 'write-traced' | 'sidecar' | 'quiet' | 'keyed'
 
 export type Row = {
   readonly name: RowName
@@ -9,6 +9,8 @@ export type Row = {
   readonly needs: { readonly opa?: true; readonly collector?: true }
   /** Environment variables of its controller; undefined: not a controller. */
   readonly env: NodeJS.ProcessEnv | undefined
+  /** Each call has an idempotency key of its own. */
+  readonly keyed?: true
 }
 
 export const POLICY = 'policy'
@@ -39,5 +41,12 @@ export const ROWS: readonly Row[] = [
     env: { CRANK_AUDIT_SYNC: 'write' },
   },
   { name: 'sidecar', what: 'full, decided by a real OPA over TCP', needs: { opa: true }, env: {} },
+  {
+    name: 'keyed',
+    what: 'full, each call with an idempotency key of its own: stored on disk before and after the worker',
+    needs: {},
+    env: {},
+    keyed: true,
+  },
   { name: 'quiet', what: 'full, without a log line per decision', needs: {}, env: { LOG_LEVEL: 'warn' } },
 ]

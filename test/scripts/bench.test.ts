@@ -32,7 +32,7 @@ function startBench(args: string[], env: NodeJS.ProcessEnv = {}) {
 test(
   'a quick run loads every row asked for and prints one JSON object',
   async () => {
-    const { out, ended } = startBench(['--quick', '--json', '--only', 'policy,forward,traced,sidecar'])
+    const { out, ended } = startBench(['--quick', '--json', '--only', 'policy,forward,traced,sidecar,keyed'])
     expect(await ended, out.stderr).toEqual([0, null])
     const report = JSON.parse(out.stdout) as Report
     expect(report).toMatchObject({ quick: true, rounds: 1, machine: { node: process.version } })
@@ -41,7 +41,7 @@ test(
       ['sidecar', 1],
       ['sidecar', 8],
     ])
-    expect(report.routes.map(({ name }) => name)).toEqual(['forward', 'traced', 'sidecar'])
+    expect(report.routes.map(({ name }) => name)).toEqual(['forward', 'traced', 'sidecar', 'keyed'])
     for (const { rounds } of report.routes) {
       expect(rounds).toEqual([
         { closed: expect.objectContaining({ failed: 0 }), open: expect.objectContaining({ failed: 0 }) },
@@ -53,7 +53,7 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(13)
+    ).toHaveLength(14)
     expect(tables(report)).toContain('Budgets (docs/performance.md)')
   },
   LIMIT_MS,
