@@ -10,7 +10,7 @@ import { copyPolicies } from '../fixtures/policy-dir.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** Besides every 503. */
-const PASSING: ReadonlySet<ErrorCode> = new Set(['idempotency_in_progress', 'rate_limited'])
+const PASSING: ReadonlySet<ErrorCode> = new Set(['idempotency_in_progress', 'rate_limited', 'worker_replaced'])
 const CODES = Object.keys(ERRORS) as ErrorCode[]
 /** A code as a word of its own: `not_found` does not stand in `file_not_found`. */
 const names = (text: string, code: string): boolean => new RegExp(`(?<![a-z_])${code}(?![a-z_])`).test(text)

@@ -138,6 +138,18 @@ async function startSilentWorker(heartbeatIntervalMs: number): Promise<{ own: Me
   return { own, beat: () => own.request(HELLO, beat) }
 }
 
+test('an instance that was replaced gets its id back only when the newer one is gone', async () => {
+  const [older, newer] = [await startFakeWorker(mesh, greets), await startFakeWorker(mesh, greets)]
+  expect((await older.register()).status).toBe(200)
+  expect((await newer.register()).status).toBe(200)
+  const refused = await older.register()
+  expect(refused).toMatchObject({ status: 409, body: { error: 'worker_replaced' } })
+  expect(refused.headers['retry-after']).toBe('30')
+  await newer.close()
+  expect((await older.register()).status).toBe(200)
+  await older.close()
+})
+
 describe('a lease', () => {
   test('is kept alive by heartbeats, goes stale without them, and comes back', async () => {
     // Stale after 3 s, removed after 12 s: what is done in between has nine seconds.
