@@ -25,7 +25,15 @@ export type MeasureOptions = {
 export async function measureRoutes(lab: Lab, options: MeasureOptions): Promise<RouteRow[]> {
   const { amounts, rounds, connections, say } = options
   const load = (target: Target, job: Pick<LoadJob, 'ramp' | 'requests' | 'rate'>): Promise<LoadResult> => {
-    return lab.unlessBroken(lab.generator.ask({ port: target.port, pids: target.pids, connections, keyed: target.row.keyed === true, ...job }))
+    return lab.unlessBroken(
+      lab.generator.ask({
+        port: target.port,
+        pids: target.pids,
+        connections,
+        keyed: target.row.keyed === true,
+        ...job,
+      }),
+    )
   }
   for (const target of lab.targets) {
     const { seconds } = await load(target, { ramp: 0, requests: amounts.warmUp })

@@ -24,6 +24,8 @@ type Waiting = { readonly socket: Socket; readonly untilMs: number }
  * is, a third.
  */
 const PAUSE = { ifGood: 3, ifBad: 8 }
+/** A handshake that was measured while the machine stood still must not keep the next ones away for seconds. */
+const MAX_PAUSE_MS = 50
 /** How much one handshake counts in the averages. */
 const WEIGHT = 0.05
 const LOOK_MS = 100
@@ -183,7 +185,7 @@ function createPause() {
     measured: (ms: number): void => void (costMs = costMs === 0 ? ms : costMs + (ms - costMs) * WEIGHT),
     ms(): number {
       const goodPart = begun === 0 ? 1 : Math.min(1, good / begun)
-      return costMs * (PAUSE.ifBad + (PAUSE.ifGood - PAUSE.ifBad) * goodPart)
+      return Math.min(MAX_PAUSE_MS, costMs * (PAUSE.ifBad + (PAUSE.ifGood - PAUSE.ifBad) * goodPart))
     },
   }
 }
