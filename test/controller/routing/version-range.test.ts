@@ -46,7 +46,7 @@ describe('a version constraint', () => {
     })
   }
 
-  test('of which there are very many is not kept for ever', () => {
+  test('of which there are very many is not kept forever', () => {
     const first = parseVersionRange('^7.7.7')
     for (let i = 0; i < 1000; i++) parseVersionRange(`^8.${i}`)
     expect(parseVersionRange('^7.7.7')).not.toBe(first)

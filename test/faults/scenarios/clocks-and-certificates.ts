@@ -122,7 +122,7 @@ const broken: Scenario = {
     await lab.start()
     await lab.worker()
     const unnoticed: string[] = []
-    const mend = async (): Promise<void> => {
+    const repair = async (): Promise<void> => {
       const before = await reloads(lab, 'ok')
       await writeCredentials(place(lab), { name: 'controller', issued: await freshCertificate(lab), cas: [ca] })
       await until('the good one is in use', async () => (await reloads(lab, 'ok')) > before)
@@ -135,11 +135,11 @@ const broken: Scenario = {
           unnoticed.push(name),
         )
         // A fault is told once: the next one must not look like the same.
-        await mend()
+        await repair()
       }
       await rm(join(place(lab), 'controller.crt'))
       await delay(1000)
-      await mend()
+      await repair()
     })
     const failed = seen.filter(({ status }) => status !== 200).length
     return finding(
