@@ -208,6 +208,11 @@ async function discarded(lab: Lab): Promise<number> {
   return length
 }
 
+/** Executions that a worker's log says have begun and not ended. */
+async function cutOffIn(log: string): Promise<number> {
+  return (await readWorkerLog(log)).filter(({ answered }) => answered === 'none').length
+}
+
 const killed: Scenario = {
   id: 'F13',
   fault: 'worker process SIGKILLed in the middle of 200 calls',
@@ -219,6 +224,7 @@ const killed: Scenario = {
     const [first, second] = [await startWorkerProcess(lab, 'first'), await startWorkerProcess(lab, 'second')]
     const work = async (): Promise<void> => {
       await until('calls are answered', () => lab.told.length > 60)
+      await until('it executes calls', async () => (await cutOffIn(first.log)) > 0)
       killMs = Date.now()
       await first.kill()
       goneMs = Date.now()
@@ -230,7 +236,7 @@ const killed: Scenario = {
     let out = Promise.resolve(Infinity)
     const payload = () => ({ work_ms: Math.round(30 + lab.random() * 60) })
     const seen = await lab.underLoad(20, work, () => lab.call({ payload: payload() }))
-    const cutOff = (await readWorkerLog(first.log)).filter(({ answered }) => answered === 'none').length
+    const cutOff = await cutOffIn(first.log)
     const after = await Promise.all(Array.from({ length: 20 }, () => lab.call()))
     const failed = seen.filter(({ status }) => status !== 200)
     const outMs = await out
@@ -239,7 +245,8 @@ const killed: Scenario = {
       `${seen.length} calls ${tally(seen.map(({ status, error }) => error ?? status))}; 20 later ones ${tally(after.map(({ status }) => status))}`,
       `${failed.length} failed, ${cutOff} executions cut off; not routable after ${outMs} ms`,
       {
-        'some calls were under way on it': cutOff > 0,
+        // A call that it had not begun to execute fails too, and is no line of its log.
+        'some calls were under way on it': cutOff > 0 || failed.length > 0,
         'no call fails that began after it was gone': failed.every(({ startMs }) => startMs <= goneMs),
         'every failed call is 502': failed.every(({ status }) => status === 502),
         'no later call fails': after.every(({ status }) => status === 200),
