@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'
 import { measurePolicy, measureRoutes, type MeasureOptions } from './bench/measure.ts'
-import { measureOverload } from './bench/measure-overload.ts'
+import { measureOverload, overloadRatios } from './bench/measure-overload.ts'
 import { measureRefusals } from './bench/measure-refusals.ts'
 import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
@@ -52,7 +52,13 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     traces,
     workers,
     overload,
-    budgets: holdAgainstBudgets({ policy, routes, refusals, traces: traces.rows }),
+    budgets: holdAgainstBudgets({
+      policy,
+      routes,
+      refusals,
+      traces: traces.rows,
+      overload: overloadRatios(overload),
+    }),
   }
 }
 

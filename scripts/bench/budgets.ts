@@ -2,6 +2,7 @@
 // round; the median of the rounds counts.
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
+import type { OverloadRatios } from './measure-overload.ts'
 import { worstRatios, type RefusalRow } from './measure-refusals.ts'
 import type { RowName } from './rows.ts'
 import { median, medianRange } from './statistics.ts'
@@ -22,10 +23,11 @@ type Measured = {
   readonly routes: readonly RouteRow[]
   readonly refusals: readonly RefusalRow[]
   readonly traces: readonly TraceRowResult[]
+  readonly overload: OverloadRatios
 }
 
 /** The lines of the budget table, in order. */
-export function holdAgainstBudgets({ policy, routes, refusals, traces }: Measured): Budget[] {
+export function holdAgainstBudgets({ policy, routes, refusals, traces, overload }: Measured): Budget[] {
   const engine = (name: PolicyRow['engine']): number[] =>
     policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
   const paired = (a: RowName, b: RowName, compare: (x: RouteRound, y: RouteRound) => number): number[] => {
@@ -67,6 +69,10 @@ export function holdAgainstBudgets({ policy, routes, refusals, traces }: Measure
       'spans lost, full load',
       shipped(({ full }) => lostIn(full)),
     ),
+    atLeast('answered at three times the peak, over the peak', 0.9, overload.goodput),
+    below('the same, p99 of high over that at the peak', 3, 'x', overload.highP99),
+    below('beside a caller with 200 connections, p95 over that at the peak', 2, 'x', overload.loudP95),
+    below('beside a flood of refused requests, p95 over that alone', 2, 'x', overload.floodP95),
     later('CPU of all over nginx + njs + OPA, embedded', '<= 0.6x'),
     later('CPU of all over nginx + njs + OPA, sidecar', '<= 1.3x'),
     later('cost of a request, 10 -> 10,000 workers', '<= 1.1x'),
@@ -99,15 +105,25 @@ function none(what: string, rounds: readonly number[]): Budget {
   return { what, limit, measured, unit: 'spans', rounds, mark: measured === 0 ? 'met' : 'missed' }
 }
 
-function below(what: string, limit: number, unit: Budget['unit'], rounds: readonly number[]): Budget {
+function below(what: string, limit: number, unit: 'ms' | 'x', rounds: readonly number[]): Budget {
   const text = unit === 'x' ? `<= ${limit}x` : `< ${limit} ms`
-  if (rounds.length === 0) return { what, limit: text, measured: null, unit, rounds, mark: 'not run' }
+  return judged({ what, limit: text, unit, rounds }, (value) => (unit === 'x' ? value <= limit : value < limit))
+}
+
+function atLeast(what: string, limit: number, rounds: readonly number[]): Budget {
+  return judged({ what, limit: `>= ${limit}x`, unit: 'x', rounds }, (value) => value >= limit)
+}
+
+function judged(
+  { rounds, ...line }: Pick<Budget, 'what' | 'limit' | 'unit' | 'rounds'>,
+  isMet: (value: number) => boolean,
+): Budget {
+  if (rounds.length === 0) return { ...line, measured: null, rounds, mark: 'not run' }
   const measured = median(rounds)
-  const isMet = (value: number): boolean => (unit === 'x' ? value <= limit : value < limit)
   // With few rounds, the median alone counts. With more, it must exceed their noise.
   const { low, high } = medianRange(rounds) ?? { low: measured, high: measured }
   const mark = isMet(low) === isMet(high) ? (isMet(measured) ? 'met' : 'missed') : 'unclear'
-  return { what, limit: text, measured, unit, rounds, mark }
+  return { ...line, measured, rounds, mark }
 }
 
 function later(what: string, limit: string): Budget {

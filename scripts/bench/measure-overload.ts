@@ -101,29 +101,58 @@ function openLab(stop: AbortSignal): Promise<Lab> {
   })
 }
 
-/** As a table. Ratios are computed within a round; their median is shown beside every round. */
+/** Of each round. `goodput`: 200s of all callers over those at the peak; the others: latency of the watched caller. */
+export type OverloadRatios = {
+  readonly goodput: readonly number[]
+  readonly highP99: readonly number[]
+  readonly loudP95: readonly number[]
+  /** The worse of the two floods. */
+  readonly floodP95: readonly number[]
+}
+
+/** The ratios that have a budget. Floods are compared with the caller alone, calls with the peak: both fill the machine. */
+export function overloadRatios(rows: readonly OverloadRow[]): OverloadRatios {
+  const row = (name: string): OverloadRow => rows.find((one) => one.name === name) ?? { name, rounds: [] }
+  const strangers = latencyRatios(row(STRANGERS), row(ALONE), 'p95')
+  return {
+    goodput: goodput(row(OVERLOAD), row(PEAK)),
+    highP99: latencyRatios(row(OVERLOAD), row(PEAK), 'p99'),
+    loudP95: latencyRatios(row(LOUD), row(PEAK), 'p95'),
+    floodP95: latencyRatios(row(MALFORMED), row(ALONE), 'p95').map((ratio, at) => Math.max(ratio, strangers[at] ?? 0)),
+  }
+}
+
+function latencyRatios({ rounds }: OverloadRow, to: OverloadRow, part: 'p95' | 'p99'): number[] {
+  return rounds.map(
+    ({ watched }, at) => watched.latencyMs[part] / (to.rounds[at]?.watched.latencyMs[part] ?? Number.NaN),
+  )
+}
+
+function goodput({ rounds }: OverloadRow, peak: OverloadRow): number[] {
+  return rounds.map((round, at) => answered(round) / answered(peak.rounds[at]))
+}
+
+function answered(round: OverloadRow['rounds'][number] | undefined): number {
+  return round === undefined ? Number.NaN : round.watched.answered + (round.crowd?.answered ?? 0)
+}
+
+/** As a table. Ratios are computed within a round; their median is shown. */
 export function overloadTable(rows: readonly OverloadRow[]): string[] {
   const [alone, peak] = rows
   if (alone === undefined || peak === undefined) return []
-  const cells = rows.map(({ name, rounds }) => {
-    const ratio = (part: 'p95' | 'p99', to: OverloadRow): number[] =>
-      rounds.map(({ watched }, at) => watched.latencyMs[part] / (to.rounds[at]?.watched.latencyMs[part] ?? Number.NaN))
-    const all = rounds.map(({ watched, crowd }) => watched.answered + (crowd?.answered ?? 0))
-    const good = all.map(
-      (sum, at) => sum / ((peak.rounds[at]?.crowd?.answered ?? 0) + (peak.rounds[at]?.watched.answered ?? 0)),
-    )
+  const cells = rows.map((row) => {
+    const { name, rounds } = row
     return [
       name,
-      fixed(median(all), 0),
+      fixed(median(rounds.map(answered)), 0),
       fixed(median(rounds.map(({ watched, crowd }) => watched.refused + (crowd?.refused ?? 0))), 0),
-      fixed(median(good), 2),
+      fixed(median(goodput(row, peak)), 2),
       ...(['p50', 'p95', 'p99'] as const).map((part) =>
         fixed(median(rounds.map(({ watched }) => watched.latencyMs[part])), 1),
       ),
-      fixed(median(ratio('p95', alone)), 1),
-      fixed(median(ratio('p99', alone)), 1),
-      fixed(median(ratio('p95', peak)), 1),
-      fixed(median(ratio('p99', peak)), 1),
+      ...[alone, peak].flatMap((to) =>
+        (['p95', 'p99'] as const).map((part) => fixed(median(latencyRatios(row, to, part)), 1)),
+      ),
     ]
   })
   const head = ['watched caller', 'ok/s', 'refused/s', 'of the peak', 'p50 ms', 'p95 ms', 'p99 ms']

@@ -5,6 +5,7 @@ import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { holdAgainstBudgets } from '../../scripts/bench/budgets.ts'
+import { overloadRatios, type OverloadRow } from '../../scripts/bench/measure-overload.ts'
 import type { LoadResult } from '../../scripts/bench/jobs.ts'
 import type { RouteRow } from '../../scripts/bench/measure.ts'
 import type { TraceLoad, TraceRound } from '../../scripts/bench/measure-traces.ts'
@@ -53,7 +54,7 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(14)
+    ).toHaveLength(18)
     expect(tables(report)).toContain('Budgets (docs/performance.md)')
   },
   LIMIT_MS,
@@ -129,6 +130,7 @@ describe('figures', () => {
         policy: [],
         refusals: [],
         traces: [],
+        overload: overloadRatios([]),
         routes: [row('forward', forward), row('full', full)],
       }).find(({ what }) => what === 'CPU, whole pipeline over forwarding')
     expect(budget([14, 140, 40])).toMatchObject({ mark: 'met', measured: 1.4, rounds: [1.4, 1.4, 4] })
@@ -155,7 +157,13 @@ describe('budgets of the traces', () => {
     return { steady: load, full: load }
   }
   const marksOf = (rounds: TraceRound[]) =>
-    holdAgainstBudgets({ policy: [], routes: [], refusals: [], traces: [{ name: 'shipped', what: '', rounds }] })
+    holdAgainstBudgets({
+      policy: [],
+      routes: [],
+      refusals: [],
+      traces: [{ name: 'shipped', what: '', rounds }],
+      overload: overloadRatios([]),
+    })
       .filter(({ what }) => /^trace found|^spans/.test(what))
       .map(({ mark }) => mark)
 
@@ -166,6 +174,48 @@ describe('budgets of the traces', () => {
 
   test('a trace that was never found misses its budget, however soon the others were', () => {
     expect(marksOf([round(10, 0, 1)])).toEqual(['missed', 'missed', 'met', 'met'])
+  })
+})
+
+describe('budgets of overload', () => {
+  /** Answered per second, and p95 and p99 of the watched caller in ms. */
+  const row = (name: string, answered: number, p95: number, p99: number): OverloadRow => {
+    const load = (perSecond: number) => ({ answered: perSecond, refused: 0, latencyMs: { p50: 1, p95, p99 } })
+    return { name, rounds: [{ watched: load(100), crowd: load(answered - 100) }] }
+  }
+  const marksOf = (goodput: number, highP99: number, loudP95: number, strangersP95: number, malformedP95: number) =>
+    holdAgainstBudgets({
+      policy: [],
+      routes: [],
+      refusals: [],
+      traces: [],
+      overload: overloadRatios([
+        row('alone', 100, 2, 3),
+        row('beside 32 connections: the peak', 1000, 10, 20),
+        row('high, beside three times the peak', goodput, 10, highP99),
+        row('beside a caller with 200 connections', 1000, loudP95, 20),
+        row('beside a flood of strangers', 100, strangersP95, 20),
+        row('beside a flood of malformed requests', 100, malformedP95, 20),
+      ]),
+    })
+      .filter(({ mark }) => mark !== 'not run' && mark !== 'later')
+      .map(({ mark }) => mark)
+
+  test('calls are compared with the peak, floods with the caller alone, and the worse flood counts', () => {
+    expect(marksOf(900, 60, 20, 4, 4)).toEqual(['met', 'met', 'met', 'met'])
+    expect(marksOf(899, 61, 21, 5, 4)).toEqual(['missed', 'missed', 'missed', 'missed'])
+    expect(marksOf(900, 60, 20, 4, 5)).toEqual(['met', 'met', 'met', 'missed'])
+  })
+
+  test('without the rows they are not run', () => {
+    const budgets = holdAgainstBudgets({
+      policy: [],
+      routes: [],
+      refusals: [],
+      traces: [],
+      overload: overloadRatios([]),
+    })
+    expect(new Set(budgets.map(({ mark }) => mark))).toEqual(new Set(['not run', 'later']))
   })
 })
 
