@@ -22,22 +22,35 @@ function setClock(file: string): void {
   })
 }
 
-/** fdatasync of a file: later by what a file says, and noted with the length that was on the disk before it. */
+/** A write that is also a sync (O_DSYNC): later by what a file says, and noted with the length that is then on the disk. */
 function watchSyncs(): void {
-  const system = fs.fdatasync
-  const slow = (fd: number, done: (error: NodeJS.ErrnoException | null) => void): void => {
-    const { size, ino } = fs.fstatSync(fd)
-    const sync = (): void =>
-      system(fd, (error) => {
-        if (error === null && SYNCED !== undefined) fs.appendFileSync(SYNCED, `${ino} ${size}\n`)
-        done(error)
-      })
-    const delayMs = SYNC_DELAY === undefined ? 0 : numberIn(SYNC_DELAY)
-    if (delayMs > 0) setTimeout(sync, delayMs)
-    else sync()
+  const system = fs.write
+  const watched = (fd: number, bytes: Buffer, offset: number, length: number, position: null, done: Done): void => {
+    system(fd, bytes, offset, length, position, (error, written) => {
+      if (error !== null || !isSynced(fd)) {
+        done(error, written)
+        return
+      }
+      const { size, ino } = fs.fstatSync(fd)
+      const end = (): void => {
+        if (SYNCED !== undefined) fs.appendFileSync(SYNCED, `${ino} ${size}\n`)
+        done(null, written)
+      }
+      const delayMs = SYNC_DELAY === undefined ? 0 : numberIn(SYNC_DELAY)
+      if (delayMs > 0) setTimeout(end, delayMs)
+      else end()
+    })
   }
-  fs.fdatasync = slow as typeof fs.fdatasync
+  fs.write = watched as typeof fs.write
   syncBuiltinESMExports()
+}
+
+type Done = (error: NodeJS.ErrnoException | null, written: number) => void
+
+/** Whether the file was opened with O_DSYNC. */
+function isSynced(fd: number): boolean {
+  const [, flags = '0'] = /^flags:\s+([0-7]+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')) ?? []
+  return (Number.parseInt(flags, 8) & fs.constants.O_DSYNC) !== 0
 }
 
 function numberIn(file: string): number {

@@ -8,7 +8,10 @@ import { promisify } from 'node:util'
 import { AuditFileError } from './audit-file-error.ts'
 import { seeUnchanged } from './file-left.ts'
 
-/** `fsync`: an append is on the disk when it resolves. `write`: the kernel has it; a power cut can lose it. */
+/**
+ * `fsync`: an append is on the disk when it resolves, by O_DSYNC: one call of the system writes and syncs. `write`: the kernel
+ * has it; a power cut can lose it.
+ */
 export type Sync = 'fsync' | 'write'
 
 export type DurableFile = {
@@ -24,24 +27,14 @@ export type DurableFile = {
   close(): Promise<void>
 }
 
-/** The three calls that can fail half-way; an input, so that tests can replace them. */
+/** The two calls that can fail half-way; an input, so that tests can replace them. */
 export type FileCalls = {
-  readonly write: (
-    fd: number,
-    bytes: Buffer,
-    offset: number,
-    length: number,
-    position: number,
-  ) => Promise<{ bytesWritten: number }>
+  /** Resolves with the number of bytes written. */
+  readonly write: (fd: number, bytes: Buffer, offset: number, length: number) => Promise<number>
   readonly ftruncate: (fd: number, size: number) => Promise<void>
-  readonly fdatasync: (fd: number) => Promise<void>
 }
 
-const SYSTEM: FileCalls = {
-  write: promisify(fs.write),
-  ftruncate: promisify(fs.ftruncate),
-  fdatasync: promisify(fs.fdatasync),
-}
+const SYSTEM: FileCalls = { write: writeFd, ftruncate: promisify(fs.ftruncate) }
 const closeFd = promisify(fs.close)
 const readFd = promisify(fs.read)
 
@@ -53,7 +46,8 @@ const OTHERS = 0o077
 /** Opens or creates (0600) a regular file. One append at a time. @throws {AuditFileError} when it is not a regular file. */
 export async function openDurableFile(file: string, sync: Sync, calls: FileCalls = SYSTEM): Promise<DurableFile> {
   // O_APPEND: bytes never end up behind a hole left by a truncation, nor over another writer's bytes.
-  const fd = await promisify(fs.open)(file, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, PRIVATE)
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND
+  const fd = await promisify(fs.open)(file, sync === 'fsync' ? flags | constants.O_DSYNC : flags, PRIVATE)
   const stat = fstatSync(fd)
   if (!stat.isFile()) {
     await closeFd(fd)
@@ -84,11 +78,8 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
     if (torn !== undefined) await takeBack(torn)
     if (fstatSync(fd).size !== size || performance.now() - seenAtMs > LOOK_AGAIN_MS) await look(size)
     try {
-      await writeFully(calls.write, fd, bytes, size)
-      const ends = [look(size + bytes.length), ...(sync === 'fsync' ? [calls.fdatasync(fd)] : [])]
-      // Wait for both: neither may run on a closed descriptor.
-      const failed = (await Promise.allSettled(ends)).find((end) => end.status === 'rejected')
-      if (failed !== undefined) throw failed.reason
+      await writeFully(calls.write, fd, bytes)
+      await look(size + bytes.length)
     } catch (cause: unknown) {
       torn = bytes
       seenAtMs = -Infinity
@@ -107,12 +98,18 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
 }
 
 /** The kernel may write only a part: at a size limit, or when a disk is nearly full. */
-async function writeFully(write: FileCalls['write'], fd: number, bytes: Buffer, position: number): Promise<void> {
+async function writeFully(write: FileCalls['write'], fd: number, bytes: Buffer): Promise<void> {
   for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await write(fd, bytes, done, bytes.length - done, position + done)
-    if (bytesWritten === 0) throw new Error('the file accepts no more bytes')
-    done += bytesWritten
+    const written = await write(fd, bytes, done, bytes.length - done)
+    if (written === 0) throw new Error('the file accepts no more bytes')
+    done += written
   }
+}
+
+function writeFd(fd: number, bytes: Buffer, offset: number, length: number): Promise<number> {
+  return new Promise((resolve, reject) =>
+    fs.write(fd, bytes, offset, length, null, (error, written) => (error === null ? resolve(written) : reject(error))),
+  )
 }
 
 /**

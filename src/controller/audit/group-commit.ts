@@ -14,21 +14,25 @@ import type { DurableFile } from './durable-file.ts'
 import type { AuditEvent } from '../../audit/event.ts'
 import { FileLeftError } from './file-left.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
-import { createWaitingQueue, type Waiting, type WaitingQueue } from './queue.ts'
+import { createWaitingQueue, type Entry, type Waiting, type WaitingQueue } from './queue.ts'
 import { serialiseEvent } from '../../audit/serialise.ts'
 
 export type AuditLog = {
   /**
    * Resolves when the record is durable. A patient record waits for a slow disk as long as necessary, since no call depends
-   * on it. @throws {AppError} `audit_unavailable`: do not rely on the record being written.
+   * on it. One that rides is written with the next record that does not, or after 20 ms: a kill before that loses it.
+   * @throws {AppError} `audit_unavailable`: do not rely on the record being written.
    */
-  append(event: AuditEvent, options?: { readonly patient?: boolean }): Promise<void>
+  append(event: AuditEvent, options?: Partial<Waiting>): Promise<void>
+  /** The same for a record that nobody waits for. `onLost` gets the error instead. */
+  note(event: AuditEvent, onLost: (error: AppError) => void, options?: Partial<Waiting>): void
   health(): AuditHealth
   /** Refuses new records, waits (bounded) for the queued ones, and releases the file. */
   close(): Promise<void>
 }
 
 export type Append = AuditLog['append']
+export type Note = AuditLog['note']
 
 export type GroupCommitOptions = {
   readonly file: DurableFile
@@ -42,6 +46,8 @@ export type GroupCommitOptions = {
   readonly reopen: (head: Head) => Promise<DurableFile>
   /** See AuditLogOptions. */
   readonly onDropped?: ((count: number) => void) | undefined
+  readonly onWritten?: ((count: number) => void) | undefined
+  readonly onLost?: ((count: number) => void) | undefined
   readonly onSegment?: ((reason: FileLeftReason) => void) | undefined
   readonly unlock: () => void
 }
@@ -49,6 +55,8 @@ export type GroupCommitOptions = {
 /** Building a batch blocks the event loop: about 2 ms for this many. */
 const MAX_BATCH = 512
 const PROBE_MS = 250
+const RIDE_MS = 20
+const NOBODY_WAITS = (): void => undefined
 /** If the file is moved repeatedly while one batch is written, that is a failure, not a rotation. */
 const MAX_FILES_PER_BATCH = 3
 
@@ -58,6 +66,7 @@ export class GroupCommit implements AuditLog {
   readonly #queue: WaitingQueue
   readonly #outages: OutageTracker
   readonly #clock: ClockWatch
+  readonly #told: Record<'onDropped' | 'onWritten' | 'onLost', (count: number) => void>
   #file: DurableFile
   #head: Head
   /** Why the previous file was left, until the record of it is durable. */
@@ -67,6 +76,8 @@ export class GroupCommit implements AuditLog {
   #flushing = false
   #onIdle: (() => void) | undefined
   #probe: NodeJS.Timeout | undefined
+  /** Starts a write for the records that ride; armed once, it serves all that come meanwhile. */
+  #ride: NodeJS.Timeout | undefined
   #closed: Promise<void> | undefined
 
   constructor(opts: GroupCommitOptions) {
@@ -77,15 +88,35 @@ export class GroupCommit implements AuditLog {
     this.#outages = createOutageTracker(now)
     this.#clock = createClockWatch(opts)
     const onExpired = (count: number): void => this.#fail(`no record became durable for ${maxWaitMs} ms`, count)
-    const { onDropped } = asObserver({ onDropped: (count: number) => opts.onDropped?.(count) })
-    this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, now, onExpired, onDropped })
+    this.#told = asObserver({
+      onDropped: (count: number) => opts.onDropped?.(count),
+      onWritten: (count: number) => opts.onWritten?.(count),
+      onLost: (count: number) => opts.onLost?.(count),
+    })
+    this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, now, onExpired, ...this.#told })
   }
 
-  append(event: AuditEvent, { patient }: { readonly patient?: boolean } = {}): Promise<void> {
-    if (this.#closed !== undefined) return Promise.reject(new AppError('audit_unavailable', 'the audit log is closed'))
-    const appended = this.#queue.push(serialiseEvent(event), patient)
-    this.#startFlush()
-    return appended
+  append(event: AuditEvent, options?: Partial<Waiting>): Promise<void> {
+    return new Promise((onDurable, onLost) => this.#add(event, { onDurable, onLost }, options))
+  }
+
+  note(event: AuditEvent, onLost: (error: AppError) => void, options?: Partial<Waiting>): void {
+    this.#add(event, { onDurable: NOBODY_WAITS, onLost }, options)
+  }
+
+  #add(
+    event: AuditEvent,
+    { onDurable, onLost }: Pick<Entry, 'onDurable' | 'onLost'>,
+    { patient = false, rides = false }: Partial<Waiting> = {},
+  ): void {
+    if (this.#closed !== undefined) {
+      this.#told.onLost(1)
+      onLost(new AppError('audit_unavailable', 'the audit log is closed'))
+      return
+    }
+    this.#queue.push({ members: serialiseEvent(event), onDurable, onLost, patient, rides })
+    if (rides) this.#startRide()
+    else this.#startFlush()
   }
 
   health(): AuditHealth {
@@ -112,35 +143,52 @@ export class GroupCommit implements AuditLog {
     setImmediate(() => void this.#flush())
   }
 
+  /** Not while a write is under way: its end looks for riders. */
+  #startRide(): void {
+    if (this.#flushing || this.#ride !== undefined) return
+    this.#ride = setTimeout(() => {
+      this.#ride = undefined
+      this.#startFlush()
+    }, RIDE_MS)
+  }
+
   async #flush(): Promise<void> {
     let ok = true
-    while (ok && (this.#queue.length() > 0 || this.#outages.current() !== undefined)) {
-      ok = await this.#commit(this.#queue.take(MAX_BATCH), this.#outages.current())
-    }
+    do ok = await this.#commit(this.#queue.take(MAX_BATCH), this.#outages.current())
+    while (ok && this.#isWriteDue())
     this.#flushing = false
+    if (this.#queue.length() > 0) this.#startRide()
     this.#onIdle?.()
+  }
+
+  #isWriteDue(): boolean {
+    if (this.#outages.current() !== undefined || this.#queue.due() > 0) return true
+    return this.#queue.length() > (this.#closed === undefined ? MAX_BATCH : 0)
   }
 
   /**
    * Writes one batch. After an outage, or after a step of the clock, its first record reports that; the outage ends only when
    * that record is durable.
    */
-  async #commit(batch: readonly Waiting[], outage: Outage | undefined): Promise<boolean> {
+  async #commit(batch: readonly Entry[], outage: Outage | undefined): Promise<boolean> {
     const members = batch.map((record) => record.members)
     if (outage !== undefined) members.unshift(serialiseEvent(recoveredEvent(outage, this.#opts.now())))
     const stepMs = this.#clock.look()
     if (stepMs !== 0) members.unshift(serialiseEvent(steppedEvent(stepMs, this.#opts.now())))
+    // What was waiting has expired meanwhile.
+    if (members.length === 0) return true
     try {
       await this.#write(members)
     } catch (cause: unknown) {
-      this.#fail(describe(cause), this.#queue.rejectAll(cause), cause)
+      this.#fail(describe(cause), this.#queue.loseAll(cause), cause)
       this.#probeLater()
       return false
     }
     this.#lastDurableMs = this.#opts.now()
     if (stepMs !== 0) this.#tellStep(stepMs)
     this.#queue.done()
-    for (const record of batch) record.resolve()
+    for (const record of batch) record.onDurable()
+    this.#told.onWritten(batch.length)
     if (outage !== undefined) this.#recover(outage)
     return true
   }
@@ -211,11 +259,13 @@ export class GroupCommit implements AuditLog {
   async #close(): Promise<void> {
     const { unlock, maxWaitMs } = this.#opts
     clearTimeout(this.#probe)
+    clearTimeout(this.#ride)
+    if (this.#queue.length() > 0) this.#startFlush()
     if (this.#flushing) {
       const idle = new Promise<void>((resolve) => (this.#onIdle = resolve))
       await within(maxWaitMs, idle)
     }
-    this.#queue.rejectAll(new Error('the audit log was closed'))
+    this.#queue.loseAll(new Error('the audit log was closed'))
     this.#queue.close()
     // A hanging write still uses the descriptor; closing it now could send those bytes into another file.
     if (this.#flushing) return

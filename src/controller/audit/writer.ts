@@ -24,6 +24,10 @@ export type AuditLogOptions = {
   readonly maxWaitMs?: number
   /** Called for records that were dropped before they were written: the queue was full, or they waited too long. */
   readonly onDropped?: (count: number) => void
+  /** Called for records that became durable. */
+  readonly onWritten?: (count: number) => void
+  /** Called for records that were lost, the dropped ones included. */
+  readonly onLost?: (count: number) => void
   /** Called with the reason when the log continues in a new file. */
   readonly onSegment?: (reason: FileLeftReason) => void
 }

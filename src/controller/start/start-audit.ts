@@ -1,13 +1,14 @@
 // Starts the audit log, its metrics, and the budgets for refusals without an identity or without a decision.
-import type { Append, AuditLog } from '../audit/group-commit.ts'
+import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
 import { openAuditLog } from '../audit/writer.ts'
-import type { Metrics } from '../metrics/metrics.ts'
 import type { Ground } from './ground.ts'
 
 export type StartedAudit = {
   /** Resolves when the record is durable. @throws {AppError} `audit_unavailable` */
   readonly append: Append
+  /** The same without a promise. */
+  readonly note: Note
   readonly health: AuditLog['health']
   /** Separate budgets for refusals of strangers, of whom there can be any number, and of verified peers. */
   readonly strangers: RefusalBudget
@@ -26,24 +27,20 @@ export async function startAudit({ config, now, monotonic, log, metrics, opened 
       monotonic,
       log,
       onDropped: (count) => metrics.audited('dropped', count),
+      onWritten: (count) => metrics.audited('written', count),
+      onLost: (count) => metrics.audited('failed', count),
       onSegment: metrics.auditSegmentOpened,
     }),
     (it) => it.close(),
   )
-  const append = countedAppend(auditLog, metrics)
+  const append = auditLog.append.bind(auditLog)
   const openBudget = (): RefusalBudget =>
     opened.adopt(createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now }), (it) => it.close())
-  return { append, health: auditLog.health.bind(auditLog), strangers: openBudget(), peers: openBudget() }
-}
-
-function countedAppend(auditLog: AuditLog, metrics: Metrics): Append {
-  return async (event, options) => {
-    try {
-      await auditLog.append(event, options)
-      metrics.audited('written')
-    } catch (cause: unknown) {
-      metrics.audited('failed')
-      throw cause
-    }
+  return {
+    append,
+    note: auditLog.note.bind(auditLog),
+    health: auditLog.health.bind(auditLog),
+    strangers: openBudget(),
+    peers: openBudget(),
   }
 }

@@ -55,6 +55,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
   const recorder = createRecorder({
     append: audit.append,
+    note: audit.note,
     log,
     metrics,
     now,

@@ -1,12 +1,14 @@
 // On the path of every call. Steps 2 and 4: writes verdicts and outcomes
 // to the audit log, the application log and the metrics, in one place.
 import type { Capability } from '../../core/capability.ts'
+import type { AppError } from '../../core/errors.ts'
 import type { IdempotencyResult } from '../../core/idempotency.ts'
 import { passes, RULINGS } from '../../core/ruling.ts'
 import { traceFields } from '../../core/trace-context.ts'
 import type { Logger } from '../../platform/logger.ts'
 import * as audit from '../../audit/event.ts'
 import type { AuditEvent } from '../../audit/event.ts'
+import type { Note } from '../audit/group-commit.ts'
 import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.ts'
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -14,6 +16,7 @@ import type { CallEnd } from '../slo/call-grade.ts'
 
 export type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
+  readonly note: Note
   readonly log: Logger
   readonly metrics: Metrics
   readonly now: () => number
@@ -48,7 +51,7 @@ const UNRECORDED: CallEnd = {
 const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
 
 export function createRecorder(deps: RecorderDeps): Recorder {
-  const { append, log, metrics, now, onExceptionUsed, onKeyUsed, onEnded } = deps
+  const { append, note, log, metrics, now, onExceptionUsed, onKeyUsed, onEnded } = deps
   return {
     async recordVerdict(call, verdict) {
       const event = audit.policyDecision(
@@ -89,9 +92,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       })
       onEnded?.(call.capability, outcome)
       if (outcome.idempotency !== undefined) onKeyUsed?.(outcome.idempotency)
-      append(outcomeEvent(call, outcome, now())).catch((cause: unknown) => {
-        log.error({ event: 'audit_outcome_lost', ...idsOf(call), err: cause }, 'outcome not recorded')
-      })
+      const onLost = (err: AppError): void =>
+        log.error({ event: 'audit_outcome_lost', ...idsOf(call), err }, 'outcome not recorded')
+      // Whether a call with a key was executed must be known after a crash; other outcomes may share the next write.
+      note(outcomeEvent(call, outcome, now()), onLost, { rides: call.idempotencyKey === undefined })
     },
     async recordRegistration(asker, verdict) {
       const event = audit.workerRegistration(

@@ -4,19 +4,27 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { AuditFileError } from '../../../src/controller/audit/audit-file-error.ts'
-import { openDurableFile, type DurableFile, type FileCalls } from '../../../src/controller/audit/durable-file.ts'
+import {
+  openDurableFile,
+  type DurableFile,
+  type FileCalls,
+  type Sync,
+} from '../../../src/controller/audit/durable-file.ts'
 import { temporaryFile } from './support.ts'
 
+const write = promisify(fs.write)
 const REAL: FileCalls = {
-  write: promisify(fs.write),
+  write: async (fd, bytes, offset, length) => (await write(fd, bytes, offset, length, null)).bytesWritten,
   ftruncate: promisify(fs.ftruncate),
-  fdatasync: promisify(fs.fdatasync),
 }
 
-async function open(calls: Partial<FileCalls> = {}): Promise<{ durable: DurableFile; file: string }> {
+async function open(
+  calls: Partial<FileCalls> = {},
+  sync: Sync = 'fsync',
+): Promise<{ durable: DurableFile; file: string }> {
   const file = temporaryFile()
   mkdirSync(dirname(file))
-  const durable = await openDurableFile(file, 'fsync', { ...REAL, ...calls })
+  const durable = await openDurableFile(file, sync, { ...REAL, ...calls })
   onTestFinished(() => durable.close())
   return { durable, file }
 }
@@ -29,19 +37,32 @@ test('appends one after the other', async () => {
 })
 
 test('goes on where the kernel took only a part', async () => {
-  const write: FileCalls['write'] = (fd, bytes, offset, _length, position) => REAL.write(fd, bytes, offset, 1, position)
+  const write: FileCalls['write'] = (fd, bytes, offset) => REAL.write(fd, bytes, offset, 1)
   const { durable, file } = await open({ write })
   await durable.append(Buffer.from('one\ntwo\n'))
   expect(readFileSync(file, 'utf8')).toBe('one\ntwo\n')
 })
 
-test('takes back what was written when the flush fails', async () => {
-  const faults = [new Error('EIO')]
-  const fdatasync: FileCalls['fdatasync'] = (fd) => {
-    const fault = faults.pop()
-    return fault === undefined ? REAL.fdatasync(fd) : Promise.reject(fault)
+test('every write is a sync, unless that is not wanted', async () => {
+  const { durable } = await open()
+  const { durable: plain } = await open({}, 'write')
+  const isSync = ({ fd }: DurableFile): boolean => {
+    const flags = /^flags:\s+([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? ''
+    return (Number.parseInt(flags, 8) & fs.constants.O_DSYNC) !== 0
   }
-  const { durable, file } = await open({ fdatasync })
+  expect([isSync(durable), isSync(plain)]).toEqual([true, false])
+})
+
+test('takes back what was written when the disk fails', async () => {
+  const faults = [new Error('EIO')]
+  const { durable, file } = await open({
+    write: async (...call) => {
+      const written = await REAL.write(...call)
+      const fault = faults.pop()
+      if (fault !== undefined) throw fault
+      return written
+    },
+  })
   await expect(durable.append(Buffer.from('one\n'))).rejects.toThrow('EIO')
   expect(readFileSync(file, 'utf8')).toBe('')
   await durable.append(Buffer.from('two\n'))
@@ -52,7 +73,10 @@ test('writes nothing behind a torn tail that it could not take back yet', async 
   let broken = true
   const refuse = (): Promise<never> => Promise.reject(new Error('EIO'))
   const { durable, file } = await open({
-    fdatasync: (fd) => (broken ? refuse() : REAL.fdatasync(fd)),
+    write: async (...call) => {
+      const written = await REAL.write(...call)
+      return broken ? refuse() : written
+    },
     ftruncate: (fd, size) => (broken ? refuse() : REAL.ftruncate(fd, size)),
   })
   await expect(durable.append(Buffer.from('a long torn one\n'))).rejects.toThrow('EIO')

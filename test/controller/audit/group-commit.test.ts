@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { GENESIS } from '../../../src/audit/chain.ts'
 import type { DurableFile } from '../../../src/controller/audit/durable-file.ts'
 import { GroupCommit, type GroupCommitOptions } from '../../../src/controller/audit/group-commit.ts'
@@ -294,4 +294,77 @@ test('a step whose record could not be written is reported with the next batch',
   expect(writes[1]!.bytes).toContain('"event":"clock_stepped"')
   writes[1]!.succeed()
   await until(() => audit.health().ok)
+})
+
+describe('a record that rides', () => {
+  const RIDES = { rides: true }
+
+  test('is written with the next one that does not', async () => {
+    const { file, writes } = slowFile()
+    const audit = commitTo(file)
+    const lost: unknown[] = []
+    audit.note(outcome('1'), (error) => lost.push(error), RIDES)
+    audit.note(outcome('2'), (error) => lost.push(error), RIDES)
+    const last = audit.append(outcome('3'))
+    await until(() => writes.length === 1)
+    writes[0]!.succeed()
+    await last
+    expect(marksIn(writes[0]!.bytes)).toEqual(['1', '2', '3'])
+    expect(audit.health()).toMatchObject({ queued: 0, head: { seq: 3 } })
+    expect(lost).toEqual([])
+  })
+
+  test('is written by itself when no other comes, and again after a write that it came too late for', async () => {
+    const { file, writes } = slowFile()
+    const audit = commitTo(file)
+    audit.note(outcome('1'), () => undefined, RIDES)
+    await until(() => writes.length === 1)
+    audit.note(outcome('2'), () => undefined, RIDES)
+    writes[0]!.succeed()
+    await until(() => writes.length === 2)
+    writes[1]!.succeed()
+    await until(() => audit.health().head.seq === 2)
+    expect(writes.map(({ bytes }) => marksIn(bytes))).toEqual([['1'], ['2']])
+  })
+
+  test('asks for no write of its own while others are written', async () => {
+    const { file, writes } = slowFile()
+    const audit = commitTo(file)
+    void audit.append(outcome('1'))
+    await until(() => writes.length === 1)
+    for (const mark of ['2', '3']) audit.note(outcome(mark), () => undefined, RIDES)
+    const next = audit.append(outcome('4'))
+    writes[0]!.succeed()
+    await until(() => writes.length === 2)
+    writes[1]!.succeed()
+    await next
+    expect(marksIn(writes[1]!.bytes)).toEqual(['2', '3', '4'])
+  })
+
+  test('is written before the log is closed', async () => {
+    const { file, writes, closed } = slowFile()
+    const audit = commitTo(file)
+    audit.note(outcome('1'), () => undefined, RIDES)
+    const ended = audit.close()
+    await until(() => writes.length === 1)
+    writes[0]!.succeed()
+    await ended
+    expect([marksIn(writes[0]!.bytes), closed()]).toEqual([['1'], true])
+  })
+
+  test('that cannot be written is told to whoever noted it, and counted', async () => {
+    const { file, writes } = slowFile()
+    const counts = { written: 0, lost: 0 }
+    const audit = commitTo(file, {
+      onWritten: (count) => (counts.written += count),
+      onLost: (count) => (counts.lost += count),
+    })
+    const lost: string[] = []
+    audit.note(outcome('1'), ({ code }) => lost.push(code), RIDES)
+    const refused = codeOf(audit.append(outcome('2')))
+    await until(() => writes.length === 1)
+    writes[0]!.fail(new Error('EIO'))
+    expect(await refused).toBe('audit_unavailable')
+    expect([lost, counts]).toEqual([['audit_unavailable'], { written: 0, lost: 2 }])
+  })
 })

@@ -27,6 +27,7 @@ function setUp(append: (event: AuditEvent) => Promise<void> = () => Promise.reso
   const events: AuditEvent[] = []
   const lines: Record<string, unknown>[] = []
   const used: string[] = []
+  const riding: boolean[] = []
   const ended: (readonly [capability: string, outcome: string, code: string | undefined])[] = []
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
   const metrics = createMetrics(registry)
@@ -37,6 +38,11 @@ function setUp(append: (event: AuditEvent) => Promise<void> = () => Promise.reso
       events.push(event)
       return append(event)
     },
+    note(event, onLost, { rides = false } = {}) {
+      events.push(event)
+      riding.push(rides)
+      append(event).catch(onLost)
+    },
     log: createLogger({ level: 'debug', service: 'test', destination }),
     metrics,
     now: () => NOW,
@@ -46,7 +52,7 @@ function setUp(append: (event: AuditEvent) => Promise<void> = () => Promise.reso
   /** Series that are not zero. */
   const counted = async (name: string): Promise<string[]> =>
     (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`) && !line.endsWith(' 0'))
-  return { recorder, events, lines, used, ended, counted }
+  return { recorder, events, riding, lines, used, ended, counted }
 }
 
 function verdictOn(call: RouteCall, ruling: Ruling, decision: Decision | undefined): Verdict {
@@ -168,6 +174,13 @@ describe('an outcome', () => {
     error: undefined,
     effect: 'answered',
     ...over,
+  })
+
+  test('may wait for the next write, unless the call has a key', () => {
+    const { recorder, riding } = setUp()
+    recorder.recordOutcome(routeCall(), outcome())
+    recorder.recordOutcome({ ...routeCall(), idempotencyKey: 'k' }, outcome())
+    expect(riding).toEqual([true, false])
   })
 
   test('of a call that passed is passed on; so is a call that could not be recorded, unless it was denied', async () => {

@@ -76,7 +76,7 @@ const killed: Scenario = {
 
 const powerLoss: Scenario = {
   id: 'F16',
-  fault: 'power loss: what was not synced to the disk is gone (model: the audit file is cut to its last fdatasync)',
+  fault: 'power loss: what was not synced to the disk is gone (model: the audit file is cut to its last synced write)',
   expected: '0 answered or executed calls lost from the audit log',
   async run(lab) {
     const kills = Math.min(lab.amounts.kills, 8)
@@ -109,7 +109,7 @@ async function cutToSynced(file: string, synced: string): Promise<number> {
   const lines = (await readFile(synced, 'utf8')).split('\n')
   const sizes = lines.map((line) => line.split(' ').map(Number)).filter(([inode]) => inode === ino)
   const onDisk = Math.max(0, ...sizes.map(([, length]) => length ?? 0))
-  if (onDisk === 0) throw new Error(`${synced} names no fdatasync of ${file}`)
+  if (onDisk === 0) throw new Error(`${synced} names no synced write of ${file}`)
   if (onDisk < size) await truncate(file, onDisk)
   return Math.max(size - onDisk, 0)
 }
