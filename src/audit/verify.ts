@@ -1,6 +1,8 @@
 // Checks whole audit files: every hash, every link, every number.
+import { passes } from '../core/ruling.ts'
 import { GENESIS, openRecord, type ChainedRecord, type Head, type LineFault } from './chain.ts'
 import { readLines } from './lines.ts'
+import { rulingIn } from './record-members.ts'
 
 /** `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but earlier records are missing or duplicate. */
 type BadRecord = {
@@ -13,12 +15,15 @@ type BadRecord = {
 }
 
 /**
- * `records` and `head` count up to the first bad record. `continues`: the chain begins in a file that was not checked, which
+ * `records`, `head` and `withoutOutcome` count up to the first bad record. `withoutOutcome`: calls that the ruling let pass and
+ * whose end is not on record: they are still running, or a crash lost the last outcomes, and nobody knows how they ended.
+ * `continues`: the chain begins in a file that was not checked, which
  * should end with this record. The controller repairs a torn tail at its next start.
  */
 export type Verification = {
   readonly ok: boolean
   readonly records: number
+  readonly withoutOutcome: number
   readonly continues?: Head
   readonly head: Head | null
   readonly firstBad?: BadRecord
@@ -35,9 +40,11 @@ export async function verifyAudit(...files: readonly string[]): Promise<Verifica
   let head: Head | undefined
   let continues: Head | undefined
   let records = 0
+  const running = new Set<unknown>()
   const done = (tornTailBytes: number, firstBad?: BadRecord): Verification => ({
     ok: firstBad === undefined && tornTailBytes === 0,
     records,
+    withoutOutcome: running.size,
     ...(continues !== undefined && { continues }),
     head: records === 0 ? null : (head ?? null),
     ...(firstBad !== undefined && { firstBad }),
@@ -51,6 +58,8 @@ export async function verifyAudit(...files: readonly string[]): Promise<Verifica
       if (head === undefined && next.before.seq > 0) continues = next.before
       head = next.head
       records++
+      if (begins(next.record)) running.add(next.record['decision_id'])
+      else if (next.record.event === 'route_outcome') running.delete(next.record['decision_id'])
     }
   }
   return done(0)
@@ -62,7 +71,13 @@ const FAULTS: Readonly<Record<LineFault, string>> = {
   hash_mismatch: 'the record was changed: it does not match its own hash',
 }
 
-type Link = { readonly before: Head; readonly head: Head }
+type Link = { readonly before: Head; readonly head: Head; readonly record: ChainedRecord }
+
+/** Whether an outcome follows: of a decision that is made again before a retry, the first one's outcome says how it ended. */
+function begins(record: ChainedRecord): boolean {
+  const ruling = record.event === 'policy_decision' ? rulingIn(record) : undefined
+  return ruling !== undefined && passes(ruling) && (record['retry_of'] ?? null) === null
+}
 
 /** Checks that `text` is a record that may follow `head`; without `head`, that it may begin a file. */
 function follow(head: Head | undefined, text: string): Link | Pick<BadRecord, 'why' | 'message'> {
@@ -75,7 +90,7 @@ function follow(head: Head | undefined, text: string): Link | Pick<BadRecord, 'w
   if (record.prev !== before.hash) {
     return { why: 'prev_mismatch', message: 'the record does not continue the previous one' }
   }
-  return { before, head: { seq: record.seq, hash: record.hash } }
+  return { before, head: { seq: record.seq, hash: record.hash }, record }
 }
 
 /** The head that a file beginning with `record` continues. */

@@ -1,6 +1,7 @@
 // `crank audit verify`: proves that no record was changed, removed or inserted.
 import { verifyAudit, type Verification } from '../audit/verify.ts'
 import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
+import { UNKNOWN_OUTCOME } from './unknown-outcome.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { paint, say, writeJson, writeLine } from './output.ts'
 import { environment } from './environment.ts'
@@ -26,9 +27,10 @@ export function describeFault({ firstBad, tornTailBytes }: Verification): string
 
 function print(file: string, verification: Verification): void {
   const fault = describeFault(verification)
-  const { records, head, continues } = verification
+  const { records, head, continues, withoutOutcome } = verification
   if (fault === undefined) {
     writeLine(`${paint('green', '√')} ${file}: ${records} records, chain intact, head ${head?.hash ?? 'none'}`)
+    if (withoutOutcome > 0) say(`calls without an outcome: ${withoutOutcome}; ${UNKNOWN_OUTCOME}`)
     if (continues !== undefined) {
       say(`it continues another file, whose last record is ${continues.seq} with hash ${continues.hash}`)
       say('to check both: crank audit verify <file before> <this file>')

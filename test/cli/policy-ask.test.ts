@@ -1,5 +1,5 @@
 // can-i, explain, who-can and what-can as a user runs them: against a controller and against files.
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
@@ -238,6 +238,23 @@ describe('explain, given a decision id', () => {
     expect(code).toBe(0)
     expect(stdout).toMatch(/^ {2}grounds +declared$/m)
     expect(stdout).toMatch(/^ {2}outcome +\w+: status 503, no worker, /m)
+  })
+
+  test('says that the outcome is unknown where a crash lost it, and so does verify', async () => {
+    const lines = (await readFile(mesh.auditFile, 'utf8')).split('\n')
+    const at = lines.findIndex((line) => line.includes(passed))
+    const crashed = join(mesh.dir, 'crashed.jsonl')
+    await writeFile(
+      crashed,
+      lines
+        .slice(0, at + 1)
+        .map((line) => `${line}\n`)
+        .join(''),
+    )
+    const { stdout } = await files('explain', passed, '--audit', crashed)
+    expect(stdout).toMatch(/^ {2}outcome +unknown: still running, or its record was lost/m)
+    const { code, stderr } = await crank(['audit', 'verify', crashed])
+    expect([code, stderr]).toEqual([0, expect.stringContaining('calls without an outcome: 1; unknown')])
   })
 
   test('gives the records as they stand in the log', async () => {

@@ -1,6 +1,7 @@
 // `crank explain`: explains a recorded decision or a question: the nearest miss, and what would change the answer.
 import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit/record-members.ts'
 import type { ChainedRecord } from '../../audit/chain.ts'
+import { passes } from '../../core/ruling.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { auditFileOf, unreadable } from '../audit-config.ts'
 import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'
@@ -12,6 +13,7 @@ import type { Knowledge } from './knowledge.ts'
 import { nearestMiss, type Asked, type Nearest, type Said } from './nearest-miss.ts'
 import { parseAt } from './question.ts'
 import { codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf, recordsOf } from './record.ts'
+import { UNKNOWN_OUTCOME } from '../unknown-outcome.ts'
 import { writeFacts, writeNearest } from './render.ts'
 import { openSource } from './source.ts'
 import { environment } from '../environment.ts'
@@ -141,10 +143,16 @@ function asJson(records: readonly ChainedRecord[], { today, nearest, knowledge }
 function print(record: ChainedRecord, outcome: ChainedRecord | undefined, { today, nearest, knowledge }: View): void {
   const facts = factsOf(record)
   if (outcome !== undefined && outcome !== record) facts.push(['outcome', outcomeOf(outcome)])
+  else if (record.event === 'policy_decision' && isPassed(record)) facts.push(['outcome', UNKNOWN_OUTCOME])
   if (today !== undefined) facts.push(['today', `${today.ruling}, revision ${today.policy_revision}: ${why(today)}`])
   const ruling = record['decision']
   writeFacts(typeof ruling === 'string' ? ruling : record.event, decisionTitle(record), facts)
   if (knowledge !== undefined) writeNearest(nearest, knowledge.policyDir)
+}
+
+function isPassed(record: ChainedRecord): boolean {
+  const ruling = rulingIn(record)
+  return ruling !== undefined && passes(ruling)
 }
 
 function decisionTitle(record: ChainedRecord): string {

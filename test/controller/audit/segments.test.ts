@@ -100,7 +100,7 @@ test('the file before and the new one verify as one chain, in that order only', 
   const { file, old, audit } = await logWithTwo()
   renameSync(file, old)
   await audit.append(outcome('mark-3'))
-  expect(await verifyAudit(old, file)).toEqual({ ok: true, records: 4, head: audit.health().head, tornTailBytes: 0 })
+  expect(await verifyAudit(old, file)).toMatchObject({ ok: true, records: 4, head: audit.health().head })
   expect((await verifyAudit(file, old)).firstBad).toMatchObject({ file: old, line: 1, why: 'sequence_gap' })
   const joined = `${file}.joined`
   writeFileSync(joined, readFileSync(old, 'utf8') + readFileSync(file, 'utf8'))
