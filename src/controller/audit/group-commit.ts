@@ -14,7 +14,7 @@ import type { DurableFile } from './durable-file.ts'
 import type { AuditEvent } from '../../audit/event.ts'
 import { FileLeftError } from './file-left.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
-import { createWaitingQueue, type Entry, type Waiting, type WaitingQueue } from './queue.ts'
+import { WaitingQueue, type Entry, type Waiting } from './queue.ts'
 import { serialiseEvent } from '../../audit/serialise.ts'
 
 export type AuditLog = {
@@ -93,7 +93,7 @@ export class GroupCommit implements AuditLog {
       onWritten: (count: number) => opts.onWritten?.(count),
       onLost: (count: number) => opts.onLost?.(count),
     })
-    this.#queue = createWaitingQueue({ maxQueued, maxWaitMs, now, onExpired, ...this.#told })
+    this.#queue = new WaitingQueue({ maxQueued, maxWaitMs, now, onExpired, ...this.#told })
   }
 
   append(event: AuditEvent, options?: Partial<Waiting>): Promise<void> {
@@ -125,7 +125,7 @@ export class GroupCommit implements AuditLog {
     return {
       ok: outage === undefined,
       ...(reason !== undefined && { reason }),
-      queued: this.#queue.length(),
+      queued: this.#queue.length,
       oldestMs: this.#queue.oldestMs(),
       ...(this.#lastDurableMs !== undefined && { lastDurableMs: this.#lastDurableMs }),
       head: this.#head,
@@ -157,13 +157,13 @@ export class GroupCommit implements AuditLog {
     do ok = await this.#commit(this.#queue.take(MAX_BATCH), this.#outages.current())
     while (ok && this.#isWriteDue())
     this.#flushing = false
-    if (this.#queue.length() > 0) this.#startRide()
+    if (this.#queue.length > 0) this.#startRide()
     this.#onIdle?.()
   }
 
   #isWriteDue(): boolean {
-    if (this.#outages.current() !== undefined || this.#queue.due() > 0) return true
-    return this.#queue.length() > (this.#closed === undefined ? MAX_BATCH : 0)
+    if (this.#outages.current() !== undefined || this.#queue.due > 0) return true
+    return this.#queue.length > (this.#closed === undefined ? MAX_BATCH : 0)
   }
 
   /**
@@ -260,7 +260,7 @@ export class GroupCommit implements AuditLog {
     const { unlock, maxWaitMs } = this.#opts
     clearTimeout(this.#probe)
     clearTimeout(this.#ride)
-    if (this.#queue.length() > 0) this.#startFlush()
+    if (this.#queue.length > 0) this.#startFlush()
     if (this.#flushing) {
       const idle = new Promise<void>((resolve) => (this.#onIdle = resolve))
       await within(maxWaitMs, idle)

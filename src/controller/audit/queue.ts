@@ -20,104 +20,115 @@ export type Entry = Waiting & {
 /** `age`: ticks of the queue's timer since it arrived at `sinceMs`; ignored for a patient record. */
 type Waiter = { readonly entry: Entry; readonly sinceMs: number; age: number }
 
-export type WaitingQueue = {
-  readonly length: () => number
-  /** How many of them ask for a write now. */
-  readonly due: () => number
-  /** How long the oldest record that is not durable has waited, including taken ones; 0 when there is none. */
-  readonly oldestMs: () => number
-  /** An entry is lost with `audit_unavailable` when the queue is full, or after the longest wait unless it is patient. */
-  push(entry: Entry): void
-  /** Takes the oldest records, at most `count`; the timer still gives them up when they have waited too long. */
-  take(count: number): readonly Entry[]
-  /** The taken records are durable: the timer forgets them. */
-  done(): void
-  /** Gives up all waiting records, including taken ones. @returns how many. */
-  loseAll(cause: unknown): number
-  close(): void
-}
-
-const TICKS_PER_WAIT = 10
-
 /**
  * `onExpired` gets the number of records that waited for `maxWaitMs`; `onDropped` gets these too, and records that found the
- * queue full; `onLost` gets the number of all that were lost. The wait is counted in ticks of one shared timer: after a stop
- * of the process for a minute, its records are not all expired.
+ * queue full; `onLost` gets the number of all that were lost.
  */
-export function createWaitingQueue(opts: {
-  maxQueued: number
-  maxWaitMs: number
-  now: () => number
-  onExpired: (count: number) => void
-  onDropped: (count: number) => void
-  onLost: (count: number) => void
-}): WaitingQueue {
-  let waiting: Waiter[] = []
-  let taken: readonly Waiter[] = []
-  let riders = 0
-  let timer: NodeJS.Timeout | undefined
+type WaitingQueueOptions = {
+  readonly maxQueued: number
+  readonly maxWaitMs: number
+  readonly now: () => number
+  readonly onExpired: (count: number) => void
+  readonly onDropped: (count: number) => void
+  readonly onLost: (count: number) => void
+}
 
-  function tick(): void {
-    for (const waiter of taken) waiter.age++
-    for (const waiter of waiting) waiter.age++
-    const old = ({ entry, age }: Waiter): boolean => !entry.patient && age >= TICKS_PER_WAIT
-    const expired = [...taken.filter(old), ...waiting.filter(old)]
-    waiting = waiting.filter((waiter) => !old(waiter))
-    taken = taken.filter((waiter) => !old(waiter))
-    riders = ridersIn(waiting)
-    if (expired.length > 0) {
-      lose(expired, unavailable('the audit record was not written in time'))
-      opts.onExpired(expired.length)
-      opts.onDropped(expired.length)
-    }
-    if (waiting.length + taken.length === 0) stop()
+/** A tenth of the longest wait. The wait is counted in ticks: after a stop of the process, its records are not all expired. */
+const TICKS_PER_WAIT = 10
+
+/** Invariant: `#riders` of the records in `#waiting` ride; `#taken` are those of the write that is under way. */
+export class WaitingQueue {
+  readonly #opts: WaitingQueueOptions
+  #waiting: Waiter[] = []
+  #taken: readonly Waiter[] = []
+  #riders = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(opts: WaitingQueueOptions) {
+    this.#opts = opts
   }
 
-  function stop(): void {
-    clearInterval(timer)
-    timer = undefined
+  get length(): number {
+    return this.#waiting.length
   }
 
-  function lose(lost: readonly Waiter[], error: AppError): void {
-    for (const { entry } of lost) entry.onLost(error)
-    opts.onLost(lost.length)
+  /** How many of them ask for a write now. */
+  get due(): number {
+    return this.#waiting.length - this.#riders
   }
 
-  function push(entry: Entry): void {
-    if (waiting.length >= opts.maxQueued) {
-      opts.onDropped(1)
-      opts.onLost(1)
+  /** How long the oldest record that is not durable has waited, including taken ones; 0 when there is none. */
+  oldestMs(): number {
+    const oldest = this.#taken[0] ?? this.#waiting[0]
+    // The wall clock may be set back.
+    return oldest === undefined ? 0 : Math.max(0, this.#opts.now() - oldest.sinceMs)
+  }
+
+  /** An entry is lost with `audit_unavailable` when the queue is full, or after the longest wait unless it is patient. */
+  push(entry: Entry): void {
+    const { maxQueued, maxWaitMs, now, onDropped, onLost } = this.#opts
+    if (this.#waiting.length >= maxQueued) {
+      onDropped(1)
+      onLost(1)
       entry.onLost(unavailable('the queue of the audit log is full'))
       return
     }
-    timer ??= setInterval(tick, opts.maxWaitMs / TICKS_PER_WAIT).unref()
-    if (entry.rides) riders += 1
-    waiting.push({ entry, sinceMs: opts.now(), age: 0 })
+    this.#timer ??= setInterval(() => this.#tick(), maxWaitMs / TICKS_PER_WAIT).unref()
+    if (entry.rides) this.#riders += 1
+    this.#waiting.push({ entry, sinceMs: now(), age: 0 })
   }
-  return {
-    length: () => waiting.length,
-    due: () => waiting.length - riders,
-    oldestMs() {
-      const oldest = taken[0] ?? waiting[0]
-      // The wall clock may be set back.
-      return oldest === undefined ? 0 : Math.max(0, opts.now() - oldest.sinceMs)
-    },
-    push,
-    take(count) {
-      taken = waiting.splice(0, count)
-      riders -= ridersIn(taken)
-      return taken.map(({ entry }) => entry)
-    },
-    done: () => void (taken = []),
-    loseAll(cause) {
-      const all = [...taken, ...waiting]
-      taken = waiting = []
-      riders = 0
-      lose(all, unavailable(undefined, cause))
-      return all.length
-    },
-    close: stop,
+
+  /** Takes the oldest records, at most `count`; the timer still gives them up when they have waited too long. */
+  take(count: number): readonly Entry[] {
+    this.#taken = this.#waiting.splice(0, count)
+    this.#riders -= ridersIn(this.#taken)
+    return this.#taken.map(({ entry }) => entry)
   }
+
+  /** The taken records are durable: the timer forgets them. */
+  done(): void {
+    this.#taken = []
+  }
+
+  /** Gives up all waiting records, including taken ones. @returns how many. */
+  loseAll(cause: unknown): number {
+    const all = [...this.#taken, ...this.#waiting]
+    this.#taken = this.#waiting = []
+    this.#riders = 0
+    this.#lose(all, unavailable(undefined, cause))
+    return all.length
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  #tick(): void {
+    for (const waiter of this.#taken) waiter.age++
+    for (const waiter of this.#waiting) waiter.age++
+    const expired = [...this.#taken.filter(isOld), ...this.#waiting.filter(isOld)]
+    if (expired.length > 0) this.#expire(expired)
+    if (this.#waiting.length + this.#taken.length === 0) this.close()
+  }
+
+  #expire(expired: readonly Waiter[]): void {
+    this.#waiting = this.#waiting.filter((waiter) => !isOld(waiter))
+    this.#taken = this.#taken.filter((waiter) => !isOld(waiter))
+    this.#riders = ridersIn(this.#waiting)
+    this.#lose(expired, unavailable('the audit record was not written in time'))
+    this.#opts.onExpired(expired.length)
+    this.#opts.onDropped(expired.length)
+  }
+
+  #lose(lost: readonly Waiter[], error: AppError): void {
+    for (const { entry } of lost) entry.onLost(error)
+    this.#opts.onLost(lost.length)
+  }
+}
+
+function isOld({ entry, age }: Waiter): boolean {
+  return !entry.patient && age >= TICKS_PER_WAIT
 }
 
 function ridersIn(waiters: readonly Waiter[]): number {
