@@ -18,18 +18,19 @@ export function serialiseEvent(event: AuditEvent): string {
 }
 
 function members(object: object): string {
-  let text = ''
+  let all = ''
   for (const key in object) {
     const value = (object as Record<string, unknown>)[key]
-    if (value !== undefined) text += `${text === '' ? '' : ','}"${key}":${json(value, key)}`
+    if (value !== undefined) all += `${all === '' ? '' : ','}"${key}":${json(value, key)}`
   }
-  return text
+  return all
 }
 
-function json(value: unknown, key: string): string {
+/** Any value of a record as JSON. `key`: the name of its member. */
+export function json(value: unknown, key: string): string {
   switch (typeof value) {
     case 'string':
-      return quote(value.length > MAX_TEXT ? cut(value, key) : value)
+      return WHOLE.has(key) ? whole(value) : text(value)
     case 'number':
       return Number.isFinite(value) ? String(value) : 'null'
     case 'boolean':
@@ -43,19 +44,24 @@ function json(value: unknown, key: string): string {
 }
 
 function list(values: readonly unknown[], key: string): string {
-  let text = ''
+  let all = ''
   for (const value of values.length > MAX_TEXT ? values.slice(0, MAX_TEXT) : values) {
-    text += `${text === '' ? '' : ','}${json(value, key)}`
+    all += `${all === '' ? '' : ','}${json(value, key)}`
   }
-  return `[${text}]`
+  return `[${all}]`
 }
 
-function cut(text: string, key: string): string {
-  return text.slice(0, WHOLE.has(key) ? MAX_WHOLE : MAX_TEXT)
+export function text(value: string): string {
+  return quote(value.length > MAX_TEXT ? value.slice(0, MAX_TEXT) : value)
 }
 
-function quote(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text).replace(NOT_PRINTABLE, escape)
+/** A text that is never cut to MAX_TEXT. */
+export function whole(value: string): string {
+  return quote(value.length > MAX_WHOLE ? value.slice(0, MAX_WHOLE) : value)
+}
+
+function quote(value: string): string {
+  return PLAIN.test(value) ? `"${value}"` : JSON.stringify(value).replace(NOT_PRINTABLE, escape)
 }
 
 function escape(character: string): string {

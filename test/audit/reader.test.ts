@@ -5,9 +5,10 @@ import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../.
 import { openLog, outcome, refusal, temporaryFile, until } from '../controller/audit/support.ts'
 
 const other = 'spiffe://crank.local/worker/other'
-const denied = { ...outcome('d-3'), decision: 'deny' } as unknown as AuditEvent
+const denied = { ...outcome('d-3'), event: 'policy_decision', decision: 'deny' } as unknown as AuditEvent
 const registration = {
   ...outcome('d-4'),
+  event: 'worker_registration',
   capability: undefined,
   capabilities: ['invoke:hello_world'],
 } as unknown as AuditEvent

@@ -12,6 +12,7 @@ import { sealRecord, type Head } from '../../audit/chain.ts'
 import { createClockWatch, type ClockWatch } from './clock-watch.ts'
 import type { DurableFile } from './durable-file.ts'
 import type { AuditEvent } from '../../audit/event.ts'
+import { recordText } from '../../audit/hot-records.ts'
 import { FileLeftError } from './file-left.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
 import { WaitingQueue, type Entry, type Waiting } from './queue.ts'
@@ -114,7 +115,7 @@ export class GroupCommit implements AuditLog {
       onLost(new AppError('audit_unavailable', 'the audit log is closed'))
       return
     }
-    this.#queue.push({ members: serialiseEvent(event), onDurable, onLost, patient, rides })
+    this.#queue.push({ members: recordText(event), onDurable, onLost, patient, rides })
     if (rides) this.#startRide()
     else this.#startFlush()
   }

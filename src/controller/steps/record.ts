@@ -13,6 +13,7 @@ import type { Asker, RegistrationVerdict, Verdict } from '../../policy/verdict.t
 import type { RouteCall, RouteOutcome } from '../call.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { CallEnd } from '../slo/call-grade.ts'
+import { createVerdictLine, reasonOf } from './verdict-line.ts'
 
 export type RecorderDeps = {
   readonly append: (event: AuditEvent) => Promise<void>
@@ -52,6 +53,7 @@ const ROUTES = { json: '/route', raw: '/route/{verb}/{capability}' } as const
 
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { append, note, log, metrics, now, onExceptionUsed, onKeyUsed, onEnded } = deps
+  const tellVerdict = createVerdictLine(log)
   return {
     async recordVerdict(call, verdict) {
       const event = audit.policyDecision(
@@ -80,7 +82,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       })
       const exception = verdict.ruling === 'allow' ? verdict.decision.exception : null
       if (exception !== null) onExceptionUsed?.(exception)
-      logVerdict(log, call, verdict)
+      tellVerdict(call, verdict)
     },
     recordOutcome(call, outcome) {
       metrics.routed({
@@ -136,13 +138,6 @@ function auditedVerdict(verdict: Verdict): audit.Judgement {
   return { decision: verdict.ruling, mode: RULINGS[verdict.ruling].mode, error: verdict.error.code }
 }
 
-function logVerdict(log: Logger, call: RouteCall, verdict: Verdict): void {
-  const { level, event, text } = RULINGS[verdict.ruling]
-  const { capability } = call
-  const fields = { event, requester: call.caller, capability, reason: reasonOf(verdict), ...idsOf(call) }
-  log[level](verdict.decision === undefined ? { ...fields, error: verdict.error.code } : fields, text)
-}
-
 function logRegistration(
   log: Logger,
   asker: Asker,
@@ -152,10 +147,4 @@ function logRegistration(
   const fields = { requester: asker.caller, worker_id, reason, ...idsOf(asker) }
   if (decision === 'allow') log.info({ event: 'worker_registration_allowed', ...fields }, 'registration allowed')
   else log.warn({ event: 'worker_registration_denied', ...fields }, 'registration denied')
-}
-
-function reasonOf(verdict: Verdict): string {
-  if (verdict.decision === undefined) return verdict.error.message
-  const { reasons, grounds } = verdict.decision
-  return reasons[0]?.message ?? grounds.join(', ')
 }

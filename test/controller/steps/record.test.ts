@@ -55,6 +55,9 @@ function setUp(append: (event: AuditEvent) => Promise<void> = () => Promise.reso
   return { recorder, events, riding, lines, used, ended, counted }
 }
 
+/** The line of a verdict is written in a later turn. */
+const written = (): Promise<void> => new Promise(setImmediate)
+
 function verdictOn(call: RouteCall, ruling: Ruling, decision: Decision | undefined): Verdict {
   const about = { input: policyInput(call, call, NOW), evaluationMs: 2, engine: 'opa-wasm', revision: 'r1' }
   return { ...about, ruling, decision, ...(decision === undefined && { error: TROUBLE }) } as Verdict
@@ -118,6 +121,7 @@ describe('a verdict', () => {
           evaluation_time_ms: 2,
         },
       ])
+      await written()
       expect(lines).toMatchObject([{ level, ...line, ...ids, requester: call.caller, capability: CAPABILITY }])
       expect(await counted('controller_policy_decisions_total')).toEqual([
         `controller_policy_decisions_total{capability="${CAPABILITY}",decision="${ruling}"} 1`,
@@ -141,6 +145,7 @@ describe('a verdict', () => {
     expect([lines, await counted('controller_policy_decisions_total')]).toEqual([[], []])
     durable.resolve(undefined)
     await recorded
+    await written()
     expect(lines).toHaveLength(1)
   })
 
