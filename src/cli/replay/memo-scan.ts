@@ -13,18 +13,19 @@ export type RegoSource = { readonly name: string; readonly content: string }
  * `exception_state` only tests whether `now_ns` is at or after `expires_after`, and after `expires_after` less the
  * longest lifetime.
  */
-export const KNOWN_COMMON = '90377b3821d611e91179c5904f7f724e129f3d25e4f8cccebbb84d62197b4d45'
+export const KNOWN_COMMON = '06e548625699b9723f59bc472fd9564e83510e1d02be2ba20064b95959cbe608'
 
 const COMMON = 'common.rego'
+const ANSWERS = new Set(['decision := {', 'whole_decision := {'])
 const KNOWN_STATEMENTS = new Set([
   'import data.crank.common',
-  'decision := {',
+  ...ANSWERS,
   '_exception_entry := data.exceptions[common.spiffe_id]',
   '_exception_state := common.exception_state(_exception_entry, common.now_ns) if _exception_scope',
 ])
 const ECHO = '"": common.decision_id,'
 /** A member of the answer, before the echo of the id: text between them would be another object. */
-const ANSWER_MEMBER = /^"": (?:""|[\w.]+),$/
+const ANSWER_MEMBER = /^"": (?:""|\[(?:"")?\]|[\w.]+),$/
 /** None may match outside of the statements above. */
 const READERS: readonly { readonly what: string; readonly pattern: RegExp }[] = [
   {
@@ -69,7 +70,7 @@ function findReader(rego: string): string | undefined {
   for (const [index, line] of lines.entries()) {
     const statement = line.trim()
     const isEcho = inAnswer && statement === ECHO
-    inAnswer = statement === 'decision := {' || (inAnswer && ANSWER_MEMBER.test(statement))
+    inAnswer = ANSWERS.has(statement) || (inAnswer && ANSWER_MEMBER.test(statement))
     if (isEcho) continue
     if (/^package\s+crank\s*\.\s*common\b/.test(statement)) return `${index + 1} it adds to the package crank.common`
     if (KNOWN_STATEMENTS.has(statement) || statement.startsWith('package ')) continue
