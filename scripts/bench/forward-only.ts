@@ -16,6 +16,7 @@ import { createRegister } from '../../src/controller/steps/register.ts'
 import { createSelectWorker } from '../../src/controller/steps/select-worker.ts'
 import type { SpiffeId } from '../../src/core/spiffe-id.ts'
 import { watchCredentials } from '../../src/platform/tls/credentials.ts'
+import { createTimeouts } from '../../src/platform/timeouts.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../src/platform/tls/tls.ts'
@@ -45,8 +46,9 @@ const select = createSelectWorker({
   monotonic,
 })
 
+const { start: startTimeout } = createTimeouts()
 const forward = createForward({
-  ...{ select, poolOf: pools.poolOf, handOn: noChains.handOn, tracer: noTracer, monotonic },
+  ...{ select, poolOf: pools.poolOf, handOn: noChains.handOn, tracer: noTracer, monotonic, startTimeout },
   health: { ended: nothing },
   decideAgain: () => undefined,
   budget: { called: nothing, take: () => false },
@@ -55,6 +57,7 @@ const forward = createForward({
 
 const app = await createServer({
   chains: noChains,
+  startTimeout,
   arrive: () => undefined,
   route: createPipeline({
     admit: (call) => Promise.resolve({ call, decided: nothing, [Symbol.dispose]: nothing }),

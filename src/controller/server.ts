@@ -139,13 +139,13 @@ async function registerGates(app: MtlsServer, options: ServerOptions, handshakes
 }
 
 async function registerRoutes(app: MtlsServer, options: ServerOptions): Promise<void> {
-  const { route, chains, arrive, isCut, bodyLimitBytes, register, heartbeat, deregister, workers, capabilities } =
-    options
+  const { route, chains, arrive, isCut, bodyLimitBytes, startTimeout } = options
+  const { register, heartbeat, deregister, workers, capabilities } = options
   // Collects the schemas of the routes; the admin listener serves the document.
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Crank controller', version: VERSION } } })
   const bodies = createBodiesInFlight({ maxBytes: Math.max(MAX_BODY_BYTES, bodyLimitBytes) })
-  await app.register(routeJson, { route, chains, arrive, isCut, bodyLimitBytes, bodies })
-  await app.register(routeRaw, { route, chains, arrive, isCut, bodyLimitBytes, bodies })
+  await app.register(routeJson, { route, chains, arrive, isCut, bodyLimitBytes, bodies, startTimeout })
+  await app.register(routeRaw, { route, chains, arrive, isCut, bodyLimitBytes, bodies, startTimeout })
   await app.register(registrationRoutes, { register, heartbeat, deregister, bodyLimitBytes, bodies })
   await app.register(catalogRoutes, { workers, capabilities })
 }

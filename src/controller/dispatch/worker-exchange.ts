@@ -4,6 +4,7 @@ import { errors, type Dispatcher } from 'undici'
 import { AppError } from '../../core/errors.ts'
 import type { Effect, Outcome } from '../../core/outcome.ts'
 import type { WorkerFault } from '../../core/worker-health.ts'
+import type { StartTimeout, Timeout } from '../../platform/timeouts.ts'
 import { answerHeaders, framingFault, isEncoded } from './headers.ts'
 
 /**
@@ -59,6 +60,7 @@ export type ExchangeLimits = {
   readonly firstByteMs: number
   readonly idleMs: number
   readonly upload?: Upload | undefined
+  readonly startTimeout: StartTimeout
 }
 
 const NO_ANSWER = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError]
@@ -78,7 +80,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
   readonly #declaredErrors: ReadonlySet<string>
   readonly #settle: (result: ExchangeResult) => void
   #controller: Dispatcher.DispatchController | undefined
-  #timer: NodeJS.Timeout
+  #timer: Timeout
   #answeredMs: number | undefined
   #uploadedMs: number | undefined
   #status = 0
@@ -104,7 +106,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     this.#limits = limits
     this.#declaredErrors = declaredErrors
     this.#settle = settle
-    this.#timer = setTimeout(this.#onTimeout, limits.firstByteMs)
+    this.#timer = limits.startTimeout(this.#onTimeout, limits.firstByteMs)
     sink.watch(this.#onDrain, this.#onLeave)
   }
 
@@ -146,8 +148,8 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
     else if (fault !== undefined) this.#fail('worker_failed', fault, 'answer')
     else {
       // The first-byte deadline applies until here: the body of an error answer does not go to the caller.
-      clearTimeout(this.#timer)
-      this.#timer = setTimeout(this.#onTimeout, this.#limits.idleMs)
+      this.#timer.stop()
+      this.#timer = this.#limits.startTimeout(this.#onTimeout, this.#limits.idleMs)
       this.#started = true
       this.#sink.start(status, answerHeaders(status, headers, this.#workerId))
     }
@@ -252,7 +254,7 @@ export class WorkerExchange implements Dispatcher.DispatchHandler {
 
   #finish(result: ExchangeResult): void {
     this.#settled = true
-    clearTimeout(this.#timer)
+    this.#timer.stop()
     this.#settle(result)
   }
 }

@@ -13,6 +13,7 @@ import {
   withoutSpaceAround,
   type JsonLimits,
 } from '../../core/json-members.ts'
+import { exactTimeout, type StartTimeout } from '../../platform/timeouts.ts'
 import type { BodiesInFlight, BodyInFlight } from './bodies-in-flight.ts'
 import { sayContinue } from './expectation.ts'
 
@@ -33,12 +34,16 @@ type JsonBodyOptions = {
   readonly ownerOf: (request: FastifyRequest) => string
   /** A member that is checked to be JSON and then replaced by `null`, to save memory: only its bytes are used. */
   readonly opaque?: string
+  readonly startTimeout?: StartTimeout
 }
 
 const sources = new WeakMap<object, Map<string, Buffer>>()
 
 /** Makes `application/json`, parsed as described above, the only content type of a scope. */
-export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, ownerOf, opaque }: JsonBodyOptions): void {
+export function acceptJsonOnly(
+  app: FastifyInstance,
+  { limitBytes, bodies, ownerOf, opaque, startTimeout = exactTimeout }: JsonBodyOptions,
+): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
     if (request.headers['content-encoding'] !== undefined) {
@@ -47,7 +52,7 @@ export function acceptJsonOnly(app: FastifyInstance, { limitBytes, bodies, owner
     const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > limitBytes) throw tooLarge(limitBytes)
     using body = await bodies.enter(ownerOf(request), declared)
-    const bytes = await readBody(payload, { limitBytes, declared, body })
+    const bytes = await readBody(payload, { limitBytes, declared, body, startTimeout })
     if (bytes.length > LARGE_BYTES) await turnForLarge()
     return parseBody(bytes, limitsOf(request), opaque)
   })
@@ -124,20 +129,25 @@ function turnForLarge(): Promise<unknown> {
   return large
 }
 
-type Reading = { readonly limitBytes: number; readonly declared: number; readonly body: BodyInFlight }
+type Reading = {
+  readonly limitBytes: number
+  readonly declared: number
+  readonly body: BodyInFlight
+  readonly startTimeout: StartTimeout
+}
 
-function readBody(stream: IncomingMessage, { limitBytes, declared, body }: Reading): Promise<Buffer> {
+function readBody(stream: IncomingMessage, { limitBytes, declared, body, startTimeout }: Reading): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     sayContinue(stream)
     const chunks: Buffer[] = []
     let size = 0
-    const timer = setTimeout(onTimeout, BODY_TIMEOUT_MS)
+    const timer = startTimeout(onTimeout, BODY_TIMEOUT_MS)
     stream.on('data', onData).once('end', onEnd).once('close', onClose)
     // The caller may have left while the body waited for its turn.
     if (stream.destroyed) onClose()
 
     function settle(): void {
-      clearTimeout(timer)
+      timer.stop()
       stream.off('data', onData).off('end', onEnd).off('close', onClose)
     }
     function fail(error: AppError): void {

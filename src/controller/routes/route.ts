@@ -11,6 +11,7 @@ import { parseIdempotencyKey } from '../../core/idempotency-key.ts'
 import { DEFAULT_TIMEOUT_MS, HEADERS, MAX_TIMEOUT_MS, Problem, RouteBody, VERSION_RANGE } from '../../core/wire.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { validTracestate } from '../../core/trace-context.ts'
+import type { StartTimeout } from '../../platform/timeouts.ts'
 import type { RouteCall } from '../call.ts'
 import type { CallChains } from '../chain/call-chains.ts'
 import type { RouteCapability } from '../pipeline.ts'
@@ -30,6 +31,8 @@ export type RouteRoutesOptions = {
   readonly isCut: () => boolean
   /** For the JSON form. The raw form streams: its body is not held in memory, and not read before the decision. */
   readonly bodies: BodiesInFlight
+  /** For the body of the JSON form. */
+  readonly startTimeout: StartTimeout
   /** Before the body of a call is read. `bytes`: as declared. @returns why it is refused, if it is */
   readonly arrive: (caller: SpiffeId, bytes: number) => AppError | undefined
 }
@@ -52,9 +55,9 @@ const errors = { '4xx': Problem, '5xx': Problem }
 
 /** The JSON form: the body names the capability and contains the payload. */
 export const routeJson: FastifyPluginCallbackTypebox<RouteRoutesOptions> = (app, options, done) => {
-  const { route, chains, bodies, bodyLimitBytes: limitBytes, isCut } = options
+  const { route, chains, bodies, bodyLimitBytes: limitBytes, isCut, startTimeout } = options
   app.addHook('onRequest', arrivalHook(options))
-  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload' })
+  acceptJsonOnly(app, { limitBytes, bodies, ownerOf: ({ peer }) => peer.spiffeId, opaque: 'payload', startTimeout })
   app.post(
     '/route',
     { schema: { body: RouteBody, response: errors }, config: { otel: false } },

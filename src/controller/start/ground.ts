@@ -11,6 +11,7 @@ import { createPeerVerifier, type PeerVerifier } from '../../platform/svid/verif
 import { watchCredentials, type CredentialSource } from '../../platform/tls/credentials.ts'
 import type { Tracing } from '../../platform/tracing/tracing-port.ts'
 import { createTracing } from '../../platform/tracing/tracing.ts'
+import { createTimeouts, type StartTimeout } from '../../platform/timeouts.ts'
 import { VERSION } from '../../platform/version.ts'
 
 /** The controller's service name in spans and logs, unless OTEL_* overrides it. */
@@ -35,6 +36,8 @@ export type Ground = {
   readonly monotonic: () => number
   /** The clock of the SLOs, monotonic ms. */
   readonly sloClock: () => number
+  /** For what hardly ever takes its time out. */
+  readonly startTimeout: StartTimeout
   readonly log: Logger
   readonly tracing: Tracing
   /** Makes the spans of the servers; undefined if no spans are exported. */
@@ -63,12 +66,14 @@ export async function startGround({ config, env, processLog, opened, sloClock }:
   credentials.onChange(() => metrics.credentialsReloaded('ok'))
   credentials.onFault(() => metrics.credentialsReloaded('failed'))
   const verifier = createPeerVerifier({ now })
+  const { start: startTimeout } = opened.adopt(createTimeouts(), ({ close }) => close())
   return {
     config,
     env,
     opened,
     now,
     monotonic,
+    startTimeout,
     sloClock: sloClock ?? monotonic,
     log,
     tracing,

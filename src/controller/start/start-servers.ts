@@ -53,12 +53,13 @@ function buildMtls(
   ground: Ground,
   { audit, admission, policy, workers, chains, steps, ending }: ServerParts,
 ): Promise<MtlsServer> {
-  const { config, credentials, verifier, metrics, log, now, monotonic, tracing } = ground
+  const { config, credentials, verifier, metrics, log, now, monotonic, startTimeout, tracing } = ground
   const { registry } = workers
   const { strangers, peers } = audit
   return createServer({
     route: steps.route,
     chains,
+    startTimeout,
     arrive: admission.arrive,
     register: steps.register,
     heartbeat: steps.heartbeat,

@@ -48,7 +48,7 @@ export type StartedSteps = StartedRegistrations & {
 }
 
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
-  const { log, metrics, now, monotonic, tracing } = ground
+  const { log, metrics, now, monotonic, tracing, startTimeout } = ground
   const { audit, admission, policy, exceptions, candidate, idempotency, slos, workers, chains } = parts
   const { registry, pools } = workers
   const own = createOwnKnowledge(policy.files)
@@ -69,7 +69,15 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const judgeCall = createJudgeCall({ judge, now })
   const { recordVerdict } = recorder
   const forward = createForward({
-    ...{ select, poolOf: pools.poolOf, handOn, health: workers.health, tracer: tracing.tracer, monotonic },
+    ...{
+      select,
+      poolOf: pools.poolOf,
+      handOn,
+      health: workers.health,
+      tracer: tracing.tracer,
+      monotonic,
+      startTimeout,
+    },
     decideAgain: createDecideAgain({ judge: judgeCall, recordVerdict, revision, now, newId: () => uuidv7(now()) }),
     budget: new RetryBudget(),
     metrics: createRetryMetrics(ground.metricsRegistry),

@@ -4,6 +4,7 @@ import type { Dispatcher, Pool } from 'undici'
 import type { AttemptReason } from '../../core/outcome.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { formatTraceparent } from '../../core/trace-context.ts'
+import type { StartTimeout } from '../../platform/timeouts.ts'
 import { onwardTrace, startSpan } from '../../platform/tracing/tracing.ts'
 import type { RouteCall } from '../call.ts'
 import { requestHeaders } from '../dispatch/headers.ts'
@@ -21,6 +22,7 @@ export type CallWorkerDeps = {
   readonly health: Pick<WorkerHealth, 'ended'>
   readonly tracer: Tracer
   readonly monotonic: () => number
+  readonly startTimeout: StartTimeout
 }
 
 /** `number`: 1 for the first attempt, which has no reason. */
@@ -42,7 +44,7 @@ const NO_ERRORS: ReadonlySet<string> = new Set()
 
 /** Calls the worker and streams its answer into `call.sink`. Never rejects. `callMs`: when the time of the call began. */
 export async function callWorker(deps: CallWorkerDeps, attempt: Attempt, callMs: number): Promise<AttemptResult> {
-  const { tracer, poolOf, monotonic, select, handOn } = deps
+  const { tracer, poolOf, monotonic, select, handOn, startTimeout } = deps
   const { call, offer, body, startMs: attemptMs } = attempt
   const { worker } = offer
   const span = startSpan(tracer, 'POST /execute', SpanKind.CLIENT, call.span)
@@ -56,7 +58,7 @@ export async function callWorker(deps: CallWorkerDeps, attempt: Attempt, callMs:
   try {
     return await new Promise<AttemptResult>((settle) => {
       const upload = Buffer.isBuffer(body) ? undefined : body
-      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload }
+      const limits = { firstByteMs, idleMs: ANSWER_IDLE_MS, upload, startTimeout }
       const settled = (result: ExchangeResult): void => {
         // Here and not after the promise: the caller's answer, and with it the parent span, ends next.
         endExchange(span, attempt, result)

@@ -8,12 +8,13 @@ import {
   type ExchangeResult,
   type Upload,
 } from '../../../src/controller/dispatch/worker-exchange.ts'
+import { exactTimeout } from '../../../src/platform/timeouts.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { createNotingSink } from '../../fixtures/route-call.ts'
 
 type Headers = Record<string, string | string[] | undefined>
 
-const LIMITS = { firstByteMs: 1000, idleMs: 60_000 }
+const LIMITS = { firstByteMs: 1000, idleMs: 60_000, startTimeout: exactTimeout }
 const TYPED = { 'content-type': 'application/json', 'content-length': '2' }
 /** What Node says when a peer resets. */
 const RESET = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })

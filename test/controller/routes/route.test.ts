@@ -1,3 +1,4 @@
+import { exactTimeout } from '../../../src/platform/timeouts.ts'
 import { createTestChains } from '../../fixtures/call-chains.ts'
 // The two forms of a call: what the pipeline gets of a request, and what is refused before it.
 import { text } from 'node:stream/consumers'
@@ -26,6 +27,7 @@ async function setUp({
     bodyLimitBytes: 1024,
     chains: createTestChains(),
     arrive: () => undefined,
+    startTimeout: exactTimeout,
     isCut: () => isCut,
     bodies: createBodiesInFlight(),
   }

@@ -15,6 +15,7 @@ import { RetryBudget } from '../../../src/controller/routing/retry-budget.ts'
 import { WaitingRoom } from '../../../src/controller/routing/waiting-room.ts'
 import { createForward, type ForwardDeps } from '../../../src/controller/steps/forward.ts'
 import { createSelectWorker } from '../../../src/controller/steps/select-worker.ts'
+import { exactTimeout } from '../../../src/platform/timeouts.ts'
 import { createLightTracer } from '../../../src/platform/tracing/light-tracer.ts'
 import type { Verdict } from '../../../src/policy/verdict.ts'
 import { groupOf as groupOfWorkers, offeredBy, offerOf } from '../../fixtures/offered.ts'
@@ -72,7 +73,12 @@ type Mocked = Partial<ForwardDeps> & { isKnown?: () => boolean; verdict?: Verdic
 /** Forwards among these workers; of several that are free the first one is picked. */
 function forwardTo(workers: readonly Worker[], { isKnown = () => true, verdict = allowedNow(), ...over }: Mocked = {}) {
   const pools = new Map<WorkerInstance, Pool>()
-  const clocks = { tracer: createLightTracer(), monotonic: () => performance.now(), ...over }
+  const clocks = {
+    tracer: createLightTracer(),
+    monotonic: () => performance.now(),
+    startTimeout: exactTimeout,
+    ...over,
+  }
   const groupOf = () => groupOfWorkers(workers.map(({ instance }) => instance))
   const isOpen = () => true
   const limits = { perCapability: 10, inAll: 10, bytes: 1e6 }
