@@ -1,19 +1,27 @@
 // The options of `npm run bench -- …`.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { BodyAmounts } from './measure-bodies.ts'
+import type { ManifestAmounts } from './measure-manifests.ts'
+import type { RateAmounts } from './measure-rates.ts'
 import type { OverloadAmounts } from './measure-overload.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
-import { OVERLOAD, POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
+import { BODIES, MANIFESTS, OVERLOAD, POLICY, RATES, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
   readonly warmUp: number
+  /** For a peer, which compiles nothing. */
+  readonly warmUpPeer: number
   readonly ramp: number
   readonly closed: number
   readonly open: number
   /** Requests per second in the open loop. */
   readonly rate: number
   readonly decisions: { readonly embedded: number; readonly sidecar: number }
+  readonly rates: RateAmounts
+  readonly bodies: BodyAmounts
+  readonly manifests: ManifestAmounts
   /** Calls of the trace rows: at a steady 50 per second, and at saturation. */
   readonly traces: { readonly warmUp: number; readonly steady: number; readonly full: number }
   /** Requests per shape: small ones, and those with a body of a megabyte or their own connection. */
@@ -26,7 +34,7 @@ export type Amounts = {
 export type Options = {
   readonly json: boolean
   readonly rounds: number
-  /** Names of rows, `policy`, `refusals`, `traces`, `workers` or `overload`. Empty: all but `overload`. */
+  /** Names of rows, or of parts such as `policy`. Empty: all but `overload`. */
   readonly only: readonly string[]
   readonly amounts: Amounts
   readonly quick: boolean
@@ -37,13 +45,20 @@ export type Options = {
 /** Keep-alive connections of the load generator. */
 export const CONNECTIONS = 32
 
+/** The budgets compare the larger ones with the first. */
+export const MANIFEST_COUNTS = [10, 1000, 50_000] as const
+
 const WHOLE: Amounts = {
   warmUp: 100_000,
+  warmUpPeer: 5000,
   ramp: 2000,
   closed: 20_000,
   open: 4000,
   rate: 1000,
   decisions: { embedded: 20_000, sidecar: 5000 },
+  rates: { ramp: 320, saturated: 3000, per1000: 1000, per200: 400 },
+  bodies: { warmUp: 200, bodies: 100 },
+  manifests: { counts: MANIFEST_COUNTS, embedded: 10_000, sidecar: 2000 },
   traces: { warmUp: 20_000, steady: 1000, full: 10_000 },
   refusals: { small: 200, large: 16 },
   workers: 50,
@@ -51,19 +66,26 @@ const WHOLE: Amounts = {
 }
 const QUICK: Amounts = {
   warmUp: 200,
+  warmUpPeer: 64,
   ramp: 64,
   closed: 200,
   open: 100,
   rate: 200,
   decisions: { embedded: 200, sidecar: 100 },
+  rates: { ramp: 64, saturated: 64, per1000: 64, per200: 20 },
+  bodies: { warmUp: 2, bodies: 4 },
+  manifests: { counts: [10, 100, 1000], embedded: 100, sidecar: 50 },
   traces: { warmUp: 100, steady: 25, full: 200 },
   refusals: { small: 8, large: 4 },
   workers: 2,
   overload: { warmUpSeconds: 0.2, seconds: 0.2, rounds: 1 },
 }
-const ROUNDS = 5
+const ROUNDS = 6
 
-const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, TRACES, WORKERS, OVERLOAD]
+const NAMES = [
+  ...[POLICY, ...ROWS.map(({ name }) => name)],
+  ...[RATES, BODIES, MANIFESTS, REFUSALS, TRACES, WORKERS, OVERLOAD],
+]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
 

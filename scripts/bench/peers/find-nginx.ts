@@ -1,0 +1,30 @@
+// Finds nginx and its njs module. They come with the system, not with the project: without them the rows are skipped.
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findOnPath } from '../../../src/platform/installed-tool.ts'
+import { run } from '../../tools/run.ts'
+
+export type Nginx = { readonly file: string; readonly njsModule: string }
+export type NginxSearch = Nginx | { readonly unavailable: string }
+
+const GET_IT = 'install the Debian packages nginx and libnginx-mod-http-js'
+const MODULE = 'ngx_http_js_module.so'
+/** Not on the PATH of an ordinary user. */
+const SYSTEM_FOLDERS = ['/usr/sbin', '/usr/local/sbin']
+
+/** nginx with njs, or the sentence that says why there is none and how to get it. */
+export async function lookForNginx(env: NodeJS.ProcessEnv = process.env): Promise<NginxSearch> {
+  const path = [env['PATH'] ?? '', ...SYSTEM_FOLDERS].join(':')
+  const file = await findOnPath('nginx', { ...env, PATH: path })
+  if (file === undefined) return { unavailable: `nginx was not found: ${GET_IT}` }
+  // On stderr, with the options of its build.
+  const { stderr } = await run(file, ['-V'])
+  const folder = /--modules-path=(\S+)/.exec(stderr)?.[1]
+  const njsModule = join(folder ?? '/usr/lib/nginx/modules', MODULE)
+  const isThere = await access(njsModule, constants.R_OK).then(
+    () => true,
+    () => false,
+  )
+  return isThere ? { file, njsModule } : { unavailable: `${njsModule} was not found: ${GET_IT}` }
+}
