@@ -104,8 +104,8 @@ function tracing({ routes, rates, traces }: Measured): Budget[] {
   const exporting = (load: RateLoad): number[] => addedMs(rates, ['traced', 'full'], load, 'p95')
   const whole = addedMs(rates, ['traced', 'forward'], 'per1000', 'p95')
   return [
-    added('spans exported, p95 added, 200/s', 1, exporting('per200')),
-    added('spans exported, p95 added, 1,000/s', 1, exporting('per1000')),
+    added('exporting spans, p95 added, 200/s', 1, exporting('per200')),
+    added('exporting spans, p95 added, 1,000/s', 1, exporting('per1000')),
     added('the same, by the plan', 5, exporting('per1000')),
     added('policy + audit + tracing, p95 added, fsync', 5, whole),
     added('the same, by the plan', 15, whole),

@@ -11,7 +11,7 @@ type Manifests = { readonly workers: Readonly<Record<string, unknown>> }
 export async function copyWithManifests(dir: string, count: number): Promise<void> {
   await cp(POLICY_DIR, dir, { recursive: true })
   const { workers } = JSON.parse(await readFile(join(dir, FILE), 'utf8')) as Manifests
-  const more = Array.from({ length: Math.max(0, count - Object.keys(workers).length) }, (_, n) => [
+  const more = Array.from({ length: Math.max(0, count - Object.keys(workers).length) }, (_, n): [string, object] => [
     `spiffe://crank.local/worker/number-${n}`,
     {
       worker_id: `worker-number-${n}`,

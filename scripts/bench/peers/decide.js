@@ -28,16 +28,44 @@ const URI = 0x86
 /** @param {NginxRequest} r */
 function route(r) {
   const caller = callerOf(r.variables.ssl_client_raw_cert)
-  const call = parse(r.requestText)
-  if (caller === undefined) return r.return(401, '{"error":"spiffe_id_invalid"}')
-  if (call === undefined || typeof call.verb !== 'string' || typeof call.capability !== 'string') {
-    return r.return(400, '{"error":"request_invalid"}')
+  if (caller === undefined) {
+    r.return(401, '{"error":"spiffe_id_invalid"}')
+    return
   }
-  const now = Date.now()
+  const call = parse(r.requestText)
+  if (call === undefined || typeof call.verb !== 'string' || typeof call.capability !== 'string') {
+    r.return(400, '{"error":"request_invalid"}')
+    return
+  }
   const decisionId = r.variables.request_id
-  const input = {
+  const input = inputFor(caller, call.verb, call.capability, decisionId)
+  r.variables.crank_caller = caller
+  r.variables.crank_capability = `${call.verb}:${call.capability}`
+  r.subrequest('/_opa', { method: 'POST', body: JSON.stringify({ input }) }, (reply) => {
+    const allow = reply.status === 200 ? allowIn(reply.responseText, decisionId) : undefined
+    if (allow === undefined) {
+      r.error(`no decision: ${reply.status} ${reply.responseText}`)
+      r.return(503, '{"error":"policy_engine_error"}')
+      return
+    }
+    r.variables.crank_decision = allow ? 'allow' : 'deny'
+    if (allow) r.internalRedirect('/_worker')
+    else r.return(403, '{"error":"capability_access_denied"}')
+  })
+}
+
+/**
+ * The input that the controller gives to its policy.
+ * @param {string} caller
+ * @param {string} verb
+ * @param {string} capability
+ * @param {string} decisionId
+ */
+function inputFor(caller, verb, capability, decisionId) {
+  const now = Date.now()
+  return {
     identity: { spiffe_id: caller, trust_domain: caller.split('/')[2] },
-    action: { verb: call.verb, capability: call.capability },
+    action: { verb, capability },
     context: {
       timestamp: new Date(now).toISOString(),
       now_ns: `${now}000000`,
@@ -48,19 +76,19 @@ function route(r) {
       depth: 0,
     },
   }
-  r.variables.crank_caller = caller
-  r.variables.crank_capability = `${call.verb}:${call.capability}`
-  r.subrequest('/_opa', { method: 'POST', body: JSON.stringify({ input }) }, (reply) => {
-    const answer = reply.status === 200 ? parse(reply.responseText) : undefined
-    const decision = answer === undefined ? undefined : answer.result
-    if (decision === undefined || decision.decision_id !== decisionId || typeof decision.allow !== 'boolean') {
-      r.error(`no decision: ${reply.status} ${reply.responseText}`)
-      return r.return(503, '{"error":"policy_engine_error"}')
-    }
-    r.variables.crank_decision = decision.allow ? 'allow' : 'deny'
-    if (decision.allow) r.internalRedirect('/_worker')
-    else r.return(403, '{"error":"capability_access_denied"}')
-  })
+}
+
+/**
+ * What OPA decided; undefined if this is no answer to this question.
+ * @param {string} text
+ * @param {string} decisionId
+ * @returns {boolean | undefined}
+ */
+function allowIn(text, decisionId) {
+  const answer = parse(text)
+  const decision = answer === undefined ? undefined : answer.result
+  if (decision === undefined || decision === null) return undefined
+  return decision.decision_id === decisionId && typeof decision.allow === 'boolean' ? decision.allow : undefined
 }
 
 /**
@@ -85,7 +113,8 @@ function callerOf(pem) {
     if (found !== undefined) return undefined
     found = der.toString('utf8', name.from, name.to)
   }
-  return found !== undefined && found.startsWith('spiffe://') ? found : undefined
+  if (found === undefined) return undefined
+  return found.startsWith('spiffe://') ? found : undefined
 }
 
 /**
@@ -104,12 +133,14 @@ function element(der, at) {
 
 /**
  * @param {string} text
- * @returns {any}
+ * @returns {{ verb?: unknown, capability?: unknown, result?: { allow?: unknown, decision_id?: unknown } | null } | undefined}
  */
 function parse(text) {
   try {
-    return JSON.parse(text)
-  } catch (e) {
+    const value = /** @type {unknown} */ (JSON.parse(text))
+    return typeof value === 'object' && value !== null ? value : undefined
+    // eslint-disable-next-line @typescript-eslint/no-unused-vars -- njs 0.7 has no catch without a name
+  } catch (error) {
     return undefined
   }
 }

@@ -37,7 +37,7 @@ http {
 ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `  ${name}_temp_path ${quoted(join(dir, name))};`).join('\n')}
   tcp_nodelay on;
   ${KEEP}
-  server { listen 127.0.0.1:${plan.healthPort}; location = /health { return 200; } }
+  server { listen 127.0.0.1:${plan.healthPort}; access_log off; location = /health { return 200; } }
 ${upstream('worker', plan.workerPort)}
 ${opa === undefined ? '  access_log off;' : policyParts(plan.dir, opa.port)}
   server {
@@ -80,6 +80,8 @@ const WITH_POLICY = `    location = /route {
       internal;
       proxy_pass_request_headers off;
       proxy_set_header Content-Type application/json;
+      # A header of its own in a location is in place of those of the server.
+      proxy_set_header Connection "";
       proxy_pass http://opa/v1/data/crank/capability_access/decision;
     }
     location = /_worker {

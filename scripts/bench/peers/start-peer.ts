@@ -34,10 +34,21 @@ export type Peer = { readonly port: number; readonly pids: Pids }
 
 /** Starts the peer and waits until it answers. */
 export async function startPeer(processes: Processes, options: PeerOptions): Promise<Peer> {
-  const { name, nginx, workerPort, identity, policy } = options
+  const { name, policy } = options
+  if (policy === undefined) return startNginx(processes, options)
+  const opa = await startPeerOpa(processes, name, policy)
+  const { port, pids } = await startNginx(processes, { ...options, opaPort: opa.port })
+  return { port, pids: { ...pids, opa: opa.pid } }
+}
+
+/** nginx alone; `opaPort`: where it asks, left out for a proxy without a policy. */
+export async function startNginx(
+  processes: Processes,
+  options: Omit<PeerOptions, 'policy'> & { readonly opaPort?: number },
+): Promise<Peer> {
+  const { name, nginx, workerPort, identity, opaPort } = options
   const dir = join(options.dir, `peer-${name}`)
   await mkdir(dir, { mode: 0o700 })
-  const opa = policy === undefined ? undefined : await startPeerOpa(processes, name, policy)
   const [port, healthPort] = (await freePorts(2)) as [number, number]
   const conf = nginxConf({
     dir,
@@ -48,7 +59,7 @@ export async function startPeer(processes: Processes, options: PeerOptions): Pro
     certFile: identity['CRANK_TLS_CERT'] ?? '',
     keyFile: identity['CRANK_TLS_KEY'] ?? '',
     bundleFile: identity['CRANK_TLS_BUNDLE'] ?? '',
-    ...(opa !== undefined && { opa: { port: opa.port, njsModule: nginx.njsModule } }),
+    ...(opaPort !== undefined && { opa: { port: opaPort, njsModule: nginx.njsModule } }),
   })
   const file = join(dir, 'nginx.conf')
   await writeFile(file, conf)
@@ -56,7 +67,7 @@ export async function startPeer(processes: Processes, options: PeerOptions): Pro
   const args = ['-p', dir, '-e', 'stderr', '-c', file]
   const { pid } = processes.start({ name: `nginx-${name}`, file: nginx.file, args, env: {} })
   await until(`nginx of row ${name} answers`, () => isAnswering(`http://127.0.0.1:${healthPort}/health`))
-  return { port, pids: { controller: pid, ...(opa !== undefined && { opa: opa.pid }) } }
+  return { port, pids: { controller: pid } }
 }
 
 /** OPA as one would start it beside nginx: on loopback, without authorization of its own requests, no files watched. */
