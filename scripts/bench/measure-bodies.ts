@@ -13,7 +13,7 @@ import { DIRECTIONS, type Direction } from './body-requests.ts'
 import type { Nginx } from './peers/find-nginx.ts'
 import { startPeer } from './peers/start-peer.ts'
 
-/** Of each round. */
+/** One load in each round. */
 export type BodyRow = {
   readonly direction: Direction
   readonly controller: readonly LoadResult[]

@@ -101,7 +101,7 @@ function openLab(stop: AbortSignal): Promise<Lab> {
   })
 }
 
-/** Of each round. `goodput`: 200s of all callers over those at the peak; the others: latency of the watched caller. */
+/** In each round. `goodput`: 200s of all callers over those at the peak; the others: latency of the watched caller. */
 export type OverloadRatios = {
   readonly goodput: readonly number[]
   readonly highP99: readonly number[]

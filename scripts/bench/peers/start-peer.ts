@@ -20,7 +20,7 @@ const REGO_DIR: Record<PeerPolicy, string> = {
 type PeerOptions = {
   readonly name: string
   readonly nginx: Nginx
-  /** Of the run; the peer makes a folder of its own in it. */
+  /** The folder of the run; the peer makes its own in it. */
   readonly dir: string
   readonly workerPort: number
   /** The certificate, key and bundle of the controller, in whose place the peer stands. */
