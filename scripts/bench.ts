@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function run(options: Options, stop: AbortSignal): Promise<Report> {
-  const { only, rounds, amounts, quick } = options
+  const { only, rounds, amounts, quick, set } = options
   const asked: Wants = (name) => only.includes(name) || (only.length === 0 && name !== OVERLOAD)
   const nginx = await lookForNginx()
   const skipped = 'unavailable' in nginx ? skippedWithout(nginx.unavailable, asked) : []
@@ -64,6 +64,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     quick,
     rate: amounts.rate,
     connections: CONNECTIONS,
+    set,
     skipped,
     ...measured,
     traces,
@@ -88,11 +89,12 @@ function skippedWithout(why: string, asked: Wants): Skipped[] {
   return rows.length === 0 ? [] : [{ rows, why }]
 }
 
-async function runRows({ options: { cpuProf }, rows, wants, measure, nginx }: Plan, stop: AbortSignal) {
+async function runRows({ options, rows, wants, measure, nginx }: Plan, stop: AbortSignal) {
   if (rows.length === 0 && !wants(POLICY)) return { policy: [], routes: [], rates: [] }
   const opa = wants(POLICY) || rows.some(({ needs }) => needs.opa)
   say(`starting ${rows.length} servers …`)
-  await using lab = await openLab({ rows, opa, cpuProf, nginx, stop })
+  await using lab = await openLab({ rows, opa, profile: options, set: options.set, nginx, stop })
+  if (options.perf) for (const { row, pids } of lab.targets) say(`${row.name}: process ${pids['controller'] ?? '?'}`)
   const policy = wants(POLICY) ? await measurePolicy(lab, measure) : []
   await warmUp(lab, measure)
   const routes = await measureRoutes(lab, { ...measure, wants })

@@ -10,7 +10,7 @@ import { mintIdentities, POLICY_DIR } from './parties.ts'
 import type { Nginx } from './peers/find-nginx.ts'
 import type { Processes, Script } from './processes.ts'
 import type { Row } from './rows.ts'
-import { startServer, type Place } from './start-server.ts'
+import { startServer, type Place, type Profile } from './start-server.ts'
 import { setStage, type Stage } from './stage.ts'
 
 /** A server under load, and the processes that work for it. */
@@ -27,7 +27,9 @@ export type Lab = Stage & {
 type Needs = {
   readonly rows: readonly Row[]
   readonly opa: boolean
-  readonly cpuProf: string | undefined
+  readonly profile: Profile
+  /** Settings of the controllers of all rows, over their own. */
+  readonly set: NodeJS.ProcessEnv
   /** For the rows of peers. */
   readonly nginx: Nginx | undefined
   readonly stop: AbortSignal
@@ -41,7 +43,7 @@ export function openLab(needs: Needs): Promise<Lab> {
   }))
 }
 
-async function startParts({ rows, opa: needsOpa, cpuProf, nginx }: Needs, dir: string, processes: Processes) {
+async function startParts({ rows, opa: needsOpa, profile, set, nginx }: Needs, dir: string, processes: Processes) {
   const identities = await mintIdentities(join(dir, 'pki'))
   const worker = await processes.run('worker.ts', identities['worker-hello-world'])
   const generator = await processes.run('generator.ts', identities['worker-streaming'])
@@ -49,7 +51,7 @@ async function startParts({ rows, opa: needsOpa, cpuProf, nginx }: Needs, dir: s
   const opa = needsOpa ? await startOpa(processes) : undefined
   const collector = rows.some(({ needs }) => needs.collector) ? await processes.run('otlp-sink.ts', {}) : undefined
   const targets: Target[] = []
-  const place: Place = { processes, dir, identities, workerPort: worker.port, cpuProf, nginx }
+  const place: Place = { processes, dir, identities, workerPort: worker.port, profile, set, nginx }
   for (const row of rows) {
     const { port, pids } = await startServer(place, row, {
       ...(row.needs.opa && { OPA_URL: opa?.url }),

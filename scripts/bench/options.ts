@@ -40,6 +40,10 @@ export type Options = {
   readonly quick: boolean
   /** Folder for the CPU profiles that controllers write when they end. */
   readonly cpuProf: string | undefined
+  /** Settings of the controllers of all rows, over their own. */
+  readonly set: Readonly<Record<string, string>>
+  /** Servers name their functions to `perf`, and the bench says their process ids. */
+  readonly perf: boolean
 }
 
 /** Keep-alive connections of the load generator. */
@@ -87,16 +91,22 @@ const NAMES = [
   ...[RATES, BODIES, MANIFESTS, REFUSALS, TRACES, WORKERS, OVERLOAD],
 ]
 
-export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
+export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json]
+                            [--set <NAME=value>]… [--cpu-prof <folder>] [--perf]
 
   --rounds <n>        interleaved rounds (default ${ROUNDS}); from 6 on a budget is met or missed only where the
-                      rounds' noise allows no doubt (sign test, 95 %), else it is unclear: 15 are enough for most
-  --only <row>        one of ${NAMES.join(', ')}; may be given several times. Ratios need forward;
-                      ${TRACES} needs Jaeger, which is built once where it is not found (about five minutes)
+                      rounds' noise allows no doubt (sign test, 95 %), else it is unclear: 15 are enough for most.
+                      A ratio that is missed without doubt makes the exit code 1
+  --only <row>        one of ${NAMES.join(', ')}; may be given several times. A ratio needs both of
+                      its rows. ${TRACES} needs Jaeger, which is built once where it is not found (about five
+                      minutes); ${BODIES} and the rows nginx… need nginx with njs (NGINX_BIN, PATH or /usr/sbin), and
+                      are skipped where there is none
   --rate <n>          requests per second of the open loop (default ${WHOLE.rate})
   --quick             tiny counts and one round: shows that the bench works, its figures mean nothing
   --json              one JSON object on stdout instead of the tables
+  --set <NAME=value>  a setting of the controllers of all rows, such as CRANK_AUDIT_SYNC=write; several times
   --cpu-prof <folder> each server writes a V8 CPU profile there when it ends
+  --perf              each server names its functions to Linux perf, and the bench prints its process id
 `
 
 /** Wrong usage; the process exits with 2. */
@@ -119,6 +129,8 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     quick: values.quick,
     amounts: values.rate === undefined ? amounts : { ...amounts, rate: positive('--rate', values.rate) },
     cpuProf: values['cpu-prof'] === undefined ? undefined : resolve(values['cpu-prof']),
+    set: Object.fromEntries(values.set.map(settingOf)),
+    perf: values.perf,
   }
 }
 
@@ -135,6 +147,8 @@ function parse(args: readonly string[]) {
         quick: flag,
         json: flag,
         'cpu-prof': text,
+        set: { type: 'string', multiple: true, default: [] },
+        perf: flag,
         help: { ...flag, short: 'h' },
       },
     })
@@ -142,6 +156,12 @@ function parse(args: readonly string[]) {
   } catch (cause: unknown) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause))
   }
+}
+
+function settingOf(text: string): [name: string, value: string] {
+  const [, name, value] = /^([A-Z][A-Z0-9_]*)=(.*)$/.exec(text) ?? []
+  if (name === undefined || value === undefined) throw new UsageError(`--set "${text}": must be NAME=value`)
+  return [name, value]
 }
 
 function positive(name: string, text: string): number {

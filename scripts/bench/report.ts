@@ -22,6 +22,8 @@ export type Report = {
   readonly quick: boolean
   readonly rate: number
   readonly connections: number
+  /** Settings of the controllers of all rows, over their own. */
+  readonly set: Readonly<Record<string, string>>
   /** Rows that were asked for and cannot be measured here. */
   readonly skipped: readonly Skipped[]
   readonly policy: readonly PolicyRow[]
@@ -50,6 +52,7 @@ export function tables(report: Report): string {
   return [
     `${date}, ${on.cores} x ${on.cpu}, Node ${on.node}; ${rounds} interleaved rounds, medians [95 % interval, from 6 rounds on]; CPU in us per request`,
     'Embedded engine, current Rego and no decision cache, unless a row says otherwise',
+    ...Object.entries(report.set).map(([name, value]) => `Every controller has ${name}=${value}`),
     '',
     ...skippedLines(report.skipped),
     ...policyTable(report.policy),
@@ -70,8 +73,7 @@ export function tables(report: Report): string {
 
 /** What is not measured here, and why. */
 export function skippedLines(skipped: readonly Skipped[]): string[] {
-  if (skipped.length === 0) return []
-  return [...skipped.map(({ rows, why }) => `SKIPPED ${rows.join(', ')}: ${why}`), '']
+  return skipped.map(({ rows, why }) => `SKIPPED ${rows.join(', ')}: ${why}`)
 }
 
 /** Budgets that fail the run. The figures of a quick run mean nothing. */

@@ -1,6 +1,7 @@
 // The server of one row, ready for calls: a controller, a server that only forwards, or a peer.
 import { join } from 'node:path'
 import type { Pids } from './cpu.ts'
+import type { Options } from './options.ts'
 import { POLICY_DIR, startController, type Identities } from './parties.ts'
 import type { Nginx } from './peers/find-nginx.ts'
 import { startPeer } from './peers/start-peer.ts'
@@ -8,12 +9,17 @@ import type { Processes } from './processes.ts'
 import { registerWorker } from './register.ts'
 import type { Row } from './rows.ts'
 
+/** How the servers are to be profiled. */
+export type Profile = Pick<Options, 'cpuProf' | 'perf'>
+
 export type Place = {
+  /** Settings of the controllers of all rows, over their own. */
+  readonly set: NodeJS.ProcessEnv
   readonly processes: Processes
   readonly dir: string
   readonly identities: Identities
   readonly workerPort: number
-  readonly cpuProf: string | undefined
+  readonly profile: Profile
   readonly nginx: Nginx | undefined
 }
 
@@ -24,7 +30,7 @@ const HEARTBEAT_INTERVAL_MS = 3_600_000
 
 /** @param extra settings of a controller beside those of its row */
 export async function startServer(place: Place, row: Row, extra: NodeJS.ProcessEnv): Promise<RunningServer> {
-  const { processes, dir, identities, workerPort, nginx } = place
+  const { processes, dir, identities, workerPort, nginx, set } = place
   const { name } = row
   const identity = identities.controller
   const nodeArgs = profileArgs(place, name)
@@ -52,13 +58,17 @@ export async function startServer(place: Place, row: Row, extra: NodeJS.ProcessE
       return registered(await processes.run('forward-only.ts', settings, nodeArgs))
     case undefined:
       return registered(
-        await startController(processes, { name, env: { ...settings, ...row.env, ...extra }, nodeArgs }),
+        await startController(processes, { name, env: { ...settings, ...row.env, ...set, ...extra }, nodeArgs }),
       )
     default:
       return row satisfies never
   }
 }
 
-function profileArgs({ cpuProf }: Place, name: string): string[] {
-  return cpuProf === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(cpuProf, name)}`]
+function profileArgs({ profile: { cpuProf, perf } }: Place, name: string): string[] {
+  return [
+    ...(cpuProf === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(cpuProf, name)}`]),
+    // Writes /tmp/perf-<pid>.map, where perf looks for the names of compiled functions.
+    ...(perf ? ['--perf-basic-prof-only-functions'] : []),
+  ]
 }

@@ -6,20 +6,22 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { holdAgainstBudgets } from '../../scripts/bench/budgets.ts'
 import { cpuOfAll } from '../../scripts/bench/cpu.ts'
+import { estimateSeconds, inWords } from '../../scripts/bench/estimate.ts'
 import { isFailed } from '../../scripts/bench/judge.ts'
 import { overloadRatios, type OverloadRow } from '../../scripts/bench/measure-overload.ts'
 import type { LoadResult } from '../../scripts/bench/jobs.ts'
 import type { RouteRow } from '../../scripts/bench/measure.ts'
 import type { TraceLoad, TraceRound } from '../../scripts/bench/measure-traces.ts'
 import { parseOptions } from '../../scripts/bench/options.ts'
-import { tables, type Report } from '../../scripts/bench/report.ts'
-import type { RowName } from '../../scripts/bench/rows.ts'
+import { failedBudgets, tables, type Report } from '../../scripts/bench/report.ts'
+import { ROWS, type RowName } from '../../scripts/bench/rows.ts'
 import { latencyOf, median, medianRange } from '../../scripts/bench/statistics.ts'
 import { spread } from '../../scripts/bench/table.ts'
 import { until } from '../fixtures/until.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const LIMIT_MS = 240_000
+const SET = ['--set', 'CRANK_AUDIT_SYNC=write']
 
 /** A run that measured nothing. */
 const NOTHING: Parameters<typeof holdAgainstBudgets>[0] = {
@@ -52,7 +54,13 @@ function startBench(args: string[], env: NodeJS.ProcessEnv = {}) {
 test(
   'a quick run loads every row asked for and prints one JSON object',
   async () => {
-    const { out, ended } = startBench(['--quick', '--json', '--only', 'policy,forward,bare,traced,sidecar,keyed'])
+    const { out, ended } = startBench([
+      '--quick',
+      '--json',
+      '--only',
+      'policy,forward,bare,traced,sidecar,keyed',
+      ...SET,
+    ])
     expect(await ended, out.stderr).toEqual([0, null])
     expect(out.stderr).toMatch(/^this takes about \d+ (s|minutes) on two cores/)
     const report = JSON.parse(out.stdout) as Report
@@ -73,6 +81,7 @@ test(
     expect(cpuOf('traced')).toEqual(['controller', 'worker', 'generator', 'collector'])
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(judgedIn(report.budgets)).toEqual(['policy evaluation, p95, embedded', 'policy evaluation, p95, sidecar'])
+    expect(tables(report)).toContain('Every controller has CRANK_AUDIT_SYNC=write')
     expect(tables(report)).toContain('Budgets (docs/performance.md)')
   },
   LIMIT_MS,
@@ -198,6 +207,8 @@ describe('figures', () => {
     // Only that fails a run: three rounds prove nothing.
     expect(isFailed(missed)).toBe(true)
     expect(isFailed(budget([12, 140, 40]))).toBe(false)
+    expect(failedBudgets({ quick: false, budgets: [missed] })).toEqual([missed])
+    expect(failedBudgets({ quick: true, budgets: [missed] })).toEqual([])
   })
 
   test('what a row adds in ms is told from noise by many slices, and never fails a run', () => {
@@ -313,9 +324,32 @@ describe('budgets of overload', () => {
   })
 })
 
+test('what a run takes grows with its rows and rounds, and is said in seconds or minutes', () => {
+  const secondsOf = (...args: string[]): number => {
+    const options = parseOptions(args)
+    if (options === 'help') throw new Error('help')
+    const wants = (name: string) => options.only.includes(name)
+    return estimateSeconds(
+      options,
+      ROWS.filter(({ name }) => wants(name)),
+      wants,
+    )
+  }
+  const one = secondsOf('--only', 'full', '--rounds', '1')
+  expect(one).toBeGreaterThan(60)
+  expect(secondsOf('--only', 'full', '--rounds', '3')).toBeGreaterThan(one)
+  expect(secondsOf('--only', 'full,bodies', '--rounds', '1')).toBeGreaterThan(one)
+  expect(secondsOf('--only', 'full', '--quick')).toBeLessThan(one)
+  expect([inWords(12.3), inWords(600)]).toEqual(['13 s', '10 minutes'])
+})
+
 test('unknown rows and numbers that are none are refused', () => {
   expect(() => parseOptions(['--only', 'apache'])).toThrow('must be one of policy, forward')
   expect(() => parseOptions(['--rounds', '0'])).toThrow('must be a whole number')
+  expect(() => parseOptions(['--set', 'crank'])).toThrow('--set "crank": must be NAME=value')
+  expect(parseOptions(['--set', 'LOG_LEVEL=warn', '--set', 'CRANK_X=a=b'])).toMatchObject({
+    set: { LOG_LEVEL: 'warn', CRANK_X: 'a=b' },
+  })
   expect(parseOptions(['--only', 'full,forward', '--rounds', '3'])).toMatchObject({
     only: ['full', 'forward'],
     rounds: 3,
