@@ -1,54 +1,115 @@
 // Compares the budgets of docs/performance.md with the measured values. A ratio or difference is computed within each
 // round; the median of the rounds counts.
+import { cpuOfAll } from './cpu.ts'
+import type { LoadResult } from './jobs.ts'
+import { added, atLeast, below, later, none, type Budget } from './judge.ts'
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
+import { bodyRatios, type BodyRow } from './measure-bodies.ts'
+import { manifestRatios, type ManifestRow } from './measure-manifests.ts'
+import type { RateLoad, RateRow } from './measure-rates.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
 import type { OverloadRatios } from './measure-overload.ts'
 import { worstRatios, type RefusalRow } from './measure-refusals.ts'
+import { MANIFEST_COUNTS } from './options.ts'
 import type { RowName } from './rows.ts'
-import { median, medianRange } from './statistics.ts'
-
-/** `unclear`: the rounds do not decide. `later`: not measured yet. `not run`: excluded by --only. */
-export type Mark = 'met' | 'missed' | 'unclear' | 'later' | 'not run'
-export type Budget = {
-  readonly what: string
-  readonly limit: string
-  readonly measured: number | null
-  readonly unit: 'ms' | 'x' | 'spans'
-  readonly rounds: readonly number[]
-  readonly mark: Mark
-}
 
 type Measured = {
   readonly policy: readonly PolicyRow[]
+  readonly manifests: readonly ManifestRow[]
   readonly routes: readonly RouteRow[]
+  readonly rates: readonly RateRow[]
+  readonly bodies: readonly BodyRow[]
   readonly refusals: readonly RefusalRow[]
   readonly traces: readonly TraceRowResult[]
   readonly overload: OverloadRatios
 }
 
-/** The lines of the budget table, in order. */
-export function holdAgainstBudgets({ policy, routes, refusals, traces, overload }: Measured): Budget[] {
-  const engine = (name: PolicyRow['engine']): number[] =>
+/** The lines of the budget table, in order. Unless a line says otherwise: embedded engine, current Rego, no decision cache. */
+export function holdAgainstBudgets(measured: Measured): Budget[] {
+  return [
+    ...againstPeers(measured),
+    ...againstItself(measured),
+    ...policyAlone(measured),
+    ...tracing(measured),
+    ...underOverload(measured),
+    later('cost of a request, 10 -> 10,000 workers', '<= 1.1x'),
+  ]
+}
+
+const PEER = 'nginx + njs + OPA'
+
+/** CPU of all processes that answer a call: controller or nginx, OPA, worker. */
+function againstPeers({ routes, bodies }: Measured): Budget[] {
+  const all = (a: RowName, b: RowName): number[] => paired(routes, a, b, ({ closed }) => cpuOfAll(closed.cpuUs))
+  return [
+    below(`CPU of all, embedded / ${PEER} with the Rego of bac95cf`, 0.35, 'x', all('full', 'nginx-opa-bac95cf')),
+    below(`CPU of all, embedded / ${PEER}, both current Rego`, 0.65, 'x', all('full', 'nginx-opa')),
+    below(`CPU of all, sidecar / ${PEER}, both current Rego`, 1.3, 'x', all('sidecar', 'nginx-opa')),
+    later(`the same with the decision cache on, 1,000 identities x 15 capabilities`, '<= 0.9x'),
+    below('CPU, body of 1 MiB down, controller / nginx', 1.6, 'x', bodyRatios(bodies, 'down')),
+    below('CPU, body of 1 MiB up, controller / nginx', 1.6, 'x', bodyRatios(bodies, 'up')),
+  ]
+}
+
+function againstItself({ routes, rates, refusals }: Measured): Budget[] {
+  const cpu = (a: RowName, b: RowName): number[] => paired(routes, a, b, ({ closed }) => cpuOfController(closed))
+  const slices = (name: RowName) => rates.find((row) => row.name === name)?.slices ?? []
+  return [
+    below('CPU, whole pipeline / the same server, only forwarding', 1.3, 'x', cpu('full', 'forward')),
+    below('CPU, whole pipeline / bare Fastify + undici', 1.8, 'x', cpu('full', 'bare')),
+    below('CPU, spans exported / not', 1.12, 'x', cpu('traced', 'full')),
+    below('CPU, a call with an idempotency key / one without', 3, 'x', cpu('keyed', 'full')),
+    below(
+      'CPU of all, a call at 200/s / one at saturation',
+      1.4,
+      'x',
+      slices('full').map(({ per200, saturated }) => cpuOfAll(per200.cpuUs) / cpuOfAll(saturated.cpuUs)),
+    ),
+    added(
+      'whole pipeline, p50 added to forwarding, 1,000/s',
+      0.8,
+      addedMs(rates, ['full', 'forward'], 'per1000', 'p50'),
+    ),
+    added('the same, p95', 3, addedMs(rates, ['full', 'forward'], 'per1000', 'p95')),
+    later('calls per CPU second, two processes / one', '>= 0.85x'),
+    later('calls per second, two processes / one, on four cores or more', '>= 1.7x'),
+    below('CPU, refused without a body / a denied call, worst shape', 1, 'x', worstRatios(refusals, false)),
+    below('CPU, refused / that + 2 x read and parse, worst shape', 1, 'x', worstRatios(refusals, true)),
+  ]
+}
+
+function policyAlone({ policy, manifests }: Measured): Budget[] {
+  const p95 = (name: PolicyRow['engine']): number[] =>
     policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
-  const paired = (a: RowName, b: RowName, compare: (x: RouteRound, y: RouteRound) => number): number[] => {
-    const [left, right] = [a, b].map((name) => routes.find((row) => row.name === name)?.rounds ?? [])
-    return (left ?? []).flatMap((round, at) => (right?.[at] === undefined ? [] : compare(round, right[at])))
-  }
+  const [fewest, ...more] = MANIFEST_COUNTS
+  return [
+    below('policy evaluation, p95, embedded', 0.1, 'ms', p95('embedded')),
+    below('policy evaluation, p95, sidecar', 3, 'ms', p95('sidecar')),
+    ...(['embedded', 'sidecar'] as const).flatMap((engine) =>
+      more.map((count) =>
+        below(
+          `policy evaluation, ${engine}, ${count} manifests / ${fewest}`,
+          1.1,
+          'x',
+          manifestRatios(manifests, engine, count),
+        ),
+      ),
+    ),
+  ]
+}
+
+function tracing({ routes, rates, traces }: Measured): Budget[] {
   const shipped = (of: (round: TraceRound) => number): number[] =>
     traces.find(({ name }) => name === 'shipped')?.rounds.map(of) ?? []
+  const exporting = (load: RateLoad): number[] => addedMs(rates, ['traced', 'full'], load, 'p95')
+  const whole = addedMs(rates, ['traced', 'forward'], 'per1000', 'p95')
   return [
-    below('policy evaluation, p95, embedded', 0.1, 'ms', engine('embedded')),
-    below('policy evaluation, p95, sidecar', 3, 'ms', engine('sidecar')),
-    below('tracing, p95 added', 1, 'ms', paired('traced', 'full', p95Added)),
-    below('the same, by the plan', 5, 'ms', paired('traced', 'full', p95Added)),
-    below('policy + audit + tracing, p95 added, fsync', 5, 'ms', paired('traced', 'forward', p95Added)),
-    below('the same, by the plan', 15, 'ms', paired('traced', 'forward', p95Added)),
-    below('policy + audit + tracing, p95 added, no fsync', 2, 'ms', paired('write-traced', 'forward', p95Added)),
-    below('CPU, whole pipeline over forwarding', 1.5, 'x', paired('full', 'forward', cpuRatio)),
-    below('CPU, the same with spans exported', 1.5, 'x', paired('traced', 'forward', cpuRatio)),
-    below('CPU, a call with an idempotency key over one without', 3, 'x', paired('keyed', 'full', cpuRatio)),
-    below('refused without a body over a denied call, worst shape', 1, 'x', worstRatios(refusals, false)),
-    below('refused, over that + 2 x read and parse, worst shape', 1, 'x', worstRatios(refusals, true)),
+    added('exporting spans, p95 added, 200/s', 1, exporting('per200')),
+    added('exporting spans, p95 added, 1,000/s', 1, exporting('per1000')),
+    added('the same, by the plan', 5, exporting('per1000')),
+    added('policy + audit + tracing, p95 added, fsync', 5, whole),
+    added('the same, by the plan', 15, whole),
+    added('policy + audit + tracing, p95 added, no fsync', 2, openP95Added(routes, 'write-traced', 'forward')),
     below(
       'trace found after the answer, p95, 50 calls/s',
       100,
@@ -69,23 +130,52 @@ export function holdAgainstBudgets({ policy, routes, refusals, traces, overload 
       'spans lost, full load',
       shipped(({ full }) => lostIn(full)),
     ),
+  ]
+}
+
+function underOverload({ overload }: Measured): Budget[] {
+  return [
     atLeast('answered at three times the peak, over the peak', 0.9, overload.goodput),
     below('the same, p99 of high over that at the peak', 3, 'x', overload.highP99),
     below('beside a caller with 200 connections, p95 over that at the peak', 2, 'x', overload.loudP95),
     below('beside a flood of refused requests, p95 over that alone', 2, 'x', overload.floodP95),
-    later('CPU of all over nginx + njs + OPA, embedded', '<= 0.6x'),
-    later('CPU of all over nginx + njs + OPA, sidecar', '<= 1.3x'),
-    later('cost of a request, 10 -> 10,000 workers', '<= 1.1x'),
   ]
 }
 
-/** Open loop: at saturation a percentile measures the queue, not the service. */
-function p95Added(with_: RouteRound, without: RouteRound): number {
-  return with_.open.latencyMs.p95 - without.open.latencyMs.p95
+/** One over the other, of each round that both have. */
+function paired(routes: readonly RouteRow[], a: RowName, b: RowName, of: (round: RouteRound) => number): number[] {
+  return bothRounds(routes, a, b).map(([one, other]) => of(one) / of(other))
 }
 
-function cpuRatio(with_: RouteRound, without: RouteRound): number {
-  return (with_.closed.cpuUs['controller'] ?? Number.NaN) / (without.closed.cpuUs['controller'] ?? Number.NaN)
+/** Open loop: at saturation a percentile measures the queue, not the service. */
+function openP95Added(routes: readonly RouteRow[], a: RowName, b: RowName): number[] {
+  return bothRounds(routes, a, b).map(([one, other]) => one.open.latencyMs.p95 - other.open.latencyMs.p95)
+}
+
+function bothRounds(routes: readonly RouteRow[], a: RowName, b: RowName): [RouteRound, RouteRound][] {
+  const [left, right] = [a, b].map((name) => routes.find((row) => row.name === name)?.rounds ?? [])
+  return (left ?? []).flatMap((round, at) => {
+    const other = right?.[at]
+    return other === undefined ? [] : [[round, other] as [RouteRound, RouteRound]]
+  })
+}
+
+/** What the first row adds to the second, of each slice. */
+function addedMs(
+  rates: readonly RateRow[],
+  [a, b]: readonly [RowName, RowName],
+  load: RateLoad,
+  rank: 'p50' | 'p95',
+): number[] {
+  const [left, right] = [a, b].map((name) => rates.find((row) => row.name === name)?.slices ?? [])
+  return (left ?? []).flatMap((slice, at) => {
+    const other = right?.[at]
+    return other === undefined ? [] : slice[load].latencyMs[rank] - other[load].latencyMs[rank]
+  })
+}
+
+function cpuOfController({ cpuUs }: LoadResult): number {
+  return cpuUs['controller'] ?? Number.NaN
 }
 
 /** A trace that was never found is worse than any that was found. */
@@ -95,37 +185,4 @@ function foundP95({ found }: TraceLoad): number {
 
 function lostIn({ spans }: TraceLoad): number {
   return spans?.lost ?? Number.NaN
-}
-
-/** For events that must not happen, the worst round counts. */
-function none(what: string, rounds: readonly number[]): Budget {
-  const limit = 'none'
-  if (rounds.length === 0) return { what, limit, measured: null, unit: 'spans', rounds, mark: 'not run' }
-  const measured = Math.max(...rounds)
-  return { what, limit, measured, unit: 'spans', rounds, mark: measured === 0 ? 'met' : 'missed' }
-}
-
-function below(what: string, limit: number, unit: 'ms' | 'x', rounds: readonly number[]): Budget {
-  const text = unit === 'x' ? `<= ${limit}x` : `< ${limit} ms`
-  return judged({ what, limit: text, unit, rounds }, (value) => (unit === 'x' ? value <= limit : value < limit))
-}
-
-function atLeast(what: string, limit: number, rounds: readonly number[]): Budget {
-  return judged({ what, limit: `>= ${limit}x`, unit: 'x', rounds }, (value) => value >= limit)
-}
-
-function judged(
-  { rounds, ...line }: Pick<Budget, 'what' | 'limit' | 'unit' | 'rounds'>,
-  isMet: (value: number) => boolean,
-): Budget {
-  if (rounds.length === 0) return { ...line, measured: null, rounds, mark: 'not run' }
-  const measured = median(rounds)
-  // With few rounds, the median alone counts. With more, it must exceed their noise.
-  const { low, high } = medianRange(rounds) ?? { low: measured, high: measured }
-  const mark = isMet(low) === isMet(high) ? (isMet(measured) ? 'met' : 'missed') : 'unclear'
-  return { ...line, measured, rounds, mark }
-}
-
-function later(what: string, limit: string): Budget {
-  return { what, limit, measured: null, unit: 'x', rounds: [], mark: 'later' }
 }

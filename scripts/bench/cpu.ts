@@ -1,5 +1,6 @@
 // CPU time of processes as the Linux scheduler counts it, in nanoseconds: finer than the 10 ms ticks of /proc/<pid>/stat.
 import { readdirSync, readFileSync } from 'node:fs'
+import { sum } from './statistics.ts'
 
 /** Process ids by role: `controller`, `worker`, … */
 export type Pids = Readonly<Record<string, number>>
@@ -17,6 +18,14 @@ export function cpuPerRequest(
 ): Record<string, number> {
   const now = cpuTimes(pids)
   return Object.fromEntries([...now].map(([part, us]) => [part, (us - (before.get(part) ?? 0)) / requests]))
+}
+
+/** Not part of what is measured: they load it, or receive what it exports. */
+const OUTSIDE = new Set(['generator', 'collector', 'jaeger'])
+
+/** The CPU of everything that answers a call: the server, its policy engine and the worker. */
+export function cpuOfAll(cpuUs: Readonly<Record<string, number>>): number {
+  return sum(Object.entries(cpuUs).flatMap(([part, us]) => (OUTSIDE.has(part) ? [] : us)))
 }
 
 function cpuOf(pid: number): number {

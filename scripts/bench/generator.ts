@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { loadConfig } from '../../src/platform/env.ts'
+import { bodyRequest } from './body-requests.ts'
 import { answerJobs, reportReady } from './child.ts'
 import { openConnection } from './connection.ts'
 import { FileEnv, type LoadJob, type LoadResult } from './jobs.ts'
@@ -35,7 +36,11 @@ async function run(job: LoadJob): Promise<LoadResult> {
   }
 }
 
-function requestsOf({ port, traces, keyed }: LoadJob): RequestAt {
+function requestsOf({ port, traces, keyed, bodies }: LoadJob): RequestAt {
+  if (bodies !== undefined) {
+    const request = bodyRequest(port, bodies)
+    return () => request
+  }
   if (keyed === true) return keyedRequestsTo(port)
   return traces === undefined ? requestsTo(port) : tracedRequestsTo(port, traces)
 }

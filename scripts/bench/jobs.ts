@@ -1,5 +1,6 @@
 // Messages between the bench and its processes.
 import Type from 'typebox'
+import type { Direction } from './body-requests.ts'
 import type { Pids } from './cpu.ts'
 import type { Latency } from './statistics.ts'
 
@@ -26,6 +27,8 @@ export type LoadJob = {
   readonly traces?: string
   /** Each request has an idempotency key of its own. */
   readonly keyed?: boolean
+  /** Bodies of 1 MiB, in the raw form. */
+  readonly bodies?: Direction
   /** Processes whose CPU time is measured. */
   readonly pids: Pids
 }

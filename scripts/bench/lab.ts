@@ -6,10 +6,11 @@ import { opaArguments } from '../lab/opa-server.ts'
 import { findTool } from '../tools/native-tools.ts'
 import type { Pids } from './cpu.ts'
 import { isAnswering, until } from './loopback.ts'
-import { mintIdentities, POLICY_DIR, startController } from './parties.ts'
+import { mintIdentities, POLICY_DIR } from './parties.ts'
+import type { Nginx } from './peers/find-nginx.ts'
 import type { Processes, Script } from './processes.ts'
-import { registerWorker } from './register.ts'
 import type { Row } from './rows.ts'
+import { startServer, type Place, type Profile } from './start-server.ts'
 import { setStage, type Stage } from './stage.ts'
 
 /** A server under load, and the processes that work for it. */
@@ -26,12 +27,13 @@ export type Lab = Stage & {
 type Needs = {
   readonly rows: readonly Row[]
   readonly opa: boolean
-  readonly cpuProf: string | undefined
+  readonly profile: Profile
+  /** Settings of the controllers of all rows, over their own. */
+  readonly set: NodeJS.ProcessEnv
+  /** For the rows of peers. */
+  readonly nginx: Nginx | undefined
   readonly stop: AbortSignal
 }
-
-/** The worker registers once for the whole run, without heartbeats. */
-const HEARTBEAT_INTERVAL_MS = 3_600_000
 
 /** Starts everything. */
 export function openLab(needs: Needs): Promise<Lab> {
@@ -41,7 +43,7 @@ export function openLab(needs: Needs): Promise<Lab> {
   }))
 }
 
-async function startParts({ rows, opa: needsOpa, cpuProf }: Needs, dir: string, processes: Processes) {
+async function startParts({ rows, opa: needsOpa, profile, set, nginx }: Needs, dir: string, processes: Processes) {
   const identities = await mintIdentities(join(dir, 'pki'))
   const worker = await processes.run('worker.ts', identities['worker-hello-world'])
   const generator = await processes.run('generator.ts', identities['worker-streaming'])
@@ -49,32 +51,17 @@ async function startParts({ rows, opa: needsOpa, cpuProf }: Needs, dir: string, 
   const opa = needsOpa ? await startOpa(processes) : undefined
   const collector = rows.some(({ needs }) => needs.collector) ? await processes.run('otlp-sink.ts', {}) : undefined
   const targets: Target[] = []
+  const place: Place = { processes, dir, identities, workerPort: worker.port, profile, set, nginx }
   for (const row of rows) {
-    const profile = cpuProf === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(cpuProf, row.name)}`]
-    const env: NodeJS.ProcessEnv = {
-      ...identities.controller,
-      CRANK_POLICY_DIR: POLICY_DIR,
-      CRANK_STATE_DIR: join(dir, row.name),
-      OPA_TIMEOUT_MS: '60000',
-      CRANK_HEARTBEAT_INTERVAL_MS: String(HEARTBEAT_INTERVAL_MS),
-      ...row.env,
+    const { port, pids } = await startServer(place, row, {
       ...(row.needs.opa && { OPA_URL: opa?.url }),
       ...(row.needs.collector && { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector?.port ?? 0}` }),
-    }
-    const server =
-      row.env === undefined
-        ? await startForwarding(processes, env, profile)
-        : await startController(processes, { name: row.name, env, nodeArgs: profile })
-    await registerWorker({
-      port: server.port,
-      workerPort: worker.port,
-      identity: identities['worker-hello-world'],
     })
     targets.push({
       row,
-      port: server.port,
+      port,
       pids: {
-        controller: server.pid,
+        ...pids,
         worker: worker.pid,
         generator: generator.pid,
         ...(row.needs.opa && opa !== undefined && { opa: opa.pid }),
@@ -85,15 +72,16 @@ async function startParts({ rows, opa: needsOpa, cpuProf }: Needs, dir: string, 
   return { targets, generator, policy, opa }
 }
 
-async function startOpa(processes: Processes): Promise<{ url: string; pid: number }> {
+/** OPA as a sidecar of the controller has it. */
+export async function startOpa(
+  processes: Processes,
+  policyDir = POLICY_DIR,
+  name = 'opa',
+): Promise<{ url: string; pid: number }> {
   const port = await freePort()
-  const args = opaArguments(POLICY_DIR, `127.0.0.1:${port}`)
-  const { pid } = processes.start({ name: 'opa', file: await findTool('opa'), args, env: {} })
+  const args = opaArguments(policyDir, `127.0.0.1:${port}`)
+  const { pid } = processes.start({ name, file: await findTool('opa'), args, env: {} })
   const url = `http://127.0.0.1:${port}`
-  await until('OPA answers', () => isAnswering(`${url}/health`))
+  await until(`${name} answers`, () => isAnswering(`${url}/health`))
   return { url, pid }
-}
-
-async function startForwarding(processes: Processes, env: NodeJS.ProcessEnv, nodeArgs: readonly string[]) {
-  return processes.run('forward-only.ts', env, nodeArgs)
 }

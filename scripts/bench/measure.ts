@@ -21,26 +21,33 @@ export type MeasureOptions = {
   readonly say: (line: string) => void
 }
 
-/** Loads each target of the lab. @throws the abort reason when stopped */
-export async function measureRoutes(lab: Lab, options: MeasureOptions): Promise<RouteRow[]> {
-  const { amounts, rounds, connections, say } = options
-  const load = (target: Target, job: Pick<LoadJob, 'ramp' | 'requests' | 'rate'>): Promise<LoadResult> => {
-    return lab.unlessBroken(
-      lab.generator.ask({
-        port: target.port,
-        pids: target.pids,
-        connections,
-        keyed: target.row.keyed === true,
-        ...job,
-      }),
-    )
-  }
+type Load = Pick<LoadJob, 'ramp' | 'requests' | 'rate'>
+
+function loadWith(lab: Lab, { connections }: MeasureOptions) {
+  return ({ port, pids, row }: Target, job: Load): Promise<LoadResult> =>
+    lab.unlessBroken(lab.generator.ask({ port, pids, connections, keyed: row.keyed === true, ...job }))
+}
+
+/** Until V8 has compiled what is hot. A peer needs only its connections. */
+export async function warmUp(lab: Lab, options: MeasureOptions): Promise<void> {
+  const load = loadWith(lab, options)
   for (const target of lab.targets) {
-    const { seconds } = await load(target, { ramp: 0, requests: amounts.warmUp })
-    say(`warmed up ${target.row.name}: ${amounts.warmUp} requests in ${seconds.toFixed(0)} s`)
+    const requests = target.row.server === 'nginx' ? options.amounts.warmUpPeer : options.amounts.warmUp
+    const { seconds } = await load(target, { ramp: 0, requests })
+    options.say(`warmed up ${target.row.name}: ${requests} requests in ${seconds.toFixed(0)} s`)
   }
-  const results = lab.targets.map((target) => ({ target, rounds: [] as RouteRound[] }))
-  for (let round = 1; round <= rounds; round++) {
+}
+
+/** Loads each target that is asked for by name. @throws the abort reason when stopped */
+export async function measureRoutes(
+  lab: Lab,
+  options: MeasureOptions & { readonly wants: (name: string) => boolean },
+): Promise<RouteRow[]> {
+  const { amounts, rounds, say, wants } = options
+  const load = loadWith(lab, options)
+  const targets = lab.targets.filter(({ row }) => wants(row.name))
+  const results = targets.map((target) => ({ target, rounds: [] as RouteRound[] }))
+  for (let round = 1; round <= rounds && results.length > 0; round++) {
     for (const result of results) {
       const closed = await load(result.target, { ramp: amounts.ramp, requests: amounts.closed })
       const open = await load(result.target, { ramp: amounts.ramp, requests: amounts.open, rate: amounts.rate })

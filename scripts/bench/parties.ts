@@ -1,14 +1,19 @@
 // The certificates of a run, and the processes of Crank itself.
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseTrustDomain } from '../../src/core/spiffe-id.ts'
-import { ensureDevPki } from '../../src/platform/tls/dev-pki.ts'
+import { issueSvid } from '../../src/platform/tls/dev-ca.ts'
+import { devSpiffeId, ensureDevCa, ensureDevPki } from '../../src/platform/tls/dev-pki.ts'
 import { freePorts } from '../lab/free-port.ts'
 import { isAnswering, until } from './loopback.ts'
 import type { Processes } from './processes.ts'
 import { ROOT } from './stage.ts'
 
 export const POLICY_DIR = join(ROOT, 'policies')
+/** In the certificate of the worker beside its SPIFFE ID: nginx checks a name of DNS only. */
+export const WORKER_DNS_NAME = 'localhost'
 const TRUST_DOMAIN = parseTrustDomain('crank.local')
+const WORKER = 'worker-hello-world'
 const PARTIES = ['controller', 'worker-streaming', 'worker-hello-world'] as const
 
 /** The environment variables with each process's identity, by name. */
@@ -21,7 +26,16 @@ export async function mintIdentities(dir: string): Promise<Identities> {
     const { certFile, keyFile, bundlePath } = files[name]
     env[name] = { CRANK_TLS_CERT: certFile, CRANK_TLS_KEY: keyFile, CRANK_TLS_BUNDLE: bundlePath }
   }
+  await nameWorker(dir, files[WORKER])
   return env
+}
+
+async function nameWorker(dir: string, { certFile, keyFile }: { certFile: string; keyFile: string }): Promise<void> {
+  const ca = await ensureDevCa({ dir, trustDomain: TRUST_DOMAIN, now: Date.now })
+  const spiffeId = devSpiffeId(TRUST_DOMAIN, WORKER)
+  const { certPem, keyPem } = await issueSvid({ ca, spiffeId, dns: [WORKER_DNS_NAME], days: 1, now: Date.now })
+  await writeFile(keyFile, keyPem, { mode: 0o600 })
+  await writeFile(certFile, certPem)
 }
 
 export type ControllerProcess = { readonly pid: number; readonly port: number; readonly adminUrl: string }

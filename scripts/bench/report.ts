@@ -1,14 +1,19 @@
 // Prints a run as tables. Every figure is a median; the two most important ones show all rounds.
 import { cpus } from 'node:os'
-import type { Budget } from './budgets.ts'
+import { cpuOfAll } from './cpu.ts'
+import { isFailed, type Budget } from './judge.ts'
 import type { PolicyRow, RouteRow } from './measure.ts'
 import type { TraceMeasurement } from './measure-traces.ts'
+import { bodyTable, type BodyRow } from './measure-bodies.ts'
+import { manifestTable, type ManifestRow } from './measure-manifests.ts'
+import type { RateRow } from './measure-rates.ts'
 import { overloadTable, type OverloadRow } from './measure-overload.ts'
 import { refusalTable, type RefusalRow } from './measure-refusals.ts'
+import { rateTable } from './report-rates.ts'
 import { traceTables } from './report-traces.ts'
 import { median } from './statistics.ts'
 import { workerTable, type WorkerRow } from './measure-workers.ts'
-import { fixed, latencyCells, table } from './table.ts'
+import { fixed, interval, latencyCells, spread, table } from './table.ts'
 
 export type Report = {
   readonly date: string
@@ -17,14 +22,23 @@ export type Report = {
   readonly quick: boolean
   readonly rate: number
   readonly connections: number
+  /** Settings of the controllers of all rows, over their own. */
+  readonly set: Readonly<Record<string, string>>
+  /** Rows that were asked for and cannot be measured here. */
+  readonly skipped: readonly Skipped[]
   readonly policy: readonly PolicyRow[]
+  readonly manifests: readonly ManifestRow[]
   readonly routes: readonly RouteRow[]
+  readonly rates: readonly RateRow[]
+  readonly bodies: readonly BodyRow[]
   readonly refusals: readonly RefusalRow[]
   readonly traces: TraceMeasurement
   readonly workers: readonly WorkerRow[]
   readonly overload: readonly OverloadRow[]
   readonly budgets: readonly Budget[]
 }
+
+export type Skipped = { readonly rows: readonly string[]; readonly why: string }
 
 /** The machine of the measurement. */
 export function machine(): Report['machine'] {
@@ -36,18 +50,35 @@ export function machine(): Report['machine'] {
 export function tables(report: Report): string {
   const { date, machine: on, rounds, rate, connections } = report
   return [
-    `${date}, ${on.cores} x ${on.cpu}, Node ${on.node}; ${rounds} interleaved rounds, medians; CPU in us per request`,
+    `${date}, ${on.cores} x ${on.cpu}, Node ${on.node}; ${rounds} interleaved rounds, medians [95 % interval, from 6 rounds on]; CPU in us per request`,
+    'Embedded engine, current Rego and no decision cache, unless a row says otherwise',
+    ...Object.entries(report.set).map(([name, value]) => `Every controller has ${name}=${value}`),
     '',
+    ...skippedLines(report.skipped),
     ...policyTable(report.policy),
+    ...manifestTable(report.manifests),
     ...routeTables(report.routes, { rate, connections }),
+    ...rateTable(report.rates),
+    ...bodyTable(report.bodies),
     ...refusalTable(report.refusals),
     ...traceTables(report.traces),
     ...workerTable(report.workers),
     ...overloadTable(report.overload),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
+    ...failedBudgets(report).map(({ what }) => `FAILED: ${what}`),
     '',
   ].join('\n')
+}
+
+/** What is not measured here, and why. */
+export function skippedLines(skipped: readonly Skipped[]): string[] {
+  return skipped.map(({ rows, why }) => `SKIPPED ${rows.join(', ')}: ${why}`)
+}
+
+/** Budgets that fail the run. The figures of a quick run mean nothing. */
+export function failedBudgets({ quick, budgets }: Pick<Report, 'quick' | 'budgets'>): Budget[] {
+  return quick ? [] : budgets.filter(isFailed)
 }
 
 function policyTable(rows: readonly PolicyRow[]): string[] {
@@ -64,25 +95,39 @@ function policyTable(rows: readonly PolicyRow[]): string[] {
   return ['Policy evaluation', ...table(head, cells), '']
 }
 
-const PARTS = ['controller', 'opa', 'worker', 'collector', 'generator'] as const
+const PARTS = ['opa', 'worker', 'collector', 'generator'] as const
 
 function routeTables(rows: readonly RouteRow[], at: { rate: number; connections: number }): string[] {
   if (rows.length === 0) return []
   const closed = rows.map(({ name, rounds }) => [
     name,
-    fixed(median(rounds.map((round) => round.closed.requests / round.closed.seconds)), 0),
+    spread(
+      rounds.map((round) => round.closed.requests / round.closed.seconds),
+      0,
+    ),
     ...latencyCells(rounds.map((round) => round.closed.latencyMs)),
+    spread(
+      rounds.map((round) => cpuOfAll(round.closed.cpuUs)),
+      1,
+    ),
+    spread(
+      rounds.map((round) => round.closed.cpuUs['controller'] ?? Number.NaN),
+      1,
+    ),
     ...PARTS.map((part) => fixed(median(rounds.map((round) => round.closed.cpuUs[part] ?? Number.NaN)), 1)),
     rounds.map((round) => fixed(round.closed.cpuUs['controller'] ?? Number.NaN, 1)).join(' '),
   ])
   const open = rows.map(({ name, rounds }) => [
     name,
     ...latencyCells(rounds.map((round) => round.open.latencyMs)),
-    fixed(median(rounds.map((round) => round.open.cpuUs['controller'] ?? Number.NaN)), 1),
+    spread(
+      rounds.map((round) => round.open.cpuUs['controller'] ?? Number.NaN),
+      1,
+    ),
     rounds.map((round) => fixed(round.open.latencyMs.p95, 2)).join(' '),
   ])
   return [
-    ...rows.map(({ name, what }) => `${name.padEnd(13)}${what}`),
+    ...rows.map(({ name, what }) => `${name.padEnd(19)}${what}`),
     '',
     `Closed loop, ${at.connections} connections (latencies are those of a saturated server)`,
     ...table(
@@ -92,6 +137,8 @@ function routeTables(rows: readonly RouteRow[], at: { rate: number; connections:
         'p50 ms',
         'p95 ms',
         'p99 ms',
+        'CPU all',
+        'CPU controller',
         ...PARTS.map((part) => `CPU ${part}`),
         'CPU controller of every round',
       ],
@@ -108,7 +155,9 @@ function budgetTable(budgets: readonly Budget[]): string[] {
   const cells = budgets.map(({ what, limit, measured, unit, rounds, mark }) => [
     what,
     limit,
-    measured === null ? '-' : `${fixed(measured, UNITS[unit].digits)}${UNITS[unit].suffix}`,
+    measured === null
+      ? '-'
+      : `${fixed(measured, UNITS[unit].digits)}${UNITS[unit].suffix}${interval(rounds, UNITS[unit].digits)}`,
     mark,
     rounds.map((round) => fixed(round, UNITS[unit].digits)).join(' '),
   ])
@@ -116,10 +165,20 @@ function budgetTable(budgets: readonly Budget[]): string[] {
 }
 
 /** Rows whose figures are not valid. */
-export function failedRows({ routes, traces, workers }: Pick<Report, 'routes' | 'traces' | 'workers'>): string[] {
+export function failedRows({
+  routes,
+  rates,
+  bodies,
+  traces,
+  workers,
+}: Pick<Report, 'routes' | 'rates' | 'bodies' | 'traces' | 'workers'>): string[] {
   const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
   return [
     ...routes.filter(({ rounds }) => hasFailed(rounds.flatMap(({ closed, open }) => [closed, open]))),
+    ...rates.filter(({ slices }) => hasFailed(slices.flatMap((slice) => Object.values(slice)))),
+    ...bodies
+      .filter(({ controller, nginx }) => hasFailed([...controller, ...nginx]))
+      .map(({ direction }) => ({ name: `bodies ${direction}` })),
     ...traces.rows.filter(({ rounds }) => hasFailed(rounds.flatMap(({ steady, full }) => [steady, full]))),
     ...workers.filter(({ failed }) => failed > 0).map(({ capability }) => ({ name: capability })),
   ].map(({ name }) => name)

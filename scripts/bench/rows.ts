@@ -1,19 +1,46 @@
 // The rows of the bench: one server process each. All run at once, so that each round can measure all of them.
 
-export type RowName = 'forward' | 'full' | 'traced' | 'write' | 'write-traced' | 'sidecar' | 'quiet' | 'keyed'
+export type RowName =
+  | 'forward'
+  | 'bare'
+  | 'full'
+  | 'traced'
+  | 'write'
+  | 'write-traced'
+  | 'sidecar'
+  | 'quiet'
+  | 'keyed'
+  | 'nginx'
+  | 'nginx-opa'
+  | 'nginx-opa-bac95cf'
 
-export type Row = {
+/** Which Rego a peer's OPA has: that of policies/, or that of an older commit (peers/policy-bac95cf). */
+export type PeerPolicy = 'current' | 'bac95cf'
+
+/** What serves the calls of a row; left out: a controller with the settings in `env`. */
+type Server =
+  | { readonly server?: undefined; readonly env: NodeJS.ProcessEnv }
+  | { readonly server: 'forward' | 'bare'; readonly env?: undefined }
+  | { readonly server: 'nginx'; readonly env?: undefined; readonly policy?: PeerPolicy }
+
+export type Row = Server & {
   readonly name: RowName
   readonly what: string
   /** What the row needs besides the worker. */
   readonly needs: { readonly opa?: true; readonly collector?: true }
-  /** Environment variables of its controller; undefined: not a controller. */
-  readonly env: NodeJS.ProcessEnv | undefined
   /** Each call has an idempotency key of its own. */
   readonly keyed?: true
+  /** Measured also at fixed rates, in short slices (measure-rates.ts). */
+  readonly rates?: true
 }
 
 export const POLICY = 'policy'
+/** Policy evaluation with more and more manifests. */
+export const MANIFESTS = 'manifests'
+/** The rows with `rates`: saturated, at 1,000 and at 200 calls per second. */
+export const RATES = 'rates'
+/** Bodies of 1 MiB through the raw form, and through nginx. */
+export const BODIES = 'bodies'
 /** The rows of trace-rows.ts, with a real Jaeger. */
 export const TRACES = 'traces'
 /** Refused requests, each of a shape that is cheap to send. */
@@ -25,14 +52,21 @@ export const WORKERS = 'workers'
 export const OVERLOAD = 'overload'
 
 export const ROWS: readonly Row[] = [
-  { name: 'forward', what: 'the same server, only forwarding', needs: {}, env: undefined },
+  { name: 'forward', what: 'the same server, only forwarding', needs: {}, server: 'forward', rates: true },
+  {
+    name: 'bare',
+    what: 'Fastify and undici alone: forwards the bytes of the body, with no code of Crank and no JSON parsed',
+    needs: {},
+    server: 'bare',
+  },
   {
     name: 'full',
     what: 'the whole pipeline with default settings: embedded engine, fsync, no export',
     needs: {},
     env: {},
+    rates: true,
   },
-  { name: 'traced', what: 'full, spans exported by OTLP/gRPC', needs: { collector: true }, env: {} },
+  { name: 'traced', what: 'full, spans exported by OTLP/gRPC', needs: { collector: true }, env: {}, rates: true },
   { name: 'write', what: 'full, audit without fsync', needs: {}, env: { CRANK_AUDIT_SYNC: 'write' } },
   {
     name: 'write-traced',
@@ -49,4 +83,24 @@ export const ROWS: readonly Row[] = [
     keyed: true,
   },
   { name: 'quiet', what: 'full, without a log line per decision', needs: {}, env: { LOG_LEVEL: 'warn' } },
+  {
+    name: 'nginx',
+    what: 'peer: nginx as a proxy with mTLS on both sides; no policy, no log',
+    needs: {},
+    server: 'nginx',
+  },
+  {
+    name: 'nginx-opa',
+    what: 'peer: nginx + njs + a real OPA with the current Rego; SPIFFE ID, decision id checked, access log, mTLS',
+    needs: {},
+    server: 'nginx',
+    policy: 'current',
+  },
+  {
+    name: 'nginx-opa-bac95cf',
+    what: 'the same peer with the Rego of commit bac95cf',
+    needs: {},
+    server: 'nginx',
+    policy: 'bac95cf',
+  },
 ]

@@ -1,0 +1,66 @@
+// How long a run takes, roughly: said before it begins. The rates are those of a machine with two shared cores.
+import type { Amounts, Options } from './options.ts'
+import { BODIES, MANIFESTS, POLICY, RATES, REFUSALS, OVERLOAD, TRACES, WORKERS, type Row } from './rows.ts'
+import { LOADS, RATE_OF, SLICES } from './measure-rates.ts'
+
+/** Requests per second of a row under load. */
+const SATURATED = 1500
+/** To open the connections of one load, and to start one server. */
+const OPEN_S = 0.5
+const START_S = 2
+const DECISIONS = { embedded: 20_000, sidecar: 600 }
+const BODIES_PER_S = 60
+const LARGE_REFUSAL_S = 0.03
+const SHAPES = 40
+
+/** Seconds, of the parts that `wants` names. */
+export function estimateSeconds(
+  { amounts, rounds }: Pick<Options, 'amounts' | 'rounds'>,
+  rows: readonly Row[],
+  wants: (name: string) => boolean,
+): number {
+  const parts: Readonly<Record<string, number>> = {
+    [POLICY]:
+      rounds * (amounts.decisions.embedded / DECISIONS.embedded + (2 * amounts.decisions.sidecar) / DECISIONS.sidecar),
+    [RATES]: rounds * SLICES * rows.filter(({ rates }) => rates === true).length * sliceSeconds(amounts),
+    [BODIES]: START_S * 3 + (4 * (rounds * amounts.bodies.bodies + amounts.bodies.warmUp)) / BODIES_PER_S,
+    [MANIFESTS]: manifestSeconds(amounts, rounds),
+    [REFUSALS]: START_S + 4 * SHAPES * (amounts.refusals.small / SATURATED + amounts.refusals.large * LARGE_REFUSAL_S),
+    [TRACES]:
+      START_S * 6 +
+      3 * (amounts.traces.warmUp / SATURATED + rounds * (amounts.traces.steady / 50 + amounts.traces.full / 700)),
+    [WORKERS]: 10 + amounts.workers,
+    [OVERLOAD]: START_S * 4 + amounts.overload.warmUpSeconds + amounts.overload.rounds * 6 * amounts.overload.seconds,
+  }
+  const others = Object.entries(parts).map(([name, seconds]) => (wants(name) ? seconds : 0))
+  return (
+    rows.reduce((all, row) => all + rowSeconds(row, { amounts, rounds, isMeasured: wants(row.name) }), 0) +
+    others.reduce((a, b) => a + b, 0)
+  )
+}
+
+/** `40 s`, or `23 minutes`. */
+export function inWords(seconds: number): string {
+  return seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} minutes`
+}
+
+function rowSeconds(
+  { server }: Row,
+  { amounts, rounds, isMeasured }: { amounts: Amounts; rounds: number; isMeasured: boolean },
+): number {
+  const warm = (server === 'nginx' ? amounts.warmUpPeer : amounts.warmUp) / SATURATED
+  const round = 2 * OPEN_S + (2 * amounts.ramp + amounts.closed) / SATURATED + amounts.open / amounts.rate
+  return START_S + warm + (isMeasured ? rounds * round : 0)
+}
+
+function sliceSeconds({ rates }: Amounts): number {
+  return LOADS.reduce(
+    (all, load) => all + OPEN_S + rates.ramp / SATURATED + rates[load] / (RATE_OF[load] ?? SATURATED),
+    0,
+  )
+}
+
+function manifestSeconds({ manifests }: Amounts, rounds: number): number {
+  const round = manifests.embedded / DECISIONS.embedded + manifests.sidecar / DECISIONS.sidecar
+  return manifests.counts.length * (START_S * 2 + (rounds + 1) * round)
+}
