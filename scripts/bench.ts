@@ -5,12 +5,14 @@ import { holdAgainstBudgets } from './bench/budgets.ts'
 import { openLab } from './bench/lab.ts'
 import { measurePolicy, measureRoutes, type MeasureOptions } from './bench/measure.ts'
 import { measureOverload, overloadRatios } from './bench/measure-overload.ts'
+import { measureIdle } from './bench/measure-idle.ts'
+import { addedMiB, measureProviders, providerRatios } from './bench/measure-providers.ts'
 import { measureRefusals } from './bench/measure-refusals.ts'
 import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
 import { failedRows, machine, tables, type Report } from './bench/report.ts'
-import { OVERLOAD, POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './bench/rows.ts'
+import { IDLE, OVERLOAD, POLICY, PROVIDERS, REFUSALS, ROWS, TRACES, WORKERS } from './bench/rows.ts'
 import { lookForJaeger, openTraceLab } from './bench/trace-lab.ts'
 import { isStop, say } from './demo/errors.ts'
 
@@ -38,6 +40,8 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const { policy, routes } = await runRows(options, wants, measure, stop)
   const refusals = wants(REFUSALS) ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
   const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
+  const providers = wants(PROVIDERS) ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
+  const idle = wants(IDLE) ? await measureIdle({ rounds, amounts: amounts.idle, say, stop }) : []
   const overload = only.includes(OVERLOAD) ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
   return {
     date: new Date().toISOString(),
@@ -52,12 +56,16 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     traces,
     workers,
     overload,
+    providers,
+    idle,
     budgets: holdAgainstBudgets({
       policy,
       routes,
       refusals,
       traces: traces.rows,
       overload: overloadRatios(overload),
+      providers: { at: (count) => providerRatios(providers, count), addedMiB: addedMiB(providers) },
+      idle: idle.flatMap((row) => row.rounds),
     }),
   }
 }

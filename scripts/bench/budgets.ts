@@ -13,7 +13,7 @@ export type Budget = {
   readonly what: string
   readonly limit: string
   readonly measured: number | null
-  readonly unit: 'ms' | 'x' | 'spans'
+  readonly unit: 'ms' | 'x' | 'spans' | 'MiB' | '%'
   readonly rounds: readonly number[]
   readonly mark: Mark
 }
@@ -24,10 +24,14 @@ type Measured = {
   readonly refusals: readonly RefusalRow[]
   readonly traces: readonly TraceRowResult[]
   readonly overload: OverloadRatios
+  /** `at`: CPU with so many providers over that with 10. */
+  readonly providers: { readonly at: (count: number) => number[]; readonly addedMiB: number[] }
+  readonly idle: number[]
 }
 
 /** The lines of the budget table, in order. */
-export function holdAgainstBudgets({ policy, routes, refusals, traces, overload }: Measured): Budget[] {
+export function holdAgainstBudgets(measured: Measured): Budget[] {
+  const { policy, routes, refusals, traces, overload, providers, idle } = measured
   const engine = (name: PolicyRow['engine']): number[] =>
     policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
   const paired = (a: RowName, b: RowName, compare: (x: RouteRound, y: RouteRound) => number): number[] => {
@@ -75,7 +79,10 @@ export function holdAgainstBudgets({ policy, routes, refusals, traces, overload 
     below('beside a flood of refused requests, p95 over that alone', 2, 'x', overload.floodP95),
     later('CPU of all over nginx + njs + OPA, embedded', '<= 0.6x'),
     later('CPU of all over nginx + njs + OPA, sidecar', '<= 1.3x'),
-    later('cost of a request, 10 -> 10,000 workers', '<= 1.1x'),
+    below('CPU, 1,000 providers of a capability over 10', 1.05, 'x', providers.at(1000)),
+    below('CPU, 10,000 providers of a capability over 10', 1.1, 'x', providers.at(10_000)),
+    below('memory that 10,000 providers add to 10', 100, 'MiB', providers.addedMiB),
+    below('a controller that nobody calls, of a core', 0.2, '%', idle),
   ]
 }
 
@@ -105,8 +112,8 @@ function none(what: string, rounds: readonly number[]): Budget {
   return { what, limit, measured, unit: 'spans', rounds, mark: measured === 0 ? 'met' : 'missed' }
 }
 
-function below(what: string, limit: number, unit: 'ms' | 'x', rounds: readonly number[]): Budget {
-  const text = unit === 'x' ? `<= ${limit}x` : `< ${limit} ms`
+function below(what: string, limit: number, unit: 'ms' | 'x' | 'MiB' | '%', rounds: readonly number[]): Budget {
+  const text = unit === 'x' ? `<= ${limit}x` : `< ${limit} ${unit}`
   return judged({ what, limit: text, unit, rounds }, (value) => (unit === 'x' ? value <= limit : value < limit))
 }
 

@@ -1,9 +1,11 @@
 // The options of `npm run bench -- …`.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { IdleAmounts } from './measure-idle.ts'
 import type { OverloadAmounts } from './measure-overload.ts'
+import type { ProviderAmounts } from './measure-providers.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
-import { OVERLOAD, POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
+import { IDLE, OVERLOAD, POLICY, PROVIDERS, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -21,12 +23,14 @@ export type Amounts = {
   /** Calls of each capability of the workers. */
   readonly workers: number
   readonly overload: OverloadAmounts
+  readonly providers: ProviderAmounts
+  readonly idle: IdleAmounts
 }
 
 export type Options = {
   readonly json: boolean
   readonly rounds: number
-  /** Names of rows, `policy`, `refusals`, `traces`, `workers` or `overload`. Empty: all but `overload`. */
+  /** Names of rows, `policy`, `refusals`, `traces`, `workers`, `providers`, `idle` or `overload`. Empty: all but `overload`. */
   readonly only: readonly string[]
   readonly amounts: Amounts
   readonly quick: boolean
@@ -48,6 +52,8 @@ const WHOLE: Amounts = {
   refusals: { small: 200, large: 16 },
   workers: 50,
   overload: { warmUpSeconds: 8, seconds: 6, rounds: 3 },
+  providers: { warmUp: 40_000, calls: 10_000 },
+  idle: { settleMs: 15_000, lookMs: 20_000 },
 }
 const QUICK: Amounts = {
   warmUp: 200,
@@ -60,10 +66,12 @@ const QUICK: Amounts = {
   refusals: { small: 8, large: 4 },
   workers: 2,
   overload: { warmUpSeconds: 0.2, seconds: 0.2, rounds: 1 },
+  providers: { warmUp: 64, calls: 64 },
+  idle: { settleMs: 10, lookMs: 100 },
 }
 const ROUNDS = 5
 
-const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, TRACES, WORKERS, OVERLOAD]
+const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, TRACES, WORKERS, PROVIDERS, IDLE, OVERLOAD]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
 

@@ -3,6 +3,8 @@ import { cpus } from 'node:os'
 import type { Budget } from './budgets.ts'
 import type { PolicyRow, RouteRow } from './measure.ts'
 import type { TraceMeasurement } from './measure-traces.ts'
+import { idleTable, type IdleRow } from './measure-idle.ts'
+import { providersTable, type ProviderRow } from './measure-providers.ts'
 import { overloadTable, type OverloadRow } from './measure-overload.ts'
 import { refusalTable, type RefusalRow } from './measure-refusals.ts'
 import { traceTables } from './report-traces.ts'
@@ -23,6 +25,8 @@ export type Report = {
   readonly traces: TraceMeasurement
   readonly workers: readonly WorkerRow[]
   readonly overload: readonly OverloadRow[]
+  readonly providers: readonly ProviderRow[]
+  readonly idle: readonly IdleRow[]
   readonly budgets: readonly Budget[]
 }
 
@@ -44,6 +48,8 @@ export function tables(report: Report): string {
     ...traceTables(report.traces),
     ...workerTable(report.workers),
     ...overloadTable(report.overload),
+    ...providersTable(report.providers),
+    ...idleTable(report.idle),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
     '',
@@ -116,12 +122,18 @@ function budgetTable(budgets: readonly Budget[]): string[] {
 }
 
 /** Rows whose figures are not valid. */
-export function failedRows({ routes, traces, workers }: Pick<Report, 'routes' | 'traces' | 'workers'>): string[] {
+export function failedRows({
+  routes,
+  traces,
+  workers,
+  providers,
+}: Pick<Report, 'routes' | 'traces' | 'workers' | 'providers'>): string[] {
   const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
   return [
     ...routes.filter(({ rounds }) => hasFailed(rounds.flatMap(({ closed, open }) => [closed, open]))),
     ...traces.rows.filter(({ rounds }) => hasFailed(rounds.flatMap(({ steady, full }) => [steady, full]))),
     ...workers.filter(({ failed }) => failed > 0).map(({ capability }) => ({ name: capability })),
+    ...providers.filter(({ rounds }) => hasFailed(rounds)).map((row) => ({ name: `${row.providers} providers` })),
   ].map(({ name }) => name)
 }
 
@@ -129,4 +141,6 @@ const UNITS: Record<Budget['unit'], { readonly suffix: string; readonly digits: 
   ms: { suffix: ' ms', digits: 3 },
   x: { suffix: 'x', digits: 2 },
   spans: { suffix: '', digits: 0 },
+  MiB: { suffix: ' MiB', digits: 0 },
+  '%': { suffix: ' %', digits: 2 },
 }

@@ -17,6 +17,7 @@ import { until } from '../fixtures/until.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const LIMIT_MS = 240_000
+const unmeasured = { providers: { at: () => [], addedMiB: [] }, idle: [] }
 
 /** Starts `bench` and gives its output as it grows, and the folders that it has below `.crank`. */
 function startBench(args: string[], env: NodeJS.ProcessEnv = {}) {
@@ -29,6 +30,24 @@ function startBench(args: string[], env: NodeJS.ProcessEnv = {}) {
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   return { child, out, ended, folders }
 }
+
+test(
+  'a quick run measures many providers and an idle controller',
+  async () => {
+    const { out, ended } = startBench(['--quick', '--json', '--only', 'providers,idle'])
+    expect(await ended, out.stderr).toEqual([0, null])
+    const report = JSON.parse(out.stdout) as Report
+    expect(report.providers.map(({ providers, rounds }) => [providers, rounds.length])).toEqual([
+      [10, 1],
+      [1000, 1],
+      [10_000, 1],
+    ])
+    for (const { rounds } of report.providers) expect(rounds[0]).toMatchObject({ failed: 0 })
+    expect(report.idle.map(({ rounds }) => rounds.length)).toEqual([1])
+    expect(tables(report)).toContain('Providers of one capability')
+  },
+  LIMIT_MS,
+)
 
 test(
   'a quick run loads every row asked for and prints one JSON object',
@@ -54,7 +73,7 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(18)
+    ).toHaveLength(21)
     expect(tables(report)).toContain('Budgets (docs/performance.md)')
   },
   LIMIT_MS,
@@ -130,6 +149,7 @@ describe('figures', () => {
         policy: [],
         refusals: [],
         traces: [],
+        ...unmeasured,
         overload: overloadRatios([]),
         routes: [row('forward', forward), row('full', full)],
       }).find(({ what }) => what === 'CPU, whole pipeline over forwarding')
@@ -162,6 +182,7 @@ describe('budgets of the traces', () => {
       routes: [],
       refusals: [],
       traces: [{ name: 'shipped', what: '', rounds }],
+      ...unmeasured,
       overload: overloadRatios([]),
     })
       .filter(({ what }) => /^trace found|^spans/.test(what))
@@ -189,6 +210,7 @@ describe('budgets of overload', () => {
       routes: [],
       refusals: [],
       traces: [],
+      ...unmeasured,
       overload: overloadRatios([
         row('alone', 100, 2, 3),
         row('beside 32 connections: the peak', 1000, 10, 20),
@@ -213,6 +235,7 @@ describe('budgets of overload', () => {
       routes: [],
       refusals: [],
       traces: [],
+      ...unmeasured,
       overload: overloadRatios([]),
     })
     expect(new Set(budgets.map(({ mark }) => mark))).toEqual(new Set(['not run', 'later']))

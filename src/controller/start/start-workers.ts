@@ -52,11 +52,12 @@ export async function startWorkers(
     },
   )
   const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
-  const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source }), ({ close }) => close())
+  const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source, monotonic }), ({ close }) => close())
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
   const report = createReporter(ground)
   const registry = new Registry({
+    processId: randomUUID(),
     heartbeatIntervalMs,
     monotonic,
     now,
