@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto'
 
 /** Below it a choice of two finds no difference, and an ejected worker would be missed. */
-export const LEAST_MEMBERS = 16
+const LEAST_MEMBERS = 16
 /** One in so many has no call: else it is likely that both that are drawn have one. */
 const IDLE_PART = 4
 /** Longer than connections to workers stay open without a call. */

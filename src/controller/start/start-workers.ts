@@ -31,7 +31,7 @@ export type StartedWorkers = {
   readonly awaited: Awaited
 }
 
-const SWEEP_MS = 500
+const SWEEP_MS = 1000
 const HINT_FILE = 'registry.json'
 /** Bounds of memory, not of time: each call has its own deadline. */
 const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
@@ -52,7 +52,9 @@ export async function startWorkers(
     },
   )
   const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
-  const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source, monotonic }), ({ close }) => close())
+  const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source, monotonic }), ({ close }) =>
+    close(),
+  )
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
   const report = createReporter(ground)
