@@ -17,6 +17,7 @@ import { createSelectWorker } from '../../src/controller/steps/select-worker.ts'
 import type { SpiffeId } from '../../src/core/spiffe-id.ts'
 import { watchCredentials } from '../../src/platform/tls/credentials.ts'
 import { createLogger } from '../../src/platform/logger.ts'
+import { createYoungCollections } from '../../src/platform/young-collections.ts'
 import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../src/platform/tls/tls.ts'
 import { reportReady } from './child.ts'
@@ -33,7 +34,7 @@ const verifier = createPeerVerifier({ now })
 const seeded = isSeeded(process.env)
 const connectorFor = (expected: SpiffeId) =>
   createPinnedConnector({ source: credentials, verifier, expected: seeded ? SEED_WORKER : expected })
-const pools = createWorkerPools({ connectorFor, source: credentials, monotonic })
+const pools = createWorkerPools({ connectorFor, source: credentials, monotonic, onBytes: createYoungCollections() })
 const registry = new Registry({
   processId: '',
   heartbeatIntervalMs,

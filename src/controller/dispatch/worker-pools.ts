@@ -26,6 +26,8 @@ export function createWorkerPools(deps: {
   connectorFor: (expected: SpiffeId) => buildConnector.connector
   source: Pick<CredentialSource, 'onChange'>
   monotonic: () => number
+  /** Called for the parts of bodies to and from workers. */
+  onBytes: (bytes: number) => void
   keepAliveMs?: number
   lookMs?: number
 }): WorkerPools {
@@ -34,7 +36,7 @@ export function createWorkerPools(deps: {
   const ending = new Set<Pool>()
   const open = ({ origin, spiffeId }: Target): Pool =>
     new Pool(origin, {
-      connect: guardingHeads(deps.connectorFor(spiffeId)),
+      connect: guardingHeads(deps.connectorFor(spiffeId), deps.onBytes),
       connections: CONNECTIONS_PER_WORKER,
       pipelining: 1,
       allowH2: false,

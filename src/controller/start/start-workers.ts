@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
+import { createYoungCollections } from '../../platform/young-collections.ts'
 import { createHealthProbe, type HealthProbe } from '../dispatch/probe.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
@@ -52,8 +53,9 @@ export async function startWorkers(
     },
   )
   const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
-  const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source, monotonic }), ({ close }) =>
-    close(),
+  const pools = opened.adopt(
+    createWorkerPools({ connectorFor, source: outgoing.source, monotonic, onBytes: createYoungCollections() }),
+    ({ close }) => close(),
   )
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())

@@ -13,18 +13,20 @@ async function startPools() {
   const waiting: ServerResponse[] = []
   const server = createServer((request, response) => {
     if (request.url === '/slow') waiting.push(response)
-    else response.end('hello')
+    else request.resume().on('end', () => response.end('hello'))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const clock = { ms: 0 }
+  const passed = { bytes: 0 }
   const pools = createWorkerPools({
     connectorFor: () => (_options, callback) => {
       const socket = connect(port, '127.0.0.1', () => callback(null, socket))
     },
     source: { onChange: () => () => undefined },
     monotonic: () => clock.ms,
+    onBytes: (bytes) => (passed.bytes += bytes),
     keepAliveMs: KEEP_ALIVE_MS,
     lookMs: 5,
   })
@@ -35,6 +37,7 @@ async function startPools() {
   return {
     pools,
     clock,
+    passed,
     waiting,
     target,
     async [Symbol.asyncDispose]() {
@@ -75,4 +78,14 @@ test('a pool with a call in flight stays, however long it takes', async () => {
   expect(it.pools.poolOf(target)).toBe(pool)
   it.waiting[0]!.end('late')
   expect(await (await answer).body.text()).toBe('late')
+})
+
+test('the bytes of bodies are counted in both directions', async () => {
+  await using it = await startPools()
+  const body = Buffer.alloc(100_000)
+  const answer = await it.pools.poolOf(it.target('any')).request({ path: '/', method: 'POST', body })
+  await answer.body.dump()
+  // The answer adds its head.
+  expect(it.passed.bytes).toBeGreaterThan(body.length)
+  expect(it.passed.bytes).toBeLessThan(body.length + 1000)
 })
