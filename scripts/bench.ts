@@ -10,13 +10,28 @@ import { measureBodies } from './bench/measure-bodies.ts'
 import { measureManifests } from './bench/measure-manifests.ts'
 import { measureOverload, overloadRatios } from './bench/measure-overload.ts'
 import { measureRates } from './bench/measure-rates.ts'
+import { measureIdle } from './bench/measure-idle.ts'
+import { addedMiB, measureProviders, providerRatios } from './bench/measure-providers.ts'
 import { measureRefusals } from './bench/measure-refusals.ts'
 import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
 import { lookForNginx, type Nginx } from './bench/peers/find-nginx.ts'
 import { failedBudgets, failedRows, machine, skippedLines, tables, type Report, type Skipped } from './bench/report.ts'
-import { BODIES, MANIFESTS, OVERLOAD, POLICY, RATES, REFUSALS, ROWS, TRACES, WORKERS, type Row } from './bench/rows.ts'
+import {
+  BODIES,
+  IDLE,
+  MANIFESTS,
+  OVERLOAD,
+  POLICY,
+  PROVIDERS,
+  RATES,
+  REFUSALS,
+  ROWS,
+  TRACES,
+  WORKERS,
+  type Row,
+} from './bench/rows.ts'
 import { lookForJaeger, openTraceLab } from './bench/trace-lab.ts'
 import { isStop, say } from './demo/errors.ts'
 
@@ -55,6 +70,8 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const manifests = wants(MANIFESTS) ? await measureManifests({ ...part, amounts: amounts.manifests }) : []
   const refusals = wants(REFUSALS) ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
   const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
+  const providers = wants(PROVIDERS) ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
+  const idle = wants(IDLE) ? await measureIdle({ ...part, amounts: amounts.idle }) : []
   const overload = wants(OVERLOAD) ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
   const measured = { policy, manifests, routes, rates, bodies, refusals }
   return {
@@ -70,7 +87,15 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     traces,
     workers,
     overload,
-    budgets: holdAgainstBudgets({ ...measured, traces: traces.rows, overload: overloadRatios(overload) }),
+    providers,
+    idle,
+    budgets: holdAgainstBudgets({
+      ...measured,
+      traces: traces.rows,
+      overload: overloadRatios(overload),
+      providers: { at: (count) => providerRatios(providers, count), addedMiB: addedMiB(providers) },
+      idle: idle.flatMap((row) => row.rounds),
+    }),
   }
 }
 

@@ -22,6 +22,9 @@ type Measured = {
   readonly refusals: readonly RefusalRow[]
   readonly traces: readonly TraceRowResult[]
   readonly overload: OverloadRatios
+  /** `at`: CPU with so many providers over that with 10. */
+  readonly providers: { readonly at: (count: number) => number[]; readonly addedMiB: number[] }
+  readonly idle: number[]
 }
 
 /** The lines of the budget table, in order. Unless a line says otherwise: embedded engine, current Rego, no decision cache. */
@@ -32,7 +35,8 @@ export function holdAgainstBudgets(measured: Measured): Budget[] {
     ...policyAlone(measured),
     ...tracing(measured),
     ...underOverload(measured),
-    later('cost of a request, 10 -> 10,000 workers', '<= 1.1x'),
+    ...manyProviders(measured),
+    below('a controller that nobody calls, of a core', 0.2, '%', measured.idle),
   ]
 }
 
@@ -145,6 +149,14 @@ function underOverload({ overload }: Measured): Budget[] {
 /** One over the other, of each round that both have. */
 function paired(routes: readonly RouteRow[], a: RowName, b: RowName, of: (round: RouteRound) => number): number[] {
   return bothRounds(routes, a, b).map(([one, other]) => of(one) / of(other))
+}
+
+function manyProviders({ providers }: Measured): Budget[] {
+  return [
+    below('CPU, 1,000 providers of a capability over 10', 1.05, 'x', providers.at(1000)),
+    below('CPU, 10,000 providers of a capability over 10', 1.1, 'x', providers.at(10_000)),
+    below('memory that 10,000 providers add to 10', 100, 'MiB', providers.addedMiB),
+  ]
 }
 
 /** Open loop: at saturation a percentile measures the queue, not the service. */

@@ -1,6 +1,18 @@
 // How long a run takes, roughly: said before it begins. The rates are those of a machine with two shared cores.
 import type { Amounts, Options } from './options.ts'
-import { BODIES, MANIFESTS, POLICY, RATES, REFUSALS, OVERLOAD, TRACES, WORKERS, type Row } from './rows.ts'
+import {
+  BODIES,
+  IDLE,
+  MANIFESTS,
+  OVERLOAD,
+  POLICY,
+  PROVIDERS,
+  RATES,
+  REFUSALS,
+  TRACES,
+  WORKERS,
+  type Row,
+} from './rows.ts'
 import { LOADS, RATE_OF, SLICES } from './measure-rates.ts'
 
 /** Requests per second of a row under load. */
@@ -30,6 +42,8 @@ export function estimateSeconds(
       START_S * 6 +
       3 * (amounts.traces.warmUp / SATURATED + rounds * (amounts.traces.steady / 50 + amounts.traces.full / 700)),
     [WORKERS]: 10 + amounts.workers,
+    [PROVIDERS]: 3 * START_S + (3 * (amounts.providers.warmUp + rounds * amounts.providers.calls)) / SATURATED,
+    [IDLE]: 2 * START_S + (2 * (amounts.idle.settleMs + rounds * amounts.idle.lookMs)) / 1000,
     [OVERLOAD]: START_S * 4 + amounts.overload.warmUpSeconds + amounts.overload.rounds * 6 * amounts.overload.seconds,
   }
   const others = Object.entries(parts).map(([name, seconds]) => (wants(name) ? seconds : 0))

@@ -18,9 +18,11 @@ import type { SpiffeId } from '../../src/core/spiffe-id.ts'
 import { watchCredentials } from '../../src/platform/tls/credentials.ts'
 import { createTimeouts } from '../../src/platform/timeouts.ts'
 import { createLogger } from '../../src/platform/logger.ts'
+import { createYoungCollections } from '../../src/platform/young-collections.ts'
 import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
 import { createPinnedConnector } from '../../src/platform/tls/tls.ts'
 import { reportReady } from './child.ts'
+import { isSeeded, SEED_WORKER, seedProviders } from './seed-providers.ts'
 import { allowAll, allowedAlready, noChains, noMetrics, nothing, noTracer, resolvedNothing } from './no-ops.ts'
 
 const config = loadControllerConfig({ env: process.env })
@@ -30,9 +32,19 @@ const monotonic = performance.now.bind(performance)
 const log = createLogger({ level: 'warn', service: 'bench' })
 const credentials = await watchCredentials(config.tls, { now, log })
 const verifier = createPeerVerifier({ now })
-const connectorFor = (expected: SpiffeId) => createPinnedConnector({ source: credentials, verifier, expected })
-const pools = createWorkerPools({ connectorFor, source: credentials })
-const registry = new Registry({ heartbeatIntervalMs, monotonic, now, newLease: randomUUID, onGone: pools.release })
+const seeded = isSeeded(process.env)
+const connectorFor = (expected: SpiffeId) =>
+  createPinnedConnector({ source: credentials, verifier, expected: seeded ? SEED_WORKER : expected })
+const pools = createWorkerPools({ connectorFor, source: credentials, monotonic, onBytes: createYoungCollections() })
+const registry = new Registry({
+  processId: '',
+  heartbeatIntervalMs,
+  monotonic,
+  now,
+  newLease: randomUUID,
+  onGone: pools.release,
+})
+seedProviders(registry, process.env)
 const groupOf = registry.group.bind(registry)
 const isOpen = () => true
 const room = new WaitingRoom({ groupOf, isOpen, monotonic, limits: { perCapability: 1000, inAll: 1000, bytes: 1e7 } })

@@ -7,7 +7,7 @@ export type Budget = {
   readonly what: string
   readonly limit: string
   readonly measured: number | null
-  readonly unit: 'ms' | 'x' | 'spans'
+  readonly unit: 'ms' | 'x' | 'spans' | 'MiB' | '%'
   readonly rounds: readonly number[]
   readonly mark: Mark
 }
@@ -20,8 +20,8 @@ export function isFailed({ unit, mark, rounds }: Budget): boolean {
   return unit === 'x' && mark === 'missed' && medianRange(rounds) !== undefined
 }
 
-export function below(what: string, limit: number, unit: 'ms' | 'x', rounds: readonly number[]): Budget {
-  const text = unit === 'x' ? `<= ${limit}x` : `< ${limit} ms`
+export function below(what: string, limit: number, unit: 'ms' | 'x' | 'MiB' | '%', rounds: readonly number[]): Budget {
+  const text = unit === 'x' ? `<= ${limit}x` : `< ${limit} ${unit}`
   return judged({ what, limit: text, unit, rounds }, (value) => (unit === 'x' ? value <= limit : value < limit))
 }
 

@@ -4,9 +4,11 @@ import { parseArgs } from 'node:util'
 import type { BodyAmounts } from './measure-bodies.ts'
 import type { ManifestAmounts } from './measure-manifests.ts'
 import type { RateAmounts } from './measure-rates.ts'
+import type { IdleAmounts } from './measure-idle.ts'
 import type { OverloadAmounts } from './measure-overload.ts'
+import type { ProviderAmounts } from './measure-providers.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
-import { BODIES, MANIFESTS, OVERLOAD, POLICY, RATES, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
+import { BODIES, IDLE, MANIFESTS, OVERLOAD, POLICY, PROVIDERS, RATES, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -29,6 +31,8 @@ export type Amounts = {
   /** Calls of each capability of the workers. */
   readonly workers: number
   readonly overload: OverloadAmounts
+  readonly providers: ProviderAmounts
+  readonly idle: IdleAmounts
 }
 
 export type Options = {
@@ -67,6 +71,8 @@ const WHOLE: Amounts = {
   refusals: { small: 200, large: 16 },
   workers: 50,
   overload: { warmUpSeconds: 8, seconds: 6, rounds: 3 },
+  providers: { warmUp: 40_000, calls: 10_000 },
+  idle: { settleMs: 15_000, lookMs: 20_000 },
 }
 const QUICK: Amounts = {
   warmUp: 200,
@@ -83,12 +89,14 @@ const QUICK: Amounts = {
   refusals: { small: 8, large: 4 },
   workers: 2,
   overload: { warmUpSeconds: 0.2, seconds: 0.2, rounds: 1 },
+  providers: { warmUp: 64, calls: 64 },
+  idle: { settleMs: 10, lookMs: 100 },
 }
 const ROUNDS = 6
 
 const NAMES = [
   ...[POLICY, ...ROWS.map(({ name }) => name)],
-  ...[RATES, BODIES, MANIFESTS, REFUSALS, TRACES, WORKERS, OVERLOAD],
+  ...[RATES, BODIES, MANIFESTS, REFUSALS, TRACES, WORKERS, PROVIDERS, IDLE, OVERLOAD],
 ]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json]

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { Pool } from 'undici'
 import type { RegisterBody } from '../../src/core/wire.ts'
 
-const HELLO = {
+export const HELLO = {
   verb: 'invoke',
   name: 'hello_world',
   version: '1.0.0',

@@ -7,6 +7,8 @@ import type { TraceMeasurement } from './measure-traces.ts'
 import { bodyTable, type BodyRow } from './measure-bodies.ts'
 import { manifestTable, type ManifestRow } from './measure-manifests.ts'
 import type { RateRow } from './measure-rates.ts'
+import { idleTable, type IdleRow } from './measure-idle.ts'
+import { providersTable, type ProviderRow } from './measure-providers.ts'
 import { overloadTable, type OverloadRow } from './measure-overload.ts'
 import { refusalTable, type RefusalRow } from './measure-refusals.ts'
 import { rateTable } from './report-rates.ts'
@@ -35,6 +37,8 @@ export type Report = {
   readonly traces: TraceMeasurement
   readonly workers: readonly WorkerRow[]
   readonly overload: readonly OverloadRow[]
+  readonly providers: readonly ProviderRow[]
+  readonly idle: readonly IdleRow[]
   readonly budgets: readonly Budget[]
 }
 
@@ -64,6 +68,8 @@ export function tables(report: Report): string {
     ...traceTables(report.traces),
     ...workerTable(report.workers),
     ...overloadTable(report.overload),
+    ...providersTable(report.providers),
+    ...idleTable(report.idle),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
     ...failedBudgets(report).map(({ what }) => `FAILED: ${what}`),
@@ -171,7 +177,8 @@ export function failedRows({
   bodies,
   traces,
   workers,
-}: Pick<Report, 'routes' | 'rates' | 'bodies' | 'traces' | 'workers'>): string[] {
+  providers,
+}: Pick<Report, 'routes' | 'rates' | 'bodies' | 'traces' | 'workers' | 'providers'>): string[] {
   const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
   return [
     ...routes.filter(({ rounds }) => hasFailed(rounds.flatMap(({ closed, open }) => [closed, open]))),
@@ -181,6 +188,7 @@ export function failedRows({
       .map(({ direction }) => ({ name: `bodies ${direction}` })),
     ...traces.rows.filter(({ rounds }) => hasFailed(rounds.flatMap(({ steady, full }) => [steady, full]))),
     ...workers.filter(({ failed }) => failed > 0).map(({ capability }) => ({ name: capability })),
+    ...providers.filter(({ rounds }) => hasFailed(rounds)).map((row) => ({ name: `${row.providers} providers` })),
   ].map(({ name }) => name)
 }
 
@@ -188,4 +196,6 @@ const UNITS: Record<Budget['unit'], { readonly suffix: string; readonly digits: 
   ms: { suffix: ' ms', digits: 3 },
   x: { suffix: 'x', digits: 2 },
   spans: { suffix: '', digits: 0 },
+  MiB: { suffix: ' MiB', digits: 0 },
+  '%': { suffix: ' %', digits: 2 },
 }

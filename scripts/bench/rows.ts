@@ -48,6 +48,11 @@ export const REFUSALS = 'refusals'
 /** One call of each capability of the bundled workers. */
 export const WORKERS = 'workers'
 
+/** A capability with 10, 1,000 and 10,000 providers. */
+export const PROVIDERS = 'providers'
+/** A controller that nobody calls. */
+export const IDLE = 'idle'
+
 /** A controller that gets more than it can do. Runs only when it is named: its load would disturb nothing, but takes minutes. */
 export const OVERLOAD = 'overload'
 

@@ -4,11 +4,13 @@ import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import Type from 'typebox'
 import { loadConfig } from '../../src/platform/env.ts'
 import { reportReady } from './child.ts'
 import { FileEnv } from './jobs.ts'
 
-const config = loadConfig(FileEnv, { env: process.env })
+const WorkerEnv = Type.Object({ ...FileEnv.properties, BENCH_HOST: Type.String({ default: '127.0.0.1' }) })
+const config = loadConfig(WorkerEnv, { env: process.env })
 const server = createServer(
   {
     cert: readFileSync(config.CRANK_TLS_CERT),
@@ -22,7 +24,7 @@ const server = createServer(
   },
   echo,
 )
-server.listen(0, '127.0.0.1')
+server.listen(0, config.BENCH_HOST)
 await once(server, 'listening')
 reportReady((server.address() as AddressInfo).port)
 

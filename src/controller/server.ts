@@ -20,7 +20,7 @@ import { paceHandshakes, type HandshakeLine } from './edge/handshake-line.ts'
 import { appErrorOf, problemOf } from './edge/problem.ts'
 import { readAway } from './edge/read-away.ts'
 import { createRefusalTurns, type RefusalTurns } from './edge/refusal-turns.ts'
-import { createConnectionsHeld } from './identity/connections-held.ts'
+import { createConnectionsHeld, type ConnectionsHeld } from './identity/connections-held.ts'
 import { createBodiesInFlight, MAX_BODY_BYTES } from './routes/bodies-in-flight.ts'
 import { catalogRoutes, type CatalogRoutesOptions } from './routes/catalog.ts'
 import { holdContinue } from './routes/expectation.ts'
@@ -32,7 +32,7 @@ import { unrouted } from './edge/unrouted.ts'
 
 type ServerOptions = ArrivalOptions &
   LimitsOptions &
-  UnparsedOptions &
+  Omit<UnparsedOptions, 'connections' | 'unusedMs'> &
   BlockedGateOptions &
   Omit<RouteRoutesOptions & RegistrationRoutesOptions, 'bodies'> &
   CatalogRoutesOptions & {
@@ -61,7 +61,12 @@ export type MtlsServer = FastifyInstance<Server>
 
 /** Builds the server; the caller listens on it. */
 export async function createServer(options: ServerOptions): Promise<MtlsServer> {
-  const unparsed = createUnparsed(options)
+  const connections = createConnectionsHeld({
+    max: Math.ceil(options.maxConnections * IDENTITY_PART),
+    onIdentified: () => handshakes.identified(),
+    onRefused: () => options.metrics.connectionRefused('identity_limit'),
+  })
+  const unparsed = createUnparsed({ ...options, connections, unusedMs: KEEP_ALIVE_MS - HEADERS_TIMEOUT_MS })
   const app = Fastify({
     https: {
       ...serverTlsOptions(options.credentials, { refuseUnverified: options.tlsRefuseUnverified }),
@@ -98,13 +103,18 @@ export async function createServer(options: ServerOptions): Promise<MtlsServer> 
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   holdContinue(app.server)
   unparsed.watch(app.server)
+  app.addHook('preClose', (done) => {
+    unparsed.close()
+    done()
+  })
   // Registered before @fastify/otel, which would otherwise create an error span for this answer. The hooks below run first.
   app.setNotFoundHandler(() => {
     throw new AppError('not_found') // Never reached: `unrouted` refuses the request first.
   })
   if (options.fastifyOtel !== undefined) await app.register(options.fastifyOtel.plugin())
   setErrorHandler(app, options.onRefused, createRefusalTurns())
-  await registerGates(app, options, pacedHandshakes(app, options))
+  const handshakes = pacedHandshakes(app, options)
+  await registerGates(app, options, connections)
   await registerRoutes(app, options)
   return app
 }
@@ -124,13 +134,8 @@ function pacedHandshakes(
 }
 
 /** What every request passes before it has a route, in this order. */
-async function registerGates(app: MtlsServer, options: ServerOptions, handshakes: HandshakeLine): Promise<void> {
+async function registerGates(app: MtlsServer, options: ServerOptions, connections: ConnectionsHeld): Promise<void> {
   const { tracer, metrics, workerIdOf, gate, isBlocked, isCertificateBlocked, isLeaving, isDraining } = options
-  const connections = createConnectionsHeld({
-    max: Math.ceil(options.maxConnections * IDENTITY_PART),
-    onIdentified: () => handshakes.identified(),
-    onRefused: () => metrics.connectionRefused('identity_limit'),
-  })
   await app.register(arrival, { tracer, metrics, ...(workerIdOf !== undefined && { workerIdOf }) })
   await app.register(identityGate, { ...gate, connections })
   await app.register(blockedGate, { isBlocked, isCertificateBlocked })

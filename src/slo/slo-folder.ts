@@ -1,6 +1,7 @@
 // Reads a folder of SLO files: all of them or none, and all faults together.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { markOfStats } from '../platform/file-lookout.ts'
 import type { Slo } from './slo.ts'
 import { describeSloFault, readSlo, type SloFault } from './slo-file.ts'
 
@@ -52,12 +53,11 @@ export async function loadSloFolder({ dir, mayBeAbsent }: SloPlace): Promise<rea
   return [...slos.values()].map(({ slo }) => slo)
 }
 
-/** Changes with every change of a file; cheap enough to be asked for twice a second. */
+/** Changes with every change of a file. */
 export async function signatureOfSlos({ dir, mayBeAbsent }: SloPlace): Promise<string> {
   const parts: string[] = []
   for (const name of await namesIn(dir, mayBeAbsent)) {
-    const { mtimeMs, ctimeMs, size, ino } = await stat(join(dir, name))
-    parts.push(`${name} ${mtimeMs} ${ctimeMs} ${size} ${ino}`)
+    parts.push(`${name} ${markOfStats(await stat(join(dir, name), { bigint: true }))}`)
   }
   return parts.join('\n')
 }

@@ -7,9 +7,15 @@ test('a scrape is OpenMetrics text with the metrics of the process', async () =>
   expect(registry.contentType).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8')
   const text = await registry.metrics()
   expect(text.endsWith('\n# EOF\n')).toBe(true)
-  for (const name of ['process_cpu_seconds_total', 'nodejs_eventloop_lag_p99_seconds', 'nodejs_heap_size_used_bytes']) {
+  for (const name of [
+    'process_cpu_seconds_total',
+    'nodejs_eventloop_lag_p99_seconds',
+    'nodejs_eventloop_utilization',
+    'nodejs_heap_size_used_bytes',
+  ]) {
     expect(text).toMatch(new RegExp(`^${name} \\d`, 'm'))
   }
+  expect(text).not.toContain('nodejs_eventloop_utilization_')
 })
 
 test('two registries do not share a metric', () => {

@@ -33,6 +33,8 @@ const NOTHING: Parameters<typeof holdAgainstBudgets>[0] = {
   refusals: [],
   traces: [],
   overload: overloadRatios([]),
+  providers: { at: () => [], addedMiB: [] },
+  idle: [],
 }
 
 function judgedIn(budgets: Report['budgets']): string[] {
@@ -50,6 +52,24 @@ function startBench(args: string[], env: NodeJS.ProcessEnv = {}) {
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   return { child, out, ended, folders }
 }
+
+test(
+  'a quick run measures many providers and an idle controller',
+  async () => {
+    const { out, ended } = startBench(['--quick', '--json', '--only', 'providers,idle'])
+    expect(await ended, out.stderr).toEqual([0, null])
+    const report = JSON.parse(out.stdout) as Report
+    expect(report.providers.map(({ providers, rounds }) => [providers, rounds.length])).toEqual([
+      [10, 1],
+      [1000, 1],
+      [10_000, 1],
+    ])
+    for (const { rounds } of report.providers) expect(rounds[0]).toMatchObject({ failed: 0 })
+    expect(report.idle.map(({ rounds }) => rounds.length)).toEqual([1])
+    expect(tables(report)).toContain('Providers of one capability')
+  },
+  LIMIT_MS,
+)
 
 test(
   'a quick run loads every row asked for and prints one JSON object',

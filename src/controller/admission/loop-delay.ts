@@ -5,7 +5,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 /** Seconds, since the previous reading. */
 export type LoopDelay = { readonly p50: number; readonly p99: number; readonly max: number }
 
-const RESOLUTION_MS = 10
+/** Each sample wakes an idle process; a delay that is often there is found as well by few. */
+const RESOLUTION_MS = 200
 
 /** `take` starts the next period. */
 export function watchLoopDelay(): { readonly take: () => LoopDelay; readonly close: () => void } {

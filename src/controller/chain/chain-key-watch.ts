@@ -1,36 +1,27 @@
 // Follows the file of the keys for x-crank-chain. While the file has a fault, the keys that were read before stay in use.
 import { stat } from 'node:fs/promises'
+import { markOfStats, watchFiles } from '../../platform/file-lookout.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import { loadChainKeys, reasonOf, type ChainKeys } from './chain-key.ts'
 
 type ChainKeyWatch = { readonly keys: () => ChainKeys; readonly close: () => void }
 
-/** `pollMs`: how often the metadata of the file is checked; the content is read when it changed. */
-type WatchOptions = { readonly log: Pick<Logger, 'info' | 'error'>; readonly pollMs?: number }
-
-const POLL_MS = 250
+type WatchOptions = { readonly log: Pick<Logger, 'info' | 'error'> }
 
 /** Rejects as `loadChainKeys` when the file cannot be used now. */
-export async function watchChainKeys(file: string, { log, pollMs = POLL_MS }: WatchOptions): Promise<ChainKeyWatch> {
+export async function watchChainKeys(file: string, { log }: WatchOptions): Promise<ChainKeyWatch> {
   let seen = await signatureOf(file)
   let keys = await loadChainKeys(file)
   const fault = createReportedFault()
-  let closed = false
-  let timer = setTimeout(tick, pollMs).unref()
+  const lookout = watchFiles({ paths: [file], look })
 
-  function tick(): void {
-    void poll().finally(() => {
-      if (!closed) timer = setTimeout(tick, pollMs).unref()
-    })
-  }
-
-  async function poll(): Promise<void> {
+  async function look(): Promise<boolean> {
     const signature = await signatureOf(file)
-    if (signature === seen) return
+    if (signature === seen) return true
     try {
       const next = await loadChainKeys(file)
-      if (signature !== (await signatureOf(file))) return // written while we read: next tick
+      if (signature !== (await signatureOf(file))) return false // written while we read
       keys = next
       fault.end()
       log.info({ event: 'chain_keys_changed', keys: next.length }, 'the keys for chains of calls changed')
@@ -38,6 +29,7 @@ export async function watchChainKeys(file: string, { log, pollMs = POLL_MS }: Wa
       report(reasonOf(cause))
     }
     seen = signature
+    return true
   }
 
   function report(reason: string): void {
@@ -47,16 +39,12 @@ export async function watchChainKeys(file: string, { log, pollMs = POLL_MS }: Wa
 
   return {
     keys: () => keys,
-    close() {
-      closed = true
-      clearTimeout(timer)
-    },
+    close: () => lookout.close(),
   }
 }
 
 /** Changes when the file is written, replaced or given other rights; a missing file has one too. */
 async function signatureOf(file: string): Promise<string> {
   const found = await stat(file, { bigint: true }).catch(() => undefined)
-  if (found === undefined) return 'none'
-  return [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ')
+  return found === undefined ? 'none' : markOfStats(found)
 }

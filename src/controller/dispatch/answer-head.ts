@@ -9,17 +9,23 @@ const END_OF_HEAD = '\r\n\r\n'
 const MAX_INTERIM_BYTES = 16 * 1024
 const REQUEST_LINE = /^[A-Z]+ \//
 
-/** The connector, with every socket guarded. Requires one request at a time on each socket: `pipelining: 1`. */
-export function guardingHeads(connect: buildConnector.connector): buildConnector.connector {
+/**
+ * The connector, with every socket guarded. Requires one request at a time on each socket: `pipelining: 1`. `onBytes`: called
+ * for the parts of bodies, in both directions.
+ */
+export function guardingHeads(
+  connect: buildConnector.connector,
+  onBytes: (bytes: number) => void = () => undefined,
+): buildConnector.connector {
   return (options, callback) => {
     connect(options, (...[error, socket]: Parameters<buildConnector.Callback>) => {
-      if (error === null) callback(null, guardHeads(socket as TLSSocket))
+      if (error === null) callback(null, guardHeads(socket as TLSSocket, onBytes))
       else callback(error, null)
     })
   }
 }
 
-function guardHeads(socket: TLSSocket): TLSSocket {
+function guardHeads(socket: TLSSocket, onBytes: (bytes: number) => void): TLSSocket {
   const read: (size?: number) => Buffer | null = socket.read.bind(socket)
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
   /** Between a request and the final status line of its answer: the bytes held back so far. */
@@ -28,11 +34,13 @@ function guardHeads(socket: TLSSocket): TLSSocket {
   socket.write = (chunk: unknown, ...rest: unknown[]) => {
     // undici writes the head of a request as one string; for a body it writes only bytes and the sizes of chunks.
     if (typeof chunk === 'string' && REQUEST_LINE.test(chunk)) held = Buffer.alloc(0)
+    if (chunk instanceof Uint8Array) onBytes(chunk.length)
     return write(chunk, ...rest)
   }
   socket.read = (size?: number) => {
     for (;;) {
       const chunk = read(size)
+      if (chunk !== null) onBytes(chunk.length)
       if (held === undefined || chunk === null) return chunk
       const head = withoutInterim(held.length === 0 ? chunk : Buffer.concat([held, chunk]))
       if (head.state === 'final') {

@@ -16,28 +16,38 @@ export type WorkerPools = {
 }
 
 const CONNECTIONS_PER_WORKER = 64
+/** Connections without a call end, and so does a pool without one: with many workers, most are not called for long. */
 const KEEP_ALIVE_MS = 30_000
+const LOOK_MS = 5000
+
+type Kept = { readonly pool: Pool; usedMs: number }
 
 export function createWorkerPools(deps: {
   connectorFor: (expected: SpiffeId) => buildConnector.connector
   source: Pick<CredentialSource, 'onChange'>
+  monotonic: () => number
+  /** Called for the parts of bodies to and from workers. */
+  onBytes: (bytes: number) => void
+  keepAliveMs?: number
+  lookMs?: number
 }): WorkerPools {
-  const pools = new Map<Target, Pool>()
+  const { monotonic, keepAliveMs = KEEP_ALIVE_MS, lookMs = LOOK_MS } = deps
+  const pools = new Map<Target, Kept>()
   const ending = new Set<Pool>()
   const open = ({ origin, spiffeId }: Target): Pool =>
     new Pool(origin, {
-      connect: guardingHeads(deps.connectorFor(spiffeId)),
+      connect: guardingHeads(deps.connectorFor(spiffeId), deps.onBytes),
       connections: CONNECTIONS_PER_WORKER,
       pipelining: 1,
       allowH2: false,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: keepAliveMs,
       // The exchange has its own deadlines: undici checks its own only about once a second.
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: 16 * 1024,
     })
   const forget = (target: Target): void => {
-    const pool = pools.get(target)
+    const pool = pools.get(target)?.pool
     if (pool === undefined) return
     pools.delete(target)
     ending.add(pool)
@@ -50,18 +60,23 @@ export function createWorkerPools(deps: {
   const unsubscribe = deps.source.onChange((next, previous) => {
     if (next.certPem !== previous.certPem) [...pools.keys()].forEach(forget)
   })
+  const forgetIdle = (): void => {
+    const beforeMs = monotonic() - keepAliveMs
+    for (const [target, { pool, usedMs }] of pools) if (usedMs < beforeMs && pool.stats.size === 0) forget(target)
+  }
+  const timer = setInterval(forgetIdle, lookMs).unref()
   return {
     poolOf(target) {
-      const known = pools.get(target)
-      if (known !== undefined) return known
-      const pool = open(target)
-      pools.set(target, pool)
-      return pool
+      let kept = pools.get(target)
+      if (kept === undefined) pools.set(target, (kept = { pool: open(target), usedMs: 0 }))
+      kept.usedMs = monotonic()
+      return kept.pool
     },
     release: forget,
     close: async () => {
+      clearInterval(timer)
       unsubscribe()
-      await Promise.all([...pools.values(), ...ending].map((pool) => pool.destroy()))
+      await Promise.all([...[...pools.values()].map(({ pool }) => pool), ...ending].map((pool) => pool.destroy()))
       pools.clear()
     },
   }

@@ -11,11 +11,16 @@ import { HEADERS } from '../../core/wire.ts'
 import { createConnectionIdentity, type ConnectionIdentityOptions } from '../../platform/tls/connection-identity.ts'
 import { lingerAfterAnswer, lingeringClose, STRANGER_LINGER } from '../../platform/tls/lingering-close.ts'
 import type { Refused } from '../call.ts'
+import type { ConnectionsHeld } from '../identity/connections-held.ts'
 import type { ConnectionRefusal, Metrics } from '../metrics/metrics.ts'
 import { problemOf, type ProblemContext } from './problem.ts'
+import { createUnusedConnections } from './unused-connections.ts'
 
 export type UnparsedOptions = {
   readonly gate: ConnectionIdentityOptions
+  readonly connections: Pick<ConnectionsHeld, 'take'>
+  /** How long a verified peer keeps a connection without a request after the time for headers. */
+  readonly unusedMs: number
   readonly metrics: Pick<Metrics, 'answered' | 'connectionRefused'>
   readonly now: () => number
   readonly onRefused: (refused: Refused, error: AppError) => void
@@ -28,20 +33,31 @@ type Unparsed = {
   readonly refuse: (socket: Socket, error: AppError) => void
   /** Call it before the server listens. */
   readonly watch: (server: Server) => void
+  /** Ends connections that have not carried a request. */
+  readonly close: () => void
 }
 
+/** How many requests of a connection are not fully answered, and the last request. */
+type Requests = WeakMap<Socket, { unanswered: number; last: IncomingMessage }>
+
+/** Node's code for headers that are late. */
+const TOO_SLOW = 'ERR_HTTP_REQUEST_TIMEOUT'
 const FAULTS: Readonly<Partial<Record<string, [ErrorCode, string]>>> = {
   HPE_HEADER_OVERFLOW: ['headers_too_large', 'the headers are longer than 16 KiB'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'the headers did not arrive within 5 s'],
+  [TOO_SLOW]: ['request_timeout', 'the headers did not arrive within 5 s'],
 }
 
-export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOptions): Unparsed {
+export function createUnparsed(options: UnparsedOptions): Unparsed {
+  const { gate, connections, unusedMs, metrics, now, onRefused } = options
   const identify = createConnectionIdentity(gate)
-  /** How many requests of a connection are not fully answered, and the last request. */
-  const requests = new WeakMap<Socket, { unanswered: number; last: IncomingMessage }>()
+  const identityOf = (socket: TLSSocket): SpiffeId => identify(socket).peer.spiffeId
+  const unused = createUnusedConnections({ identify: identityOf, connections, restMs: unusedMs })
+  const requests: Requests = new WeakMap()
   const refused = new WeakSet<Socket>()
 
   function onClientError({ code = '' }: { code?: string }, socket: Socket): void {
+    const error = errorOf(code, () => unused.keep(socket))
+    if (error === 'none') return
     metrics.connectionRefused(refusalOf(code))
     const known = requests.get(socket)
     // Closed, never secure, or in the middle of a body: the reader of that body records how it ended.
@@ -53,13 +69,12 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
     if (code === 'HPE_CLOSED_CONNECTION' && known !== undefined && known.unanswered > 0) return
     // Further bytes after a refusal.
     if (refused.has(socket)) return
-    const [fault, reason] = FAULTS[code] ?? ['request_invalid', 'the bytes are not an HTTP/1.1 request']
-    refuse(socket, new AppError(fault, reason))
+    refuse(socket, error)
   }
 
   function refuse(socket: Socket, fault: AppError): void {
     refused.add(socket)
-    const { error, requester } = judge(socket, fault)
+    const { error, requester } = judge(identityOf, socket, fault)
     const decisionId = uuidv7(now())
     const trace = { traceId: randomHex(16), spanId: randomHex(8), sampled: false }
     onRefused({ decisionId, trace, requester, remoteAddress: socket.remoteAddress }, error)
@@ -75,33 +90,54 @@ export function createUnparsed({ gate, metrics, now, onRefused }: UnparsedOption
     lingeringClose(socket, STRANGER_LINGER)
   }
 
-  /** For a peer without a valid identity the error is that, whatever else is wrong. */
-  function judge(socket: Socket, error: AppError): { error: AppError; requester: SpiffeId | undefined } {
-    try {
-      if (!(socket instanceof TLSSocket)) throw new AppError('client_certificate_required')
-      return { error, requester: identify(socket).peer.spiffeId }
-    } catch (cause: unknown) {
-      return { error: toAppError(cause, 'internal_error'), requester: undefined }
-    }
-  }
-
   return {
     onClientError,
     refuse,
+    close: () => unused.close(),
     watch(server) {
-      server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-        const { socket } = request
-        const unanswered = (requests.get(socket)?.unanswered ?? 0) + 1
-        requests.set(socket, { unanswered, last: request })
-        response.once('close', () => {
-          const known = requests.get(socket)
-          if (known !== undefined) known.unanswered -= 1
-        })
-      })
+      unused.watch(server)
+      countRequests(server, requests)
       server.on('connect', (request) => {
         answerConnect(server, request)
       })
     },
+  }
+}
+
+function countRequests(server: Server, requests: Requests): void {
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request
+    const unanswered = (requests.get(socket)?.unanswered ?? 0) + 1
+    requests.set(socket, { unanswered, last: request })
+    response.once('close', () => {
+      const known = requests.get(socket)
+      if (known !== undefined) known.unanswered -= 1
+    })
+  })
+}
+
+/** `none`: the peer keeps the connection, which is idle. */
+function errorOf(code: string, keep: () => boolean): AppError | 'none' {
+  try {
+    if (code === TOO_SLOW && keep()) return 'none'
+  } catch (cause: unknown) {
+    return toAppError(cause, 'internal_error')
+  }
+  const [fault, reason] = FAULTS[code] ?? ['request_invalid', 'the bytes are not an HTTP/1.1 request']
+  return new AppError(fault, reason)
+}
+
+/** For a peer without a valid identity the error is that, whatever else is wrong. */
+function judge(
+  identityOf: (socket: TLSSocket) => SpiffeId,
+  socket: Socket,
+  error: AppError,
+): { error: AppError; requester: SpiffeId | undefined } {
+  try {
+    if (!(socket instanceof TLSSocket)) throw new AppError('client_certificate_required')
+    return { error, requester: identityOf(socket) }
+  } catch (cause: unknown) {
+    return { error: toAppError(cause, 'internal_error'), requester: undefined }
   }
 }
 
@@ -134,11 +170,11 @@ function answerConnect(server: Server, request: IncomingMessage): void {
 }
 
 function isFault(code: string): boolean {
-  return code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  return code.startsWith('HPE_') || code === TOO_SLOW
 }
 
 function refusalOf(code: string): ConnectionRefusal {
   if (/^ERR_(TLS|SSL|OSSL)_/.test(code)) return 'tls'
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'too_slow'
+  if (code === TOO_SLOW) return 'too_slow'
   return code === 'ECONNRESET' ? 'reset' : 'malformed'
 }

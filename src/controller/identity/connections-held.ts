@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
 export type ConnectionsHeld = {
-  /** Counts a new connection until it closes. @throws {AppError} `overloaded`: its identity holds too many already */
+  /** Counts a connection once, until it closes. @throws {AppError} `overloaded`: its identity holds too many already */
   readonly take: (socket: Socket, owner: SpiffeId) => void
   /** For further requests on a connection that `take` refused. @throws {AppError} `overloaded` */
   readonly check: (socket: Socket) => void
@@ -24,9 +24,11 @@ export function createConnectionsHeld({
 }): ConnectionsHeld {
   const held = new Map<SpiffeId, number>()
   const refused = new Set<Socket>()
+  const counted = new WeakSet<Socket>()
 
   return {
     take(socket, owner) {
+      if (counted.has(socket)) return
       onIdentified()
       const count = held.get(owner) ?? 0
       if (count >= max) {
@@ -35,6 +37,7 @@ export function createConnectionsHeld({
         onRefused()
         throw tooMany(max)
       }
+      counted.add(socket)
       held.set(owner, count + 1)
       socket.once('close', () => {
         const left = (held.get(owner) ?? 1) - 1

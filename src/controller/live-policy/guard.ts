@@ -3,8 +3,9 @@
 //
 // Every answer is parsed strictly, so a single timeout does not close the guard: it triggers a self-check at once, and only
 // a failed self-check closes it. From then on callers are refused without waiting (no 100 ms each on a hanging sidecar)
-// until a self-check passes: an engine that comes back empty, or with a policy that allows everyone, is not used. A check
-// also runs every few seconds, to notice a sidecar that was replaced while no calls came.
+// until a self-check passes: an engine that comes back empty, or with a policy that allows everyone, is not used. A sidecar is
+// also checked every few seconds, to notice one that was replaced while no calls came; the embedded engine changes only by a
+// swap, which asks for a check.
 import type { Decide } from '../../core/decision.ts'
 import { AppError, toAppError } from '../../core/errors.ts'
 import { traceFields } from '../../core/trace-context.ts'
@@ -29,21 +30,28 @@ export type Guard = {
 
 /** `check`: the self-check of what is in force; see self-check.ts. `now`: Unix ms. */
 type GuardOptions = {
+  /** The engine is another process, which may change by itself. */
+  readonly isRemote: boolean
   readonly inForce: () => InForce
   readonly check: () => Promise<SelfCheckFault | undefined>
   readonly log: PolicyLog
   readonly now: () => number
 }
 
+const CHECK_EVERY_MS = 5000
+
 /** Guards the policy in force; starts the first self-check at once, and `ready()` is false until it has passed. */
 export function createGuard(options: GuardOptions): Guard {
-  const { inForce, check, log } = options
+  const { inForce, check, log, isRemote } = options
   const gate = createGate(options)
-  const recheck = createRecheck(async () => {
-    const fault = await check()
-    gate.report(fault)
-    return fault === undefined
-  })
+  const recheck = createRecheck(
+    async () => {
+      const fault = await check()
+      gate.report(fault)
+      return fault === undefined
+    },
+    isRemote ? CHECK_EVERY_MS : undefined,
+  )
 
   const decide: Decide = async (question, input, trace) => {
     // One decision uses one engine from start to end.

@@ -117,9 +117,14 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
       monotonic,
     })
   const check = sidecar === undefined ? selfCheck : () => sidecar.check(selfCheck)
-  const guard = opened.adopt(createGuard({ inForce: transition.current, check, log, now }), ({ stop }) => stop())
-  const stalenessTimer = setInterval(freshness.watch, STALENESS_LOOK_MS).unref()
-  opened.defer(() => clearInterval(stalenessTimer))
+  const guard = opened.adopt(
+    createGuard({ isRemote: host.isRemote, inForce: transition.current, check, log, now }),
+    ({ stop }) => stop(),
+  )
+  if (staleness.maxMs !== undefined) {
+    const stalenessTimer = setInterval(freshness.watch, STALENESS_LOOK_MS).unref()
+    opened.defer(() => clearInterval(stalenessTimer))
+  }
   const release = opened.move()
   return seenFromOutside({ ...parts, guard, sidecar, close: () => release.disposeAsync() })
 }

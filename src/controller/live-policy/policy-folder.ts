@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { markOfStats } from '../../platform/file-lookout.ts'
 import { policyFileNames } from '../../policy/data/folder-names.ts'
 import { dataFileNames, loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'
 import { isCompiled } from '../../policy/data/source-hash.ts'
@@ -35,9 +36,7 @@ export async function loadPolicyFolder(dir: string, nowMs: number): Promise<Poli
 export async function signatureOf(dir: string): Promise<string> {
   const paths = [...(await policyFileNames(dir, isWatched)), ...(await dataNames(dir))]
   const stats = await Promise.all(paths.map((path) => stat(join(dir, path), { bigint: true })))
-  return stats
-    .map(({ ino, size, mtimeNs, ctimeNs }, index) => [paths[index], ino, size, mtimeNs, ctimeNs].join(' '))
-    .join()
+  return stats.map((found, index) => `${paths[index] ?? ''} ${markOfStats(found)}`).join()
 }
 
 async function hashFiles(dir: string): Promise<Map<string, string>> {

@@ -1,7 +1,9 @@
-// Checks the policy folder every 200 ms, and adopts changed files when they have not
+// Follows the policy folder, and adopts changed files when they have not
 // been written to for a moment. Files that cannot be used are tried again, since
 // incomplete files look the same; if that lasts for a second, it is reported as a fault.
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { watchFiles, type LookoutPace } from '../../platform/file-lookout.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import { BLOCK_WAIT_MS } from './block-follow.ts'
 import { FolderChangedError, loadPolicyFolder, signatureOf, type PolicyFolder } from './policy-folder.ts'
@@ -28,8 +30,7 @@ type WatchOptions = {
 }
 
 /** `settleMs`: how long files must be unchanged before they are read. `faultMs`: when unusable files are reported as a fault. */
-export type WatchLimits = {
-  readonly pollMs: number
+export type WatchLimits = LookoutPace & {
   readonly settleMs: number
   readonly faultMs: number
   readonly retryMs: number
@@ -46,7 +47,12 @@ export type PolicyWatch = {
   readonly close: () => void
 }
 
-const LIMITS: WatchLimits = { pollMs: 200, settleMs: 40, faultMs: 1000, retryMs: 1000, blockMs: BLOCK_WAIT_MS }
+const LIMITS: Omit<WatchLimits, keyof LookoutPace> = {
+  settleMs: 40,
+  faultMs: 1000,
+  retryMs: 1000,
+  blockMs: BLOCK_WAIT_MS,
+}
 
 export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
   const { dir, adopt, onConfirmed, onStuck, now } = options
@@ -67,7 +73,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
         return
       }
       if (signature === tried && !isAskedFor && !faults.isRetryDue()) return
-      if (signature !== tried) await settle(signature)
+      if (signature !== tried) await settle(dir, signature, limits.settleMs)
       tried = signature
       const folder = await loadPolicyFolder(dir, now())
       if (folder.signature !== signature) throw new FolderChangedError(`${dir} was written to while it was read`)
@@ -81,10 +87,6 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
       if (faults.hasStood(limits.blockMs)) await onStuck()
     }
   }
-  const settle = async (signature: string): Promise<void> => {
-    await delay(limits.settleMs)
-    if ((await signatureOf(dir)) !== signature) throw new FolderChangedError(`${dir} is being written to`)
-  }
   const poll = (isAskedFor: boolean): Promise<void> => {
     running ??= look(isAskedFor).finally(() => {
       running = undefined
@@ -92,25 +94,35 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
     return running
   }
 
-  let timer = setTimeout(tick, limits.pollMs).unref()
-  function tick(): void {
-    void poll(false).finally(() => {
-      if (!closed) timer = setTimeout(tick, limits.pollMs).unref()
-    })
-  }
+  const lookout = watchFiles({
+    paths: [dir, join(dir, 'data')],
+    async look() {
+      await poll(false)
+      return !faults.pending()
+    },
+    onSame: onConfirmed,
+    pace: options.limits ?? {},
+  })
   return {
     async poll() {
       // A check in progress may have read the files before the change that the caller knows of.
       await running
       await poll(true)
+      if (faults.pending()) lookout.again()
     },
     isFaulty: faults.pending,
     cause: faults.cause,
     close() {
       closed = true
-      clearTimeout(timer)
+      lookout.close()
     },
   }
+}
+
+/** @throws {FolderChangedError} when the folder changes meanwhile */
+async function settle(dir: string, signature: string, settleMs: number): Promise<void> {
+  await delay(settleMs)
+  if ((await signatureOf(dir)) !== signature) throw new FolderChangedError(`${dir} is being written to`)
 }
 
 type Faults = {
@@ -122,7 +134,7 @@ type Faults = {
   readonly clear: () => void
 }
 
-function createFaults({ onFault, onMended, now }: WatchOptions, limits: WatchLimits): Faults {
+function createFaults({ onFault, onMended, now }: WatchOptions, limits: typeof LIMITS): Faults {
   let latest: unknown
   let first: { readonly at: number; readonly sinceMs: number } | undefined
   let last = 0

@@ -1,5 +1,5 @@
-// Schedules the self-check: at the start, every few seconds while it passes, with a bounded backoff while it fails, and soon
-// after an error.
+// Schedules the self-check: at the start, with a bounded backoff while it fails, soon after an error, and, for an engine in
+// another process, every few seconds while it passes.
 
 type Recheck = {
   /** After an error: checks at once, but at most every 250 ms however many errors there are. */
@@ -7,13 +7,12 @@ type Recheck = {
   stop(): void
 }
 
-const CHECK_EVERY_MS = 5000
 const RETRY_FIRST_MS = 250
 /** Calls are served again within a second after the engine is back, however long it was away. */
 const RETRY_MAX_MS = 750
 
-/** Starts at once. `check` resolves to true if there is no fault, and never rejects; two checks never run at the same time. */
-export function createRecheck(check: () => Promise<boolean>): Recheck {
+/** Starts at once. `everyMs` undefined: no checks while nothing changes. `check` resolves to true if there is no fault, and never rejects; two checks never run at the same time. */
+export function createRecheck(check: () => Promise<boolean>, everyMs: number | undefined): Recheck {
   let timer: NodeJS.Timeout | undefined
   let dueMs = Infinity
   let lastMs = -Infinity
@@ -33,7 +32,8 @@ export function createRecheck(check: () => Promise<boolean>): Recheck {
     const passed = await check()
     lastMs = performance.now()
     dueMs = Infinity
-    plan(passed ? CHECK_EVERY_MS : backoffMs)
+    if (!passed) plan(backoffMs)
+    else if (everyMs !== undefined) plan(everyMs)
     backoffMs = passed ? RETRY_FIRST_MS : Math.min(backoffMs * 2, RETRY_MAX_MS)
   }
   void run()

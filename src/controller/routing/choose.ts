@@ -1,6 +1,7 @@
-// On the path of every call. The power of two choices (Mitzenmacher): draws two offers by their shares and takes the one with
-// less waiting, (in flight + 1) x latency. Allocates nothing.
-import { isPlain, largestShare, shareOf, type OfferGroup } from './offer-group.ts'
+// On the path of every call. The power of two choices (Mitzenmacher): draws two offers of the members by their shares and takes
+// the one with less waiting, (in flight + 1) x latency. Allocates nothing.
+import { isEnough } from './members.ts'
+import { isPlain, shareOf, type OfferGroup } from './offer-group.ts'
 import type { Offer, WorkerInstance } from './offer.ts'
 import { meets, type Wish } from './wish.ts'
 
@@ -28,10 +29,6 @@ type ChooseDeps = {
 /** A call that asks for nothing, at its first attempt. */
 export const ANYONE: Seeker = { wish: undefined, tried: undefined }
 
-/** So many random draws before all offers are looked at. */
-const DRAWS = 8
-const NOTHING = -1
-
 export function createChoose(deps: ChooseDeps): Choose {
   const anyway: ChooseDeps = { random: deps.random, isOpen: () => true }
   return (group, seeker, nowMs) => {
@@ -56,9 +53,10 @@ export function suits({ worker, version }: Offer, { wish, tried }: Seeker): bool
 }
 
 /** What most calls need: one offer, or two of equal shares of which both are free. Undefined: look closer. */
-function quickPick({ random, isOpen }: ChooseDeps, group: OfferGroup, nowMs: number): Offer | undefined {
-  const { offers } = group
-  const count = offers.length
+function quickPick(deps: ChooseDeps, group: OfferGroup, nowMs: number): Offer | undefined {
+  const { offers, members } = group
+  const { random, isOpen } = deps
+  const count = Math.min(offers.length, members.count(nowMs))
   const first = count === 1 ? 0 : Math.floor(random() * count)
   const a = offers[first]
   if (a === undefined || !a.isFree(nowMs) || !isOpen(a.worker)) return undefined
@@ -67,62 +65,76 @@ function quickPick({ random, isOpen }: ChooseDeps, group: OfferGroup, nowMs: num
   const second = first + 1 + Math.floor(random() * (count - 1))
   const b = offers[second < count ? second : second - count]
   if (b === undefined || !b.isFree(nowMs) || !isOpen(b.worker)) return undefined
-  return better(a, b, nowMs, true, random)
+  const chosen = better(a, b, nowMs, true, random)
+  if (chosen.worker.inFlight > 0 && count < offers.length) growIfBusy(deps, group, count, nowMs)
+  return chosen
 }
+
+function growIfBusy({ isOpen }: ChooseDeps, { offers, members }: OfferGroup, count: number, nowMs: number): void {
+  let idle = 0
+  for (let at = 0; at < count; at++) {
+    const offer = offers[at]
+    if (offer === undefined || !isIdle(offer) || !offer.isFree(nowMs) || !isOpen(offer.worker)) continue
+    idle += 1
+    if (isEnough(idle, count)) return
+  }
+  members.grow(nowMs)
+}
+
+/** The offers to choose from. Reused, and empty between two choices. */
+const free: Offer[] = []
 
 function pick(deps: ChooseDeps, group: OfferGroup, seeker: Seeker, nowMs: number): Offer | undefined {
-  const { offers } = group
   const plain = isPlain(group, nowMs)
-  const first = drawn(deps, group, seeker, nowMs, plain, NOTHING)
-  const a = offers[first]
-  if (a === undefined || offers.length === 1) return a
-  const b = offers[drawn(deps, group, seeker, nowMs, plain, first)]
-  return b === undefined ? a : better(a, b, nowMs, plain, deps.random)
+  gather(deps, group, seeker, nowMs)
+  const a = draw(deps, nowMs, plain)
+  const b = draw(deps, nowMs, plain)
+  free.length = 0
+  return a === undefined || b === undefined ? a : better(a, b, nowMs, plain, deps.random)
 }
 
-/** The index of a free offer that suits, drawn by its share; -1 if there is none besides `except`. */
-function drawn(
-  deps: ChooseDeps,
-  group: OfferGroup,
-  seeker: Seeker,
-  nowMs: number,
-  plain: boolean,
-  except: number,
-): number {
-  const { offers } = group
-  const { random } = deps
-  const others = except === NOTHING ? offers.length : offers.length - 1
-  const largest = plain ? 1 : largestShare(group, nowMs)
-  for (let draw = 0; draw < DRAWS; draw++) {
-    const at = (except + 1 + Math.floor(random() * others)) % offers.length
-    const offer = offers[at]
-    if (offer === undefined || !isEligible(deps, offer, seeker, nowMs)) continue
-    if (plain || random() * largest < shareOf(offer, nowMs)) return at
+/** The free ones of the members that suit; of more than the members while too few of these are idle. */
+function gather({ isOpen }: ChooseDeps, { offers, members }: OfferGroup, seeker: Seeker, nowMs: number): void {
+  let most = members.count(nowMs)
+  let count = 0
+  let idle = 0
+  for (const offer of offers) {
+    if (!isOpen(offer.worker) || !suits(offer, seeker)) continue
+    if (count === most) {
+      if (isEnough(idle, count)) return
+      most = members.grow(nowMs)
+    }
+    count += 1
+    if (!offer.isFree(nowMs)) continue
+    free.push(offer)
+    if (isIdle(offer)) idle += 1
   }
-  return scanned(deps, group, seeker, nowMs, except)
 }
 
-/** As `drawn`, by looking at all offers: for groups in which most are full or do not suit. */
-function scanned(deps: ChooseDeps, { offers }: OfferGroup, seeker: Seeker, nowMs: number, except: number): number {
+/** Takes one out of `free`, by its share. */
+function draw({ random }: ChooseDeps, nowMs: number, plain: boolean): Offer | undefined {
+  const at = plain ? Math.floor(random() * free.length) : drawByShare(random, nowMs)
+  const drawn = free[at]
+  const last = free.pop()
+  if (last !== undefined && at < free.length) free[at] = last
+  return drawn
+}
+
+function drawByShare(random: () => number, nowMs: number): number {
   let total = 0
-  for (let at = 0; at < offers.length; at++) {
-    const offer = offers[at]
-    if (offer !== undefined && at !== except && isEligible(deps, offer, seeker, nowMs)) total += shareOf(offer, nowMs)
-  }
-  if (total === 0) return NOTHING
-  let left = deps.random() * total
-  let last = NOTHING
-  for (let at = 0; at < offers.length && left >= 0; at++) {
-    const offer = offers[at]
-    if (offer === undefined || at === except || !isEligible(deps, offer, seeker, nowMs)) continue
-    last = at
+  for (const offer of free) total += shareOf(offer, nowMs)
+  let left = random() * total
+  let at = -1
+  for (const offer of free) {
+    at += 1
     left -= shareOf(offer, nowMs)
+    if (left < 0) return at
   }
-  return last
+  return at
 }
 
-function isEligible({ isOpen }: ChooseDeps, offer: Offer, seeker: Seeker, nowMs: number): boolean {
-  return offer.isFree(nowMs) && isOpen(offer.worker) && suits(offer, seeker)
+function isIdle({ worker }: Offer): boolean {
+  return worker.inFlight === 0
 }
 
 /**

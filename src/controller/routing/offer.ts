@@ -19,6 +19,8 @@ export type WorkerInstance = {
   readonly labels: ReadonlyMap<string, string>
   /** 1 to 100: its part of the calls in relation to other workers. */
   readonly weight: number
+  /** Its place among the workers that this process knows: see members.ts. */
+  readonly rank: number
   /** Origins of instances that lost this worker id to it, or to one before it. */
   readonly replaced: ReadonlySet<string>
   /** Error codes that the worker declared, per capability: only these are forwarded to callers. */

@@ -8,6 +8,7 @@ import { REMOVED_AFTER_MISSED, STALE_AFTER_MISSED } from '../../core/wire.ts'
 import type { StateCause, WorkerState } from '../../core/worker-health.ts'
 import { newCondition } from './condition.ts'
 import { Drains } from './drains.ts'
+import { rankOf } from './members.ts'
 import { hashOfLease } from './lease.ts'
 import { withoutWorker, withOffer, type OfferGroup } from './offer-group.ts'
 import { Offer, type WorkerInstance } from './offer.ts'
@@ -34,6 +35,8 @@ type FormerInstance = Pick<WorkerInstance, 'leaseHash' | 'registeredAt'>
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
 type RegistryOptions = {
+  /** Different in each process: see members.ts. */
+  readonly processId: string
   readonly heartbeatIntervalMs: number
   /** Monotonic milliseconds: a step of the wall clock must not expire every worker. */
   readonly monotonic: () => number
@@ -215,10 +218,12 @@ export class Registry {
   ): WorkerInstance {
     const offers = new Map<Capability, Offer>()
     const nowMs = this.#options.monotonic()
+    const key = keyOf(registration)
     const instance: WorkerInstance = {
       labels: NO_LABELS,
       weight: DEFAULT_WEIGHT,
       ...registration,
+      rank: rankOf(this.#options.processId, key),
       offers,
       declaredErrors: declaredErrors(registration.capabilities),
       replaced,
@@ -236,7 +241,7 @@ export class Registry {
     for (const [capability, schema] of registration.capabilities) {
       offers.set(capability, new Offer(instance, capability, schema))
     }
-    this.#instances.set(keyOf(instance), instance)
+    this.#instances.set(key, instance)
     this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
     if (instance.drainedMs === undefined) this.#enlist(instance)
     return instance

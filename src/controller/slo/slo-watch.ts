@@ -1,5 +1,6 @@
-// Checks the folder of SLOs twice a second, and reads changed files once they have been left alone for one check: incomplete
+// Follows the folder of SLOs, and reads changed files once they have been left alone for one check: incomplete
 // files look the same as faulty ones. A change with a fault has no effect, and is reported once.
+import { watchFiles } from '../../platform/file-lookout.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import { loadSloFolder, signatureOfSlos, type SloPlace } from '../../slo/slo-folder.ts'
 import type { Slo } from '../../slo/slo.ts'
@@ -21,8 +22,6 @@ type SloWatch = {
   readonly close: () => void
 }
 
-const POLL_MS = 500
-
 export function watchSloFolder({ place, seen, onChange, onFault, onFixed }: SloWatchOptions): SloWatch {
   const reported = createReportedFault()
   // Undefined: whatever is there has to be read.
@@ -30,7 +29,7 @@ export function watchSloFolder({ place, seen, onChange, onFault, onFixed }: SloW
   let last = seen
   let closed = false
 
-  const look = async (): Promise<void> => {
+  const read = async (): Promise<boolean> => {
     // A folder that was there and is gone is a fault, also where it may be absent.
     const expected = tried === '' ? place : { ...place, mayBeAbsent: false }
     const signature = await signatureOfSlos(expected).catch((cause: unknown) => {
@@ -40,36 +39,36 @@ export function watchSloFolder({ place, seen, onChange, onFault, onFixed }: SloW
     })
     const isSettled = signature === last
     last = signature
-    if (!isSettled || signature === tried) return
+    if (!isSettled || signature === tried) return isSettled
     tried = signature
     const slos = await loadSloFolder(expected)
     // Written to while it was read: the next checks see it again.
     if ((await signatureOfSlos(expected)) !== signature) {
       tried = undefined
-      return
+      return false
     }
-    if (closed) return
+    if (closed) return true
     onChange(slos)
     if (reported.end()) onFixed()
+    return true
   }
   const failed = (cause: unknown): void => {
     const message = cause instanceof Error ? cause.message : String(cause)
     if (!closed && reported.isNews(message)) onFault(message)
   }
 
-  let timer = setTimeout(tick, POLL_MS).unref()
-  function tick(): void {
-    void look()
-      .catch(failed)
-      .finally(() => {
-        if (!closed) timer = setTimeout(tick, POLL_MS).unref()
-      })
-  }
+  const look = (): Promise<boolean> =>
+    read().catch((cause: unknown) => {
+      failed(cause)
+      // The same files give the same fault.
+      return true
+    })
+  const lookout = watchFiles({ paths: [place.dir], look })
   return {
     fault: reported.current,
     close() {
       closed = true
-      clearTimeout(timer)
+      lookout.close()
     },
   }
 }

@@ -24,7 +24,7 @@ const WHOLE = 1
 const SMALL_BYTES = 64 * 1024
 
 export function startAdmission({ metricsRegistry, monotonic, opened }: Ground, policy: LivePolicy): StartedAdmission {
-  const memory = opened.adopt(createMemoryWatch({ read: readMemory }), (it) => it.close())
+  const memory = createMemoryWatch({ read: readMemory })
   const loop = opened.adopt(watchLoopDelay(), (it) => it.close())
   const metrics = createAdmissionMetrics(metricsRegistry, {
     gate: () => gate.state(),

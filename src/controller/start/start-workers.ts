@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
+import { createYoungCollections } from '../../platform/young-collections.ts'
 import { createHealthProbe, type HealthProbe } from '../dispatch/probe.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
@@ -31,7 +32,7 @@ export type StartedWorkers = {
   readonly awaited: Awaited
 }
 
-const SWEEP_MS = 500
+const SWEEP_MS = 1000
 const HINT_FILE = 'registry.json'
 /** Bounds of memory, not of time: each call has its own deadline. */
 const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
@@ -52,11 +53,15 @@ export async function startWorkers(
     },
   )
   const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
-  const pools = opened.adopt(createWorkerPools({ connectorFor, source: outgoing.source }), ({ close }) => close())
+  const pools = opened.adopt(
+    createWorkerPools({ connectorFor, source: outgoing.source, monotonic, onBytes: createYoungCollections() }),
+    ({ close }) => close(),
+  )
   const file = join(config.stateDir, HINT_FILE)
   const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
   const report = createReporter(ground)
   const registry = new Registry({
+    processId: randomUUID(),
     heartbeatIntervalMs,
     monotonic,
     now,

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { isoTime } from '../../core/iso-time.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
 import { createExpiryReport } from './bundle-expiry.ts'
+import { markOfStats, watchFiles, type LookoutPace } from '../file-lookout.ts'
 import { createListeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import { createReportedFault } from '../reported-fault.ts'
@@ -19,16 +20,14 @@ export type CredentialSource = {
   readonly close: () => void
 }
 
-/** `pollMs`: how often the metadata of the files is checked; the content is read when the metadata changed. */
-type WatchOptions = { readonly now: () => number; readonly log: Logger; readonly pollMs?: number }
+type WatchOptions = { readonly now: () => number; readonly log: Logger; readonly pace?: Partial<LookoutPace> }
 
-const POLL_MS = 250
 // A writer replaces three files one after the other: in between they do not fit together, which is not a fault yet.
 const SETTLE_MS = 2000
 
 /** Loads the set and keeps watching it. Rejects as `loadCredentials` does when the first set is broken. */
 export async function watchCredentials(files: CredentialFiles, options: WatchOptions): Promise<CredentialSource> {
-  const { now, log, pollMs = POLL_MS } = options
+  const { now, log, pace = {} } = options
   let seen = await signatureOf(files).catch(() => '')
   let current = await loadCredentials(files, now)
   const reportExpiry = createExpiryReport({ now, log })
@@ -37,23 +36,25 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
     log.error({ event: 'credentials_listener_failed', err }, 'a listener for credential changes failed')
   const changed = createListeners<[Credentials, Credentials]>(onThrown)
   const faulty = createListeners<[Error]>(onThrown)
-  const faults = createFaultFilter(Math.ceil(SETTLE_MS / pollMs))
+  const faults = createFaultFilter()
   let closed = false
-  let timer = setTimeout(tick, pollMs).unref()
+  const lookout = watchFiles({
+    paths: [files.certFile, files.keyFile, files.bundlePath],
+    async look() {
+      reportExpiry(current.bundles)
+      return (await read()) && !faults.pending()
+    },
+    onSame: () => reportExpiry(current.bundles),
+    pace,
+  })
 
-  function tick(): void {
-    reportExpiry(current.bundles)
-    void poll().finally(() => {
-      if (!closed) timer = setTimeout(tick, pollMs).unref()
-    })
-  }
-
-  async function poll(): Promise<void> {
+  /** False: the files were written to while they were read. */
+  async function read(): Promise<boolean> {
     const signature = await signatureOf(files).catch(() => '')
-    if (signature === seen && !faults.pending()) return
+    if (signature === seen && !faults.pending()) return true
     try {
       const next = await loadCredentials(files, now)
-      if (signature === '' || signature !== (await signatureOf(files))) return // written while we read: next tick
+      if (signature === '' || signature !== (await signatureOf(files))) return false
       checkSameIdentity(next, current, files)
       seen = signature
       faults.clear()
@@ -61,18 +62,14 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
     } catch (error: unknown) {
       if (faults.isNew(error as Error) && !closed) report(error as Error)
     }
+    return true
   }
 
   function swap(next: Credentials): void {
     if (isSameSet(next, current)) return
     const previous = current
     current = { ...next, generation: previous.generation + 1 }
-    const { generation, spiffeId, notAfterMs } = current
-    const notAfter = isoTime(notAfterMs)
-    log.info(
-      { event: 'credentials_changed', generation, spiffe_id: spiffeId, not_after: notAfter },
-      'credentials changed',
-    )
+    logChange(log, current)
     changed.notify(current, previous)
   }
 
@@ -87,9 +84,14 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
     onFault: faulty.add,
     close() {
       closed = true
-      clearTimeout(timer)
+      lookout.close()
     },
   }
+}
+
+function logChange(log: Logger, { generation, spiffeId, notAfterMs }: Credentials): void {
+  const fields = { event: 'credentials_changed', generation, spiffe_id: spiffeId, not_after: isoTime(notAfterMs) }
+  log.info(fields, 'credentials changed')
 }
 
 /** Changes whenever one of the files is written or replaced. Follows links: Kubernetes swaps a linked folder. */
@@ -97,9 +99,7 @@ async function signatureOf({ certFile, keyFile, bundlePath, trustDomain }: Crede
   const bundles = await bundleFiles(bundlePath, trustDomain)
   const paths = [certFile, keyFile, ...bundles.values()]
   const stats = await Promise.all(paths.map((path) => stat(path, { bigint: true })))
-  return stats
-    .map(({ ino, size, mtimeNs, ctimeNs }, index) => [paths[index], ino, size, mtimeNs, ctimeNs].join(' '))
-    .join()
+  return stats.map((found, index) => `${paths[index] ?? ''} ${markOfStats(found)}`).join()
 }
 
 /** A process keeps its identity: what its peers expect of it, and its leases and rights, belong to that one. */
@@ -125,17 +125,17 @@ type FaultFilter = {
   readonly clear: () => void
 }
 
-function createFaultFilter(settleTicks: number): FaultFilter {
-  let ticks = 0
+function createFaultFilter(): FaultFilter {
+  let sinceMs: number | undefined
   const reported = createReportedFault()
   return {
     isNew(fault) {
-      ticks += 1
-      return ticks >= settleTicks && reported.isNews(fault.message)
+      sinceMs ??= performance.now()
+      return performance.now() - sinceMs >= SETTLE_MS && reported.isNews(fault.message)
     },
-    pending: () => ticks > 0,
+    pending: () => sinceMs !== undefined,
     clear() {
-      ticks = 0
+      sinceMs = undefined
       reported.end()
     },
   }

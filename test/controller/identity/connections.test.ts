@@ -106,7 +106,7 @@ test('a CA is rolled over on disk as operators do it (both, then the new one), w
   const source = await watchCredentials(await issueTo(dir.path, pki.td1, 'controller', CONTROLLER), {
     now: Date.now,
     log: pino({ level: 'silent' }),
-    pollMs: 10,
+    pace: { netMs: 10, againMs: 10 },
   })
   await using app = await startGatedApp(source.current())
   source.onChange((credentials) => app.source.set(credentials))

@@ -47,6 +47,7 @@ function setUp(decide: Decide): {
     close: () => Promise.resolve(),
   }
   const policy = createGuard({
+    isRemote: true,
     inForce: () => ({ engine, files, revision: files.revision }),
     check: createSelfCheck({ engine, files, now: Date.now }),
     log: { info: record, warn: record, error: record },

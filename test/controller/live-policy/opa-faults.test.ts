@@ -46,6 +46,7 @@ async function readyPolicy(
 
 function guarded(engine: PolicyEngine, own: PolicyFiles, note: (fields: object) => void): Guard {
   return createGuard({
+    isRemote: true,
     inForce: () => ({ engine, files: own, revision: own.revision }),
     check: createSelfCheck({ engine, files: own, now: Date.now }),
     log: { info: note, warn: note, error: note },

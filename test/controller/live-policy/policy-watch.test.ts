@@ -6,7 +6,7 @@ import { blockedJson, replaceFile } from '../../fixtures/live-policy.ts'
 import { copyPolicies, type PolicyDir } from '../../fixtures/policy-dir.ts'
 
 // It looks only when it is asked to, reports faults at once, and tries nothing again by itself.
-const LIMITS = { pollMs: 3_600_000, settleMs: 0, faultMs: 0, retryMs: 3_600_000 }
+const LIMITS = { netMs: 3_600_000, againMs: 3_600_000, events: false, settleMs: 0, faultMs: 0, retryMs: 3_600_000 }
 
 let policies: PolicyDir
 let watch: PolicyWatch

@@ -12,7 +12,7 @@ test('while it fails the pauses grow, but only so far that an engine is seen wit
   const recheck = createRecheck(() => {
     atMs.push(Math.round(performance.now() - startMs))
     return Promise.resolve(isBack)
-  })
+  }, 5000)
   await vi.advanceTimersByTimeAsync(60_000)
   const pauses = atMs.slice(1).map((ms, n) => ms - atMs[n]!)
   expect(pauses.slice(0, 4)).toEqual([250, 500, 750, 750])
@@ -24,4 +24,18 @@ test('while it fails the pauses grow, but only so far that an engine is seen wit
   expect(atMs).toHaveLength(checks)
   recheck.stop()
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test('an engine in this process is not checked while nothing changes, but soon after an error', async () => {
+  let checks = 0
+  const recheck = createRecheck(() => {
+    checks += 1
+    return Promise.resolve(true)
+  }, undefined)
+  await vi.advanceTimersByTimeAsync(3_600_000)
+  expect([checks, vi.getTimerCount()]).toEqual([1, 0])
+  recheck.soon()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(checks).toBe(2)
+  recheck.stop()
 })

@@ -14,6 +14,7 @@ const VIEW = { clock: (ms: number) => ms, withUrls: false }
 /** Registered in no order of their names, each with a capability of its own. */
 function registryOf(count: number): Registry {
   const registry = new Registry({
+    processId: '',
     heartbeatIntervalMs: 10_000,
     monotonic: () => 0,
     now: () => 0,

@@ -34,6 +34,7 @@ function setup() {
   let leases = 0
   const gone: WorkerInstance[] = []
   const registry = new Registry({
+    processId: '',
     heartbeatIntervalMs: 100,
     monotonic: () => ms,
     now: () => 1_790_000_000_000,

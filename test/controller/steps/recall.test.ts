@@ -28,7 +28,7 @@ type Check = (workerId: string) => Promise<unknown>
 function setUp(ids: readonly string[], check: Check, { readyAfter = 0 } = {}) {
   const awaited = createAwaited(ids.map(remembered))
   const options = { heartbeatIntervalMs: 50, monotonic: () => performance.now(), now: Date.now }
-  const registry = new Registry({ ...options, newLease: () => 'new', onGone: () => undefined })
+  const registry = new Registry({ processId: '', ...options, newLease: () => 'new', onGone: () => undefined })
   const lines: object[] = []
   const forgotten: string[] = []
   const counts = { running: 0, most: 0, registered: 0, polls: 0, checked: [] as string[] }

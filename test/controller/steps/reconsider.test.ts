@@ -20,6 +20,7 @@ const deny = (code: string): Decision => ({
 function setUp(answer: (workerId: string) => Promise<Decision>, { isWritable = true } = {}) {
   let leases = 0
   const registry = new Registry({
+    processId: '',
     heartbeatIntervalMs: 100,
     monotonic: () => 0,
     now: Date.now,

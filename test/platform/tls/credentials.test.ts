@@ -252,7 +252,7 @@ describe('watching', () => {
     replace: (ca: TestCa) => Promise<void>
   } & AsyncDisposable
 
-  async function watched(pollMs = 10): Promise<Watched> {
+  async function watched(netMs = 10): Promise<Watched> {
     const dir = await tempDir()
     const files = await issueTo(dir.path, pki.td1, 'own', ID)
     let asked = 0
@@ -263,7 +263,7 @@ describe('watching', () => {
         return files.certFile
       },
     }
-    const source = await watchCredentials(counting, { now: Date.now, log, pollMs })
+    const source = await watchCredentials(counting, { now: Date.now, log, pace: { netMs, againMs: netMs } })
     const faults: string[] = []
     const swaps: [number, number][] = []
     source.onFault((error) => faults.push(error.message))
@@ -363,7 +363,7 @@ describe('watching', () => {
     await using dir = await tempDir()
     const issued = await pki.td1.issue({ uri: ID })
     const files = await writeCredentials(dir.path, { name: 'own', issued, cas: [pki.td1], federated: [pki.td2] })
-    const source = await watchCredentials(files, { now: Date.now, log, pollMs: 10 })
+    const source = await watchCredentials(files, { now: Date.now, log, pace: { netMs: 10, againMs: 10 } })
     const domains = (): string[] => [...source.current().bundles.keys()]
     expect(domains()).toEqual(['td1.test', 'td2.test'])
     await unlink(path.join(files.bundlePath, 'td2.test.pem'))
@@ -386,7 +386,7 @@ describe('watching', () => {
       bundlePath: path.join(link, 'bundles', 'td1.test.pem'),
       trustDomain: parseTrustDomain('td1.test'),
     }
-    const source = await watchCredentials(files, { now: Date.now, log, pollMs: 10 })
+    const source = await watchCredentials(files, { now: Date.now, log, pace: { netMs: 10, againMs: 10 } })
     await symlink(two!, `${link}.new`)
     await rename(`${link}.new`, link)
     await expect.poll(() => source.current().generation, within).toBe(2)

@@ -1,0 +1,17 @@
+// Collections are asked for by bytes, and free what passes outside of the heap.
+import { expect, test } from 'vitest'
+import { createYoungCollections } from '../../src/platform/young-collections.ts'
+
+const MIB = 1024 * 1024
+
+test('one for each six megabytes', () => {
+  let collections = 0
+  const passed = createYoungCollections(() => (collections += 1))
+  for (let part = 0; part < 64 * 24; part++) passed(MIB / 64)
+  expect(collections).toBe(4)
+})
+
+test('the function of V8 is not left behind', () => {
+  createYoungCollections()(6 * MIB)
+  expect(globalThis.gc).toBeUndefined()
+})
