@@ -6,31 +6,37 @@ import type { SpanLimits as SdkLimits } from '@opentelemetry/sdk-trace'
 
 export type SpanLimits = Readonly<Required<SdkLimits>>
 
-/** `maxCount`: how many attributes; `maxChars`: how much of each text is kept. */
-export type AttributeBounds = { readonly maxCount: number; readonly maxChars: number }
+/** `maxCount`: how many attributes; `maxChars`: how much of each text is kept; `simple`: no nested values, as in an event. */
+export type AttributeBounds = { readonly maxCount: number; readonly maxChars: number; readonly simple?: true }
 
 const MAX_DEPTH = 16
 
-/**
- * Adds an attribute, or replaces the value that the name has. An undefined value is ignored, an invalid one reported and left
- * out. @returns false if there are `maxCount` others
- */
-export function putAttribute(pairs: unknown[], name: string, value: unknown, bounds: AttributeBounds): boolean {
-  if (value === undefined) return true
-  const kept = accepted(value, 0)
+/** Adds an attribute, or replaces the value that the name has; undefined is no value. `over`: there are `maxCount` others. */
+export function putAttribute(
+  pairs: unknown[],
+  name: string,
+  value: unknown,
+  { maxCount, maxChars, simple }: AttributeBounds,
+): 'kept' | 'invalid' | 'over' {
+  if (value === undefined) return 'kept'
+  let at = 0
+  while (at < pairs.length && pairs[at] !== name) at += 2
+  if (at >= 2 * maxCount && name !== '') return 'over'
+  const kept = simple === true && !isSimple(value) ? undefined : accepted(value, 0)
   if (kept === undefined || name === '') {
     diag.warn(`the attribute "${name}" has no name or no valid value and was left out`)
-    return true
+    return 'invalid'
   }
-  const cut = bounds.maxChars === Infinity ? kept : shortened(kept, bounds.maxChars)
-  for (let at = 0; at < pairs.length; at += 2) {
-    if (pairs[at] !== name) continue
-    pairs[at + 1] = cut
-    return true
-  }
-  if (pairs.length >= 2 * bounds.maxCount) return false
-  pairs.push(name, cut)
-  return true
+  pairs[at] = name
+  pairs[at + 1] = maxChars === Infinity ? kept : shortened(kept, maxChars)
+  return 'kept'
+}
+
+/** Adds all of `given`. @returns how many were left out */
+export function putAttributes(pairs: unknown[], given: Attributes | undefined, bounds: AttributeBounds): number {
+  let leftOut = 0
+  for (const name in given) if (putAttribute(pairs, name, given[name], bounds) !== 'kept') leftOut += 1
+  return leftOut
 }
 
 export function attributesOf(pairs: readonly unknown[]): Attributes {
@@ -65,6 +71,13 @@ function acceptedObject(value: object | null, depth: number): unknown {
   const members = Object.entries(value).filter(([, member]) => member !== undefined)
   const copies = members.map(([name, member]) => [name, accepted(member, depth)] as const)
   return copies.some(([, copy]) => copy === undefined) ? undefined : Object.fromEntries(copies)
+}
+
+/** One value, or a list of values of one type. */
+function isSimple(value: unknown): boolean {
+  if (!Array.isArray(value)) return typeof value !== 'object'
+  const types = new Set(value.filter((item) => item !== undefined && item !== null).map((item) => typeof item))
+  return types.size <= 1 && !types.has('object')
 }
 
 function shortened(value: unknown, maxChars: number): unknown {

@@ -1,7 +1,7 @@
 // Events and links of a span, of which few spans have any, and the times that the API takes.
 import type { Attributes, Exception, HrTime, Link, TimeInput } from '@opentelemetry/api'
 import type { TimedEvent } from '@opentelemetry/sdk-trace'
-import { attributesOf, putAttribute, type SpanLimits } from './span-attributes.ts'
+import { attributesOf, putAttributes, type AttributeBounds, type SpanLimits } from './span-attributes.ts'
 
 /** The newest events and links, and how many older ones were dropped. */
 export type SpanExtras = {
@@ -16,12 +16,14 @@ export function noExtras(): SpanExtras {
 }
 
 export function noteEvent(extras: SpanExtras, { name, time, attributes }: TimedEvent, limits: SpanLimits): void {
-  extras.events.push({ name, time, ...limited(attributes, limits.attributePerEventCountLimit, limits) })
+  const { attributePerEventCountLimit: maxCount, attributeValueLengthLimit: maxChars } = limits
+  extras.events.push({ name, time, ...limited(attributes, { maxCount, maxChars, simple: true }) })
   extras.droppedEvents += dropOldest(extras.events, limits.eventCountLimit)
 }
 
 export function noteLink(extras: SpanExtras, { context, attributes }: Link, limits: SpanLimits): void {
-  extras.links.push({ context, ...limited(attributes, limits.attributePerLinkCountLimit, limits) })
+  const { attributePerLinkCountLimit: maxCount, attributeValueLengthLimit: maxChars } = limits
+  extras.links.push({ context, ...limited(attributes, { maxCount, maxChars }) })
   extras.droppedLinks += dropOldest(extras.links, limits.linkCountLimit)
 }
 
@@ -54,13 +56,9 @@ export function isTime(value: Attributes | TimeInput | undefined): value is Time
   return typeof value === 'number' || value instanceof Date || Array.isArray(value)
 }
 
-function limited(given: Attributes | undefined, maxCount: number, { attributeValueLengthLimit }: SpanLimits) {
-  const bounds = { maxCount, maxChars: attributeValueLengthLimit }
+function limited(given: Attributes | undefined, bounds: AttributeBounds) {
   const pairs: unknown[] = []
-  let droppedAttributesCount = 0
-  for (const [name, value] of Object.entries(given ?? {})) {
-    if (!putAttribute(pairs, name, value, bounds)) droppedAttributesCount += 1
-  }
+  const droppedAttributesCount = putAttributes(pairs, given, bounds)
   return { attributes: attributesOf(pairs), droppedAttributesCount }
 }
 

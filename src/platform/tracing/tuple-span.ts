@@ -14,7 +14,7 @@ import type {
 } from '@opentelemetry/api'
 import type { ReadableSpan, TimedEvent } from '@opentelemetry/sdk-trace'
 import { TIME } from './clocked-tracer.ts'
-import { attributesOf, putAttribute, type AttributeBounds, type SpanLimits } from './span-attributes.ts'
+import { attributesOf, putAttribute, putAttributes, type AttributeBounds, type SpanLimits } from './span-attributes.ts'
 import type { SpanTime } from './span-clock.ts'
 import { exceptionAttributes, hrTime, isTime, msOf, noExtras, noteEvent, noteLink } from './span-events.ts'
 import type { SpanExtras } from './span-events.ts'
@@ -49,7 +49,7 @@ export class TupleSpan implements Span, ReadableSpan {
   readonly pairs: unknown[] = []
   name: string
   status: SpanStatus = UNSET
-  droppedAttributesCount = 0
+  droppedAttributesCount: number
   readonly #home: SpanHome
   readonly #ids: SpanContext
   #extras: SpanExtras | undefined
@@ -62,7 +62,7 @@ export class TupleSpan implements Span, ReadableSpan {
     this[TIME] = time
     this.#home = home
     this.#ids = ids
-    for (const key in attributes) this.#put(key, attributes[key])
+    this.droppedAttributesCount = putAttributes(this.pairs, attributes, home.bounds)
   }
 
   spanContext(): SpanContext {
@@ -163,7 +163,7 @@ export class TupleSpan implements Span, ReadableSpan {
   }
 
   #put(name: string, value: unknown): void {
-    if (!putAttribute(this.pairs, name, value, this.#home.bounds)) this.droppedAttributesCount += 1
+    if (putAttribute(this.pairs, name, value, this.#home.bounds) === 'over') this.droppedAttributesCount += 1
   }
 
   #isOver(): boolean {
