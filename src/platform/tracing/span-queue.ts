@@ -8,8 +8,10 @@ type SpanQueueOptions = {
   readonly admit: () => boolean
   /** The largest number of spans in a batch. */
   readonly batch: number
-  /** The longest wait of a span, unless batches before its own are still on their way. */
+  /** The longest wait of a span, unless a batch before its own is still on its way. */
   readonly delayMs: number
+  /** The same under load, which is after a batch that was a quarter full: each batch has a price of its own. */
+  readonly busyDelayMs: number
 }
 
 export type SpanQueue = {
@@ -20,11 +22,14 @@ export type SpanQueue = {
   readonly shutdown: () => Promise<void>
 }
 
-export function createSpanQueue({ exporter, admit, batch, delayMs }: SpanQueueOptions): SpanQueue {
+const BUSY_PART = 4
+
+export function createSpanQueue({ exporter, admit, batch, delayMs, busyDelayMs }: SpanQueueOptions): SpanQueue {
   /** Whole batches, and the one that is being filled. */
   const full: ReadableSpan[][] = []
   let filling: ReadableSpan[] = []
   let isSending = false
+  let isBusy = false
   let isClosed = false
   let timer: NodeJS.Timeout | undefined
   let immediate: NodeJS.Immediate | undefined
@@ -44,7 +49,9 @@ export function createSpanQueue({ exporter, admit, batch, delayMs }: SpanQueueOp
     timer = undefined
     immediate = undefined
     isSending = true
-    await send(take())
+    const spans = take()
+    isBusy = spans.length >= batch / BUSY_PART
+    await send(spans)
     isSending = false
     plan()
   }
@@ -52,7 +59,7 @@ export function createSpanQueue({ exporter, admit, batch, delayMs }: SpanQueueOp
     if (isSending || isClosed) return
     // Not at once: the span that fills a batch ends inside a call.
     if (full.length > 0) immediate ??= setImmediate(() => void sendNext())
-    else if (filling.length > 0) timer ??= setTimeout(() => void sendNext(), delayMs).unref()
+    else if (filling.length > 0) timer ??= setTimeout(() => void sendNext(), isBusy ? busyDelayMs : delayMs).unref()
   }
   const flush = async (): Promise<void> => {
     const batches = filling.length === 0 ? full.splice(0) : [...full.splice(0), take()]

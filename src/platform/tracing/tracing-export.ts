@@ -22,7 +22,8 @@ const SHUTDOWN_MS = 3000
 const MAX_BATCH = 512
 // The SDK's default is 5 s: a trace would be visible only 5 s after its answer. Cost and latency of both: docs/performance.md.
 const SCHEDULE_DELAY_MS = 50
-// 40 MB at most, while the collector is slow or down: Jaeger on badger falls behind for seconds under load. The SDK's default
+const BUSY_DELAY_MS = 200
+// 20 MB at most, while the collector is slow or down: Jaeger on badger falls behind for seconds under load. The SDK's default
 // of 2048 is full after half a second.
 const MAX_QUEUE = 32_768
 const HOLD_MS = 600_000
@@ -58,7 +59,14 @@ export function createExportingTracing(options: TracingOptions & { endpoint: str
 }
 
 type Sdk = { shutdown(): Promise<void> }
-type Limits = { queue: number; batch: number; batches: number; delayMs: number; holdMs: number }
+type Limits = {
+  queue: number
+  batch: number
+  batches: number
+  delayMs: number
+  busyDelayMs: number
+  holdMs: number
+}
 
 // The SDK's global provider is read after each start, so that two services in one process (as in a test) each keep their own.
 function startSdk(processor: SpanProcessor): { sdk: Sdk; provider: TracerProvider } {
@@ -128,6 +136,7 @@ function limitsFrom(otel: NodeJS.ProcessEnv): Limits {
     // Enough to send all batches at once when the process ends.
     batches: Math.ceil(queue / batch) + 1,
     delayMs: given('OTEL_BSP_SCHEDULE_DELAY', SCHEDULE_DELAY_MS),
+    busyDelayMs: given('OTEL_BSP_SCHEDULE_DELAY', BUSY_DELAY_MS),
     holdMs: given('OTEL_BSP_EXPORT_TIMEOUT', HOLD_MS),
   }
 }
