@@ -45,6 +45,7 @@ export function holdAgainstBudgets({ policy, routes, refusals, traces, overload 
     below('the same, by the plan', 15, 'ms', paired('traced', 'forward', p95Added)),
     below('policy + audit + tracing, p95 added, no fsync', 2, 'ms', paired('write-traced', 'forward', p95Added)),
     below('CPU, whole pipeline over forwarding', 1.5, 'x', paired('full', 'forward', cpuRatio)),
+    below('CPU, exporting spans over not', 1.12, 'x', paired('traced', 'full', cpuRatio)),
     below('CPU, the same with spans exported', 1.5, 'x', paired('traced', 'forward', cpuRatio)),
     below('CPU, a call with an idempotency key over one without', 3, 'x', paired('keyed', 'full', cpuRatio)),
     below('refused without a body over a denied call, worst shape', 1, 'x', worstRatios(refusals, false)),

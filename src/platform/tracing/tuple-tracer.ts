@@ -49,7 +49,11 @@ export function createTupleTracer({ tracer, sampler, now, home: given }: TupleTr
     const attributes = sampled.attributes === undefined ? given : { ...given, ...sampled.attributes }
     return new TupleSpan({ name, kind, ids, parent: above, time: timeOf(parent) ?? now(), attributes }, home)
   }
-  return { startSpan: tracer.startSpan, startActiveSpan: tracer.startActiveSpan, spanBelow }
+  return {
+    startSpan: tracer.startSpan.bind(tracer),
+    startActiveSpan: tracer.startActiveSpan.bind(tracer),
+    spanBelow,
+  }
 }
 
 function contextOf(parent: SpanContext | undefined): Context {

@@ -46,31 +46,37 @@ test('a span waits for its delay, and a whole batch does not wait', async () => 
 
 test('the next batch leaves when the one before has been taken', async () => {
   const { add, sent, taken } = queue()
-  add(...'abcdefghi')
+  add('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i')
   await vi.advanceTimersByTimeAsync(1000)
-  expect(sent).toEqual([[...'abcd']])
+  expect(sent).toEqual([['a', 'b', 'c', 'd']])
   await taken()
-  expect(sent).toEqual([[...'abcd'], [...'efgh']])
+  expect(sent).toEqual([
+    ['a', 'b', 'c', 'd'],
+    ['e', 'f', 'g', 'h'],
+  ])
 })
 
 test('under load a batch waits longer to become whole, and a calm batch ends that', async () => {
   const { add, sent, taken } = queue()
-  add(...'abcd')
+  add('a', 'b', 'c', 'd')
   await vi.advanceTimersByTimeAsync(0)
   await taken()
   add('e')
   await vi.advanceTimersByTimeAsync(199)
   expect(sent).toHaveLength(1)
   await vi.advanceTimersByTimeAsync(1)
-  expect(sent).toEqual([[...'abcd'], ['e']])
+  expect(sent).toEqual([['a', 'b', 'c', 'd'], ['e']])
 })
 
 test('what has no room is not kept, and at the end all batches leave at once and nothing after them', async () => {
   let room = 6
   const { add, sent, taken, shutdown, closed } = queue({ admit: () => room-- > 0 })
-  add(...'abcdefgh')
+  add('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h')
   const ending = shutdown()
-  expect(sent).toEqual([[...'abcd'], [...'ef']])
+  expect(sent).toEqual([
+    ['a', 'b', 'c', 'd'],
+    ['e', 'f'],
+  ])
   add('late')
   await taken()
   expect(closed()).toBe(0)
