@@ -43,8 +43,9 @@ export function createPolicyLoader(options: LoaderOptions): PolicyLoader {
   let isClosed = false
   return {
     async load() {
+      const isSmall = (await dataBytes(dir)) < limits.threadFromBytes
       if (isClosed) throw new Error('the policy is closed')
-      if ((await dataBytes(dir)) < limits.threadFromBytes) return await loadPolicyFolder(dir, now())
+      if (isSmall) return await loadPolicyFolder(dir, now())
       const thread = startThread<LoadTask, LoadedFiles | LoadFailure>({
         entry,
         name: 'policy-loader',
