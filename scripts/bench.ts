@@ -6,11 +6,12 @@ import { openLab } from './bench/lab.ts'
 import { measurePolicy, measureRoutes, type MeasureOptions } from './bench/measure.ts'
 import { measureOverload, overloadRatios } from './bench/measure-overload.ts'
 import { measureRefusals } from './bench/measure-refusals.ts'
+import { measureReloads } from './bench/measure-reload.ts'
 import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
 import { failedRows, machine, tables, type Report } from './bench/report.ts'
-import { OVERLOAD, POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './bench/rows.ts'
+import { OVERLOAD, POLICY, REFUSALS, RELOAD, ROWS, TRACES, WORKERS } from './bench/rows.ts'
 import { lookForJaeger, openTraceLab } from './bench/trace-lab.ts'
 import { isStop, say } from './demo/errors.ts'
 
@@ -37,6 +38,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const workers = wants(WORKERS) ? await measureWorkers({ calls: amounts.workers, say, stop }) : []
   const { policy, routes } = await runRows(options, wants, measure, stop)
   const refusals = wants(REFUSALS) ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
+  const reloads = wants(RELOAD) ? await measureReloads({ rounds, quick, say }) : []
   const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
   const overload = only.includes(OVERLOAD) ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
   return {
@@ -52,12 +54,14 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     traces,
     workers,
     overload,
+    reloads,
     budgets: holdAgainstBudgets({
       policy,
       routes,
       refusals,
       traces: traces.rows,
       overload: overloadRatios(overload),
+      reloads,
     }),
   }
 }

@@ -4,6 +4,7 @@ import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
 import type { OverloadRatios } from './measure-overload.ts'
 import { worstRatios, type RefusalRow } from './measure-refusals.ts'
+import { worstStalls, type ReloadRow } from './measure-reload.ts'
 import type { RowName } from './rows.ts'
 import { median, medianRange } from './statistics.ts'
 
@@ -24,10 +25,11 @@ type Measured = {
   readonly refusals: readonly RefusalRow[]
   readonly traces: readonly TraceRowResult[]
   readonly overload: OverloadRatios
+  readonly reloads?: readonly ReloadRow[]
 }
 
 /** The lines of the budget table, in order. */
-export function holdAgainstBudgets({ policy, routes, refusals, traces, overload }: Measured): Budget[] {
+export function holdAgainstBudgets({ policy, routes, refusals, traces, overload, reloads = [] }: Measured): Budget[] {
   const engine = (name: PolicyRow['engine']): number[] =>
     policy.find((row) => row.engine === name && row.concurrency === 1)?.rounds.map((round) => round.latencyMs.p95) ?? []
   const paired = (a: RowName, b: RowName, compare: (x: RouteRound, y: RouteRound) => number): number[] => {
@@ -70,6 +72,7 @@ export function holdAgainstBudgets({ policy, routes, refusals, traces, overload 
       'spans lost, full load',
       shipped(({ full }) => lostIn(full)),
     ),
+    below('event-loop stall by a reload of the policy, worst size', 20, 'ms', worstStalls(reloads)),
     atLeast('answered at three times the peak, over the peak', 0.9, overload.goodput),
     below('the same, p99 of high over that at the peak', 3, 'x', overload.highP99),
     below('beside a caller with 200 connections, p95 over that at the peak', 2, 'x', overload.loudP95),

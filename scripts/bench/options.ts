@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { OverloadAmounts } from './measure-overload.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
-import { OVERLOAD, POLICY, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
+import { OVERLOAD, POLICY, REFUSALS, RELOAD, ROWS, TRACES, WORKERS } from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -26,7 +26,7 @@ export type Amounts = {
 export type Options = {
   readonly json: boolean
   readonly rounds: number
-  /** Names of rows, `policy`, `refusals`, `traces`, `workers` or `overload`. Empty: all but `overload`. */
+  /** Names of rows, `policy`, `refusals`, `reload`, `traces`, `workers` or `overload`. Empty: all but `overload`. */
   readonly only: readonly string[]
   readonly amounts: Amounts
   readonly quick: boolean
@@ -63,7 +63,7 @@ const QUICK: Amounts = {
 }
 const ROUNDS = 5
 
-const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, TRACES, WORKERS, OVERLOAD]
+const NAMES = [POLICY, ...ROWS.map(({ name }) => name), REFUSALS, RELOAD, TRACES, WORKERS, OVERLOAD]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json] [--cpu-prof <folder>]
 

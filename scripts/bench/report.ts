@@ -5,6 +5,7 @@ import type { PolicyRow, RouteRow } from './measure.ts'
 import type { TraceMeasurement } from './measure-traces.ts'
 import { overloadTable, type OverloadRow } from './measure-overload.ts'
 import { refusalTable, type RefusalRow } from './measure-refusals.ts'
+import { reloadTable, type ReloadRow } from './measure-reload.ts'
 import { traceTables } from './report-traces.ts'
 import { median } from './statistics.ts'
 import { workerTable, type WorkerRow } from './measure-workers.ts'
@@ -23,6 +24,7 @@ export type Report = {
   readonly traces: TraceMeasurement
   readonly workers: readonly WorkerRow[]
   readonly overload: readonly OverloadRow[]
+  readonly reloads: readonly ReloadRow[]
   readonly budgets: readonly Budget[]
 }
 
@@ -44,6 +46,7 @@ export function tables(report: Report): string {
     ...traceTables(report.traces),
     ...workerTable(report.workers),
     ...overloadTable(report.overload),
+    ...reloadTable(report.reloads),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
     '',

@@ -21,6 +21,9 @@ export const REFUSALS = 'refusals'
 /** One call of each capability of the bundled workers. */
 export const WORKERS = 'workers'
 
+/** The stall of the event loop when a large policy folder changes. */
+export const RELOAD = 'reload'
+
 /** A controller that gets more than it can do. Runs only when it is named: its load would disturb nothing, but takes minutes. */
 export const OVERLOAD = 'overload'
 

@@ -102,7 +102,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     recheck: () => guard.recheck(),
   })
   const parts = { options, host, transition, blocks, freshness, faults }
-  const loader = opened.adopt(openLoader(options, host, adoption), ({ close }) => close())
+  const loader = opened.adopt(openLoader({ ...parts, adoption }), ({ close }) => close())
   const watch = opened.adopt(watchFolder({ ...parts, loader, adoption }), ({ close }) => close())
   const selfCheck = createSelfCheckInForce(options, transition)
   const { loaded } = host
@@ -143,9 +143,12 @@ function openHost({ opa, timeoutMs, env, now, log }: LivePolicyOptions): EngineH
   return openEngine({ opa, timeoutMs, env, now, onCompile })
 }
 
-function openLoader(options: LivePolicyOptions, host: EngineHost, adoption: Adoption): PolicyLoader {
+type LoaderParts = Pick<Parts, 'options' | 'host' | 'blocks'> & { readonly adoption: Adoption }
+
+function openLoader({ options, host, blocks, adoption }: LoaderParts): PolicyLoader {
   const { policyDir: dir, env, now, limits = {} } = options
-  return createPolicyLoader({ dir, env, now, engine: !host.isRemote, current: adoption.folder, limits })
+  const { during } = blocks
+  return createPolicyLoader({ dir, env, now, during, engine: !host.isRemote, current: adoption.folder, limits })
 }
 
 function watchFolder(parts: Parts & { readonly loader: PolicyLoader; readonly adoption: Adoption }): PolicyWatch {
@@ -153,8 +156,7 @@ function watchFolder(parts: Parts & { readonly loader: PolicyLoader; readonly ad
   return watchPolicyFolder({
     dir: options.policyDir,
     seen: adoption.folder().signature,
-    // A block list does not wait for the rest.
-    load: () => blocks.during(loader.load),
+    load: loader.load,
     adopt: adoption.adopt,
     // With a sidecar, only the sidecar check can confirm the policy.
     onConfirmed: () => host.loaded === undefined && freshness.confirm(),

@@ -17,6 +17,8 @@ type LoaderOptions = {
   readonly now: () => number
   /** The files in force. */
   readonly current: () => PolicyFolder
+  /** Runs work that may take long: a block list does not wait for it. */
+  readonly during: <T>(work: () => Promise<T>) => Promise<T>
   readonly limits?: Partial<LoaderLimits>
   readonly entry?: URL
 }
@@ -37,7 +39,7 @@ const ENTRY = threadEntry('loader-main', import.meta.url)
 const isForOpa = (name: string): boolean => name === 'OPA_BIN' || name === 'CRANK_CACHE_DIR'
 
 export function createPolicyLoader(options: LoaderOptions): PolicyLoader {
-  const { dir, engine, env, now, current, entry = ENTRY } = options
+  const { dir, engine, env, now, current, during, entry = ENTRY } = options
   let running: Thread<LoadTask, LoadedFiles | LoadFailure> | undefined
   const limits = { ...LIMITS, ...options.limits }
   let isClosed = false
@@ -60,7 +62,8 @@ export function createPolicyLoader(options: LoaderOptions): PolicyLoader {
           env: childEnvironment(env, isForOpa),
           previous: comparable(current()),
         }
-        return await folderOf(await thread.ask(task, { limits: { wallMs: limits.loadMs } }), dir)
+        const reply = await during(() => thread.ask(task, { limits: { wallMs: limits.loadMs } }))
+        return await folderOf(reply, dir)
       } finally {
         running = undefined
         await thread.end()

@@ -14,6 +14,14 @@ export type PolicyImage = {
 // TypeScript declares this global only in its DOM library.
 declare const WebAssembly: { compile(bytes: Uint8Array): Promise<object> }
 
+/** What LoadedPolicy has beside its methods; its types name some of it with types of the DOM library. */
+type Addressed = {
+  readonly mem: { readonly buffer: ArrayBuffer }
+  readonly dataAddr: number
+  readonly baseHeapPtr: number
+  readonly dataHeapPtr: number
+}
+
 /** 256 MiB */
 export const MAX_PAGES = 4096
 const PAGE_BYTES = 65_536
@@ -29,8 +37,7 @@ export async function buildImage(wasm: Uint8Array, data: Uint8Array, maxPages = 
   const loaded = await loadPolicy(await compileWasm(wasm), { initial: 5, maximum: maxPages })
   // The library wants an ArrayBuffer of its own.
   loaded.setData(new Uint8Array(data).buffer)
-  const { mem, dataAddr } = loaded
-  const { baseHeapPtr, dataHeapPtr } = heapOf(loaded)
+  const { mem, dataAddr, baseHeapPtr, dataHeapPtr } = loaded as unknown as Addressed
   const bytes = new Uint8Array(mem.buffer.slice(0, dataHeapPtr))
   return { pages: mem.buffer.byteLength / PAGE_BYTES, bytes, dataAddr, baseHeapPtr, dataHeapPtr }
 }
@@ -39,14 +46,10 @@ export async function buildImage(wasm: Uint8Array, data: Uint8Array, maxPages = 
 export async function openImage(module: object, image: PolicyImage, maxPages: number): Promise<LoadedPolicy> {
   const { pages, bytes, dataAddr, baseHeapPtr, dataHeapPtr } = image
   const loaded = await loadPolicy(module, { initial: pages, maximum: maxPages })
-  const memory = new Uint8Array(loaded.mem.buffer)
+  const memory = new Uint8Array((loaded as unknown as Addressed).mem.buffer)
   for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
     memory.set(bytes.subarray(at, at + SLICE_BYTES), at)
     await nextTurn()
   }
   return Object.assign(loaded, { dataAddr, baseHeapPtr, dataHeapPtr })
-}
-
-function heapOf({ baseHeapPtr, dataHeapPtr }: LoadedPolicy): Pick<PolicyImage, 'baseHeapPtr' | 'dataHeapPtr'> {
-  return { baseHeapPtr: Number(baseHeapPtr), dataHeapPtr: Number(dataHeapPtr) }
 }

@@ -41,6 +41,7 @@ async function loaderOf({ entry, loadMs = 60_000 }: { entry?: URL; loadMs?: numb
     env: process.env,
     now: () => NOW_MS,
     current: () => folder,
+    during: (work) => work(),
     limits: { ...IN_A_THREAD, loadMs },
     ...(entry && { entry }),
   })
@@ -100,9 +101,9 @@ test('a change comes into force, and calls that are made meanwhile each get a wh
   const { policy, decide, changes } = await live()
   const first = policy.revision()
   const seen = new Map<string | undefined, Set<string>>()
-  let isOver = false
+  const state = { isOver: false }
   const calling = (async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       const { revision, decision } = await decide(SOMEBODY, 'invoke:many_7')
       seen.set(revision, (seen.get(revision) ?? new Set()).add(decision))
       await new Promise(setImmediate)
@@ -111,7 +112,7 @@ test('a change comes into force, and calls that are made meanwhile each get a wh
   await replaceFile(policies.dir, 'data/enforcement.json', '{ "enforcement": { "default": "shadow" } }')
   await until('the change is in force', () => policy.revision() !== first)
   await until('it decides', () => seen.has(policy.revision()))
-  isOver = true
+  state.isOver = true
   await calling
   expect([...seen.keys()]).toEqual([first, policy.revision()])
   expect([...seen.values()].map((decisions) => [...decisions])).toEqual([['allow'], ['allow']])
