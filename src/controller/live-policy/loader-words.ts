@@ -5,7 +5,7 @@ import type { BuiltEngine } from '../../policy/engine/engine-kind.ts'
 import type { PolicyDelta } from './policy-delta.ts'
 
 /** The files in force, to compare with. `data`: the text of `data` in UTF-8, in memory that both threads see. */
-export type ComparedFiles = {
+type ComparedFiles = {
   readonly data: Uint8Array<SharedArrayBuffer>
   readonly hashes: ReadonlyMap<string, string>
 }

@@ -38,7 +38,7 @@ type SpanStart = {
 const NONE: never[] = []
 const UNSET = { code: SpanStatusCode.UNSET }
 
-/** A class, so that the four spans of a call do not make their methods anew. */
+/** A class, so that the methods exist once and not in each of the four spans of a call. */
 export class TupleSpan implements Span, ReadableSpan {
   readonly kind: SpanKind
   readonly parentSpanContext?: SpanContext

@@ -12,7 +12,7 @@ import type { DirectTracer, SpanBelow } from './tracing-port.ts'
 import { TupleSpan, type SpanHome } from './tuple-span.ts'
 
 type TupleTracerOptions = {
-  /** Of the SDK, with our clock. */
+  /** The tracer of the SDK, with our clock. */
   readonly tracer: Tracer
   readonly sampler: Sampler
   /** The clock in its current setting. */
