@@ -54,7 +54,7 @@ test(
     expect(cpuOf('sidecar')).toEqual(['controller', 'worker', 'generator', 'opa'])
     expect(
       report.budgets.map(({ mark }) => mark).filter((mark) => mark === 'not run' || mark === 'later'),
-    ).toHaveLength(18)
+    ).toHaveLength(20)
     expect(tables(report)).toContain('Budgets (docs/performance.md)')
   },
   LIMIT_MS,
