@@ -13,6 +13,7 @@ import { measureRates } from './bench/measure-rates.ts'
 import { measureIdle } from './bench/measure-idle.ts'
 import { addedMiB, measureProviders, providerRatios } from './bench/measure-providers.ts'
 import { measureRefusals } from './bench/measure-refusals.ts'
+import { measureReloads } from './bench/measure-reload.ts'
 import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
@@ -27,6 +28,7 @@ import {
   PROVIDERS,
   RATES,
   REFUSALS,
+  RELOAD,
   ROWS,
   TRACES,
   WORKERS,
@@ -69,6 +71,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     plan.nginx && wants(BODIES) ? await measureBodies({ ...part, nginx: plan.nginx, amounts: amounts.bodies }) : []
   const manifests = wants(MANIFESTS) ? await measureManifests({ ...part, amounts: amounts.manifests }) : []
   const refusals = wants(REFUSALS) ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
+  const reloads = wants(RELOAD) ? await measureReloads({ rounds, quick, say }) : []
   const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
   const providers = wants(PROVIDERS) ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
   const idle = wants(IDLE) ? await measureIdle({ ...part, amounts: amounts.idle }) : []
@@ -89,12 +92,14 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     overload,
     providers,
     idle,
+    reloads,
     budgets: holdAgainstBudgets({
       ...measured,
       traces: traces.rows,
       overload: overloadRatios(overload),
       providers: { at: (count) => providerRatios(providers, count), addedMiB: addedMiB(providers) },
       idle: idle.flatMap((row) => row.rounds),
+      reloads,
     }),
   }
 }

@@ -38,11 +38,11 @@ const TELEMETRY: readonly [name: string, what: string][] = [
   ['OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG', 'Default: `parentbased_always_on`.'],
   [
     'OTEL_BSP_SCHEDULE_DELAY',
-    'Longest wait of a batch (ms). Default: 50; [performance](performance.md#tracing) has its price.',
+    'Longest wait of a batch (ms). Default: 50, and 200 under load; [performance](performance.md#tracing) has its price.',
   ],
   [
     'OTEL_BSP_MAX_QUEUE_SIZE',
-    'Spans that wait for the collector, default 32768 (40 MB when full); spans that do not fit are lost and counted.',
+    'Spans that wait for the collector, default 32768 (20 MB when full); spans that do not fit are lost and counted.',
   ],
   [
     'OTEL_BSP_EXPORT_TIMEOUT',

@@ -11,6 +11,7 @@ import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
 import type { OverloadRatios } from './measure-overload.ts'
 import { worstRatios, type RefusalRow } from './measure-refusals.ts'
 import { MANIFEST_COUNTS } from './options.ts'
+import { worstStalls, type ReloadRow } from './measure-reload.ts'
 import type { RowName } from './rows.ts'
 
 type Measured = {
@@ -25,6 +26,7 @@ type Measured = {
   /** `at`: CPU with so many providers over that with 10. */
   readonly providers: { readonly at: (count: number) => number[]; readonly addedMiB: number[] }
   readonly idle: number[]
+  readonly reloads: readonly ReloadRow[]
 }
 
 /** The lines of the budget table, in order. Unless a line says otherwise: embedded engine, current Rego, no decision cache. */
@@ -37,6 +39,7 @@ export function holdAgainstBudgets(measured: Measured): Budget[] {
     ...underOverload(measured),
     ...manyProviders(measured),
     below('a controller that nobody calls, of a core', 0.2, '%', measured.idle),
+    below('event-loop stall by a reload of the policy, worst size', 20, 'ms', worstStalls(measured.reloads)),
   ]
 }
 

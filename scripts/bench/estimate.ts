@@ -9,6 +9,7 @@ import {
   PROVIDERS,
   RATES,
   REFUSALS,
+  RELOAD,
   TRACES,
   WORKERS,
   type Row,
@@ -43,6 +44,7 @@ export function estimateSeconds(
       3 * (amounts.traces.warmUp / SATURATED + rounds * (amounts.traces.steady / 50 + amounts.traces.full / 700)),
     [WORKERS]: 10 + amounts.workers,
     [PROVIDERS]: 3 * START_S + (3 * (amounts.providers.warmUp + rounds * amounts.providers.calls)) / SATURATED,
+    [RELOAD]: 10 + rounds * 15,
     [IDLE]: 2 * START_S + (2 * (amounts.idle.settleMs + rounds * amounts.idle.lookMs)) / 1000,
     [OVERLOAD]: START_S * 4 + amounts.overload.warmUpSeconds + amounts.overload.rounds * 6 * amounts.overload.seconds,
   }

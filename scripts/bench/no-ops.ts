@@ -6,7 +6,7 @@ import type { Verdict } from '../../src/policy/verdict.ts'
 import type { Metrics } from '../../src/controller/metrics/metrics.ts'
 import type { Judge } from '../../src/policy/judge.ts'
 import type { PolicyInput } from '../../src/core/decision.ts'
-import type { LightTracer } from '../../src/platform/tracing/light-tracer.ts'
+import type { DirectTracer } from '../../src/platform/tracing/tracing-port.ts'
 
 export const nothing = (): void => undefined
 const resolved = Promise.resolve()
@@ -19,7 +19,7 @@ const span = trace.wrapSpanContext({
 })
 
 /** Every span is the same object. */
-export const noTracer: LightTracer = {
+export const noTracer: DirectTracer = {
   spanBelow: () => span,
   startSpan: () => span,
   startActiveSpan: () => {

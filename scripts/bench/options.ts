@@ -8,7 +8,20 @@ import type { IdleAmounts } from './measure-idle.ts'
 import type { OverloadAmounts } from './measure-overload.ts'
 import type { ProviderAmounts } from './measure-providers.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
-import { BODIES, IDLE, MANIFESTS, OVERLOAD, POLICY, PROVIDERS, RATES, REFUSALS, ROWS, TRACES, WORKERS } from './rows.ts'
+import {
+  BODIES,
+  IDLE,
+  MANIFESTS,
+  OVERLOAD,
+  POLICY,
+  PROVIDERS,
+  RATES,
+  REFUSALS,
+  RELOAD,
+  ROWS,
+  TRACES,
+  WORKERS,
+} from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -96,7 +109,7 @@ const ROUNDS = 6
 
 const NAMES = [
   ...[POLICY, ...ROWS.map(({ name }) => name)],
-  ...[RATES, BODIES, MANIFESTS, REFUSALS, TRACES, WORKERS, PROVIDERS, IDLE, OVERLOAD],
+  ...[RATES, BODIES, MANIFESTS, REFUSALS, RELOAD, TRACES, WORKERS, PROVIDERS, IDLE, OVERLOAD],
 ]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json]

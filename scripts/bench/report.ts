@@ -12,6 +12,7 @@ import { providersTable, type ProviderRow } from './measure-providers.ts'
 import { overloadTable, type OverloadRow } from './measure-overload.ts'
 import { refusalTable, type RefusalRow } from './measure-refusals.ts'
 import { rateTable } from './report-rates.ts'
+import { reloadTable, type ReloadRow } from './measure-reload.ts'
 import { traceTables } from './report-traces.ts'
 import { median } from './statistics.ts'
 import { workerTable, type WorkerRow } from './measure-workers.ts'
@@ -39,6 +40,7 @@ export type Report = {
   readonly overload: readonly OverloadRow[]
   readonly providers: readonly ProviderRow[]
   readonly idle: readonly IdleRow[]
+  readonly reloads: readonly ReloadRow[]
   readonly budgets: readonly Budget[]
 }
 
@@ -70,6 +72,7 @@ export function tables(report: Report): string {
     ...overloadTable(report.overload),
     ...providersTable(report.providers),
     ...idleTable(report.idle),
+    ...reloadTable(report.reloads),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
     ...failedBudgets(report).map(({ what }) => `FAILED: ${what}`),

@@ -52,6 +52,8 @@ export const WORKERS = 'workers'
 export const PROVIDERS = 'providers'
 /** A controller that nobody calls. */
 export const IDLE = 'idle'
+/** The stall of the event loop when a large policy folder changes. */
+export const RELOAD = 'reload'
 
 /** A controller that gets more than it can do. Runs only when it is named: its load would disturb nothing, but takes minutes. */
 export const OVERLOAD = 'overload'

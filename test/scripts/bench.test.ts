@@ -35,6 +35,7 @@ const NOTHING: Parameters<typeof holdAgainstBudgets>[0] = {
   overload: overloadRatios([]),
   providers: { at: () => [], addedMiB: [] },
   idle: [],
+  reloads: [],
 }
 
 function judgedIn(budgets: Report['budgets']): string[] {

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import type { EngineHost, InForce } from '../../policy/engine/engine-kind.ts'
 import { OpaBehindError } from '../../policy/engine/sidecar.ts'
-import { PolicyFilesError, type PolicyFiles } from '../../policy/data/policy-files.ts'
+import { PolicyFilesError, withBlocked, type PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { BlockFollow } from './block-follow.ts'
 import type { PolicyLog } from './guard.ts'
 import { deltaOf } from './policy-delta.ts'
@@ -23,16 +23,20 @@ type AdoptionOptions = {
   readonly recheck: () => void
 }
 
-/** Brings policy files into force. Rejects when that fails: the previous files stay in force. */
-export type Adopt = (next: PolicyFolder) => Promise<void>
+export type Adoption = {
+  /** Brings policy files into force. Rejects when that fails: the previous files stay in force. */
+  readonly adopt: (next: PolicyFolder) => Promise<void>
+  /** The files in force, as they were read. */
+  readonly folder: () => PolicyFolder
+}
 
-export function createAdoption(options: AdoptionOptions): Adopt {
+export function createAdoption(options: AdoptionOptions): Adoption {
   const { host, transition, blocks, log, isRetry, recheck } = options
   let { folder } = options
 
   const prepare = async (next: PolicyFolder, current: InForce) => {
     try {
-      return await blocks.during(() => host.prepare(next.files, current))
+      return await blocks.during(() => host.prepare(next.files, current, next.built))
     } catch (cause: unknown) {
       // The sidecar check measures how long OPA has been behind; start it now.
       if (cause instanceof OpaBehindError && !isRetry()) recheck()
@@ -40,7 +44,7 @@ export function createAdoption(options: AdoptionOptions): Adopt {
     }
   }
 
-  return async (next) => {
+  const adopt: Adoption['adopt'] = async (next) => {
     const current = transition.current()
     refuseIfFilesAreGone(folder, next)
     // The same files as in force, except for a block list that may have been taken alone meanwhile.
@@ -49,16 +53,19 @@ export function createAdoption(options: AdoptionOptions): Adopt {
       return
     }
     const { engine, files, revision } = await prepare(next, current)
-    const changed = deltaOf(folder, next)
+    const changed = next.changed ?? deltaOf(folder, next)
     await transition.move((inForce) => ({
       next: { engine, files: withNewerBlocks(files, current, inForce), revision: revision ?? inForce.revision },
       changed,
     }))
-    folder = next
+    // Without the parts of the engine, which are large.
+    const { built: _built, ...kept } = next
+    folder = kept
     logDataFaults(log, next)
     recheck()
     await host.retire(current)
   }
+  return { adopt, folder: () => folder }
 }
 
 /** Logs the entries of the data that have no effect. */
@@ -70,7 +77,7 @@ export function logDataFaults(log: PolicyLog, { files }: PolicyFolder): void {
 
 /** A block list that was taken while the files were prepared is newer than theirs. */
 function withNewerBlocks(files: PolicyFiles, before: InForce, now: InForce): PolicyFiles {
-  return now.files.blocked === before.files.blocked ? files : { ...files, blocked: now.files.blocked }
+  return now.files.blocked === before.files.blocked ? files : withBlocked(files, now.files.blocked)
 }
 
 /** @throws {PolicyFilesError} when a file that is in force has disappeared: its absence is not an instruction. */

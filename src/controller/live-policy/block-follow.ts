@@ -4,7 +4,7 @@ import { createReportedFault } from '../../platform/reported-fault.ts'
 import type { Blocked } from '../../policy/data/blocked.ts'
 import type { PolicyLog } from './guard.ts'
 import { blockedDelta } from './policy-delta.ts'
-import { loadBlocked } from '../../policy/data/policy-files.ts'
+import { loadBlocked, withBlocked } from '../../policy/data/policy-files.ts'
 import type { Transition } from './transition.ts'
 
 export type BlockFollow = {
@@ -12,7 +12,7 @@ export type BlockFollow = {
   readonly take: (blocked: Blocked) => Promise<void>
   /** The same with the current blocked.json, if it is valid. Never rejects. */
   readonly takeFromFolder: () => Promise<void>
-  /** Runs `work`, and takes the list from the folder when that takes long. */
+  /** Runs `work`, and takes the list from the folder now and then if that takes long. */
   readonly during: <T>(work: () => Promise<T>) => Promise<T>
 }
 
@@ -22,7 +22,7 @@ type BlockFollowOptions = {
   readonly log: PolicyLog
 }
 
-/** How long new policy files may take to come into force before their block list is taken first. */
+/** While new policy files take time to come into force, the block list on disk is taken this often. */
 export const BLOCK_WAIT_MS = 300
 
 export function createBlockFollow({ dir, transition, log }: BlockFollowOptions): BlockFollow {
@@ -31,7 +31,7 @@ export function createBlockFollow({ dir, transition, log }: BlockFollowOptions):
     transition.move((current) => {
       const changed = blockedDelta(current.files.blocked, blocked)
       if (changed === undefined) return undefined
-      return { next: { ...current, files: { ...current.files, blocked } }, changed, scope: 'blocked' }
+      return { next: { ...current, files: withBlocked(current.files, blocked) }, changed, scope: 'blocked' }
     })
   const takeFromFolder = async (): Promise<void> => {
     const blocked = await loadBlocked(dir).catch(() => undefined)
@@ -50,11 +50,11 @@ export function createBlockFollow({ dir, transition, log }: BlockFollowOptions):
     take,
     takeFromFolder,
     async during(work) {
-      const timer = setTimeout(() => void takeFromFolder(), BLOCK_WAIT_MS)
+      const timer = setInterval(() => void takeFromFolder(), BLOCK_WAIT_MS)
       try {
         return await work()
       } finally {
-        clearTimeout(timer)
+        clearInterval(timer)
       }
     },
   }

@@ -11,13 +11,15 @@ import { openEngine } from '../../policy/engine/engines.ts'
 import type { EngineHost } from '../../policy/engine/engine-kind.ts'
 import type { OpaTarget } from '../../policy/engine/opa-target.ts'
 import { createSelfCheck } from '../../policy/engine/self-check.ts'
-import { createAdoption, logDataFaults, type Adopt } from './adoption.ts'
+import { createAdoption, logDataFaults, type Adoption } from './adoption.ts'
 import { createBlockFollow, type BlockFollow } from './block-follow.ts'
 import { createBlockProbe } from './block-probe.ts'
 import { createFreshness, type Freshness, type StalenessAction } from './freshness.ts'
 import { createGuard, type Guard, type PolicyLog, type PolicyReadiness } from './guard.ts'
 import { createPolicyFaults, type PolicyFaults } from './policy-faults.ts'
-import { loadPolicyFolder, type PolicyFolder } from './policy-folder.ts'
+import { loadPolicyFolder } from './policy-folder.ts'
+import { createPolicyLoader, type LoaderLimits, type PolicyLoader } from './policy-loader.ts'
+import { sharedUtf8 } from './shared-text.ts'
 import { notesText, type PolicyNote } from './policy-notes.ts'
 import { watchPolicyFolder, type PolicyFault, type PolicyWatch, type WatchLimits } from './policy-watch.ts'
 import { createSidecarCheck, type SidecarCheck } from './sidecar-check.ts'
@@ -66,7 +68,7 @@ export type LivePolicyOptions = {
   /** Unix ms. */
   readonly now: () => number
   readonly monotonic: () => number
-  readonly limits?: Partial<WatchLimits>
+  readonly limits?: Partial<WatchLimits & LoaderLimits>
 }
 
 const STALE = 'the policy has not been confirmed for longer than CRANK_POLICY_MAX_STALENESS'
@@ -81,7 +83,8 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   await using opened = new AsyncDisposableStack()
   const { policyDir, log, now, monotonic, staleness } = options
   const host = opened.adopt(openHost(options), ({ close }) => close())
-  const folder = await loadPolicyFolder(policyDir, now())
+  const read = await loadPolicyFolder(policyDir, now())
+  const folder = { ...read, data: sharedUtf8(read.files.dataText) }
   logDataFaults(log, folder)
   const initial = await host.begin(folder.files)
   log.info({ event: 'policy_engine', engine: host.name, revision: initial.revision }, 'policy engine chosen')
@@ -89,7 +92,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
   const blocks = createBlockFollow({ dir: policyDir, transition, log })
   const freshness = createFreshness({ maxStalenessMs: staleness.maxMs, log, now, monotonic })
   const faults = createPolicyFaults({ log, revision: () => transition.current().revision })
-  const adopt = createAdoption({
+  const adoption = createAdoption({
     folder,
     host,
     transition,
@@ -99,7 +102,8 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     recheck: () => guard.recheck(),
   })
   const parts = { options, host, transition, blocks, freshness, faults }
-  const watch = opened.adopt(watchFolder({ ...parts, folder, adopt }), ({ close }) => close())
+  const loader = opened.adopt(openLoader({ ...parts, adoption }), ({ close }) => close())
+  const watch = opened.adopt(watchFolder({ ...parts, loader, adoption }), ({ close }) => close())
   const selfCheck = createSelfCheckInForce(options, transition)
   const { loaded } = host
   const sidecar =
@@ -144,12 +148,21 @@ function openHost({ opa, timeoutMs, env, now, log }: LivePolicyOptions): EngineH
   return openEngine({ opa, timeoutMs, env, now, onCompile })
 }
 
-function watchFolder(parts: Parts & { readonly folder: PolicyFolder; readonly adopt: Adopt }): PolicyWatch {
-  const { options, host, blocks, freshness, faults, folder, adopt } = parts
+type LoaderParts = Pick<Parts, 'options' | 'host' | 'blocks'> & { readonly adoption: Adoption }
+
+function openLoader({ options, host, blocks, adoption }: LoaderParts): PolicyLoader {
+  const { policyDir: dir, env, now, limits = {} } = options
+  const { during } = blocks
+  return createPolicyLoader({ dir, env, now, during, engine: !host.isRemote, current: adoption.folder, limits })
+}
+
+function watchFolder(parts: Parts & { readonly loader: PolicyLoader; readonly adoption: Adoption }): PolicyWatch {
+  const { options, host, blocks, freshness, faults, loader, adoption } = parts
   return watchPolicyFolder({
     dir: options.policyDir,
-    seen: folder.signature,
-    adopt,
+    seen: adoption.folder().signature,
+    load: loader.load,
+    adopt: adoption.adopt,
     // With a sidecar, only the sidecar check can confirm the policy.
     onConfirmed: () => host.loaded === undefined && freshness.confirm(),
     onStuck: blocks.takeFromFolder,

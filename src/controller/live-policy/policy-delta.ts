@@ -2,7 +2,7 @@
 import type { Blocked } from '../../policy/data/blocked.ts'
 import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
 import { parseAsWritten } from '../../policy/data/raw-json.ts'
-import type { PolicyFolder } from './policy-folder.ts'
+import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 
 /** `names`: at most ten of the entries, each prefixed with `+`, `-` or `~`. */
 type EntryDelta = {
@@ -44,8 +44,13 @@ export const NO_DELTA: PolicyDelta = {
   limits: NONE,
 }
 
+type Compared = {
+  readonly hashes: ReadonlyMap<string, string>
+  readonly files: Pick<PolicyFiles, 'dataText'>
+}
+
 /** Compares two readings of the policy folder. */
-export function deltaOf(previous: PolicyFolder, next: PolicyFolder): PolicyDelta {
+export function deltaOf(previous: Compared, next: Compared): PolicyDelta {
   const files = [...new Set([...previous.hashes.keys(), ...next.hashes.keys()])]
     .filter((name) => previous.hashes.get(name) !== next.hashes.get(name))
     .sort()

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { markOfStats } from '../../platform/file-lookout.ts'
 import { policyFileNames } from '../../policy/data/folder-names.ts'
 import { dataFileNames, loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'
+import type { BuiltEngine } from '../../policy/engine/engine-kind.ts'
+import type { PolicyDelta } from './policy-delta.ts'
 import { isCompiled } from '../../policy/data/source-hash.ts'
 
 /** `hashes`: SHA-256 of each Rego file that decides and of each data file, by name within the folder. */
@@ -13,6 +15,12 @@ export type PolicyFolder = {
   readonly files: PolicyFiles
   readonly hashes: ReadonlyMap<string, string>
   readonly signature: string
+  /** `files.dataText` in UTF-8, to compare the next files with. */
+  readonly data?: Uint8Array<SharedArrayBuffer>
+  /** The differences from the files in force when these were read. */
+  readonly changed?: PolicyDelta
+  /** The embedded engine, as far as another thread could build it. */
+  readonly built?: BuiltEngine | undefined
 }
 
 /** Files were written while they were read: the result may be a mix of old and new files. */
@@ -37,6 +45,12 @@ export async function signatureOf(dir: string): Promise<string> {
   const paths = [...(await policyFileNames(dir, isWatched)), ...(await dataNames(dir))]
   const stats = await Promise.all(paths.map((path) => stat(join(dir, path), { bigint: true })))
   return stats.map((found, index) => `${paths[index] ?? ''} ${markOfStats(found)}`).join()
+}
+
+/** The size of the data files. */
+export async function dataBytes(dir: string): Promise<number> {
+  const stats = await Promise.all((await dataNames(dir)).map((path) => stat(join(dir, path))))
+  return stats.reduce((sum, { size }) => sum + size, 0)
 }
 
 async function hashFiles(dir: string): Promise<Map<string, string>> {

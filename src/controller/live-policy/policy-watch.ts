@@ -15,6 +15,8 @@ type WatchOptions = {
   readonly dir: string
   /** The signature of the files that are loaded already. */
   readonly seen: string
+  /** Reads the folder. Default: in this thread. */
+  readonly load?: () => Promise<PolicyFolder>
   /** Brings files into force. Rejects when that fails, and is called again with the same files later. */
   readonly adopt: (folder: PolicyFolder) => Promise<void>
   /** Called at every check at which the folder matches what is in force. */
@@ -56,6 +58,7 @@ const LIMITS: Omit<WatchLimits, keyof LookoutPace> = {
 
 export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
   const { dir, adopt, onConfirmed, onStuck, now } = options
+  const { load = () => loadPolicyFolder(dir, now()) } = options
   const limits = { ...LIMITS, ...options.limits }
   const faults = createFaults(options, limits)
   let seen = options.seen
@@ -75,7 +78,7 @@ export function watchPolicyFolder(options: WatchOptions): PolicyWatch {
       if (signature === tried && !isAskedFor && !faults.isRetryDue()) return
       if (signature !== tried) await settle(dir, signature, limits.settleMs)
       tried = signature
-      const folder = await loadPolicyFolder(dir, now())
+      const folder = await load()
       if (folder.signature !== signature) throw new FolderChangedError(`${dir} was written to while it was read`)
       await adopt(folder)
       seen = folder.signature

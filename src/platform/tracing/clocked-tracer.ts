@@ -3,8 +3,8 @@ import { context, trace } from '@opentelemetry/api'
 import type { Context, Span, SpanOptions, Tracer } from '@opentelemetry/api'
 import type { SpanTime } from './span-clock.ts'
 
-const TIME = Symbol('time of the call')
-type ClockedSpan = Span & { [TIME]?: SpanTime }
+export const TIME = Symbol('time of the call')
+export type ClockedSpan = Span & { [TIME]?: SpanTime }
 
 /** `now` returns the clock in its current setting. A span below a span of this process uses that span's clock. */
 export function createClockedTracer(tracer: Tracer, now: () => SpanTime): Tracer {

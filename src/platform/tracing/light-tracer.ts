@@ -1,30 +1,24 @@
 // A tracer without an SDK: its spans record nothing, but have real ids and continue the parent's trace. The ids are only for
 // logs and the audit record: these spans are never exported, so none may be the parent of the next hop.
 import { context, isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api'
-import type { Context, Span, SpanContext, SpanOptions, Tracer } from '@opentelemetry/api'
+import type { Context, Span, SpanContext, SpanOptions } from '@opentelemetry/api'
 import { randomHex } from '../../core/ids.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
 import { toSpanContext, toTraceContext } from './span-ids.ts'
+import type { DirectTracer } from './tracing-port.ts'
 
 const TRACE_ID_BYTES = 16
 const SPAN_ID_BYTES = 8
 
-/** `spanBelow` is for the hot path: it needs only the parent, and no new context. */
-export type LightTracer = Tracer & { readonly spanBelow: (parent: Span | TraceContext | undefined) => Span }
-
 /** The context of a span that is never exported. `incoming`: the trace context that the process received and may forward. */
 type LightContext = SpanContext & { readonly incoming: TraceContext | undefined }
-
-export function isLightTracer(tracer: Tracer): tracer is LightTracer {
-  return 'spanBelow' in tracer
-}
 
 export function isLightContext(ids: SpanContext): ids is LightContext {
   return 'incoming' in ids
 }
 
 /** Its spans keep the parent's trace id and flags. */
-export function createLightTracer(): LightTracer {
+export function createLightTracer(): DirectTracer {
   const startSpan = (_name: string, options?: SpanOptions, parent: Context = context.active()): Span => {
     const above = options?.root === true ? undefined : trace.getSpan(parent)
     return spanBelow(above !== undefined && isSpanContextValid(above.spanContext()) ? above : undefined)

@@ -3,7 +3,8 @@
 import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
 import { OTLPTraceExporter as HttpJsonExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { OTLPTraceExporter as HttpProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto'
-import type { SpanExporter } from '@opentelemetry/sdk-trace'
+import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
+import { createSpanEncoder } from './otlp-encoder.ts'
 
 /** `agent`: the name of this process for the collector. `concurrencyLimit`: how many batches are sent at once. */
 type SpanExporterOptions = { readonly agent: string; readonly concurrencyLimit: number }
@@ -23,9 +24,9 @@ export function spanExporters(
   const settings = { concurrencyLimit, userAgent: agent }
   switch (protocol) {
     case 'grpc':
-      return () => new GrpcExporter(settings)
+      return () => withEncoder(new GrpcExporter(settings))
     case 'http/protobuf':
-      return () => new HttpProtobufExporter(settings)
+      return () => withEncoder(new HttpProtobufExporter(settings))
     case 'http/json':
       return () => new HttpJsonExporter(settings)
     default:
@@ -33,4 +34,19 @@ export function spanExporters(
         `OTEL_EXPORTER_OTLP_PROTOCOL=${protocol}: unsupported protocol; set grpc, http/protobuf or http/json`,
       )
   }
+}
+
+/** The part of an OTLP exporter that makes bytes of spans. It is not public: without it, the exporter goes on with its own. */
+type WithSerializer = {
+  readonly _delegate?: {
+    _serializer?: { readonly serializeRequest: (spans: ReadableSpan[]) => Uint8Array | undefined }
+  }
+}
+
+/** The exporter's own encoder takes three times as long, a third of what a traced call costs. The bytes are the same. */
+function withEncoder(exporter: SpanExporter): SpanExporter {
+  const delegate = (exporter as WithSerializer)._delegate
+  if (typeof delegate?._serializer?.serializeRequest !== 'function') return exporter
+  delegate._serializer = { ...delegate._serializer, serializeRequest: createSpanEncoder() }
+  return exporter
 }

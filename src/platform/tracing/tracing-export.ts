@@ -4,26 +4,29 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api'
 import type { TracerProvider } from '@opentelemetry/api'
 import { startNodeSdk } from '@opentelemetry/sdk-node'
-import { BatchSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace'
+import type { SpanProcessor } from '@opentelemetry/sdk-trace'
 import { createClockedTracer } from './clocked-tracer.ts'
 import { withOtelVariables } from '../env.ts'
 import { createExportHealth, type ExportHealth } from './export-health.ts'
 import { listenToSdk, silenceSdk } from './otel-diagnostics.ts'
 import { createPatientExporter, reasonOf, type PatientExporter } from './patient-exporter.ts'
-import { createSpanClock } from './span-clock.ts'
+import { sdkParts } from './sdk-parts.ts'
+import { createSpanClock, type SpanTime } from './span-clock.ts'
 import { spanExporters } from './span-exporters.ts'
-import type { Tracing, TracingOptions } from './tracing-port.ts'
+import { createSpanQueue, type SpanQueue } from './span-queue.ts'
+import type { DirectTracer, Tracing, TracingOptions } from './tracing-port.ts'
+import { createTupleTracer } from './tuple-tracer.ts'
 
+const SCOPE = 'crank'
 const SHUTDOWN_MS = 3000
 const MAX_BATCH = 512
 // The SDK's default is 5 s: a trace would be visible only 5 s after its answer. Cost and latency of both: docs/performance.md.
 const SCHEDULE_DELAY_MS = 50
-// 40 MB at most, while the collector is slow or down: Jaeger on badger falls behind for seconds under load. The SDK's default
+const BUSY_DELAY_MS = 200
+// 20 MB at most, while the collector is slow or down: Jaeger on badger falls behind for seconds under load. The SDK's default
 // of 2048 is full after half a second.
 const MAX_QUEUE = 32_768
 const HOLD_MS = 600_000
-/** The longest delay of a timer. */
-const NEVER_MS = 2 ** 31 - 1
 
 /** Follows the OTEL_* variables as the SDK defines them; the default protocol is OTLP/gRPC. @throws when it cannot start. */
 export function createExportingTracing(options: TracingOptions & { endpoint: string }): Tracing {
@@ -42,22 +45,28 @@ export function createExportingTracing(options: TracingOptions & { endpoint: str
     monotonic: performance.now.bind(performance),
   })
   silenceSdk()
-  const { sdk, provider } = withOtelVariables(otel, () => startSdk(createProcessor(exporter, health, limits)))
+  const queue = createSpanQueue({ ...limits, exporter, admit: health.admit })
+  const { sdk, provider } = withOtelVariables(otel, () => startSdk(processorOf(queue)))
   listenToSdk(told)
   const clock = createSpanClock({ wall: Date.now, monotonic: performance.now.bind(performance) })
   const clocked: TracerProvider = {
     getTracer: (...names) => createClockedTracer(provider.getTracer(...names), clock),
   }
-  const tracer = clocked.getTracer('crank', version)
-  if (!isSpanContextValid(tracer.startSpan('probe').spanContext()))
-    throw new Error('the OpenTelemetry SDK did not start')
+  const tracer = createDirectTracer({ provider, clocked, clock, queue, version })
   let ending: Promise<void> | undefined
   const shutdown = (): Promise<void> => (ending ??= boundedShutdown({ sdk, exporter, health }, shutdownMs))
   return { tracer, exporting: true, isDelivering: () => !health.isFailing(), endpoint, provider: clocked, shutdown }
 }
 
 type Sdk = { shutdown(): Promise<void> }
-type Limits = { queue: number; batch: number; batches: number; delayMs: number; holdMs: number }
+type Limits = {
+  queue: number
+  batch: number
+  batches: number
+  delayMs: number
+  busyDelayMs: number
+  holdMs: number
+}
 
 // The SDK's global provider is read after each start, so that two services in one process (as in a test) each keep their own.
 function startSdk(processor: SpanProcessor): { sdk: Sdk; provider: TracerProvider } {
@@ -71,25 +80,32 @@ function startSdk(processor: SpanProcessor): { sdk: Sdk; provider: TracerProvide
   return { sdk, provider: trace.getTracerProvider() }
 }
 
-// Counts in front of the SDK's own queue, which reports dropped spans only when it has room again.
-function createProcessor(exporter: PatientExporter, health: ExportHealth, limits: Limits): SpanProcessor {
-  const batches = new BatchSpanProcessor({
-    exporter,
-    maxQueueSize: limits.queue,
-    maxExportBatchSize: limits.batch,
-    scheduledDelayMillis: limits.delayMs,
-    // Our exporter decides how long a batch is retried: a limit here would only send the next batch beside it.
-    exportTimeoutMillis: NEVER_MS,
-  })
+// For the spans that the SDK makes.
+function processorOf(queue: SpanQueue): SpanProcessor {
   return {
-    onStart: (span, parent) => batches.onStart(span, parent),
+    onStart: () => undefined,
     onEnd(span) {
-      const isSampled = (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0
-      if (isSampled && health.admit()) batches.onEnd(span)
+      if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0) queue.add(span)
     },
-    forceFlush: () => batches.forceFlush(),
-    shutdown: () => batches.shutdown(),
+    forceFlush: queue.flush,
+    shutdown: queue.shutdown,
   }
+}
+
+type DirectParts = {
+  readonly provider: TracerProvider
+  readonly clocked: TracerProvider
+  readonly clock: () => SpanTime
+  readonly queue: SpanQueue
+  readonly version: string
+}
+
+function createDirectTracer({ provider, clocked, clock, queue, version }: DirectParts): DirectTracer {
+  const tracer = clocked.getTracer(SCOPE, version)
+  if (!isSpanContextValid(tracer.startSpan('probe').spanContext()))
+    throw new Error('the OpenTelemetry SDK did not start')
+  const { sampler, ...parts } = sdkParts(provider.getTracer(SCOPE, version))
+  return createTupleTracer({ tracer, sampler, now: clock, home: { ...parts, onEnd: queue.add } })
 }
 
 // Name, version and host come before the operator's resource attributes, so that those, and OTEL_SERVICE_NAME, take precedence.
@@ -120,6 +136,7 @@ function limitsFrom(otel: NodeJS.ProcessEnv): Limits {
     // Enough to send all batches at once when the process ends.
     batches: Math.ceil(queue / batch) + 1,
     delayMs: given('OTEL_BSP_SCHEDULE_DELAY', SCHEDULE_DELAY_MS),
+    busyDelayMs: given('OTEL_BSP_SCHEDULE_DELAY', BUSY_DELAY_MS),
     holdMs: given('OTEL_BSP_EXPORT_TIMEOUT', HOLD_MS),
   }
 }

@@ -1,5 +1,15 @@
 // The interface of tracing, with or without export.
-import type { Tracer, TracerProvider } from '@opentelemetry/api'
+import type { Attributes, Span, SpanKind, Tracer, TracerProvider } from '@opentelemetry/api'
+import type { TraceContext } from '../../core/trace-context.ts'
+
+/** For the hot path: needs only the parent (a span of ours, or the caller's `traceparent`), and no context. */
+export type SpanBelow = (
+  parent: Span | TraceContext | undefined,
+  name: string,
+  kind: SpanKind,
+  attributes?: Attributes,
+) => Span
+export type DirectTracer = Tracer & { readonly spanBelow: SpanBelow }
 
 /** `shutdown` sends the waiting spans, within a time limit, and never rejects. `provider`: for instrumentations, if exporting. */
 export type Tracing = {

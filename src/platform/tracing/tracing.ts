@@ -2,11 +2,11 @@
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import type { Attributes, Span, SpanKind, Tracer } from '@opentelemetry/api'
 import type { TraceContext } from '../../core/trace-context.ts'
-import { createLightTracer, isLightContext, isLightTracer } from './light-tracer.ts'
+import { createLightTracer, isLightContext } from './light-tracer.ts'
 import { otlpEndpoint } from './otel-settings.ts'
 import { RANDOM, toSpanContext, toTraceContext } from './span-ids.ts'
 import { useAsyncContext } from './span-context.ts'
-import type { Tracing, TracingOptions } from './tracing-port.ts'
+import type { DirectTracer, Tracing, TracingOptions } from './tracing-port.ts'
 
 /**
  * Sets up tracing from the OTEL_* variables. Never throws: when the SDK cannot use a setting, the error is logged and the
@@ -33,7 +33,7 @@ export function startSpan(
   parent: Span | TraceContext | undefined,
   attributes?: Attributes,
 ): Span {
-  if (isLightTracer(tracer)) return tracer.spanBelow(parent)
+  if (isDirect(tracer)) return tracer.spanBelow(parent, name, kind, attributes)
   const options = attributes === undefined ? { kind } : { kind, attributes }
   const span = tracer.startSpan(name, options, parent === undefined ? ROOT_CONTEXT : contextOf(parent))
   return parent === undefined ? span : keepRandomFlag(span, parent)
@@ -58,6 +58,10 @@ export function keepRandomFlag(span: Span, parent: Span | TraceContext): Span {
   const isRandom = 'spanContext' in parent ? (parent.spanContext().traceFlags & RANDOM) !== 0 : parent.random === true
   if (isRandom) span.spanContext().traceFlags |= RANDOM
   return span
+}
+
+function isDirect(tracer: Tracer): tracer is DirectTracer {
+  return 'spanBelow' in tracer
 }
 
 function contextOf(parent: Span | TraceContext): typeof ROOT_CONTEXT {

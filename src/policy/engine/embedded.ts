@@ -4,6 +4,7 @@ import type { PolicyEngine } from '../../core/decision.ts'
 import { loadWasm } from './compile.ts'
 import {
   PolicyRefusedError,
+  type BuiltEngine,
   type EngineHost,
   type EngineKind,
   type EngineSettings,
@@ -18,9 +19,10 @@ export const embedded: EngineKind = { isChosenBy: ({ opa }) => opa === undefined
 
 function open({ timeoutMs, env, now, onCompile }: EngineSettings): EngineHost {
   const running = new Set<PolicyEngine>()
-  const begin = async (files: PolicyFiles): Promise<InForce> => {
-    const wasm = await loadWasm(files, { env, onCompile })
-    const engine = await createOpaWasm({ files, wasm, timeoutMs })
+  const begin = async (files: PolicyFiles, built?: BuiltEngine): Promise<InForce> => {
+    if (built?.compiled !== undefined) onCompile(built.compiled)
+    const parts = built ?? { wasm: await loadWasm(files, { env, onCompile }) }
+    const engine = await createOpaWasm({ ...parts, files, timeoutMs })
     running.add(engine)
     return { engine, files, revision: files.revision }
   }
@@ -32,8 +34,8 @@ function open({ timeoutMs, env, now, onCompile }: EngineSettings): EngineHost {
     name: 'opa-wasm',
     isRemote: false,
     begin,
-    async prepare(files) {
-      const next = await begin(files)
+    async prepare(files, _current, built) {
+      const next = await begin(files, built)
       const fault = await createSelfCheck({ engine: next.engine, files, now })()
       if (fault === undefined) return next
       await end(next.engine)

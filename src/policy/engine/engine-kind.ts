@@ -3,6 +3,7 @@
 import type { PolicyEngine } from '../../core/decision.ts'
 import type { PolicyFiles } from '../data/policy-files.ts'
 import type { LoadedByOpa } from './opa-loaded.ts'
+import type { PolicyImage } from './opa-image.ts'
 import type { OpaTarget } from './opa-target.ts'
 
 /** What decides now: an engine and its files. Always replaced together. */
@@ -29,6 +30,9 @@ export type EngineSettings = {
   readonly onCompile: (reason: string) => void
 }
 
+/** `compiled`: why policy.wasm of the folder could not be used, if OPA had to compile the Rego. */
+export type BuiltEngine = { readonly wasm: Uint8Array; readonly image: PolicyImage; readonly compiled?: string }
+
 /** Engines of one kind for one controller. */
 export type EngineHost = {
   readonly name: PolicyEngine['name']
@@ -36,8 +40,11 @@ export type EngineHost = {
   readonly isRemote: boolean
   /** For the start, without a check: the self-check finds out whether the files are usable. */
   readonly begin: (files: PolicyFiles) => Promise<InForce>
-  /** Checks all conditions for new files to decide. @throws {PolicyRefusedError | Error} when one is not met, or not yet */
-  readonly prepare: (files: PolicyFiles, current: InForce) => Promise<Prepared>
+  /**
+   * Checks all conditions for new files to decide. `built`: their engine, as far as another thread could build it.
+   * @throws {PolicyRefusedError | Error} when a condition is not met, or not yet
+   */
+  readonly prepare: (files: PolicyFiles, current: InForce, built?: BuiltEngine) => Promise<Prepared>
   /** Reports what a sidecar has loaded; undefined for an engine in this process. */
   readonly loaded: ((files: PolicyFiles) => Promise<LoadedByOpa>) | undefined
   /** Releases the previous engine. */

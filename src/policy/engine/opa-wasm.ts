@@ -7,6 +7,7 @@ import { AppError } from '../../core/errors.ts'
 import { parseAnswer, wrongAnswer } from './answer.ts'
 import { readWasm } from './compile.ts'
 import { inputText } from './input-text.ts'
+import { compileWasm, MAX_PAGES, openImage, type PolicyImage } from './opa-image.ts'
 import type { PolicyFiles } from '../data/policy-files.ts'
 
 /**
@@ -16,16 +17,13 @@ import type { PolicyFiles } from '../data/policy-files.ts'
 type OpaWasmOptions = {
   readonly files: PolicyFiles
   readonly wasm?: Uint8Array
+  /** The memory of an instance that has the data of `files` already, which saves parsing them here. */
+  readonly image?: PolicyImage
   readonly timeoutMs: number
   readonly maxPages?: number
   readonly now?: () => number
   readonly cpuMs?: () => number
 }
-
-// TypeScript declares this global only in its DOM library.
-declare const WebAssembly: { compile(bytes: Uint8Array): Promise<object> }
-
-const MAX_PAGES = 4096
 
 /**
  * An engine that evaluates `policy.wasm`. Rejects with `policy_engine_error` (trap, abort, undefined decision, not the
@@ -35,19 +33,19 @@ const MAX_PAGES = 4096
 export async function createOpaWasm({
   files,
   wasm,
+  image,
   timeoutMs,
   now = () => performance.now(),
   cpuMs = threadCpuMs,
   maxPages = MAX_PAGES,
 }: OpaWasmOptions): Promise<PolicyEngine> {
-  const module = await WebAssembly.compile(wasm ?? (await readWasm(files)))
-  const data = utf8(files.dataText)
+  const module = await compileWasm(wasm ?? (await readWasm(files)))
   const load = async (): Promise<LoadedPolicy> => {
     const loaded = await loadPolicy(module, { initial: 5, maximum: maxPages })
-    loaded.setData(data)
+    loaded.setData(utf8(files.dataText))
     return loaded
   }
-  let policy: LoadedPolicy | undefined = await load()
+  let policy: LoadedPolicy | undefined = await (image === undefined ? load() : openImage(module, image, maxPages))
   const stopwatch = createStopwatch({ timeoutMs, now, cpuMs })
 
   return {
