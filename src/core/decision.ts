@@ -52,6 +52,19 @@ export type Decision =
 /** The questions a policy answers; the name is the package under `data.crank`. */
 export type Question = 'capability_access' | 'worker_registration'
 
+/** A span that the controller started for a batch of questions. */
+type BatchSpan = { readonly trace: TraceContext; readonly end: () => void }
+
+/** A recorded span of a question, for an engine that may ask it together with others. */
+export type RecordedSpan = {
+  /** Starts the span of a batch of `size` questions below this one. */
+  readonly startBatch: (size: number) => BatchSpan
+  readonly linkTo: (batch: TraceContext) => void
+}
+
+/** The trace of a request that asks. `recorded`: only if its span is recorded. */
+export type AskedTrace = TraceContext & { readonly recorded?: RecordedSpan }
+
 /**
  * Asks one question. Rejects with an AppError `policy_engine_unavailable` (no answer in time), `policy_engine_error`
  * (an answer that is not a decision) or `policy_not_ready`; never resolves to an allow that the policy did not give.
@@ -64,7 +77,7 @@ export type Question = 'capability_access' | 'worker_registration'
 export type Decide = (
   question: Question,
   input: PolicyInput | RegistrationInput,
-  trace?: TraceContext | null,
+  trace?: AskedTrace | null,
 ) => Promise<Decision>
 
 /** A running engine, until it is closed. */
@@ -72,5 +85,7 @@ export type PolicyEngine = {
   /** The name in audit records, metrics and spans, such as `opa-wasm`. */
   readonly name: string
   readonly decide: Decide
+  /** Asks about up to 32 calls in one request; for an engine that can. Rejects like `decide` if one has no decision. */
+  readonly decideTogether?: (inputs: readonly PolicyInput[]) => Promise<Decision[]>
   readonly close: () => Promise<void>
 }

@@ -6,7 +6,8 @@ import { toAppError } from '../core/errors.ts'
 import { isoTime } from '../core/iso-time.ts'
 import { RULINGS, type Ruling } from '../core/ruling.ts'
 import { trustDomainOf } from '../core/spiffe-id.ts'
-import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
+import { askedTrace } from './batch-span.ts'
+import { startSpan } from '../platform/tracing/tracing.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 import type { Asker, Verdict } from './verdict.ts'
 
@@ -51,7 +52,7 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
       evaluationMs: monotonic() - start,
     })
     try {
-      const decision = await policy.decide(question, input, onwardTrace(span) ?? null)
+      const decision = await policy.decide(question, input, askedTrace(tracer, span))
       const ruling = rulingOf(question, decision, () => own.isBlocked(input))
       const revision = decision.revision ?? policy.revision()
       const reason = decision.reasons[0]?.code ?? decision.grounds[0]

@@ -27,6 +27,8 @@ export type LivePolicy = {
   readonly engine: string
   /** Decisions come from another process. */
   readonly isRemote: boolean
+  /** What was asked of a sidecar; undefined for the embedded engine. */
+  readonly traffic: EngineHost['traffic']
   /** Every Decision has the `revision` of the policy that made it. */
   readonly decide: Decide
   readonly ready: () => PolicyReadiness
@@ -106,6 +108,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     loaded &&
     createSidecarCheck({
       loaded,
+      lacksBatches: () => host.traffic?.().lacksBatches === true,
       transition,
       freshness,
       watch,
@@ -188,6 +191,7 @@ function seenFromOutside({ options, host, transition, freshness, faults, guard, 
   return {
     engine: host.name,
     isRemote: host.isRemote,
+    traffic: host.traffic,
     decide: withBrake({ blocked, revision }, decide),
     ready() {
       const readiness = guard.ready()

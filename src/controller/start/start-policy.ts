@@ -5,11 +5,12 @@ import { ConfigError } from '../../platform/env.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { Append } from '../audit/group-commit.ts'
 import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
+import { createSidecarMetrics } from '../metrics/sidecar-metrics.ts'
 import type { Ground } from './ground.ts'
 
 /** @throws {ConfigError} without a policy folder; else like createLivePolicy: a controller does not start without a policy */
 export async function startPolicy(ground: Ground, append: Append): Promise<LivePolicy> {
-  const { config, env, metrics, log, now, monotonic, opened } = ground
+  const { config, env, metrics, metricsRegistry, log, now, monotonic, opened } = ground
   await refuseMissingFolder(config.policyDir)
   const policy = opened.adopt(
     await createLivePolicy({
@@ -46,6 +47,7 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
     show(next.files, next.revision)
     metrics.policyReloaded('ok')
   })
+  if (policy.traffic !== undefined) createSidecarMetrics(metricsRegistry, policy.traffic)
   policy.onFault(() => metrics.policyReloaded('failed'))
   return policy
 }
