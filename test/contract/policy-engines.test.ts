@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createOpaHttp, type OpaHttp } from '../../src/policy/engine/opa-http.ts'
+import { createOpaHttp } from '../../src/policy/engine/opa-http.ts'
 import { createOpaWasm } from '../../src/policy/engine/opa-wasm.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../src/policy/data/policy-files.ts'
 import type { Decide, Decision, PolicyEngine, PolicyInput } from '../../src/core/decision.ts'
@@ -42,13 +42,14 @@ function overHttp(opa: OpaServer): Running {
 }
 
 /** The same engine, which asks about each call in a batch. */
-function inBatches({ engine, stop }: Running): Running {
+function inBatches(running: Running): Running {
+  const { engine } = running
   const decide: Decide = async (question, input, trace) => {
     if (question !== 'capability_access') return engine.decide(question, input, trace)
     const [decision] = await engine.decideTogether!([input])
     return decision!
   }
-  return { engine: { ...engine, decide }, stop }
+  return { ...running, engine: { ...engine, decide } }
 }
 
 const ENGINES: Record<string, () => Promise<Running>> = {
@@ -177,7 +178,7 @@ describe.each(Object.keys(ENGINES))('%s', (name) => {
 
 describe('sidecar and wasm on generated data', () => {
   let opa: OpaServer
-  let sidecar: OpaHttp
+  let sidecar: ReturnType<typeof createOpaHttp>
   beforeAll(async () => {
     opa = await startOpa({ policyDir: policies.dir, open: true })
     sidecar = createOpaHttp({ target: opa.target, timeoutMs })

@@ -10,7 +10,7 @@ import { createQuestionLine, pathOf, type OpaTraffic } from './question-line.ts'
 /** `now`: a monotonic clock in ms. */
 type OpaHttpOptions = { readonly target: OpaTarget; readonly timeoutMs: number; readonly now?: () => number }
 
-export type OpaHttp = PolicyEngine & {
+type OpaHttp = PolicyEngine & {
   readonly decideTogether: NonNullable<PolicyEngine['decideTogether']>
   readonly traffic: () => OpaTraffic
 }

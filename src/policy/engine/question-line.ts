@@ -37,8 +37,6 @@ const MAX_POSTS = 2
 const MAX_ANSWER_BYTES = 64 * 1024
 const ACCESS = pathOf('crank/capability_access/decision')
 const BATCH = pathOf('crank/batch/decisions')
-// OPA's own authorisation refuses, or has no such document.
-const LACKING_STATUS = new Set([401, 403, 404])
 
 /** `document`: below `data`, with slashes. */
 export function pathOf(document: string): string {
@@ -186,7 +184,8 @@ function takeTogether(
     return taken.every((one) => one === 'foreign') ? 'foreign' : 'taken'
   } catch (cause: unknown) {
     const error = cause instanceof AppError ? cause : wrongAnswer(cause)
-    if (error.cause instanceof OpaStatusError && LACKING_STATUS.has(error.cause.status)) return 'lacking'
+    // OPA's own authorisation may refuse (401), or be undefined for this path (500).
+    if (error.cause instanceof OpaStatusError) return 'lacking'
     for (const question of questions) question.fail(error)
     return 'unusable'
   }
