@@ -43,6 +43,10 @@ type Common = {
   readonly policyVersion: string | null
   /** Revision of the policy that made this decision, where the engine reports it per decision. */
   readonly revision?: string
+  /** Only if the policy says so: the same question has the same answer until then, in Unix nanoseconds. */
+  readonly validUntilNs?: bigint
+  /** The decision id of the question that this decision was made for, if it is repeated (policy/decision-cache.ts). */
+  readonly repeats?: string
 }
 /** The answer of the policy. A failure (no answer, invalid answer) is never a Decision: it is thrown as an AppError. */
 export type Decision =

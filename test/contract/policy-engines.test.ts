@@ -82,6 +82,7 @@ describe.each(Object.keys(ENGINES))('%s', (name) => {
       reasons: [],
       exception: null,
       policyVersion: '1.0.0',
+      validUntilNs: 9223372036854775807n,
     })
   })
 
@@ -129,6 +130,8 @@ describe.each(Object.keys(ENGINES))('%s', (name) => {
     expect([answer.decision, answer.grounds]).toEqual([decision, grounds])
     expect(answer.reasons.map(({ code }) => code).sort()).toEqual([...codes].sort())
     expect(answer.exception).toBe(`${PARTNER}#convert:document_to_pdf`)
+    // It holds to the nanosecond; once it has ended, nothing is said.
+    expect(answer.validUntilNs).toBe(decision === 'allow' ? EXPIRY_NS : undefined)
   })
 
   test('an exception covers no other capability and no other identity', async () => {

@@ -5,6 +5,7 @@ import { ConfigError } from '../../platform/env.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { Append } from '../audit/group-commit.ts'
 import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
+import { createCacheMetrics } from '../metrics/cache-metrics.ts'
 import { createSidecarMetrics } from '../metrics/sidecar-metrics.ts'
 import type { Ground } from './ground.ts'
 
@@ -19,6 +20,7 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
       timeoutMs: config.policyTimeoutMs,
       staleness: config.policyStaleness,
       bundleRollback: config.policyBundleRollback,
+      decisionCache: config.decisionCache,
       env,
       log,
       now,
@@ -48,6 +50,7 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
     metrics.policyReloaded('ok')
   })
   if (policy.traffic !== undefined) createSidecarMetrics(metricsRegistry, policy.traffic)
+  if (policy.cache !== undefined) createCacheMetrics(metricsRegistry, policy.cache.counts)
   policy.onFault(() => metrics.policyReloaded('failed'))
   return policy
 }

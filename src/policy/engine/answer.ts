@@ -22,6 +22,8 @@ const Answer = Compile(
       exception: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()]),
       policy_version: Type.String({ minLength: 1, maxLength: 64 }),
       decision_id: Type.String(),
+      // A string: 19 digits are more than a JavaScript number holds.
+      valid_until_ns: Type.Optional(Type.String({ pattern: '^[0-9]{1,19}$' })),
     },
     { additionalProperties: false },
   ),
@@ -42,12 +44,20 @@ export function parseAnswer(result: unknown, decisionId: string): Decision {
   if (result.decision_id !== decisionId) {
     throw wrongAnswer(new ForeignAnswerError('decision_id is not the one that was sent'))
   }
-  const { allow, mode, grounds, reasons, exception, policy_version: policyVersion } = result
+  const { allow, mode, grounds, reasons, exception, policy_version: policyVersion, valid_until_ns: until } = result
   // An allow has grounds and no reasons, a denial the opposite; anything else comes from a broken policy.
   if (allow !== (reasons.length === 0)) throw wrongAnswer(new Error('allow and reasons contradict each other'))
   if (allow !== grounds.length > 0) throw wrongAnswer(new Error('allow and grounds contradict each other'))
   const inOrder = [...reasons.filter(isAboutException), ...reasons.filter((reason) => !isAboutException(reason))]
-  return { decision: allow ? 'allow' : 'deny', mode, grounds, reasons: inOrder, exception, policyVersion }
+  const decision = {
+    decision: allow ? 'allow' : 'deny',
+    mode,
+    grounds,
+    reasons: inOrder,
+    exception,
+    policyVersion,
+  } as const
+  return until === undefined ? decision : { ...decision, validUntilNs: BigInt(until) }
 }
 
 // The caller reads the first reason: if an exception has just ended, that reason comes first.
