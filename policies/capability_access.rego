@@ -62,10 +62,13 @@ _valid_until_ns := common.no_end_ns if {
 	not _exception_scope
 }
 
-# An exception that is live ends once. One that has ended, or is invalid, may be judged in another way later.
-_valid_until_ns := format_int(_exception_entry.expires_after, 10) if {
+# An exception that is live ends once. One that has ended, or is invalid, may be judged in another way later. OPA's wasm
+# cannot format_int 19 digits; a number with an exponent stays as it is written, and then nothing is said.
+_valid_until_ns := digits if {
 	_judgeable
 	_exception_state == "live"
+	digits := json.marshal(_exception_entry.expires_after)
+	trim(digits, "0123456789") == ""
 }
 
 # METADATA

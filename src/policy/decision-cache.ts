@@ -49,6 +49,7 @@ type DecisionCacheOptions = {
   readonly maxAgeMs: number
   /** Monotonic ms. */
   readonly monotonic: () => number
+  readonly maxEntries?: number
 }
 
 type Entry = {
@@ -59,11 +60,12 @@ type Entry = {
   readonly askedMs: number
 }
 
-export const MAX_ENTRIES = 16_384
+const MAX_ENTRIES = 16_384
 const MAX_REASON_CHARS = 1024
 const PAUSE_MS = 1000
 
-export function createDecisionCache({ inForce, obstacle, maxAgeMs, monotonic }: DecisionCacheOptions): DecisionCache {
+export function createDecisionCache(options: DecisionCacheOptions): DecisionCache {
+  const { inForce, obstacle, maxAgeMs, monotonic, maxEntries = MAX_ENTRIES } = options
   const entries = new Map<string, Entry>()
   let owner = inForce()
   // Another object after each time that everything was dropped.
@@ -78,9 +80,8 @@ export function createDecisionCache({ inForce, obstacle, maxAgeMs, monotonic }: 
   /** Drops what belonged to the policy before. */
   const follow = (): void => {
     const current = inForce()
-    if (current === owner) return
+    if (current !== owner) clear()
     owner = current
-    clear()
   }
   const keeper = (key: string, { context }: PolicyInput): Keep => {
     const askedIn = era
@@ -94,7 +95,7 @@ export function createDecisionCache({ inForce, obstacle, maxAgeMs, monotonic }: 
         return
       }
       counts.miss += 1
-      makeRoom(entries)
+      if (entries.size >= maxEntries) dropOldest(entries)
       const { decision_id: repeats, now_ns: fromNs } = context
       entries.set(key, { decision: { ...kept, repeats }, fromNs: BigInt(fromNs), untilNs: kept.validUntilNs, askedMs })
     }
@@ -161,9 +162,7 @@ function isLarge({ reasons, exception }: Decision): boolean {
   return chars > MAX_REASON_CHARS
 }
 
-/** The oldest goes first. */
-function makeRoom(entries: Map<string, Entry>): void {
-  if (entries.size < MAX_ENTRIES) return
+function dropOldest(entries: Map<string, Entry>): void {
   for (const key of entries.keys()) {
     entries.delete(key)
     return

@@ -1,7 +1,7 @@
 // The decision cache: each way in which a repeated decision could be a lie.
 import { expect, test } from 'vitest'
 import type { Decision, PolicyInput } from '../../src/core/decision.ts'
-import { createDecisionCache, MAX_ENTRIES } from '../../src/policy/decision-cache.ts'
+import { createDecisionCache } from '../../src/policy/decision-cache.ts'
 import { policyInput, STREAMING } from '../fixtures/policy-input.ts'
 
 const START_NS = 1_795_514_400_000_000_000n
@@ -16,13 +16,14 @@ const ALLOW: Decision = {
   validUntilNs: START_NS + 1_000_000n,
 }
 
-function setUp({ maxAgeMs = Infinity }: { maxAgeMs?: number } = {}) {
+function setUp({ maxAgeMs = Infinity, maxEntries }: { maxAgeMs?: number; maxEntries?: number } = {}) {
   const state = { inForce: { revision: 'one' }, ms: 0, obstacle: undefined as 'blocked' | undefined }
   const cache = createDecisionCache({
     inForce: () => state.inForce,
     obstacle: () => state.obstacle,
     maxAgeMs,
     monotonic: () => state.ms,
+    ...(maxEntries === undefined ? {} : { maxEntries }),
   })
   /** Looks, and keeps `decision` where the cache has none. */
   const ask = (input: PolicyInput, decision: Decision | undefined = ALLOW): 'hit' | 'miss' | 'bypass' => {
@@ -146,8 +147,8 @@ test('another revision stops it for a second, and drops all', () => {
 })
 
 test('it is bounded; the oldest goes first', () => {
-  const { ask, counts } = setUp()
-  for (let n = 0; n <= MAX_ENTRIES; n++) ask(call(START_NS, `stream:c${n}`))
-  expect(counts().entries).toBe(MAX_ENTRIES)
-  expect([ask(call(START_NS, `stream:c${MAX_ENTRIES}`)), ask(call(START_NS, 'stream:c0'))]).toEqual(['hit', 'miss'])
+  const { ask, counts } = setUp({ maxEntries: 10 })
+  for (let n = 0; n <= 10; n++) ask(call(START_NS, `stream:c${n}`))
+  expect(counts().entries).toBe(10)
+  expect([ask(call(START_NS, 'stream:c10')), ask(call(START_NS, 'stream:c0'))]).toEqual(['hit', 'miss'])
 })

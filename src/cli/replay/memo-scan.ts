@@ -13,9 +13,14 @@ export type RegoSource = { readonly name: string; readonly content: string }
  * `exception_state` only tests whether `now_ns` is at or after `expires_after`, and after `expires_after` less the
  * longest lifetime.
  */
-export const KNOWN_COMMON = '90377b3821d611e91179c5904f7f724e129f3d25e4f8cccebbb84d62197b4d45'
+export const KNOWN_COMMON = '0b67c2fa01e15b91a5fb8c4c943e264e435906542d71b14ace65f4612a3a8842'
+
+/** The same of batch.rego: it may only ask for the decision on each item. */
+const KNOWN_BATCH = 'c935235f42ad02a4ccb0b3571594ada67d9ad4b24631d0cbb02c9697f69c452f'
 
 const COMMON = 'common.rego'
+/** Where the members of an answer begin. */
+const ANSWERS = new Set(['decision := {', '_answer := {'])
 const KNOWN_STATEMENTS = new Set([
   'import data.crank.common',
   'decision := {',
@@ -47,10 +52,14 @@ export function findReaderOfTime(sources: readonly RegoSource[]): string | undef
   if (common === undefined || hashOf(common.content) !== KNOWN_COMMON)
     return `${COMMON} is not the version known to this program`
   for (const { name, content } of sources) {
-    const found = name === COMMON ? undefined : findReader(content)
+    const found = name === COMMON || isKnownBatch(name, content) ? undefined : findReader(content)
     if (found !== undefined) return `${name}:${found}`
   }
   return undefined
+}
+
+function isKnownBatch(name: string, content: string): boolean {
+  return name === 'batch.rego' && hashOf(content) === KNOWN_BATCH
 }
 
 /** The hash in KNOWN_COMMON. */
@@ -69,7 +78,7 @@ function findReader(rego: string): string | undefined {
   for (const [index, line] of lines.entries()) {
     const statement = line.trim()
     const isEcho = inAnswer && statement === ECHO
-    inAnswer = statement === 'decision := {' || (inAnswer && ANSWER_MEMBER.test(statement))
+    inAnswer = ANSWERS.has(statement) || (inAnswer && ANSWER_MEMBER.test(statement))
     if (isEcho) continue
     if (/^package\s+crank\s*\.\s*common\b/.test(statement)) return `${index + 1} it adds to the package crank.common`
     if (KNOWN_STATEMENTS.has(statement) || statement.startsWith('package ')) continue
