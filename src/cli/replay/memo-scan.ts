@@ -29,7 +29,7 @@ const KNOWN_STATEMENTS = new Set([
 ])
 const ECHO = '"": common.decision_id,'
 /** A member of the answer, before the echo of the id: text between them would be another object. */
-const ANSWER_MEMBER = /^"": (?:""|[\w.]+),$/
+const ANSWER_MEMBER = /^"": (?:""|[\w.]+|\[(?:"")?\]),$/
 /** None may match outside of the statements above. */
 const READERS: readonly { readonly what: string; readonly pattern: RegExp }[] = [
   {
