@@ -63,3 +63,28 @@ test_nothing_is_said_where_the_input_or_the_data_is_in_doubt if {
 		with data.blocked as {"identities": {streaming: "r"}, "capabilities": {}}
 	not "valid_until_ns" in object.keys(answer)
 }
+
+# An entry that concerns the call sends even a declared one the whole way.
+test_a_call_of_which_more_is_said_takes_the_whole_way[note] if {
+	some note, enforcement in {
+		"default": {"default": "shadow"},
+		"caller": {"default": "enforce", "callers": {streaming: "shadow"}},
+		"capability": {"default": "enforce", "capabilities": {"stream:text_events": "shadow"}},
+	}
+	answer := access.decision with input as text_events
+		with data.workers as workers
+		with data.exceptions as {}
+		with data.blocked as no_blocks
+		with data.enforcement as enforcement
+	answer.mode == "shadow"
+	answer.grounds == ["declared"]
+}
+
+test_a_blocked_capability_takes_the_whole_way if {
+	answer := access.decision with input as text_events
+		with data.workers as workers
+		with data.exceptions as {}
+		with data.blocked as {"identities": {}, "capabilities": {"stream:text_events": "r"}}
+		with data.enforcement as {}
+	answer.reasons[0].code == "capability_blocked"
+}

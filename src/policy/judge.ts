@@ -47,7 +47,8 @@ export function createJudge(deps: JudgeDeps): Judge {
   const { policy, tracer } = deps
   return (question, asked, input) => {
     const found = question === 'capability_access' ? policy.cache?.look(input) : undefined
-    const span = startSpan(tracer, 'policy.evaluate', policy.isRemote ? SpanKind.CLIENT : SpanKind.INTERNAL, asked.span)
+    const isRemote = policy.isRemote && typeof found !== 'object'
+    const span = startSpan(tracer, 'policy.evaluate', isRemote ? SpanKind.CLIENT : SpanKind.INTERNAL, asked.span)
     const { decided, failed } = createVerdicts(deps, { question, asked, input, span })
     if (typeof found !== 'object') return ask(found)
     const verdict = decided(found)
