@@ -11,7 +11,8 @@ import data.crank.common
 # title: The whole answer in one document
 # description: |
 #   exception is null, or the name of the exception that was applied or that failed: "<spiffe id>#*" if it covers
-#   everything, else "<spiffe id>#<verb:name>".
+#   everything, else "<spiffe id>#<verb:name>". valid_until_ns is there only if the same question has the same answer
+#   until then (Unix nanoseconds as a string), as long as Rego and data stay the same: a controller may then repeat it.
 # scope: document
 # entrypoint: true
 decision := {
@@ -22,6 +23,7 @@ decision := {
 	"exception": null,
 	"policy_version": common.policy_version,
 	"decision_id": common.decision_id,
+	"valid_until_ns": common.no_end_ns,
 } if {
 	is_plain
 } else := whole_decision
@@ -31,7 +33,9 @@ decision := {
 # description: |
 #   decision takes a shorter way for most calls; both ways always give the same answer. To compare them, query this.
 # scope: document
-whole_decision := {
+whole_decision := object.union(_answer, _validity)
+
+_answer := {
 	"allow": allow,
 	"mode": mode,
 	"grounds": _grounds_given,
@@ -39,6 +43,32 @@ whole_decision := {
 	"exception": exception,
 	"policy_version": common.policy_version,
 	"decision_id": common.decision_id,
+}
+
+default _validity := {}
+
+_validity := {"valid_until_ns": _valid_until_ns} if not is_timed
+
+# METADATA
+# description: |
+#   The answer may change with the clock alone in a way that valid_until_ns does not tell. A rule that reads the clock
+#   must be added here, or controllers with CRANK_DECISION_CACHE=on repeat an answer for too long.
+# scope: document
+is_timed if not _valid_until_ns
+
+# Nothing but the manifest decides, or the lack of one.
+_valid_until_ns := common.no_end_ns if {
+	_judgeable
+	not _exception_scope
+}
+
+# An exception that is live ends once. One that has ended, or is invalid, may be judged in another way later. OPA's wasm
+# cannot format_int 19 digits; a number with an exponent stays as it is written, and then nothing is said.
+_valid_until_ns := digits if {
+	_judgeable
+	_exception_state == "live"
+	digits := json.marshal(_exception_entry.expires_after)
+	trim(digits, "0123456789") == ""
 }
 
 # METADATA

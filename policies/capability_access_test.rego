@@ -59,6 +59,7 @@ test_allows_a_declared_capability if {
 		"exception": null,
 		"policy_version": "1.0.0",
 		"decision_id": "0193-d",
+		"valid_until_ns": "9223372036854775807",
 	}
 }
 

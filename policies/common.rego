@@ -39,6 +39,12 @@ reason(code, parts) := {"code": code, "message": concat("", parts)} if code in r
 # scope: document
 spiffe_id := input.identity.spiffe_id
 
+# METADATA
+# description: |
+#   As valid_until_ns of a decision that no clock ends: the last instant that 64 bits hold
+# scope: document
+no_end_ns := "9223372036854775807"
+
 default decision_id := null
 
 # METADATA

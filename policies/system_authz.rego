@@ -1,11 +1,11 @@
 # METADATA
 # title: Which requests OPA's own API accepts (opa run --authorization=basic)
 # description: |
-#   Accepts the decision documents, the plan's two short queries, the health check, the metrics, and three reads with
-#   which the controller checks the loaded policy: the Rego sources, whether the data is the controller's, and the state
-#   of the bundles. A decision takes ?provenance=true (the bundles' revisions) and no other parameter: ?explain would
-#   reveal the policy's data. Everything else is refused, including writes and /v1/config. OPA also asks this for its
-#   diagnostic listener, which has health and metrics only.
+#   Accepts the decision documents, alone and in batches, the plan's two short queries, the health check, the metrics,
+#   and three reads with which the controller checks the loaded policy: the Rego sources, whether the data is the
+#   controller's, and the state of the bundles. A decision takes ?provenance=true (the bundles' revisions) and no other
+#   parameter: ?explain would reveal the policy's data. Everything else is refused, including writes and /v1/config. OPA
+#   also asks this for its diagnostic listener, which has health and metrics only.
 package system.authz
 
 default allow := false
@@ -36,5 +36,6 @@ _questions := {
 	["v1", "data", "crank", "capability_access", "allow"],
 	["v1", "data", "crank", "capability_access", "deny"],
 	["v1", "data", "crank", "worker_registration", "decision"],
+	["v1", "data", "crank", "batch", "decisions"],
 	["v1", "data", "crank", "revision", "loaded"],
 }

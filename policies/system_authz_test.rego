@@ -12,6 +12,7 @@ test_decisions_may_be_asked[path] if {
 		"v1/data/crank/capability_access/allow",
 		"v1/data/crank/capability_access/deny",
 		"v1/data/crank/worker_registration/decision",
+		"v1/data/crank/batch/decisions",
 		"v1/data/crank/revision/loaded",
 	]
 	authz.allow with input as request("POST", path)
@@ -37,7 +38,7 @@ test_everything_else_is_refused[note] if {
 		"decision by get": ["GET", "v1/data/crank/capability_access/decision"],
 		"decision replaced": ["PUT", "v1/data/crank/capability_access/decision"],
 		"below a decision": ["POST", "v1/data/crank/capability_access/decision/allow"],
-		"package": ["POST", "v1/data/crank/capability_access"],
+		"package": ["POST", "v1/data/crank/capability_access"], "package of batches": ["POST", "v1/data/crank/batch"],
 		"trailing slash": ["POST", "v1/data/crank/capability_access/allow/"],
 		"health written": ["POST", "health"], "below health": ["GET", "health/live"],
 	}

@@ -67,6 +67,7 @@ async function reload(policyDir: string, rounds: number): Promise<Reload[]> {
     record: () => Promise.resolve(),
     staleness: { maxMs: undefined, action: 'warn' },
     bundleRollback: 'refuse',
+    decisionCache: 'off',
     log: { info: ignore, warn: ignore, error: ignore },
     now: Date.now,
     monotonic: () => performance.now(),

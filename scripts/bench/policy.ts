@@ -26,7 +26,7 @@ async function run({ decisions, concurrency, pids, ...which }: PolicyJob): Promi
       const at = asked++
       const input = inputAt(Date.now())
       const startedMs = performance.now()
-      const { decision } = await engine.decide('capability_access', input)
+      const { decision } = await engine.decide('capability_access', input, null)
       latencies[at] = performance.now() - startedMs
       if (decision !== 'allow') throw new Error('the policy denied the call of the bench')
     }

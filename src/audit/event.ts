@@ -44,6 +44,8 @@ export type PolicyDecisionEvent = { readonly event: 'policy_decision'; readonly 
     readonly idempotency_key_present: boolean
     /** The decision id of the call, in a decision that is made again before a further attempt. */
     readonly retry_of: string | null
+    /** The decision id of an earlier call, whose decision this one repeats: no engine was asked. */
+    readonly repeats: string | null
   }
 
 export type WorkerRegistrationEvent = { readonly event: 'worker_registration'; readonly timestamp: string } & Traced & {
@@ -202,6 +204,7 @@ export function policyDecision(
     route: asked.route,
     idempotency_key_present: asked.idempotencyKeyPresent,
     retry_of: asked.retryOf ?? null,
+    repeats: 'repeats' in verdict ? (verdict.repeats ?? null) : null,
   }
 }
 

@@ -22,7 +22,7 @@ function decisionMembers(it: PolicyDecisionEvent): string {
     `,"now_ns":"${it.now_ns}","source":"${it.source}","priority":"${it.priority}"` +
     `,"origin":${whole(it.origin)},"depth":${json(it.depth, '')},"on_behalf_of":${word(it.on_behalf_of)}` +
     `,"priority_requested":${word(it.priority_requested)},"route":"${it.route}"` +
-    `,"idempotency_key_present":${it.idempotency_key_present},"retry_of":${word(it.retry_of)}`
+    `,"idempotency_key_present":${it.idempotency_key_present},"retry_of":${word(it.retry_of)},"repeats":${word(it.repeats)}`
   )
 }
 

@@ -75,6 +75,12 @@ export const ControllerEnv = Type.Object({
       'When OPA returns to a bundle revision that was replaced before: `refuse`: not ready, and every decision is ' +
       'refused. `allow`: the bundle decides, and the log warns.',
   }),
+  CRANK_DECISION_CACHE: Type.Enum(['off', 'on'], {
+    default: 'off',
+    description:
+      '`on`: a decision about a call is repeated for the same question while the policy says that it holds ' +
+      '(`valid_until_ns`), until the policy or the block list changes; with a sidecar at most for a second.',
+  }),
   CRANK_SLO_DIR: placeSettings.CRANK_SLO_DIR,
   OPA_URL: optionalText({
     description: 'OPA sidecar: `http://host:port` or `unix:///path`. Unset: the embedded engine (wasm) decides.',
@@ -146,6 +152,7 @@ export type ControllerConfig = {
   /** `maxMs` undefined: never stale. */
   readonly policyStaleness: { readonly maxMs: number | undefined; readonly action: 'warn' | 'degrade' | 'deny' }
   readonly policyBundleRollback: 'refuse' | 'allow'
+  readonly decisionCache: 'off' | 'on'
   readonly sloPlace: SloPlace
   readonly stateDir: string
   readonly auditFile: string
@@ -251,6 +258,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     policyTimeoutMs: values.OPA_TIMEOUT_MS,
     policyStaleness: { maxMs: maxStalenessMs, action: values.CRANK_POLICY_STALENESS_ACTION },
     policyBundleRollback: values.CRANK_POLICY_BUNDLE_ROLLBACK,
+    decisionCache: values.CRANK_DECISION_CACHE,
     sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
     auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),

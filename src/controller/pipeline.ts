@@ -12,7 +12,7 @@ export type Steps = {
   /** Lets the call in, within limits. @throws {AppError} `rate_limited` or `overloaded` */
   readonly admit: Admit
   /** Asks the policy. Never rejects: a failure is part of the verdict. */
-  readonly judge: (call: RouteCall) => Promise<Verdict>
+  readonly judge: (call: RouteCall) => Verdict | Promise<Verdict>
   /** Passes the question to the candidate policy, which decides nothing. Never throws. */
   readonly tryCandidate: (call: RouteCall, verdict: Verdict) => void
   /** Resolves when the verdict is durable. @throws {AppError} `audit_unavailable` */
@@ -45,7 +45,8 @@ export function createPipeline({
     // Only a call that has to wait costs a turn here.
     using admitted = entered instanceof Promise ? await entered : entered
     const { call } = admitted
-    const verdict = await judge(call)
+    const judged = judge(call)
+    const verdict = judged instanceof Promise ? await judged : judged
     tryCandidate(call, verdict)
     await recordVerdict(call, verdict)
     admitted.decided(verdict)

@@ -43,6 +43,10 @@ type Common = {
   readonly policyVersion: string | null
   /** Revision of the policy that made this decision, where the engine reports it per decision. */
   readonly revision?: string
+  /** Only if the policy says so: the same question has the same answer until then, in Unix nanoseconds. */
+  readonly validUntilNs?: bigint
+  /** The decision id of the question that this decision was made for, if it is repeated (policy/decision-cache.ts). */
+  readonly repeats?: string
 }
 /** The answer of the policy. A failure (no answer, invalid answer) is never a Decision: it is thrown as an AppError. */
 export type Decision =
@@ -51,6 +55,19 @@ export type Decision =
 
 /** The questions a policy answers; the name is the package under `data.crank`. */
 export type Question = 'capability_access' | 'worker_registration'
+
+/** A span that the controller started for a batch of questions. */
+type BatchSpan = { readonly trace: TraceContext; readonly end: () => void }
+
+/** A recorded span of a question, for an engine that may ask it together with others. */
+export type RecordedSpan = {
+  /** Starts the span of a batch of `size` questions below this one. */
+  readonly startBatch: (size: number) => BatchSpan
+  readonly linkTo: (batch: TraceContext) => void
+}
+
+/** The trace of a request that asks. `recorded`: only if its span is recorded. */
+export type AskedTrace = TraceContext & { readonly recorded?: RecordedSpan }
 
 /**
  * Asks one question. Rejects with an AppError `policy_engine_unavailable` (no answer in time), `policy_engine_error`
@@ -64,7 +81,7 @@ export type Question = 'capability_access' | 'worker_registration'
 export type Decide = (
   question: Question,
   input: PolicyInput | RegistrationInput,
-  trace?: TraceContext | null,
+  trace?: AskedTrace | null,
 ) => Promise<Decision>
 
 /** A running engine, until it is closed. */
@@ -72,5 +89,7 @@ export type PolicyEngine = {
   /** The name in audit records, metrics and spans, such as `opa-wasm`. */
   readonly name: string
   readonly decide: Decide
+  /** Asks about up to 32 calls in one request; for an engine that can. Rejects like `decide` if one has no decision. */
+  readonly decideTogether?: (inputs: readonly PolicyInput[]) => Promise<Decision[]>
   readonly close: () => Promise<void>
 }

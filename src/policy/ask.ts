@@ -34,7 +34,8 @@ const NS_PER_MS = 1_000_000n
 export function createAsk({ now, policy, own, monotonic }: AskDeps): AskPolicy {
   // The same judge, but with spans that are not recorded: questions are not traffic.
   const tracer = createLightTracer()
-  const judge = createJudge({ policy, own, monotonic, tracer })
+  // Nothing is kept either: a repeated decision names one that is recorded.
+  const judge = createJudge({ policy: { ...policy, cache: undefined }, own, monotonic, tracer })
 
   const ask = async ({ spiffeId, capability, atNs }: PolicyQuestion): Promise<AskAnswer> => {
     const span = startSpan(tracer, 'policy.ask', SpanKind.INTERNAL, unrecordedTrace())

@@ -1,18 +1,22 @@
 // On the path of every call. Step 1: ask the policy. A failure is never an allow, and it is recorded like a decision.
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from '@opentelemetry/api'
 import type { CallChain } from '../core/call-chain.ts'
-import type { Decide, Mode, PolicyInput, Priority, Question } from '../core/decision.ts'
+import type { Decide, Decision, Mode, PolicyInput, Priority, Question } from '../core/decision.ts'
 import { toAppError } from '../core/errors.ts'
 import { isoTime } from '../core/iso-time.ts'
 import { RULINGS, type Ruling } from '../core/ruling.ts'
 import { trustDomainOf } from '../core/spiffe-id.ts'
-import { onwardTrace, startSpan } from '../platform/tracing/tracing.ts'
+import { askedTrace } from './batch-span.ts'
+import { startSpan } from '../platform/tracing/tracing.ts'
+import type { DecisionCache, Keep } from './decision-cache.ts'
 import { rulingOf, rulingOnTrouble, type OwnKnowledge } from './ruling.ts'
 import type { Asker, Verdict } from './verdict.ts'
 
 export type JudgeDeps = {
   readonly policy: {
     readonly decide: Decide
+    /** Decisions about calls that may be repeated; undefined: each call is asked about. */
+    readonly cache?: DecisionCache | undefined
     readonly engine: string
     /** Decisions come from another process: each decision is an edge of the service map. */
     readonly isRemote: boolean
@@ -28,7 +32,7 @@ export type JudgeDeps = {
 type Action = { readonly verb: string; readonly name: string; readonly priority: Priority }
 
 /**
- * Asks the policy one question for one request. Never rejects.
+ * Asks the policy one question for one request. Never rejects; a decision that is repeated is there at once.
  * @example
  * const verdict = await judge('capability_access', call, policyInput(call, call, now()))
  * if (!passes(verdict.ruling)) refuse(verdict)
@@ -37,29 +41,66 @@ export type Judge = <Input extends PolicyInput>(
   question: Question,
   asked: Asker,
   input: Input,
-) => Promise<Verdict<Input>>
+) => Verdict<Input> | Promise<Verdict<Input>>
 
-export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judge {
-  return async (question, asked, input) => {
-    const kind = policy.isRemote ? SpanKind.CLIENT : SpanKind.INTERNAL
-    const span = startSpan(tracer, 'policy.evaluate', kind, asked.span)
-    const start = monotonic()
-    const facts = () => ({
-      input,
-      engine: policy.engine,
-      revision: policy.revision(),
-      evaluationMs: monotonic() - start,
-    })
-    try {
-      const decision = await policy.decide(question, input, onwardTrace(span) ?? null)
+export function createJudge(deps: JudgeDeps): Judge {
+  const { policy, tracer } = deps
+  return (question, asked, input) => {
+    const found = question === 'capability_access' ? policy.cache?.look(input) : undefined
+    const isRemote = policy.isRemote && typeof found !== 'object'
+    const span = startSpan(tracer, 'policy.evaluate', isRemote ? SpanKind.CLIENT : SpanKind.INTERNAL, asked.span)
+    const { decided, failed } = createVerdicts(deps, { question, asked, input, span })
+    if (typeof found !== 'object') return ask(found)
+    const verdict = decided(found)
+    span.end()
+    return verdict
+
+    async function ask(keep: Keep | undefined) {
+      let decision: Decision | undefined
+      try {
+        decision = await policy.decide(question, input, askedTrace(tracer, span))
+        return decided(decision)
+      } catch (cause: unknown) {
+        return failed(cause)
+      } finally {
+        keep?.(decision)
+        span.end()
+      }
+    }
+  }
+}
+
+type Evaluation<Input> = {
+  readonly question: Question
+  readonly asked: Asker
+  readonly input: Input
+  readonly span: Span
+}
+
+/** The verdict on a decision, and on the lack of one. The evaluation begins with this call. */
+function createVerdicts<Input extends PolicyInput>(
+  { policy, own, monotonic }: JudgeDeps,
+  { question, asked, input, span }: Evaluation<Input>,
+) {
+  const start = monotonic()
+  const facts = () => ({
+    input,
+    engine: policy.engine,
+    revision: policy.revision(),
+    evaluationMs: monotonic() - start,
+  })
+  return {
+    decided: (decision: Decision): Verdict<Input> => {
       const ruling = rulingOf(question, decision, () => own.isBlocked(input))
       const revision = decision.revision ?? policy.revision()
       const reason = decision.reasons[0]?.code ?? decision.grounds[0]
       // Without a policy version the controller's own block list decided (policy/brake.ts).
       const engine = decision.policyVersion === null ? 'controller' : policy.engine
       annotate(span, asked, { ruling, mode: decision.mode, reason, engine, revision })
+      if (decision.repeats !== undefined) span.setAttribute('policy.repeats', decision.repeats)
       return { ...facts(), engine, revision, ruling, decision }
-    } catch (cause: unknown) {
+    },
+    failed: (cause: unknown): Verdict<Input> => {
       const error = toAppError(cause, 'policy_engine_error')
       const ruling = rulingOnTrouble(question, input, own)
       const { mode } = RULINGS[ruling]
@@ -67,9 +108,7 @@ export function createJudge({ policy, own, tracer, monotonic }: JudgeDeps): Judg
       span.setAttribute('error.type', error.code)
       span.setStatus({ code: SpanStatusCode.ERROR, message: error.code })
       return { ...facts(), ruling, decision: undefined, error }
-    } finally {
-      span.end()
-    }
+    },
   }
 }
 

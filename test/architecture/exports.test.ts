@@ -35,7 +35,6 @@ const EXPORTED_FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
     'cli/policy-ask/source.ts parseDataReply',
     'cli/replay/memo-scan.ts hashOf',
     'cli/replay/progress.ts progressLine',
-    'policy/brake.ts blockReasons',
     'policy/data/exact-json.ts exactInteger',
     'policy/engine/compile.ts compilePolicy',
     'workers/image_classifier/boxes.ts toPicture',

@@ -72,6 +72,7 @@ test('a decision is recorded with the names of the file format', () => {
     route: '/route',
     idempotency_key_present: true,
     retry_of: null,
+    repeats: null,
   })
 })
 

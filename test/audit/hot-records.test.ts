@@ -23,6 +23,7 @@ const said = fc.record({
   grounds: fc.array(hostile, { maxLength: 3 }),
   exception: maybe(hostile),
   policyVersion: maybe(hostile),
+  repeats: maybe(fc.uuid()),
 })
 const trouble = fc.record({
   decision: fc.constant('error' as const),

@@ -66,5 +66,6 @@ function decisionEvent({ who, capability, decision = 'allow', ...of }: Made, id:
     route: '/route',
     idempotency_key_present: false,
     retry_of: null,
+    repeats: null,
   }
 }

@@ -169,5 +169,6 @@ function decision(of: {
     route: '/route',
     idempotency_key_present: false,
     retry_of: null,
+    repeats: null,
   }
 }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createOpaHttp } from '../../src/policy/engine/opa-http.ts'
 import { createOpaWasm } from '../../src/policy/engine/opa-wasm.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../src/policy/data/policy-files.ts'
-import type { Decision, PolicyEngine, PolicyInput } from '../../src/core/decision.ts'
+import type { Decide, Decision, PolicyEngine, PolicyInput } from '../../src/core/decision.ts'
 import type { AppError } from '../../src/core/errors.ts'
 import { startOpa, type OpaServer } from '../../scripts/lab/opa-server.ts'
 import { createRandom, generateAsk, generateData, type Ask, type DataSet } from '../fixtures/policy-corpus.ts'
@@ -41,6 +41,17 @@ function overHttp(opa: OpaServer): Running {
   return { engine, stop: () => engine.close().then(() => opa.stop()) }
 }
 
+/** The same engine, which asks about each call in a batch. */
+function inBatches(running: Running): Running {
+  const { engine } = running
+  const decide: Decide = async (question, input, trace) => {
+    if (question !== 'capability_access') return engine.decide(question, input, trace)
+    const [decision] = await engine.decideTogether!([input])
+    return decision!
+  }
+  return { ...running, engine: { ...engine, decide } }
+}
+
 const ENGINES: Record<string, () => Promise<Running>> = {
   'opa over tcp': async () => overHttp(await startOpa({ policyDir: policies.dir })),
   'opa over a unix socket': async () => {
@@ -48,6 +59,7 @@ const ENGINES: Record<string, () => Promise<Running>> = {
     const running = overHttp(await startOpa({ policyDir: policies.dir, unix: join(dir, 'opa.sock') }))
     return { ...running, stop: () => running.stop().then(() => rm(dir, { recursive: true })) }
   },
+  'opa in batches': async () => inBatches(overHttp(await startOpa({ policyDir: policies.dir }))),
   'opa as wasm': async () => {
     const engine = await createOpaWasm({ files, timeoutMs })
     return { engine, stop: () => engine.close() }
@@ -60,7 +72,7 @@ describe.each(Object.keys(ENGINES))('%s', (name) => {
     running = await ENGINES[name]!()
   })
   afterAll(() => running.stop())
-  const ask = (input: PolicyInput): Promise<Decision> => running.engine.decide('capability_access', input)
+  const ask = (input: PolicyInput): Promise<Decision> => running.engine.decide('capability_access', input, null)
 
   test('allows what the manifest declares', async () => {
     expect(await ask(policyInput(STREAMING, 'stream:text_events'))).toEqual({
@@ -70,6 +82,7 @@ describe.each(Object.keys(ENGINES))('%s', (name) => {
       reasons: [],
       exception: null,
       policyVersion: '1.0.0',
+      validUntilNs: 9223372036854775807n,
     })
   })
 
@@ -117,6 +130,8 @@ describe.each(Object.keys(ENGINES))('%s', (name) => {
     expect([answer.decision, answer.grounds]).toEqual([decision, grounds])
     expect(answer.reasons.map(({ code }) => code).sort()).toEqual([...codes].sort())
     expect(answer.exception).toBe(`${PARTNER}#convert:document_to_pdf`)
+    // It holds to the nanosecond; once it has ended, nothing is said.
+    expect(answer.validUntilNs).toBe(decision === 'allow' ? EXPIRY_NS : undefined)
   })
 
   test('an exception covers no other capability and no other identity', async () => {
@@ -166,7 +181,7 @@ describe.each(Object.keys(ENGINES))('%s', (name) => {
 
 describe('sidecar and wasm on generated data', () => {
   let opa: OpaServer
-  let sidecar: PolicyEngine
+  let sidecar: ReturnType<typeof createOpaHttp>
   beforeAll(async () => {
     opa = await startOpa({ policyDir: policies.dir, open: true })
     sidecar = createOpaHttp({ target: opa.target, timeoutMs })
@@ -181,16 +196,20 @@ describe('sidecar and wasm on generated data', () => {
       for (let dataSet = 0; dataSet < 40; dataSet++) {
         const data = generateData(random)
         const asks = Array.from({ length: 100 }, () => generateAsk(random))
-        const [fromSidecar, fromWasm] = await Promise.all([
-          answersOf(await sidecarWith(data), asks),
+        const opaWithData = await sidecarWith(data)
+        const [fromSidecar, fromBatches, fromWasm] = await Promise.all([
+          answersOf(opaWithData, asks, undefined),
+          answersOf(opaWithData, asks, null),
           answersOf(await wasmWith(data), asks),
         ])
+        expect(fromBatches).toEqual(fromSidecar)
         expect(fromWasm).toEqual(fromSidecar)
         const verdicts = fromWasm.map(({ answer }) => 'decision' in answer && answer.decision === 'allow')
         expect(verdicts).toEqual(asks.map((one) => oracleAllows(data, one)))
         allowed += verdicts.filter(Boolean).length
       }
       expect(allowed).toBeGreaterThan(200)
+      expect(sidecar.traffic().batched).toBeGreaterThan(1000)
     },
   )
 
@@ -213,15 +232,16 @@ describe('sidecar and wasm on generated data', () => {
   }
 })
 
-/** Decisions and errors alike, beside their question so that a difference explains itself. */
+/** `trace` null: as calls, which may go in batches. Decisions and errors alike, beside their question so that a difference explains itself. */
 function answersOf(
   engine: PolicyEngine,
   asks: readonly Ask[],
+  trace?: null,
 ): Promise<(Ask & { answer: Partial<Decision> | { code: string } })[]> {
   return Promise.all(
     asks.map(async (one) => {
       const answer = await engine
-        .decide(one.question, one.input)
+        .decide(one.question, one.input, trace)
         .catch((error: unknown) => ({ code: (error as AppError).code }))
       return { ...one, answer }
     }),

@@ -40,6 +40,7 @@ describe('loadControllerConfig', () => {
       policyTimeoutMs: 100,
       policyStaleness: { maxMs: undefined, action: 'warn' },
       policyBundleRollback: 'refuse',
+      decisionCache: 'off',
       stateDir: path.resolve('.crank'),
       auditFile: path.resolve('.crank/audit.jsonl'),
       auditSync: 'fsync',

@@ -1,4 +1,5 @@
 // A real OPA, started with exactly the arguments of docker-compose.policy.yml: only paths and addresses are mapped.
+import { stat } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { opaArguments } from '../../scripts/lab/opa-server.ts'
 import { policyInput, registrationInput } from '../fixtures/policy-input.ts'
@@ -33,6 +34,19 @@ describe('the OPA of the compose file', () => {
     expect(foreign.result).toMatchObject({ allow: false })
   })
 
+  test('decides in batches', async () => {
+    const items = ['stream:text_events', 'convert:document_to_pdf'].map((capability) =>
+      policyInput(STREAMING, capability),
+    )
+    const { result } = await ask('/v1/data/crank/batch/decisions?provenance=true', { items })
+    expect(result).toMatchObject([{ allow: true }, { allow: false }])
+  })
+
+  test('can be asked by its own user only', async () => {
+    const { mode, uid } = await stat(opa.socket)
+    expect([mode & 0o777, uid]).toEqual([0o600, process.getuid?.()])
+  })
+
   test('has all data where the policies look for it', async () => {
     const legacy = 'spiffe://crank.local/worker/legacy-service'
     const { result } = await ask(`${PACKAGE}/decision`, policyInput(legacy, 'stream:text_events'))
@@ -41,7 +55,7 @@ describe('the OPA of the compose file', () => {
 
   test('loads the files that the tests of the engines load', () => {
     const isFile = (word: string): boolean => word.includes('/policies/')
-    const ofTests = opaArguments('/policies', '0.0.0.0:8181').filter(isFile)
+    const ofTests = opaArguments('/policies', '').filter(isFile)
     expect(commandOf(service('opa').command).filter(isFile).sort()).toEqual(ofTests.sort())
   })
 })
@@ -85,7 +99,7 @@ describe('everything else is refused', () => {
   ]
   for (const [method, path, body] of refused) {
     test(`${method} ${path}`, async () => {
-      const response = await fetch(`${opa.origin}${path}`, { method, ...(body === undefined ? {} : { body }) })
+      const response = await opa.ask(path, { method, body })
       expect(response.status).toBe(401)
       expect(await response.json()).toMatchObject({ code: 'unauthorized' })
     })
@@ -121,7 +135,7 @@ describe('the health check', () => {
 
 async function ask(path: string, input: unknown): Promise<{ result?: unknown }> {
   const body = JSON.stringify({ input })
-  const response = await fetch(`${opa.origin}${path}`, { method: 'POST', body })
+  const response = await opa.ask(path, { method: 'POST', body })
   expect(response.status).toBe(200)
   return (await response.json()) as { result?: unknown }
 }

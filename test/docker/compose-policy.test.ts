@@ -129,8 +129,17 @@ describe('the variables', () => {
   })
 
   test('let the parts find each other', () => {
-    expect(controllerConfig().opa).toEqual({ kind: 'tcp', origin: 'http://opa:8181' })
-    expect(service('opa').command).toContain('--addr=0.0.0.0:8181')
+    expect(controllerConfig().opa).toEqual({ kind: 'unix', path: '/run/opa/opa.sock' })
+    expect(service('opa').command).toContain('--addr=unix:///run/opa/opa.sock')
+    const socket = { type: 'volume', source: 'opa-socket', target: '/run/opa', readOnly: false }
+    const sharing = Object.entries(compose.services).filter(([, one]) =>
+      mountsOf(one).some(({ source }) => source === 'opa-socket'),
+    )
+    expect(sharing.map(([name]) => name)).toEqual(['opa', 'controller'])
+    for (const [, one] of sharing) expect(mountsOf(one)).toContainEqual(socket)
+    // In memory, and of the user that OPA's image and ours run as.
+    const driver_opts = { type: 'tmpfs', device: 'tmpfs', o: 'uid=1000,gid=1000,mode=0700,size=64k' }
+    expect(compose.volumes['opa-socket']).toEqual({ driver_opts })
     for (const name of Object.keys(WORKERS)) {
       const { controllerUrl, workerUrl = '', port } = workerConfig(name)
       expect(controllerUrl).toBe('https://controller:9000')
@@ -151,14 +160,14 @@ describe('the volumes', () => {
 
   test('give OPA and the controller the same policies', () => {
     const policies = { type: 'bind', source: './policies', target: '/policies', readOnly: true }
-    expect(mountsOf(service('opa'))).toEqual([policies])
+    expect(mountsOf(service('opa'))).toContainEqual(policies)
     expect(mountsOf(service('controller'))).toContainEqual(policies)
     expect(controllerConfig().policyDir).toBe('/policies')
   })
 
   test('hold every file that OPA is told to load', () => {
     const files = commandOf(service('opa').command).filter((word) => /^(\w+:)?\/policies\//.test(word))
-    expect(files.length).toBe(9)
+    expect(files.length).toBe(10)
     for (const file of files) {
       const path = file.replace(/^\w+:/, '').replace('/policies', join(ROOT, 'policies'))
       expect({ file, there: existsSync(path) }).toEqual({ file, there: true })

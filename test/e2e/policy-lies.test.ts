@@ -1,6 +1,14 @@
 // A policy engine that lies: whatever it says, only a whole and valid decision to the very question that was asked counts.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { pdpAnswer, pdpDenial, pdpResult, startFakePdp, type FakePdp, type PdpAnswer } from '../fakes/pdp.ts'
+import {
+  pdpAnswer,
+  pdpDenial,
+  pdpResult,
+  startFakePdp,
+  type FakePdp,
+  type PdpAnswer,
+  type PdpRequest,
+} from '../fakes/pdp.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { honestPdp } from '../fixtures/pdp-honest.ts'
@@ -66,6 +74,27 @@ describe('no call is let through by an answer with', () => {
       expect((await mesh.admin('/readyz')).status).toBe(200)
     })
   }
+})
+
+test('of many calls at once, exactly those are refused whose answer in a batch is not theirs', async () => {
+  // Slow enough for calls to wait for each other.
+  const slow = (asked: PdpRequest): PdpAnswer => ({ ...(honestPdp(asked) as { body: string }), afterMs: 20 })
+  pdp.answer((asked) => (honestPdp.isProbe(asked) ? honestPdp(asked) : slow(asked)))
+  const liedTo = new Set<unknown>()
+  pdp.lieInBatches((results, items) => {
+    const [first, second] = items
+    if (first === undefined || second === undefined || items.some(honestPdp.isProbe)) return undefined
+    liedTo.add(second.body.input.context.decision_id)
+    return pdpAnswer([results[0], results[0], ...results.slice(2)])
+  })
+  const before = worker.seen.length
+  const answers = await Promise.all(Array.from({ length: 60 }, call))
+  pdp.lieInBatches(undefined)
+  const refused = answers.filter(({ status }) => status === 503)
+  expect(liedTo.size).toBeGreaterThan(0)
+  expect(new Set(refused.map(({ headers }) => headers['x-decision-id']))).toEqual(liedTo)
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(60 - liedTo.size)
+  expect(worker.seen).toHaveLength(before + 60 - liedTo.size)
 })
 
 describe('no call is let through by', () => {

@@ -1,4 +1,5 @@
-// A policy decision point that answers what the test says: an HTTP answer, bytes that are no HTTP, silence, a reset.
+// A policy decision point that answers what the test says: an HTTP answer, bytes that are no HTTP, silence, a reset. A batch
+// gets the answers that each of its items would get alone; what is no decision to one of them answers the whole batch.
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -30,9 +31,17 @@ export type PdpAnswer =
 /** A promise holds the answer back until it is resolved. */
 export type PdpRespond = (request: PdpRequest) => PdpAnswer | Promise<PdpAnswer>
 
+/** Makes the answer to a batch of `items` out of the truthful `results`. */
+export type PdpBatchLie = (results: readonly unknown[], items: readonly PdpRequest[]) => PdpAnswer | undefined
+
 export type FakePdp = {
   readonly origin: string
+  /** Every question, those in batches too. */
   readonly requests: readonly PdpRequest[]
+  /** The sizes of the batches. */
+  readonly batches: readonly number[]
+  /** How it answers batches from now on; undefined: truthfully. A lie that gives undefined leaves that batch alone. */
+  lieInBatches(lie: PdpBatchLie | undefined): void
   /** Replaces how it answers from now on. */
   answer(next: PdpRespond): void
   close(): Promise<void>
@@ -65,15 +74,24 @@ export function pdpAnswer(result: unknown): PdpAnswer {
 /** Starts a fake on a free loopback port. */
 export async function startFakePdp(answer: PdpRespond): Promise<FakePdp> {
   let current = answer
+  let lie: PdpBatchLie | undefined
   const requests: PdpRequest[] = []
+  const batches: number[] = []
   const connections = new Map<Socket, number>()
   const server = createServer((request, response) => {
     void (async () => {
       const connection = connections.get(request.socket) ?? 0
       const text = Buffer.concat(await request.toArray()).toString('utf8')
       const seen: PdpRequest = { path: request.url ?? '', headers: request.headers, body: JSON.parse(text), connection }
-      requests.push(seen)
-      await give(response, await current(seen))
+      const items = itemsOf(seen)
+      requests.push(...(items ?? [seen]))
+      if (items === undefined) return give(response, await current(seen))
+      batches.push(items.length)
+      const answers = await Promise.all(items.map(async (item) => await current(item)))
+      await give(
+        response,
+        batchAnswer(answers, (results) => lie?.(results, items)),
+      )
     })().catch(() => request.socket.destroy())
   })
   server.on('connection', (socket) => connections.set(socket, connections.size + 1))
@@ -83,6 +101,10 @@ export async function startFakePdp(answer: PdpRespond): Promise<FakePdp> {
   return {
     origin: `http://127.0.0.1:${port}`,
     requests,
+    batches,
+    lieInBatches: (next) => {
+      lie = next
+    },
     answer: (next) => {
       current = next
     },
@@ -91,6 +113,40 @@ export async function startFakePdp(answer: PdpRespond): Promise<FakePdp> {
       server.close()
       await once(server, 'close')
     },
+  }
+}
+
+/** The items of a batch as questions of their own; undefined for a single question. */
+function itemsOf({ path, headers, body, connection }: PdpRequest): PdpRequest[] | undefined {
+  if (!path.startsWith('/v1/data/crank/batch/decisions')) return undefined
+  const { items } = body.input as unknown as { items: PdpRequest['body']['input'][] }
+  return items.map((input) => ({ path: ACCESS_PATH, headers, body: { input }, connection }))
+}
+
+const ACCESS_PATH = '/v1/data/crank/capability_access/decision?provenance=true'
+
+function batchAnswer(
+  answers: readonly PdpAnswer[],
+  lie: (results: readonly unknown[]) => PdpAnswer | undefined,
+): PdpAnswer {
+  const results = answers.map(resultOf)
+  const other = answers.find((_answer, at) => results[at] === undefined)
+  if (other !== undefined) return other
+  const afterMs = Math.max(
+    ...answers.map((answer) => (typeof answer === 'object' && 'body' in answer ? (answer.afterMs ?? 0) : 0)),
+  )
+  return lie(results) ?? { ...(pdpAnswer(results) as { body: string }), afterMs }
+}
+
+/** The result in a 200 with JSON, null for an undefined decision as in batch.rego; undefined for any other answer. */
+function resultOf(answer: PdpAnswer): unknown {
+  if (typeof answer === 'string' || !('body' in answer) || (answer.status ?? 200) !== 200) return undefined
+  if (answer.headers !== undefined) return undefined
+  try {
+    const { result, ...rest } = JSON.parse(answer.body) as { result?: unknown }
+    return Object.keys(rest).length === 0 ? (result ?? null) : undefined
+  } catch {
+    return undefined
   }
 }
 

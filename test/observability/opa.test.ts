@@ -21,9 +21,9 @@ const traceId = (n: number): string => n.toString(16).padStart(32, '0')
 const startWith = (address: string): Promise<ComposeOpa> =>
   startComposeOpa(together, [`--set=distributed_tracing.address=${address}`])
 
-async function ask(opa: ComposeOpa, path: string, body: unknown, traceparent?: string): Promise<Response> {
+function ask(opa: ComposeOpa, path: string, body: unknown, traceparent?: string): ReturnType<ComposeOpa['ask']> {
   const headers = { 'content-type': 'application/json', ...(traceparent === undefined ? {} : { traceparent }) }
-  return fetch(`${opa.origin}${path}`, { method: 'POST', headers, body: JSON.stringify({ input: body }) })
+  return opa.ask(path, { method: 'POST', headers, body: JSON.stringify({ input: body }) })
 }
 
 function decisions(opa: ComposeOpa): DecisionLine[] {

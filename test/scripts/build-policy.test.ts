@@ -80,7 +80,7 @@ test('fixes a stale folder when it is run without --check', async () => {
 
 test('the source hash knows the names, and leaves out tests and the API authorisation of OPA', async () => {
   const before = await policySourceHash(dir)
-  expect(before.files).toEqual(['capability_access.rego', 'common.rego', 'worker_registration.rego'])
+  expect(before.files).toEqual(['batch.rego', 'capability_access.rego', 'common.rego', 'worker_registration.rego'])
   await appendFile(join(dir, 'common_test.rego'), '# a change\n')
   await appendFile(join(dir, 'system_authz.rego'), '# a change\n')
   expect(await policySourceHash(dir)).toEqual(before)

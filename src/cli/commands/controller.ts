@@ -34,6 +34,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
     '--policy-bundle-rollback <how>',
     'refuse or allow a bundle that was already replaced (default refuse)',
   ],
+  ['CRANK_DECISION_CACHE', '--decision-cache <how>', 'off, or on to repeat decisions that hold (default off)'],
   ['OPA_URL', '--opa-url <url>', 'OPA sidecar, http://… or unix:///…; unset: embedded engine'],
   ['OPA_TIMEOUT_MS', '--opa-timeout-ms <n>', 'deadline of one decision (default 100)'],
   ['CRANK_STATE_DIR', '--state-dir <dir>', 'state folder (default .crank)'],

@@ -68,6 +68,7 @@ export function factsOf(record: ChainedRecord): [name: string, value: string][] 
       text('policy_revision') && `revision ${text('policy_revision')}, version ${text('policy_version') || '-'}`,
     ],
     ['engine', text('engine') && `${text('engine')}, ${text('evaluation_time_ms')} ms`],
+    ['repeats', text('repeats')],
     ['route', text('route')],
     ['trace', text('trace_id')],
     ['decision id', text('decision_id')],

@@ -13,10 +13,14 @@ export type RegoSource = { readonly name: string; readonly content: string }
  * `exception_state` only tests whether `now_ns` is at or after `expires_after`, and after `expires_after` less the
  * longest lifetime.
  */
-export const KNOWN_COMMON = '06e548625699b9723f59bc472fd9564e83510e1d02be2ba20064b95959cbe608'
+export const KNOWN_COMMON = '0b67c2fa01e15b91a5fb8c4c943e264e435906542d71b14ace65f4612a3a8842'
+
+/** The same of batch.rego: it may only ask for the decision on each item. */
+const KNOWN_BATCH = 'c935235f42ad02a4ccb0b3571594ada67d9ad4b24631d0cbb02c9697f69c452f'
 
 const COMMON = 'common.rego'
-const ANSWERS = new Set(['decision := {', 'whole_decision := {'])
+/** Where the members of an answer begin. */
+const ANSWERS = new Set(['decision := {', '_answer := {'])
 const KNOWN_STATEMENTS = new Set([
   'import data.crank.common',
   ...ANSWERS,
@@ -25,7 +29,7 @@ const KNOWN_STATEMENTS = new Set([
 ])
 const ECHO = '"": common.decision_id,'
 /** A member of the answer, before the echo of the id: text between them would be another object. */
-const ANSWER_MEMBER = /^"": (?:""|\[(?:"")?\]|[\w.]+),$/
+const ANSWER_MEMBER = /^"": (?:""|[\w.]+|\[(?:"")?\]),$/
 /** None may match outside of the statements above. */
 const READERS: readonly { readonly what: string; readonly pattern: RegExp }[] = [
   {
@@ -48,10 +52,14 @@ export function findReaderOfTime(sources: readonly RegoSource[]): string | undef
   if (common === undefined || hashOf(common.content) !== KNOWN_COMMON)
     return `${COMMON} is not the version known to this program`
   for (const { name, content } of sources) {
-    const found = name === COMMON ? undefined : findReader(content)
+    const found = name === COMMON || isKnownBatch(name, content) ? undefined : findReader(content)
     if (found !== undefined) return `${name}:${found}`
   }
   return undefined
+}
+
+function isKnownBatch(name: string, content: string): boolean {
+  return name === 'batch.rego' && hashOf(content) === KNOWN_BATCH
 }
 
 /** The hash in KNOWN_COMMON. */

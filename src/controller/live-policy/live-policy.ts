@@ -3,7 +3,8 @@
 // cannot be used, the last good policy stays in force and the fault is reported.
 import type { Decide } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
-import { withBrake } from '../../policy/brake.ts'
+import { blockReasons, withBrake } from '../../policy/brake.ts'
+import { createDecisionCache, type DecisionCache } from '../../policy/decision-cache.ts'
 import type { Blocked } from '../../policy/data/blocked.ts'
 import type { DataFault } from '../../policy/data/data-schema.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
@@ -29,8 +30,12 @@ export type LivePolicy = {
   readonly engine: string
   /** Decisions come from another process. */
   readonly isRemote: boolean
+  /** What was asked of a sidecar; undefined for the embedded engine. */
+  readonly traffic: EngineHost['traffic']
   /** Every Decision has the `revision` of the policy that made it. */
   readonly decide: Decide
+  /** Decisions about calls that may be repeated; undefined: each call is asked about. */
+  readonly cache: DecisionCache | undefined
   readonly ready: () => PolicyReadiness
   readonly revision: () => string
   /** The controller's own copy of the files in force. */
@@ -63,6 +68,8 @@ export type LivePolicyOptions = {
   readonly env: NodeJS.ProcessEnv
   /** Records a change durably before it takes effect; rejects when that fails. */
   readonly record: (change: PolicyChange) => Promise<void>
+  /** CRANK_DECISION_CACHE */
+  readonly decisionCache: 'off' | 'on'
   readonly staleness: { readonly maxMs: number | undefined; readonly action: StalenessAction }
   readonly log: PolicyLog
   /** Unix ms. */
@@ -73,6 +80,8 @@ export type LivePolicyOptions = {
 
 const STALE = 'the policy has not been confirmed for longer than CRANK_POLICY_MAX_STALENESS'
 const STALENESS_LOOK_MS = 500
+/** A sidecar's policy may change without our knowledge for as long. */
+const SIDECAR_MAX_AGE_MS = 1000
 
 /**
  * Reads the policy folder and starts the engine; when it resolves, the first self-check is running. A start that fails
@@ -110,6 +119,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     loaded &&
     createSidecarCheck({
       loaded,
+      lacksBatches: () => host.traffic?.().lacksBatches === true,
       transition,
       freshness,
       watch,
@@ -120,7 +130,8 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
       now,
       monotonic,
     })
-  const check = sidecar === undefined ? selfCheck : () => sidecar.check(selfCheck)
+  const cache = openCache(parts, () => guard)
+  const check = () => withoutRepeats(cache, () => (sidecar === undefined ? selfCheck() : sidecar.check(selfCheck)))
   const guard = opened.adopt(
     createGuard({ isRemote: host.isRemote, inForce: transition.current, check, log, now }),
     ({ stop }) => stop(),
@@ -130,7 +141,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     opened.defer(() => clearInterval(stalenessTimer))
   }
   const release = opened.move()
-  return seenFromOutside({ ...parts, guard, sidecar, close: () => release.disposeAsync() })
+  return seenFromOutside({ ...parts, guard, cache, sidecar, close: () => release.disposeAsync() })
 }
 
 type Parts = {
@@ -140,6 +151,32 @@ type Parts = {
   readonly blocks: BlockFollow
   readonly freshness: Freshness
   readonly faults: PolicyFaults
+}
+
+/** `guard`: exists when the first call comes. */
+function openCache({ options, host, transition, freshness }: Parts, guard: () => Guard): DecisionCache | undefined {
+  const { decisionCache, staleness, monotonic } = options
+  if (decisionCache === 'off') return undefined
+  return createDecisionCache({
+    inForce: transition.current,
+    maxAgeMs: host.isRemote ? SIDECAR_MAX_AGE_MS : Infinity,
+    monotonic,
+    obstacle(input) {
+      if (blockReasons('capability_access', input, transition.current().files.blocked).length > 0) return 'blocked'
+      if (!guard().ready().ok) return 'not_ready'
+      return staleness.action === 'deny' && freshness.isStale() ? 'stale' : undefined
+    },
+  })
+}
+
+/** No decision from before or during a self-check is repeated after it. */
+async function withoutRepeats<T>(cache: DecisionCache | undefined, check: () => Promise<T>): Promise<T> {
+  cache?.clear()
+  try {
+    return await check()
+  } finally {
+    cache?.clear()
+  }
 }
 
 function openHost({ opa, timeoutMs, env, now, log }: LivePolicyOptions): EngineHost {
@@ -183,11 +220,13 @@ function createSelfCheckInForce({ now, monotonic }: LivePolicyOptions, { current
 
 type Running = Parts & {
   readonly guard: Guard
+  readonly cache: DecisionCache | undefined
   readonly sidecar: SidecarCheck | undefined
   readonly close: () => Promise<void>
 }
 
-function seenFromOutside({ options, host, transition, freshness, faults, guard, sidecar, close }: Running): LivePolicy {
+function seenFromOutside(running: Running): LivePolicy {
+  const { options, host, transition, freshness, faults, guard, cache, sidecar, close } = running
   const { action } = options.staleness
   const { current } = transition
   const blocked = () => current().files.blocked
@@ -198,15 +237,22 @@ function seenFromOutside({ options, host, transition, freshness, faults, guard, 
       throw new AppError('policy_not_ready', undefined, { cause: new Error(STALE) })
     }
     const { revision: asked } = current()
-    const decision = await guard.decide(question, input, trace)
+    const decision = await guard.decide(question, input, trace).catch((cause: unknown) => {
+      // What an engine said before it failed is not repeated.
+      cache?.clear()
+      throw cause
+    })
     if (decision.revision === undefined) return { ...decision, revision: asked }
+    cache?.noteRevision(decision.revision)
     await sidecar?.noteBundle(decision.revision)
     return decision
   }
   return {
     engine: host.name,
     isRemote: host.isRemote,
+    traffic: host.traffic,
     decide: withBrake({ blocked, revision }, decide),
+    cache,
     ready() {
       const readiness = guard.ready()
       if (readiness.ok && action !== 'warn' && freshness.isStale()) return { ok: false, reason: STALE }

@@ -16,6 +16,8 @@ import type { Transition } from './transition.ts'
 
 type SidecarCheckOptions = {
   readonly loaded: (files: PolicyFiles) => Promise<LoadedByOpa>
+  /** OPA's policy has no entry point for batches: the last self-check found that out. */
+  readonly lacksBatches: () => boolean
   readonly transition: Transition
   readonly freshness: Freshness
   readonly watch: Pick<PolicyWatch, 'poll' | 'isFaulty' | 'cause'>
@@ -46,20 +48,16 @@ const MAX_BUNDLES = 1000
 
 export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
   const { loaded, transition, freshness, watch } = options
-  const teller = createTeller(options)
-  const { tell } = teller
+  const { tell, notes } = createTeller(options)
   const unverified = createUnverified(options.log)
   const lag = createSidecarLag(options.monotonic)
+  const batches = createBatchNotice(options.log)
   const bundles = createBundleNames(options)
 
   return {
     async check(selfCheck) {
-      let fault = await selfCheck()
-      if (fault?.code === 'policy_not_ready') {
-        // The questions come from our files: with newer files the answer may be correct.
-        await watch.poll()
-        fault = await selfCheck()
-      }
+      const fault = await checkedByNewestFiles(selfCheck, watch)
+      batches.note(options.lacksBatches())
       // A change that cannot be recorded is tried again at the next check, and does not count until then.
       if (fault !== undefined) return fault
       bundles.forgetRollback()
@@ -70,7 +68,7 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
       return bundles.rollback() ?? lag.fault()
     },
     noteBundle: bundles.note,
-    notes: () => [...teller.notes(), ...unverified.notes()],
+    notes: () => [...notes(), ...unverified.notes()],
   }
 
   async function look(): Promise<void> {
@@ -112,6 +110,17 @@ export function createSidecarCheck(options: SidecarCheckOptions): SidecarCheck {
     if (!watch.isFaulty()) freshness.confirm()
     tell('opa_files', undefined)
   }
+}
+
+async function checkedByNewestFiles(
+  selfCheck: () => Promise<SelfCheckFault | undefined>,
+  watch: Pick<PolicyWatch, 'poll'>,
+): Promise<SelfCheckFault | undefined> {
+  const fault = await selfCheck()
+  if (fault?.code !== 'policy_not_ready') return fault
+  // The questions come from our files: with newer files the answer may be correct.
+  await watch.poll()
+  return selfCheck()
 }
 
 function rename(transition: Transition, nameOf: (current: InForce) => string, isFirst = false): Promise<void> {
@@ -170,12 +179,27 @@ function createUnverified(log: PolicyLog) {
   }
 }
 
+/** Says once in the log when OPA cannot be asked in batches, and once when it can again. */
+function createBatchNotice(log: PolicyLog) {
+  const lacking = createReportedFault()
+  return {
+    note(lacksBatches: boolean): void {
+      if (lacksBatches && lacking.isNews(NO_BATCHES)) {
+        log.warn({ event: 'policy_batches_missing', reason: NO_BATCHES }, 'OPA is asked about each call alone')
+      }
+      if (!lacksBatches && lacking.end()) log.info({ event: 'policy_batches_found' }, 'OPA is asked in batches again')
+    },
+  }
+}
+
 function silenceOf(reason: string | undefined): PolicyNote[] {
   return reason === undefined
     ? []
     : [{ cause: 'opa_silent', reason: `OPA does not report which policy it has loaded: ${reason}` }]
 }
 
+const NO_BATCHES =
+  'OPA does not answer data.crank.batch.decisions: load batch.rego and system_authz.rego of this version'
 const ROLLED_BACK = 'OPA has returned to a bundle that was replaced before'
 
 function rollbackOf(revision: string): string {

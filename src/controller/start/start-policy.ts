@@ -5,11 +5,13 @@ import { ConfigError } from '../../platform/env.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { Append } from '../audit/group-commit.ts'
 import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
+import { createCacheMetrics } from '../metrics/cache-metrics.ts'
+import { createSidecarMetrics } from '../metrics/sidecar-metrics.ts'
 import type { Ground } from './ground.ts'
 
 /** @throws {ConfigError} without a policy folder; else like createLivePolicy: a controller does not start without a policy */
 export async function startPolicy(ground: Ground, append: Append): Promise<LivePolicy> {
-  const { config, env, metrics, log, now, monotonic, opened } = ground
+  const { config, env, metrics, metricsRegistry, log, now, monotonic, opened } = ground
   await refuseMissingFolder(config.policyDir)
   const policy = opened.adopt(
     await createLivePolicy({
@@ -18,6 +20,7 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
       timeoutMs: config.policyTimeoutMs,
       staleness: config.policyStaleness,
       bundleRollback: config.policyBundleRollback,
+      decisionCache: config.decisionCache,
       env,
       log,
       now,
@@ -46,6 +49,8 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
     show(next.files, next.revision)
     metrics.policyReloaded('ok')
   })
+  if (policy.traffic !== undefined) createSidecarMetrics(metricsRegistry, policy.traffic)
+  if (policy.cache !== undefined) createCacheMetrics(metricsRegistry, policy.cache.counts)
   policy.onFault(() => metrics.policyReloaded('failed'))
   return policy
 }

@@ -6,7 +6,7 @@ import type { RouteCall } from '../call.ts'
 import { refuseUnlessPassed } from './refuse.ts'
 
 type DecideAgainDeps = {
-  readonly judge: (call: RouteCall) => Promise<Verdict>
+  readonly judge: (call: RouteCall) => Verdict | Promise<Verdict>
   readonly recordVerdict: (call: RouteCall, verdict: Verdict) => Promise<void>
   readonly revision: () => string
   /** Unix ms. */

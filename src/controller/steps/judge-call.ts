@@ -7,6 +7,6 @@ import type { RouteCall } from '../call.ts'
 type JudgeCallDeps = { readonly judge: Judge; readonly now: () => number }
 
 /** Asks whether the caller may use the capability. Never rejects: a failure is part of the verdict. */
-export function createJudgeCall({ judge, now }: JudgeCallDeps): (call: RouteCall) => Promise<Verdict> {
+export function createJudgeCall({ judge, now }: JudgeCallDeps): (call: RouteCall) => Verdict | Promise<Verdict> {
   return (call) => judge('capability_access', call, policyInput(call, call, now(), call.chain))
 }

@@ -77,7 +77,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       metrics.decided({
         capability: call.capability,
         decision: event.decision,
-        seconds: verdict.evaluationMs / 1000,
+        // A repeated decision was not evaluated.
+        seconds: verdict.decision?.repeats === undefined ? verdict.evaluationMs / 1000 : undefined,
         trace: call.trace,
       })
       const exception = verdict.ruling === 'allow' ? verdict.decision.exception : null

@@ -42,6 +42,7 @@ function open({ timeoutMs, env, now, onCompile }: EngineSettings): EngineHost {
       throw new PolicyRefusedError([fault.reason, fault.detail].filter((part) => part !== undefined).join(': '))
     },
     loaded: undefined,
+    traffic: undefined,
     retire: ({ engine }) => end(engine),
     close: async () => {
       await Promise.all([...running].map(end))

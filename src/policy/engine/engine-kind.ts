@@ -5,6 +5,7 @@ import type { PolicyFiles } from '../data/policy-files.ts'
 import type { LoadedByOpa } from './opa-loaded.ts'
 import type { PolicyImage } from './opa-image.ts'
 import type { OpaTarget } from './opa-target.ts'
+import type { OpaTraffic } from './question-line.ts'
 
 /** What decides now: an engine and its files. Always replaced together. */
 export type InForce = {
@@ -47,6 +48,8 @@ export type EngineHost = {
   readonly prepare: (files: PolicyFiles, current: InForce, built?: BuiltEngine) => Promise<Prepared>
   /** Reports what a sidecar has loaded; undefined for an engine in this process. */
   readonly loaded: ((files: PolicyFiles) => Promise<LoadedByOpa>) | undefined
+  /** What was asked of a sidecar; undefined for an engine in this process. */
+  readonly traffic: (() => OpaTraffic) | undefined
   /** Releases the previous engine. */
   readonly retire: (previous: InForce) => Promise<void>
   readonly close: () => Promise<void>

@@ -1,5 +1,6 @@
 // Checks that a policy is in force and behaves correctly, by questions with known answers: a call that the manifests
-// declare, the same call by a stranger, a stranger's registration and, if the block list has entries, a blocked call.
+// declare, the same call by a stranger, a stranger's registration and, if the block list has entries, a blocked call. The
+// calls are asked alone and, of an engine that can, in one batch.
 import { isoTime } from '../../core/iso-time.ts'
 import { parseCapability, splitCapability } from '../../core/capability.ts'
 import type { Decision, PolicyEngine, PolicyInput, RegistrationInput } from '../../core/decision.ts'
@@ -30,15 +31,18 @@ export function createSelfCheck(options: SelfCheckOptions): () => Promise<SelfCh
   const sampleAllow = sampleOf(files)
   return async () => {
     const probe = blockedProbe(files, isProbeable)
+    const alone = (inputs: readonly PolicyInput[]): Promise<Decision[]> =>
+      Promise.all(inputs.map((input) => engine.decide('capability_access', input)))
+    const ways = engine.decideTogether === undefined ? [alone] : [alone, engine.decideTogether]
     try {
-      const [sample, blocked, access, registration] = await Promise.all([
-        // Without a declared call, or with an empty block list, that question is left out.
-        sampleAllow && engine.decide('capability_access', probeInput(sampleAllow, now())),
-        probe && engine.decide('capability_access', probeInput(probe, now())),
-        engine.decide('capability_access', probeInput(stranger, now())),
+      const [registration, ...answers] = await Promise.all([
         engine.decide('worker_registration', registrationInput(stranger, now())),
+        ...ways.map((way) => askCalls(way, { stranger, sampleAllow, probe }, now)),
       ])
-      return judgeBlocked(probe, blocked) ?? judge(sample, access, registration)
+      const faults = answers.map(({ access, sample, blocked }) => {
+        return judgeBlocked(probe, blocked) ?? judge(sample, access, registration)
+      })
+      return faults.find((fault) => fault !== undefined)
     } catch (cause: unknown) {
       const { code, cause: why } = toAppError(cause, 'policy_engine_error')
       const detail = String(why)
@@ -46,6 +50,24 @@ export function createSelfCheck(options: SelfCheckOptions): () => Promise<SelfCh
       return { code: 'policy_not_ready', reason: 'the policy engine gives no valid decision', detail }
     }
   }
+}
+
+type Calls = {
+  readonly stranger: Probe
+  // Without a declared call, or with an empty block list, that question is left out.
+  readonly sampleAllow: Probe | undefined
+  readonly probe: Probe | undefined
+}
+
+async function askCalls(
+  way: (inputs: readonly PolicyInput[]) => Promise<Decision[]>,
+  { stranger, sampleAllow, probe }: Calls,
+  now: () => number,
+): Promise<{ access: Decision | undefined; sample: Decision | undefined; blocked: Decision | undefined }> {
+  const asked = [stranger, sampleAllow, probe].filter((one) => one !== undefined)
+  const decisions = await way(asked.map((one) => probeInput(one, now())))
+  const answerTo = (one: Probe | undefined): Decision | undefined => one && decisions[asked.indexOf(one)]
+  return { access: answerTo(stranger), sample: answerTo(sampleAllow), blocked: answerTo(probe) }
 }
 
 /** Undefined if the sample is blocked by now: the block list may be newer than the engine's data. */
@@ -74,8 +96,8 @@ function judgeBlocked(probe: BlockedProbe | undefined, decision: Decision | unde
   return { code: 'policy_not_ready', reason: 'the policy does not enforce the block list', detail }
 }
 
-function judge(sample: Decision | undefined, ...strangers: Decision[]): SelfCheckFault | undefined {
-  if (strangers.some(({ decision }) => decision === 'allow')) {
+function judge(sample: Decision | undefined, ...strangers: (Decision | undefined)[]): SelfCheckFault | undefined {
+  if (strangers.some((given) => given?.decision !== 'deny')) {
     return { code: 'policy_not_ready', reason: 'the policy allows an unknown caller' }
   }
   if (sample?.decision !== 'deny') return undefined

@@ -35,6 +35,7 @@ function open({ opa: target, timeoutMs }: EngineSettings): EngineHost {
       return { engine, files, revision: isNamedByFiles ? files.revision : undefined }
     },
     loaded: reader.loaded,
+    traffic: engine.traffic,
     retire: () => Promise.resolve(),
     close: async () => {
       await Promise.all([reader.close(), engine.close()])

@@ -18,6 +18,7 @@ function setUp({ isFaulty = false, rollback = 'refuse' }: { isFaulty?: boolean; 
   const state = {
     loaded: { kind: 'unknown', reason: 'no answer yet' } as LoadedByOpa,
     isWritable: true,
+    lacksBatches: false,
     polls: 0,
     whileAsking: () => Promise.resolve(),
   }
@@ -41,6 +42,7 @@ function setUp({ isFaulty = false, rollback = 'refuse' }: { isFaulty?: boolean; 
       await state.whileAsking()
       return loaded
     },
+    lacksBatches: () => state.lacksBatches,
     transition,
     freshness: {
       confirm: (atMs) => confirmed.push(atMs),
@@ -177,4 +179,16 @@ test('a failed self-check looks at the folder before it counts: OPA may be ahead
   ]
   expect(await check(() => Promise.resolve(faults.shift()))).toBeUndefined()
   expect(state.polls).toBe(1)
+})
+
+test('an OPA without batches is told once, and its return once', async () => {
+  const { look, state, events } = setUp()
+  state.lacksBatches = true
+  for (let n = 0; n < 3; n++) await look(ours)
+  state.lacksBatches = false
+  for (let n = 0; n < 3; n++) await look(ours)
+  expect(events.filter((event) => event.startsWith('policy_batches'))).toEqual([
+    'policy_batches_missing',
+    'policy_batches_found',
+  ])
 })

@@ -56,8 +56,14 @@ describe('an answer', () => {
     )
   })
 
-  test('never comes from a prototype', () => {
-    const inherited: unknown = Object.create(pdpResult(ID))
+  test('may say how long it holds, to the nanosecond', () => {
+    const lasting = parseAnswer(pdpResult(ID, { valid_until_ns: '1795514400000000001' }), ID)
+    expect(lasting.validUntilNs).toBe(1_795_514_400_000_000_001n)
+    expect(parseAnswer(pdpResult(ID), ID)).not.toHaveProperty('validUntilNs')
+  })
+
+  test.each([{}, { valid_until_ns: '1' }])('never comes from a prototype: %j', (own) => {
+    const inherited: unknown = Object.assign(Object.create(pdpResult(ID)), own)
     expect(() => parseAnswer(inherited, ID)).toThrow(expect.objectContaining({ code: 'policy_engine_error' }))
   })
 })

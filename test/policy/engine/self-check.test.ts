@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { createBlockProbe } from '../../../src/controller/live-policy/block-probe.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { createSelfCheck } from '../../../src/policy/engine/self-check.ts'
-import type { Decide, Decision, PolicyEngine } from '../../../src/core/decision.ts'
+import type { Decide, Decision, PolicyEngine, PolicyInput } from '../../../src/core/decision.ts'
+import { AppError } from '../../../src/core/errors.ts'
 import { blockedJson } from '../../fixtures/live-policy.ts'
 import { copyPolicies } from '../../fixtures/policy-dir.ts'
 import { STREAMING } from '../../fixtures/policy-input.ts'
@@ -43,6 +44,32 @@ test.each<[string, string, string, Decision, boolean]>([
   const fault = await createSelfCheck({ engine: engine(name, answer), files, now: Date.now })()
   if (passes) expect(fault).toBeUndefined()
   else expect(fault).toMatchObject(IGNORANT)
+})
+
+test.each<[string, (decisions: Decision[]) => Decision[], string | undefined]>([
+  ['answers as alone', (decisions) => decisions, undefined],
+  ['allows a stranger', ([, ...others]) => [ALLOW, ...others], 'the policy allows an unknown caller'],
+  [
+    'denies the sample',
+    ([first, , ...others]) => [first!, deny('worker_unknown'), ...others],
+    'the policy denies a call',
+  ],
+  ['allows who is blocked', (decisions) => [...decisions.slice(0, 2), ALLOW], 'the policy does not enforce'],
+  ['has no answers', () => [], 'the policy does not enforce'],
+])('a batch that %s', async (_what, spoil, reason) => {
+  const files = await filesWith(blockedJson(STREAMING))
+  const honest = engine(STREAMING, deny('identity_blocked'))
+  const decideTogether = async (inputs: readonly PolicyInput[]): Promise<Decision[]> =>
+    spoil(await Promise.all(inputs.map((input) => honest.decide('capability_access', input))))
+  const fault = await createSelfCheck({ engine: { ...honest, decideTogether }, files, now: Date.now })()
+  expect(fault?.reason).toEqual(reason === undefined ? undefined : expect.stringContaining(reason))
+})
+
+test('a batch without a decision is a fault', async () => {
+  const files = await filesWith(blockedJson())
+  const decideTogether = () => Promise.reject(new AppError('policy_engine_error'))
+  const check = createSelfCheck({ engine: { ...engine('', ALLOW), decideTogether }, files, now: Date.now })
+  expect(await check()).toMatchObject({ code: 'policy_not_ready', reason: 'the policy engine gives no valid decision' })
 })
 
 test('an entry that the data in force does not have is not asked about, nor is one of the data that is free by now', async () => {
