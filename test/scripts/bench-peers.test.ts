@@ -14,7 +14,7 @@ import { mintIdentities, type Identities } from '../../scripts/bench/parties.ts'
 import { lookForNginx } from '../../scripts/bench/peers/find-nginx.ts'
 import { startNginx, startPeer, type Peer } from '../../scripts/bench/peers/start-peer.ts'
 import type { Processes } from '../../scripts/bench/processes.ts'
-import type { Report } from '../../scripts/bench/report.ts'
+import { tables, type Report } from '../../scripts/bench/report.ts'
 import { setStage } from '../../scripts/bench/stage.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -187,7 +187,39 @@ describe.skipIf('unavailable' in nginx)('nginx + njs + OPA', () => {
     opa.closeAllConnections()
     opa.close()
   })
+
+  test('a quick run loads the peers, and sends bodies of 1 MiB both ways', () => {
+    const { status, stdout, stderr } = bench(['--only', 'nginx,nginx-opa,nginx-opa-bac95cf,bodies'])
+    expect({ status, stderr }).toMatchObject({ status: 0 })
+    const report = JSON.parse(stdout) as Report
+    expect(report.skipped).toEqual([])
+    expect(report.routes.map(({ name, rounds }) => [name, rounds[0]!.closed.failed, rounds[0]!.open.failed])).toEqual([
+      ['nginx', 0, 0],
+      ['nginx-opa', 0, 0],
+      ['nginx-opa-bac95cf', 0, 0],
+    ])
+    expect(Object.keys(report.routes[1]!.rounds[0]!.closed.cpuUs)).toEqual(['controller', 'opa', 'worker', 'generator'])
+    expect(
+      report.bodies.map(({ direction, controller, nginx: peer }) => [
+        direction,
+        controller[0]!.failed,
+        peer[0]!.failed,
+      ]),
+    ).toEqual([
+      ['down', 0, 0],
+      ['up', 0, 0],
+    ])
+    expect(tables(report)).toContain('Bodies through the raw form')
+  })
 })
+
+function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  return spawnSync(process.execPath, ['scripts/bench.ts', '--quick', '--json', ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+  })
+}
 
 test.each([
   ['capability_access.rego', 'e57ddc68599ceab7510146e14b3ffa9a2ff06f86'],
@@ -199,9 +231,8 @@ test.each([
 })
 
 test('without nginx its rows are skipped with the reason and the way to get it, and the run goes on', () => {
-  const args = ['scripts/bench.ts', '--quick', '--json', '--only', 'bare,nginx,nginx-opa,bodies']
-  const env = { ...process.env, NGINX_BIN: '/nowhere' }
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, env, encoding: 'utf8' })
+  const args = ['--only', 'bare,nginx,nginx-opa,bodies']
+  const { status, stdout, stderr } = bench(args, { NGINX_BIN: '/nowhere' })
   expect({ status, stderr }).toMatchObject({ status: 0 })
   expect(stderr).toContain('SKIPPED nginx, nginx-opa, bodies: NGINX_BIN=/nowhere is not an executable file')
   const report = JSON.parse(stdout) as Report
