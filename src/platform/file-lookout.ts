@@ -4,7 +4,7 @@
 import { readdirSync, statSync, watch, type BigIntStats, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
 
-export type FileLookout = {
+type FileLookout = {
   /** Looks again soon, whether the files have changed or not. */
   readonly again: () => void
   readonly close: () => void

@@ -2,7 +2,7 @@
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { watchFiles, type FileLookout, type LookoutPace } from '../../src/platform/file-lookout.ts'
+import { watchFiles, type LookoutPace } from '../../src/platform/file-lookout.ts'
 import { tempDir } from '../fixtures/pki/credential-files.ts'
 
 const NEVER_MS = 3_600_000
@@ -12,7 +12,7 @@ const ways: Record<string, LookoutPace> = {
 }
 
 let dir: Awaited<ReturnType<typeof tempDir>>
-let lookout: FileLookout
+let lookout: ReturnType<typeof watchFiles>
 let looks = 0
 beforeEach(async () => {
   dir = await tempDir()

@@ -4,14 +4,14 @@ import { createYoungCollections } from '../../src/platform/young-collections.ts'
 
 const MIB = 1024 * 1024
 
-test('one for each six megabytes', () => {
+test('one for each four megabytes', () => {
   let collections = 0
   const passed = createYoungCollections(() => (collections += 1))
   for (let part = 0; part < 64 * 24; part++) passed(MIB / 64)
-  expect(collections).toBe(4)
+  expect(collections).toBe(6)
 })
 
 test('the function of V8 is not left behind', () => {
-  createYoungCollections()(6 * MIB)
+  createYoungCollections()(4 * MIB)
   expect(globalThis.gc).toBeUndefined()
 })

@@ -24,9 +24,10 @@ export function rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): Upload 
   async function* read(): AsyncGenerator<Uint8Array> {
     sayContinue(stream)
     const parts = stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Uint8Array>
+    using limit = idleLimit(idleMs)
     for (;;) {
       awaited = true
-      const part = await withinIdle(parts.next(), idleMs).catch((cause: unknown) => {
+      const part = await limit.next(parts).catch((cause: unknown) => {
         if (cause instanceof AppError) throw cause
         throw new AppError('request_invalid', 'the body is incomplete', { cause })
       })
@@ -45,12 +46,27 @@ export function rawBody(stream: IncomingMessage, idleMs = BODY_IDLE_MS): Upload 
   return Object.assign(read(), { isAwaited: () => awaited, whole })
 }
 
-async function withinIdle<T>(next: Promise<T>, idleMs: number): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new AppError('request_timeout', 'the body stopped arriving')), idleMs)
-  try {
-    return await Promise.race([next, late])
-  } finally {
-    clearTimeout(timer)
+/** One timer for all parts of a body; it counts while a part is awaited. */
+function idleLimit(idleMs: number) {
+  let fail: ((error: AppError) => void) | undefined
+  const timer = setTimeout(() => fail?.(new AppError('request_timeout', 'the body stopped arriving')), idleMs)
+  return {
+    next<T>(parts: AsyncIterator<T>): Promise<IteratorResult<T>> {
+      timer.refresh()
+      return new Promise((resolve, reject) => {
+        fail = reject
+        parts.next().then(
+          (part) => {
+            fail = undefined
+            resolve(part)
+          },
+          (cause: unknown) => {
+            fail = undefined
+            reject(cause instanceof Error ? cause : new Error('the body broke off', { cause }))
+          },
+        )
+      })
+    },
+    [Symbol.dispose]: () => clearTimeout(timer),
   }
 }
