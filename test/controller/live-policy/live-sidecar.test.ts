@@ -6,6 +6,7 @@ import type { WatchLimits } from '../../../src/controller/live-policy/policy-wat
 import { blockedJson, observePolicy, replaceFile, type Observed } from '../../fixtures/live-policy.ts'
 import { startOpa, type OpaOptions, type OpaServer } from '../../../scripts/lab/opa-server.ts'
 import { copyPolicies, POLICY_DIR } from '../../fixtures/policy-dir.ts'
+import { policyInput } from '../../fixtures/policy-input.ts'
 import { until } from '../../fixtures/until.ts'
 
 const STREAMING = 'spiffe://crank.local/worker/streaming'
@@ -146,6 +147,19 @@ describe('an OPA whose files are not those of the folder', () => {
     expect(live.policy.revision()).toMatch(/^opa-[0-9a-f]{12}$/)
     expect(await live.decide(STREAMING, 'invoke:hello_world')).toMatchObject({ revision: live.policy.revision() })
     expect(live.changes[0]).toMatchObject({ previous: { revision: live.policy.files().revision } })
+  })
+
+  test('because batch.rego is not among them: calls are asked alone, and the log says so once', async () => {
+    const opa = await start({ policyDir: POLICY_DIR, without: ['batch.rego'] })
+    await using live = await observePolicy({ opa: opa.target })
+    await live.untilEvent('policy_batches_missing')
+    const asked = Array.from({ length: 100 }, () =>
+      live.policy.decide('capability_access', policyInput(STREAMING, 'invoke:hello_world'), null),
+    )
+    const decisions = await Promise.all(asked)
+    expect(new Set(decisions.map(({ decision }) => decision))).toEqual(new Set(['allow']))
+    const told = live.events.filter(({ event }) => event === 'policy_batches_missing')
+    expect([told.length, live.policy.traffic?.().lacksBatches]).toEqual([1, true])
   })
 
   test('and that does not say what it has: it decides, and the log says that nobody can tell', async () => {
