@@ -52,8 +52,9 @@ describe('a scrape', () => {
 
   test('holds the metrics that the code is known to export, and no other', async () => {
     const known = await exportedFamilies()
-    // Only where a candidate policy is configured.
-    const always = known.map(({ name }) => name).filter((name) => !name.startsWith('controller_candidate_'))
+    // Only where a candidate policy, the decision cache or a sidecar is configured.
+    const optional = /^controller_(candidate|decision_cache|policy_(questions|batches))(_|$)/
+    const always = known.map(({ name }) => name).filter((name) => !optional.test(name))
     const families = await scrape()
     expect(families.map(({ name }) => name).sort()).toEqual(always.sort())
     const series = await exportedMetrics()

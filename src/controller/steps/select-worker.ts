@@ -169,8 +169,12 @@ function noneMeets({ version, require }: NonNullable<RouteCall['wish']>, { offer
   const asked: string[] = []
   if (version !== undefined) asked.push(`version ${version.text}`)
   if (require.length > 0) asked.push(`labels ${require.map(([name, value]) => `${name}=${value}`).join(', ')}`)
-  const versions = [...new Set(offers.map((offer) => offer.version))].slice(0, MAX_VERSIONS_NAMED)
+  const versions = [...new Set(offers.map((offer) => offer.version))].sort(byNumbers).slice(0, MAX_VERSIONS_NAMED)
   return `no live worker provides this capability with ${asked.join(' and ')}; versions there are: ${versions.join(', ')}`
+}
+
+function byNumbers(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true })
 }
 
 function gone({ sink }: RouteCall): NotSelected {

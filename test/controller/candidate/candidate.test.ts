@@ -154,7 +154,8 @@ describe('a candidate policy', () => {
     await compilePolicies(endless.dir)
     const { candidate, events, offer, skipped, isReady } = start(endless.dir, { answerMs: 300, restartMs: 50 })
     await isReady()
-    await offer('stream:text_events')
+    // Not declared: a plain call would be allowed before any other rule.
+    await offer('convert:document_to_pdf')
     const named = (name: string) => events.filter(({ event }) => event === name)
     await until('it is ended', () => named('candidate_failed').length > 0)
     expect(events.at(-1)).toMatchObject({ reason: 'no answer within 300 ms' })
