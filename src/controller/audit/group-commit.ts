@@ -110,12 +110,22 @@ export class GroupCommit implements AuditLog {
     { onDurable, onLost }: Pick<Entry, 'onDurable' | 'onLost'>,
     { patient = false, rides = false }: Partial<Waiting> = {},
   ): void {
-    if (this.#closed !== undefined) {
+    const lose = (error: AppError): void => {
       this.#told.onLost(1)
-      onLost(new AppError('audit_unavailable', 'the audit log is closed'))
+      onLost(error)
+    }
+    if (this.#closed !== undefined) {
+      lose(new AppError('audit_unavailable', 'the audit log is closed'))
       return
     }
-    this.#queue.push({ members: recordText(event), onDurable, onLost, patient, rides })
+    let members: string
+    try {
+      members = recordText(event)
+    } catch (cause: unknown) {
+      lose(new AppError('audit_unavailable', 'the record cannot be written as text', { cause }))
+      return
+    }
+    this.#queue.push({ members, onDurable, onLost, patient, rides })
     if (rides) this.#startRide()
     else this.#startFlush()
   }

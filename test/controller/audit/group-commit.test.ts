@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { GENESIS } from '../../../src/audit/chain.ts'
+import type { AuditEvent } from '../../../src/audit/event.ts'
 import type { DurableFile } from '../../../src/controller/audit/durable-file.ts'
 import { GroupCommit, type GroupCommitOptions } from '../../../src/controller/audit/group-commit.ts'
 import { outcome, SILENT, until } from './support.ts'
@@ -367,4 +368,14 @@ describe('a record that rides', () => {
     expect(await refused).toBe('audit_unavailable')
     expect([lost, counts]).toEqual([['audit_unavailable'], { written: 0, lost: 2 }])
   })
+})
+
+test('a record that cannot be written as text is lost and counted, and throws at nobody', async () => {
+  const { file } = slowFile()
+  let lost = 0
+  const audit = commitTo(file, { onLost: (count) => (lost += count) })
+  const broken = { ...outcome('1'), attempts_made: [() => undefined] } as unknown as AuditEvent
+  const told: string[] = []
+  audit.note(broken, ({ code }) => told.push(code))
+  expect([told, await codeOf(audit.append(broken)), lost]).toEqual([['audit_unavailable'], 'audit_unavailable', 2])
 })
