@@ -56,7 +56,7 @@ export function oncePerPair<T>(make: (a: string, b: string) => T): (a: string, b
   const made = new Map<string, Map<string, T>>()
   return (a, b) => {
     let below = made.get(a)
-    if (below === undefined) made.set(a, (below = new Map()))
+    if (below === undefined) made.set(a, (below = new Map<string, T>()))
     let one = below.get(b)
     if (one === undefined) below.set(b, (one = make(a, b)))
     return one

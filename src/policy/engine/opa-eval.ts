@@ -47,6 +47,6 @@ export function createEvaluate(loaded: LoadedPolicy): Evaluate {
     const length = current().write(input, start)
     const result = evaluate(0, entrypoint, dataAddr, start, length, start + length, 0)
     const bytes = current()
-    return JSON.parse(bytes.toString('utf8', result, bytes.indexOf(0, result)))
+    return JSON.parse(bytes.toString('utf8', result, bytes.indexOf(0, result))) as unknown
   }
 }
