@@ -4,7 +4,7 @@
 import type { Counter, Histogram, LabelValues } from 'prom-client'
 
 /** `amount`: what a counter grows by, or the value that a histogram gets. */
-export type Add = (amount: number, exemplar?: Exemplar) => void
+type Add = (amount: number, exemplar?: Exemplar) => void
 type Exemplar = Readonly<Record<string, string>>
 
 /** What prom-client keeps for one combination of labels, and where; its types do not show it. */
