@@ -46,6 +46,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['HTTPS_ONLY', '--https-only <bool>', 'must be true; plain HTTP is not supported'],
   ['CRANK_BODY_LIMIT_BYTES', '--body-limit-bytes <n>', 'largest JSON body (default 1 MiB)'],
   ['CRANK_MAX_CONNECTIONS', '--max-connections <n>', 'open connections (default 10000)'],
+  ['CRANK_PROCESSES', '--processes <n>', 'processes that serve, or auto: one per core (default 1)'],
   ['CRANK_HEARTBEAT_INTERVAL_MS', '--heartbeat-interval-ms <n>', 'how often workers report (default 10000)'],
   ['CRANK_SLO_DIR', '--slo-dir <dir>', 'folder of the SLO files (default slos, if there is one)'],
   ['CRANK_LAME_DUCK_MS', '--lame-duck-ms <n>', 'after SIGTERM: not ready, but still takes calls (default 3000)'],

@@ -2,9 +2,12 @@
 import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
 import { openAuditLog } from '../audit/writer.ts'
+import { auditFileOf } from '../../audit/places.ts'
 import type { Ground } from './ground.ts'
+import { partOf } from './part-of.ts'
 
 export type StartedAudit = {
+  readonly file: string
   /** Resolves when the record is durable. @throws {AppError} `audit_unavailable` */
   readonly append: Append
   /** The same without a promise. */
@@ -18,10 +21,13 @@ export type StartedAudit = {
 const REFUSALS_RECORDED_PER_SECOND = 50
 
 /** @throws {AuditFileError | Error} like openAuditLog */
-export async function startAudit({ config, now, monotonic, log, metrics, opened }: Ground): Promise<StartedAudit> {
+export async function startAudit(ground: Ground): Promise<StartedAudit> {
+  const { config, now, monotonic, log, metrics, opened, siblings } = ground
+  const { slot = 0 } = siblings ?? {}
+  const file = slot === 0 ? config.auditFile : auditFileOf(config.stateDir, slot)
   const auditLog = opened.adopt(
     await openAuditLog({
-      file: config.auditFile,
+      file,
       sync: config.auditSync,
       now,
       monotonic,
@@ -35,8 +41,12 @@ export async function startAudit({ config, now, monotonic, log, metrics, opened 
   )
   const append = auditLog.append.bind(auditLog)
   const openBudget = (): RefusalBudget =>
-    opened.adopt(createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now }), (it) => it.close())
+    opened.adopt(
+      createRefusalBudget({ perSecond: partOf(REFUSALS_RECORDED_PER_SECOND, siblings), append, now }),
+      (it) => it.close(),
+    )
   return {
+    file,
     append,
     note: auditLog.note.bind(auditLog),
     health: auditLog.health.bind(auditLog),

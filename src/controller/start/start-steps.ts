@@ -82,8 +82,17 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     budget: new RetryBudget(),
     metrics: createRetryMetrics(ground.metricsRegistry),
   })
-  const reconsider = createReconsider({ decide, revision, registry, append: audit.append, log, now })
-  policy.onChange(() => void reconsider())
+  const reconsider = createReconsider({
+    decide,
+    revision,
+    registry,
+    share: workers.roll.share,
+    append: audit.append,
+    log,
+    now,
+  })
+  // Of several processes one is enough: all have the same workers and the same policy.
+  if (ground.siblings === undefined || ground.siblings.slot === 0) policy.onChange(() => void reconsider())
   return {
     route: createPipeline({
       admit: createAdmit({
