@@ -24,10 +24,15 @@ export type MetricFamily = {
  * What each process counts for itself is added. What every process sees as a whole is the largest value: then a fault that one
  * process has is seen. Where small is bad, it is the smallest.
  */
-export const GAUGES: Readonly<Record<string, How>> = {
+const GAUGES: Readonly<Record<string, How>> = {
   controller_open_connections: 'sum',
+  controller_queue_length: 'sum',
+  controller_admission_limit: 'sum',
+  controller_admission_in_flight: 'sum',
+  controller_admission_waiting: 'sum',
   controller_audit_queue_length: 'sum',
-  controller_idempotency_queue_length: 'sum',
+  controller_decision_cache_entries: 'sum',
+  controller_slo_counted_calls: 'sum',
   controller_policy_engine_up: 'min',
   controller_policy_last_success_timestamp_seconds: 'min',
   controller_svid_expiry_seconds: 'min',
