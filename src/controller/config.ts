@@ -1,6 +1,7 @@
 // The controller's configuration: one schema, read once; all faults, also those between fields, are reported together.
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
+import { auditFileOf } from '../audit/places.ts'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
@@ -155,7 +156,9 @@ export type ControllerConfig = {
   readonly decisionCache: 'off' | 'on'
   readonly sloPlace: SloPlace
   readonly stateDir: string
+  /** Of slot 0: CRANK_AUDIT_FILE if `auditFileGiven`, else its place in `stateDir`; other slots have only the latter. */
   readonly auditFile: string
+  readonly auditFileGiven: boolean
   readonly auditSync: 'fsync' | 'write'
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
@@ -261,7 +264,8 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     decisionCache: values.CRANK_DECISION_CACHE,
     sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
-    auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
+    auditFile: resolve(values.CRANK_AUDIT_FILE ?? auditFileOf(values.CRANK_STATE_DIR, 0)),
+    auditFileGiven: values.CRANK_AUDIT_FILE !== undefined,
     auditSync: values.CRANK_AUDIT_SYNC,
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     workerHosts,
