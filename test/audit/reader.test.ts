@@ -1,7 +1,8 @@
 import { appendFileSync, renameSync, statSync, truncateSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import type { AuditEvent } from '../../src/audit/event.ts'
-import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../../src/audit/reader.ts'
+import { followAudit } from '../../src/audit/follow.ts'
+import { readAudit, type AuditFilter, type AuditRecord } from '../../src/audit/reader.ts'
 import { openLog, outcome, refusal, temporaryFile, until } from '../controller/audit/support.ts'
 
 const other = 'spiffe://crank.local/worker/other'
@@ -63,7 +64,7 @@ function follow(file: string, filter: AuditFilter = {}, last?: number): AuditRec
   const stop = new AbortController()
   const seen: AuditRecord[] = []
   const ended = (async () => {
-    for await (const record of followAudit(file, filter, stop.signal, last)) seen.push(record)
+    for await (const record of followAudit(() => [{ slot: null, file }], filter, stop.signal, last)) seen.push(record)
   })()
   onTestFinished(() => {
     stop.abort()

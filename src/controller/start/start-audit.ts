@@ -1,6 +1,7 @@
 // Starts the audit log, its metrics, and the budgets for refusals without an identity or without a decision.
 import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
+import { takeOverOldLog } from '../audit/take-over.ts'
 import { openAuditLog } from '../audit/writer.ts'
 import type { Ground } from './ground.ts'
 
@@ -17,8 +18,9 @@ export type StartedAudit = {
 
 const REFUSALS_RECORDED_PER_SECOND = 50
 
-/** @throws {AuditFileError | Error} like openAuditLog */
+/** @throws {AuditFileError | Error} like takeOverOldLog and openAuditLog */
 export async function startAudit({ config, now, monotonic, log, metrics, opened }: Ground): Promise<StartedAudit> {
+  if (!config.auditFileGiven) await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
   const auditLog = opened.adopt(
     await openAuditLog({
       file: config.auditFile,
