@@ -1,5 +1,5 @@
 // Older versions had one audit log, `audit.jsonl` in the state folder. A start makes it the log of slot 0, and its chain goes on.
-import { lstatSync, realpathSync } from 'node:fs'
+import { closeSync, lstatSync, openSync, realpathSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { auditFileOf, oldAuditFileOf } from '../../audit/places.ts'
@@ -8,13 +8,14 @@ import { AuditFileError } from './audit-file-error.ts'
 import type { Sync } from './durable-file.ts'
 import { lockAuditFile } from './lock.ts'
 import { makeFolder, syncFolder } from './sync-folder.ts'
+import { readTail } from './tail.ts'
 
 type TakeOver = { readonly stateDir: string; readonly sync: Sync; readonly log: Logger }
 
 /**
  * Moves the log of an older version, if there is one, under that version's own lock. A crash leaves the file at one of the two
  * places, and the next start continues from there. @throws {AuditFileError} when an older controller still writes to it, when
- * slot 0 has a log already, or when it cannot be moved.
+ * slot 0 has a log already, when the file is not an audit log, or when it cannot be moved.
  */
 export async function takeOverOldLog({ stateDir, sync, log }: TakeOver): Promise<void> {
   const [from, to] = [oldAuditFileOf(stateDir), auditFileOf(stateDir, 0)]
@@ -24,8 +25,8 @@ export async function takeOverOldLog({ stateDir, sync, log }: TakeOver): Promise
   try {
     // Another start may have moved it before the lock was taken.
     if (!isLog(from)) return
-    // An empty file has no record to lose, but a new chain would not continue the old one.
     if (lstatSync(to, { throwIfNoEntry: false }) !== undefined) throw bothThere(from, to)
+    refuseForeign(from)
     await makeFolder(dirname(to), sync)
     await rename(from, to).catch((cause: unknown) => {
       throw unmovable(from, to, cause)
@@ -46,6 +47,16 @@ function isLog(file: string): boolean {
   throw new AuditFileError(`audit file ${file} of an older version is not a regular file, and is not moved: ${cure}`, {
     reason: 'the audit file of an older version is not a regular file',
   })
+}
+
+/** @throws {AuditFileError} when the file does not end as an audit log does; a torn last line is repaired after the move */
+function refuseForeign(file: string): void {
+  const fd = openSync(file, 'r')
+  try {
+    readTail(fd, file)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function bothThere(from: string, to: string): AuditFileError {
