@@ -91,6 +91,28 @@ test('tail -f prints a record as soon as it is written, and ends well with SIGIN
   expect(await exited).toEqual([0, null])
 })
 
+test('tail -f follows every slot, also one that appears later', async () => {
+  const state = join(dir, 'followed')
+  const first = append({ head: GENESIS, lines: '' }, EVENTS[0]!)
+  const write = async (slot: number, lines: string): Promise<void> => {
+    await mkdir(dirname(auditFileOf(state, slot)), { recursive: true })
+    await appendFile(auditFileOf(state, slot), lines)
+  }
+  await write(0, first.lines)
+  const child = startCrank(['audit', 'tail', '-f', '--state-dir', state, '-o', 'json'])
+  const exited = once(child, 'exit')
+  let out = ''
+  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+  await until('the record of slot 0 is printed', () => out.includes('"d-1"'))
+  await write(3, append({ head: GENESIS, lines: '' }, EVENTS[1]!).lines)
+  await until('the record of slot 3 is printed', () => out.includes('"d-2"'))
+  await write(0, append({ head: first.head, lines: '' }, EVENTS[2]!).lines)
+  await until('the next record of slot 0 is printed', () => out.includes('"d-3"'))
+  expect(out.match(/"d-\d"/g)).toEqual(['"d-1"', '"d-2"', '"d-3"'])
+  child.kill('SIGINT')
+  expect(await exited).toEqual([0, null])
+})
+
 test('tail of a log that is not there exits with 2 and says where it looked', async () => {
   const { code, stderr } = await crank(['audit', 'tail'], { env: { CRANK_STATE_DIR: join(dir, 'nowhere') } })
   expect(code).toBe(2)

@@ -1,7 +1,7 @@
 // Older versions had one audit log, `audit.jsonl` in the state folder. A start makes it the log of slot 0, and its chain goes on.
 import { closeSync, lstatSync, openSync, realpathSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { auditFileOf, oldAuditFileOf } from '../../audit/places.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { AuditFileError } from './audit-file-error.ts'
@@ -13,32 +13,32 @@ import { readTail } from './tail.ts'
 type TakeOver = { readonly stateDir: string; readonly sync: Sync; readonly log: Logger }
 
 /**
- * Moves the log of an older version, if there is one, under that version's own lock. A crash leaves the file at one of the two
+ * Moves the log of an older version, if there is one, under the locks of both places. A crash leaves the file at one of the two
  * places, and the next start continues from there. @throws {AuditFileError} when an older controller still writes to it, when
  * slot 0 has a log already, when the file is not an audit log, or when it cannot be moved.
  */
 export async function takeOverOldLog({ stateDir, sync, log }: TakeOver): Promise<void> {
   const [from, to] = [oldAuditFileOf(stateDir), auditFileOf(stateDir, 0)]
   if (!isLog(from)) return
+  using locks = new DisposableStack()
   // The older version's lock is on the real path.
-  const lock = lockAuditFile(realpathSync(from))
-  try {
-    // Another start may have moved it before the lock was taken.
-    if (!isLog(from)) return
-    if (lstatSync(to, { throwIfNoEntry: false }) !== undefined) throw bothThere(from, to)
-    refuseForeign(from)
-    await makeFolder(dirname(to), sync)
-    await rename(from, to).catch((cause: unknown) => {
-      throw unmovable(from, to, cause)
-    })
-    if (sync === 'fsync') for (const folder of [dirname(to), dirname(dirname(to)), stateDir]) await syncFolder(folder)
-  } finally {
-    lock.free()
-  }
+  locks.adopt(lockAuditFile(realpathSync(from)), ({ free }) => free())
+  // Another start may have moved it before the lock was taken.
+  if (!isLog(from)) return
+  refuseSecond(from, to)
+  refuseForeign(from)
+  await makeFolder(dirname(to), sync)
+  // A controller may be about to write its first record there.
+  locks.adopt(lockAuditFile(join(realpathSync(dirname(to)), basename(to))), ({ free }) => free())
+  refuseSecond(from, to)
+  await rename(from, to).catch((cause: unknown) => {
+    throw unmovable(from, to, cause)
+  })
+  if (sync === 'fsync') for (const folder of [dirname(to), dirname(dirname(to)), stateDir]) await syncFolder(folder)
   log.info({ event: 'audit_moved', from, to }, 'the audit log of an older version is now that of slot 0')
 }
 
-/** An empty file is none: an older version that is refused its lock leaves one. @throws {AuditFileError} for a link or a folder */
+/** An empty file is none: a start that fails leaves one. @throws {AuditFileError} for a link or a folder */
 function isLog(file: string): boolean {
   const stat = lstatSync(file, { throwIfNoEntry: false })
   if (stat === undefined) return false
@@ -59,11 +59,14 @@ function refuseForeign(file: string): void {
   }
 }
 
-function bothThere(from: string, to: string): AuditFileError {
+/** @throws {AuditFileError} when slot 0 has records */
+function refuseSecond(from: string, to: string): void {
+  const size = lstatSync(to, { throwIfNoEntry: false })?.size ?? 0
+  if (size === 0) return
   const message =
     `there are two audit logs: ${from} of an older version, and ${to}; ` +
     `each is a chain of its own: move ${from} to your archive, then start again`
-  return new AuditFileError(message, { reason: 'there is an audit log of an older version beside that of slot 0' })
+  throw new AuditFileError(message, { reason: 'there is an audit log of an older version beside that of slot 0' })
 }
 
 function unmovable(from: string, to: string, cause: unknown): AuditFileError {

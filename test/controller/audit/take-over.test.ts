@@ -129,7 +129,17 @@ test('an older controller cannot start on the file while it is moved', async () 
   await takeOver(state)
 })
 
-test('an empty file is no log: it stays, whether slot 0 has one or not', async () => {
+test('an empty file in slot 0, which a failed start leaves, is replaced, but not under a controller that has it', async () => {
+  const places = await oldState()
+  const other = await openLog(places.to)
+  await expect(takeOver(places.state)).rejects.toThrow(`audit file ${places.to} is in use`)
+  await other.close()
+  await takeOver(places.state)
+  await goOn(places)
+  expect(marksOf(places.to)).toEqual(['old-1', 'old-2', 'new'])
+})
+
+test('an empty file at the old place is no log, and stays', async () => {
   const places = placesIn(dirname(await written(outcome('old-1'))))
   await takeOver(places.state)
   writeFileSync(places.from, '')
