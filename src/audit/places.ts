@@ -2,8 +2,8 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** One audit log of a state folder. */
-export type SlotLog = { readonly slot: number; readonly file: string }
+/** An audit log: of a slot, or a file that somebody named (`slot` null). */
+export type AuditPlace = { readonly slot: number | null; readonly file: string }
 
 const FOLDER = 'audit'
 const FILE = '1.jsonl'
@@ -23,7 +23,7 @@ export function oldAuditFileOf(stateDir: string): string {
  * The audit logs that there are, by slot. The file of an older version is that of slot 0 until a start has moved it. Throws the
  * file system's error when the folder cannot be read.
  */
-export function slotLogsIn(stateDir: string): SlotLog[] {
+export function auditPlacesIn(stateDir: string): AuditPlace[] {
   const logs = slotsIn(join(stateDir, FOLDER))
     .map((slot) => ({ slot, file: auditFileOf(stateDir, slot) }))
     .filter(({ file }) => isThere(file))

@@ -42,7 +42,8 @@ describe('loadControllerConfig', () => {
       policyBundleRollback: 'refuse',
       decisionCache: 'off',
       stateDir: path.resolve('.crank'),
-      auditFile: path.resolve('.crank/audit.jsonl'),
+      auditFile: path.resolve('.crank/audit/0/1.jsonl'),
+      auditFileGiven: false,
       auditSync: 'fsync',
       bodyLimitBytes: 1_048_576,
       maxConnections: 10_000,
@@ -65,7 +66,7 @@ describe('loadControllerConfig', () => {
     expect(config).toMatchObject({
       controllerId: 'spiffe://prod.example/controller',
       tls: { trustDomain: 'prod.example' },
-      auditFile: '/var/crank/audit.jsonl',
+      auditFile: '/var/crank/audit/0/1.jsonl',
     })
   })
 
@@ -93,6 +94,7 @@ describe('loadControllerConfig', () => {
       opa: { kind: 'unix', path: '/run/opa.sock' },
       policyStaleness: { maxMs: 3_600_000, action: 'deny' },
       auditFile: '/a/b.jsonl',
+      auditFileGiven: true,
     })
   })
 

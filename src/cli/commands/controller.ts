@@ -38,7 +38,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['OPA_URL', '--opa-url <url>', 'OPA sidecar, http://… or unix:///…; unset: embedded engine'],
   ['OPA_TIMEOUT_MS', '--opa-timeout-ms <n>', 'deadline of one decision (default 100)'],
   ['CRANK_STATE_DIR', '--state-dir <dir>', 'state folder (default .crank)'],
-  ['CRANK_AUDIT_FILE', '--audit-file <file>', 'audit log (default <state-dir>/audit.jsonl)'],
+  ['CRANK_AUDIT_FILE', '--audit-file <file>', 'audit log (default <state-dir>/audit/0/1.jsonl)'],
   ['CRANK_AUDIT_SYNC', '--audit-sync <how>', 'fsync or write (default fsync)'],
   ['CRANK_CHAIN_KEY', '--chain-key <file>', 'keys of x-crank-chain (default <state-dir>/chain.key)'],
   ['CRANK_WORKER_HOSTS', '--worker-hosts <list>', 'hosts that worker URLs may name'],

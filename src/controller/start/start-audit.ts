@@ -1,6 +1,7 @@
 // Starts the audit log, its metrics, and the budgets for refusals without an identity or without a decision.
 import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
+import { takeOverOldLog } from '../audit/take-over.ts'
 import { openAuditLog } from '../audit/writer.ts'
 import { auditFileOf } from '../../audit/places.ts'
 import type { Ground } from './ground.ts'
@@ -20,11 +21,13 @@ export type StartedAudit = {
 
 const REFUSALS_RECORDED_PER_SECOND = 50
 
-/** @throws {AuditFileError | Error} like openAuditLog */
+/** @throws {AuditFileError | Error} like takeOverOldLog and openAuditLog */
 export async function startAudit(ground: Ground): Promise<StartedAudit> {
   const { config, now, monotonic, log, metrics, opened, siblings } = ground
   const { slot = 0 } = siblings ?? {}
   const file = slot === 0 ? config.auditFile : auditFileOf(config.stateDir, slot)
+  if (slot === 0 && !config.auditFileGiven)
+    await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
   const auditLog = opened.adopt(
     await openAuditLog({
       file,
