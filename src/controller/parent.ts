@@ -20,7 +20,7 @@ import { refuseUsedPort } from './start/listen.ts'
 import { openKeyStore } from './start/start-idempotency.ts'
 import { openHint, sweepEveryMs } from './start/start-workers.ts'
 
-export type RunningParent = {
+type RunningParent = {
   /** Ends all processes in order: each leaves, drains and ends as after this signal. */
   readonly close: (signal: 'SIGTERM' | 'SIGINT') => Promise<void>
 }
@@ -74,7 +74,7 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
     ...workers,
     turns: createPolicyTurns(),
     ownMetrics: () => ownFamilies(metricsRegistry),
-    onServing: starts.serves,
+    onServing: (slot, serving) => starts.serves(slot, serving),
   })
   const metrics = createProcessMetrics(metricsRegistry, { of, serving: family.serving })
   const seats = createSeats({

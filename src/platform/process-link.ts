@@ -4,7 +4,7 @@ import type { Serializable } from 'node:child_process'
 import { AppError, type ErrorCode } from '../core/errors.ts'
 
 /** What may be asked, by name. */
-export type Protocol = Readonly<Record<string, { readonly ask: unknown; readonly answer: unknown }>>
+type Protocol = Readonly<Record<string, { readonly ask: unknown; readonly answer: unknown }>>
 
 /** A handler runs before the next message is read, up to its first wait. */
 export type Handlers<P extends Protocol> = {
@@ -49,7 +49,7 @@ export function createLink<Out extends Protocol, In extends Protocol>(
   let lastId = 0
   const send = (frame: Frame): void => {
     // The end of the other side is noticed by `disconnect`.
-    if (port.connected) port.send?.(frame as unknown as Serializable, () => undefined)
+    if (port.connected) port.send?.(frame, () => undefined)
   }
   const run = (name: string, ask: unknown): unknown => (handlers[name] as (ask: unknown) => unknown)(ask)
   port.on('message', (message) => {

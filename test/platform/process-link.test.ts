@@ -5,7 +5,7 @@ import { AppError } from '../../src/core/errors.ts'
 import { createLink, LinkClosedError, type Handlers } from '../../src/platform/process-link.ts'
 
 type Sum = { readonly add: { readonly ask: readonly number[]; readonly answer: number } }
-type Note = { readonly note: { readonly ask: string; readonly answer: void } }
+type Note = { readonly note: { readonly ask: string; readonly answer: undefined } }
 
 class End extends EventEmitter {
   connected = true

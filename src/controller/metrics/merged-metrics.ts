@@ -42,7 +42,7 @@ const GAUGES: Readonly<Record<string, How>> = {
 
 /** The families of one process. */
 export async function familiesOf(registry: Registry): Promise<MetricFamily[]> {
-  return (await registry.getMetricsAsJSON()) as unknown as MetricFamily[]
+  return await registry.getMetricsAsJSON()
 }
 
 /** Families of one name become one, in the order of their first appearance. Of two exemplars the newer one stays. */
@@ -67,7 +67,7 @@ export function registryOf(families: readonly MetricFamily[], like: Registry): R
     const named = family.type === 'counter' ? { ...family, name: family.name.replace(/_total$/, '') } : family
     registry.registerMetric({ ...named, get: () => named } as never)
   }
-  return registry as Registry
+  return registry
 }
 
 function howOf({ name, type, aggregator }: MetricFamily): How {

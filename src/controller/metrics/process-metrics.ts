@@ -10,7 +10,7 @@ export function createProcessMetrics(
   { of, serving }: ProcessState,
 ): { readonly ended: () => void } {
   const registers = [registry]
-  const processes: Gauge<'state'> = new Gauge({
+  const processes = new Gauge<'state'>({
     name: 'controller_processes',
     help: 'Processes that serve, and those that should (CRANK_PROCESSES). Absent for a controller of one process.',
     labelNames: ['state'],

@@ -23,7 +23,7 @@ type FamilyOptions = {
   readonly onServing: (slot: number, serving: Serving) => void
 }
 
-export type Family = {
+type Family = {
   readonly joined: (slot: number, child: ChildProcess) => void
   readonly left: (slot: number, child: ChildProcess) => void
   /** How many processes serve. */

@@ -17,7 +17,7 @@ type SeatsOptions = {
   readonly onEnded: (slot: number, child: ChildProcess, isReplaced: boolean) => void
 }
 
-export type Seats = {
+type Seats = {
   /** Starts the process of a seat. From now on it is replaced when it ends. */
   readonly start: (slot: number) => ChildProcess
   /** No process is replaced any more. Resolves when all have ended; those that have not after `ms` are killed. */

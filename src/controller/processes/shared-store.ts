@@ -14,15 +14,16 @@ export type StoreOfProcess = {
 /** The store as one process uses it. */
 export function storeOfProcess(store: KeyStore): StoreOfProcess {
   const held = new Map<string, Claim>()
-  let isGone = false
+  let hasLeft = false
+  const isGone = (): boolean => hasLeft
   const giveUp = (claim: Claim): void => void store.end(claim, { to: 'unknown' })
   return {
     async begin(claim) {
-      if (isGone) throw new AppError('idempotency_unavailable')
+      if (isGone()) throw new AppError('idempotency_unavailable')
       const begun = await store.begin(claim)
       if (begun.state !== 'begun') return begun
       // The process may have died while the disk wrote.
-      if (isGone) giveUp(claim)
+      if (isGone()) giveUp(claim)
       else held.set(claim.decisionId, claim)
       return begun
     },
@@ -31,7 +32,7 @@ export function storeOfProcess(store: KeyStore): StoreOfProcess {
       return store.end(claim, ending)
     },
     abandon() {
-      isGone = true
+      hasLeft = true
       for (const claim of held.values()) giveUp(claim)
       held.clear()
     },

@@ -48,20 +48,9 @@ export async function startWorkers(
   policy: LivePolicy,
   lookup: HostLookupOptions['lookup'],
 ): Promise<StartedWorkers> {
-  const { config, credentials, verifier, monotonic, log, opened, siblings } = ground
-  const { heartbeatIntervalMs, workerHosts: rules } = config
-  const outgoing = refusingBlocked(
-    { source: credentials, verifier },
-    {
-      isBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
-      onChange: policy.onChange,
-    },
-  )
-  const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
-  const pools = opened.adopt(
-    createWorkerPools({ connectorFor, source: outgoing.source, monotonic, onBytes: createYoungCollections() }),
-    ({ close }) => close(),
-  )
+  const { config, monotonic, log, opened, siblings } = ground
+  const { heartbeatIntervalMs } = config
+  const { connectorFor, pools } = connectionsFrom(ground, policy, lookup)
   const part = (limit: number): number => partOf(limit, siblings)
   // Of several processes the parent keeps it.
   const hint = siblings === undefined ? opened.adopt(await openHint(config, log), ({ close }) => close()) : undefined
@@ -106,6 +95,27 @@ export async function startWorkers(
   const own = createRoll({ registry, awaited, hint })
   const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, { registry, awaited, monotonic })
   return { registry, room, health, isThere, pools, connectorFor, roll, awaited }
+}
+
+/** The connections to workers. A blocked certificate is refused there, too. */
+function connectionsFrom(
+  { config, credentials, verifier, monotonic, opened }: Ground,
+  policy: LivePolicy,
+  lookup: HostLookupOptions['lookup'],
+): Pick<StartedWorkers, 'connectorFor' | 'pools'> {
+  const outgoing = refusingBlocked(
+    { source: credentials, verifier },
+    {
+      isBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
+      onChange: policy.onChange,
+    },
+  )
+  const connectorFor = createWorkerConnectors({ ...outgoing, rules: config.workerHosts, monotonic, lookup })
+  const pools = opened.adopt(
+    createWorkerPools({ connectorFor, source: outgoing.source, monotonic, onBytes: createYoungCollections() }),
+    ({ close }) => close(),
+  )
+  return { connectorFor, pools }
 }
 
 function partsOf(limits: typeof WAITING, part: (limit: number) => number): typeof WAITING {
