@@ -16,7 +16,7 @@ import { workerDrain, type WorkerDrainOptions } from './routes/worker-drain.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
 
 type AdminOptions = {
-  /** Of all processes of this controller. */
+  /** All processes of this controller together. */
   readonly readiness: () => Promise<Readiness>
   /** Host names allowed in addition to addresses and `localhost`; an empty list adds none. */
   readonly allowedHosts: HostRules
@@ -27,7 +27,7 @@ type AdminOptions = {
   /** The mTLS listener's routes as an OpenAPI 3.1 document. */
   readonly openapi: () => object
   readonly policyAsk: PolicyAskOptions
-  /** Of all processes of this controller. */
+  /** All processes of this controller together. */
   readonly metrics: () => Promise<MetricsRegistry>
   readonly fastifyOtel: FastifyOtelInstrumentation | undefined
 }

@@ -87,7 +87,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   await recordStart(ground, parts, { port, adminPort })
   const serving = { port, adminPort, engine: policy.engine, revision: policy.files().revision }
   await siblings?.serve(serving, { readiness, metrics: () => familiesOf(ground.metricsRegistry) })
-  // Of several processes, one is enough.
+  // One process is enough.
   if (siblings === undefined || siblings.slot === 0) steps.recall()
   const release = outer.move()
   let ended: Promise<void> | undefined

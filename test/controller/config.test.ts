@@ -47,6 +47,7 @@ describe('loadControllerConfig', () => {
       auditSync: 'fsync',
       bodyLimitBytes: 1_048_576,
       maxConnections: 10_000,
+      processes: 1,
       heartbeatIntervalMs: 10_000,
       lameDuckMs: 3000,
       drainTimeoutMs: 10_000,

@@ -28,9 +28,9 @@ export type Siblings = Seat & {
   readonly policyTurn: (revision: string) => Promise<void>
   /** This process listens. */
   readonly serve: (serving: Serving, answers: Answers) => Promise<void>
-  /** Of all processes that serve, this one included. */
+  /** What each process that serves says, this one included. */
   readonly readinessOfAll: () => Promise<BySlot<Readiness>>
-  /** Of all processes together. */
+  /** The metrics of all processes together. */
   readonly metricsOfAll: () => Promise<readonly MetricFamily[]>
 }
 

@@ -26,7 +26,7 @@ const NO_WORKERS: readonly WorkerInstance[] = []
 
 export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'> &
   Partial<Pick<WorkerInstance, 'labels' | 'weight'>>
-/** Of an instance: the lease itself only the worker has. */
+/** What an instance got when it registered; the lease itself only the worker has. */
 export type Tenure = Pick<WorkerInstance, 'leaseHash' | 'registeredAt'>
 /** Names exactly one instance: one that replaced it has another lease. */
 export type Holder = Pick<WorkerInstance, 'spiffeId' | 'workerId' | 'leaseHash'>

@@ -63,7 +63,7 @@ export function createRoll({ registry, awaited, hint }: RollParts): Roll {
       case 'left':
       case 'dismissed': {
         const wasAwaited = awaited.forget(change.holder)
-        // Of a registered one, the registry itself tells.
+        // The registry itself tells of one that is registered.
         if (wasAwaited) hint?.forget(change.holder)
         return registry.remove(change.holder) || wasAwaited
       }

@@ -114,7 +114,7 @@ function reconsiderFrom({ log, now, siblings }: Ground, { audit, policy, workers
     share: roll.share,
     append: audit.append,
   })
-  // Of several processes one is enough: all have the same workers and the same policy.
+  // One process is enough: all have the same workers and the same policy.
   if (siblings === undefined || siblings.slot === 0) policy.onChange(() => void reconsider())
   return () => void reconsider()
 }

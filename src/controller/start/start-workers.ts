@@ -52,7 +52,7 @@ export async function startWorkers(
   const { heartbeatIntervalMs } = config
   const { connectorFor, pools } = connectionsFrom(ground, policy, lookup)
   const part = (limit: number): number => partOf(limit, siblings)
-  // Of several processes the parent keeps it.
+  // Where there are several processes, the parent keeps it.
   const hint = siblings === undefined ? opened.adopt(await openHint(config, log), ({ close }) => close()) : undefined
   const report = createReporter(ground)
   const registry = new Registry({
