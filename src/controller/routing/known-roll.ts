@@ -13,6 +13,7 @@ export type KnownRoll = {
 type KnownWorker = {
   readonly registration: Registration
   readonly tenure: Tenure
+  readonly replaced: ReadonlySet<string>
   readonly load: number | undefined
   /** Since its last heartbeat: clocks of two processes cannot be compared. */
   readonly silentMs: number
@@ -24,10 +25,11 @@ export function knownRollOf({ registry, awaited, monotonic }: RollParts): KnownR
   const nowMs = monotonic()
   return {
     workers: registry.list().map((worker) => {
-      const { workerId, spiffeId, origin, capabilities, labels, weight, leaseHash, registeredAt, load } = worker
+      const { workerId, spiffeId, origin, capabilities, labels, weight, leaseHash, registeredAt, replaced, load } = worker
       return {
         registration: { workerId, spiffeId, origin, capabilities, labels, weight },
         tenure: { leaseHash, registeredAt },
+        replaced,
         load,
         silentMs: nowMs - worker.lastSeenMs,
       }
@@ -41,8 +43,8 @@ export function knownRollOf({ registry, awaited, monotonic }: RollParts): KnownR
 export function learnRoll({ workers, awaited: found, drained }: KnownRoll, parts: RollParts): void {
   const { registry, awaited, monotonic } = parts
   for (const id of drained) registry.drain(id)
-  for (const { registration, tenure, load, silentMs } of workers) {
-    const instance = registry.restore(registration, tenure)
+  for (const { registration, tenure, replaced, load, silentMs } of workers) {
+    const instance = registry.restore(registration, tenure, replaced)
     if (instance !== undefined) Object.assign(instance, { load, lastSeenMs: monotonic() - silentMs })
   }
   awaited.add(found)

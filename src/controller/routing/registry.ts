@@ -91,10 +91,10 @@ export class Registry {
 
   /**
    * Adds an instance that an earlier controller knew, with the lease that it still has. Undefined if the worker has
-   * registered again meanwhile.
+   * registered again meanwhile. `replaced`: who lost this worker id to it, as far as that is known.
    */
-  restore(registration: Registration, tenure: Tenure): WorkerInstance | undefined {
-    return this.#instances.has(keyOf(registration)) ? undefined : this.#add(registration, tenure)
+  restore(registration: Registration, tenure: Tenure, replaced = NONE_REPLACED): WorkerInstance | undefined {
+    return this.#instances.has(keyOf(registration)) ? undefined : this.#add(registration, tenure, replaced)
   }
 
   /** The instance that has this lease. @throws {AppError} `worker_not_registered` when the lease is not the current one */
