@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { auditFileOf } from '../../src/audit/places.ts'
 import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
+import { exportedFamilies } from '../fixtures/exported-metrics.ts'
+import { parseOpenMetrics } from '../fixtures/open-metrics.ts'
 import { runController, startControllerProcess } from '../fixtures/controller-process.ts'
 import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
@@ -161,6 +163,17 @@ describe('the one admin listener', () => {
     await Promise.all(lines.flatMap((line) => [line.greet(), line.greet(), line.greet()]))
     expect((await counted('controller_policy_decisions_total')) - before).toBe(6)
     expect(await counted('controller_processes', 'state="serving"')).toBe(2)
+  })
+
+  test('exports what one process does, and what is about several', async () => {
+    const text = await (await fetch(`${pair.adminOrigin}/metrics`)).text()
+    const names = parseOpenMetrics(text).map(({ name }) => name)
+    const optional = /^controller_(candidate|decision_cache|policy_(questions|batches))(_|$)/
+    const own = (await exportedFamilies()).map(({ name }) => name).filter((name) => name.startsWith('controller_'))
+    expect(names.filter((name) => name.startsWith('controller_')).sort()).toEqual(
+      own.filter((name) => !optional.test(name)).sort(),
+    )
+    expect(names).toEqual(expect.arrayContaining(['process_cpu_seconds', 'nodejs_eventloop_lag_p99_seconds']))
   })
 })
 
