@@ -1,7 +1,7 @@
 // The command line `crank`: its commands, and the exit code of each failure. The code of a command is loaded when it
 // runs, so
 // that `--help` stays fast.
-import { Command, CommanderError } from '@commander-js/extra-typings'
+import { Command } from '@commander-js/extra-typings'
 import { auditCommand } from './cli/commands/audit.ts'
 import { certCommand } from './cli/commands/cert.ts'
 import { checkCommand } from './cli/commands/check.ts'
@@ -17,8 +17,9 @@ import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cl
 import { manifestCommand } from './cli/commands/manifest.ts'
 import { workerCommand } from './cli/commands/worker.ts'
 import { endEarly } from './cli/early-end.ts'
-import { CliError, describeFailure, EXIT, EXIT_CODES_HELP, type ExitCode } from './cli/exit.ts'
-import { paint, say } from './cli/output.ts'
+import { CliError, EXIT, EXIT_CODES_HELP } from './cli/exit.ts'
+import { say } from './cli/output.ts'
+import { reportFailure } from './cli/report-failure.ts'
 import { oddNames } from './platform/setting-names.ts'
 import { VERSION } from './platform/version.ts'
 import { environment } from './cli/environment.ts'
@@ -100,11 +101,4 @@ function refuseOddNames(command: string, env: NodeJS.ProcessEnv): void {
 // Commander quotes the arguments, which may contain control characters.
 function sayLines(text: string): void {
   for (const line of text.replace(/\n$/, '').split('\n')) say(line)
-}
-
-function reportFailure(cause: unknown): ExitCode {
-  if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.ok : EXIT.usage
-  const { exit, text } = describeFailure(cause)
-  for (const line of `${paint('red', '×', process.stderr)} ${text}`.split('\n')) say(line)
-  return exit
 }

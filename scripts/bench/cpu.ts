@@ -5,7 +5,7 @@ import { sum } from './statistics.ts'
 /** Process ids by role: `controller`, `worker`, … */
 export type Pids = Readonly<Record<string, number>>
 
-/** CPU time of each process so far, in microseconds, over all its living threads. */
+/** CPU time of each process and of those that it has started, in microseconds, over all their living threads. */
 export function cpuTimes(pids: Pids): Map<string, number> {
   return new Map(Object.entries(pids).map(([part, pid]) => [part, cpuOf(pid)]))
 }
@@ -30,9 +30,21 @@ export function cpuOfAll(cpuUs: Readonly<Record<string, number>>): number {
 
 function cpuOf(pid: number): number {
   const folder = `/proc/${pid}/task`
-  let ns = 0
-  for (const thread of readdirSync(folder)) ns += threadTime(`${folder}/${thread}/schedstat`)
-  return ns / 1000
+  let us = 0
+  for (const thread of readdirSync(folder)) {
+    us += threadTime(`${folder}/${thread}/schedstat`) / 1000
+    for (const child of childrenOf(`${folder}/${thread}/children`)) us += cpuOf(child)
+  }
+  return us
+}
+
+/** Process ids of the processes that a thread has started. */
+function childrenOf(file: string): number[] {
+  try {
+    return readFileSync(file, 'latin1').split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
 }
 
 /** The first number of schedstat: time on a CPU. A thread may end between listing and reading. */

@@ -7,7 +7,10 @@ import { createProbe } from '../../src/controller/dispatch/probe.ts'
 import { createWorkerPools } from '../../src/controller/dispatch/worker-pools.ts'
 import { createPipeline } from '../../src/controller/pipeline.ts'
 import { createChoose } from '../../src/controller/routing/choose.ts'
+import { unshared } from '../../src/controller/processes/siblings.ts'
+import { createAwaited } from '../../src/controller/routing/awaited.ts'
 import { Registry } from '../../src/controller/routing/registry.ts'
+import { createRoll } from '../../src/controller/routing/roll.ts'
 import { WaitingRoom } from '../../src/controller/routing/waiting-room.ts'
 import { createServer } from '../../src/controller/server.ts'
 import { createWorkerCheck } from '../../src/controller/steps/check-worker.ts'
@@ -40,10 +43,9 @@ const registry = new Registry({
   processId: '',
   heartbeatIntervalMs,
   monotonic,
-  now,
-  newLease: randomUUID,
   onGone: pools.release,
 })
+const { share } = unshared(createRoll({ registry, awaited: createAwaited([]), hint: undefined }))
 seedProviders(registry, process.env)
 const groupOf = registry.group.bind(registry)
 const isOpen = () => true
@@ -90,8 +92,7 @@ const app = await createServer({
       workerHosts,
       now,
     }),
-    ...{ registry, isThere: () => Promise.resolve(false), log },
-    remember: resolvedNothing,
+    ...{ registry, share, newLease: randomUUID, now, isThere: () => Promise.resolve(false), log },
     onRegistered: nothing,
     heartbeatIntervalMs,
   }),

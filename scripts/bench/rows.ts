@@ -10,6 +10,7 @@ export type RowName =
   | 'sidecar'
   | 'quiet'
   | 'keyed'
+  | 'pair'
   | 'nginx'
   | 'nginx-opa'
   | 'nginx-opa-bac95cf'
@@ -89,6 +90,7 @@ export const ROWS: readonly Row[] = [
     env: {},
     keyed: true,
   },
+  { name: 'pair', what: 'full, served by two processes', needs: {}, env: { CRANK_PROCESSES: '2' } },
   { name: 'quiet', what: 'full, without a log line per decision', needs: {}, env: { LOG_LEVEL: 'warn' } },
   {
     name: 'nginx',

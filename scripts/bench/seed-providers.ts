@@ -1,7 +1,9 @@
 // Providers of one capability for the row `providers`: all of them are the worker of the bench, each at a loopback address of
 // its own, so that each needs connections of its own.
 import Type from 'typebox'
+import { hashOfLease } from '../../src/controller/routing/lease.ts'
 import type { Registry } from '../../src/controller/routing/registry.ts'
+import { isoTime } from '../../src/core/iso-time.ts'
 import { parseCapability } from '../../src/core/capability.ts'
 import { parseSpiffeId, type SpiffeId } from '../../src/core/spiffe-id.ts'
 import { loadConfig } from '../../src/platform/env.ts'
@@ -25,7 +27,8 @@ export function seedProviders(registry: Registry, env: NodeJS.ProcessEnv): void 
   const capabilities = new Map([[parseCapability(`${HELLO.verb}:${HELLO.name}`), HELLO]])
   for (let at = 0; at < count; at++) {
     const origin = `https://127.1.${at >> 8}.${at & 255}:${port}`
-    registry.register({ workerId: `seed.${at}`, spiffeId: identityOf(at), origin, capabilities })
+    const tenure = { leaseHash: hashOfLease(`seed.${at}`), registeredAt: isoTime(0) }
+    registry.register({ workerId: `seed.${at}`, spiffeId: identityOf(at), origin, capabilities }, tenure)
   }
 }
 

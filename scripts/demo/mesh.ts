@@ -1,6 +1,7 @@
 // The demo's mesh: certificates, controller, two workers and optionally an OPA sidecar, started and ready.
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { auditFileOf } from '../../src/audit/places.ts'
 import { NO_DEBUGGER } from '../../bin/node-24.js'
 import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
@@ -138,7 +139,7 @@ function describeMesh(
       files: devFiles(stateDir, certificateOf('streaming'), TRUST_DOMAIN),
     },
     stateDir,
-    auditFile: join(stateDir, 'audit.jsonl'),
+    auditFile: auditFileOf(stateDir, 0),
   }
 }
 

@@ -2,7 +2,7 @@
 // with exactly {"v":1,"seq":<n>,"prev":"<64 hex>","hash":"<64 hex>", followed by the members of the event. `hash` is the
 // SHA-256 of the line's bytes without the line feed and without the member `"hash":"<64 hex>",`. Those bytes include `prev`,
 // so each hash covers all records before it. The first record has `seq` 1 and a `prev` of 64 zeros. To check a record by
-// hand: sed -n 7p audit.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
+// hand: sed -n 7p 1.jsonl | sed -E 's/"hash":"[0-9a-f]{64}",//' | tr -d '\n' | sha256sum
 import { hash as digest } from 'node:crypto'
 import { isText, type RecordMembers } from './record-members.ts'
 

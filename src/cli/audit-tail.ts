@@ -1,8 +1,10 @@
 // `crank audit tail`: one line per record for people, unchanged records for programs.
 import type { ChainedRecord } from '../audit/chain.ts'
-import { followAudit, readAudit, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
+import { followAudit } from '../audit/follow.ts'
+import { createLast } from '../audit/merge.ts'
+import { readAudits, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
 import { reasonsIn } from '../audit/record-members.ts'
-import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
+import { auditLogsOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
@@ -22,9 +24,9 @@ type TailOptions = AuditOptions & {
 const DEFAULT_LINES = 10
 const GOOD = new Set(['allow', 'completed'])
 
-/** Prints the last matching records; with `follow` it continues until SIGINT or SIGTERM. */
+/** Prints the last matching records of all slots by time; with `follow` it continues until SIGINT or SIGTERM. */
 export async function tailAudit(options: TailOptions): Promise<ExitCode> {
-  const file = auditFileOf(options, environment())
+  const logs = auditLogsOf(options, environment())
   const filter = toFilter(options, Date.now())
   const isBounded = options.since !== undefined || options.trace !== undefined
   const lines = parseLines(options.lines) ?? (isBounded ? Number.POSITIVE_INFINITY : DEFAULT_LINES)
@@ -32,12 +34,13 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
     writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
     if (options.follow === true) {
-      for await (const found of followAudit(file, filter, untilSignal(), lines)) print(found)
+      const places = () => auditLogsOf(options, environment()).places
+      for await (const found of followAudit(places, filter, untilSignal(), lines)) print(found)
     } else {
-      for (const found of await lastRecords(file, filter, lines)) print(found)
+      for (const found of await lastRecords(logs.files, filter, lines)) print(found)
     }
   } catch (cause: unknown) {
-    throw unreadable(file, cause)
+    throw unreadable(logs.name, cause)
   }
   return EXIT.ok
 }
@@ -57,14 +60,10 @@ function formatIds(record: ChainedRecord): string {
   return ids.filter((id) => id !== '').join('  ')
 }
 
-async function lastRecords(file: string, filter: AuditFilter, lines: number): Promise<AuditRecord[]> {
-  let found: AuditRecord[] = []
-  for await (const record of readAudit(file, filter)) {
-    found.push(record)
-    // Shortened occasionally, not at every record: a file may hold millions.
-    if (found.length > lines + 1000) found = found.slice(-lines)
-  }
-  return lines === 0 ? [] : found.slice(-lines)
+async function lastRecords(files: readonly string[], filter: AuditFilter, lines: number): Promise<AuditRecord[]> {
+  const last = createLast<AuditRecord>(lines)
+  for await (const record of readAudits(files, filter)) last.add(record)
+  return last.items()
 }
 
 function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number): AuditFilter {

@@ -1,21 +1,36 @@
 // `crank audit verify`: proves that no record was changed, removed or inserted.
+import type { AuditPlace } from '../audit/places.ts'
 import { verifyAudit, type Verification } from '../audit/verify.ts'
-import { auditFileOf, unreadable, type AuditOptions } from './audit-config.ts'
+import { auditLogsOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { UNKNOWN_OUTCOME } from './unknown-outcome.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { paint, say, writeJson, writeLine } from './output.ts'
 import { environment } from './environment.ts'
 
-/** Prints the result for `files` in order; `negative` when the chain is broken or its last line is torn. */
+/**
+ * Prints the result for `files`, which are one chain in this order, or for the log of every slot; `negative` when a chain is
+ * broken or its last line is torn.
+ */
 export async function verifyAuditFiles(files: readonly string[], options: AuditOptions): Promise<ExitCode> {
-  const all = files.length > 0 ? files : [auditFileOf(options, environment())]
-  const names = all.join(' + ')
-  const verification = await verifyAudit(...all).catch((cause: unknown) => {
-    throw unreadable(fileOf(cause) ?? names, cause)
-  })
-  if (options.output === 'json') writeJson({ file: names, ...verification })
-  else print(names, verification)
-  return verification.ok ? EXIT.ok : EXIT.negative
+  const chains = files.length > 0 ? [{ slot: null, files }] : slotsOf(options)
+  const logs: Verified[] = []
+  for (const { slot, files: chain } of chains) {
+    const file = chain.join(' + ')
+    const verification = await verifyAudit(...chain).catch((cause: unknown) => {
+      throw unreadable(file, cause)
+    })
+    logs.push({ slot, file, ...verification })
+  }
+  const ok = logs.every((log) => log.ok)
+  if (options.output === 'json') writeJson({ ok, logs })
+  else for (const log of logs) print(log, logs.length > 1 ? `slot ${log.slot}: ` : '')
+  return ok ? EXIT.ok : EXIT.negative
+}
+
+type Verified = AuditPlace & Verification
+
+function slotsOf(options: AuditOptions): { readonly slot: number | null; readonly files: readonly string[] }[] {
+  return auditLogsOf(options, environment()).places.map(({ slot, file }) => ({ slot, files: [file] }))
 }
 
 /** The fault of the file in one sentence; undefined without a fault. */
@@ -25,24 +40,20 @@ export function describeFault({ firstBad, tornTailBytes }: Verification): string
   return undefined
 }
 
-function print(file: string, verification: Verification): void {
+function print({ file, ...verification }: Verified, slot: string): void {
   const fault = describeFault(verification)
   const { records, head, continues, withoutOutcome } = verification
+  const chain = slot + file
   if (fault === undefined) {
-    writeLine(`${paint('green', '√')} ${file}: ${records} records, chain intact, head ${head?.hash ?? 'none'}`)
-    if (withoutOutcome > 0) say(`calls without an outcome: ${withoutOutcome}; ${UNKNOWN_OUTCOME}`)
+    writeLine(`${paint('green', '√')} ${chain}: ${records} records, chain intact, head ${head?.hash ?? 'none'}`)
+    if (withoutOutcome > 0) say(`${slot}calls without an outcome: ${withoutOutcome}; ${UNKNOWN_OUTCOME}`)
     if (continues !== undefined) {
-      say(`it continues another file, whose last record is ${continues.seq} with hash ${continues.hash}`)
+      say(`${slot}it continues another file, whose last record is ${continues.seq} with hash ${continues.hash}`)
       say('to check both: crank audit verify <file before> <this file>')
     }
     return
   }
-  writeLine(`${paint('red', '×')} ${file}: ${fault}; ${records} records before it are intact`)
-  if (verification.firstBad === undefined) say('a controller that starts on this file repairs it')
-  else say('keep the file unchanged and compare it with a copy; later records are not proven')
-}
-
-/** The file of a file system error. */
-function fileOf(cause: unknown): string | undefined {
-  return cause instanceof Error ? (cause as NodeJS.ErrnoException).path : undefined
+  writeLine(`${paint('red', '×')} ${chain}: ${fault}; ${records} records before it are intact`)
+  if (verification.firstBad === undefined) say(`${slot}a controller that starts on this file repairs it`)
+  else say(`${slot}keep the file unchanged and compare it with a copy; later records are not proven`)
 }

@@ -28,7 +28,7 @@ export function stateDirOption() {
 
 /** `--audit-file`, or `--audit` for short. */
 export function auditFileOption() {
-  return new Option('--audit, --audit-file <file>', 'audit log (CRANK_AUDIT_FILE, default <state-dir>/audit.jsonl)')
+  return new Option('--audit, --audit-file <file>', 'audit log (CRANK_AUDIT_FILE, default <state-dir>/audit/*/1.jsonl)')
 }
 
 /** `--policy`, for commands that read a policy folder. */

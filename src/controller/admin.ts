@@ -16,7 +16,8 @@ import { workerDrain, type WorkerDrainOptions } from './routes/worker-drain.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
 
 type AdminOptions = {
-  readonly readiness: () => Readiness
+  /** All processes of this controller together. */
+  readonly readiness: () => Promise<Readiness>
   /** Host names allowed in addition to addresses and `localhost`; an empty list adds none. */
   readonly allowedHosts: HostRules
   readonly workers: (query: CatalogQuery) => WorkersReply
@@ -26,7 +27,8 @@ type AdminOptions = {
   /** The mTLS listener's routes as an OpenAPI 3.1 document. */
   readonly openapi: () => object
   readonly policyAsk: PolicyAskOptions
-  readonly registry: MetricsRegistry
+  /** All processes of this controller together. */
+  readonly metrics: () => Promise<MetricsRegistry>
   readonly fastifyOtel: FastifyOtelInstrumentation | undefined
 }
 
@@ -94,16 +96,16 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     '/readyz',
     { ...quiet, schema: { response: { 200: ReadinessSchema, 503: ReadinessSchema } } },
     async (_request, reply) => {
-      const readiness = options.readiness()
+      const readiness = await options.readiness()
       return reply.code(readiness.status === 'ready' ? 200 : 503).send({ ...readiness, checks: [...readiness.checks] })
     },
   )
-  app.get('/health', { ...quiet, schema: { response: { 200: HealthSchema } } }, () => {
-    const { status, checks } = options.readiness()
+  app.get('/health', { ...quiet, schema: { response: { 200: HealthSchema } } }, async () => {
+    const { status, checks } = await options.readiness()
     return { status, ...options.about(), checks: [...checks] }
   })
   app.get('/metrics', quiet, async ({ headers }, reply) => {
-    const scrape = await scrapeFor(options.registry, headers)
+    const scrape = await scrapeFor(await options.metrics(), headers)
     return reply.headers(scrape.headers).send(scrape.body)
   })
   const workers = { ...quiet, schema: { querystring: CatalogQuery, response: { 200: WorkersReply } } }

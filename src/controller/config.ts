@@ -1,6 +1,8 @@
 // The controller's configuration: one schema, read once; all faults, also those between fields, are reported together.
-import { join, resolve } from 'node:path'
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
+import { auditFileOf } from '../audit/places.ts'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
@@ -24,6 +26,8 @@ import {
 } from '../platform/settings.ts'
 import { sloPlaceOf, type SloPlace } from '../slo/slo-folder.ts'
 import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
+
+const MAX_PROCESSES = 64
 
 /** Every variable of the controller; docs/configuration.md is generated from it. */
 export const ControllerEnv = Type.Object({
@@ -119,6 +123,13 @@ export const ControllerEnv = Type.Object({
     description:
       'Open connections on the mTLS listener, of one identity at most half of them; further ones are closed at once.',
   }),
+  CRANK_PROCESSES: Type.String({
+    default: '1',
+    allowed: '1 to 64, or auto',
+    description:
+      'Processes that serve, for several cores. `auto`: one per core. With more than one, each has its own audit log, and ' +
+      'limits are divided by their number.',
+  }),
   CRANK_HEARTBEAT_INTERVAL_MS: timeSetting(10_000, {
     description: 'How often workers send a heartbeat. A worker is stale after 3 missed ones, and removed after 12.',
     minimum: 50,
@@ -155,13 +166,17 @@ export type ControllerConfig = {
   readonly decisionCache: 'off' | 'on'
   readonly sloPlace: SloPlace
   readonly stateDir: string
+  /** Of slot 0: CRANK_AUDIT_FILE if `auditFileGiven`, else its place in `stateDir`; other slots have only the latter. */
   readonly auditFile: string
+  readonly auditFileGiven: boolean
   readonly auditSync: 'fsync' | 'write'
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
   readonly workerHosts: HostRules
   readonly bodyLimitBytes: number
   readonly maxConnections: number
+  /** How many serve. */
+  readonly processes: number
   readonly heartbeatIntervalMs: number
   readonly lameDuckMs: number
   readonly drainTimeoutMs: number
@@ -179,6 +194,7 @@ type Parsed = {
   adminAllowedHosts: HostRules
   host: string
   adminHost: string
+  processes: number
 }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
@@ -201,16 +217,18 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const adminHosts = values.CRANK_ADMIN_ALLOWED_HOSTS
   const adminAllowedHosts = readSetting('CRANK_ADMIN_ALLOWED_HOSTS', adminHosts, parseHostRules, faults)
   const host = readSetting('CRANK_HOST', values.CRANK_HOST, readListenHost, faults)
+  const processes = readSetting('CRANK_PROCESSES', values.CRANK_PROCESSES, parseProcesses, faults)
   const adminHost = readSetting('CRANK_ADMIN_HOST', values.CRANK_ADMIN_HOST, readListenHost, faults)
   if (values.HTTPS_ONLY === false) {
     faults.push(fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller supports only mutual TLS'))
   }
   checkOwnDomain(given, trustDomain, faults)
+  checkAuditFile(values, processes, faults)
   checkPorts({ ...values, CRANK_HOST: host, CRANK_ADMIN_HOST: adminHost } as Partial<Values>, faults)
   if (trustDomain === undefined || workerHosts === undefined || adminAllowedHosts === undefined) return undefined
-  if (host === undefined || adminHost === undefined) return undefined
+  if (host === undefined || adminHost === undefined || processes === undefined) return undefined
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
-  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost }
+  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost, processes }
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -228,6 +246,24 @@ function parseStaleness(text: string): number {
   return milliseconds
 }
 
+function parseProcesses(text: string): number {
+  if (text === 'auto') return Math.min(MAX_PROCESSES, availableParallelism())
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0
+  if (count < 1 || count > MAX_PROCESSES) throw new Error(`must be a number from 1 to ${MAX_PROCESSES}, or auto`)
+  return count
+}
+
+/** Each process writes a chain of its own: one file cannot have them all. */
+function checkAuditFile(
+  { CRANK_AUDIT_FILE: file }: Partial<Values>,
+  processes: number | undefined,
+  faults: string[],
+): void {
+  if (file === undefined || processes === undefined || processes === 1) return
+  const cure = 'names one file, but each of several processes has its own; unset it, and set CRANK_STATE_DIR'
+  faults.push(fault('CRANK_AUDIT_FILE', file, cure))
+}
+
 function checkOwnDomain(id: SpiffeId | undefined, trustDomain: TrustDomain | undefined, faults: string[]): void {
   if (id === undefined || trustDomain === undefined || trustDomainOf(id) === trustDomain) return
   faults.push(fault('CRANK_CONTROLLER_ID', id, `must be in the trust domain ${trustDomain} (CRANK_TRUST_DOMAIN)`))
@@ -243,7 +279,8 @@ function checkPorts(
 }
 
 function toConfig(values: Values, parsed: Parsed): ControllerConfig {
-  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost } = parsed
+  const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts } = parsed
+  const { host, adminHost, processes } = parsed
   return {
     listen: { host, port: values.CRANK_PORT },
     admin: { host: adminHost, port: values.CRANK_ADMIN_PORT },
@@ -261,12 +298,14 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     decisionCache: values.CRANK_DECISION_CACHE,
     sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
-    auditFile: resolve(values.CRANK_AUDIT_FILE ?? join(values.CRANK_STATE_DIR, 'audit.jsonl')),
+    auditFile: resolve(values.CRANK_AUDIT_FILE ?? auditFileOf(values.CRANK_STATE_DIR, 0)),
+    auditFileGiven: values.CRANK_AUDIT_FILE !== undefined,
     auditSync: values.CRANK_AUDIT_SYNC,
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     workerHosts,
     bodyLimitBytes: values.CRANK_BODY_LIMIT_BYTES,
     maxConnections: values.CRANK_MAX_CONNECTIONS,
+    processes,
     heartbeatIntervalMs: values.CRANK_HEARTBEAT_INTERVAL_MS,
     lameDuckMs: values.CRANK_LAME_DUCK_MS,
     drainTimeoutMs: values.CRANK_DRAIN_TIMEOUT_MS,

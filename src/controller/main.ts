@@ -10,6 +10,8 @@ import { shadowEntries } from '../policy/data/enforcement.ts'
 import type { ControllerConfig } from './config.ts'
 import { drain } from './edge/drain.ts'
 import { notedCauses } from './live-policy/policy-notes.ts'
+import { familiesOf } from './metrics/merged-metrics.ts'
+import type { Siblings } from './processes/siblings.ts'
 import { readinessOf, type Readiness } from './readiness.ts'
 import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
@@ -25,6 +27,8 @@ import { startSlos } from './start/start-slos.ts'
 import { startSteps, type StepParts } from './start/start-steps.ts'
 import { startWorkers } from './start/start-workers.ts'
 
+export { joinParent } from './processes/child.ts'
+export type { Seat, Task } from './processes/words.ts'
 export { SERVICE } from './start/ground.ts'
 
 export type RunningController = {
@@ -45,6 +49,8 @@ type ControllerOptions = {
   readonly sloClock?: () => number
   /** Called before a listener opens; from then on the controller must be closed. */
   readonly beforeListening?: () => void
+  /** The other processes of this controller; undefined: there are none. */
+  readonly siblings?: Siblings
   /** The log of the process, if there is one already. */
   readonly processLog?: ProcessLog
 }
@@ -52,11 +58,11 @@ type ControllerOptions = {
 /** Starts a controller and resolves when both listeners are open. Readiness follows when the policy is loaded. */
 export async function startController(options: ControllerOptions): Promise<RunningController> {
   await using outer = new AsyncDisposableStack()
-  const { config, env, lookup, beforeListening } = options
+  const { config, env, lookup, beforeListening, siblings } = options
   const processLog = options.processLog ?? outer.adopt(openLog(config, env), ({ close }) => close())
   // Within the log, so that the log can report the end of everything else.
   const opened = outer.use(new AsyncDisposableStack())
-  const ground = await startGround({ config, env, processLog, opened, sloClock: options.sloClock })
+  const ground = await startGround({ config, env, processLog, opened, siblings, sloClock: options.sloClock })
   const audit = await startAudit(ground)
   const policy = await startPolicy(ground, audit.append)
   const exceptions = startExceptions(ground, policy)
@@ -75,10 +81,14 @@ export async function startController(options: ControllerOptions): Promise<Runni
   observe(ground, parts, servers)
 
   beforeListening?.()
-  const adminPort = await listen(servers.admin, config.admin, 'CRANK_ADMIN_PORT')
-  const port = await listen(servers.mtls, config.listen, 'CRANK_PORT')
+  const isShared = siblings !== undefined
+  const adminPort = await listen(servers.admin, config.admin, { variable: 'CRANK_ADMIN_PORT', isShared })
+  const port = await listen(servers.mtls, config.listen, { variable: 'CRANK_PORT', isShared })
   await recordStart(ground, parts, { port, adminPort })
-  steps.recall()
+  const serving = { port, adminPort, engine: policy.engine, revision: policy.files().revision }
+  await siblings?.serve(serving, { readiness, metrics: () => familiesOf(ground.metricsRegistry) })
+  // One process is enough.
+  if (siblings === undefined || siblings.slot === 0) steps.recall()
   const release = outer.move()
   let ended: Promise<void> | undefined
   const close = (reason = 'stopped') =>
@@ -131,10 +141,10 @@ async function recordStart(ground: Ground, { audit, policy }: StepParts, { port,
   const about = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
   await audit.append({ event: 'controller_started', timestamp: isoTime(now()), ...about }, { patient: true })
   const addresses = { host: config.listen.host, port, admin_host: config.admin.host, admin_port: adminPort }
-  log.info(
-    { event: 'controller_ready', ...addresses, ...about, audit_file: config.auditFile },
-    'controller is listening',
-  )
+  const fields = { ...addresses, ...about, audit_file: audit.file }
+  if (ground.siblings === undefined) log.info({ event: 'controller_ready', ...fields }, 'controller is listening')
+  // The parent says that the controller is ready when all of them are.
+  else log.info({ event: 'process_ready', ...fields, process_id: process.pid }, 'this process is listening')
 }
 
 type Ended = {

@@ -2,7 +2,7 @@
 import { isoTime } from '../core/iso-time.ts'
 
 /** `reason` when ok: a problem that does not affect readiness. */
-type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
+export type Check = { readonly name: string; readonly ok: boolean; readonly reason?: string }
 export type Readiness = { readonly status: 'ready' | 'not_ready'; readonly checks: readonly Check[] }
 
 export type ReadinessSources = {

@@ -13,6 +13,8 @@ export type Logger = pino.Logger
 type LoggerOptions = {
   level: string
   service: string
+  /** Which of several processes; undefined: there is one. */
+  slot?: number | undefined
   destination?: pino.DestinationStream
   pretty?: boolean
 }
@@ -41,14 +43,14 @@ export function createLogger({ level, service, destination, pretty }: LoggerOpti
 }
 
 /** Creates the one logger of a process, on stdout. */
-export function createProcessLog({ level, service, pretty }: Omit<LoggerOptions, 'destination'>): ProcessLog {
+export function createProcessLog({ level, service, slot, pretty }: Omit<LoggerOptions, 'destination'>): ProcessLog {
   const output = new LogOutput({
     // An error, so that no level but `silent` hides the loss: errors may be among the dropped lines.
     onRoom: (count) =>
       log.error({ event: 'log_lines_dropped', count }, 'log lines were dropped: the reader was too slow'),
   })
   const readable = pretty ?? process.stdout.isTTY
-  const log = makeLogger({ level, service }, readable ? prettyStream(output, process.stdout.isTTY) : output)
+  const log = makeLogger({ level, service, slot }, readable ? prettyStream(output, process.stdout.isTTY) : output)
   return {
     log,
     droppedLines: () => output.dropped(),
@@ -57,10 +59,10 @@ export function createProcessLog({ level, service, pretty }: Omit<LoggerOptions,
   }
 }
 
-function makeLogger({ level, service }: LoggerOptions, destination: pino.DestinationStream): Logger {
+function makeLogger({ level, service, slot }: LoggerOptions, destination: pino.DestinationStream): Logger {
   const options: pino.LoggerOptions = {
     level,
-    base: { service },
+    base: slot === undefined ? { service } : { service, process: slot },
     timestamp: () => `,"time":"${isoTime(Date.now())}"`,
     formatters: { level: (label) => ({ level: label }), log: (fields) => redact(fields, MAX_DEPTH) },
     mixin: activeSpanIds,

@@ -47,21 +47,24 @@ export function guardProcess(): void {
 /** What ends the process: an uncaught error or a signal. */
 type End = { readonly err?: Error; readonly signal?: NodeJS.Signals | undefined }
 
+/** Begins the end as this signal does. */
+export type EndNow = (signal: NodeJS.Signals) => void
+
 /**
  * From now on a signal or an uncaught error calls `close` and then ends the process, after `delayMs` at the latest. Call it
  * before a listener opens.
  */
-export function endInOrder(end: { delayMs: number; close: (end: End) => Promise<void> }): void {
+export function endInOrder(end: { delayMs: number; close: (end: End) => Promise<void> }): EndNow {
   // The library does not know the signal: it is told to close, since its own handlers are skipped.
   let by: NodeJS.Signals | undefined
   const grace = closeWithGrace({ delay: end.delayMs, logger: false, skip: [...OF_THE_LIBRARY] }, ({ err }) =>
     end.close({ ...(err !== undefined && { err }), signal: by }),
   )
-  for (const signal of ENDING_SIGNALS) {
-    process.on(signal, () => {
-      if (by !== undefined) return
-      by = signal
-      grace.close()
-    })
+  const endNow: EndNow = (signal) => {
+    if (by !== undefined) return
+    by = signal
+    grace.close()
   }
+  for (const signal of ENDING_SIGNALS) process.on(signal, () => endNow(signal))
+  return endNow
 }

@@ -68,7 +68,7 @@ export const placeSettings = {
     description: 'Folder for what the controller writes.',
   }),
   CRANK_AUDIT_FILE: optionalText({
-    description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit.jsonl`.',
+    description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit/0/1.jsonl`.',
     allowed: 'the path of a file',
   }),
 }

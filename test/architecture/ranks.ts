@@ -20,14 +20,14 @@ const RANKS: readonly (readonly string[])[] = [
     'controller/slo',
     'workers',
   ],
-  ['controller/call'],
+  ['controller/call', 'controller/processes'],
   ['controller/edge', 'controller/candidate', 'controller/exceptions'],
   ['controller/steps'],
   ['controller/pipeline'],
   ['controller/routes'],
   ['controller/server', 'controller/admin'],
   ['controller/start'],
-  ['controller/main'],
+  ['controller/main', 'controller/parent'],
   ['cli'],
 ]
 
@@ -46,7 +46,18 @@ const MAY_IMPORT_ONLY: Readonly<Record<string, readonly string[]>> = {
   'controller/live-policy': ['core', 'platform', ...POLICY],
   worker: ['core', 'platform'],
   workers: ['worker'],
-  cli: ['core', 'platform', 'audit', 'slo', ...POLICY, 'worker', 'workers', 'controller/main', 'controller/config'],
+  cli: [
+    'core',
+    'platform',
+    'audit',
+    'slo',
+    ...POLICY,
+    'worker',
+    'workers',
+    'controller/main',
+    'controller/parent',
+    'controller/config',
+  ],
 }
 const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   worker: ['workers', 'cli'],

@@ -1,5 +1,6 @@
 // Audit logs for tests of commands: decisions as the controller writes them, chained.
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { GENESIS, sealRecord } from '../../src/audit/chain.ts'
 import type { PolicyDecisionEvent } from '../../src/audit/event.ts'
 import type { Ruling } from '../../src/core/ruling.ts'
@@ -13,6 +14,9 @@ export type Made = {
   readonly code?: string
   readonly exception?: string
   readonly times?: number
+  /** Decision id, and trace id; otherwise by the place in the log. */
+  readonly id?: string
+  readonly trace?: string
 }
 
 const DAY_MS = 86_400_000
@@ -20,17 +24,18 @@ const DAY_MS = 86_400_000
 /** The SPIFFE ID of a worker by its short name. */
 export const workerId = (name: string): string => `spiffe://crank.local/worker/${name}`
 
-/** Writes a log of these decisions, in this order. */
+/** Writes a log of these decisions, in this order, and makes its folder. */
 export async function writeAuditFile(file: string, made: readonly Made[]): Promise<void> {
   let head = GENESIS
   let text = ''
   for (const [n, one] of made.entries()) {
     for (let time = 0; time < (one.times ?? 1); time++) {
-      const sealed = sealRecord(head, serialiseEvent(decisionEvent(one, `d-${n}-${time}`)))
+      const sealed = sealRecord(head, serialiseEvent(decisionEvent(one, one.id ?? `d-${n}-${time}`)))
       head = sealed.head
       text += sealed.line
     }
   }
+  await mkdir(dirname(file), { recursive: true })
   await writeFile(file, text)
 }
 
@@ -42,7 +47,7 @@ function decisionEvent({ who, capability, decision = 'allow', ...of }: Made, id:
     event: 'policy_decision',
     timestamp: new Date(Date.now() - (of.daysAgo ?? 0) * DAY_MS).toISOString(),
     decision_id: id,
-    trace_id: `t-${id}`,
+    trace_id: of.trace ?? `t-${id}`,
     span_id: 's',
     requester_spiffe_id: workerId(who),
     capability,

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { auditFileOf } from '../../src/audit/places.ts'
 import { serialiseEvent } from '../../src/audit/serialise.ts'
 import { GENESIS, sealRecord, type Head } from '../../src/audit/chain.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
@@ -18,7 +19,8 @@ let dir = ''
 let file = ''
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'crank-audit-'))
-  file = join(dir, 'audit.jsonl')
+  file = auditFileOf(dir, 0)
+  await mkdir(dirname(file), { recursive: true })
   await writeFile(file, EVENTS.reduce(append, { head: GENESIS, lines: '' }).lines)
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
@@ -89,16 +91,41 @@ test('tail -f prints a record as soon as it is written, and ends well with SIGIN
   expect(await exited).toEqual([0, null])
 })
 
+test('tail -f follows every slot, also one that appears later', async () => {
+  const state = join(dir, 'followed')
+  const first = append({ head: GENESIS, lines: '' }, EVENTS[0]!)
+  const write = async (slot: number, lines: string): Promise<void> => {
+    await mkdir(dirname(auditFileOf(state, slot)), { recursive: true })
+    await appendFile(auditFileOf(state, slot), lines)
+  }
+  await write(0, first.lines)
+  const child = startCrank(['audit', 'tail', '-f', '--state-dir', state, '-o', 'json'])
+  const exited = once(child, 'exit')
+  let out = ''
+  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+  await until('the record of slot 0 is printed', () => out.includes('"d-1"'))
+  await write(3, append({ head: GENESIS, lines: '' }, EVENTS[1]!).lines)
+  await until('the record of slot 3 is printed', () => out.includes('"d-2"'))
+  await write(0, append({ head: first.head, lines: '' }, EVENTS[2]!).lines)
+  await until('the next record of slot 0 is printed', () => out.includes('"d-3"'))
+  expect(out.match(/"d-\d"/g)).toEqual(['"d-1"', '"d-2"', '"d-3"'])
+  child.kill('SIGINT')
+  expect(await exited).toEqual([0, null])
+})
+
 test('tail of a log that is not there exits with 2 and says where it looked', async () => {
   const { code, stderr } = await crank(['audit', 'tail'], { env: { CRANK_STATE_DIR: join(dir, 'nowhere') } })
   expect(code).toBe(2)
-  expect(stderr).toContain(`there is no audit log at ${join(dir, 'nowhere', 'audit.jsonl')}`)
+  expect(stderr).toContain(`there is no audit log at ${auditFileOf(join(dir, 'nowhere'), 0)}`)
 })
 
 test('verify finds a whole chain intact', async () => {
   const { code, stdout } = await crank(['audit', 'verify', '--audit-file', file, '-o', 'json'])
   expect(code).toBe(0)
-  expect(JSON.parse(stdout)).toMatchObject({ file, ok: true, records: 5, tornTailBytes: 0 })
+  expect(JSON.parse(stdout)).toMatchObject({
+    ok: true,
+    logs: [{ slot: null, file, ok: true, records: 5, tornTailBytes: 0 }],
+  })
 })
 
 test('verify names the first record that was changed, and exits with 1', async () => {
@@ -112,7 +139,7 @@ test('verify notices a record that was taken out', async () => {
   const gap = await variant('gap.jsonl', (text) => text.split('\n').toSpliced(2, 1).join('\n'))
   const { code, stdout } = await crank(['audit', 'verify', '--audit-file', gap, '-o', 'json'])
   expect(code).toBe(1)
-  expect(JSON.parse(stdout).firstBad).toMatchObject({ seq: 3, why: 'sequence_gap' })
+  expect(JSON.parse(stdout).logs[0].firstBad).toMatchObject({ seq: 3, why: 'sequence_gap' })
 })
 
 test('verify notices a torn last line', async () => {

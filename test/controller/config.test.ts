@@ -42,10 +42,12 @@ describe('loadControllerConfig', () => {
       policyBundleRollback: 'refuse',
       decisionCache: 'off',
       stateDir: path.resolve('.crank'),
-      auditFile: path.resolve('.crank/audit.jsonl'),
+      auditFile: path.resolve('.crank/audit/0/1.jsonl'),
+      auditFileGiven: false,
       auditSync: 'fsync',
       bodyLimitBytes: 1_048_576,
       maxConnections: 10_000,
+      processes: 1,
       heartbeatIntervalMs: 10_000,
       lameDuckMs: 3000,
       drainTimeoutMs: 10_000,
@@ -65,7 +67,7 @@ describe('loadControllerConfig', () => {
     expect(config).toMatchObject({
       controllerId: 'spiffe://prod.example/controller',
       tls: { trustDomain: 'prod.example' },
-      auditFile: '/var/crank/audit.jsonl',
+      auditFile: '/var/crank/audit/0/1.jsonl',
     })
   })
 
@@ -93,6 +95,7 @@ describe('loadControllerConfig', () => {
       opa: { kind: 'unix', path: '/run/opa.sock' },
       policyStaleness: { maxMs: 3_600_000, action: 'deny' },
       auditFile: '/a/b.jsonl',
+      auditFileGiven: true,
     })
   })
 

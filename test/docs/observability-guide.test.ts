@@ -36,4 +36,12 @@ test('every metric that a page names is exported', async () => {
 })
 
 /** Log events and audit records whose names begin alike. */
-const EVENTS = new Set(['controller_ready', 'controller_draining', 'controller_started', 'controller_stopped'])
+const EVENTS = new Set([
+  'controller_ready',
+  'controller_draining',
+  'controller_started',
+  'controller_stopped',
+  'controller_crashed',
+  'controller_start_failed',
+  'process_ended',
+])

@@ -43,7 +43,7 @@ async function readiness(): Promise<{ status: number; audit: unknown }> {
 
 /** Decision by decision id, as the file has it. */
 async function recorded(): Promise<Map<unknown, unknown>> {
-  const lines = await readAuditLines(`${parties.dir}/audit.jsonl`)
+  const lines = await readAuditLines(parties.auditFile)
   const decisions = lines.filter(({ event }) => event === 'policy_decision')
   return new Map(decisions.map((line) => [line['decision_id'], line['decision']]))
 }
@@ -110,7 +110,7 @@ test('as soon as it can grow again, calls are served, and the chain holds with t
   expect(answers.at(-1)!.status).toBe(200)
   expect(await controller.stop('SIGTERM')).toEqual({ code: 0, signal: null })
   await expectAllRecorded()
-  const lines = await readAuditLines(`${parties.dir}/audit.jsonl`)
+  const lines = await readAuditLines(parties.auditFile)
   expect(lines.find(({ event }) => event === 'audit_recovered')).toMatchObject({ reason: 'write failed: EFBIG' })
-  expect(await verifyAudit(`${parties.dir}/audit.jsonl`)).toMatchObject({ ok: true, tornTailBytes: 0 })
+  expect(await verifyAudit(parties.auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
 })

@@ -17,7 +17,7 @@ let worker: FakeWorker
 let file = ''
 beforeAll(async () => {
   parties = await createParties()
-  file = `${parties.dir}/audit.jsonl`
+  file = parties.auditFile
   const env = {
     ...(await parties.tlsEnv('controller')),
     CRANK_STATE_DIR: parties.dir,
@@ -101,9 +101,12 @@ test('renamed, as logrotate does: no call fails, records go on at the path, and 
 
   const alone = await verify(file)
   expect(alone).toMatchObject({ code: 0 })
-  expect(JSON.parse(alone.stdout)).toMatchObject({ ok: true, continues: { seq: last.seq, hash: last['hash'] } })
+  expect(JSON.parse(alone.stdout)).toMatchObject({
+    ok: true,
+    logs: [{ continues: { seq: last.seq, hash: last['hash'] } }],
+  })
   const both = await verify(old, file)
-  expect(JSON.parse(both.stdout)).toMatchObject({ ok: true, file: `${old} + ${file}` })
+  expect(JSON.parse(both.stdout)).toMatchObject({ ok: true, logs: [{ slot: null, file: `${old} + ${file}` }] })
   expect((await verify(file, old)).code).toBe(1)
   const { stdout } = await crank(['audit', 'tail', '--audit-file', file])
   expect(stdout.trimEnd().split('\n').length).toBeGreaterThan(1)

@@ -31,7 +31,7 @@ afterAll(async () => {
 
 test(`survives ${KILLS} kills: what was answered or executed is recorded`, async () => {
   const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir }
-  const auditFile = `${parties.dir}/audit.jsonl`
+  const auditFile = parties.auditFile
   const answered = new Map<string, Answered>()
   const killsMs: number[] = []
   for (let round = 0; round < KILLS; round++) {

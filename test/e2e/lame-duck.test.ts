@@ -85,9 +85,7 @@ describe('a controller that gets SIGTERM', () => {
     expect(await stopped).toEqual({ code: 0, signal: null })
     expect(failures).toEqual([])
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
-    const outcomes = (await readAuditLines(`${parties.dir}/audit.jsonl`)).filter(
-      ({ event }) => event === 'route_outcome',
-    )
+    const outcomes = (await readAuditLines(parties.auditFile)).filter(({ event }) => event === 'route_outcome')
     expect(outcomes).toHaveLength(answers.length)
   })
 })

@@ -38,7 +38,7 @@ const hello = (): Promise<Answer> =>
     STREAMING,
     postJson('/route', { verb: 'invoke', capability: 'hello_world', payload: { message: 'x' } }),
   )
-const audit = (): Promise<AuditLine[]> => readAuditLines(`${parties.dir}/audit.jsonl`)
+const audit = (): Promise<AuditLine[]> => readAuditLines(parties.auditFile)
 const logged = (event: string): boolean => controller.log.some((line) => line.event === event)
 
 /** A worker whose answers wait until they are let go. */
@@ -82,7 +82,7 @@ describe('a controller that gets SIGTERM', () => {
       'completed',
     ])
     expect(records.at(-1)).toMatchObject({ event: 'controller_stopped' })
-    expect(await verifyAudit(`${parties.dir}/audit.jsonl`)).toMatchObject({ ok: true, tornTailBytes: 0 })
+    expect(await verifyAudit(parties.auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
     expect(logged('controller_stopped')).toBe(true)
     await worker.close()
   })
@@ -102,7 +102,7 @@ describe('a controller that gets SIGTERM', () => {
       error: 'shutting_down',
     })
     expect(records.map(({ event }) => event)).toContain('controller_stopped')
-    expect(await verifyAudit(`${parties.dir}/audit.jsonl`)).toMatchObject({ ok: true, tornTailBytes: 0 })
+    expect(await verifyAudit(parties.auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
     await worker.close()
   })
 })

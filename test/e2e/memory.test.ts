@@ -66,7 +66,7 @@ test('large bodies are refused first, then every call; what is refused is counte
   await use(500)
   await until('calls are served again', async () => (await call(large)).status === 200)
   expect(await refusedForMemory()).toBeGreaterThanOrEqual(3)
-  const records = await readAuditLines(join(parties.dir, 'audit.jsonl'))
+  const records = await readAuditLines(parties.auditFile)
   expect(
     records.filter(({ event, reason }) => event === 'request_refused' && reason === refused.body.reason),
   ).not.toEqual([])

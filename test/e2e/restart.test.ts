@@ -45,7 +45,7 @@ const hello = (): Promise<Answer> =>
   request(STREAMING, postJson('/route', { verb: 'invoke', capability: 'hello_world', payload: { message: 'x' } }))
 const heartbeat = (lease: string): Promise<Answer> =>
   request(HELLO, postJson('/heartbeat', { worker_id: 'worker-hello-world', lease }))
-const audit = (): Promise<AuditLine[]> => readAuditLines(`${parties.dir}/audit.jsonl`)
+const audit = (): Promise<AuditLine[]> => readAuditLines(parties.auditFile)
 const logged = (event: string) => controller.log.filter((line) => line.event === event)
 const hintFile = (): string => join(parties.dir, 'registry.json')
 const hint = (): Promise<string> => readFile(hintFile(), 'utf8').catch(() => '')

@@ -334,7 +334,7 @@ test('without room for the record nothing passes, in shadow as ever', async () =
       reason: `Worker ${id(SHADOWED)} not authorized for capability invoke:hello_world`,
     }),
   )
-  const records = await readAuditLines(join(parties.dir, 'audit.jsonl'))
+  const records = await readAuditLines(parties.auditFile)
   const recorded = records
     .filter(({ decision }) => decision === 'would_deny')
     .map((line): unknown => line['decision_id'])

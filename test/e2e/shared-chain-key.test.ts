@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { auditFileOf } from '../../src/audit/places.ts'
 import { ensureChainKey } from '../../src/controller/chain/chain-key.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
@@ -57,7 +58,7 @@ async function start(name: string, env: NodeJS.ProcessEnv): Promise<Controller> 
   open.defer(async () => {
     await controller.stop('SIGTERM')
   })
-  return { ...controller, auditFile: join(stateDir, 'audit.jsonl') }
+  return { ...controller, auditFile: auditFileOf(stateDir, 0) }
 }
 
 async function startHello({ origin }: Controller): Promise<FakeWorker> {

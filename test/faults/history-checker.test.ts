@@ -4,7 +4,7 @@ import type { AuditLine } from '../fixtures/parties.ts'
 import { checkHistory } from './history-checker.ts'
 import type { Execution, History, Oracle, Recorded, Told } from './history.ts'
 
-const FILE = '/state/audit.jsonl'
+const FILE = '/state/audit/0/1.jsonl'
 const CALLER = 'spiffe://crank.local/worker/streaming'
 const CAPABILITY = 'invoke:hello_world'
 const KILL_MS = 50_000

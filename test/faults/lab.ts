@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { auditFileOf } from '../../src/audit/places.ts'
 import { startFaultProxy, type FaultProxy } from '../../scripts/lab/fault-proxy.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
@@ -88,7 +89,7 @@ export async function openLab(seed: number, amounts: Amounts) {
     await policies.know(policyDir)
     const places = { CRANK_STATE_DIR: join(parties.dir, state), CRANK_POLICY_DIR: policyDir }
     const whole = { ...(await parties.tlsEnv('controller')), CRANK_HEARTBEAT_INTERVAL_MS: '60000', ...places, ...env }
-    auditFiles.add(join(places.CRANK_STATE_DIR, 'audit.jsonl'))
+    auditFiles.add(auditFileOf(places.CRANK_STATE_DIR, 0))
     const started = await startControllerProcess(whole, prefix === undefined ? {} : { prefix })
     started.child.once('exit', () => running.delete(started))
     running.add(started)
@@ -237,9 +238,9 @@ export async function openLab(seed: number, amounts: Amounts) {
     },
     ready: async (): Promise<boolean> => (await fetch(`${current().adminOrigin}/readyz`)).status === 200,
     recordsOf: async (state: string) => ({
-      records: (await readRecords(join(parties.dir, state, 'audit.jsonl'))).map(({ line }) => line),
+      records: (await readRecords(auditFileOf(join(parties.dir, state), 0))).map(({ line }) => line),
     }),
-    auditFile: (state = 'state') => join(parties.dir, state, 'audit.jsonl'),
+    auditFile: (state = 'state') => auditFileOf(join(parties.dir, state), 0),
     /** A worker process appends its executions to it. */
     workerLog(name: string): string {
       const file = join(parties.dir, `${name}.executions`)

@@ -1,7 +1,9 @@
 // observability/alloy/config.alloy against Alloy's documentation and the rest of the repository, and what it makes of real
 // lines. No Alloy runs here.
+import { matchesGlob } from 'node:path'
 import { Writable } from 'node:stream'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { auditFileOf } from '../../src/audit/places.ts'
 import { SERVICE } from '../../src/controller/main.ts'
 import { loadControllerConfig } from '../../src/controller/config.ts'
 import { createLogger } from '../../src/platform/logger.ts'
@@ -101,8 +103,12 @@ describe('the file', () => {
     for (const name of ['discovery.docker', 'loki.source.docker'])
       expect(find(name).attributes['host']).toBe(`unix://${socket?.target}`)
 
-    const { auditFile } = loadControllerConfig({ env: environmentOf(service('controller')) })
-    expect(find('local.file_match').attributes['path_targets']).toMatchObject([{ __path__: auditFile }])
+    const { stateDir } = loadControllerConfig({ env: environmentOf(service('controller')) })
+    const [target] = find('local.file_match').attributes['path_targets'] as { __path__: string }[]
+    const isRead = (file: string): boolean => matchesGlob(file, target?.__path__ ?? '')
+    const log = auditFileOf(stateDir, 0)
+    const others = [`${log}.lock`, `${log}.1`, `${stateDir}/idempotency.sqlite`]
+    expect([log, auditFileOf(stateDir, 12), ...others].map(isRead)).toEqual([true, true, false, false, false])
     const state = mounts.find(({ source }) => source === 'state')
     expect(state?.readOnly).toBe(true)
     expect(mountsOf(service('controller'))).toContainEqual({ ...state, subpath: undefined, readOnly: false })

@@ -1,6 +1,5 @@
 // The data sources and the links between them, as Grafana would read them, held against what the mesh really writes.
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { exploreUrl } from '../../scripts/dashboards/explore.ts'
 import { JAEGER, LOKI } from '../../scripts/dashboards/queries.ts'
@@ -137,7 +136,7 @@ describe('a line', () => {
     expect(status).toBe(403)
     const logLine = (): string | undefined => controller.lines.find((line) => line.includes('capability_access_denied'))
     await until('the denial is logged', () => logLine() !== undefined)
-    const audit = (await readFile(join(parties.dir, 'audit.jsonl'), 'utf8')).split('\n')
+    const audit = (await readFile(parties.auditFile, 'utf8')).split('\n')
     const record = audit.find((line) => line.includes('"event":"policy_decision"'))
     lines = [logLine(), record].map((line) => JSON.parse(line ?? '') as Record<string, unknown>)
   })

@@ -103,6 +103,7 @@ test('the alerts are those that the guide promises', () => {
     'AuditUnavailable',
     'CallsShed',
     'ControllerDown',
+    'ControllerProcessesEnd',
     'ErrorBudgetBurnFast',
     'ErrorBudgetBurnSlow',
     'JaegerExportFailing',

@@ -1,5 +1,6 @@
-// The audit log: exists, writable, private, and with an intact chain.
+// The audit logs: they exist, writable, private, and each with an intact chain.
 import { access, constants, stat } from 'node:fs/promises'
+import type { AuditPlace } from '../../audit/places.ts'
 import { verifyAudit } from '../../audit/verify.ts'
 import { describeFault } from '../audit-verify.ts'
 import { messageOf } from '../exit.ts'
@@ -7,7 +8,17 @@ import { fail, ok, warn, type Finding } from './finding.ts'
 
 const OTHERS = 0o077
 
-export async function checkAudit(file: string): Promise<Finding[]> {
+export async function checkAudit(places: () => readonly AuditPlace[]): Promise<Finding[]> {
+  try {
+    const findings: Finding[] = []
+    for (const { file } of places()) findings.push(...(await checkFile(file)))
+    return findings
+  } catch (cause: unknown) {
+    return [unusable(cause)]
+  }
+}
+
+async function checkFile(file: string): Promise<Finding[]> {
   try {
     const { mode } = await stat(file)
     await access(file, constants.W_OK)
@@ -24,8 +35,12 @@ export async function checkAudit(file: string): Promise<Finding[]> {
         ),
       ]
     }
-    return [fail('audit file', messageOf(cause), 'run as the user of the controller, or fix the permissions')]
+    return [unusable(cause)]
   }
+}
+
+function unusable(cause: unknown): Finding {
+  return fail('audit file', messageOf(cause), 'run as the user of the controller, or fix the permissions')
 }
 
 async function checkChain(file: string): Promise<Finding> {

@@ -36,13 +36,16 @@ function tailCommand(): CommandUnknownOpts {
 function verifyCommand(): CommandUnknownOpts {
   return new Command('verify')
     .description('check the hash chain; exit 1 at the first invalid record, gap or torn last line')
-    .argument('[files...]', 'audit logs, each the continuation of the previous one (default: --audit-file)')
+    .argument(
+      '[files...]',
+      'audit logs, each the continuation of the previous one (default: --audit-file, or each slot by itself)',
+    )
     .addOption(auditFileOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
     .addHelpText(
       'after',
-      '\nExamples:\n  crank audit verify --audit-file .crank/audit.jsonl\n  crank audit verify audit.jsonl.1 audit.jsonl',
+      '\nExamples:\n  crank audit verify --state-dir .crank\n  crank audit verify .crank/audit/0/1.jsonl.1 .crank/audit/0/1.jsonl',
     )
     .action(async (files, options) => {
       const { verifyAuditFiles } = await import('../audit-verify.ts')

@@ -20,7 +20,7 @@ function reportCommand() {
     .addHelpText(
       'after',
       '\nA would-be denial that the current policy allows no longer counts.\n\nExamples:\n' +
-        '  crank shadow report --since 14d\n  crank shadow report --audit .crank/audit.jsonl --policy policies -o json',
+        '  crank shadow report --since 14d\n  crank shadow report --audit .crank/audit/0/1.jsonl --policy policies -o json',
     )
     .action(async (options) => {
       const { reportShadow } = await import('../shadow/report.ts')

@@ -6,7 +6,7 @@ import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/da
 import type { ExceptionsReply } from '../../core/policy-exceptions.ts'
 import type { PlacedFault } from '../../policy/data/schema-faults.ts'
 import { adminUrlOf } from '../places.ts'
-import { auditFileOf } from '../audit-config.ts'
+import { auditLogsOf } from '../audit-config.ts'
 import { formatLeft } from '../checks/certificates.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeTable, type Column, type Format } from '../output.ts'
@@ -62,15 +62,15 @@ const COLUMNS: readonly Column<Row>[] = [
 export async function listExceptions(options: ListOptions): Promise<ExitCode> {
   const file = await readExceptions(options)
   const url = adminUrlOf(options)
-  const logFile = auditFileOf(options, environment())
-  const told = { reply: await askController(url), logged: await usesIn(logFile, madeAt(file)) }
+  const logs = auditLogsOf(options, environment())
+  const told = { reply: await askController(url), logged: await usesIn(logs, madeAt(file)) }
   const rows = rowsOf(file, told, Date.now())
   if (options.output === 'json') {
     const { reply, logged } = told
     const audit = { audit_file: logged?.file ?? null, audit_since: logged?.since ?? null }
     writeJson({ file: file.path, uses_counted_since: reply?.counted_since ?? null, ...audit, exceptions: rows })
   } else {
-    say(sourceOf(told, { url, logFile }))
+    say(sourceOf(told, { url, logName: logs.name }))
     if (rows.length === 0) say('no exceptions')
     else writeTable(COLUMNS, rows)
   }
@@ -127,13 +127,13 @@ function invalidRow(spiffeId: string, faults: readonly PlacedFault[]): Row {
 }
 
 /** The source of the uses, as a sentence. */
-function sourceOf({ reply, logged }: Told, { url, logFile }: { url: string; logFile: string }): string {
+function sourceOf({ reply, logged }: Told, { url, logName }: { url: string; logName: string }): string {
   const parts = [
     ...(logged === undefined ? [] : [`in ${logged.file}${logged.since === null ? '' : ` since ${logged.since}`}`]),
     ...(reply === undefined ? [] : [`counted by ${url} since ${reply.counted_since}`]),
   ]
   if (parts.length > 0) return `uses ${parts.join(', and ')}`
-  return `uses are unknown: no controller at ${url} and no audit log at ${logFile}`
+  return `uses are unknown: no controller at ${url} and no audit log at ${logName}`
 }
 
 /** Undefined without an answer: the list is useful without it. */

@@ -1,10 +1,11 @@
-// The uses of exceptions in an audit log, which outlives the controllers that count them.
+// The uses of exceptions in the audit logs, which outlive the controllers that count them.
 import { openRecord } from '../../audit/chain.ts'
 import { readLines } from '../../audit/lines.ts'
 import { exceptionIn, groundsIn, rulingIn } from '../../audit/record-members.ts'
+import type { AuditLogs } from '../audit-config.ts'
 
 type LoggedUse = { readonly uses: number; readonly lastUsedAt: string }
-/** `since`: time of the first record; null for an empty log. */
+/** `file`: the name of the logs. `since`: time of the first record; null for empty logs. */
 export type LoggedUses = {
   readonly file: string
   readonly since: string | null
@@ -12,27 +13,39 @@ export type LoggedUses = {
 }
 
 /**
- * Reads the whole log; undefined when it cannot be read.
+ * Reads the whole logs; undefined when one cannot be read.
  * @param fromMs creation time by the exception's name: an earlier exception may have had the same name
  */
-export async function usesIn(file: string, fromMs: ReadonlyMap<string, number>): Promise<LoggedUses | undefined> {
-  const byName = new Map<string, LoggedUse>()
-  let since: string | null = null
+export async function usesIn(
+  { files, name }: Pick<AuditLogs, 'files' | 'name'>,
+  fromMs: ReadonlyMap<string, number>,
+): Promise<LoggedUses | undefined> {
+  const uses: Uses = { byName: new Map(), since: null }
   try {
-    for await (const { text } of readLines(file)) {
-      // Searched as text first: a log has millions of lines, and few of them concern exceptions.
-      if (since !== null && !text.includes('"grounds":["exception"]')) continue
-      const record = openRecord(text)
-      if (typeof record !== 'object') continue
-      since ??= record.timestamp
-      const name = exceptionIn(record)
-      const isUse = rulingIn(record) === 'allow' && groundsIn(record).join() === 'exception'
-      if (!isUse || name === null) continue
-      if (!(Date.parse(record.timestamp) >= (fromMs.get(name) ?? Number.POSITIVE_INFINITY))) continue
-      byName.set(name, { uses: (byName.get(name)?.uses ?? 0) + 1, lastUsedAt: record.timestamp })
-    }
+    for (const file of files) await addUses(uses, file, fromMs)
   } catch {
     return undefined
   }
-  return { file, since, byName }
+  return { file: name, ...uses }
+}
+
+type Uses = { readonly byName: Map<string, LoggedUse>; since: string | null }
+
+async function addUses(uses: Uses, file: string, fromMs: ReadonlyMap<string, number>): Promise<void> {
+  let isFirst = true
+  for await (const { text } of readLines(file)) {
+    // Searched as text first: a log has millions of lines, and few of them concern exceptions.
+    if (!isFirst && !text.includes('"grounds":["exception"]')) continue
+    const record = openRecord(text)
+    if (typeof record !== 'object') continue
+    const { timestamp } = record
+    if (isFirst && (uses.since === null || timestamp < uses.since)) uses.since = timestamp
+    isFirst = false
+    const name = exceptionIn(record)
+    const isUse = rulingIn(record) === 'allow' && groundsIn(record).join() === 'exception'
+    if (!isUse || name === null) continue
+    if (!(Date.parse(timestamp) >= (fromMs.get(name) ?? Number.POSITIVE_INFINITY))) continue
+    const { uses: before, lastUsedAt } = uses.byName.get(name) ?? { uses: 0, lastUsedAt: timestamp }
+    uses.byName.set(name, { uses: before + 1, lastUsedAt: lastUsedAt > timestamp ? lastUsedAt : timestamp })
+  }
 }

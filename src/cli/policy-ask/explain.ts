@@ -3,7 +3,7 @@ import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit
 import type { ChainedRecord } from '../../audit/chain.ts'
 import { passes } from '../../core/ruling.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
-import { auditFileOf, unreadable } from '../audit-config.ts'
+import { auditLogsOf, unreadable } from '../audit-config.ts'
 import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'
 import { say, writeJson } from '../output.ts'
 import { why } from './answer.ts'
@@ -60,12 +60,12 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
 
 /** Explains every decision of the trace in order. `negative` when the log has none. */
 async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
-  const file = auditFileOf(options, environment())
-  const decisions = await decisionsOfTrace(file, traceId).catch((cause: unknown) => {
-    throw unreadable(file, cause)
+  const { files, name } = auditLogsOf(options, environment())
+  const decisions = await decisionsOfTrace(files, traceId).catch((cause: unknown) => {
+    throw unreadable(name, cause)
   })
   if (decisions.length === 0) {
-    say(`no record of trace ${traceId} in ${file}`)
+    say(`no record of trace ${traceId} in ${name}`)
     return EXIT.negative
   }
   for (const decisionId of decisions) await explainRecord(decisionId, options)
@@ -74,13 +74,13 @@ async function explainTrace(traceId: string, options: ExplainOptions): Promise<E
 
 /** `negative` when the log has no such decision. Without a policy to ask, it still shows the record. */
 async function explainRecord(decisionId: string, options: ExplainOptions): Promise<ExitCode> {
-  const file = auditFileOf(options, environment())
-  const records = await recordsOf(file, decisionId).catch((cause: unknown) => {
-    throw unreadable(file, cause)
+  const { files, name } = auditLogsOf(options, environment())
+  const records = await recordsOf(files, decisionId).catch((cause: unknown) => {
+    throw unreadable(name, cause)
   })
   const record = records.find(({ event }) => event !== 'route_outcome') ?? records[0]
   if (record === undefined) {
-    say(`no record of decision ${decisionId} in ${file}`)
+    say(`no record of decision ${decisionId} in ${name}`)
     return EXIT.negative
   }
   const outcome = records.find(({ event }) => event === 'route_outcome')

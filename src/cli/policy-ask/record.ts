@@ -1,6 +1,7 @@
-// The records of one request in the audit log, and their content.
+// The records of one request in the audit logs, and their content.
 import { openRecord, type ChainedRecord } from '../../audit/chain.ts'
 import { readLines } from '../../audit/lines.ts'
+import { mergeByTime } from '../../audit/merge.ts'
 import { reasonsIn } from '../../audit/record-members.ts'
 
 const TRACE_ID = /^[\da-f]{32}$/i
@@ -17,30 +18,34 @@ export function isTraceId(text: string): boolean {
 }
 
 /** The decisions of a trace, in order: a worker that calls others adds one per call. Rejects as `recordsOf` does. */
-export async function decisionsOfTrace(file: string, traceId: string): Promise<string[]> {
-  const id = traceId.toLowerCase()
+export async function decisionsOfTrace(files: readonly string[], traceId: string): Promise<string[]> {
   const found = new Set<string>()
-  for await (const { text } of readLines(file)) {
-    if (!text.includes(id)) continue
-    const record = openRecord(text)
-    if (typeof record !== 'object' || record['trace_id'] !== id) continue
+  const logs = files.map((file) => recordsWith(file, 'trace_id', traceId.toLowerCase()))
+  for await (const { record } of mergeByTime(logs)) {
     if (typeof record['decision_id'] === 'string') found.add(record['decision_id'])
   }
   return [...found]
 }
 
-/**
- * All records, in order. Lines are searched as text first: a log has millions. Rejects with the file system's error.
- */
-export async function recordsOf(file: string, decisionId: string): Promise<ChainedRecord[]> {
-  const id = decisionId.toLowerCase()
+/** All records, in order. Rejects with the file system's error. */
+export async function recordsOf(files: readonly string[], decisionId: string): Promise<ChainedRecord[]> {
   const found: ChainedRecord[] = []
+  const logs = files.map((file) => recordsWith(file, 'decision_id', decisionId.toLowerCase()))
+  for await (const { record } of mergeByTime(logs)) found.push(record)
+  return found
+}
+
+/** Lines are searched as text first: a log has millions. */
+async function* recordsWith(
+  file: string,
+  member: string,
+  id: string,
+): AsyncGenerator<{ readonly record: ChainedRecord }, void> {
   for await (const { text } of readLines(file)) {
     if (!text.includes(id)) continue
     const record = openRecord(text)
-    if (typeof record === 'object' && record['decision_id'] === id) found.push(record)
+    if (typeof record === 'object' && record[member] === id) yield { record }
   }
-  return found
 }
 
 /** The codes of the reasons. */

@@ -1,4 +1,4 @@
-// `crank replay`: repeats every recorded decision with another policy at its recorded time. Reads only the log and a
+// `crank replay`: repeats every recorded decision with another policy at its recorded time. Reads only the logs and a
 // policy folder; writes nothing.
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { verifyAudit } from '../../audit/verify.ts'
 import { loadWasm } from '../../policy/engine/compile.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'
 import { hashSources, policySourceHash } from '../../policy/data/source-hash.ts'
-import { auditFileOf, unreadable } from '../audit-config.ts'
+import { auditLogsOf, unreadable, type AuditLogs } from '../audit-config.ts'
 import { describeFault } from '../audit-verify.ts'
 import { CliError, EXIT, usageFailure, type ExitCode } from '../exit.ts'
 import { parseSince } from '../option-values.ts'
@@ -49,10 +49,10 @@ export async function replay(options: ReplayOptions): Promise<ExitCode> {
 
 /** Computes the changes. @throws {CliError} */
 export async function replayLog(options: Omit<ReplayOptions, 'output'>): Promise<Report> {
-  const file = auditFileOf(options, environment())
+  const logs = auditLogsOf(options, environment())
   const window = windowOf(options, Date.now())
   const policy = await loadPolicy(options)
-  return replayFile(file, window, policy, options)
+  return replayLogs(logs, window, policy, options)
 }
 
 /** The end of 9999: later times have more digits and would not sort. */
@@ -65,30 +65,31 @@ type LoadedPolicy = {
   readonly memoOff: string | null
 }
 
-async function replayFile(
-  file: string,
+async function replayLogs(
+  { files, name }: AuditLogs,
   window: Window,
   policy: LoadedPolicy,
   options: Omit<ReplayOptions, 'output'>,
 ): Promise<Report> {
   try {
-    if (options.verify === true) await verify(file)
+    if (options.verify === true) for (const file of files) await verify(file)
     const startMs = performance.now()
-    const tally = await tallyFile(file, { ...taskOf(policy), window })
+    const tally = await tallyFiles(files, { ...taskOf(policy), window })
     return createReport(tally, {
-      audit: { file, verified: options.verify === true, from: window.from ?? null, until: window.until ?? null },
+      audit: { file: name, verified: options.verify === true, from: window.from ?? null, until: window.until ?? null },
       policy: { dir: options.policy, revision: policy.files.revision },
       memoOff: policy.memoOff,
       failOn: options.failOn,
       elapsedMs: Math.round(performance.now() - startMs),
     })
   } catch (cause: unknown) {
-    throw unreadable(file, cause)
+    throw unreadable(name, cause)
   }
 }
 
-async function tallyFile(file: string, task: ThreadTask): Promise<Tally> {
-  const { size } = await stat(file)
+async function tallyFiles(files: readonly string[], task: ThreadTask): Promise<Tally> {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
+  const size = sizes.reduce((sum, one) => sum + one, 0)
   // A pipe has no size.
   const threads = threadsFor(size === 0 ? Infinity : Math.ceil(size / BLOCK_BYTES))
   const progress = createProgress(size, process.stderr, () => performance.now())
@@ -100,11 +101,16 @@ async function tallyFile(file: string, task: ThreadTask): Promise<Tally> {
       bytesDone += bytes
       progress.update(bytesDone, whole.counts.replayed)
     }
-    await tallyBlocks(readBlocks(file), task, onTally, threads)
+    await tallyBlocks(blocksOf(files), task, onTally, threads)
   } finally {
     progress.end()
   }
   return whole
+}
+
+/** Block by block: the end of one file and the beginning of the next are in different ones. */
+async function* blocksOf(files: readonly string[]): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  for (const file of files) yield* readBlocks(file)
 }
 
 function taskOf({ wasm, files, memo }: LoadedPolicy): Omit<ThreadTask, 'window'> {

@@ -1,4 +1,4 @@
-// The evidence for commands: an audit log and a policy folder. The policy itself decides whether an earlier denial
+// The evidence for commands: the audit logs and a policy folder. The policy itself decides whether an earlier denial
 // still stands; it is never computed here.
 import { resolve } from 'node:path'
 import { policyInput } from '../../policy/judge.ts'
@@ -6,7 +6,7 @@ import { createOfflineEngine, type OfflineEngine } from '../../policy/engine/eva
 import { splitCapability, type Capability } from '../../core/capability.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { auditFileOf, unreadable } from '../audit-config.ts'
+import { auditLogsOf, unreadable } from '../audit-config.ts'
 import { CliError, EXIT } from '../exit.ts'
 import { policyDirOf } from '../places.ts'
 import { say } from '../output.ts'
@@ -18,6 +18,7 @@ export type EvidenceOptions = {
   policy?: string | undefined
 }
 
+/** `file`: the name of the logs. */
 export type Evidence = {
   readonly file: string
   readonly tally: Tally
@@ -36,11 +37,11 @@ export async function readEvidence(options: EvidenceOptions, sinceMs: number, no
     const message = cause instanceof Error ? cause.message : String(cause)
     throw new CliError(EXIT.usage, message, { cause, hint: 'give the policy folder: --policy <dir>' })
   })
-  const file = auditFileOf(options, env)
-  const tally = await tallyCalls(file, sinceMs).catch((cause: unknown) => {
-    throw unreadable(file, cause)
+  const { files, name } = auditLogsOf(options, env)
+  const tally = await tallyCalls(files, sinceMs).catch((cause: unknown) => {
+    throw unreadable(name, cause)
   })
-  return { file, tally, policyDir, policy }
+  return { file: name, tally, policyDir, policy }
 }
 
 /** Whether the policy of the folder denies the call now. */

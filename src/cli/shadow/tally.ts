@@ -1,10 +1,10 @@
-// Sums up the audit log: who called what, and what the policy decided.
+// Sums up the audit logs: who called what, and what the policy decided.
 import type { ChainedRecord } from '../../audit/chain.ts'
 import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit/record-members.ts'
 import type { Capability } from '../../core/capability.ts'
 import { passes, type Ruling } from '../../core/ruling.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { readAudit } from '../../audit/reader.ts'
+import { readAudits } from '../../audit/reader.ts'
 
 /** The calls of one capability by one caller. Times are ISO 8601 as in the log. */
 export type PairTally = {
@@ -29,13 +29,13 @@ export type Tally = {
   readonly lastAt: string | undefined
 }
 
-/** Sums up the decisions on calls since `sinceMs`. Rejects with the file system's error when the log cannot be read. */
-export async function tallyCalls(file: string, sinceMs: number): Promise<Tally> {
+/** Sums up the decisions on calls since `sinceMs`. Rejects with the file system's error when a log cannot be read. */
+export async function tallyCalls(files: readonly string[], sinceMs: number): Promise<Tally> {
   const pairs: Pairs = new Map()
   let calls = 0
   let firstAt: string | undefined
   let lastAt: string | undefined
-  for await (const { record } of readAudit(file, { since: sinceMs })) {
+  for await (const { record } of readAudits(files, { since: sinceMs })) {
     const found = pairOf(pairs, record)
     if (found === undefined) continue
     count(found, record)

@@ -55,12 +55,12 @@ export function createMemoryWatch({ read }: { readonly read: () => MemoryReading
   }
 }
 
-/** What the process uses, and what it may use. */
-export function readMemory(): MemoryReading {
+/** What the process uses, and what it may use. `of`: so many processes share the machine or container. */
+export function readMemory(of: number): MemoryReading {
   const { used_heap_size: heapUsed, heap_size_limit: heapLimit } = getHeapStatistics()
   const constrained = process.constrainedMemory()
   // Without a container the system reports nothing, or a number above everything that exists.
-  const residentLimit = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
+  const residentLimit = (constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()) / of
   return { heapUsed, heapLimit, resident: process.memoryUsage.rss(), residentLimit }
 }
 

@@ -57,10 +57,10 @@ export function createQuotas({ limits, share, monotonic }: QuotasOptions): Quota
     if (concurrent !== undefined && used.calls >= Math.max(1, concurrent * share())) {
       return overConcurrent(scope, concurrent)
     }
-    if (bodyBytes !== undefined && bytes > 0 && used.bytes + bytes > bodyBytes * share()) {
-      return overBytes(scope, bodyBytes, bytes)
-    }
-    return undefined
+    if (bodyBytes === undefined || bytes === 0) return undefined
+    // One body that the limit allows is always allowed, however many processes share the limit.
+    const part = used.bytes === 0 ? 1 : share()
+    return used.bytes + bytes > bodyBytes * part ? overBytes(scope, bodyBytes, bytes) : undefined
   }
 
   return {

@@ -2,11 +2,11 @@
 // none. An append is acknowledged only if the path still leads to this file.
 import { constants, fstatSync, fsync, type Stats } from 'node:fs'
 import * as fs from 'node:fs'
-import { open as openHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { AuditFileError } from './audit-file-error.ts'
 import { seeUnchanged } from './file-left.ts'
+import { syncFolder } from './sync-folder.ts'
 
 /**
  * `fsync`: an append is on the disk when it resolves, by O_DSYNC: one call of the system writes and syncs. `write`: the kernel
@@ -130,14 +130,4 @@ async function startOfOwnTail(fd: number, bytes: Buffer, size: number): Promise<
 /** Makes an empty file that another program created (logrotate's `create`) private, if the system permits it. */
 async function makePrivate(fd: number, { size, mode }: Stats): Promise<void> {
   if (size === 0 && (mode & OTHERS) !== 0) await promisify(fs.fchmod)(fd, PRIVATE).catch(() => undefined)
-}
-
-/** The name of a new file is durable only after its folder was synced. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await openHandle(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

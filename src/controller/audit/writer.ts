@@ -1,5 +1,5 @@
 // Opens the audit log: creates its folder, takes its lock, repairs what a crash left, and starts the group commit.
-import { fstatSync, mkdirSync, realpathSync } from 'node:fs'
+import { fstatSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'
 import type { FileLeftReason } from '../../core/file-left.ts'
@@ -9,6 +9,7 @@ import type { Head } from '../../audit/chain.ts'
 import { openDurableFile, type DurableFile, type Sync } from './durable-file.ts'
 import { GroupCommit, type AuditLog } from './group-commit.ts'
 import { lockAuditFile, type AuditLock } from './lock.ts'
+import { makeFolder } from './sync-folder.ts'
 import { readTail } from './tail.ts'
 
 export type AuditLogOptions = {
@@ -41,7 +42,7 @@ const DEFAULT_MAX_WAIT_MS = 1000
  * or the file system's error.
  */
 export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
-  prepareFolder(opts.file)
+  await makeFolder(dirname(opts.file), opts.sync)
   let lock: AuditLock | undefined
   // Messages name the configured path; the lock is on its real path, so that two names of one file share one lock.
   const open = async (): Promise<DurableFile> => {
@@ -65,7 +66,7 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
     const { maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS } = opts
     const monotonic = opts.monotonic ?? performance.now.bind(performance)
     const reopen = async (last: Head): Promise<DurableFile> => {
-      prepareFolder(opts.file)
+      await makeFolder(dirname(opts.file), opts.sync)
       return continued(await open(), opts.file, last)
     }
     const unlock = (): void => lock?.free()
@@ -76,10 +77,6 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
     lock?.free()
     throw cause
   }
-}
-
-function prepareFolder(file: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
 }
 
 /** A new file must be empty, or a copy that ends with our last record; any other file is left unchanged. */

@@ -17,6 +17,8 @@ type AdoptionOptions = {
   readonly transition: Transition
   readonly blocks: BlockFollow
   readonly log: PolicyLog
+  /** Waits for the other processes of this controller; undefined: there are none. */
+  readonly turn: ((revision: string) => Promise<void>) | undefined
   /** Whether files that were refused before are tried again. */
   readonly isRetry: () => boolean
   /** Schedules a self-check of what is in force. */
@@ -31,12 +33,16 @@ export type Adoption = {
 }
 
 export function createAdoption(options: AdoptionOptions): Adoption {
-  const { host, transition, blocks, log, isRetry, recheck } = options
+  const { host, transition, blocks, log, turn, isRetry, recheck } = options
   let { folder } = options
 
   const prepare = async (next: PolicyFolder, current: InForce) => {
     try {
-      return await blocks.during(() => host.prepare(next.files, current, next.built))
+      return await blocks.during(async () => {
+        const prepared = await host.prepare(next.files, current, next.built)
+        await turn?.(next.files.revision)
+        return prepared
+      })
     } catch (cause: unknown) {
       // The sidecar check measures how long OPA has been behind; start it now.
       if (cause instanceof OpaBehindError && !isRetry()) recheck()

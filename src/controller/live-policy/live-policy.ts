@@ -75,6 +75,8 @@ export type LivePolicyOptions = {
   /** Unix ms. */
   readonly now: () => number
   readonly monotonic: () => number
+  /** Waits until other processes have prepared the same policy files, too; default: there are none. */
+  readonly turn?: (revision: string) => Promise<void>
   readonly limits?: Partial<WatchLimits & LoaderLimits>
 }
 
@@ -107,6 +109,7 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     transition,
     blocks,
     log,
+    turn: options.turn,
     isRetry: () => watch.cause() !== undefined,
     recheck: () => guard.recheck(),
   })

@@ -2,39 +2,41 @@
 // accepted, so that a thousand of them need not register again at once.
 import { hashOfLease } from './lease.ts'
 import type { RememberedWorker } from './hint-format.ts'
-import { keyOf, type LeaseClaim } from './registry.ts'
+import { keyOf, type Holder, type LeaseClaim, type Registration } from './registry.ts'
 
 export type Awaited = {
+  readonly add: (found: readonly RememberedWorker[]) => void
   readonly list: () => readonly RememberedWorker[]
-  /** Whether the claim has the lease of an awaited worker. */
-  readonly owns: (claim: LeaseClaim) => boolean
-  readonly has: (worker: RememberedWorker) => boolean
-  /** This worker is awaited no more. False if that was so before. */
-  readonly settle: (worker: Pick<RememberedWorker, 'spiffeId'> & { body: { worker_id: string } }) => boolean
-  /** The worker leaves by itself: who it was, if the claim has its lease. */
-  readonly withdraw: (claim: LeaseClaim) => RememberedWorker | undefined
+  /** The awaited worker that has the lease of the claim. */
+  readonly owned: (claim: LeaseClaim) => Holder | undefined
+  readonly has: (holder: Holder) => boolean
+  /** Exactly this worker is awaited no more. False if that was so before. */
+  readonly forget: (holder: Holder) => boolean
+  /** A worker of this name has registered: the old one is awaited no more. */
+  readonly replaced: (registration: Pick<Registration, 'spiffeId' | 'workerId'>) => void
 }
 
 export function createAwaited(found: readonly RememberedWorker[]): Awaited {
-  const workers = new Map(found.map((worker) => [keyOfWorker(worker), worker]))
-  const owned = (claim: LeaseClaim): RememberedWorker | undefined => {
-    if (workers.size === 0) return undefined
-    const worker = workers.get(keyOf(claim))
-    return worker?.leaseHash === hashOfLease(claim.lease) ? worker : undefined
-  }
+  const workers = new Map(found.map((worker) => [keyOf(rememberedHolder(worker)), worker]))
+  const has = (holder: Holder): boolean => workers.get(keyOf(holder))?.leaseHash === holder.leaseHash
   return {
-    list: () => [...workers.values()],
-    owns: (claim) => owned(claim) !== undefined,
-    has: (worker) => workers.get(keyOfWorker(worker)) === worker,
-    settle: (worker) => workers.delete(keyOfWorker(worker)),
-    withdraw(claim) {
-      const worker = owned(claim)
-      if (worker !== undefined) workers.delete(keyOfWorker(worker))
-      return worker
+    add(more) {
+      for (const worker of more) workers.set(keyOf(rememberedHolder(worker)), worker)
     },
+    list: () => [...workers.values()],
+    owned({ lease, ...claim }) {
+      // Nearly always.
+      if (workers.size === 0) return undefined
+      const holder = { ...claim, leaseHash: hashOfLease(lease) }
+      return has(holder) ? holder : undefined
+    },
+    has,
+    forget: (holder) => has(holder) && workers.delete(keyOf(holder)),
+    replaced: (registration) => void workers.delete(keyOf(registration)),
   }
 }
 
-function keyOfWorker({ spiffeId, body }: Parameters<Awaited['settle']>[0]): string {
-  return keyOf({ spiffeId, workerId: body.worker_id })
+/** A remembered worker as the registry names it. */
+export function rememberedHolder({ spiffeId, leaseHash, body }: RememberedWorker): Holder {
+  return { spiffeId, workerId: body.worker_id, leaseHash }
 }

@@ -58,18 +58,26 @@ export class Offer {
   readonly worker: WorkerInstance
   readonly capability: Capability
   readonly version: string
-  /** The worker's own `max_concurrency`. */
+  /** The worker's own `max_concurrency`, or the part of it that this process may use. */
   readonly limit: number
+  readonly #mostOfWorker: number
   #inFlight = 0
   #busyUntilMs = 0
   #averageMs = 0
   #sampledMs = 0
 
-  constructor(worker: WorkerInstance, capability: Capability, { version, max_concurrency }: CapabilitySchema) {
+  /** `part`: what this process may use of a limit. */
+  constructor(
+    worker: WorkerInstance,
+    capability: Capability,
+    { version, max_concurrency }: CapabilitySchema,
+    part: (limit: number) => number = whole,
+  ) {
     this.worker = worker
     this.capability = capability
     this.version = version
-    this.limit = max_concurrency ?? Infinity
+    this.limit = part(max_concurrency ?? Infinity)
+    this.#mostOfWorker = part(MAX_IN_FLIGHT_PER_WORKER)
   }
 
   get inFlight(): number {
@@ -82,7 +90,7 @@ export class Offer {
   }
 
   isFree(nowMs: number): boolean {
-    return this.#inFlight < this.limit && this.worker.inFlight < MAX_IN_FLIGHT_PER_WORKER && nowMs >= this.#busyUntilMs
+    return this.#inFlight < this.limit && this.worker.inFlight < this.#mostOfWorker && nowMs >= this.#busyUntilMs
   }
 
   take(): void {
@@ -116,4 +124,8 @@ export class Offer {
   latencyMs(nowMs: number): number {
     return this.worker.inFlight === 0 ? fadedAverage(this.#averageMs, nowMs - this.#sampledMs) : this.#averageMs
   }
+}
+
+function whole(limit: number): number {
+  return limit
 }

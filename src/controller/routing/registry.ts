@@ -1,6 +1,5 @@
 // On the path of every call. The registered workers and what they provide. Long-lived
 // state with one invariant: `byCapability` has exactly the offers of live instances.
-import { isoTime } from '../../core/iso-time.ts'
 import type { Capability } from '../../core/capability.ts'
 import { AppError } from '../../core/errors.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
@@ -27,10 +26,10 @@ const NO_WORKERS: readonly WorkerInstance[] = []
 
 export type Registration = Pick<WorkerInstance, 'workerId' | 'spiffeId' | 'origin' | 'capabilities'> &
   Partial<Pick<WorkerInstance, 'labels' | 'weight'>>
-/** An instance that has just registered: `lease` is for the worker, the registry itself keeps the hash. */
-type Registered = WorkerInstance & { readonly lease: string }
-/** What is left of an instance that an earlier controller knew. */
-type FormerInstance = Pick<WorkerInstance, 'leaseHash' | 'registeredAt'>
+/** What an instance got when it registered; the lease itself only the worker has. */
+export type Tenure = Pick<WorkerInstance, 'leaseHash' | 'registeredAt'>
+/** Names exactly one instance: one that replaced it has another lease. */
+export type Holder = Pick<WorkerInstance, 'spiffeId' | 'workerId' | 'leaseHash'>
 /** Proves that a heartbeat or deregistration comes from the instance that registered. */
 export type LeaseClaim = { readonly spiffeId: SpiffeId; readonly workerId: string; readonly lease: string }
 
@@ -38,10 +37,10 @@ type RegistryOptions = {
   /** Different in each process: see members.ts. */
   readonly processId: string
   readonly heartbeatIntervalMs: number
+  /** What this process may use of a worker's limit; default: all of it. */
+  readonly part?: (limit: number) => number
   /** Monotonic milliseconds: a step of the wall clock must not expire every worker. */
   readonly monotonic: () => number
-  readonly now: () => number
-  readonly newLease: () => string
   /** Called once when an instance is removed, for any reason, so that its connections can be closed. */
   readonly onGone: (instance: WorkerInstance) => void
   /** Called when an instance becomes live, for the first time or again. */
@@ -55,7 +54,8 @@ type RegistryOptions = {
 /**
  * The registered workers, and the live ones by capability.
  * @example
- * const { lease } = registry.register({ spiffeId, workerId, origin, capabilities })
+ * registry.refuseIfFull(registration)
+ * registry.register(registration, { leaseHash: hashOfLease(lease), registeredAt })
  * registry.heartbeat({ spiffeId, workerId, lease }, load)
  * const candidates = registry.providers(capability)
  */
@@ -70,18 +70,17 @@ export class Registry {
     this.#options = options
   }
 
-  /**
-   * Adds an instance, or replaces the one with the same (SPIFFE ID, worker_id), whose lease then becomes invalid.
-   * @throws {AppError} `overloaded` beyond 64 instances of one identity or 10,000 in all.
-   */
-  register(registration: Registration): Registered {
+  /** @throws {AppError} `overloaded` beyond 64 instances of one identity or 10,000 in all, unless it replaces one */
+  refuseIfFull(registration: Pick<Registration, 'spiffeId' | 'workerId'>): void {
+    if (!this.#instances.has(keyOf(registration))) this.#checkRoom(registration.spiffeId)
+  }
+
+  /** Adds an instance, or replaces the one with the same (SPIFFE ID, worker_id), whose lease then becomes invalid. */
+  register(registration: Registration, tenure: Tenure): WorkerInstance {
     const key = keyOf(registration)
     const previous = this.#instances.get(key)
-    if (previous === undefined) this.#checkRoom(registration.spiffeId)
-    else this.#remove(key, previous)
-    const lease = this.#options.newLease()
-    const former = { leaseHash: hashOfLease(lease), registeredAt: isoTime(this.#options.now()) }
-    return Object.assign(this.#add(registration, former, replacedBy(registration, previous)), { lease })
+    if (previous !== undefined) this.#remove(key, previous)
+    return this.#add(registration, tenure, replacedBy(registration, previous))
   }
 
   /** The instance that took the id from the one that now registers; undefined: it may have the id. */
@@ -92,17 +91,27 @@ export class Registry {
 
   /**
    * Adds an instance that an earlier controller knew, with the lease that it still has. Undefined if the worker has
-   * registered again meanwhile. @throws {AppError} as register does
+   * registered again meanwhile. `replaced`: who lost this worker id to it, as far as that is known.
    */
-  restore(registration: Registration, former: FormerInstance): WorkerInstance | undefined {
-    if (this.#instances.has(keyOf(registration))) return undefined
-    this.#checkRoom(registration.spiffeId)
-    return this.#add(registration, former)
+  restore(registration: Registration, tenure: Tenure, replaced = NONE_REPLACED): WorkerInstance | undefined {
+    return this.#instances.has(keyOf(registration)) ? undefined : this.#add(registration, tenure, replaced)
   }
 
-  /** Keeps an instance alive. @throws {AppError} `worker_not_registered` when the lease is not the current one. */
-  heartbeat(claim: LeaseClaim, load: number | undefined): void {
-    const instance = this.#owned(claim)
+  /** The instance that has this lease. @throws {AppError} `worker_not_registered` when the lease is not the current one */
+  owned({ lease, ...claim }: LeaseClaim): WorkerInstance {
+    const instance = this.holder({ ...claim, leaseHash: hashOfLease(lease) })
+    if (instance === undefined) throw new AppError('worker_not_registered')
+    return instance
+  }
+
+  /** Undefined: it was removed or replaced. */
+  holder(holder: Holder): WorkerInstance | undefined {
+    const instance = this.#instances.get(keyOf(holder))
+    return instance?.leaseHash === holder.leaseHash ? instance : undefined
+  }
+
+  /** Keeps an instance alive. */
+  heartbeat(instance: WorkerInstance, load: number | undefined): void {
     instance.lastSeenMs = this.#options.monotonic()
     instance.load = load
     if (instance.staleMs === undefined) return
@@ -110,16 +119,11 @@ export class Registry {
     this.#comeBack(instance, 'stale', 'heartbeat')
   }
 
-  /** Removes an instance. @throws {AppError} `worker_not_registered` when the lease is not the current one. */
-  deregister(claim: LeaseClaim): void {
-    this.#remove(keyOf(claim), this.#owned(claim))
-  }
-
-  /** Removes an instance regardless of its lease. False if it was already removed or replaced. */
-  evict(instance: WorkerInstance): boolean {
-    const key = keyOf(instance)
-    if (this.#instances.get(key) !== instance) return false
-    this.#remove(key, instance)
+  /** Removes exactly this instance. False if it was already removed or replaced. */
+  remove(holder: Holder): boolean {
+    const instance = this.holder(holder)
+    if (instance === undefined) return false
+    this.#remove(keyOf(instance), instance)
     return true
   }
 
@@ -205,15 +209,9 @@ export class Registry {
     }
   }
 
-  #owned({ lease, ...claim }: LeaseClaim): WorkerInstance {
-    const instance = this.#instances.get(keyOf(claim))
-    if (instance?.leaseHash !== hashOfLease(lease)) throw new AppError('worker_not_registered')
-    return instance
-  }
-
   #add(
     registration: Registration,
-    { leaseHash, registeredAt }: FormerInstance,
+    { leaseHash, registeredAt }: Tenure,
     replaced: ReadonlySet<string> = NONE_REPLACED,
   ): WorkerInstance {
     const offers = new Map<Capability, Offer>()
@@ -239,7 +237,7 @@ export class Registry {
       inFlight: 0,
     }
     for (const [capability, schema] of registration.capabilities) {
-      offers.set(capability, new Offer(instance, capability, schema))
+      offers.set(capability, new Offer(instance, capability, schema, this.#options.part))
     }
     this.#instances.set(key, instance)
     this.#perIdentity.set(instance.spiffeId, this.#countOf(instance.spiffeId) + 1)
@@ -311,6 +309,11 @@ export class Registry {
 /** One registration per key: a second one replaces it. */
 export function keyOf({ spiffeId, workerId }: { spiffeId: SpiffeId; workerId: string }): string {
   return `${spiffeId} ${workerId}`
+}
+
+/** Its name, and the hash of its lease. */
+export function holderOf({ spiffeId, workerId, leaseHash }: Holder): Holder {
+  return { spiffeId, workerId, leaseHash }
 }
 
 function replacedBy({ origin }: Registration, previous: WorkerInstance | undefined): ReadonlySet<string> {

@@ -4,6 +4,7 @@ import type { ControllerConfig } from '../config.ts'
 import { createFastifyOtel } from '../edge/fastify-otel.ts'
 import { createLogMetrics } from '../metrics/log-metrics.ts'
 import { createMetrics, type Metrics } from '../metrics/metrics.ts'
+import type { Siblings } from '../processes/siblings.ts'
 import { ConfigError } from '../../platform/env.ts'
 import type { Logger, ProcessLog } from '../../platform/logger.ts'
 import { createRegistry, type Registry } from '../../platform/metrics.ts'
@@ -22,6 +23,7 @@ type GroundOptions = {
   readonly env: NodeJS.ProcessEnv
   readonly processLog: ProcessLog
   readonly sloClock: (() => number) | undefined
+  readonly siblings: Siblings | undefined
   /** Each part registers here what it opens, in the line that opens it: a failed start releases everything. */
   readonly opened: AsyncDisposableStack
 }
@@ -29,6 +31,10 @@ type GroundOptions = {
 export type Ground = {
   readonly config: ControllerConfig
   readonly env: NodeJS.ProcessEnv
+  /** The other processes of this controller; undefined: there are none. */
+  readonly siblings: Siblings | undefined
+  /** How many processes share each limit, this one included. */
+  readonly of: number
   readonly opened: AsyncDisposableStack
   /** Unix ms. */
   readonly now: () => number
@@ -49,7 +55,8 @@ export type Ground = {
 }
 
 /** @throws {ConfigError | Error} when the certificates cannot be used */
-export async function startGround({ config, env, processLog, opened, sloClock }: GroundOptions): Promise<Ground> {
+export async function startGround(options: GroundOptions): Promise<Ground> {
+  const { config, env, processLog, opened, sloClock, siblings } = options
   const now = Date.now
   const monotonic = performance.now.bind(performance)
   const { log, droppedLines } = processLog
@@ -70,6 +77,8 @@ export async function startGround({ config, env, processLog, opened, sloClock }:
   return {
     config,
     env,
+    siblings,
+    of: siblings?.of ?? 1,
     opened,
     now,
     monotonic,

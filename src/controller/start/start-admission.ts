@@ -18,13 +18,14 @@ export type StartedAdmission = {
   readonly arrive: (caller: SpiffeId, bytes: number) => AppError | undefined
 }
 
-/** One process: the whole of every limit is its own. */
-const WHOLE = 1
 /** While memory is tight, larger bodies are refused. */
 const SMALL_BYTES = 64 * 1024
 
-export function startAdmission({ metricsRegistry, monotonic, opened }: Ground, policy: LivePolicy): StartedAdmission {
-  const memory = createMemoryWatch({ read: readMemory })
+export function startAdmission(
+  { metricsRegistry, monotonic, of, opened }: Ground,
+  policy: LivePolicy,
+): StartedAdmission {
+  const memory = createMemoryWatch({ read: () => readMemory(of) })
   const loop = opened.adopt(watchLoopDelay(), (it) => it.close())
   const metrics = createAdmissionMetrics(metricsRegistry, {
     gate: () => gate.state(),
@@ -33,7 +34,7 @@ export function startAdmission({ metricsRegistry, monotonic, opened }: Ground, p
   })
   const gate: LoadGate = opened.adopt(new LoadGate({ monotonic, onRefused: metrics.refused }), (it) => it.close())
   const limits = () => policy.files().limits
-  const quotas = createQuotas({ limits, share: () => WHOLE, monotonic })
+  const quotas = createQuotas({ limits, share: () => 1 / of, monotonic })
   /** Whoever waits with the priority of this caller has no room for it, and the body need not be read to know that. */
   const isFullFor = (caller: SpiffeId): boolean =>
     gate.isFullFor({ caller, priority: quotas.priorityOf(caller, 'high') })

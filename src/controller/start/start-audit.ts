@@ -1,10 +1,14 @@
 // Starts the audit log, its metrics, and the budgets for refusals without an identity or without a decision.
 import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
+import { takeOverOldLog } from '../audit/take-over.ts'
 import { openAuditLog } from '../audit/writer.ts'
+import { auditFileOf } from '../../audit/places.ts'
 import type { Ground } from './ground.ts'
+import { partOf } from './part-of.ts'
 
 export type StartedAudit = {
+  readonly file: string
   /** Resolves when the record is durable. @throws {AppError} `audit_unavailable` */
   readonly append: Append
   /** The same without a promise. */
@@ -17,11 +21,16 @@ export type StartedAudit = {
 
 const REFUSALS_RECORDED_PER_SECOND = 50
 
-/** @throws {AuditFileError | Error} like openAuditLog */
-export async function startAudit({ config, now, monotonic, log, metrics, opened }: Ground): Promise<StartedAudit> {
+/** @throws {AuditFileError | Error} like takeOverOldLog and openAuditLog */
+export async function startAudit(ground: Ground): Promise<StartedAudit> {
+  const { config, now, monotonic, log, metrics, opened, siblings } = ground
+  const { slot = 0 } = siblings ?? {}
+  const file = slot === 0 ? config.auditFile : auditFileOf(config.stateDir, slot)
+  if (slot === 0 && !config.auditFileGiven)
+    await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
   const auditLog = opened.adopt(
     await openAuditLog({
-      file: config.auditFile,
+      file,
       sync: config.auditSync,
       now,
       monotonic,
@@ -35,8 +44,12 @@ export async function startAudit({ config, now, monotonic, log, metrics, opened 
   )
   const append = auditLog.append.bind(auditLog)
   const openBudget = (): RefusalBudget =>
-    opened.adopt(createRefusalBudget({ perSecond: REFUSALS_RECORDED_PER_SECOND, append, now }), (it) => it.close())
+    opened.adopt(
+      createRefusalBudget({ perSecond: partOf(REFUSALS_RECORDED_PER_SECOND, siblings), append, now }),
+      (it) => it.close(),
+    )
   return {
+    file,
     append,
     note: auditLog.note.bind(auditLog),
     health: auditLog.health.bind(auditLog),

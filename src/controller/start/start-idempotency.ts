@@ -1,11 +1,13 @@
 // Starts the store of idempotency keys with its metrics. No thread runs and no file is made before the first key.
 import { join } from 'node:path'
+import type { KeyStore } from '../idempotency/key-store.ts'
 import { createHeldBytes } from '../idempotency/held-bytes.ts'
 import { createSqliteStore } from '../idempotency/sqlite-store.ts'
 import { createIdempotencyMetrics } from '../metrics/idempotency-metrics.ts'
 import type { OnceDeps } from '../steps/once.ts'
 import type { RecorderDeps } from '../steps/record.ts'
 import type { Ground } from './ground.ts'
+import { partOf } from './part-of.ts'
 
 export type StartedIdempotency = Pick<OnceDeps, 'store' | 'hold'> & Required<Pick<RecorderDeps, 'onKeyUsed'>>
 
@@ -13,18 +15,24 @@ const MIB = 1024 * 1024
 /** 16 calls of one identity with the largest bodies and answers; 128 in all. */
 const HELD_BYTES = { perCaller: 32 * MIB, total: 256 * MIB }
 
-export function startIdempotency({ config, now, monotonic, log, metricsRegistry, opened }: Ground): StartedIdempotency {
-  const metrics = createIdempotencyMetrics(metricsRegistry)
-  const store = opened.adopt(
-    createSqliteStore({
-      file: join(config.stateDir, 'idempotency.sqlite'),
-      now,
-      monotonic,
-      log,
-      onWritten: metrics.written,
-    }),
-    ({ close }) => close(),
-  )
+export function startIdempotency(ground: Ground): StartedIdempotency {
+  const metrics = createIdempotencyMetrics(ground.metricsRegistry)
+  const { siblings } = ground
+  const store = siblings?.keyStore ?? openKeyStore(ground, metrics)
   metrics.observe(store.health)
-  return { store, hold: createHeldBytes(HELD_BYTES), onKeyUsed: metrics.used }
+  const { perCaller, total } = HELD_BYTES
+  return {
+    store,
+    hold: createHeldBytes({ perCaller: partOf(perCaller, siblings), total: partOf(total, siblings) }),
+    onKeyUsed: metrics.used,
+  }
+}
+
+/** What the one process that keeps the store opens: this one, or the parent of several. */
+export function openKeyStore(
+  { config, now, monotonic, log, opened }: Pick<Ground, 'config' | 'now' | 'monotonic' | 'log' | 'opened'>,
+  { written }: Pick<ReturnType<typeof createIdempotencyMetrics>, 'written'>,
+): KeyStore {
+  const file = join(config.stateDir, 'idempotency.sqlite')
+  return opened.adopt(createSqliteStore({ file, now, monotonic, log, onWritten: written }), ({ close }) => close())
 }

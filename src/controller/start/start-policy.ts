@@ -11,7 +11,7 @@ import type { Ground } from './ground.ts'
 
 /** @throws {ConfigError} without a policy folder; else like createLivePolicy: a controller does not start without a policy */
 export async function startPolicy(ground: Ground, append: Append): Promise<LivePolicy> {
-  const { config, env, metrics, metricsRegistry, log, now, monotonic, opened } = ground
+  const { config, env, metrics, metricsRegistry, log, now, monotonic, opened, siblings } = ground
   await refuseMissingFolder(config.policyDir)
   const policy = opened.adopt(
     await createLivePolicy({
@@ -21,6 +21,7 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
       staleness: config.policyStaleness,
       bundleRollback: config.policyBundleRollback,
       decisionCache: config.decisionCache,
+      ...(siblings !== undefined && { turn: siblings.policyTurn }),
       env,
       log,
       now,

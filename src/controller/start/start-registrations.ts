@@ -1,10 +1,12 @@
 // Connects the steps by which workers become routable, stay so, leave, and come back after a restart of the controller.
+import { randomUUID } from 'node:crypto'
 import { isoTime } from '../../core/iso-time.ts'
 import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
 import type { Judge } from '../../policy/judge.ts'
 import { createProbe, createRecallProbe } from '../dispatch/probe.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
+import { holderOf } from '../routing/registry.ts'
 import { createWorkerCheck } from '../steps/check-worker.ts'
 import { createRecall } from '../steps/recall.ts'
 import type { Recorder } from '../steps/record.ts'
@@ -30,7 +32,7 @@ export function startRegistrations(
   { judge, recorder, reconsider }: RegistrationParts,
 ): StartedRegistrations {
   const { config, log, now, monotonic, tracing, opened } = ground
-  const { registry, connectorFor, hint, awaited, isThere } = workers
+  const { registry, connectorFor, roll, awaited, isThere } = workers
   const { heartbeatIntervalMs, workerHosts } = config
   const common = { judge, record: recorder.recordRegistration, workerHosts, now }
   // The policy may have changed during the probe.
@@ -40,7 +42,7 @@ export function startRegistrations(
   const stop = new AbortController()
   opened.defer(() => stop.abort())
   const recall = createRecall({
-    ...{ awaited, hint, registry, onRegistered, heartbeatIntervalMs, log, now, monotonic },
+    ...{ awaited, share: roll.share, registry, onRegistered, heartbeatIntervalMs, log, now, monotonic },
     check: createWorkerCheck({ ...common, probe: createRecallProbe({ connectorFor, log }) }),
     isReady: () => policy.ready().ok,
     tracer: tracing.tracer,
@@ -50,24 +52,20 @@ export function startRegistrations(
   return {
     register: createRegister({
       check: createWorkerCheck({ ...common, probe: createProbe({ connectorFor, log }) }),
-      ...{ registry, isThere, log },
-      remember(instance, body) {
-        awaited.settle({ ...instance, body })
-        return hint.remember({ ...instance, body })
-      },
-      onRegistered,
-      heartbeatIntervalMs,
+      ...{ registry, share: roll.share, isThere, log, now, onRegistered, heartbeatIntervalMs },
+      newLease: randomUUID,
     }),
     heartbeat(claim, load): HeartbeatReply {
-      if (!awaited.owns(claim)) registry.heartbeat(claim, load)
+      if (awaited.owned(claim) === undefined) {
+        const instance = registry.owned(claim)
+        registry.heartbeat(instance, load)
+        roll.beat({ holder: holderOf(instance), load })
+      }
       return { status: 'acknowledged', timestamp: isoTime(now()) }
     },
     async deregister(claim): Promise<DeregisterReply> {
-      const former = awaited.withdraw(claim)
-      if (former === undefined) registry.deregister(claim)
-      else hint.forget({ ...claim, leaseHash: former.leaseHash })
-      // Once the worker has its answer, no restart brings it back.
-      await hint.settled()
+      const holder = awaited.owned(claim) ?? holderOf(registry.owned(claim))
+      await roll.share({ kind: 'left', holder })
       return { status: 'deregistered' }
     },
     recall: () => void recall(),

@@ -7,12 +7,15 @@ import { shadowEntries } from '../../policy/data/enforcement.ts'
 import { createAdmin } from '../admin.ts'
 import { recordHandshakes } from '../edge/handshakes.ts'
 import { hasCertificate } from '../identity/blocked-certificates.ts'
+import { registryOf } from '../metrics/merged-metrics.ts'
+import { mergeReadiness } from '../processes/merged-readiness.ts'
 import type { Readiness } from '../readiness.ts'
 import { describeCapabilities, describeWorkers } from '../routing/catalog.ts'
 import { createServer, type MtlsServer } from '../server.ts'
 import { createDrainWorker } from '../steps/drain-worker.ts'
 import { createRefusalRecorder } from '../steps/record-refusal.ts'
 import type { Ground } from './ground.ts'
+import { partOf } from './part-of.ts'
 import type { StartedSteps, StepParts } from './start-steps.ts'
 
 /** How far the shutdown has progressed. */
@@ -53,7 +56,7 @@ function buildMtls(
   ground: Ground,
   { audit, admission, policy, workers, chains, steps, ending }: ServerParts,
 ): Promise<MtlsServer> {
-  const { config, credentials, verifier, metrics, log, now, monotonic, startTimeout, tracing } = ground
+  const { config, credentials, verifier, metrics, log, now, monotonic, startTimeout, tracing, siblings } = ground
   const { registry } = workers
   const { strangers, peers } = audit
   return createServer({
@@ -78,7 +81,7 @@ function buildMtls(
     gate: { source: credentials, verifier, now },
     tlsRefuseUnverified: config.tlsRefuseUnverified,
     bodyLimitBytes: config.bodyLimitBytes,
-    maxConnections: config.maxConnections,
+    maxConnections: partOf(config.maxConnections, siblings),
     monotonic,
     isBusy: () => admission.gate.isBusy(),
     now,
@@ -88,13 +91,15 @@ function buildMtls(
 }
 
 function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promise<FastifyInstance> {
-  const { config, log, now, monotonic, metricsRegistry } = ground
-  const { audit, policy, exceptions, candidate, workers, steps, readiness } = parts
+  const { config, log, now, monotonic } = ground
+  const { audit, policy, exceptions, candidate, workers, steps } = parts
   return createAdmin({
-    readiness,
+    ...viewOfAll(ground, parts),
     allowedHosts: config.adminAllowedHosts,
     workers: (query) => describeWorkers(workers.registry, { clock: clockOf(ground), withUrls: true }, query),
-    drain: { drain: createDrainWorker({ registry: workers.registry, append: audit.append, now }) },
+    drain: {
+      drain: createDrainWorker({ registry: workers.registry, share: workers.roll.share, append: audit.append, now }),
+    },
     about: () => ({
       version: VERSION,
       engine: policy.engine,
@@ -105,9 +110,22 @@ function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promi
     exceptions: { exceptions, dataFaults: policy.dataFaults, now },
     openapi: () => mtls.swagger(),
     policyAsk: { ask: createAsk({ policy, own: steps.own, monotonic, now }), policy, log },
-    registry: metricsRegistry,
     fastifyOtel: ground.fastifyOtel,
   })
+}
+
+/** Readiness and metrics of this process, or of all where there are several. */
+function viewOfAll(
+  { siblings, metricsRegistry }: Ground,
+  { readiness }: ServerParts,
+): Pick<Parameters<typeof createAdmin>[0], 'readiness' | 'metrics'> {
+  if (siblings === undefined) {
+    return { readiness: () => Promise.resolve(readiness()), metrics: () => Promise.resolve(metricsRegistry) }
+  }
+  return {
+    readiness: async () => mergeReadiness(await siblings.readinessOfAll()),
+    metrics: async () => registryOf(await siblings.metricsOfAll(), metricsRegistry),
+  }
 }
 
 /** Converts monotonic milliseconds into Unix milliseconds. */

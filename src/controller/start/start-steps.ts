@@ -50,7 +50,7 @@ export type StartedSteps = StartedRegistrations & {
 export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const { log, metrics, now, monotonic, tracing, startTimeout } = ground
   const { audit, admission, policy, exceptions, candidate, idempotency, slos, workers, chains } = parts
-  const { registry, pools } = workers
+  const { pools } = workers
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
   const recorder = createRecorder({
@@ -65,7 +65,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   })
   const select = selectFrom(ground, parts)
   const { handOn } = chains
-  const { decide, revision } = policy
+  const { revision } = policy
   const judgeCall = createJudgeCall({ judge, now })
   const { recordVerdict } = recorder
   const forward = createForward({
@@ -82,8 +82,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
     budget: new RetryBudget(),
     metrics: createRetryMetrics(ground.metricsRegistry),
   })
-  const reconsider = createReconsider({ decide, revision, registry, append: audit.append, log, now })
-  policy.onChange(() => void reconsider())
+  const reconsider = reconsiderFrom(ground, parts)
   return {
     route: createPipeline({
       admit: createAdmit({
@@ -101,9 +100,23 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
       once: createOnce({ ...idempotency, forward, monotonic }),
       recordOutcome: recorder.recordOutcome,
     }),
-    ...startRegistrations(ground, parts, { judge, recorder, reconsider: () => void reconsider() }),
+    ...startRegistrations(ground, parts, { judge, recorder, reconsider }),
     own,
   }
+}
+
+/** Evicts workers that the policy no longer allows: after each change, and when it is called. */
+function reconsiderFrom({ log, now, siblings }: Ground, { audit, policy, workers }: StepParts): () => void {
+  const { decide, revision } = policy
+  const { registry, roll } = workers
+  const reconsider = createReconsider({
+    ...{ decide, revision, registry, log, now },
+    share: roll.share,
+    append: audit.append,
+  })
+  // One process is enough: all have the same workers and the same policy.
+  if (siblings === undefined || siblings.slot === 0) policy.onChange(() => void reconsider())
+  return () => void reconsider()
 }
 
 function selectFrom(

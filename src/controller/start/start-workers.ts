@@ -2,7 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
+import type { Logger } from '../../platform/logger.ts'
 import { createYoungCollections } from '../../platform/young-collections.ts'
+import type { ControllerConfig } from '../config.ts'
 import { createHealthProbe, type HealthProbe } from '../dispatch/probe.ts'
 import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worker-connector.ts'
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
@@ -13,10 +15,13 @@ import { createAwaited, type Awaited } from '../routing/awaited.ts'
 import { isOpen } from '../routing/condition.ts'
 import { openHintFile, type HintFile } from '../routing/hint-file.ts'
 import { Registry } from '../routing/registry.ts'
+import { createRoll } from '../routing/roll.ts'
 import { standingOf, type StateChange } from '../routing/standing.ts'
 import { WaitingRoom } from '../routing/waiting-room.ts'
 import { WorkerHealth } from '../routing/worker-health.ts'
+import { unshared, type SharedRoll } from '../processes/siblings.ts'
 import type { Ground } from './ground.ts'
+import { partOf } from './part-of.ts'
 
 export type StartedWorkers = {
   readonly registry: Registry
@@ -27,7 +32,7 @@ export type StartedWorkers = {
   readonly isThere: HealthProbe
   readonly pools: WorkerPools
   readonly connectorFor: WorkerConnectors
-  readonly hint: HintFile
+  readonly roll: SharedRoll
   /** The workers of an earlier controller that have not been checked again yet. */
   readonly awaited: Awaited
 }
@@ -37,46 +42,37 @@ const HINT_FILE = 'registry.json'
 /** Bounds of memory, not of time: each call has its own deadline. */
 const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
 
-/** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. Never rejects. */
+/** `lookup`: resolves a name to its addresses; undefined: `dns.lookup`. @throws when there are other processes, and the parent is gone */
 export async function startWorkers(
   ground: Ground,
   policy: LivePolicy,
   lookup: HostLookupOptions['lookup'],
 ): Promise<StartedWorkers> {
-  const { config, credentials, verifier, now, monotonic, log, opened } = ground
-  const { heartbeatIntervalMs, trustDomain, workerHosts: rules } = config
-  const outgoing = refusingBlocked(
-    { source: credentials, verifier },
-    {
-      isBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
-      onChange: policy.onChange,
-    },
-  )
-  const connectorFor = createWorkerConnectors({ ...outgoing, rules, monotonic, lookup })
-  const pools = opened.adopt(
-    createWorkerPools({ connectorFor, source: outgoing.source, monotonic, onBytes: createYoungCollections() }),
-    ({ close }) => close(),
-  )
-  const file = join(config.stateDir, HINT_FILE)
-  const hint = opened.adopt(await openHintFile({ file, trustDomain, log }), ({ close }) => close())
+  const { config, monotonic, log, opened, siblings } = ground
+  const { heartbeatIntervalMs } = config
+  const { connectorFor, pools } = connectionsFrom(ground, policy, lookup)
+  const part = (limit: number): number => partOf(limit, siblings)
+  // Where there are several processes, the parent keeps it.
+  const hint = siblings === undefined ? opened.adopt(await openHint(config, log), ({ close }) => close()) : undefined
   const report = createReporter(ground)
   const registry = new Registry({
     processId: randomUUID(),
     heartbeatIntervalMs,
+    part,
     monotonic,
-    now,
-    newLease: randomUUID,
     onGone(instance) {
       health.forget(instance)
       pools.release(instance)
-      hint.forget(instance)
+      hint?.forget(instance)
     },
     onLive: (worker) => room.opened(worker),
     onNotLive: (worker) => room.closed(worker),
     onChange: report,
   })
   const groupOf = registry.group.bind(registry)
-  const room = opened.adopt(new WaitingRoom({ groupOf, isOpen, monotonic, limits: WAITING }), (it) => it.close())
+  const room = opened.adopt(new WaitingRoom({ groupOf, isOpen, monotonic, limits: partsOf(WAITING, part) }), (it) =>
+    it.close(),
+  )
   const isThere = createHealthProbe({ connectorFor })
   const health = opened.adopt(
     new WorkerHealth({
@@ -93,9 +89,47 @@ export async function startWorkers(
     }),
     (it) => it.close(),
   )
-  const sweeper = setInterval(() => registry.sweep(), Math.min(SWEEP_MS, heartbeatIntervalMs))
+  const sweeper = setInterval(() => registry.sweep(), sweepEveryMs(heartbeatIntervalMs))
   opened.defer(() => clearInterval(sweeper))
-  return { registry, room, health, isThere, pools, connectorFor, hint, awaited: createAwaited(hint.found) }
+  const awaited = createAwaited(hint?.found ?? [])
+  const own = createRoll({ registry, awaited, hint })
+  const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, { registry, awaited, monotonic })
+  return { registry, room, health, isThere, pools, connectorFor, roll, awaited }
+}
+
+/** The connections to workers. A blocked certificate is refused there, too. */
+function connectionsFrom(
+  { config, credentials, verifier, monotonic, opened }: Ground,
+  policy: LivePolicy,
+  lookup: HostLookupOptions['lookup'],
+): Pick<StartedWorkers, 'connectorFor' | 'pools'> {
+  const outgoing = refusingBlocked(
+    { source: credentials, verifier },
+    {
+      isBlocked: (peer) => hasCertificate(policy.files().blocked.certificates, peer),
+      onChange: policy.onChange,
+    },
+  )
+  const connectorFor = createWorkerConnectors({ ...outgoing, rules: config.workerHosts, monotonic, lookup })
+  const pools = opened.adopt(
+    createWorkerPools({ connectorFor, source: outgoing.source, monotonic, onBytes: createYoungCollections() }),
+    ({ close }) => close(),
+  )
+  return { connectorFor, pools }
+}
+
+function partsOf(limits: typeof WAITING, part: (limit: number) => number): typeof WAITING {
+  const { perCapability, inAll, bytes } = limits
+  return { perCapability: part(perCapability), inAll: part(inAll), bytes: part(bytes) }
+}
+
+/** The registry on disk. One process keeps it: this one, or the parent of several. Never rejects. */
+export function openHint({ stateDir, trustDomain }: ControllerConfig, log: Logger): Promise<HintFile> {
+  return openHintFile({ file: join(stateDir, HINT_FILE), trustDomain, log })
+}
+
+export function sweepEveryMs(heartbeatIntervalMs: number): number {
+  return Math.min(SWEEP_MS, heartbeatIntervalMs)
 }
 
 /** Says what has changed, and lets the calls that wait take notice. */

@@ -6,9 +6,11 @@ import type { DrainReply } from '../../core/wire.ts'
 import type { AuditEvent } from '../../audit/event.ts'
 import { isOf, withoutInstance } from '../routing/drains.ts'
 import type { Registry } from '../routing/registry.ts'
+import type { Share } from '../routing/roll.ts'
 
 type DrainWorkerDeps = {
   readonly registry: Registry
+  readonly share: Share
   readonly append: (event: AuditEvent) => Promise<void>
   readonly now: () => number
 }
@@ -20,7 +22,7 @@ export type DrainWorker = (wish: DrainWish) => Promise<DrainReply>
 const MAX_NAMED = 3
 const MAX_DISTANCE = 4
 
-export function createDrainWorker({ registry, append, now }: DrainWorkerDeps): DrainWorker {
+export function createDrainWorker({ registry, share, append, now }: DrainWorkerDeps): DrainWorker {
   return async ({ id, draining, reason }) => {
     const workers = registry
       .list()
@@ -38,7 +40,7 @@ export function createDrainWorker({ registry, append, now }: DrainWorkerDeps): D
       timestamp: isoTime(now()),
       ...{ worker_id: id, draining, workers, requested_by: 'admin_listener', reason: reason ?? null },
     })
-    const changed = draining ? registry.drain(id) : registry.undrain(id)
+    const changed = await share({ kind: draining ? 'drained' : 'undrained', id })
     return { worker_id: id, draining, changed, workers }
   }
 }

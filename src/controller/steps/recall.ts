@@ -8,17 +8,17 @@ import { REMOVED_AFTER_MISSED } from '../../core/wire.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { startSpan, traceContextOf } from '../../platform/tracing/tracing.ts'
 import type { Asker, RegistrationVerdict } from '../../policy/verdict.ts'
-import type { Awaited } from '../routing/awaited.ts'
-import type { HintFile } from '../routing/hint-file.ts'
+import { rememberedHolder, type Awaited } from '../routing/awaited.ts'
 import type { RememberedWorker } from '../routing/hint-format.ts'
 import type { Registry } from '../routing/registry.ts'
+import type { Share } from '../routing/roll.ts'
 import type { WorkerCheck } from './check-worker.ts'
 
 type RecallDeps = {
   readonly awaited: Awaited
-  readonly hint: Pick<HintFile, 'forget'>
   readonly check: WorkerCheck
-  readonly registry: Registry
+  readonly registry: Pick<Registry, 'refuseIfFull'>
+  readonly share: Share
   /** Called when a worker is routable again; `verdict` allowed it. */
   readonly onRegistered: (verdict: RegistrationVerdict) => void
   readonly isReady: () => boolean
@@ -74,32 +74,32 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
 }
 
 async function settle(worker: RememberedWorker, startMs: number, deps: RecallDeps): Promise<Result> {
-  const { awaited, signal, monotonic, heartbeatIntervalMs } = deps
+  const { awaited, share, signal, monotonic, heartbeatIntervalMs } = deps
   const endMs = startMs + REMOVED_AFTER_MISSED * heartbeatIntervalMs
-  while (awaited.has(worker)) {
-    const code = await restore(worker, deps)
-    if (code === undefined) return awaited.settle(worker) ? 'restored' : 'replaced'
-    if (!PASSING.has(code) || monotonic() > endMs) break
+  const holder = rememberedHolder(worker)
+  while (awaited.has(holder)) {
+    const result = await restore(worker, deps)
+    if (result === 'restored' || result === 'replaced') return result
+    if (!PASSING.has(result) || monotonic() > endMs) break
     await pause(RETRY_MS, signal)
     // The next start asks again.
     if (signal.aborted) return 'refused'
   }
-  if (!awaited.settle(worker)) return 'replaced'
-  deps.hint.forget({ ...worker, workerId: worker.body.worker_id })
-  return 'refused'
+  return (await share({ kind: 'dismissed', holder })) ? 'refused' : 'replaced'
 }
 
-/** Undefined if the worker is routable, or has been replaced during the check; else why not. */
-async function restore(worker: RememberedWorker, deps: RecallDeps): Promise<ErrorCode | undefined> {
-  const { awaited, check, registry } = deps
+/** A code: why it is not routable. `replaced`: it has left, or registered again, during the check. */
+async function restore(worker: RememberedWorker, deps: RecallDeps): Promise<Exclude<Result, 'refused'> | ErrorCode> {
+  const { awaited, check, registry, share } = deps
+  const { leaseHash, registeredAt, body } = worker
   const asker = askerFor(worker, deps)
   try {
-    const { registration, verdict } = await check(asker, worker.body)
-    // It may have registered again, or deregistered, during the check.
-    if (!awaited.has(worker)) return undefined
-    registry.restore(registration, worker)
+    const { registration, verdict } = await check(asker, body)
+    if (!awaited.has(rememberedHolder(worker))) return 'replaced'
+    registry.refuseIfFull(registration)
+    if (!(await share({ kind: 'restored', registration, tenure: { leaseHash, registeredAt }, body }))) return 'replaced'
     deps.onRegistered(verdict)
-    return undefined
+    return 'restored'
   } catch (cause: unknown) {
     return toAppError(cause, 'internal_error').code
   } finally {

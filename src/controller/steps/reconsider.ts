@@ -5,13 +5,15 @@ import type { Decide, RegistrationInput } from '../../core/decision.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import type { Logger } from '../../platform/logger.ts'
 import type { AuditEvent } from '../../audit/event.ts'
-import type { Registry, WorkerInstance } from '../routing/registry.ts'
+import { holderOf, type Registry, type WorkerInstance } from '../routing/registry.ts'
+import type { Share } from '../routing/roll.ts'
 import { policyInput } from '../../policy/judge.ts'
 
 type ReconsiderDeps = {
   readonly decide: Decide
   readonly revision: () => string
-  readonly registry: Registry
+  readonly registry: Pick<Registry, 'list'>
+  readonly share: Share
   readonly append: (event: AuditEvent) => Promise<void>
   readonly log: Logger
   readonly now: () => number
@@ -46,10 +48,10 @@ async function reconsiderAll(deps: ReconsiderDeps): Promise<void> {
 }
 
 async function reconsider(deps: ReconsiderDeps, instance: WorkerInstance): Promise<void> {
-  const { decide, registry, revision, append, log, now } = deps
+  const { decide, share, revision, append, log, now } = deps
   const answer = await decide('worker_registration', registrationOf(instance, now())).catch(() => undefined)
   const reasons = (answer?.reasons ?? []).filter(({ code }) => EVICTING.has(code))
-  if (reasons.length === 0 || !registry.evict(instance)) return
+  if (reasons.length === 0 || !(await share({ kind: 'dismissed', holder: holderOf(instance) }))) return
   const { workerId, spiffeId } = instance
   log.warn({ event: 'worker_evicted', worker_id: workerId, spiffe_id: spiffeId, reasons }, 'worker evicted')
   const event = {

@@ -1,10 +1,13 @@
 // A registration: what is checked before a worker is routable is in check-worker.ts.
 import type { RegisterBody, RegisterReply } from '../../core/wire.ts'
+import { isoTime } from '../../core/iso-time.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import type { Asker, RegistrationVerdict } from '../../policy/verdict.ts'
 import type { HealthProbe } from '../dispatch/probe.ts'
-import type { Registration, Registry, WorkerInstance } from '../routing/registry.ts'
+import { hashOfLease } from '../routing/lease.ts'
+import type { Registration, Registry } from '../routing/registry.ts'
+import type { Share } from '../routing/roll.ts'
 import type { WorkerCheck } from './check-worker.ts'
 import { afterRecord } from './recorded.ts'
 
@@ -14,8 +17,10 @@ type RegisterDeps = {
   /** Whether a registered worker answers now. */
   readonly isThere: HealthProbe
   readonly log: Pick<Logger, 'warn'>
-  /** Called when the worker is routable; the worker learns its lease when this resolves. */
-  readonly remember: (instance: WorkerInstance, body: RegisterBody) => Promise<void>
+  /** The worker learns its lease when this resolves. */
+  readonly share: Share
+  readonly newLease: () => string
+  readonly now: () => number
   /** Called when the worker is routable; `verdict` allowed it. */
   readonly onRegistered: (verdict: RegistrationVerdict) => void
   readonly heartbeatIntervalMs: number
@@ -25,17 +30,19 @@ type RegisterDeps = {
 export function createRegister(deps: RegisterDeps): (asker: Asker, body: RegisterBody) => Promise<RegisterReply> {
   return async (asker, body) => {
     const { registration, verdict } = await deps.check(asker, body)
-    const instance = await afterRecord(async () => {
+    const lease = deps.newLease()
+    await afterRecord(async () => {
       await refuseReplaced(deps, registration)
-      return deps.registry.register(registration)
+      deps.registry.refuseIfFull(registration)
+      const tenure = { leaseHash: hashOfLease(lease), registeredAt: isoTime(deps.now()) }
+      await deps.share({ kind: 'registered', registration, tenure, body })
     })
-    await deps.remember(instance, body)
     deps.onRegistered(verdict)
     return {
       status: 'registered',
       worker_id: body.worker_id,
       capabilities_registered: registration.capabilities.size,
-      lease: instance.lease,
+      lease,
       heartbeat_interval_ms: deps.heartbeatIntervalMs,
     }
   }

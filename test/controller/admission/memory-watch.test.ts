@@ -41,7 +41,7 @@ test('a reading that fails, as without a free file handle, leaves the last one i
 })
 
 test('the limits are those of this process and machine', () => {
-  const { heapUsed, heapLimit, resident, residentLimit } = readMemory()
+  const { heapUsed, heapLimit, resident, residentLimit } = readMemory(1)
   expect(heapUsed).toBeGreaterThan(0)
   expect(heapLimit).toBeGreaterThan(heapUsed)
   expect(resident).toBeGreaterThan(heapUsed / 2)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import { identityRefused, routeOutcome, type RouteOutcomeEvent } from '../../../src/audit/event.ts'
+import { identityRefused, routeOutcome, type AuditEvent, type RouteOutcomeEvent } from '../../../src/audit/event.ts'
 import { openAuditLog, type AuditLogOptions } from '../../../src/controller/audit/writer.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
@@ -25,6 +25,15 @@ export async function openLog(file: string, opts: Partial<AuditLogOptions> = {})
   const audit = await openAuditLog({ file, sync: 'write', now: Date.now, log: SILENT, maxWaitMs: 60_000, ...opts })
   onTestFinished(() => audit.close())
   return audit
+}
+
+/** The file of a closed log with these events. */
+export async function written(...events: AuditEvent[]): Promise<string> {
+  const file = temporaryFile()
+  const audit = await openLog(file)
+  for (const event of events) await audit.append(event)
+  await audit.close()
+  return file
 }
 
 /** An event that carries `mark` as its decision id. */

@@ -1,11 +1,11 @@
 // The pages of the catalogue, and what a long list of workers looks like in them.
-import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { allPages } from '../../../src/cli/all-pages.ts'
 import { describeCapabilities, describeWorkers } from '../../../src/controller/routing/catalog.ts'
 import { Registry } from '../../../src/controller/routing/registry.ts'
 import { makeCapability } from '../../../src/core/capability.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import { registerIn } from '../../fixtures/registered.ts'
 import type { CapabilitiesReply, CapabilitySchema, CatalogQuery, WorkersReply } from '../../../src/core/wire.ts'
 
 const COUNT = 2345
@@ -17,8 +17,6 @@ function registryOf(count: number): Registry {
     processId: '',
     heartbeatIntervalMs: 10_000,
     monotonic: () => 0,
-    now: () => 0,
-    newLease: randomUUID,
     onGone: () => undefined,
   })
   for (let i = 0; i < count; i++) {
@@ -32,7 +30,7 @@ function registryOf(count: number): Registry {
       input_schema: type,
       output_schema: type,
     }
-    registry.register({
+    registerIn(registry, {
       spiffeId: parseSpiffeId(`spiffe://crank.local/worker/n-${number}`),
       workerId,
       origin: `https://127.0.0.1:${10_000 + number}`,

@@ -8,6 +8,7 @@ import { withoutWorker, type OfferGroup } from '../../../src/controller/routing/
 import { Registry } from '../../../src/controller/routing/registry.ts'
 import { parseWish } from '../../../src/controller/routing/wish.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import { registerIn } from '../../fixtures/registered.ts'
 import { groupOf, OFFERED, offeredBy, offerOf } from '../../fixtures/offered.ts'
 import { seeded } from '../../fixtures/seeded.ts'
 
@@ -144,12 +145,10 @@ describe('a member', () => {
       processId: 'a',
       heartbeatIntervalMs: 1000,
       monotonic: () => 0,
-      now: () => 0,
-      newLease: () => 'lease',
       onGone: () => undefined,
     })
     for (let at = 0; at < 64; at++) {
-      registry.register({
+      registerIn(registry, {
         workerId: `w${at}`,
         spiffeId: parseSpiffeId('spiffe://crank.local/worker/hello-world'),
         origin: `https://127.0.0.1:${at + 1}`,

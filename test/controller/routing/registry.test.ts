@@ -9,6 +9,7 @@ import {
   type Registration,
   type WorkerInstance,
 } from '../../../src/controller/routing/registry.ts'
+import { registerIn } from '../../fixtures/registered.ts'
 
 const greet = parseCapability('invoke:hello_world')
 const schema: CapabilitySchema = {
@@ -31,14 +32,11 @@ function registration(workerId: string, spiffeId = 'spiffe://crank.local/worker/
 
 function setup() {
   let ms = 1000
-  let leases = 0
   const gone: WorkerInstance[] = []
   const registry = new Registry({
     processId: '',
     heartbeatIntervalMs: 100,
     monotonic: () => ms,
-    now: () => 1_790_000_000_000,
-    newLease: () => `lease-${++leases}`,
     onGone: (instance) => gone.push(instance),
   })
   const pass = (by: number) => {
@@ -51,7 +49,7 @@ function setup() {
 describe('the registry', () => {
   test('lists a registered instance under each of its capabilities', () => {
     const { registry } = setup()
-    const instance = registry.register(registration('worker-a'))
+    const instance = registerIn(registry, registration('worker-a'))
     expect(registry.providers(greet)).toEqual([instance])
     expect(instance.declaredErrors.get(greet)).toEqual(new Set(['INVALID_INPUT']))
     expect(registry.counts()).toMatchObject({ live: 1, stale: 0 })
@@ -60,32 +58,32 @@ describe('the registry', () => {
   test('takes an evicted instance out at once, whatever its lease, and only that one', () => {
     const { registry, gone } = setup()
     const { spiffeId } = registration('worker-a')
-    const old = registry.register(registration('worker-a'))
-    expect([registry.evict(old), registry.evict(old), gone]).toEqual([true, false, [old]])
+    const old = registerIn(registry, registration('worker-a'))
+    expect([registry.remove(old), registry.remove(old), gone]).toEqual([true, false, [old]])
     expect(registry.providers(greet)).toEqual([])
-    expect(() => registry.heartbeat({ spiffeId, workerId: 'worker-a', lease: old.lease }, 0)).toThrow(AppError)
-    const fresh = registry.register(registration('worker-a'))
-    expect(registry.evict(old)).toBe(false)
+    expect(() => registry.owned({ spiffeId, workerId: 'worker-a', lease: old.lease })).toThrow(AppError)
+    const fresh = registerIn(registry, registration('worker-a'))
+    expect(registry.remove(old)).toBe(false)
     expect(registry.providers(greet)).toEqual([fresh])
   })
 
   test('makes the old lease void when an instance registers again', () => {
     const { registry, gone } = setup()
     const { spiffeId } = registration('worker-a')
-    const old = registry.register(registration('worker-a'))
-    const fresh = registry.register(registration('worker-a'))
+    const old = registerIn(registry, registration('worker-a'))
+    const fresh = registerIn(registry, registration('worker-a'))
     expect(gone).toEqual([old])
     expect(registry.providers(greet)).toEqual([fresh])
-    expect(() => registry.heartbeat({ spiffeId, workerId: 'worker-a', lease: old.lease }, 0)).toThrow(AppError)
-    expect(() => registry.deregister({ spiffeId, workerId: 'worker-a', lease: old.lease })).toThrow(AppError)
+    expect(() => registry.owned({ spiffeId, workerId: 'worker-a', lease: old.lease })).toThrow(AppError)
+    expect(registry.remove(old)).toBe(false)
     expect(registry.providers(greet)).toEqual([fresh])
   })
 
   test('keeps a lease to the identity that registered', () => {
     const { registry } = setup()
-    const { lease } = registry.register(registration('worker-a'))
+    const { lease } = registerIn(registry, registration('worker-a'))
     const other = parseSpiffeId('spiffe://crank.local/worker/streaming')
-    expect(() => registry.deregister({ spiffeId: other, workerId: 'worker-a', lease })).toThrow(
+    expect(() => registry.owned({ spiffeId: other, workerId: 'worker-a', lease })).toThrow(
       expect.objectContaining({ code: 'worker_not_registered' }),
     )
     expect(registry.providers(greet)).toHaveLength(1)
@@ -93,19 +91,19 @@ describe('the registry', () => {
 
   test('stops offering a worker after three missed heartbeats and brings it back with the next', () => {
     const { registry, pass } = setup()
-    const { spiffeId, lease, workerId } = registry.register(registration('worker-a'))
+    const { spiffeId, lease, workerId } = registerIn(registry, registration('worker-a'))
     pass(300)
     expect(registry.providers(greet)).toHaveLength(1)
     pass(1)
     expect(registry.providers(greet)).toHaveLength(0)
     expect(registry.counts()).toMatchObject({ live: 0, stale: 1 })
-    registry.heartbeat({ spiffeId, workerId, lease }, 3)
+    registry.heartbeat(registry.owned({ spiffeId, workerId, lease }), 3)
     expect(registry.providers(greet)).toMatchObject([{ staleMs: undefined, load: 3 }])
   })
 
   test('removes a worker after twelve missed heartbeats', () => {
     const { registry, pass, gone } = setup()
-    const instance = registry.register(registration('worker-a'))
+    const instance = registerIn(registry, registration('worker-a'))
     pass(1200)
     expect(registry.list()).toHaveLength(1)
     pass(1)
@@ -116,44 +114,44 @@ describe('the registry', () => {
 
   test('refuses one instance too many of one identity, but never a replacement', () => {
     const { registry } = setup()
-    const first = registry.register(registration('worker-a.0'))
-    for (let i = 1; i < MAX_INSTANCES_PER_IDENTITY; i++) registry.register(registration(`worker-a.${i}`))
-    expect(() => registry.register(registration('worker-a.more'))).toThrow(
+    const first = registerIn(registry, registration('worker-a.0'))
+    for (let i = 1; i < MAX_INSTANCES_PER_IDENTITY; i++) registerIn(registry, registration(`worker-a.${i}`))
+    expect(() => registerIn(registry, registration('worker-a.more'))).toThrow(
       expect.objectContaining({ code: 'overloaded' }),
     )
-    registry.deregister(first)
-    expect(() => registry.register(registration('worker-a.0'))).not.toThrow()
-    expect(() => registry.register(registration('worker-a.0'))).not.toThrow()
-    expect(() => registry.register(registration('worker-a.more'))).toThrow()
-    registry.deregister(registry.register(registration('worker-a.0')))
-    expect(() => registry.register(registration('worker-a.more'))).not.toThrow()
+    registry.remove(first)
+    expect(() => registerIn(registry, registration('worker-a.0'))).not.toThrow()
+    expect(() => registerIn(registry, registration('worker-a.0'))).not.toThrow()
+    expect(() => registerIn(registry, registration('worker-a.more'))).toThrow()
+    registry.remove(registerIn(registry, registration('worker-a.0')))
+    expect(() => registerIn(registry, registration('worker-a.more'))).not.toThrow()
   })
 
   test('refuses one instance too many in all', () => {
     const { registry } = setup()
     for (let i = 0; i < 10_000; i++) {
-      registry.register({
+      registerIn(registry, {
         ...registration(`worker-${i}`, `spiffe://crank.local/worker/w${i}`),
         capabilities: new Map(),
       })
     }
-    expect(() => registry.register(registration('worker-more'))).toThrow('the registry is full')
+    expect(() => registerIn(registry, registration('worker-more'))).toThrow('the registry is full')
   })
 })
 
 describe('a drain', () => {
   test('takes the instances of an id out, also new ones, and lets back only those that no other drain has', () => {
     const { registry } = setup()
-    const a = registry.register(registration('worker-x.a'))
-    const b = registry.register(registration('worker-x.b'))
-    const other = registry.register(registration('worker-xy'))
+    const a = registerIn(registry, registration('worker-x.a'))
+    const b = registerIn(registry, registration('worker-x.b'))
+    const other = registerIn(registry, registration('worker-xy'))
     expect([registry.drain('worker-x.a'), registry.drain('worker-x'), registry.drain('worker-x')]).toEqual([
       true,
       true,
       false,
     ])
     expect(registry.providers(greet)).toEqual([other])
-    const late = registry.register(registration('worker-x.c'))
+    const late = registerIn(registry, registration('worker-x.c'))
     expect([late.isListed, registry.counts().draining]).toEqual([false, 3])
     expect([registry.undrain('worker-x.b'), registry.undrain('worker-x')]).toEqual([false, true])
     expect(new Set(registry.providers(greet))).toEqual(new Set([other, b, late]))
@@ -163,14 +161,13 @@ describe('a drain', () => {
 
   test('of a worker without heartbeats ends, but only heartbeats bring it back; and the other way round', () => {
     const { registry, pass } = setup()
-    const { lease, ...a } = registry.register(registration('worker-x'))
-    const instance = registry.list()[0]!
+    const instance = registerIn(registry, registration('worker-x'))
     registry.drain('worker-x')
     pass(301)
     registry.undrain('worker-x')
     expect([instance.isListed, registry.counts()]).toMatchObject([false, { stale: 1 }])
     registry.drain('worker-x')
-    registry.heartbeat({ spiffeId: a.spiffeId, workerId: 'worker-x', lease }, 0)
+    registry.heartbeat(instance, 0)
     expect([instance.isListed, registry.counts()]).toMatchObject([false, { draining: 1 }])
     registry.undrain('worker-x')
     expect([instance.isListed, registry.counts()]).toMatchObject([true, { live: 1 }])
@@ -182,16 +179,16 @@ describe('an instance that lost its id', () => {
 
   test('is known while the one that took it, or a later one, is registered', () => {
     const { registry } = setup()
-    registry.register(at(1))
+    registerIn(registry, at(1))
     expect([registry.replacerOf(at(1)), registry.replacerOf(at(2))]).toEqual([undefined, undefined])
-    const second = registry.register(at(2))
+    const second = registerIn(registry, at(2))
     expect([registry.replacerOf(at(1)), registry.replacerOf(at(2))]).toEqual([second, undefined])
-    const third = registry.register(at(3))
+    const third = registerIn(registry, at(3))
     expect([1, 2, 3].map((port) => registry.replacerOf(at(port)))).toEqual([third, third, undefined])
     // The one that took it registers again, as after a restart.
-    const again = registry.register(at(3))
+    const again = registerIn(registry, at(3))
     expect([1, 2, 3].map((port) => registry.replacerOf(at(port)))).toEqual([again, again, undefined])
-    registry.evict(again)
+    registry.remove(again)
     expect([1, 2, 3].map((port) => registry.replacerOf(at(port)))).toEqual([undefined, undefined, undefined])
   })
 })

@@ -1,9 +1,11 @@
 // Which remembered workers come back: the registry and the awaited ones are real, the check answers what the test says.
 import { describe, expect, test } from 'vitest'
+import { unshared } from '../../../src/controller/processes/siblings.ts'
 import { createAwaited } from '../../../src/controller/routing/awaited.ts'
 import type { RememberedWorker } from '../../../src/controller/routing/hint-format.ts'
 import { hashOfLease } from '../../../src/controller/routing/lease.ts'
 import { MAX_INSTANCES_PER_IDENTITY, Registry } from '../../../src/controller/routing/registry.ts'
+import { createRoll } from '../../../src/controller/routing/roll.ts'
 import type { WorkerCheck } from '../../../src/controller/steps/check-worker.ts'
 import { createRecall } from '../../../src/controller/steps/recall.ts'
 import { AppError } from '../../../src/core/errors.ts'
@@ -27,17 +29,22 @@ type Check = (workerId: string) => Promise<unknown>
 
 function setUp(ids: readonly string[], check: Check, { readyAfter = 0 } = {}) {
   const awaited = createAwaited(ids.map(remembered))
-  const options = { heartbeatIntervalMs: 50, monotonic: () => performance.now(), now: Date.now }
-  const registry = new Registry({ processId: '', ...options, newLease: () => 'new', onGone: () => undefined })
+  const options = { heartbeatIntervalMs: 50, monotonic: () => performance.now() }
+  const registry = new Registry({ processId: '', ...options, onGone: () => undefined })
+  const { share } = unshared(createRoll({ registry, awaited, hint: undefined }))
   const lines: object[] = []
   const forgotten: string[] = []
   const counts = { running: 0, most: 0, registered: 0, polls: 0, checked: [] as string[] }
   const stop = new AbortController()
   const recall = createRecall({
     ...options,
+    now: Date.now,
     awaited,
     registry,
-    hint: { forget: ({ workerId }) => void forgotten.push(workerId) },
+    share(change) {
+      if (change.kind === 'dismissed' && awaited.has(change.holder)) forgotten.push(change.holder.workerId)
+      return share(change)
+    },
     async check(asker, body) {
       expect(asker).toMatchObject({ caller: spiffeId, decisionId: expect.stringMatching(/^[0-9a-f-]{36}$/) })
       counts.checked.push(body.worker_id)
@@ -60,7 +67,7 @@ function setUp(ids: readonly string[], check: Check, { readyAfter = 0 } = {}) {
     signal: stop.signal,
   })
   const routable = (): string[] => registry.list().map(({ workerId }) => workerId)
-  return { recall, awaited, registry, lines, forgotten, counts, stop, routable }
+  return { recall, awaited, registry, share, lines, forgotten, counts, stop, routable }
 }
 
 const passes: Check = () => Promise.resolve()
@@ -72,13 +79,13 @@ const failsWith =
 describe('a remembered worker', () => {
   test('that passes the check is routable with the lease and the time of its registration', async () => {
     const { recall, registry, awaited, counts, lines } = setUp(['a'], passes)
-    expect(awaited.owns(claimOf('a'))).toBe(true)
+    expect(awaited.owned(claimOf('a'))).toMatchObject({ workerId: 'a' })
     await recall()
     expect(registry.list()).toMatchObject([
       { workerId: 'a', registeredAt: '2026-11-30T10:00:00.000Z', staleMs: undefined },
     ])
-    expect(() => registry.heartbeat(claimOf('a'), 1)).not.toThrow()
-    expect(awaited.owns(claimOf('a'))).toBe(false)
+    expect(() => registry.owned(claimOf('a'))).not.toThrow()
+    expect(awaited.owned(claimOf('a'))).toBeUndefined()
     expect(counts.registered).toBe(1)
     expect(lines).toMatchObject([{ event: 'registry_recalled', remembered: 1, restored: 1, refused: 0, replaced: 0 }])
   })
@@ -107,10 +114,10 @@ describe('a remembered worker', () => {
   )
 
   test('that registers again during its check keeps the new registration', async () => {
-    const { recall, registry, awaited, forgotten, lines } = setUp(['a'], () => {
-      registry.register({ spiffeId, workerId: 'a', origin: 'https://127.0.0.1:2', capabilities: new Map() })
-      awaited.settle(remembered('a'))
-      return Promise.resolve()
+    const { recall, registry, share, forgotten, lines } = setUp(['a'], () => {
+      const registration = { spiffeId, workerId: 'a', origin: 'https://127.0.0.1:2', capabilities: new Map() }
+      const tenure = { leaseHash: hashOfLease('new'), registeredAt: '2026-11-30T11:00:00.000Z' }
+      return share({ kind: 'registered', registration, tenure, body: remembered('a').body })
     })
     await recall()
     expect(registry.list()).toMatchObject([{ origin: 'https://127.0.0.1:2' }])
@@ -119,12 +126,13 @@ describe('a remembered worker', () => {
   })
 
   test('that deregisters before or during its check does not come back', async () => {
-    const { recall, routable, awaited } = setUp(['a', 'b'], () => {
-      awaited.withdraw(claimOf('a'))
-      awaited.withdraw(claimOf('b'))
-      return Promise.resolve()
+    const { recall, routable, awaited, share } = setUp(['a', 'b'], async () => {
+      for (const id of ['a', 'b']) {
+        const holder = awaited.owned(claimOf(id))
+        if (holder !== undefined) await share({ kind: 'left', holder })
+      }
     })
-    expect(awaited.withdraw({ ...claimOf('a'), lease: 'another' })).toBeUndefined()
+    expect(awaited.owned({ ...claimOf('a'), lease: 'another' })).toBeUndefined()
     await recall()
     expect(routable()).toEqual([])
   })

@@ -1,7 +1,11 @@
 // Who is routed to after a change of policy: the registry is real, the policy answers what the test says.
 import { describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../../src/audit/event.ts'
+import { unshared } from '../../../src/controller/processes/siblings.ts'
+import { createAwaited } from '../../../src/controller/routing/awaited.ts'
 import { Registry } from '../../../src/controller/routing/registry.ts'
+import { createRoll } from '../../../src/controller/routing/roll.ts'
+import { registerIn } from '../../fixtures/registered.ts'
 import { createReconsider } from '../../../src/controller/steps/reconsider.ts'
 import type { Decide, Decision, RegistrationInput } from '../../../src/core/decision.ts'
 import { AppError } from '../../../src/core/errors.ts'
@@ -18,13 +22,10 @@ const deny = (code: string): Decision => ({
 })
 
 function setUp(answer: (workerId: string) => Promise<Decision>, { isWritable = true } = {}) {
-  let leases = 0
   const registry = new Registry({
     processId: '',
     heartbeatIntervalMs: 100,
     monotonic: () => 0,
-    now: Date.now,
-    newLease: () => String(++leases),
     onGone: () => undefined,
   })
   const asked: RegistrationInput[] = []
@@ -38,6 +39,7 @@ function setUp(answer: (workerId: string) => Promise<Decision>, { isWritable = t
     decide,
     revision: () => 'r2',
     registry,
+    share: unshared(createRoll({ registry, awaited: createAwaited([]), hint: undefined })).share,
     append(event) {
       events.push(event)
       return isWritable ? Promise.resolve() : Promise.reject(new AppError('audit_unavailable'))
@@ -46,7 +48,7 @@ function setUp(answer: (workerId: string) => Promise<Decision>, { isWritable = t
     now: Date.now,
   })
   const register = (workerId: string) =>
-    registry.register({
+    registerIn(registry, {
       workerId,
       spiffeId: parseSpiffeId(`spiffe://crank.local/worker/${workerId}`),
       origin: 'https://127.0.0.1:8443',

@@ -1,0 +1,49 @@
+// `crank controller` with CRANK_PROCESSES above 1: the parent of the processes that serve.
+import type { ControllerConfig } from '../controller/config.ts'
+import { ChildStartError, startParent } from '../controller/parent.ts'
+import type { ProcessLog } from '../platform/logger.ts'
+import { endInOrder } from '../platform/process-guard.ts'
+import { threadEntry } from '../platform/thread/thread.ts'
+import { environment } from './environment.ts'
+import { startFailure } from './start-failure.ts'
+
+type RunParentOptions = {
+  readonly config: ControllerConfig
+  readonly flags: Readonly<Record<string, string | undefined>>
+  readonly processLog: ProcessLog
+  /** How long a process may take to end. */
+  readonly endMs: number
+}
+
+const ENTRY = threadEntry('controller-process', import.meta.url)
+const CLOSE_MARGIN_MS = 3000
+
+/** Resolves when all processes serve. @throws {CliError} or {ConfigError} when they cannot start */
+export async function runParent({ config, flags, processLog, endMs }: RunParentOptions): Promise<void> {
+  const { log } = processLog
+  const starting = startParent({
+    ...{ config, flags, log, endMs },
+    entry: ENTRY,
+    env: environment(),
+    beforeStarting() {
+      endInOrder({
+        delayMs: endMs + CLOSE_MARGIN_MS,
+        async close({ err, signal }) {
+          if (err !== undefined)
+            log.fatal({ event: 'controller_crashed', err }, 'controller stops after an unexpected error')
+          const parent = await starting
+          await parent.close(signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT')
+          await processLog.flush()
+        },
+      })
+    },
+  })
+  await starting.catch((cause: unknown) => {
+    // It has said why.
+    if (cause instanceof ChildStartError) {
+      process.exitCode = cause.code ?? 1
+      return
+    }
+    throw startFailure('the controller', cause)
+  })
+}

@@ -1,0 +1,141 @@
+// A controller of several processes, for several cores: the parent serves nothing. It keeps what they share (the store of
+// idempotency keys, the registry on disk, the order of changes), replaces a process that ends, and ends them together.
+import type { ChildProcess } from 'node:child_process'
+import type { Logger } from '../platform/logger.ts'
+import { createRegistry } from '../platform/metrics.ts'
+import { VERSION } from '../platform/version.ts'
+import type { ControllerConfig } from './config.ts'
+import { createIdempotencyMetrics } from './metrics/idempotency-metrics.ts'
+import { familiesOf, type MetricFamily } from './metrics/merged-metrics.ts'
+import { createProcessMetrics } from './metrics/process-metrics.ts'
+import { createFamily } from './processes/family.ts'
+import { createPolicyTurns } from './processes/policy-turns.ts'
+import { createSeats } from './processes/seats.ts'
+import type { Serving, Task } from './processes/words.ts'
+import { createAwaited } from './routing/awaited.ts'
+import type { HintFile } from './routing/hint-file.ts'
+import { Registry } from './routing/registry.ts'
+import { createRoll } from './routing/roll.ts'
+import { refuseUsedPort } from './start/listen.ts'
+import { openKeyStore } from './start/start-idempotency.ts'
+import { openHint, sweepEveryMs } from './start/start-workers.ts'
+
+type RunningParent = {
+  /** Ends all processes in order: each leaves, drains and ends as after this signal. */
+  readonly close: (signal: 'SIGTERM' | 'SIGINT') => Promise<void>
+}
+
+type ParentOptions = {
+  readonly config: ControllerConfig
+  /** The file that a process that serves runs. */
+  readonly entry: URL
+  readonly flags: Task['flags']
+  readonly env: NodeJS.ProcessEnv
+  readonly log: Logger
+  /** How long a process may take to end. */
+  readonly endMs: number
+  /** Called before a process is started; from then on the parent must be closed. */
+  readonly beforeStarting?: () => void
+}
+
+/** A process that serves could not start, and has said why. */
+export class ChildStartError extends Error {
+  override readonly name = 'ChildStartError'
+  readonly code: number | null
+
+  constructor(code: number | null) {
+    super(`a process of the controller could not start (exit code ${String(code)})`)
+    this.code = code
+  }
+}
+
+/** Starts the first process, which gets the ports, then the others; resolves when all serve. @throws {ConfigError | ChildStartError} */
+export async function startParent(options: ParentOptions): Promise<RunningParent> {
+  await using opened = new AsyncDisposableStack()
+  const { config, log, env, entry, endMs } = options
+  const { processes: of } = config
+  const monotonic = performance.now.bind(performance)
+  for (const [at, variable] of [
+    [config.listen, 'CRANK_PORT'],
+    [config.admin, 'CRANK_ADMIN_PORT'],
+  ] as const) {
+    await refuseUsedPort(at, variable)
+  }
+  const metricsRegistry = createRegistry()
+  const hint = opened.adopt(await openHint(config, log), (it) => it.close())
+  const workers = openWorkers(config, hint, monotonic)
+  opened.defer(workers.close)
+  const keyMetrics = createIdempotencyMetrics(metricsRegistry)
+  const store = openKeyStore({ config, now: Date.now, monotonic, log, opened }, keyMetrics)
+  keyMetrics.observe(store.health)
+  const starts = createStarts(of)
+  const family = createFamily({
+    ...{ of, store, log },
+    ...workers,
+    turns: createPolicyTurns(),
+    ownMetrics: () => ownFamilies(metricsRegistry),
+    onServing: (slot, serving) => starts.serves(slot, serving),
+  })
+  const metrics = createProcessMetrics(metricsRegistry, { of, serving: family.serving })
+  const seats = createSeats({
+    ...{ entry, env, log, monotonic },
+    taskOf: (slot) => ({ seat: { slot, of }, flags: options.flags, ports: starts.ports() }),
+    onStarted: family.joined,
+    onEnded(slot, child, isReplaced) {
+      family.left(slot, child)
+      if (isReplaced) metrics.ended()
+    },
+  })
+  let ended: Promise<void> | undefined
+  const stop = (signal: 'SIGTERM' | 'SIGINT'): Promise<void> =>
+    (ended ??= seats.stop(endMs, (child) => family.tellToStop(child, signal)))
+  opened.defer(() => stop('SIGINT'))
+  options.beforeStarting?.()
+  const first = await starts.of(0, seats.start(0))
+  await Promise.all(Array.from({ length: of - 1 }, (_, at) => starts.of(at + 1, seats.start(at + 1))))
+  const { port, adminPort, engine, revision } = first
+  const addresses = { host: config.listen.host, port, admin_host: config.admin.host, admin_port: adminPort }
+  const about = { version: VERSION, engine, policy_revision: revision, processes: of }
+  log.info({ event: 'controller_ready', ...addresses, ...about }, 'controller is listening')
+  const release = opened.move()
+  return {
+    async close(signal) {
+      await stop(signal)
+      await release.disposeAsync()
+      log.info({ event: 'controller_stopped', reason: 'stopped' }, 'controller has stopped')
+    },
+  }
+}
+
+/** The parent's view of the workers. It gets no calls, so nothing happens when a worker comes or goes. */
+function openWorkers({ heartbeatIntervalMs }: ControllerConfig, hint: HintFile, monotonic: () => number) {
+  const registry = new Registry({ processId: '', heartbeatIntervalMs, monotonic, onGone: hint.forget })
+  const awaited = createAwaited(hint.found)
+  const sweeper = setInterval(() => registry.sweep(), sweepEveryMs(heartbeatIntervalMs))
+  const parts = { registry, awaited, monotonic }
+  return { parts, roll: createRoll({ registry, awaited, hint }), close: () => clearInterval(sweeper) }
+}
+
+/** Waits for the first start of each process; what ends later is replaced. */
+function createStarts(of: number) {
+  const waiting = Array.from({ length: of }, () => Promise.withResolvers<Serving>())
+  let ports: Task['ports']
+  return {
+    ports: () => ports,
+    serves(slot: number, serving: Serving): void {
+      const { port, adminPort } = serving
+      ports ??= { port, adminPort }
+      waiting[slot]?.resolve(serving)
+    },
+    of(slot: number, child: ChildProcess): Promise<Serving> {
+      const { promise, reject } = waiting[slot] ?? Promise.withResolvers<Serving>()
+      child.once('exit', (code) => reject(new ChildStartError(code)))
+      return promise
+    },
+  }
+}
+
+/** Not the metrics of its event loop: it does next to nothing, and would make the mean of all look good. */
+async function ownFamilies(registry: ReturnType<typeof createRegistry>): Promise<MetricFamily[]> {
+  return (await familiesOf(registry)).filter(({ name }) => !name.startsWith('nodejs_'))
+}

@@ -1,0 +1,137 @@
+// The parent's side of each process that serves: what it may ask, and what the parent asks all of them.
+import type { ChildProcess } from 'node:child_process'
+import type { Logger } from '../../platform/logger.ts'
+import { createLink, type Handlers, type Link } from '../../platform/process-link.ts'
+import { within } from '../../platform/within.ts'
+import type { KeyStore } from '../idempotency/key-store.ts'
+import { countedOf, mergeFamilies, type MetricFamily } from '../metrics/merged-metrics.ts'
+import { knownRollOf, type RollParts } from '../routing/known-roll.ts'
+import type { Roll, RollChange } from '../routing/roll.ts'
+import type { PolicyTurns } from './policy-turns.ts'
+import { storeOfProcess, type StoreOfProcess } from './shared-store.ts'
+import type { BySlot, Serving, ToChild, ToParent } from './words.ts'
+
+type FamilyOptions = {
+  readonly of: number
+  readonly roll: Roll
+  /** The parent's own view of the workers: a process that starts gets it. */
+  readonly parts: RollParts
+  readonly store: KeyStore
+  readonly turns: PolicyTurns
+  readonly ownMetrics: () => Promise<readonly MetricFamily[]>
+  readonly log: Pick<Logger, 'error'>
+  readonly onServing: (slot: number, serving: Serving) => void
+}
+
+type Family = {
+  readonly joined: (slot: number, child: ChildProcess) => void
+  readonly left: (slot: number, child: ChildProcess) => void
+  /** How many processes serve. */
+  readonly serving: () => number
+  readonly tellToStop: (child: ChildProcess, signal: ToChild['stop']['ask']) => void
+}
+
+type Member = {
+  readonly slot: number
+  readonly link: Link<ToChild>
+  readonly store: StoreOfProcess
+  /** It has the roll, and gets its changes. */
+  follows: boolean
+  serves: boolean
+  lastMetrics: readonly MetricFamily[]
+}
+
+/** A worker learns its lease when every process knows it, but does not wait longer for one that hangs. */
+const SHARE_MS = 250
+const ANSWER_MS = 1000
+
+export function createFamily(options: FamilyOptions): Family {
+  const { of, store, turns, log, onServing } = options
+  const members = new Map<ChildProcess, Member>()
+  /** What processes have counted that are gone: a counter must never become smaller. */
+  let past: Promise<readonly MetricFamily[]> = Promise.resolve([])
+  const onError = (err: unknown): void =>
+    log.error({ event: 'process_message_failed', err }, 'a message of a process could not be handled')
+
+  return {
+    joined(slot, child) {
+      const own = storeOfProcess(store)
+      const handlers: Handlers<ToParent> = {
+        follow() {
+          // In this order: a change that comes now is sent behind it.
+          link.tell('know', knownRollOf(options.parts))
+          member.follows = true
+        },
+        share: (change) => share(options.roll, [...members.values()], member, change),
+        beats(beats) {
+          for (const beat of beats) options.roll.beat(beat)
+          for (const other of members.values()) if (other !== member && other.follows) other.link.tell('beats', beats)
+        },
+        begin: own.begin,
+        end: ({ claim, ending }) => own.end(claim, ending),
+        policyTurn: ({ revision }) => turns.prepared(slot, revision),
+        listening(serving) {
+          member.serves = true
+          turns.serves(slot, serving.revision)
+          onServing(slot, serving)
+        },
+        readinessOfAll: () => ofAll(members.values(), of, ({ link: each }) => each.ask('readiness', null)),
+        async metricsOfAll() {
+          const all = [...members.values()].filter(({ serves }) => serves)
+          await Promise.all(all.map(readMetrics))
+          return mergeFamilies([...all.map(({ lastMetrics }) => lastMetrics), await past, await options.ownMetrics()])
+        },
+      }
+      const link = createLink<ToChild, ToParent>(child, handlers, onError)
+      const member: Member = { slot, link, store: own, follows: false, serves: false, lastMetrics: [] }
+      members.set(child, member)
+    },
+    left(slot, child) {
+      const member = members.get(child)
+      if (member === undefined) return
+      members.delete(child)
+      member.store.abandon()
+      turns.gone(slot)
+      past = past.then((before) => mergeFamilies([before, countedOf(member.lastMetrics)]))
+    },
+    serving: () => [...members.values()].filter(({ serves }) => serves).length,
+    tellToStop: (child, signal) => members.get(child)?.link.tell('stop', signal),
+  }
+}
+
+/** Here first, then everywhere: what `from` made of it is the answer. */
+async function share(roll: Roll, members: readonly Member[], from: Member, change: RollChange): Promise<boolean> {
+  roll.apply(change)
+  const settled = roll.settled(change)
+  const ask = ({ link }: Member): Promise<boolean> => link.ask('apply', change).catch(() => false)
+  const others = members.filter((member) => member !== from && member.follows).map(ask)
+  const isChanged = await ask(from)
+  await within(SHARE_MS, Promise.all(others))
+  await settled
+  return isChanged
+}
+
+async function ofAll<T>(
+  members: Iterable<Member>,
+  of: number,
+  ask: (member: Member) => Promise<T>,
+): Promise<BySlot<T>> {
+  const answers: [number, T | undefined][] = Array.from({ length: of }, (_, slot) => [slot, undefined])
+  const asked = [...members]
+    .filter(({ serves }) => serves)
+    .map(async (member) => {
+      const answer = await ask(member).catch(() => undefined)
+      answers[member.slot] = [member.slot, answer]
+    })
+  await within(ANSWER_MS, Promise.all(asked))
+  return answers.map((entry) => [...entry] as const)
+}
+
+/** A process that does not answer keeps what it said last. */
+async function readMetrics(member: Member): Promise<void> {
+  const reading = member.link.ask('metrics', null).then(
+    (families) => void (member.lastMetrics = families),
+    () => undefined,
+  )
+  await within(ANSWER_MS, reading)
+}

@@ -1,0 +1,47 @@
+// What a process that serves shares with the other processes of its controller. Where there is only one, nobody implements it.
+import type { KeyStore } from '../idempotency/key-store.ts'
+import type { MetricFamily } from '../metrics/merged-metrics.ts'
+import type { Readiness } from '../readiness.ts'
+import type { RollParts } from '../routing/known-roll.ts'
+import type { Beat, Roll, Share } from '../routing/roll.ts'
+import type { BySlot, Seat, Serving } from './words.ts'
+
+/** How the roll of this process changes. */
+export type SharedRoll = {
+  /** A change: here and in all other processes, in one order. @throws {AppError} `shutting_down` when the parent is gone */
+  readonly share: Share
+  /** A heartbeat that this process has counted: in the others. */
+  readonly beat: (beat: Beat) => void
+}
+
+/** What this process can tell the others. */
+export type Answers = {
+  readonly readiness: () => Readiness
+  readonly metrics: () => Promise<readonly MetricFamily[]>
+}
+
+export type Siblings = Seat & {
+  readonly keyStore: KeyStore
+  /** Takes over what the others know of the workers; from then on their changes arrive here. */
+  readonly follow: (roll: Roll, parts: RollParts) => Promise<SharedRoll>
+  /** The policy files of this revision are prepared. Resolves when they may come into force. */
+  readonly policyTurn: (revision: string) => Promise<void>
+  /** This process listens. */
+  readonly serve: (serving: Serving, answers: Answers) => Promise<void>
+  /** What each process that serves says, this one included. */
+  readonly readinessOfAll: () => Promise<BySlot<Readiness>>
+  /** The metrics of all processes together. */
+  readonly metricsOfAll: () => Promise<readonly MetricFamily[]>
+}
+
+/** Changes of which nobody else need hear. */
+export function unshared(roll: Roll): SharedRoll {
+  return {
+    async share(change) {
+      const isChanged = roll.apply(change)
+      await roll.settled(change)
+      return isChanged
+    },
+    beat: () => undefined,
+  }
+}
