@@ -20,7 +20,7 @@ const MESH = [
   'test/faults/short.test.ts',
   'test/manifest/{add,command,definitions}.test.ts',
   'test/observability/{compose-health-checks,grafana-provisioning,log-queries,opa}.test.ts',
-  'test/platform/{child-environment,logger}.test.ts',
+  'test/platform/{child-environment,log-output,logger}.test.ts',
   'test/platform/thread/thread.test.ts',
   'test/platform/tracing/tracing.test.ts',
   'test/policy/engine/{bundle,compile,opa-wasm}.test.ts',

@@ -14,6 +14,8 @@ const MAX_BYTES = 1024 * 1024
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 200
 const FAULT_PAUSE_MS = 1000
+/** Lines that follow a write gather for so long: each write wakes another thread, or the reader of a pipe. */
+const GATHER_MS = 10
 /** The longest wait for a slow reader at the end of the process. */
 const END_MS = 500
 const END_PAUSE_MS = 10
@@ -118,7 +120,8 @@ export class LogOutput {
     this.#bytes -= written
     this.#pauseMs = FIRST_PAUSE_MS
     this.#sayDropped()
-    setImmediate(() => this.#next())
+    if (this.#chunk.length > 0) setImmediate(() => this.#next())
+    else setTimeout(() => this.#next(), GATHER_MS)
   }
 
   #pause(code: string | undefined): void {

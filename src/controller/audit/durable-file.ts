@@ -62,8 +62,8 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
   let torn: Buffer | undefined
   let seenAtMs = -Infinity
 
-  async function look(expected: number): Promise<void> {
-    await seeUnchanged(file, opened, expected)
+  function look(expected: number): void {
+    seeUnchanged(file, opened, expected)
     seenAtMs = performance.now()
   }
 
@@ -76,10 +76,10 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
 
   async function append(bytes: Buffer): Promise<void> {
     if (torn !== undefined) await takeBack(torn)
-    if (fstatSync(fd).size !== size || performance.now() - seenAtMs > LOOK_AGAIN_MS) await look(size)
+    if (fstatSync(fd).size !== size || performance.now() - seenAtMs > LOOK_AGAIN_MS) look(size)
     try {
       await writeFully(calls.write, fd, bytes)
-      await look(size + bytes.length)
+      look(size + bytes.length)
     } catch (cause: unknown) {
       torn = bytes
       seenAtMs = -Infinity

@@ -1,6 +1,7 @@
 // On the path of every call. Group commit: appends wait in a queue, and one write at a time makes a batch of them durable.
 // Records get their number and hash when their batch is written, so a failed batch leaves no gap: none of its records was
 // acknowledged.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isoTime } from '../../core/iso-time.ts'
 import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'
@@ -57,6 +58,8 @@ export type GroupCommitOptions = {
 const MAX_BATCH = 512
 const PROBE_MS = 250
 const RIDE_MS = 20
+/** The longest time that a write waits for further records; records that come alone do not wait. */
+const GATHER_MS = 1
 const NOBODY_WAITS = (): void => undefined
 /** If the file is moved repeatedly while one batch is written, that is a failure, not a rotation. */
 const MAX_FILES_PER_BATCH = 3
@@ -165,11 +168,24 @@ export class GroupCommit implements AuditLog {
 
   async #flush(): Promise<void> {
     let ok = true
-    do ok = await this.#commit(this.#queue.take(MAX_BATCH), this.#outages.current())
-    while (ok && this.#isWriteDue())
+    do {
+      await this.#gather()
+      ok = await this.#commit(this.#queue.take(MAX_BATCH), this.#outages.current())
+    } while (ok && this.#isWriteDue())
     this.#flushing = false
     if (this.#queue.length > 0) this.#startRide()
     this.#onIdle?.()
+  }
+
+  /** While each turn of the event loop brings further records they join the batch: a write costs as much CPU as half a call. */
+  async #gather(): Promise<void> {
+    const { monotonic } = this.#opts
+    const endMs = monotonic() + GATHER_MS
+    let due = 1
+    while (this.#queue.due > due && monotonic() < endMs) {
+      due = this.#queue.due
+      await nextTurn()
+    }
   }
 
   #isWriteDue(): boolean {

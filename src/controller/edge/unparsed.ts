@@ -107,13 +107,20 @@ export function createUnparsed(options: UnparsedOptions): Unparsed {
 function countRequests(server: Server, requests: Requests): void {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request
-    const unanswered = (requests.get(socket)?.unanswered ?? 0) + 1
-    requests.set(socket, { unanswered, last: request })
+    const known = requests.get(socket) ?? begun(requests, request)
+    known.unanswered += 1
+    known.last = request
     response.once('close', () => {
-      const known = requests.get(socket)
-      if (known !== undefined) known.unanswered -= 1
+      known.unanswered -= 1
     })
   })
+}
+
+/** One object per connection: V8 pays at every collection for a new one in a weak map. */
+function begun(requests: Requests, last: IncomingMessage): { unanswered: number; last: IncomingMessage } {
+  const none = { unanswered: 0, last }
+  requests.set(last.socket, none)
+  return none
 }
 
 /** `none`: the peer keeps the connection, which is idle. */

@@ -9,6 +9,7 @@ import { RULING_NAMES, type Ruling } from '../../core/ruling.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
 import type { Registry } from '../../platform/metrics.ts'
 import { asObserver } from '../../platform/observer.ts'
+import { adding, observing, oncePerPair } from '../../platform/series.ts'
 import { createStateGauges, type ControllerState } from './state-gauges.ts'
 
 /**
@@ -73,6 +74,8 @@ const OTHER = 'other'
 const CALL_ROUTES = ['/route', '/route/:verb/:capability']
 const ROUTES = new Set([...CALL_ROUTES, '/register', '/heartbeat', '/deregister', '/capabilities', '/workers'])
 const STATUS_CLASSES = ['2xx', '4xx', '5xx', 'none']
+/** By the first digit of a status. */
+const CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx']
 const EVALUATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const ROUTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
@@ -82,33 +85,29 @@ export function createMetrics(
   { now = Date.now, isDelivering = () => false }: { now?: () => number; isDelivering?: () => boolean } = {},
 ): Metrics {
   const counters = createCounters(registry)
+  const series = findSeries(counters)
   let known: ReadonlySet<Capability> = new Set()
   const gauges = createStateGauges({ registry, known: () => known, now })
   const capabilityLabel = (capability: string): string =>
     (known as ReadonlySet<string>).has(capability) ? capability : OTHER
-  const exemplarOf = (trace: TraceContext | undefined) => (isDelivering() ? exemplarOfSampled(trace) : {})
+  const exemplarOf = (trace: TraceContext | undefined) => (isDelivering() ? exemplarOfSampled(trace) : undefined)
   return asObserver<Metrics>({
     answered({ route, status, code }) {
       const label = route !== undefined && ROUTES.has(route) ? route : OTHER
-      counters.requests.inc({
-        route: label,
-        status_class: status === undefined ? 'none' : `${Math.floor(status / 100)}xx`,
-      })
+      series.requests(label, status === undefined ? 'none' : (CLASSES[Math.floor(status / 100)] ?? 'none'))(1)
       if (code !== undefined) counters.requestErrors.inc({ code })
     },
     decided({ capability, decision, seconds, trace }) {
       const label = capability === null ? OTHER : capabilityLabel(capability)
       const exemplar = exemplarOf(trace)
-      counters.decisions.inc({ labels: { capability: label, decision }, value: 1, ...exemplar })
-      if (seconds !== undefined)
-        counters.evaluation.observe({ labels: { capability: label }, value: seconds, ...exemplar })
-      if (decision === 'would_deny') counters.wouldDenials.inc({ labels: { capability: label }, value: 1, ...exemplar })
-      if (decision === 'deny') counters.denials.inc({ labels: { capability: label }, value: 1, ...exemplar })
+      series.decisions(label, decision)(1, exemplar)
+      if (seconds !== undefined) series.evaluation(label, '')(seconds, exemplar)
+      if (decision === 'would_deny') series.wouldDenials(label, '')(1, exemplar)
+      if (decision === 'deny') series.denials(label, '')(1, exemplar)
     },
     routed({ capability, outcome, seconds, trace, attempts = 0 }) {
-      const labels = { capability: capabilityLabel(capability), outcome }
-      counters.routeDuration.observe({ labels, value: seconds, ...exemplarOf(trace) })
-      counters.attempts.inc({ outcome }, attempts)
+      series.routeDuration(capabilityLabel(capability), outcome)(seconds, exemplarOf(trace))
+      series.attempts(outcome, '')(attempts)
     },
     registrationDecided: (decision) => counters.registrations.inc({ decision }),
     identityRefused: (reason) => counters.identityRefused.inc({ reason }),
@@ -129,9 +128,22 @@ export function createMetrics(
 }
 
 // Only a sampled trace can be looked up, and only if the collector accepts spans: any other exemplar would link to nothing.
-// The library's types require an exemplar's labels to be labels of the metric; they are not, hence the type `object`.
-function exemplarOfSampled(trace: TraceContext | undefined): { exemplarLabels?: object } {
-  return trace?.sampled === true ? { exemplarLabels: { trace_id: trace.traceId, span_id: trace.spanId } } : {}
+function exemplarOfSampled(trace: TraceContext | undefined): Readonly<Record<string, string>> | undefined {
+  return trace?.sampled === true ? { trace_id: trace.traceId, span_id: trace.spanId } : undefined
+}
+
+/** The series that every call or denial adds to, by the values of their labels. */
+function findSeries(counters: ReturnType<typeof createCounters>) {
+  const { requests, decisions, denials, wouldDenials, evaluation, routeDuration, attempts } = counters
+  return {
+    requests: oncePerPair((route, status_class) => adding(requests, { route, status_class })),
+    decisions: oncePerPair((capability, decision) => adding(decisions, { capability, decision })),
+    denials: oncePerPair((capability) => adding(denials, { capability })),
+    wouldDenials: oncePerPair((capability) => adding(wouldDenials, { capability })),
+    evaluation: oncePerPair((capability) => observing(evaluation, { capability })),
+    routeDuration: oncePerPair((capability, outcome) => observing(routeDuration, { capability, outcome })),
+    attempts: oncePerPair((outcome) => adding(attempts, { outcome })),
+  }
 }
 
 function createCounters(registry: Registry) {

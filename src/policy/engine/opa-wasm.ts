@@ -1,12 +1,13 @@
 // On the path of every call. OPA in this process: policies/policy.wasm, compiled by OPA from the Rego beside it. Runs on the
 // main thread and cannot be interrupted, so an evaluation that took too long fails closed afterwards. If the machine did not
 // schedule this thread for a while, the CPU time counts instead: the engine was not late.
-import { loadPolicy, type LoadedPolicy } from '@open-policy-agent/opa-wasm'
+import { loadPolicy } from '@open-policy-agent/opa-wasm'
 import type { Decision, PolicyEngine, PolicyInput, Question } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { parseAnswer, wrongAnswer } from './answer.ts'
 import { readWasm } from './compile.ts'
 import { inputText } from './input-text.ts'
+import { createEvaluate, type Evaluate } from './opa-eval.ts'
 import { compileWasm, MAX_PAGES, openImage, type PolicyImage } from './opa-image.ts'
 import type { PolicyFiles } from '../data/policy-files.ts'
 
@@ -40,12 +41,15 @@ export async function createOpaWasm({
   maxPages = MAX_PAGES,
 }: OpaWasmOptions): Promise<PolicyEngine> {
   const module = await compileWasm(wasm ?? (await readWasm(files)))
-  const load = async (): Promise<LoadedPolicy> => {
+  const load = async (): Promise<Evaluate> => {
     const loaded = await loadPolicy(module, { initial: 5, maximum: maxPages })
-    loaded.setData(utf8(files.dataText))
-    return loaded
+    // The library takes an ArrayBuffer as JSON text, unchanged; any other value would pass through JavaScript numbers.
+    loaded.setData(new TextEncoder().encode(files.dataText).buffer)
+    return createEvaluate(loaded)
   }
-  let policy: LoadedPolicy | undefined = await (image === undefined ? load() : openImage(module, image, maxPages))
+  let policy: Evaluate | undefined = await (image === undefined
+    ? load()
+    : createEvaluate(await openImage(module, image, maxPages)))
   const stopwatch = createStopwatch({ timeoutMs, now, cpuMs })
 
   return {
@@ -54,7 +58,7 @@ export async function createOpaWasm({
       try {
         policy ??= await load()
         const isInTime = stopwatch()
-        const decision = evaluate(policy, question, input)
+        const decision = decisionOf(policy, question, input)
         if (isInTime()) return decision
       } catch (cause: unknown) {
         if (cause instanceof AppError) throw cause
@@ -92,18 +96,11 @@ function threadCpuMs(): number {
   return (user + system) / 1000
 }
 
-function evaluate(policy: LoadedPolicy, question: Question, input: PolicyInput): Decision {
-  const results: unknown = policy.evaluate(utf8(inputText(input)), `crank/${question}/decision`)
+function decisionOf(policy: Evaluate, question: Question, input: PolicyInput): Decision {
+  const results = policy(inputText(input), `crank/${question}/decision`)
   if (!Array.isArray(results) || results.length > 1) throw wrongAnswer(new Error('not one result'))
   // An undefined decision is an empty list.
   const [first] = results as readonly unknown[]
   const isResult = typeof first === 'object' && first !== null && 'result' in first
   return parseAnswer(isResult ? first.result : undefined, input.context.decision_id)
-}
-
-const encoder = new TextEncoder()
-
-/** The library takes an ArrayBuffer as JSON text, unchanged; any other value would pass through JavaScript numbers. */
-function utf8(text: string): ArrayBuffer {
-  return encoder.encode(text).buffer
 }

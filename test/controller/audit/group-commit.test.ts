@@ -64,6 +64,46 @@ test('appends of one turn share a write, and those that come during it share the
   expect(audit.health()).toMatchObject({ ok: true, queued: 0, lastDurableMs: 0, head: { seq: 4 } })
 })
 
+const turn = (): Promise<void> => new Promise(setImmediate)
+
+test('while each turn brings further records they share a write, and one that comes alone does not wait', async () => {
+  const { file, writes } = slowFile()
+  const audit = commitTo(file)
+  const all = [audit.append(outcome('1')), audit.append(outcome('2'))]
+  for (const mark of ['3', '4', '5']) {
+    await turn()
+    expect(writes).toEqual([])
+    all.push(audit.append(outcome(mark)))
+  }
+  await until(() => writes.length === 1)
+  writes[0]!.succeed()
+  await Promise.all(all)
+  const alone = audit.append(outcome('6'))
+  await turn()
+  expect(writes.map(({ bytes }) => marksIn(bytes))).toEqual([['1', '2', '3', '4', '5'], ['6']])
+  writes[1]!.succeed()
+  await alone
+})
+
+test('records that come all the time delay a write by a millisecond, not more', async () => {
+  const { file, writes } = slowFile()
+  let ms = 0
+  const audit = commitTo(file, { monotonic: () => ms, maxQueued: 100 })
+  const all = [audit.append(outcome('a')), audit.append(outcome('b'))]
+  while (writes.length === 0) {
+    expect(ms).toBeLessThan(1.2)
+    await turn()
+    ms += 0.1
+    all.push(audit.append(outcome(String(ms))))
+  }
+  expect(ms).toBeGreaterThanOrEqual(0.9)
+  while (audit.health().head.seq < all.length) {
+    for (const { succeed } of writes) succeed()
+    await turn()
+  }
+  await Promise.all(all)
+})
+
 test('a failed write refuses its batch and the queue, and leaves the chain where it was', async () => {
   const { file, writes } = slowFile()
   const audit = commitTo(file)
