@@ -9,7 +9,7 @@ const MAX_BYTES = 64 * 1024
 type Corked = { readonly cork: () => void; readonly uncork: () => void }
 
 /** `write`: for each part, passes it on by `pass`. `leave`: what is gathered leaves now, as before the end of the stream. */
-export type GatheredWrites = {
+type GatheredWrites = {
   readonly write: (bytes: number, pass: () => boolean) => boolean
   readonly leave: () => void
 }
