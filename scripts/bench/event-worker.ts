@@ -18,7 +18,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   response.writeHead(200, ['content-type', 'text/event-stream'])
   let sent = 0
   for await (const _ of every(intervalMs)) {
-    // Of the system's monotonic clock, which all processes share.
+    // The system's monotonic clock, which all processes share.
     response.write(`data: ${process.hrtime.bigint()}\n\n`)
     sent += 1
     if (sent === events || response.destroyed) break

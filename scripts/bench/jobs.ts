@@ -52,7 +52,7 @@ export type LoadResult = {
 export type EventsAsked = { readonly events: number; readonly intervalMs: number }
 /** So many event streams at a time from `path`. */
 export type EventsJob = EventsAsked & { readonly port: number; readonly path: string; readonly streams: number }
-/** Of all events of all streams. */
+/** All events of all streams. */
 export type EventsResult = { readonly events: number; readonly latencyMs: Latency }
 
 /** Decisions of one engine, `concurrency` at a time. `opaUrl` undefined: the embedded engine. */

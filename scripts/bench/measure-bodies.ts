@@ -27,7 +27,7 @@ export type BodyAmounts = { readonly calls: number; readonly warmUp: number; rea
 type Options = {
   readonly nginx: Nginx
   readonly rounds: number
-  /** Of the small calls. */
+  /** For the small calls. */
   readonly connections: number
   readonly amounts: BodyAmounts
   readonly say: (line: string) => void

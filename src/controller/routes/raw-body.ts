@@ -9,6 +9,8 @@ import { sayContinue } from './expectation.ts'
 const BODY_IDLE_MS = 30_000
 /** A body up to this size is kept while its call runs: a worker that is busy costs such a call nothing. */
 const KEPT_BYTES = 64 * 1024
+/** What may arrive while the worker is slow. The reader pauses every 64 KiB for less than a turn; to stop the request each time costs more. */
+const WAITING_BYTES = 64 * 1024
 
 /**
  * The caller's body as something that undici can send. The idle limit applies only to the caller: while the worker is slow to
@@ -31,7 +33,12 @@ class RawBody extends EventEmitter implements Upload {
   #kept: Uint8Array[] = []
   #size = 0
   #awaited = false
+  /** Parts that arrived while the reader paused. */
+  #waiting: Uint8Array[] = []
+  #waitingBytes = 0
+  /** The whole body is here; some of it may still wait. */
   #hasEnded = false
+  #isRead = false
   destroyed = false
 
   constructor(stream: IncomingMessage, idleMs: number) {
@@ -54,17 +61,19 @@ class RawBody extends EventEmitter implements Upload {
 
   /** Nothing is read before the first call. */
   resume(): this {
-    if (this.destroyed || this.#hasEnded || this.#awaited) return this
+    if (this.destroyed || this.#isRead || this.#awaited) return this
     this.#awaited = true
     if (this.#idle === undefined) this.#begin()
-    this.#idle?.refresh()
-    this.#stream.resume()
+    if (!this.#hasEnded) {
+      this.#idle?.refresh()
+      if (this.#stream.isPaused()) this.#stream.resume()
+    }
+    this.#passWaiting()
     return this
   }
 
   pause(): this {
     this.#awaited = false
-    this.#stream.pause()
     return this
   }
 
@@ -95,7 +104,7 @@ class RawBody extends EventEmitter implements Upload {
         const part = parts.shift()
         if (part !== undefined) yield part
         else if (failure !== undefined) throw failure
-        else if (this.#hasEnded) return
+        else if (this.#isRead) return
         else {
           const { promise, resolve } = Promise.withResolvers<undefined>()
           wake = () => resolve(undefined)
@@ -121,12 +130,31 @@ class RawBody extends EventEmitter implements Upload {
     this.#size += part.length
     if (this.#size <= KEPT_BYTES) this.#kept.push(part)
     else if (this.#kept.length > 0) this.#kept = []
-    this.emit('data', part)
+    if (this.#awaited) {
+      this.emit('data', part)
+      return
+    }
+    this.#waiting.push(part)
+    this.#waitingBytes += part.length
+    if (this.#waitingBytes >= WAITING_BYTES) this.#stream.pause()
   }
 
   readonly #onEnd = (): void => {
     this.#hasEnded = true
-    this.#release()
+    this.#stopReading()
+    if (this.#awaited) this.#passWaiting()
+  }
+
+  /** Until the reader pauses again. */
+  #passWaiting(): void {
+    for (let part = this.#waiting[0]; part !== undefined && this.#awaited; part = this.#waiting[0]) {
+      this.#waiting.shift()
+      this.#waitingBytes -= part.length
+      this.emit('data', part)
+    }
+    if (!this.#hasEnded || this.#waiting.length > 0 || this.#isRead) return
+    this.#isRead = true
+    this.#awaited = false
     this.emit('end')
   }
 
@@ -148,10 +176,15 @@ class RawBody extends EventEmitter implements Upload {
 
   #release(): void {
     this.#awaited = false
+    this.#waiting = []
+    this.#stopReading()
+    // Without a reader it would lose what arrives now; whoever drops the rest resumes it.
+    if (!this.#hasEnded) this.#stream.pause()
+  }
+
+  #stopReading(): void {
     clearTimeout(this.#idle)
     const stream = this.#stream
     stream.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose).off('error', this.#onClose)
-    // Without a reader it would lose what arrives now; whoever drops the rest resumes it.
-    if (!this.#hasEnded) stream.pause()
   }
 }

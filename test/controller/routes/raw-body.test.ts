@@ -122,3 +122,39 @@ test('a reader gets all parts, and the failure after them', async () => {
   await expect(read()).rejects.toMatchObject({ code: 'request_invalid' })
   expect(parts.at(-1)).toBe('one')
 })
+
+test('a reader that pauses for long stops the request after 64 KiB', async () => {
+  const { stream, body, seen } = open()
+  body.resume()
+  await turns()
+  body.pause()
+  for (let n = 0; n < 8; n += 1) {
+    stream.write(Buffer.alloc(16 * 1024, String(n)))
+    await turns()
+  }
+  expect([seen, stream.isPaused()]).toEqual([[], true])
+  stream.end()
+  body.resume()
+  await turns()
+  expect(seen.map((part) => part[0]).join('')).toBe('01234567(')
+})
+
+test('a reader that pauses in the middle of what waits gets the rest, and the end, when it resumes', async () => {
+  const { stream, body, seen } = open()
+  body.resume()
+  await turns()
+  body.pause()
+  for (const part of ['one', 'two', 'three']) {
+    stream.write(part)
+    await turns()
+  }
+  stream.end()
+  await turns()
+  body.once('data', () => body.pause())
+  body.resume()
+  await turns()
+  expect(seen).toEqual(['one'])
+  body.resume()
+  await turns()
+  expect(seen).toEqual(['one', 'two', 'three', '(end)'])
+})
