@@ -7,6 +7,8 @@ import { estimateSeconds, inWords } from './bench/estimate.ts'
 import { openLab } from './bench/lab.ts'
 import { measurePolicy, measureRoutes, warmUp, type MeasureOptions } from './bench/measure.ts'
 import { measureBodies } from './bench/measure-bodies.ts'
+import { measureCached } from './bench/measure-cached.ts'
+import { measureEvents } from './bench/measure-events.ts'
 import { measureManifests } from './bench/measure-manifests.ts'
 import { measureOverload, overloadRatios } from './bench/measure-overload.ts'
 import { measureRates } from './bench/measure-rates.ts'
@@ -21,6 +23,8 @@ import { lookForNginx, type Nginx } from './bench/peers/find-nginx.ts'
 import { failedBudgets, failedRows, machine, skippedLines, tables, type Report, type Skipped } from './bench/report.ts'
 import {
   BODIES,
+  CACHED,
+  EVENTS,
   IDLE,
   MANIFESTS,
   OVERLOAD,
@@ -68,7 +72,14 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const workers = wants(WORKERS) ? await measureWorkers({ calls: amounts.workers, say, stop }) : []
   const { policy, routes, rates } = await runRows(plan, stop)
   const bodies =
-    plan.nginx && wants(BODIES) ? await measureBodies({ ...part, nginx: plan.nginx, amounts: amounts.bodies }) : []
+    plan.nginx && wants(BODIES)
+      ? await measureBodies({ ...measure, nginx: plan.nginx, amounts: amounts.bodies, stop })
+      : []
+  const cached =
+    plan.nginx && wants(CACHED)
+      ? await measureCached({ ...measure, nginx: plan.nginx, amounts: amounts.cached, set, stop })
+      : []
+  const events = wants(EVENTS) ? await measureEvents({ ...part, amounts: amounts.events }) : []
   const manifests = wants(MANIFESTS) ? await measureManifests({ ...part, amounts: amounts.manifests }) : []
   const refusals = wants(REFUSALS) ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
   const reloads = wants(RELOAD) ? await measureReloads({ rounds, quick, say }) : []
@@ -76,7 +87,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const providers = wants(PROVIDERS) ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
   const idle = wants(IDLE) ? await measureIdle({ ...part, amounts: amounts.idle }) : []
   const overload = wants(OVERLOAD) ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
-  const measured = { policy, manifests, routes, rates, bodies, refusals }
+  const measured = { policy, manifests, routes, rates, bodies, cached, refusals }
   return {
     date: new Date().toISOString(),
     machine: machine(),
@@ -87,6 +98,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     set,
     skipped,
     ...measured,
+    events,
     traces,
     workers,
     overload,
@@ -115,7 +127,7 @@ type Plan = {
 
 function skippedWithout(why: string, asked: Wants): Skipped[] {
   const peers = ROWS.filter(({ server }) => server === 'nginx').map(({ name }) => name)
-  const rows = [...peers, BODIES].filter(asked)
+  const rows = [...peers, BODIES, CACHED].filter(asked)
   return rows.length === 0 ? [] : [{ rows, why }]
 }
 

@@ -48,7 +48,7 @@ const TELEMETRY: readonly [name: string, what: string][] = [
     'OTEL_BSP_EXPORT_TIMEOUT',
     'How long an undelivered batch is retried (ms), default 600000. One attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`.',
   ],
-  ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 512.'],
+  ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'Default and limit: 1024.'],
   ['OTEL_TRACES_EXPORTER', '`otlp`, or `none`, which switches the export off; any other value is refused.'],
   ['OTEL_SDK_DISABLED', '`true` switches the export off.'],
 ]

@@ -2,6 +2,8 @@
 import type { Amounts, Options } from './options.ts'
 import {
   BODIES,
+  CACHED,
+  EVENTS,
   IDLE,
   MANIFESTS,
   OVERLOAD,
@@ -23,6 +25,7 @@ const OPEN_S = 0.5
 const START_S = 2
 const DECISIONS = { embedded: 20_000, sidecar: 600 }
 const BODIES_PER_S = 60
+const CACHED_PER_S = 1000
 const LARGE_REFUSAL_S = 0.03
 const SHAPES = 40
 
@@ -36,7 +39,12 @@ export function estimateSeconds(
     [POLICY]:
       rounds * (amounts.decisions.embedded / DECISIONS.embedded + (2 * amounts.decisions.sidecar) / DECISIONS.sidecar),
     [RATES]: rounds * SLICES * rows.filter(({ rates }) => rates === true).length * sliceSeconds(amounts),
-    [BODIES]: START_S * 3 + (4 * (rounds * amounts.bodies.bodies + amounts.bodies.warmUp)) / BODIES_PER_S,
+    [BODIES]:
+      START_S * 4 +
+      (2 * amounts.bodies.calls) / SATURATED +
+      (6 * (rounds * amounts.bodies.bodies + amounts.bodies.warmUp)) / BODIES_PER_S,
+    [CACHED]: START_S * 7 + (6 * (amounts.cached.warmUp + rounds * amounts.cached.calls)) / CACHED_PER_S,
+    [EVENTS]: START_S * 2 + (2 * (rounds + 1) * amounts.events.events * amounts.events.intervalMs) / 1000,
     [MANIFESTS]: manifestSeconds(amounts, rounds),
     [REFUSALS]: START_S + 4 * SHAPES * (amounts.refusals.small / SATURATED + amounts.refusals.large * LARGE_REFUSAL_S),
     [TRACES]:

@@ -48,7 +48,7 @@ function requestsOf({ port, traces, keyed, bodies }: LoadJob): RequestAt {
 /** No key is used twice, in this run or another. */
 function keyedRequestsTo(port: number): RequestAt {
   const run = randomBytes(8).toString('hex')
-  const template = routeRequest(port, randomBytes(16).toString('hex'), traceIdAt(run, 0))
+  const template = routeRequest(port, randomBytes(16).toString('hex'), { key: traceIdAt(run, 0) })
   const at = template.indexOf(traceIdAt(run, 0))
   return (n) => {
     const request = Buffer.from(template)

@@ -11,6 +11,9 @@ export const FileEnv = Type.Object({
   CRANK_TLS_BUNDLE: Type.String(),
 })
 
+/** Calls that a caller of the part `cached` makes before the next one has its turn: each of its 15 capabilities ten times. */
+export const TURN_CALLS = 150
+
 /**
  * One load on one server. The first `ramp` requests are not measured: they open the connections. Without `rate` the
  * loop is closed: each connection sends its next request after an answer. With `rate` (requests per second) requests
@@ -44,6 +47,13 @@ export type LoadResult = {
   readonly cpuUs: Readonly<Record<string, number>>
   readonly latencyMs: Latency
 }
+
+/** What a caller asks the worker of the part `events` for. */
+export type EventsAsked = { readonly events: number; readonly intervalMs: number }
+/** So many event streams at a time from `path`. */
+export type EventsJob = EventsAsked & { readonly port: number; readonly path: string; readonly streams: number }
+/** All events of all streams. */
+export type EventsResult = { readonly events: number; readonly latencyMs: Latency }
 
 /** Decisions of one engine, `concurrency` at a time. `opaUrl` undefined: the embedded engine. */
 export type PolicyJob = {

@@ -2,7 +2,7 @@
 // worker. The CPU of the controller is compared with that of nginx; the worker is a Node process and counts for neither.
 import { join } from 'node:path'
 import type { Pids } from './cpu.ts'
-import type { LoadResult } from './jobs.ts'
+import type { LoadJob, LoadResult } from './jobs.ts'
 import { mintIdentities, POLICY_DIR, startController } from './parties.ts'
 import type { Script } from './processes.ts'
 import { registerWorker } from './register.ts'
@@ -17,22 +17,32 @@ import { startPeer } from './peers/start-peer.ts'
 export type BodyRow = {
   readonly direction: Direction
   readonly controller: readonly LoadResult[]
+  /** The server that only forwards: what a body costs without the call around it. */
+  readonly forward: readonly LoadResult[]
   readonly nginx: readonly LoadResult[]
 }
-export type BodyAmounts = { readonly warmUp: number; readonly bodies: number }
+/** `calls`: small ones before the first body, until V8 has compiled what each call passes. */
+export type BodyAmounts = { readonly calls: number; readonly warmUp: number; readonly bodies: number }
 
 type Options = {
   readonly nginx: Nginx
   readonly rounds: number
+  /** For the small calls. */
+  readonly connections: number
   readonly amounts: BodyAmounts
   readonly say: (line: string) => void
   readonly stop: AbortSignal
 }
 type Server = { readonly port: number; readonly pids: Pids }
-type Lab = Stage & { readonly controller: Server; readonly nginx: Server; readonly generator: Script }
+type Lab = Stage & {
+  readonly controller: Server
+  readonly forward: Server
+  readonly nginx: Server
+  readonly generator: Script
+}
 
-export async function measureBodies({ nginx, rounds, amounts, say, stop }: Options): Promise<BodyRow[]> {
-  say('starting a controller and nginx for large bodies …')
+export async function measureBodies({ nginx, rounds, connections, amounts, say, stop }: Options): Promise<BodyRow[]> {
+  say('starting a controller, a server that only forwards, and nginx for large bodies …')
   await using lab = await openLab(nginx, stop)
   const load = ({ port, pids }: Server, direction: Direction, requests: number): Promise<LoadResult> =>
     lab.unlessBroken(
@@ -41,15 +51,20 @@ export async function measureBodies({ nginx, rounds, amounts, say, stop }: Optio
   const rows = DIRECTIONS.map((direction) => ({
     direction,
     controller: [] as LoadResult[],
+    forward: [] as LoadResult[],
     nginx: [] as LoadResult[],
   }))
+  for (const { port, pids } of [lab.controller, lab.forward]) {
+    const job: LoadJob = { port, pids, connections, ramp: 0, requests: amounts.calls }
+    await lab.unlessBroken(lab.generator.ask<LoadResult>(job))
+  }
   for (const { direction } of rows) {
-    await load(lab.controller, direction, amounts.warmUp)
-    await load(lab.nginx, direction, amounts.warmUp)
+    for (const server of [lab.controller, lab.forward, lab.nginx]) await load(server, direction, amounts.warmUp)
   }
   for (let round = 1; round <= rounds; round++) {
-    for (const { direction, controller, nginx: peer } of rows) {
+    for (const { direction, controller, forward, nginx: peer } of rows) {
       controller.push(await load(lab.controller, direction, amounts.bodies))
+      forward.push(await load(lab.forward, direction, amounts.bodies))
       peer.push(await load(lab.nginx, direction, amounts.bodies))
     }
     say(`bodies, round ${round} of ${rounds} is over`)
@@ -63,29 +78,33 @@ function openLab(nginx: Nginx, stop: AbortSignal): Promise<Lab> {
     const identity = identities.controller
     const worker = await processes.run('body-worker.ts', identities['worker-hello-world'])
     const generator = await processes.run('generator.ts', identities['worker-streaming'])
-    const { pid, port } = await startController(processes, {
+    const env = { ...identity, CRANK_POLICY_DIR: POLICY_DIR, CRANK_HEARTBEAT_INTERVAL_MS: '3600000' }
+    const controller = await startController(processes, {
       name: 'bodies',
-      env: {
-        ...identity,
-        CRANK_POLICY_DIR: POLICY_DIR,
-        CRANK_STATE_DIR: join(dir, 'state'),
-        CRANK_HEARTBEAT_INTERVAL_MS: '3600000',
-      },
+      env: { ...env, CRANK_STATE_DIR: join(dir, 'state') },
     })
-    await registerWorker({ port, workerPort: worker.port, identity: identities['worker-hello-world'] })
+    const forward = await processes.run('forward-only.ts', { ...env, CRANK_STATE_DIR: join(dir, 'forward') })
+    for (const { port } of [controller, forward]) {
+      await registerWorker({ port, workerPort: worker.port, identity: identities['worker-hello-world'] })
+    }
     const peer = await startPeer(processes, { name: 'bodies', nginx, dir, workerPort: worker.port, identity })
     return {
-      controller: { port, pids: { controller: pid, worker: worker.pid } },
+      controller: { port: controller.port, pids: { controller: controller.pid, worker: worker.pid } },
+      forward: { port: forward.port, pids: { controller: forward.pid, worker: worker.pid } },
       nginx: { ...peer, pids: { ...peer.pids, worker: worker.pid } },
       generator,
     }
   })
 }
 
-/** The controller's CPU over that of nginx, of each round. */
-export function bodyRatios(rows: readonly BodyRow[], direction: Direction): number[] {
+/** The CPU of the controller, or of the server that only forwards, over that of nginx, of each round. */
+export function bodyRatios(
+  rows: readonly BodyRow[],
+  direction: Direction,
+  server: 'controller' | 'forward' = 'controller',
+): number[] {
   const row = rows.find((one) => one.direction === direction)
-  return (row?.controller ?? []).map((load, at) => cpuOf(load) / cpuOf(row?.nginx[at]))
+  return (row?.[server] ?? []).map((load, at) => cpuOf(load) / cpuOf(row?.nginx[at]))
 }
 
 function cpuOf(load: LoadResult | undefined): number {
@@ -95,15 +114,17 @@ function cpuOf(load: LoadResult | undefined): number {
 /** As a table. */
 export function bodyTable(rows: readonly BodyRow[]): string[] {
   if (rows.length === 0) return []
-  const cells = rows.map(({ direction, controller, nginx }) => [
+  const cells = rows.map(({ direction, controller, forward, nginx }) => [
     `1 MiB ${direction}`,
     spread(
       controller.map((load) => load.requests / load.seconds),
       0,
     ),
     spread(controller.map(cpuOf), 0),
+    spread(forward.map(cpuOf), 0),
     spread(nginx.map(cpuOf), 0),
     fixed(median(bodyRatios(rows, direction)), 2),
+    fixed(median(bodyRatios(rows, direction, 'forward')), 2),
     spread(
       controller.map(({ latencyMs }) => latencyMs.p95),
       1,
@@ -111,7 +132,10 @@ export function bodyTable(rows: readonly BodyRow[]): string[] {
   ])
   return [
     'Bodies through the raw form, one call after another; CPU in us per body',
-    ...table(['body', 'per s', 'CPU controller', 'CPU nginx', 'ratio', 'p95 ms'], cells),
+    ...table(
+      ['body', 'per s', 'CPU controller', 'CPU forward', 'CPU nginx', 'ratio', 'forward / nginx', 'p95 ms'],
+      cells,
+    ),
     '',
   ]
 }

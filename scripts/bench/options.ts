@@ -1,7 +1,9 @@
 // The options of `npm run bench -- …`.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { CachedAmounts } from './measure-cached.ts'
 import type { BodyAmounts } from './measure-bodies.ts'
+import type { EventAmounts } from './measure-events.ts'
 import type { ManifestAmounts } from './measure-manifests.ts'
 import type { RateAmounts } from './measure-rates.ts'
 import type { IdleAmounts } from './measure-idle.ts'
@@ -10,6 +12,8 @@ import type { ProviderAmounts } from './measure-providers.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
 import {
   BODIES,
+  CACHED,
+  EVENTS,
   IDLE,
   MANIFESTS,
   OVERLOAD,
@@ -36,6 +40,8 @@ export type Amounts = {
   readonly decisions: { readonly embedded: number; readonly sidecar: number }
   readonly rates: RateAmounts
   readonly bodies: BodyAmounts
+  readonly cached: CachedAmounts
+  readonly events: EventAmounts
   readonly manifests: ManifestAmounts
   /** Calls of the trace rows: at a steady 50 per second, and at saturation. */
   readonly traces: { readonly warmUp: number; readonly steady: number; readonly full: number }
@@ -78,7 +84,9 @@ const WHOLE: Amounts = {
   rate: 1000,
   decisions: { embedded: 20_000, sidecar: 5000 },
   rates: { ramp: 320, saturated: 3000, per1000: 1000, per200: 400 },
-  bodies: { warmUp: 200, bodies: 100 },
+  bodies: { calls: 10_000, warmUp: 200, bodies: 100 },
+  cached: { callers: 1000, warmUp: 30_000, calls: 9600 },
+  events: { streams: 8, events: 500, intervalMs: 10 },
   manifests: { counts: MANIFEST_COUNTS, embedded: 10_000, sidecar: 2000 },
   traces: { warmUp: 20_000, steady: 1000, full: 10_000 },
   refusals: { small: 200, large: 16 },
@@ -96,7 +104,9 @@ const QUICK: Amounts = {
   rate: 200,
   decisions: { embedded: 200, sidecar: 100 },
   rates: { ramp: 64, saturated: 64, per1000: 64, per200: 20 },
-  bodies: { warmUp: 2, bodies: 4 },
+  bodies: { calls: 64, warmUp: 2, bodies: 4 },
+  cached: { callers: 8, warmUp: 64, calls: 96 },
+  events: { streams: 2, events: 5, intervalMs: 5 },
   manifests: { counts: [10, 100, 1000], embedded: 100, sidecar: 50 },
   traces: { warmUp: 100, steady: 25, full: 200 },
   refusals: { small: 8, large: 4 },
@@ -109,7 +119,7 @@ const ROUNDS = 6
 
 const NAMES = [
   ...[POLICY, ...ROWS.map(({ name }) => name)],
-  ...[RATES, BODIES, MANIFESTS, REFUSALS, RELOAD, TRACES, WORKERS, PROVIDERS, IDLE, OVERLOAD],
+  ...[RATES, BODIES, CACHED, EVENTS, MANIFESTS, REFUSALS, RELOAD, TRACES, WORKERS, PROVIDERS, IDLE, OVERLOAD],
 ]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json]
@@ -120,7 +130,7 @@ export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [
                       A ratio that is missed without doubt makes the exit code 1
   --only <row>        one of ${NAMES.join(', ')}; may be given several times. A ratio needs both of
                       its rows. ${TRACES} needs Jaeger, which is built once where it is not found (about five
-                      minutes); ${BODIES} and the rows nginx… need nginx with njs (NGINX_BIN, PATH or /usr/sbin), and
+                      minutes); ${BODIES}, ${CACHED} and the rows nginx… need nginx with njs (NGINX_BIN, PATH or /usr/sbin), and
                       are skipped where there is none
   --rate <n>          requests per second of the open loop (default ${WHOLE.rate})
   --quick             tiny counts and one round: shows that the bench works, its figures mean nothing

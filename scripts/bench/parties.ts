@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseTrustDomain } from '../../src/core/spiffe-id.ts'
-import { issueSvid } from '../../src/platform/tls/dev-ca.ts'
+import { issueSvid, type Ca } from '../../src/platform/tls/dev-ca.ts'
 import { devSpiffeId, ensureDevCa, ensureDevPki } from '../../src/platform/tls/dev-pki.ts'
 import { freePorts } from '../lab/free-port.ts'
 import { isAnswering, until } from './loopback.ts'
@@ -30,8 +30,13 @@ export async function mintIdentities(dir: string): Promise<Identities> {
   return env
 }
 
+/** The CA that issued the identities in `dir`. */
+export function devCa(dir: string): Promise<Ca> {
+  return ensureDevCa({ dir, trustDomain: TRUST_DOMAIN, now: Date.now })
+}
+
 async function nameWorker(dir: string, { certFile, keyFile }: { certFile: string; keyFile: string }): Promise<void> {
-  const ca = await ensureDevCa({ dir, trustDomain: TRUST_DOMAIN, now: Date.now })
+  const ca = await devCa(dir)
   const spiffeId = devSpiffeId(TRUST_DOMAIN, WORKER)
   const { certPem, keyPem } = await issueSvid({ ca, spiffeId, dns: [WORKER_DNS_NAME], days: 1, now: Date.now })
   await writeFile(keyFile, keyPem, { mode: 0o600 })

@@ -19,10 +19,12 @@ export async function registerWorker({
   port,
   workerPort,
   identity,
+  capabilities = [HELLO],
 }: {
   port: number
   workerPort: number
   identity: NodeJS.ProcessEnv
+  capabilities?: readonly (typeof HELLO)[]
 }): Promise<void> {
   const read = (variable: string): Promise<Buffer> => readFile(identity[variable] ?? '')
   const connect = {
@@ -33,7 +35,7 @@ export async function registerWorker({
   const body: RegisterBody = {
     worker_id: 'worker-hello-world',
     worker_url: `https://127.0.0.1:${workerPort}`,
-    capabilities: [HELLO],
+    capabilities: [...capabilities],
   }
   const pool = new Pool(`https://127.0.0.1:${port}`, { connect, allowH2: false })
   try {

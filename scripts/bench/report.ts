@@ -5,6 +5,8 @@ import { isFailed, type Budget } from './judge.ts'
 import type { PolicyRow, RouteRow } from './measure.ts'
 import type { TraceMeasurement } from './measure-traces.ts'
 import { bodyTable, type BodyRow } from './measure-bodies.ts'
+import { cachedTable, type CachedRow } from './measure-cached.ts'
+import { eventTable, type EventRow } from './measure-events.ts'
 import { manifestTable, type ManifestRow } from './measure-manifests.ts'
 import type { RateRow } from './measure-rates.ts'
 import { idleTable, type IdleRow } from './measure-idle.ts'
@@ -34,6 +36,8 @@ export type Report = {
   readonly routes: readonly RouteRow[]
   readonly rates: readonly RateRow[]
   readonly bodies: readonly BodyRow[]
+  readonly cached: readonly CachedRow[]
+  readonly events: readonly EventRow[]
   readonly refusals: readonly RefusalRow[]
   readonly traces: TraceMeasurement
   readonly workers: readonly WorkerRow[]
@@ -66,6 +70,8 @@ export function tables(report: Report): string {
     ...routeTables(report.routes, { rate, connections }),
     ...rateTable(report.rates),
     ...bodyTable(report.bodies),
+    ...cachedTable(report.cached),
+    ...eventTable(report.events),
     ...refusalTable(report.refusals),
     ...traceTables(report.traces),
     ...workerTable(report.workers),
@@ -178,17 +184,19 @@ export function failedRows({
   routes,
   rates,
   bodies,
+  cached,
   traces,
   workers,
   providers,
-}: Pick<Report, 'routes' | 'rates' | 'bodies' | 'traces' | 'workers' | 'providers'>): string[] {
+}: Pick<Report, 'routes' | 'rates' | 'bodies' | 'cached' | 'traces' | 'workers' | 'providers'>): string[] {
   const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
   return [
     ...routes.filter(({ rounds }) => hasFailed(rounds.flatMap(({ closed, open }) => [closed, open]))),
     ...rates.filter(({ slices }) => hasFailed(slices.flatMap((slice) => Object.values(slice)))),
     ...bodies
-      .filter(({ controller, nginx }) => hasFailed([...controller, ...nginx]))
+      .filter(({ controller, forward, nginx }) => hasFailed([...controller, ...forward, ...nginx]))
       .map(({ direction }) => ({ name: `bodies ${direction}` })),
+    ...cached.filter(({ rounds }) => hasFailed(rounds)).map(({ name }) => ({ name: `cached ${name}` })),
     ...traces.rows.filter(({ rounds }) => hasFailed(rounds.flatMap(({ steady, full }) => [steady, full]))),
     ...workers.filter(({ failed }) => failed > 0).map(({ capability }) => ({ name: capability })),
     ...providers.filter(({ rounds }) => hasFailed(rounds)).map((row) => ({ name: `${row.providers} providers` })),

@@ -7,7 +7,9 @@ export type RowName =
   | 'traced'
   | 'write'
   | 'write-traced'
+  | 'full-cached'
   | 'sidecar'
+  | 'sidecar-cached'
   | 'quiet'
   | 'keyed'
   | 'pair'
@@ -42,6 +44,10 @@ export const MANIFESTS = 'manifests'
 export const RATES = 'rates'
 /** Bodies of 1 MiB through the raw form, and through nginx. */
 export const BODIES = 'bodies'
+/** 1,000 callers with 15 capabilities each, decision cache off and on. */
+export const CACHED = 'cached'
+/** Event streams through the controller and directly. */
+export const EVENTS = 'events'
 /** The rows of trace-rows.ts, with a real Jaeger. */
 export const TRACES = 'traces'
 /** Refused requests, each of a shape that is cheap to send. */

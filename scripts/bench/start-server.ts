@@ -6,7 +6,7 @@ import { POLICY_DIR, startController, type Identities } from './parties.ts'
 import type { Nginx } from './peers/find-nginx.ts'
 import { startPeer } from './peers/start-peer.ts'
 import type { Processes } from './processes.ts'
-import { registerWorker } from './register.ts'
+import { HELLO, registerWorker } from './register.ts'
 import type { Row } from './rows.ts'
 
 /** How the servers are to be profiled. */
@@ -21,34 +21,42 @@ export type Place = {
   readonly workerPort: number
   readonly profile: Profile
   readonly nginx: Nginx | undefined
+  /** Left out: the shipped policy, and the capability of the hello world worker. */
+  readonly mesh?: { readonly policyDir: string; readonly capabilities: readonly (typeof HELLO)[] }
 }
 
-type RunningServer = { readonly port: number; readonly pids: Pids }
+/** `adminUrl`: of a controller. */
+type RunningServer = { readonly port: number; readonly pids: Pids; readonly adminUrl?: string }
 
 /** The worker registers once for the whole run, without heartbeats. */
 const HEARTBEAT_INTERVAL_MS = 3_600_000
 
 /** @param extra settings of a controller beside those of its row */
 export async function startServer(place: Place, row: Row, extra: NodeJS.ProcessEnv): Promise<RunningServer> {
-  const { processes, dir, identities, workerPort, nginx, set } = place
+  const { processes, dir, identities, workerPort, nginx, set, mesh } = place
   const { name } = row
   const identity = identities.controller
   const nodeArgs = profileArgs(place, name)
   const settings = {
     ...identity,
-    CRANK_POLICY_DIR: POLICY_DIR,
+    CRANK_POLICY_DIR: mesh?.policyDir ?? POLICY_DIR,
     CRANK_STATE_DIR: join(dir, name),
     OPA_TIMEOUT_MS: '60000',
     CRANK_HEARTBEAT_INTERVAL_MS: String(HEARTBEAT_INTERVAL_MS),
   }
-  const registered = async (server: { pid: number; port: number }): Promise<RunningServer> => {
-    await registerWorker({ port: server.port, workerPort, identity: identities['worker-hello-world'] })
-    return { port: server.port, pids: { controller: server.pid } }
+  const registered = async <Server extends { pid: number; port: number }>(server: Server) => {
+    const { pid, port } = server
+    const capabilities = mesh?.capabilities ?? [HELLO]
+    await registerWorker({ port, workerPort, identity: identities['worker-hello-world'], capabilities })
+    return { ...server, pids: { controller: pid } }
   }
   switch (row.server) {
     case 'nginx':
       if (nginx === undefined) throw new Error(`row ${name} needs nginx`)
-      return startPeer(processes, { name, nginx, dir, workerPort, identity, policy: row.policy })
+      return startPeer(processes, {
+        ...{ name, nginx, dir, workerPort, identity },
+        ...{ policy: row.policy, dataDir: mesh?.policyDir },
+      })
     case 'bare': {
       const env = { ...identity, BENCH_WORKER_PORT: String(workerPort) }
       const { pid, port } = await processes.run('bare-forward.ts', env, nodeArgs)

@@ -123,7 +123,7 @@ describe('the body of the raw form', () => {
   test('ends with request_timeout when the caller stops sending', async () => {
     const stream = new PassThrough()
     stream.write('part')
-    const parts = rawBody(asRequest(stream), 50)
+    const parts = rawBody(asRequest(stream), 50)[Symbol.asyncIterator]()
     expect(String((await parts.next()).value)).toBe('part')
     await expect(parts.next()).rejects.toMatchObject({ code: 'request_timeout' })
   })
@@ -131,7 +131,7 @@ describe('the body of the raw form', () => {
   test('does not count the time that the worker takes', async () => {
     const stream = new PassThrough()
     stream.write('one')
-    const parts = rawBody(asRequest(stream), 50)
+    const parts = rawBody(asRequest(stream), 50)[Symbol.asyncIterator]()
     expect(String((await parts.next()).value)).toBe('one')
     await new Promise((resolve) => setTimeout(resolve, 150))
     stream.end('two')

@@ -200,16 +200,37 @@ describe.skipIf('unavailable' in nginx)('nginx + njs + OPA', () => {
     ])
     expect(Object.keys(report.routes[1]!.rounds[0]!.closed.cpuUs)).toEqual(['controller', 'opa', 'worker', 'generator'])
     expect(
-      report.bodies.map(({ direction, controller, nginx: peer }) => [
+      report.bodies.map(({ direction, controller, forward, nginx: peer }) => [
         direction,
         controller[0]!.failed,
+        forward[0]!.failed,
         peer[0]!.failed,
       ]),
     ).toEqual([
-      ['down', 0, 0],
-      ['up', 0, 0],
+      ['down', 0, 0, 0],
+      ['up', 0, 0, 0],
     ])
     expect(tables(report)).toContain('Bodies through the raw form')
+  })
+
+  test('a quick run lets many callers take turns, and says how many decisions were repeated', () => {
+    const { status, stdout, stderr } = bench(['--only', 'cached'])
+    expect({ status, stderr }).toMatchObject({ status: 0 })
+    const report = JSON.parse(stdout) as Report
+    expect(report.cached.map(({ name, callers, rounds }) => [name, callers, rounds[0]!.failed])).toEqual(
+      ['forward', 'full', 'full-cached', 'sidecar', 'sidecar-cached', 'nginx-opa'].map((name) => [name, 8, 0]),
+    )
+    const hits = Object.fromEntries(report.cached.map(({ name, rounds }) => [name, rounds[0]!.hits]))
+    // 64 calls each had 32 turns of 8 callers before: most of what is asked for in the round is known.
+    expect(hits['full-cached']).toBeGreaterThan(0)
+    expect(hits['full-cached']).toBeLessThanOrEqual(1)
+    expect(hits['sidecar-cached']).toBeLessThanOrEqual(1)
+    // None of the others has a cache.
+    expect([hits['forward'], hits['full'], hits['sidecar'], hits['nginx-opa']]).toEqual(new Array(4).fill(undefined))
+    expect(tables(report)).toContain('Decision cache: 8 callers x 15 capabilities')
+    expect(report.budgets.filter(({ mark }) => mark !== 'not run' && mark !== 'later')).toMatchObject([
+      { what: 'the same with the decision cache on, 1,000 identities x 15 capabilities', limit: '<= 0.9x' },
+    ])
   })
 })
 

@@ -9,6 +9,7 @@ import { cpuOfAll } from '../../scripts/bench/cpu.ts'
 import { estimateSeconds, inWords } from '../../scripts/bench/estimate.ts'
 import { isFailed } from '../../scripts/bench/judge.ts'
 import { overloadRatios, type OverloadRow } from '../../scripts/bench/measure-overload.ts'
+import { cachedTable } from '../../scripts/bench/measure-cached.ts'
 import type { LoadResult } from '../../scripts/bench/jobs.ts'
 import type { RouteRow } from '../../scripts/bench/measure.ts'
 import type { TraceLoad, TraceRound } from '../../scripts/bench/measure-traces.ts'
@@ -30,6 +31,7 @@ const NOTHING: Parameters<typeof holdAgainstBudgets>[0] = {
   routes: [],
   rates: [],
   bodies: [],
+  cached: [],
   refusals: [],
   traces: [],
   overload: overloadRatios([]),
@@ -134,6 +136,23 @@ test(
     const printed = tables(report)
     expect(printed).toContain('Fixed rates, 3 short slices of each')
     expect(printed).toContain('Policy evaluation by the number of manifests')
+  },
+  LIMIT_MS,
+)
+
+test(
+  'a quick run measures event streams through the controller and directly',
+  async () => {
+    const { out, ended } = startBench(['--quick', '--json', '--only', 'events'])
+    expect(await ended, out.stderr).toEqual([0, null])
+    const report = JSON.parse(out.stdout) as Report
+    expect(report.events.map(({ way, rounds }) => [way, rounds.map(({ events }) => events)])).toEqual([
+      ['direct', [10]],
+      ['controller', [10]],
+    ])
+    // Both processes read one clock: an event arrives after it was written.
+    for (const { rounds } of report.events) expect(rounds[0]!.latencyMs.p50).toBeGreaterThan(0)
+    expect(tables(report)).toContain('Event streams: from the write of the worker to the caller')
   },
   LIMIT_MS,
 )
@@ -254,6 +273,25 @@ describe('figures', () => {
     expect(isFailed(missed)).toBe(false)
   })
 
+  test('the cache is compared with the peer in the same mix of callers, by the CPU of all processes', () => {
+    const load = (cpuUs: Record<string, number>): LoadResult => ({
+      ...{ requests: 1, failed: 0, seconds: 1, latencyMs: { p50: 1, p95: 1, p99: 1 } },
+      cpuUs,
+    })
+    const cached = [
+      {
+        name: 'sidecar-cached' as const,
+        callers: 1000,
+        rounds: [{ ...load({ controller: 200, opa: 100 }), hits: 0.7 }],
+      },
+      { name: 'nginx-opa' as const, callers: 1000, rounds: [load({ controller: 100, opa: 300 })] },
+    ]
+    const line = holdAgainstBudgets({ ...NOTHING, cached }).find(({ what }) => what.includes('decision cache on'))!
+    expect(line).toMatchObject({ measured: 0.75, mark: 'met', limit: '<= 0.9x' })
+    const [, , row] = cachedTable(cached)
+    expect(row).toMatch(/^sidecar-cached .* 70\.0 % .* 0\.75 /)
+  })
+
   test('peers are compared by the CPU of all processes, bodies by that of the server', () => {
     const load = (cpuUs: Record<string, number>): LoadResult => ({
       ...{ requests: 1, failed: 0, seconds: 1, latencyMs: { p50: 1, p95: 1, p99: 1 } },
@@ -275,6 +313,7 @@ describe('figures', () => {
         {
           direction: 'down',
           controller: [load({ controller: 30, worker: 50 })],
+          forward: [load({ controller: 25, worker: 50 })],
           nginx: [load({ controller: 20, worker: 50 })],
         },
       ],

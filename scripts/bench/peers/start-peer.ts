@@ -27,6 +27,8 @@ type PeerOptions = {
   readonly identity: NodeJS.ProcessEnv
   /** Left out: a proxy without a policy. */
   readonly policy?: PeerPolicy | undefined
+  /** The policy folder whose data the OPA has; left out: the shipped one. */
+  readonly dataDir?: string | undefined
 }
 
 /** `controller` in `pids` is nginx: one process, which is master and worker in one. */
@@ -34,9 +36,9 @@ export type Peer = { readonly port: number; readonly pids: Pids }
 
 /** Starts the peer and waits until it answers. */
 export async function startPeer(processes: Processes, options: PeerOptions): Promise<Peer> {
-  const { name, policy } = options
+  const { name, policy, dataDir = POLICY_DIR } = options
   if (policy === undefined) return startNginx(processes, options)
-  const opa = await startPeerOpa(processes, name, policy)
+  const opa = await startPeerOpa(processes, { name, policy, dataDir })
   const { port, pids } = await startNginx(processes, { ...options, opaPort: opa.port })
   return { port, pids: { ...pids, opa: opa.pid } }
 }
@@ -71,15 +73,18 @@ export async function startNginx(
 }
 
 /** OPA as one would start it beside nginx: on loopback, without authorization of its own requests, no files watched. */
-async function startPeerOpa(processes: Processes, name: string, policy: PeerPolicy) {
+async function startPeerOpa(
+  processes: Processes,
+  { name, policy, dataDir }: { name: string; policy: PeerPolicy; dataDir: string },
+) {
   const port = await freePort()
   const rego = ['common.rego', 'capability_access.rego'].map((file) => join(REGO_DIR[policy], file))
-  const data = ['worker_manifests', 'enforcement', 'blocked'].map((file) => join(POLICY_DIR, 'data', `${file}.json`))
+  const data = ['worker_manifests', 'enforcement', 'blocked'].map((file) => join(dataDir, 'data', `${file}.json`))
   const switches = ['run', '--server', `--addr=127.0.0.1:${port}`, '--log-level=error', '--skip-version-check']
   const { pid } = processes.start({
     name: `opa-${name}`,
     file: await findTool('opa'),
-    args: [...switches, ...rego, ...data, `exceptions:${join(POLICY_DIR, 'data/exceptions.json')}`],
+    args: [...switches, ...rego, ...data, `exceptions:${join(dataDir, 'data/exceptions.json')}`],
     env: {},
   })
   await until(`OPA of row ${name} answers`, () => isAnswering(`http://127.0.0.1:${port}/health`))

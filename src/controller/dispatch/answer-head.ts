@@ -2,6 +2,7 @@
 // accepts a status line of another HTTP version.
 import type { TLSSocket } from 'node:tls'
 import { errors, type buildConnector } from 'undici'
+import { createGatheredWrites } from '../../platform/gathered-writes.ts'
 
 const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})[ \r]/
 const STATUS_LINE_BYTES = 13
@@ -28,14 +29,16 @@ export function guardingHeads(
 function guardHeads(socket: TLSSocket, onBytes: (bytes: number) => void): TLSSocket {
   const read: (size?: number) => Buffer | null = socket.read.bind(socket)
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
+  const gathered = createGatheredWrites(socket)
   /** Between a request and the final status line of its answer: the bytes held back so far. */
   let held: Buffer | undefined
 
   socket.write = (chunk: unknown, ...rest: unknown[]) => {
     // undici writes the head of a request as one string; for a body it writes only bytes and the sizes of chunks.
     if (typeof chunk === 'string' && REQUEST_LINE.test(chunk)) held = Buffer.alloc(0)
-    if (chunk instanceof Uint8Array) onBytes(chunk.length)
-    return write(chunk, ...rest)
+    if (!(chunk instanceof Uint8Array)) return write(chunk, ...rest)
+    onBytes(chunk.length)
+    return gathered.write(chunk.length, () => write(chunk, ...rest))
   }
   socket.read = (size?: number) => {
     for (;;) {

@@ -2,6 +2,7 @@
 // the response over from Fastify only when the worker's answer begins.
 import type { FastifyReply } from 'fastify'
 import { HEADERS } from '../../core/wire.ts'
+import { createGatheredWrites } from '../../platform/gathered-writes.ts'
 import { CALLER_LINGER, lingerAfterAnswer } from '../../platform/tls/lingering-close.ts'
 import type { AnswerSink } from '../dispatch/worker-exchange.ts'
 
@@ -11,6 +12,7 @@ type AnswerFacts = { readonly decisionId: string; readonly traceId: string; read
 /** Writes a worker's answer to the raw response. */
 export function createAnswerSink(reply: FastifyReply, facts: AnswerFacts): AnswerSink {
   const { raw } = reply
+  const gathered = createGatheredWrites(raw)
   let written = false
   return {
     start(status, headers) {
@@ -29,10 +31,11 @@ export function createAnswerSink(reply: FastifyReply, facts: AnswerFacts): Answe
     },
     write(chunk) {
       written = true
-      return raw.write(chunk)
+      return gathered.write(chunk.length, () => raw.write(chunk))
     },
     end() {
       written = true
+      gathered.leave()
       raw.end()
     },
     abort: () => raw.destroy(),

@@ -10,7 +10,7 @@ type SpanQueueOptions = {
   readonly batch: number
   /** The longest wait of a span, unless a batch before its own is still on its way. */
   readonly delayMs: number
-  /** The same under load, which is after a batch that was a quarter full: each batch has a price of its own. */
+  /** The same under load, which is after a batch that was an eighth full: each batch has a price of its own. */
   readonly busyDelayMs: number
 }
 
@@ -22,7 +22,7 @@ export type SpanQueue = {
   readonly shutdown: () => Promise<void>
 }
 
-const BUSY_PART = 4
+const BUSY_PART = 8
 
 export function createSpanQueue({ exporter, admit, batch, delayMs, busyDelayMs }: SpanQueueOptions): SpanQueue {
   /** Whole batches, and the one that is being filled. */

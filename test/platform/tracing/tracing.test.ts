@@ -199,15 +199,15 @@ describe('with an endpoint', () => {
     expect(receiver.spans()).toHaveLength(15_000)
   })
 
-  test('no batch is larger than 512, whatever is configured', async () => {
+  test('no batch is larger than 1024, whatever is configured', async () => {
     const receiver = await receive()
     const { tracer, tracing } = await tracingWith({
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
       OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '2000',
     })
-    for (let made = 0; made < 1100; made += 1) startSpan(tracer, 'a', SpanKind.SERVER, undefined).end()
+    for (let made = 0; made < 2200; made += 1) startSpan(tracer, 'a', SpanKind.SERVER, undefined).end()
     await tracing.shutdown()
-    expect(receiver.spans()).toHaveLength(1100)
+    expect(receiver.spans()).toHaveLength(2200)
     expect(receiver.batches()).toBeGreaterThanOrEqual(3)
   })
 

@@ -1,0 +1,33 @@
+// A worker of the bench: a bare mTLS server that verifies its caller, so that what is in front of it dominates the measurement.
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Static } from 'typebox'
+import { reportReady } from './child.ts'
+import type { FileEnv } from './jobs.ts'
+
+/** Serves on a free port of `host`, and reports it to the bench. */
+export async function serveInMesh(
+  config: Static<typeof FileEnv>,
+  answer: RequestListener,
+  host = '127.0.0.1',
+): Promise<void> {
+  const server = createServer(
+    {
+      cert: readFileSync(config.CRANK_TLS_CERT),
+      key: readFileSync(config.CRANK_TLS_KEY),
+      ca: readFileSync(config.CRANK_TLS_BUNDLE),
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.3',
+      // Idle rows keep their connections: opening one again costs a millisecond of CPU.
+      keepAliveTimeout: 600_000,
+    },
+    answer,
+  )
+  server.listen(0, host)
+  await once(server, 'listening')
+  reportReady((server.address() as AddressInfo).port)
+}
