@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { cpuOfAll } from './cpu.ts'
 import type { LoadResult } from './jobs.ts'
-import { added, atLeast, below, later, none, type Budget } from './judge.ts'
+import { added, atLeast, below, none, type Budget } from './judge.ts'
 import type { PolicyRow, RouteRound, RouteRow } from './measure.ts'
 import { cachedRatios, type CachedRow } from './measure-cached.ts'
 import { bodyRatios, type BodyRow } from './measure-bodies.ts'

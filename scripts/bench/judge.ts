@@ -1,8 +1,8 @@
 // One line of the budget table: a budget, what was measured, and whether the rounds decide.
 import { median, medianRange } from './statistics.ts'
 
-/** `unclear`: the rounds do not decide. `later`: not measured yet. `not run`: excluded by --only, or skipped. */
-export type Mark = 'met' | 'missed' | 'unclear' | 'later' | 'not run'
+/** `unclear`: the rounds do not decide. `not run`: excluded by --only, or skipped. */
+export type Mark = 'met' | 'missed' | 'unclear' | 'not run'
 export type Budget = {
   readonly what: string
   readonly limit: string
@@ -41,10 +41,6 @@ export function none(what: string, rounds: readonly number[]): Budget {
   if (rounds.length === 0) return { what, limit, measured: null, unit: 'spans', rounds, mark: 'not run' }
   const measured = Math.max(...rounds)
   return { what, limit, measured, unit: 'spans', rounds, mark: measured === 0 ? 'met' : 'missed' }
-}
-
-export function later(what: string, limit: string): Budget {
-  return { what, limit, measured: null, unit: 'x', rounds: [], mark: 'later' }
 }
 
 function judged(

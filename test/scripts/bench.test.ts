@@ -41,7 +41,7 @@ const NOTHING: Parameters<typeof holdAgainstBudgets>[0] = {
 }
 
 function judgedIn(budgets: Report['budgets']): string[] {
-  return budgets.filter(({ mark }) => mark !== 'not run' && mark !== 'later').map(({ what }) => what)
+  return budgets.filter(({ mark }) => mark !== 'not run').map(({ what }) => what)
 }
 
 /** Starts `bench` and gives its output as it grows, and the folders that it has below `.crank`. */
@@ -369,7 +369,7 @@ describe('budgets of overload', () => {
         row('beside a flood of malformed requests', 100, malformedP95, 20),
       ]),
     })
-      .filter(({ mark }) => mark !== 'not run' && mark !== 'later')
+      .filter(({ mark }) => mark !== 'not run')
       .map(({ mark }) => mark)
 
   test('calls are compared with the peak, floods with the caller alone, and the worse flood counts', () => {
