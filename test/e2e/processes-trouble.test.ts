@@ -40,9 +40,9 @@ async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
   const lease = await register(hello, worker)
   const refused: number[] = []
   let answered = 0
-  let isOver = false
+  const over = new AbortController()
   const beating = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const { status } = await hello.request(postJson('/heartbeat', lease))
       answered++
       if (status !== 200) refused.push(status)
@@ -54,11 +54,11 @@ async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
     refused,
     beats: () => answered,
     stopBeating: async (): Promise<void> => {
-      isOver = true
+      over.abort()
       await beating
     },
     async [Symbol.asyncDispose]() {
-      isOver = true
+      over.abort()
       await beating.catch(() => undefined)
       await hello.close()
       await pair.stop('SIGKILL')

@@ -72,7 +72,10 @@ export function createFamily(options: FamilyOptions): Family {
         },
         beats(beats) {
           for (const beat of beats) options.roll.beat(beat)
-          for (const other of members.values()) if (other !== member && other.follows) other.link.tell('beats', beats)
+          for (const { link: to, follows } of members.values()) {
+            // One that hangs must not fill the memory of the parent. It gets the next ones when it continues.
+            if (to !== link && follows && !to.isBehind()) to.tell('beats', beats)
+          }
         },
         begin: own.begin,
         end: ({ claim, ending }) => own.end(claim, ending),
