@@ -31,8 +31,9 @@ export async function runParent({ config, flags, processLog, endMs }: RunParentO
         async close({ err, signal }) {
           if (err !== undefined)
             log.fatal({ event: 'controller_crashed', err }, 'controller stops after an unexpected error')
-          const parent = await starting
-          await parent.close(signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT')
+          // A signal to the whole group may have ended a process before it could serve: that is no failed start.
+          const parent = await starting.catch(() => undefined)
+          await parent?.close(signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT')
           await processLog.flush()
         },
       })

@@ -1,8 +1,11 @@
 // What a process that hangs or dies at a bad moment does to the others. Real processes, stopped and killed.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
+import { CRANK } from '../fixtures/controller-process.ts'
 import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies } from '../fixtures/policy-dir.ts'
 import { startProcessPair, type Line, type ProcessPair } from '../fixtures/process-pair.ts'
@@ -121,5 +124,29 @@ test.each(['SIGSTOP', 'SIGKILL'] as const)(
     await until('that is recorded', async () => (await evictions()) > 0)
     expect(await evictions()).toBe(1)
     await line.close()
+  },
+)
+
+test.each(['SIGTERM', 'SIGINT'] as const)(
+  'a %s to the whole group during the start ends all, with 0',
+  async (signal) => {
+    const env = {
+      PATH: process.env['PATH'],
+      ...(await parties.tlsEnv('controller')),
+      ...{ CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_PROCESSES: '2', CRANK_LAME_DUCK_MS: '0' },
+      CRANK_STATE_DIR: join(parties.dir, `group-${signal}`),
+    }
+    const child = spawn(process.execPath, [CRANK, 'controller'], {
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const ended = once(child, 'exit')
+    let log = ''
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (log += chunk))
+    // Process 0 does not listen yet, and process 1 has not been started.
+    await until('process 0 starts', () => log.includes('"event":"policy_engine"'))
+    process.kill(-child.pid!, signal)
+    expect(await ended).toEqual([0, null])
   },
 )
