@@ -41,8 +41,8 @@ export async function runParent({ config, flags, processLog, endMs }: RunParentO
   })
   await starting.catch((cause: unknown) => {
     // It has said why.
-    if (cause instanceof ChildStartError) {
-      process.exitCode = cause.code ?? 1
+    if (cause instanceof ChildStartError && cause.code !== null) {
+      process.exitCode = cause.code
       return
     }
     throw startFailure('the controller', cause)

@@ -39,13 +39,17 @@ type ParentOptions = {
   readonly beforeStarting?: () => void
 }
 
-/** A process that serves could not start, and has said why. */
+/** A process that serves could not start. It has said why, unless a signal ended it: then `code` is null. */
 export class ChildStartError extends Error {
   override readonly name = 'ChildStartError'
   readonly code: number | null
 
-  constructor(code: number | null) {
-    super(`a process of the controller could not start (exit code ${String(code)})`)
+  constructor(code: number | null, signal: NodeJS.Signals | null) {
+    super(
+      signal === null
+        ? `a process could not start (exit code ${String(code)})`
+        : `a process was ended by ${signal} while it started; if it was not you, look for a lack of memory`,
+    )
     this.code = code
   }
 }
@@ -128,7 +132,7 @@ function createStarts(of: number) {
     },
     of(slot: number, child: ChildProcess): Promise<Serving> {
       const { promise, reject } = waiting[slot] ?? Promise.withResolvers<Serving>()
-      child.once('exit', (code) => reject(new ChildStartError(code)))
+      child.once('exit', (code, signal) => reject(new ChildStartError(code, signal)))
       return promise
     },
   }

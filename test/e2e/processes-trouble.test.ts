@@ -127,26 +127,38 @@ test.each(['SIGSTOP', 'SIGKILL'] as const)(
   },
 )
 
-test.each(['SIGTERM', 'SIGINT'] as const)(
-  'a %s to the whole group during the start ends all, with 0',
-  async (signal) => {
+describe('during the start', () => {
+  /** A controller whose process 0 does not listen yet, and whose process 1 has not been started. */
+  async function starting(name: string) {
     const env = {
       PATH: process.env['PATH'],
       ...(await parties.tlsEnv('controller')),
       ...{ CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_PROCESSES: '2', CRANK_LAME_DUCK_MS: '0' },
-      CRANK_STATE_DIR: join(parties.dir, `group-${signal}`),
+      CRANK_STATE_DIR: join(parties.dir, name),
     }
     const child = spawn(process.execPath, [CRANK, 'controller'], {
-      env,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'ignore'],
+      ...{ env, detached: true },
+      stdio: ['ignore', 'pipe', 'pipe'],
     })
-    const ended = once(child, 'exit')
-    let log = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (log += chunk))
-    // Process 0 does not listen yet, and process 1 has not been started.
-    await until('process 0 starts', () => log.includes('"event":"policy_engine"'))
-    process.kill(-child.pid!, signal)
+    const texts = { log: '', errors: '' }
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (texts.log += chunk))
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (texts.errors += chunk))
+    const ended = once(child, 'close')
+    await until('process 0 starts', () => texts.log.includes('"event":"policy_engine"'))
+    return { pid: child.pid!, ended, texts }
+  }
+
+  test.each(['SIGTERM', 'SIGINT'] as const)('a %s to the whole group ends all, with 0', async (signal) => {
+    const { pid, ended } = await starting(`group-${signal}`)
+    process.kill(-pid, signal)
     expect(await ended).toEqual([0, null])
-  },
-)
+  })
+
+  test('the kill of a process fails the start, which says so', async () => {
+    const { pid, ended, texts } = await starting('killed')
+    const [first] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ')
+    process.kill(Number(first), 'SIGKILL')
+    expect(await ended).toEqual([2, null])
+    expect(texts.errors).toContain('a process was ended by SIGKILL while it started')
+  })
+})
