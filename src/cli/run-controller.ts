@@ -45,8 +45,9 @@ function prepareProcess(flags: Record<string, string | undefined>): ControllerCo
   return loadControllerConfig({ env: environment(), flags })
 }
 
-function openLog({ logLevel: level }: ControllerConfig, slot?: number): ProcessLog {
-  const processLog = createProcessLog({ level, service: serviceName(environment(), SERVICE), slot })
+function openLog({ logLevel: level, processes }: ControllerConfig, slot?: number): ProcessLog {
+  const service = serviceName(environment(), SERVICE)
+  const processLog = createProcessLog({ level, service, slot, isShared: processes > 1 })
   outliveStandardStreams(processLog.log)
   if (slot === undefined) warnOfUnknown(processLog.log, environment())
   return processLog

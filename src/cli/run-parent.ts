@@ -31,8 +31,9 @@ export async function runParent({ config, flags, processLog, endMs }: RunParentO
         async close({ err, signal }) {
           if (err !== undefined)
             log.fatal({ event: 'controller_crashed', err }, 'controller stops after an unexpected error')
-          const parent = await starting
-          await parent.close(signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT')
+          // A signal to the whole group may have ended a process before it could serve: that is no failed start.
+          const parent = await starting.catch(() => undefined)
+          await parent?.close(signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT')
           await processLog.flush()
         },
       })
@@ -40,8 +41,8 @@ export async function runParent({ config, flags, processLog, endMs }: RunParentO
   })
   await starting.catch((cause: unknown) => {
     // It has said why.
-    if (cause instanceof ChildStartError) {
-      process.exitCode = cause.code ?? 1
+    if (cause instanceof ChildStartError && cause.code !== null) {
+      process.exitCode = cause.code
       return
     }
     throw startFailure('the controller', cause)

@@ -1,7 +1,7 @@
 // Why a controller or worker could not start, as a sentence. Configuration faults are already ConfigError.
 import { usageFailure } from './exit.ts'
 
-/** Errors with a sentence for the operator: certificates, policy folder, audit file. */
+/** Errors with a sentence for the operator: certificates, policy folder, audit file, a process that was killed. */
 const EXPECTED = new Set([
   'Error',
   'AppError',
@@ -9,6 +9,7 @@ const EXPECTED = new Set([
   'StalePolicyError',
   'PolicyCompileError',
   'AuditFileError',
+  'ChildStartError',
 ])
 
 // The text of Node for an import.

@@ -87,8 +87,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
   await recordStart(ground, parts, { port, adminPort })
   const serving = { port, adminPort, engine: policy.engine, revision: policy.files().revision }
   await siblings?.serve(serving, { readiness, metrics: () => familiesOf(ground.metricsRegistry) })
-  // One process is enough.
-  if (siblings === undefined || siblings.slot === 0) steps.recall()
+  steps.recall()
+  if (isShared) steps.review()
   const release = outer.move()
   let ended: Promise<void> | undefined
   const close = (reason = 'stopped') =>

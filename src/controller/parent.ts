@@ -16,9 +16,10 @@ import { createAwaited } from './routing/awaited.ts'
 import type { HintFile } from './routing/hint-file.ts'
 import { Registry } from './routing/registry.ts'
 import { createRoll } from './routing/roll.ts'
+import { startSweeper } from './routing/sweeper.ts'
 import { refuseUsedPort } from './start/listen.ts'
 import { openKeyStore } from './start/start-idempotency.ts'
-import { openHint, sweepEveryMs } from './start/start-workers.ts'
+import { openHint } from './start/start-workers.ts'
 
 type RunningParent = {
   /** Ends all processes in order: each leaves, drains and ends as after this signal. */
@@ -38,13 +39,17 @@ type ParentOptions = {
   readonly beforeStarting?: () => void
 }
 
-/** A process that serves could not start, and has said why. */
+/** A process that serves could not start. It has said why, unless a signal ended it: then `code` is null. */
 export class ChildStartError extends Error {
   override readonly name = 'ChildStartError'
   readonly code: number | null
 
-  constructor(code: number | null) {
-    super(`a process of the controller could not start (exit code ${String(code)})`)
+  constructor(code: number | null, signal: NodeJS.Signals | null) {
+    super(
+      signal === null
+        ? `a process could not start (exit code ${String(code)})`
+        : `a process was ended by ${signal} while it started; if it was not you, look for a lack of memory`,
+    )
     this.code = code
   }
 }
@@ -63,19 +68,19 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
   }
   const metricsRegistry = createRegistry()
   const hint = opened.adopt(await openHint(config, log), (it) => it.close())
-  const workers = openWorkers(config, hint, monotonic)
-  opened.defer(workers.close)
+  const { parts, roll } = openWorkers(config, hint, monotonic)
   const keyMetrics = createIdempotencyMetrics(metricsRegistry)
   const store = openKeyStore({ config, now: Date.now, monotonic, log, opened }, keyMetrics)
   keyMetrics.observe(store.health)
   const starts = createStarts(of)
   const family = createFamily({
     ...{ of, store, log },
-    ...workers,
+    ...{ parts, roll },
     turns: createPolicyTurns(),
     ownMetrics: () => ownFamilies(metricsRegistry),
     onServing: (slot, serving) => starts.serves(slot, serving),
   })
+  opened.use(startSweeper({ ...parts, heartbeatIntervalMs: config.heartbeatIntervalMs, onRemoved: family.removed }))
   const metrics = createProcessMetrics(metricsRegistry, { of, serving: family.serving })
   const seats = createSeats({
     ...{ entry, env, log, monotonic },
@@ -111,9 +116,7 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
 function openWorkers({ heartbeatIntervalMs }: ControllerConfig, hint: HintFile, monotonic: () => number) {
   const registry = new Registry({ processId: '', heartbeatIntervalMs, monotonic, onGone: hint.forget })
   const awaited = createAwaited(hint.found)
-  const sweeper = setInterval(() => registry.sweep(), sweepEveryMs(heartbeatIntervalMs))
-  const parts = { registry, awaited, monotonic }
-  return { parts, roll: createRoll({ registry, awaited, hint }), close: () => clearInterval(sweeper) }
+  return { parts: { registry, awaited, monotonic }, roll: createRoll({ registry, awaited, hint }) }
 }
 
 /** Waits for the first start of each process; what ends later is replaced. */
@@ -129,7 +132,7 @@ function createStarts(of: number) {
     },
     of(slot: number, child: ChildProcess): Promise<Serving> {
       const { promise, reject } = waiting[slot] ?? Promise.withResolvers<Serving>()
-      child.once('exit', (code) => reject(new ChildStartError(code)))
+      child.once('exit', (code, signal) => reject(new ChildStartError(code, signal)))
       return promise
     },
   }

@@ -7,9 +7,13 @@ type LogOutputOptions = {
   readonly onRoom: (dropped: number) => void
   readonly fd?: 1 | 2
   readonly maxBytes?: number
+  /** Other processes write to the same descriptor: no write may end within a line. Default: false. */
+  readonly isShared?: boolean
 }
 
 const MAX_BYTES = 1024 * 1024
+/** A pipe takes a write of at most this size (PIPE_BUF) as a whole, or not at all. A longer line can still be cut. */
+const WHOLE_BYTES = 4096
 /** A slow reader is tried again soon; a full disk or a closed pipe needs a person, so it is tried less often. */
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 200
@@ -26,6 +30,7 @@ export class LogOutput {
   readonly #onRoom: (dropped: number) => void
   readonly #fd: 1 | 2
   readonly #maxBytes: number
+  readonly #isShared: boolean
   /** Not yet encoded; to be written after `#chunk`. */
   #lines: string[] = []
   /** The rest of what is being written. */
@@ -44,10 +49,11 @@ export class LogOutput {
   #closed = false
   readonly #atExit = (): void => this.#writeRest()
 
-  constructor({ onRoom, fd = 1, maxBytes = MAX_BYTES }: LogOutputOptions) {
+  constructor({ onRoom, fd = 1, maxBytes = MAX_BYTES, isShared = false }: LogOutputOptions) {
     this.#onRoom = onRoom
     this.#fd = fd
     this.#maxBytes = maxBytes
+    this.#isShared = isShared
   }
 
   /** Takes a line with its line feed, or drops it. */
@@ -132,8 +138,15 @@ export class LogOutput {
   }
 
   #encode(): void {
-    this.#chunk = Buffer.from(this.#lines.join(''))
-    this.#lines = []
+    const count = this.#isShared ? this.#wholeLines() : this.#lines.length
+    this.#chunk = Buffer.from(this.#lines.splice(0, count).join(''))
+  }
+
+  /** How many of the waiting lines can be written as a whole; at least one. */
+  #wholeLines(): number {
+    let bytes = 0
+    const tooMany = this.#lines.findIndex((line) => (bytes += Buffer.byteLength(line)) > WHOLE_BYTES)
+    return tooMany === -1 ? this.#lines.length : Math.max(1, tooMany)
   }
 
   #open(): FdWriter {
@@ -146,11 +159,13 @@ export class LogOutput {
     const writer = this.#writer
     if (writer === undefined) return
     this.#sayDropped()
-    let rest = Buffer.concat([this.#inFlight ? NOTHING : this.#chunk, Buffer.from(this.#lines.join(''))])
+    if (this.#inFlight) this.#chunk = NOTHING
     const end = performance.now() + END_MS
-    while (rest.length > 0 && performance.now() < end) {
+    while (performance.now() < end) {
+      if (this.#chunk.length === 0) this.#encode()
+      if (this.#chunk.length === 0) return
       try {
-        rest = rest.subarray(writer.writeNow(rest))
+        this.#chunk = this.#chunk.subarray(writer.writeNow(this.#chunk))
       } catch (error: unknown) {
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, END_PAUSE_MS)

@@ -42,9 +42,14 @@ export function createLogger({ level, service, destination, pretty }: LoggerOpti
   return makeLogger({ level, service }, pretty === true ? prettyStream(destination, false) : destination)
 }
 
+/** `isShared`: other processes of this controller log to the same stdout. */
+type ProcessLogOptions = Omit<LoggerOptions, 'destination'> & { isShared?: boolean }
+
 /** Creates the one logger of a process, on stdout. */
-export function createProcessLog({ level, service, slot, pretty }: Omit<LoggerOptions, 'destination'>): ProcessLog {
+export function createProcessLog(options: ProcessLogOptions): ProcessLog {
+  const { level, service, slot, pretty, isShared = false } = options
   const output = new LogOutput({
+    isShared,
     // An error, so that no level but `silent` hides the loss: errors may be among the dropped lines.
     onRoom: (count) =>
       log.error({ event: 'log_lines_dropped', count }, 'log lines were dropped: the reader was too slow'),

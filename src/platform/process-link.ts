@@ -16,6 +16,8 @@ export type Link<Out extends Protocol> = {
   readonly ask: <K extends keyof Out & string>(name: K, ask: Out[K]['ask']) => Promise<Out[K]['answer']>
   /** Without an answer; lost when the other side is gone. */
   readonly tell: <K extends keyof Out & string>(name: K, ask: Out[K]['ask']) => void
+  /** The other side has not read for a while: what may be lost should not be sent. */
+  readonly isBehind: () => boolean
 }
 
 /** The other process is gone. */
@@ -39,6 +41,9 @@ type Frame =
 
 type Waiting = { readonly resolve: (answer: unknown) => void; readonly reject: (error: Error) => void }
 
+/** Messages that the channel has not taken yet; Node keeps them in memory. */
+const MAX_UNSENT = 100
+
 /** `onError`: a handler failed to which nobody waits. */
 export function createLink<Out extends Protocol, In extends Protocol>(
   port: Port,
@@ -47,9 +52,12 @@ export function createLink<Out extends Protocol, In extends Protocol>(
 ): Link<Out> {
   const waiting = new Map<number, Waiting>()
   let lastId = 0
+  let unsent = 0
   const send = (frame: Frame): void => {
     // The end of the other side is noticed by `disconnect`.
-    if (port.connected) port.send?.(frame, () => undefined)
+    if (!port.connected) return
+    unsent++
+    port.send?.(frame, () => unsent--)
   }
   const run = (name: string, ask: unknown): unknown => (handlers[name] as (ask: unknown) => unknown)(ask)
   port.on('message', (message) => {
@@ -89,6 +97,7 @@ export function createLink<Out extends Protocol, In extends Protocol>(
         send({ kind: 'ask', id, name, ask })
       }),
     tell: (name, ask) => send({ kind: 'tell', name, ask }),
+    isBehind: () => unsent > MAX_UNSENT,
   }
 }
 

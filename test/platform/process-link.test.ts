@@ -78,3 +78,13 @@ test('when the other side goes, who waits and who asks later is told', async () 
   await expect(asking.ask('add', [1])).rejects.toThrow(LinkClosedError)
   expect(() => asking.tell('add', [1])).not.toThrow()
 })
+
+test('says that the other side has not read for a while, and that it reads again', () => {
+  const taken: (() => void)[] = []
+  const port = { connected: true, on: () => undefined, send: (_frame: unknown, done: () => void) => taken.push(done) }
+  const link = createLink<Note, Sum>(port as never, { add: () => 0 }, () => undefined)
+  for (let at = 0; at < 101; at++) link.tell('note', 'a note')
+  expect(link.isBehind()).toBe(true)
+  for (const done of taken) done()
+  expect(link.isBehind()).toBe(false)
+})

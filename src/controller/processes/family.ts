@@ -6,6 +6,7 @@ import { within } from '../../platform/within.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
 import { countedOf, mergeFamilies, type MetricFamily } from '../metrics/merged-metrics.ts'
 import { knownRollOf, type RollParts } from '../routing/known-roll.ts'
+import type { Holder } from '../routing/registry.ts'
 import type { Roll, RollChange } from '../routing/roll.ts'
 import type { PolicyTurns } from './policy-turns.ts'
 import { storeOfProcess, type StoreOfProcess } from './shared-store.ts'
@@ -28,6 +29,8 @@ type Family = {
   readonly left: (slot: number, child: ChildProcess) => void
   /** How many processes serve. */
   readonly serving: () => number
+  /** The parent has removed a silent worker. */
+  readonly removed: (holder: Holder) => void
   readonly tellToStop: (child: ChildProcess, signal: ToChild['stop']['ask']) => void
 }
 
@@ -62,10 +65,17 @@ export function createFamily(options: FamilyOptions): Family {
           link.tell('know', knownRollOf(options.parts))
           member.follows = true
         },
-        share: (change) => share(options.roll, [...members.values()], member, change),
+        share(change) {
+          // Two processes may have had room for one each.
+          if (change.kind === 'registered') options.parts.registry.refuseIfFull(change.registration)
+          return share(options.roll, [...members.values()], member, change)
+        },
         beats(beats) {
           for (const beat of beats) options.roll.beat(beat)
-          for (const other of members.values()) if (other !== member && other.follows) other.link.tell('beats', beats)
+          for (const { link: to, follows } of members.values()) {
+            // One that hangs must not fill the memory of the parent. It gets the next ones when it continues.
+            if (to !== link && follows && !to.isBehind()) to.tell('beats', beats)
+          }
         },
         begin: own.begin,
         end: ({ claim, ending }) => own.end(claim, ending),
@@ -77,9 +87,11 @@ export function createFamily(options: FamilyOptions): Family {
         },
         readinessOfAll: () => ofAll(members.values(), of, ({ link: each }) => each.ask('readiness', null)),
         async metricsOfAll() {
-          const all = [...members.values()].filter(({ serves }) => serves)
-          await Promise.all(all.map(readMetrics))
-          return mergeFamilies([...all.map(({ lastMetrics }) => lastMetrics), await past, await options.ownMetrics()])
+          await Promise.all([...members.values()].filter(({ serves }) => serves).map(readMetrics))
+          const parents = await options.ownMetrics()
+          // In one step: a process that ends is either here or in the past, never both.
+          const [all, before] = [[...members.values()].map(({ lastMetrics }) => lastMetrics), past]
+          return mergeFamilies([...all, await before, parents])
         },
       }
       const link = createLink<ToChild, ToParent>(child, handlers, onError)
@@ -95,6 +107,9 @@ export function createFamily(options: FamilyOptions): Family {
       past = past.then((before) => mergeFamilies([before, countedOf(member.lastMetrics)]))
     },
     serving: () => [...members.values()].filter(({ serves }) => serves).length,
+    removed(holder) {
+      for (const { link, follows } of members.values()) if (follows) link.tell('apply', { kind: 'dismissed', holder })
+    },
     tellToStop: (child, signal) => members.get(child)?.link.tell('stop', signal),
   }
 }

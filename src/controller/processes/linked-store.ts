@@ -1,18 +1,39 @@
 // The store of idempotency keys in a process that serves: the parent keeps it, for all.
-import { toAppError } from '../../core/errors.ts'
+import { AppError, toAppError } from '../../core/errors.ts'
 import type { Link } from '../../platform/process-link.ts'
-import type { KeyStore, StoreHealth } from '../idempotency/key-store.ts'
+import { within } from '../../platform/within.ts'
+import type { Begun, KeyStore, StoreHealth } from '../idempotency/key-store.ts'
 import type { ToParent } from './words.ts'
 
 const UNKNOWN: StoreHealth = { ok: true, queued: 0, counts: { in_flight: 0, done: 0, unknown: 0, bytes: 0 } }
+/** Longer than the store itself waits for its disk: the parent hangs. */
+const ANSWER_MS = 6000
 
-export function createLinkedStore(link: Link<ToParent>): KeyStore {
+export function createLinkedStore(link: Link<ToParent>, { answerMs = ANSWER_MS } = {}): KeyStore {
   return {
-    begin: (claim) =>
-      link.ask('begin', claim).catch((cause: unknown) => {
+    async begin(claim) {
+      let begun: Begun | undefined
+      const asked = link.ask('begin', claim)
+      await within(
+        answerMs,
+        asked.then((it) => void (begun = it)),
+      ).catch((cause: unknown) => {
         throw toAppError(cause, 'idempotency_unavailable')
-      }),
-    end: (claim, ending) => link.ask('end', { claim, ending }).catch(() => false),
+      })
+      if (begun !== undefined) return begun
+      // Nothing was executed: the key must not stay held when the parent continues.
+      const free = async (): Promise<void> => {
+        if ((await asked).state === 'begun') await link.ask('end', { claim, ending: { to: 'free' } })
+      }
+      void free().catch(() => undefined)
+      throw new AppError('idempotency_unavailable', 'the process that keeps the idempotency keys does not answer')
+    },
+    async end(claim, ending) {
+      let isStored = false
+      const stored = link.ask('end', { claim, ending }).then((ok) => void (isStored = ok))
+      await within(answerMs, stored).catch(() => undefined)
+      return isStored
+    },
     // The parent tells its own metrics.
     health: () => UNKNOWN,
     // The parent closes it after the last process.

@@ -25,7 +25,8 @@ export function knownRollOf({ registry, awaited, monotonic }: RollParts): KnownR
   const nowMs = monotonic()
   return {
     workers: registry.list().map((worker) => {
-      const { workerId, spiffeId, origin, capabilities, labels, weight, leaseHash, registeredAt, replaced, load } = worker
+      const { workerId, spiffeId, origin, capabilities, labels, weight, leaseHash, registeredAt, replaced, load } =
+        worker
       return {
         registration: { workerId, spiffeId, origin, capabilities, labels, weight },
         tenure: { leaseHash, registeredAt },

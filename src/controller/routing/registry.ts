@@ -39,6 +39,8 @@ type RegistryOptions = {
   readonly heartbeatIntervalMs: number
   /** What this process may use of a worker's limit; default: all of it. */
   readonly part?: (limit: number) => number
+  /** Whether a sweep removes silent instances; default: true. False: another process says when one is gone. */
+  readonly removes?: boolean
   /** Monotonic milliseconds: a step of the wall clock must not expire every worker. */
   readonly monotonic: () => number
   /** Called once when an instance is removed, for any reason, so that its connections can be closed. */
@@ -194,19 +196,24 @@ export class Registry {
     return this.#drains.ids()
   }
 
-  /** Marks instances without recent heartbeats as stale, and removes them later; called by a timer. */
-  sweep(): void {
-    const now = this.#options.monotonic()
+  /** Marks instances without recent heartbeats as stale, and removes them later; called by a timer. @returns who was removed */
+  sweep(): Holder[] {
+    const { monotonic, removes = true } = this.#options
+    const now = monotonic()
+    const removed: Holder[] = []
     for (const [key, instance] of this.#instances) {
       const missed = (now - instance.lastSeenMs) / this.#options.heartbeatIntervalMs
-      if (missed > REMOVED_AFTER_MISSED) this.#remove(key, instance)
-      else if (missed > STALE_AFTER_MISSED && instance.staleMs === undefined) {
+      if (removes && missed > REMOVED_AFTER_MISSED) {
+        this.#remove(key, instance)
+        removed.push(holderOf(instance))
+      } else if (missed > STALE_AFTER_MISSED && instance.staleMs === undefined) {
         const { state: from } = standingOf(instance)
         instance.staleMs = now
         this.#delist(instance)
         this.#options.onChange?.({ worker: instance, from, cause: 'heartbeats_missed' })
       }
     }
+    return removed
   }
 
   #add(

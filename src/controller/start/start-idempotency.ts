@@ -6,6 +6,7 @@ import { createSqliteStore } from '../idempotency/sqlite-store.ts'
 import { createIdempotencyMetrics } from '../metrics/idempotency-metrics.ts'
 import type { OnceDeps } from '../steps/once.ts'
 import type { RecorderDeps } from '../steps/record.ts'
+import { MAX_KEPT_BYTES } from '../steps/spool-body.ts'
 import type { Ground } from './ground.ts'
 import { partOf } from './part-of.ts'
 
@@ -21,9 +22,11 @@ export function startIdempotency(ground: Ground): StartedIdempotency {
   const store = siblings?.keyStore ?? openKeyStore(ground, metrics)
   metrics.observe(store.health)
   const { perCaller, total } = HELD_BYTES
+  // Less would refuse a large call forever.
+  const part = (bytes: number): number => Math.max(2 * MAX_KEPT_BYTES, partOf(bytes, siblings))
   return {
     store,
-    hold: createHeldBytes({ perCaller: partOf(perCaller, siblings), total: partOf(total, siblings) }),
+    hold: createHeldBytes({ perCaller: part(perCaller), total: part(total) }),
     onKeyUsed: metrics.used,
   }
 }

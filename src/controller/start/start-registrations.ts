@@ -1,14 +1,14 @@
 // Connects the steps by which workers become routable, stay so, leave, and come back after a restart of the controller.
 import { randomUUID } from 'node:crypto'
 import { isoTime } from '../../core/iso-time.ts'
-import type { DeregisterReply, HeartbeatReply } from '../../core/wire.ts'
+import { REMOVED_AFTER_MISSED, type DeregisterReply, type HeartbeatReply } from '../../core/wire.ts'
 import type { Judge } from '../../policy/judge.ts'
 import { createProbe, createRecallProbe } from '../dispatch/probe.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
 import { holderOf } from '../routing/registry.ts'
 import { createWorkerCheck } from '../steps/check-worker.ts'
-import { createRecall } from '../steps/recall.ts'
+import { createRecall, untilReady } from '../steps/recall.ts'
 import type { Recorder } from '../steps/record.ts'
 import { createRegister } from '../steps/register.ts'
 import type { Ground } from './ground.ts'
@@ -17,6 +17,8 @@ import type { StartedWorkers } from './start-workers.ts'
 export type StartedRegistrations = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
   /** Checks the workers of an earlier controller again, in the background. */
   readonly recall: () => void
+  /** Asks about the workers that other processes know: the policy may have changed while none of them could ask. */
+  readonly review: () => void
 }
 
 type RegistrationParts = {
@@ -31,7 +33,7 @@ export function startRegistrations(
   { policy, workers }: { policy: LivePolicy; workers: StartedWorkers },
   { judge, recorder, reconsider }: RegistrationParts,
 ): StartedRegistrations {
-  const { config, log, now, monotonic, tracing, opened } = ground
+  const { config, log, now, monotonic, tracing, opened, siblings } = ground
   const { registry, connectorFor, roll, awaited, isThere } = workers
   const { heartbeatIntervalMs, workerHosts } = config
   const common = { judge, record: recorder.recordRegistration, workerHosts, now }
@@ -41,10 +43,13 @@ export function startRegistrations(
   }
   const stop = new AbortController()
   opened.defer(() => stop.abort())
+  const isReady = (): boolean => policy.ready().ok
   const recall = createRecall({
     ...{ awaited, share: roll.share, registry, onRegistered, heartbeatIntervalMs, log, now, monotonic },
     check: createWorkerCheck({ ...common, probe: createRecallProbe({ connectorFor, log }) }),
-    isReady: () => policy.ready().ok,
+    isReady,
+    // One process is enough; another one steps in when the first would long be through.
+    delayMs: (siblings?.slot ?? 0) * (REMOVED_AFTER_MISSED + 1) * heartbeatIntervalMs,
     tracer: tracing.tracer,
     random: Math.random,
     signal: stop.signal,
@@ -69,5 +74,6 @@ export function startRegistrations(
       return { status: 'deregistered' }
     },
     recall: () => void recall(),
+    review: () => void untilReady(isReady, stop.signal).then(reconsider),
   }
 }

@@ -106,7 +106,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
 }
 
 /** Evicts workers that the policy no longer allows: after each change, and when it is called. */
-function reconsiderFrom({ log, now, siblings }: Ground, { audit, policy, workers }: StepParts): () => void {
+function reconsiderFrom({ log, now }: Ground, { audit, policy, workers }: StepParts): () => void {
   const { decide, revision } = policy
   const { registry, roll } = workers
   const reconsider = createReconsider({
@@ -114,8 +114,8 @@ function reconsiderFrom({ log, now, siblings }: Ground, { audit, policy, workers
     share: roll.share,
     append: audit.append,
   })
-  // One process is enough: all have the same workers and the same policy.
-  if (siblings === undefined || siblings.slot === 0) policy.onChange(() => void reconsider())
+  // In each process: another one may be gone or hang, and must not keep a worker in its place. Only one of them evicts it.
+  policy.onChange(() => void reconsider())
   return () => void reconsider()
 }
 

@@ -17,6 +17,7 @@ import { openHintFile, type HintFile } from '../routing/hint-file.ts'
 import { Registry } from '../routing/registry.ts'
 import { createRoll } from '../routing/roll.ts'
 import { standingOf, type StateChange } from '../routing/standing.ts'
+import { startSweeper } from '../routing/sweeper.ts'
 import { WaitingRoom } from '../routing/waiting-room.ts'
 import { WorkerHealth } from '../routing/worker-health.ts'
 import { unshared, type SharedRoll } from '../processes/siblings.ts'
@@ -37,7 +38,6 @@ export type StartedWorkers = {
   readonly awaited: Awaited
 }
 
-const SWEEP_MS = 1000
 const HINT_FILE = 'registry.json'
 /** Bounds of memory, not of time: each call has its own deadline. */
 const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
@@ -59,6 +59,8 @@ export async function startWorkers(
     processId: randomUUID(),
     heartbeatIntervalMs,
     part,
+    // The parent says when one is gone: processes that disagreed would stay different.
+    removes: siblings === undefined,
     monotonic,
     onGone(instance) {
       health.forget(instance)
@@ -89,8 +91,7 @@ export async function startWorkers(
     }),
     (it) => it.close(),
   )
-  const sweeper = setInterval(() => registry.sweep(), sweepEveryMs(heartbeatIntervalMs))
-  opened.defer(() => clearInterval(sweeper))
+  opened.use(startSweeper({ registry, heartbeatIntervalMs, monotonic }))
   const awaited = createAwaited(hint?.found ?? [])
   const own = createRoll({ registry, awaited, hint })
   const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, { registry, awaited, monotonic })
@@ -126,10 +127,6 @@ function partsOf(limits: typeof WAITING, part: (limit: number) => number): typeo
 /** The registry on disk. One process keeps it: this one, or the parent of several. Never rejects. */
 export function openHint({ stateDir, trustDomain }: ControllerConfig, log: Logger): Promise<HintFile> {
   return openHintFile({ file: join(stateDir, HINT_FILE), trustDomain, log })
-}
-
-export function sweepEveryMs(heartbeatIntervalMs: number): number {
-  return Math.min(SWEEP_MS, heartbeatIntervalMs)
 }
 
 /** Says what has changed, and lets the calls that wait take notice. */

@@ -22,6 +22,8 @@ type RecallDeps = {
   /** Called when a worker is routable again; `verdict` allowed it. */
   readonly onRegistered: (verdict: RegistrationVerdict) => void
   readonly isReady: () => boolean
+  /** The first look at who is awaited; default: at once. */
+  readonly delayMs?: number
   readonly tracer: Tracer
   readonly log: Pick<Logger, 'info'>
   readonly heartbeatIntervalMs: number
@@ -50,7 +52,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** Checks every awaited worker. Resolves when each is settled, or the signal aborts. Never rejects. */
 export function createRecall(deps: RecallDeps): () => Promise<void> {
   return async () => {
-    const { awaited, log, signal, monotonic } = deps
+    const { awaited, log, signal, monotonic, delayMs = 0 } = deps
+    if (delayMs > 0) await pause(delayMs, signal)
     const queue = shuffled(awaited.list(), deps.random)
     const remembered = queue.length
     if (remembered === 0) return
@@ -64,13 +67,18 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
         if (queue.length > 0) await pause(2 * gapMs * deps.random(), signal)
       }
     }
-    while (!deps.isReady() && !signal.aborted) await pause(POLL_MS, signal)
+    await untilReady(deps.isReady, signal)
     await Promise.all(Array.from({ length: LANES }, lane))
     if (signal.aborted) return
     const duration_ms = Math.round(monotonic() - startMs)
     const fields = { event: 'registry_recalled', remembered, ...results, duration_ms }
     log.info(fields, 'the workers of the registry on disk were checked again')
   }
+}
+
+/** Resolves when the policy can be asked, or the signal aborts. */
+export async function untilReady(isReady: () => boolean, signal: AbortSignal): Promise<void> {
+  while (!isReady() && !signal.aborted) await pause(POLL_MS, signal)
 }
 
 async function settle(worker: RememberedWorker, startMs: number, deps: RecallDeps): Promise<Result> {

@@ -27,7 +27,7 @@ const claimOf = (workerId: string) => ({ spiffeId, workerId, lease: `of ${worker
 
 type Check = (workerId: string) => Promise<unknown>
 
-function setUp(ids: readonly string[], check: Check, { readyAfter = 0 } = {}) {
+function setUp(ids: readonly string[], check: Check, { readyAfter = 0, delayMs = 0 } = {}) {
   const awaited = createAwaited(ids.map(remembered))
   const options = { heartbeatIntervalMs: 50, monotonic: () => performance.now() }
   const registry = new Registry({ processId: '', ...options, onGone: () => undefined })
@@ -38,6 +38,7 @@ function setUp(ids: readonly string[], check: Check, { readyAfter = 0 } = {}) {
   const stop = new AbortController()
   const recall = createRecall({
     ...options,
+    delayMs,
     now: Date.now,
     awaited,
     registry,
@@ -88,6 +89,14 @@ describe('a remembered worker', () => {
     expect(awaited.owned(claimOf('a'))).toBeUndefined()
     expect(counts.registered).toBe(1)
     expect(lines).toMatchObject([{ event: 'registry_recalled', remembered: 1, restored: 1, refused: 0, replaced: 0 }])
+  })
+
+  test('is checked by a process that steps in later only if it is still awaited then', async () => {
+    const { recall, awaited, counts, routable } = setUp(['a', 'b'], passes, { delayMs: 50 })
+    const recalled = recall()
+    awaited.replaced({ spiffeId, workerId: 'a' })
+    await recalled
+    expect([counts.checked, routable()]).toEqual([['b'], ['b']])
   })
 
   test.each(['registration_denied', 'worker_failed', 'request_invalid', 'overloaded', 'internal_error'] as const)(

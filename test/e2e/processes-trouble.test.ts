@@ -1,0 +1,164 @@
+// What a process that hangs or dies at a bad moment does to the others. Real processes, stopped and killed.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
+import { CRANK } from '../fixtures/controller-process.ts'
+import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
+import { copyPolicies } from '../fixtures/policy-dir.ts'
+import { startProcessPair, type Line, type ProcessPair } from '../fixtures/process-pair.ts'
+import { until } from '../fixtures/until.ts'
+
+let parties: Parties
+beforeAll(async () => {
+  parties = await createParties()
+})
+afterAll(() => parties.close())
+
+const startWorker = (): Promise<FakeWorker> =>
+  startFakeWorker({ ...parties, request: () => Promise.reject(new Error('registers over a line')) }, greets)
+
+async function register(line: Line, { url }: FakeWorker): Promise<{ worker_id: string; lease: string }> {
+  const body = { worker_id: 'worker-hello-world', worker_url: url, capabilities: [HELLO_SCHEMA] }
+  const answer = await line.request(postJson('/register', body))
+  expect(answer.status).toBe(200)
+  const { worker_id, lease } = answer.body as { worker_id: string; lease: string }
+  return { worker_id, lease }
+}
+
+const statusAt = async (pair: ProcessPair, slot: number): Promise<number> => {
+  const line = await pair.lineTo(slot)
+  const { status } = await line.greet()
+  await line.close()
+  return status
+}
+
+/** A controller of its own, with a worker that is registered at process 1 and sends its heartbeats there. */
+async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
+  const pair = await startProcessPair(parties, { CRANK_STATE_DIR: join(parties.dir, name), ...env })
+  const worker = await startWorker()
+  const hello = await pair.lineTo(1, HELLO)
+  const lease = await register(hello, worker)
+  const refused: number[] = []
+  let answered = 0
+  const over = new AbortController()
+  const beating = (async () => {
+    while (!over.signal.aborted) {
+      const { status } = await hello.request(postJson('/heartbeat', lease))
+      answered++
+      if (status !== 200) refused.push(status)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  })()
+  return {
+    pair,
+    refused,
+    beats: () => answered,
+    stopBeating: async (): Promise<void> => {
+      over.abort()
+      await beating
+    },
+    async [Symbol.asyncDispose]() {
+      over.abort()
+      await beating.catch(() => undefined)
+      await hello.close()
+      await pair.stop('SIGKILL')
+      await worker.close()
+    },
+  }
+}
+
+describe('a hang that is longer than a worker may be silent', () => {
+  test.each([
+    ['of a process', (pair: ProcessPair) => pair.pidOf(0)],
+    ['of the parent', (pair: ProcessPair) => pair.pid],
+  ])('%s leaves every process with the workers that sent heartbeats', async (_of, idOf) => {
+    await using it = await startTroubled('hang', { CRANK_HEARTBEAT_INTERVAL_MS: '100' })
+    const { pair } = it
+    const id = idOf(pair)
+    process.kill(id, 'SIGSTOP')
+    const start = performance.now()
+    const before = it.beats()
+    // 12 missed heartbeats remove a worker.
+    await until('it would be removed', () => performance.now() - start > 1800 && it.beats() > before + 10)
+    process.kill(id, 'SIGCONT')
+    for (const slot of [0, 1]) {
+      await until(`process ${slot} calls it`, async () => (await statusAt(pair, slot)) === 200)
+    }
+    expect(it.refused).toEqual([])
+  })
+
+  test('of a worker removes it from every process', async () => {
+    await using it = await startTroubled('silent', { CRANK_HEARTBEAT_INTERVAL_MS: '100' })
+    await it.stopBeating()
+    const known = async (): Promise<number> => {
+      const answer = await fetch(`${it.pair.adminOrigin}/workers`, { headers: { connection: 'close' } })
+      return ((await answer.json()) as { workers: unknown[] }).workers.length
+    }
+    // Each question opens a connection, which reaches any of the two.
+    await until(
+      'nobody knows it',
+      async () => Math.max(...(await Promise.all(Array.from({ length: 12 }, known)))) === 0,
+    )
+    for (const slot of [0, 1]) expect(await statusAt(it.pair, slot)).toBe(503)
+  })
+})
+
+test.each(['SIGSTOP', 'SIGKILL'] as const)(
+  'a policy that takes a capability from a worker evicts it while process 0 has a %s',
+  async (signal) => {
+    await using policies = await copyPolicies()
+    await using it = await startTroubled(`evicted-${signal}`, { CRANK_POLICY_DIR: policies.dir })
+    const file = join(policies.dir, 'data/worker_manifests.json')
+    const data = JSON.parse(await readFile(file, 'utf8')) as { workers: Record<string, object> }
+    Object.assign(data.workers['spiffe://crank.local/worker/hello-world']!, { provided_capabilities: [] })
+    const line = await it.pair.lineTo(1)
+    expect((await line.greet()).status).toBe(200)
+    process.kill(it.pair.pidOf(0), signal)
+    await writeFile(file, JSON.stringify(data))
+    await until('it gets no calls', async () => (await line.greet()).status === 503)
+    const evictions = async (): Promise<number> =>
+      (await it.pair.auditOf(1)).filter(({ event }) => event === 'worker_evicted').length
+    await until('that is recorded', async () => (await evictions()) > 0)
+    expect(await evictions()).toBe(1)
+    await line.close()
+  },
+)
+
+describe('during the start', () => {
+  /** A controller whose process 0 does not listen yet, and whose process 1 has not been started. */
+  async function starting(name: string) {
+    const env = {
+      PATH: process.env['PATH'],
+      ...(await parties.tlsEnv('controller')),
+      ...{ CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_PROCESSES: '2', CRANK_LAME_DUCK_MS: '0' },
+      CRANK_STATE_DIR: join(parties.dir, name),
+    }
+    const child = spawn(process.execPath, [CRANK, 'controller'], {
+      ...{ env, detached: true },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const texts = { log: '', errors: '' }
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (texts.log += chunk))
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (texts.errors += chunk))
+    const ended = once(child, 'close')
+    await until('process 0 starts', () => texts.log.includes('"event":"policy_engine"'))
+    return { pid: child.pid!, ended, texts }
+  }
+
+  test.each(['SIGTERM', 'SIGINT'] as const)('a %s to the whole group ends all, with 0', async (signal) => {
+    const { pid, ended } = await starting(`group-${signal}`)
+    process.kill(-pid, signal)
+    expect(await ended).toEqual([0, null])
+  })
+
+  test('the kill of a process fails the start, which says so', async () => {
+    const { pid, ended, texts } = await starting('killed')
+    const [first] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ')
+    process.kill(Number(first), 'SIGKILL')
+    expect(await ended).toEqual([2, null])
+    expect(texts.errors).toContain('a process was ended by SIGKILL while it started')
+  })
+})
