@@ -1,5 +1,5 @@
 // The controller's configuration: one schema, read once; all faults, also those between fields, are reported together.
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { auditFileOf } from '../audit/places.ts'
@@ -28,6 +28,8 @@ import { sloPlaceOf, type SloPlace } from '../slo/slo-folder.ts'
 import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
 
 const MAX_PROCESSES = 64
+/** An idle one takes about 170 MB; the rest is for bodies. */
+const BYTES_PER_PROCESS = 512 * 1024 * 1024
 
 /** Every variable of the controller; docs/configuration.md is generated from it. */
 export const ControllerEnv = Type.Object({
@@ -127,7 +129,7 @@ export const ControllerEnv = Type.Object({
     default: '1',
     allowed: '1 to 64, or auto',
     description:
-      'Processes that serve, for several cores. `auto`: one per core. With more than one, each has its own audit log, and ' +
+      'Processes that serve, for several cores. `auto`: one per core, and per 512 MiB of memory. With more than one, each has its own audit log, and ' +
       'limits are divided by their number.',
   }),
   CRANK_HEARTBEAT_INTERVAL_MS: timeSetting(10_000, {
@@ -246,8 +248,15 @@ function parseStaleness(text: string): number {
   return milliseconds
 }
 
+/** One per core, but no more than the memory of the container or machine is enough for. */
+function automaticProcesses(): number {
+  const constrained = process.constrainedMemory()
+  const bytes = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
+  return Math.max(1, Math.min(MAX_PROCESSES, availableParallelism(), Math.floor(bytes / BYTES_PER_PROCESS)))
+}
+
 function parseProcesses(text: string): number {
-  if (text === 'auto') return Math.min(MAX_PROCESSES, availableParallelism())
+  if (text === 'auto') return automaticProcesses()
   const count = /^\d{1,2}$/.test(text) ? Number(text) : 0
   if (count < 1 || count > MAX_PROCESSES) throw new Error(`must be a number from 1 to ${MAX_PROCESSES}, or auto`)
   return count

@@ -44,4 +44,5 @@ const EVENTS = new Set([
   'controller_crashed',
   'controller_start_failed',
   'process_ended',
+  'process_hangs',
 ])

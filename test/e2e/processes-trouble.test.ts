@@ -162,3 +162,14 @@ describe('during the start', () => {
     expect(texts.errors).toContain('a process was ended by SIGKILL while it started')
   })
 })
+
+test('a process that hangs for good is killed and replaced, and its successor knows the workers', async () => {
+  await using troubled = await startTroubled('hanging')
+  const { pair } = troubled
+  const old = pair.pidOf(0)
+  process.kill(old, 'SIGSTOP')
+  await until('another one has its seat', () => pair.pidOf(0) !== old, 60_000)
+  expect(pair.logOf('process_hangs')).toMatchObject([{ process: 0, process_id: old }])
+  expect(await statusAt(pair, 0)).toBe(200)
+  expect(troubled.refused).toEqual([])
+}, 90_000)

@@ -31,6 +31,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     beats(beats) {
       for (const beat of beats) followed?.roll.beat(beat)
     },
+    ping: () => undefined,
     readiness: () => servingAnswers(answers).readiness(),
     metrics: () => servingAnswers(answers).metrics(),
     stop: end,

@@ -10,6 +10,7 @@ import type { Holder } from '../routing/registry.ts'
 import type { Roll, RollChange } from '../routing/roll.ts'
 import type { PolicyTurns } from './policy-turns.ts'
 import { storeOfProcess, type StoreOfProcess } from './shared-store.ts'
+import { watchForHang } from './watchdog.ts'
 import type { BySlot, Serving, ToChild, ToParent } from './words.ts'
 
 type FamilyOptions = {
@@ -41,6 +42,8 @@ type Member = {
   /** It has the roll, and gets its changes. */
   follows: boolean
   serves: boolean
+  /** Ends the watch over it. */
+  unwatch: () => void
   lastMetrics: readonly MetricFamily[]
 }
 
@@ -49,62 +52,29 @@ const SHARE_MS = 250
 const ANSWER_MS = 1000
 
 export function createFamily(options: FamilyOptions): Family {
-  const { of, store, turns, log, onServing } = options
+  const { turns, log } = options
   const members = new Map<ChildProcess, Member>()
-  /** What processes have counted that are gone: a counter must never become smaller. */
-  let past: Promise<readonly MetricFamily[]> = Promise.resolve([])
+  const scrapes = createScrapes(() => [...members.values()], options.ownMetrics)
   const onError = (err: unknown): void =>
     log.error({ event: 'process_message_failed', err }, 'a message of a process could not be handled')
 
   return {
     joined(slot, child) {
-      const own = storeOfProcess(store)
-      const handlers: Handlers<ToParent> = {
-        follow() {
-          // In this order: a change that comes now is sent behind it.
-          link.tell('know', knownRollOf(options.parts))
-          member.follows = true
-        },
-        share(change) {
-          // Two processes may have had room for one each.
-          if (change.kind === 'registered') options.parts.registry.refuseIfFull(change.registration)
-          return share(options.roll, [...members.values()], member, change)
-        },
-        beats(beats) {
-          for (const beat of beats) options.roll.beat(beat)
-          for (const { link: to, follows } of members.values()) {
-            // One that hangs must not fill the memory of the parent. It gets the next ones when it continues.
-            if (to !== link && follows && !to.isBehind()) to.tell('beats', beats)
-          }
-        },
-        begin: own.begin,
-        end: ({ claim, ending }) => own.end(claim, ending),
-        policyTurn: ({ revision }) => turns.prepared(slot, revision),
-        listening(serving) {
-          member.serves = true
-          turns.serves(slot, serving.revision)
-          onServing(slot, serving)
-        },
-        readinessOfAll: () => ofAll(members.values(), of, ({ link: each }) => each.ask('readiness', null)),
-        async metricsOfAll() {
-          await Promise.all([...members.values()].filter(({ serves }) => serves).map(readMetrics))
-          const parents = await options.ownMetrics()
-          // In one step: a process that ends is either here or in the past, never both.
-          const [all, before] = [[...members.values()].map(({ lastMetrics }) => lastMetrics), past]
-          return mergeFamilies([...all, await before, parents])
-        },
-      }
+      const store = storeOfProcess(options.store)
+      const all = (): Member[] => [...members.values()]
+      const handlers = createHandlers({ options, all, own: () => member, child, metricsOfAll: () => scrapes.all() })
       const link = createLink<ToChild, ToParent>(child, handlers, onError)
-      const member: Member = { slot, link, store: own, follows: false, serves: false, lastMetrics: [] }
+      const member: Member = { slot, link, store, follows: false, serves: false, unwatch: nothing, lastMetrics: [] }
       members.set(child, member)
     },
     left(slot, child) {
       const member = members.get(child)
       if (member === undefined) return
       members.delete(child)
+      member.unwatch()
       member.store.abandon()
       turns.gone(slot)
-      past = past.then((before) => mergeFamilies([before, countedOf(member.lastMetrics)]))
+      scrapes.gone(member)
     },
     serving: () => [...members.values()].filter(({ serves }) => serves).length,
     removed(holder) {
@@ -112,6 +82,89 @@ export function createFamily(options: FamilyOptions): Family {
     },
     tellToStop: (child, signal) => members.get(child)?.link.tell('stop', signal),
   }
+}
+
+type HandlersOptions = {
+  readonly options: FamilyOptions
+  readonly all: () => Member[]
+  /** Who asks. */
+  readonly own: () => Member
+  readonly child: ChildProcess
+  readonly metricsOfAll: () => Promise<readonly MetricFamily[]>
+}
+
+/** What one process may ask of the parent. */
+function createHandlers({ options, all, own, child, metricsOfAll }: HandlersOptions): Handlers<ToParent> {
+  const { of, roll, parts, turns, log, onServing } = options
+  return {
+    follow() {
+      const member = own()
+      // In this order: a change that comes now is sent behind it.
+      member.link.tell('know', knownRollOf(parts))
+      member.follows = true
+    },
+    share(change) {
+      // Two processes may have had room for one each.
+      if (change.kind === 'registered') parts.registry.refuseIfFull(change.registration)
+      return share(roll, all(), own(), change)
+    },
+    beats(beats) {
+      for (const beat of beats) roll.beat(beat)
+      for (const other of all()) {
+        // One that hangs must not fill the memory of the parent. It gets the next ones when it continues.
+        if (other !== own() && other.follows && !other.link.isBehind()) other.link.tell('beats', beats)
+      }
+    },
+    begin: (claim) => own().store.begin(claim),
+    end: ({ claim, ending }) => own().store.end(claim, ending),
+    policyTurn: ({ revision }) => turns.prepared(own().slot, revision),
+    listening(serving) {
+      const member = own()
+      const { slot, link } = member
+      member.serves = true
+      member.unwatch = watchForHang({
+        ask: () => link.ask('ping', null),
+        onHang: () => endHanging(slot, child, log),
+      })
+      turns.serves(slot, serving.revision)
+      onServing(slot, serving)
+    },
+    readinessOfAll: () => ofAll(all(), of, ({ link }) => link.ask('readiness', null)),
+    metricsOfAll,
+  }
+}
+
+/** The metrics of all processes, those included that are gone: a counter must never become smaller. */
+function createScrapes(members: () => Member[], ownMetrics: FamilyOptions['ownMetrics']) {
+  let past: Promise<readonly MetricFamily[]> = Promise.resolve([])
+  return {
+    async all(): Promise<MetricFamily[]> {
+      await Promise.all(
+        members()
+          .filter(({ serves }) => serves)
+          .map(readMetrics),
+      )
+      const parents = await ownMetrics()
+      // In one step: a process that ends is either here or in the past, never both.
+      const [all, before] = [members().map(({ lastMetrics }) => lastMetrics), past]
+      return mergeFamilies([...all, await before, parents])
+    },
+    gone(member: Member): void {
+      // Read later: its last answer may have arrived a moment ago.
+      past = past.then((before) => mergeFamilies([before, countedOf(member.lastMetrics)]))
+    },
+  }
+}
+
+/** Its successor gets the seat when it is gone. */
+function endHanging(slot: number, child: ChildProcess, log: FamilyOptions['log']): void {
+  const fields = { event: 'process_hangs', process: slot, process_id: child.pid }
+  log.error(fields, 'a process of the controller has not answered for half a minute, and is killed')
+  child.kill('SIGKILL')
+}
+
+function nothing(): void {
+  // It is not watched yet.
 }
 
 /** Here first, then everywhere: what `from` made of it is the answer. */

@@ -48,6 +48,8 @@ export type ToChild = {
   readonly know: Ask<KnownRoll>
   readonly apply: Ask<RollChange, boolean>
   readonly beats: Ask<readonly Beat[]>
+  /** Whether it does not hang. */
+  readonly ping: Ask<null>
   readonly readiness: Ask<null, Readiness>
   readonly metrics: Ask<null, readonly MetricFamily[]>
   /** End in order, as after this signal. */
