@@ -126,7 +126,8 @@ export class LogOutput {
     this.#bytes -= written
     this.#pauseMs = FIRST_PAUSE_MS
     this.#sayDropped()
-    if (this.#chunk.length > 0) setImmediate(() => this.#next())
+    // With another full write waiting there is nothing to gather.
+    if (this.#chunk.length > 0 || this.#bytes >= WHOLE_BYTES) setImmediate(() => this.#next())
     else setTimeout(() => this.#next(), GATHER_MS)
   }
 

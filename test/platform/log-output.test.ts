@@ -38,3 +38,20 @@ test.runIf(process.platform === 'linux')('lines of many turns share a write, and
   expect(Number(said)).toBeGreaterThan(0)
   expect(Number(said)).toBeLessThan(LINES / 8)
 })
+
+/** Writes 900 kB of lines at once and ends: the end waits for half a second at most. */
+const BACKLOG = `
+import { LogOutput } from ${JSON.stringify(join(import.meta.dirname, '../../src/platform/log-output.ts'))}
+const output = new LogOutput({ onRoom: () => undefined, isShared: true })
+for (let n = 0; n < 9000; n++) output.write('line ' + String(n).padStart(94) + '\\n')
+await output.close()
+`
+
+test('a backlog leaves at once, also in the small writes of a shared log', async () => {
+  await using dir = await tempDir()
+  const file = join(dir.path, 'log')
+  await using log = await open(file, 'w')
+  const child = spawn(process.execPath, ['--input-type=module', '-e', BACKLOG], { stdio: ['ignore', log.fd, 'pipe'] })
+  expect(await text(child.stderr!)).toBe('')
+  expect((await readFile(file, 'utf8')).match(/\n/g)).toHaveLength(9000)
+})
