@@ -70,7 +70,9 @@ describe('an exemplar', () => {
   const { exemplarTraceIdDestinations: destinations } = linksOf('prometheus')
 
   test('is known by the label that the controller and Tempo give it', async () => {
-    expect(await readText('src/controller/metrics/metrics.ts')).toContain('{ trace_id: trace.traceId, span_id: trace.spanId }')
+    expect(await readText('src/controller/metrics/metrics.ts')).toContain(
+      '{ trace_id: trace.traceId, span_id: trace.spanId }',
+    )
     expect(await readText('tempo.yaml')).toMatch(/trace_id_label_name: trace_id\b/)
     expect(new Set(destinations.map(({ name }) => name))).toEqual(new Set(['trace_id']))
   })
