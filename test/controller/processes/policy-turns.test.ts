@@ -2,7 +2,7 @@
 import { expect, test, vi } from 'vitest'
 import { createPolicyTurns } from '../../../src/controller/processes/policy-turns.ts'
 
-test('nobody goes before all have prepared the same policy; then all go', async () => {
+test('a policy comes into force nowhere until all have prepared it; then everywhere', async () => {
   const turns = createPolicyTurns()
   for (const slot of [0, 1, 2]) turns.serves(slot, 'r1')
   const gone: string[] = []
