@@ -24,19 +24,6 @@ export async function* mergeByTime<T extends Timed>(
   }
 }
 
-/** The last `count` of the items that were added. */
-export function createLast<T>(count: number): { readonly add: (item: T) => void; readonly items: () => T[] } {
-  let kept: T[] = []
-  return {
-    add(item) {
-      kept.push(item)
-      // Shortened occasionally, not at every item: there may be millions.
-      if (kept.length > count + 1000) kept = kept.slice(-count)
-    },
-    items: () => (count === 0 ? [] : kept.slice(-count)),
-  }
-}
-
 async function headOf<T>(source: AsyncIterator<T, void>): Promise<Head<T> | undefined> {
   const next = await source.next()
   return next.done === true ? undefined : { source, item: next.value }

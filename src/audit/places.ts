@@ -1,40 +1,98 @@
-// Where the audit logs are in the state folder: each process of a controller is a slot with a folder and a chain of its own.
+// Where the audit logs are: each process of a controller is a slot with a folder and a hash chain of its own. A chain is a list
+// of segments; a segment is named after its first record, and has `.zst` behind its name once it is compressed.
 import { lstatSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
-/** An audit log: of a slot, or a file that somebody named (`slot` null). */
-export type AuditPlace = { readonly slot: number | null; readonly file: string }
+/** `firstSeq`: the number of its first record. `file`: of two, the one that is not compressed. */
+export type AuditSegment = { readonly firstSeq: number; readonly file: string }
 
-const FOLDER = 'audit'
-const FILE = '1.jsonl'
-const SLOT = /^(?:0|[1-9]\d*)$/
-
-/** The audit log of a slot. One process is slot 0. */
-export function auditFileOf(stateDir: string, slot: number): string {
-  return join(stateDir, FOLDER, String(slot), FILE)
+/** `slot` null: a file that somebody named. `place`: the slot's folder, or that file. `segments`: oldest first. */
+export type AuditChain = {
+  readonly slot: number | null
+  readonly place: string
+  readonly segments: readonly AuditSegment[]
 }
 
-/** The audit log of older versions, which knew no slots; the next start makes it the file of slot 0. */
-export function oldAuditFileOf(stateDir: string): string {
+const FOLDER = 'audit'
+const SLOT = /^(?:0|[1-9]\d*)$/
+const SEGMENT = /^([1-9]\d{0,15})\.jsonl(\.zst)?$/
+const COMPRESSED = '.zst'
+
+/** The folder of all slots, unless CRANK_AUDIT_DIR names another. */
+export function auditDirIn(stateDir: string): string {
+  return join(stateDir, FOLDER)
+}
+
+/** The folder of a slot. One process is slot 0. */
+export function slotFolder(auditDir: string, slot: number): string {
+  return join(auditDir, String(slot))
+}
+
+export function segmentFile(folder: string, firstSeq: number): string {
+  return join(folder, `${firstSeq}.jsonl`)
+}
+
+/** The name that the file has once it is compressed. */
+export function compressedFile(file: string): string {
+  return file + COMPRESSED
+}
+
+export function isCompressed(file: string): boolean {
+  return file.endsWith(COMPRESSED)
+}
+
+/** The audit log of older versions, which knew no slots; the next start makes it the first segment of slot 0. */
+export function oldAuditFile(stateDir: string): string {
   return join(stateDir, 'audit.jsonl')
 }
 
-/**
- * The audit logs that there are, by slot. The file of an older version is that of slot 0 until a start has moved it. Throws the
- * file system's error when the folder cannot be read.
- */
-export function auditPlacesIn(stateDir: string): AuditPlace[] {
-  const logs = slotsIn(join(stateDir, FOLDER))
-    .map((slot) => ({ slot, file: auditFileOf(stateDir, slot) }))
-    .filter(({ file }) => isThere(file))
-  const old = oldAuditFileOf(stateDir)
-  return logs[0]?.slot === 0 || !isThere(old) ? logs : [{ slot: 0, file: old }, ...logs]
+/** The segments in the folder of a slot, oldest first; none when there is no folder. Throws the file system's error. */
+export function segmentsIn(folder: string): AuditSegment[] {
+  const found = new Map<number, string>()
+  for (const name of namesIn(folder)) {
+    const [, first, compressed] = SEGMENT.exec(name) ?? []
+    if (first === undefined || (compressed !== undefined && found.has(Number(first)))) continue
+    found.set(Number(first), join(folder, name))
+  }
+  return [...found].map(([firstSeq, file]) => ({ firstSeq, file })).sort((a, b) => a.firstSeq - b.firstSeq)
 }
 
-function slotsIn(folder: string): number[] {
+/**
+ * The chains that there are, by slot. The file of an older version in `stateDir` is that of slot 0 until a start has moved it.
+ * Throws the file system's error when a folder cannot be read.
+ */
+export function auditChainsIn(auditDir: string, stateDir?: string): AuditChain[] {
+  const chains = slotsIn(auditDir)
+    .map((slot) => chainOf(slot, slotFolder(auditDir, slot)))
+    .filter(({ segments }) => segments.length > 0)
+  const old = stateDir === undefined ? undefined : oldAuditFile(stateDir)
+  if (old === undefined || chains[0]?.slot === 0 || !isThere(old)) return chains
+  return [{ slot: 0, place: old, segments: [{ firstSeq: 1, file: old }] }, ...chains]
+}
+
+/** The chain of a file that somebody named. */
+export function chainOfFile(file: string): AuditChain {
+  const [, first] = SEGMENT.exec(basename(file)) ?? []
+  return { slot: null, place: file, segments: [{ firstSeq: Number(first ?? 1), file }] }
+}
+
+export function filesOf({ segments }: AuditChain): string[] {
+  return segments.map(({ file }) => file)
+}
+
+function chainOf(slot: number, folder: string): AuditChain {
+  return { slot, place: folder, segments: segmentsIn(folder) }
+}
+
+function slotsIn(auditDir: string): number[] {
+  const names = namesIn(auditDir).filter((name) => SLOT.test(name))
+  return names.map(Number).sort((a, b) => a - b)
+}
+
+/** Sorted: a plain segment before its compressed form. */
+function namesIn(folder: string): string[] {
   try {
-    const names = readdirSync(folder).filter((name) => SLOT.test(name))
-    return names.map(Number).sort((a, b) => a - b)
+    return readdirSync(folder).sort()
   } catch (cause: unknown) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw cause

@@ -1,10 +1,11 @@
 // Reads audit files for people, with filters. It does not verify: it skips lines that are not records, such as a torn tail;
 // `verifyAudit` reports them.
 import { openRecord, type ChainedRecord } from './chain.ts'
-import { readLines } from './lines.ts'
+import { readLines, readLinesBackwards, type Line } from './lines.ts'
 import { mergeByTime } from './merge.ts'
+import type { AuditChain, AuditSegment } from './places.ts'
 
-/** `text`: the unchanged line. `line` counts from 1; in a followed file from where it was last emptied or replaced. */
+/** `text`: the unchanged line. `line` counts from 1, in a followed file from where it was last emptied or replaced; 0: not known. */
 export type AuditRecord = { readonly line: number; readonly text: string; readonly record: ChainedRecord }
 
 export type AuditFilter = {
@@ -20,7 +21,9 @@ export type AuditFilter = {
   readonly since?: number
 }
 
-/** The records of `file` that match, in order. Rejects with the file system's error when it cannot be read. */
+const CLOCK_SPARE_MS = 60_000
+
+/** The records of a file that match, in order. Rejects as `readLines` does. */
 export async function* readAudit(file: string, filter: AuditFilter = {}): AsyncGenerator<AuditRecord, void> {
   for await (const { number, text, complete } of readLines(file)) {
     const found = complete ? toRecord(number, text, filter) : undefined
@@ -28,13 +31,80 @@ export async function* readAudit(file: string, filter: AuditFilter = {}): AsyncG
   }
 }
 
-/** The matching records of several logs by time, each of which keeps its own order. Rejects as `readAudit` does. */
+/** The matching records of several chains by time, each of which keeps its own order. Rejects as `readAudit` does. */
 export async function* readAudits(
-  files: readonly string[],
+  chains: readonly AuditChain[],
   filter: AuditFilter = {},
 ): AsyncGenerator<AuditRecord, void> {
-  const logs = files.map((file) => readAudit(file, filter))
+  const logs = chains.map((chain) => readChain(chain, filter))
   yield* logs.length === 1 && logs[0] !== undefined ? logs[0] : mergeByTime(logs)
+}
+
+/**
+ * The last `count` matching records of all chains by time. Reads from the ends.
+ * @param ends where to begin in a segment, instead of at its end
+ */
+export async function lastOfAudits(
+  chains: readonly AuditChain[],
+  filter: AuditFilter,
+  count: number,
+  ends?: ReadonlyMap<string, number>,
+): Promise<AuditRecord[]> {
+  if (count === 0) return []
+  const lasts = await Promise.all(chains.map((chain) => lastOf(chain, filter, count, ends)))
+  const merged: AuditRecord[] = []
+  for await (const record of mergeByTime(lasts.map(each))) merged.push(record)
+  return merged.slice(-count)
+}
+
+async function lastOf(
+  { segments }: AuditChain,
+  filter: AuditFilter,
+  count: number,
+  ends: ReadonlyMap<string, number> | undefined,
+): Promise<AuditRecord[]> {
+  const found: AuditRecord[] = []
+  for (const { file } of segments.toReversed()) {
+    for await (const text of readLinesBackwards(file, ends?.get(file))) {
+      const record = toRecord(0, text, filter)
+      if (record !== undefined) found.push(record)
+      if (found.length === count) return found.reverse()
+    }
+  }
+  return found.reverse()
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- mergeByTime takes asynchronous sources
+async function* each(records: readonly AuditRecord[]): AsyncGenerator<AuditRecord, void> {
+  yield* records
+}
+
+/** The lines of a chain, oldest first. Rejects as `readLines` does. */
+export async function* chainLines({ segments }: AuditChain): AsyncGenerator<Line, void> {
+  for (const { file } of segments) yield* readLines(file)
+}
+
+async function* readChain({ segments }: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
+  const first = await firstSince(segments, filter.since)
+  for (const { file } of segments.slice(first)) yield* readAudit(file, filter)
+}
+
+/** The segment in which to begin: the last one whose first record is older than `since`. */
+async function firstSince(segments: readonly AuditSegment[], since: number | undefined): Promise<number> {
+  if (since === undefined) return 0
+  let at = segments.length - 1
+  while (at > 0 && !(await beginsBefore(segments[at], since))) at--
+  return Math.max(0, at)
+}
+
+/** With some seconds to spare: a record's time is that of its call's beginning, and the clock may have been set. */
+async function beginsBefore(segment: AuditSegment | undefined, since: number): Promise<boolean> {
+  if (segment === undefined) return true
+  for await (const { text } of readLines(segment.file)) {
+    const record = openRecord(text)
+    return typeof record === 'object' && Date.parse(record.timestamp) < since - CLOCK_SPARE_MS
+  }
+  return false
 }
 
 /** The record of a line, if the line is one and matches. */

@@ -1,51 +1,70 @@
 // The location of the audit logs, for commands that read them.
 import Type from 'typebox'
-import { auditFileOf, auditPlacesIn, type AuditPlace } from '../audit/places.ts'
-import { loadConfig } from '../platform/env.ts'
+import { auditChainsIn, auditDirIn, chainOfFile, filesOf, slotFolder, type AuditChain } from '../audit/places.ts'
+import { ConfigError, loadConfig } from '../platform/env.ts'
+import { replacedNames } from '../platform/setting-names.ts'
 import { placeSettings } from '../platform/settings.ts'
 import { CliError, EXIT } from './exit.ts'
 import type { Format } from './output.ts'
 
-export type AuditOptions = { auditFile?: string | undefined; stateDir?: string | undefined; output: Format }
+export type AuditOptions = {
+  auditFile?: string | undefined
+  auditDir?: string | undefined
+  stateDir?: string | undefined
+  output: Format
+}
 
-/** `places`: at least one. `files`: theirs. `name`: for messages. */
+/** `files`: the segments of all chains. `name`: for messages. */
 export type AuditLogs = {
-  readonly places: readonly AuditPlace[]
+  readonly chains: readonly AuditChain[]
   readonly files: readonly string[]
   readonly name: string
 }
 
 const AuditEnv = Type.Object({
   CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
-  CRANK_AUDIT_FILE: placeSettings.CRANK_AUDIT_FILE,
+  CRANK_AUDIT_DIR: placeSettings.CRANK_AUDIT_DIR,
 })
 
 /**
- * The audit logs to read: the file that the option or else the variable names, else all slots of the state folder. A folder
- * without any gives the place of slot 0. @throws {CliError} `usage` when the folder cannot be read
+ * The audit logs to read: the file that `--audit-file` names, else all slots of the audit folder.
+ * @throws {CliError} `usage` when there is none, or when the folder cannot be read
  */
 export function auditLogsOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
-  const flags = { CRANK_STATE_DIR: options.stateDir, CRANK_AUDIT_FILE: options.auditFile }
-  const { CRANK_STATE_DIR, CRANK_AUDIT_FILE } = loadConfig(AuditEnv, { env, flags })
-  const places = CRANK_AUDIT_FILE === undefined ? placesIn(CRANK_STATE_DIR) : [{ slot: null, file: CRANK_AUDIT_FILE }]
-  const files = places.map(({ file }) => file)
-  return { places, files, name: files.join(', ') }
+  const logs = auditLogsIn(options, env)
+  if (logs.chains.length > 0) return logs
+  throw new CliError(EXIT.usage, `there is no audit log at ${logs.name}`, { hint: HINT })
+}
+
+/** The same, but there may be none; `name` is then that of the first slot. */
+export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
+  const replaced = replacedNames(env)
+  if (replaced.length > 0) throw new ConfigError(replaced)
+  const flags = { CRANK_STATE_DIR: options.stateDir, CRANK_AUDIT_DIR: options.auditDir }
+  const { CRANK_STATE_DIR, CRANK_AUDIT_DIR } = loadConfig(AuditEnv, { env, flags })
+  const { auditFile } = options
+  const dir = CRANK_AUDIT_DIR ?? auditDirIn(CRANK_STATE_DIR)
+  const old = CRANK_AUDIT_DIR === undefined ? CRANK_STATE_DIR : undefined
+  const chains = auditFile === undefined ? chainsIn(dir, old) : [chainOfFile(auditFile)]
+  const files = chains.flatMap(filesOf)
+  return { chains, files, name: chains.length === 0 ? slotFolder(dir, 0) : chains.map(({ place }) => place).join(', ') }
 }
 
 /** The error for audit logs that cannot be read. Other errors are passed through. */
 export function unreadable(name: string, cause: unknown): unknown {
   const { code, path: file = name } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
-  const hint = 'name it: --audit-file <file>, or --state-dir <dir> of the controller'
-  if (code === 'ENOENT') return new CliError(EXIT.usage, `there is no audit log at ${file}`, { cause, hint })
-  if (typeof code === 'string') return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint })
+  if (code === 'ENOENT') return new CliError(EXIT.usage, `there is no audit log at ${file}`, { cause, hint: HINT })
+  if (typeof code === 'string') return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
   return cause
 }
 
-function placesIn(stateDir: string): readonly AuditPlace[] {
+const HINT = 'name it: --audit-file <file>, --audit-dir <dir>, or --state-dir <dir> of the controller'
+
+/** @param old the state folder, which may have the log of an older version */
+function chainsIn(auditDir: string, old: string | undefined): readonly AuditChain[] {
   try {
-    const places = auditPlacesIn(stateDir)
-    return places.length > 0 ? places : [{ slot: 0, file: auditFileOf(stateDir, 0) }]
+    return auditChainsIn(auditDir, old)
   } catch (cause: unknown) {
-    throw unreadable(stateDir, cause)
+    throw unreadable(auditDir, cause)
   }
 }

@@ -1,8 +1,8 @@
 // `crank audit tail`: one line per record for people, unchanged records for programs.
 import type { ChainedRecord } from '../audit/chain.ts'
 import { followAudit } from '../audit/follow.ts'
-import { createLast } from '../audit/merge.ts'
-import { readAudits, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
+import type { AuditChain } from '../audit/places.ts'
+import { lastOfAudits, readAudits, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
 import { reasonsIn } from '../audit/record-members.ts'
 import { auditLogsOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
@@ -34,10 +34,10 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
     writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
     if (options.follow === true) {
-      const places = () => auditLogsOf(options, environment()).places
-      for await (const found of followAudit(places, filter, untilSignal(), lines)) print(found)
+      const chains = () => auditLogsOf(options, environment()).chains
+      for await (const found of followAudit(chains, filter, untilSignal(), lines)) print(found)
     } else {
-      for (const found of await lastRecords(logs.files, filter, lines)) print(found)
+      for (const found of await lastRecords(logs.chains, filter, lines)) print(found)
     }
   } catch (cause: unknown) {
     throw unreadable(logs.name, cause)
@@ -60,10 +60,16 @@ function formatIds(record: ChainedRecord): string {
   return ids.filter((id) => id !== '').join('  ')
 }
 
-async function lastRecords(files: readonly string[], filter: AuditFilter, lines: number): Promise<AuditRecord[]> {
-  const last = createLast<AuditRecord>(lines)
-  for await (const record of readAudits(files, filter)) last.add(record)
-  return last.items()
+/** From the end, since a log has years; all matching records are read from their beginning. */
+async function lastRecords(
+  chains: readonly AuditChain[],
+  filter: AuditFilter,
+  lines: number,
+): Promise<readonly AuditRecord[]> {
+  if (Number.isFinite(lines)) return await lastOfAudits(chains, filter, lines)
+  const all: AuditRecord[] = []
+  for await (const record of readAudits(chains, filter)) all.push(record)
+  return all
 }
 
 function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number): AuditFilter {

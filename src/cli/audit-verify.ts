@@ -1,5 +1,5 @@
 // `crank audit verify`: proves that no record was changed, removed or inserted.
-import type { AuditPlace } from '../audit/places.ts'
+import { filesOf, type AuditChain } from '../audit/places.ts'
 import { verifyAudit, type Verification } from '../audit/verify.ts'
 import { auditLogsOf, unreadable, type AuditOptions } from './audit-config.ts'
 import { UNKNOWN_OUTCOME } from './unknown-outcome.ts'
@@ -12,10 +12,9 @@ import { environment } from './environment.ts'
  * broken or its last line is torn.
  */
 export async function verifyAuditFiles(files: readonly string[], options: AuditOptions): Promise<ExitCode> {
-  const chains = files.length > 0 ? [{ slot: null, files }] : slotsOf(options)
+  const chains = files.length > 0 ? [{ slot: null, place: files.join(' + '), files }] : slotsOf(options)
   const logs: Verified[] = []
-  for (const { slot, files: chain } of chains) {
-    const file = chain.join(' + ')
+  for (const { slot, place: file, files: chain } of chains) {
     const verification = await verifyAudit(...chain).catch((cause: unknown) => {
       throw unreadable(file, cause)
     })
@@ -27,10 +26,10 @@ export async function verifyAuditFiles(files: readonly string[], options: AuditO
   return ok ? EXIT.ok : EXIT.negative
 }
 
-type Verified = AuditPlace & Verification
+type Verified = { readonly slot: number | null; readonly file: string } & Verification
 
-function slotsOf(options: AuditOptions): { readonly slot: number | null; readonly files: readonly string[] }[] {
-  return auditLogsOf(options, environment()).places.map(({ slot, file }) => ({ slot, files: [file] }))
+function slotsOf(options: AuditOptions): (AuditChain & { readonly files: readonly string[] })[] {
+  return auditLogsOf(options, environment()).chains.map((chain) => ({ ...chain, files: filesOf(chain) }))
 }
 
 /** The fault of the file in one sentence; undefined without a fault. */

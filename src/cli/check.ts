@@ -2,7 +2,7 @@
 import Type from 'typebox'
 import { loadConfig } from '../platform/env.ts'
 import { opaTimeoutSetting, optionalText } from '../platform/settings.ts'
-import { auditLogsOf } from './audit-config.ts'
+import { auditLogsIn } from './audit-config.ts'
 import { checkAudit } from './checks/audit.ts'
 import { checkCertificates } from './checks/certificates.ts'
 import { checkClock } from './checks/clock.ts'
@@ -58,7 +58,7 @@ export async function gatherFindings(
     },
     now,
   )
-  const audit = await checkAudit(() => auditLogsOf(options, env).places)
+  const audit = await checkAudit(() => auditLogsIn(options, env))
   const controller = await checkController(adminUrl, policy.revision, now)
   const workers = await checkWorkers(controller.workers, certificates.controller, now)
   return [

@@ -28,7 +28,11 @@ export function stateDirOption() {
 
 /** `--audit-file`, or `--audit` for short. */
 export function auditFileOption() {
-  return new Option('--audit, --audit-file <file>', 'audit log (CRANK_AUDIT_FILE, default <state-dir>/audit/*/1.jsonl)')
+  return new Option('--audit, --audit-file <file>', 'one segment of an audit log, compressed or not, or a copy')
+}
+
+export function auditDirOption() {
+  return new Option('--audit-dir <dir>', 'folder of the audit logs (CRANK_AUDIT_DIR, default <state-dir>/audit)')
 }
 
 /** `--policy`, for commands that read a policy folder. */

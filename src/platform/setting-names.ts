@@ -9,7 +9,7 @@ export const SETTING_NAMES: readonly string[] = [
   'CRANK_ADMIN_HOST',
   'CRANK_ADMIN_PORT',
   'CRANK_ADMIN_URL',
-  'CRANK_AUDIT_FILE',
+  'CRANK_AUDIT_DIR',
   'CRANK_AUDIT_SYNC',
   'CRANK_BODY_LIMIT_BYTES',
   'CRANK_CACHE_DIR',
@@ -50,6 +50,13 @@ export const SETTING_NAMES: readonly string[] = [
 /** `faults`: sentences about names that are probably misspelt. `unknown`: other names that nothing reads. */
 type OddNames = { readonly faults: readonly string[]; readonly unknown: readonly string[] }
 
+/** Settings of older versions that have another name now, and what else has changed. */
+const REPLACED: Readonly<Record<string, string>> = {
+  CRANK_AUDIT_FILE:
+    'set CRANK_AUDIT_DIR, a folder, instead: an audit log is a folder of segments; to continue the chain of the file, ' +
+    'move it to <CRANK_STATE_DIR>/audit.jsonl before the start',
+}
+
 const PREFIX = /^(?:CRANK|OPA)_/
 /** Settings without our prefix; with the prefix they are not read. */
 const BARE_NAMES = ['CONTROLLER_URL', 'HTTPS_ONLY', 'LOG_LEVEL', 'TLS_REFUSE_UNVERIFIED']
@@ -75,11 +82,22 @@ export function oddNames(env: NodeJS.ProcessEnv, own: readonly string[] = []): O
   const unknown: string[] = []
   for (const [name, value = ''] of Object.entries(env)) {
     if (!PREFIX.test(name) || value === '' || known.includes(name) || isOfKubernetes(name, value)) continue
+    if (name in REPLACED) {
+      faults.push(replacedFault(name))
+      continue
+    }
     const meant = known.find((other) => differsBySuffix(name, other)) ?? bareName(name) ?? nearest(name, known)
     if (meant === undefined) unknown.push(name)
     else faults.push(`${name}: unknown setting; did you mean ${meant}? Rename it, or unset it`)
   }
   return { faults: faults.sort(), unknown: unknown.sort() }
+}
+
+/** A sentence for each variable that is set and no longer read. */
+export function replacedNames(env: NodeJS.ProcessEnv): string[] {
+  return Object.keys(REPLACED)
+    .filter((name) => (env[name] ?? '') !== '')
+    .map(replacedFault)
 }
 
 /** Logs one line about variables with our prefixes that nothing reads: left over, or meant for another version. */
@@ -99,6 +117,10 @@ export function kubernetesHint(name: string, value: string): string {
   return `; Kubernetes sets it for a service named "${service}": set it in the pod, or set enableServiceLinks: false there`
 }
 
+function replacedFault(name: string): string {
+  return `${name}: no longer read: ${REPLACED[name] ?? ''}`
+}
+
 function isOfKubernetes(name: string, value: string): boolean {
   return OF_KUBERNETES.find(([pattern]) => pattern.test(name))?.[1](value) ?? false
 }
@@ -107,7 +129,7 @@ function bareName(name: string): string | undefined {
   return BARE_NAMES.find((bare) => name.replace(PREFIX, '') === bare)
 }
 
-/** Whether one name is the other plus a suffix, such as `CRANK_AUDIT` and `CRANK_AUDIT_FILE`. */
+/** Whether one name is the other plus a suffix, such as `CRANK_AUDIT` and `CRANK_AUDIT_DIR`. */
 function differsBySuffix(name: string, other: string): boolean {
   const [short, long] = name.length < other.length ? [name, other] : [other, name]
   return long.startsWith(short) && /^_[A-Z0-9]+$/.test(long.slice(short.length))

@@ -67,9 +67,10 @@ export const placeSettings = {
     allowed: 'the path of a folder',
     description: 'Folder for what the controller writes.',
   }),
-  CRANK_AUDIT_FILE: optionalText({
-    description: 'Audit log, one writer per file. Unset: `<CRANK_STATE_DIR>/audit/0/1.jsonl`.',
-    allowed: 'the path of a file',
+  CRANK_AUDIT_DIR: optionalText({
+    description:
+      'Folder of the audit log: a folder per process (slot), in it the segments `<first-seq>.jsonl`. Unset: `<CRANK_STATE_DIR>/audit`.',
+    allowed: 'the path of a folder',
   }),
 }
 

@@ -1,50 +1,56 @@
 // The audit logs: they exist, writable, private, and each with an intact chain.
 import { access, constants, stat } from 'node:fs/promises'
-import type { AuditPlace } from '../../audit/places.ts'
+import { dirname } from 'node:path'
+import { filesOf, type AuditChain } from '../../audit/places.ts'
 import { verifyAudit } from '../../audit/verify.ts'
+import type { AuditLogs } from '../audit-config.ts'
 import { describeFault } from '../audit-verify.ts'
 import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 const OTHERS = 0o077
 
-export async function checkAudit(places: () => readonly AuditPlace[]): Promise<Finding[]> {
+export async function checkAudit(logs: () => AuditLogs): Promise<Finding[]> {
   try {
     const findings: Finding[] = []
-    for (const { file } of places()) findings.push(...(await checkFile(file)))
+    const { chains, name } = logs()
+    if (chains.length === 0) findings.push(notYet(name))
+    for (const chain of chains) findings.push(...(await checkSlot(chain)))
     return findings
   } catch (cause: unknown) {
     return [unusable(cause)]
   }
 }
 
-async function checkFile(file: string): Promise<Finding[]> {
+/** The newest segment is the one that is written. */
+async function checkSlot(chain: AuditChain): Promise<Finding[]> {
+  const newest = filesOf(chain).at(-1) ?? chain.place
   try {
-    const { mode } = await stat(file)
-    await access(file, constants.W_OK)
-    const privacy =
-      (mode & OTHERS) === 0 ? [] : [warn('audit file', `${file} is accessible to other users`, `chmod 600 ${file}`)]
-    return [...privacy, await checkChain(file)]
+    await access(newest, constants.R_OK)
+    await access(dirname(newest), constants.W_OK)
+    const open: string[] = []
+    for (const file of filesOf(chain)) if (((await stat(file)).mode & OTHERS) !== 0) open.push(file)
+    const privacy = open.map((file) =>
+      warn('audit file', `${file} is accessible to other users`, `chmod go-rwx ${file}`),
+    )
+    return [...privacy, await checkChain(chain)]
   } catch (cause: unknown) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
-      return [
-        warn(
-          'audit file',
-          `${file} does not exist yet`,
-          'a controller creates it; for another path set CRANK_AUDIT_FILE',
-        ),
-      ]
-    }
     return [unusable(cause)]
   }
+}
+
+function notYet(name: string): Finding {
+  const cure = 'a controller creates it; for another place set CRANK_AUDIT_DIR'
+  return warn('audit file', `${name} does not exist yet`, cure)
 }
 
 function unusable(cause: unknown): Finding {
   return fail('audit file', messageOf(cause), 'run as the user of the controller, or fix the permissions')
 }
 
-async function checkChain(file: string): Promise<Finding> {
-  const verification = await verifyAudit(file)
+async function checkChain(chain: AuditChain): Promise<Finding> {
+  const file = chain.place
+  const verification = await verifyAudit(...filesOf(chain))
   const fault = describeFault(verification)
   if (fault === undefined) return ok('audit chain', `${file}: ${verification.records} records, chain intact`)
   if (verification.firstBad === undefined) return warn('audit chain', `${file}: ${fault}`, 'the next start repairs it')

@@ -1,6 +1,6 @@
 // `crank audit`: reads the audit log, and verifies its chain.
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
-import { auditFileOption, outputOption, stateDirOption } from '../options.ts'
+import { auditDirOption, auditFileOption, outputOption, stateDirOption } from '../options.ts'
 
 /** `crank audit` */
 export function auditCommand(): CommandUnknownOpts {
@@ -21,6 +21,7 @@ function tailCommand(): CommandUnknownOpts {
     .option('--trace <id>', 'only records of this trace; every answer has its id in x-trace-id')
     .option('--since <when>', 'only records since then: 90s, 10m, 2h or 7d ago, or an ISO 8601 time')
     .addOption(auditFileOption())
+    .addOption(auditDirOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
     .addHelpText(
@@ -41,6 +42,7 @@ function verifyCommand(): CommandUnknownOpts {
       'audit logs, each the continuation of the previous one (default: --audit-file, or each slot by itself)',
     )
     .addOption(auditFileOption())
+    .addOption(auditDirOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
     .addHelpText(

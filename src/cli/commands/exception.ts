@@ -1,6 +1,6 @@
 // `crank exception`: temporary permissions beyond the manifests.
 import { Command, Option } from '@commander-js/extra-typings'
-import { auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
+import { auditDirOption, auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
 
 /** `crank exception` */
 export function exceptionCommand() {
@@ -17,6 +17,7 @@ function listCommand() {
     .option('--admin-url <url>', 'controller that counts the uses (CRANK_ADMIN_URL, default http://127.0.0.1:9001)')
     .addOption(policyDirOption())
     .addOption(auditFileOption())
+    .addOption(auditDirOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank exception list')

@@ -1,6 +1,6 @@
 // `crank can-i`, `explain`, `who-can`, `what-can`: query the policy without making a call.
 import { Command, Option } from '@commander-js/extra-typings'
-import { auditFileOption, outputOption, stateDirOption } from '../options.ts'
+import { auditDirOption, auditFileOption, outputOption, stateDirOption } from '../options.ts'
 
 const WHO = 'SPIFFE ID, or a worker such as streaming'
 const VERB = 'verb, such as convert; or both as one word, such as convert:document_to_pdf'
@@ -38,6 +38,7 @@ export function explainCommand() {
     .argument('[capability]', 'capability, such as document_to_pdf')
     .description('explain a recorded or possible decision: the reasons, the nearest miss, and what would change it')
     .addOption(auditFileOption())
+    .addOption(auditDirOption())
     .addOption(stateDirOption())
     .addOption(adminOption())
     .addOption(policyOption())

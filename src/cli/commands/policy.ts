@@ -1,6 +1,6 @@
 // `crank policy`: commands for the policy folder.
 import { Command } from '@commander-js/extra-typings'
-import { auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
+import { auditDirOption, auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
 
 /** `crank policy` */
 export function policyCommand() {
@@ -17,6 +17,7 @@ function unusedCommand() {
     .option('--since <when>', 'count calls since then: 12h or 30d ago, or an ISO 8601 time', '30d')
     .addOption(policyDirOption())
     .addOption(auditFileOption())
+    .addOption(auditDirOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  crank policy unused --since 90d')

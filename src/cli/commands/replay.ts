@@ -1,6 +1,6 @@
 // `crank replay`: compares recorded decisions with those of another policy.
 import { Command, Option } from '@commander-js/extra-typings'
-import { auditFileOption, stateDirOption } from '../options.ts'
+import { auditDirOption, auditFileOption, stateDirOption } from '../options.ts'
 
 /** `crank replay` */
 export function replayCommand() {
@@ -8,6 +8,7 @@ export function replayCommand() {
     .description('repeat every recorded decision with another policy, and list the changes; exit 1 if there are any')
     .requiredOption('--policy <dir>', 'policy folder to compare with')
     .addOption(auditFileOption())
+    .addOption(auditDirOption())
     .option('--since <when>', 'only decisions since then: 12h or 7d ago, or an ISO 8601 time (default: all)')
     .option('--until <when>', 'only decisions before then')
     .addOption(

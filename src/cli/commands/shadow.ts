@@ -1,6 +1,6 @@
 // `crank shadow`: results of shadow mode.
 import { Command } from '@commander-js/extra-typings'
-import { auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
+import { auditDirOption, auditFileOption, outputOption, policyDirOption, stateDirOption } from '../options.ts'
 
 /** `crank shadow` */
 export function shadowCommand() {
@@ -15,6 +15,7 @@ function reportCommand() {
     .option('--min-days <n>', 'minimum number of days (UTC) with calls', '3')
     .addOption(policyDirOption())
     .addOption(auditFileOption())
+    .addOption(auditDirOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
     .addHelpText(

@@ -6,7 +6,7 @@ import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/da
 import type { ExceptionsReply } from '../../core/policy-exceptions.ts'
 import type { PlacedFault } from '../../policy/data/schema-faults.ts'
 import { adminUrlOf } from '../places.ts'
-import { auditLogsOf } from '../audit-config.ts'
+import { auditLogsIn } from '../audit-config.ts'
 import { formatLeft } from '../checks/certificates.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeTable, type Column, type Format } from '../output.ts'
@@ -17,6 +17,7 @@ import { environment } from '../environment.ts'
 type ListOptions = {
   adminUrl?: string | undefined
   auditFile?: string | undefined
+  auditDir?: string | undefined
   stateDir?: string | undefined
   policy?: string | undefined
   output: Format
@@ -62,7 +63,7 @@ const COLUMNS: readonly Column<Row>[] = [
 export async function listExceptions(options: ListOptions): Promise<ExitCode> {
   const file = await readExceptions(options)
   const url = adminUrlOf(options)
-  const logs = auditLogsOf(options, environment())
+  const logs = auditLogsIn(options, environment())
   const told = { reply: await askController(url), logged: await usesIn(logs, madeAt(file)) }
   const rows = rowsOf(file, told, Date.now())
   if (options.output === 'json') {

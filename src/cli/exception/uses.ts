@@ -21,6 +21,7 @@ export async function usesIn(
   fromMs: ReadonlyMap<string, number>,
 ): Promise<LoggedUses | undefined> {
   const uses: Uses = { byName: new Map(), since: null }
+  if (files.length === 0) return undefined
   try {
     for (const file of files) await addUses(uses, file, fromMs)
   } catch {

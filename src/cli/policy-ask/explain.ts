@@ -21,7 +21,7 @@ import { environment } from '../environment.ts'
 /** The policy's own decision, by the recorded ruling. */
 const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny: 'deny', would_deny: 'deny' }
 
-type ExplainOptions = AskOptions & { auditFile?: string | undefined; stateDir?: string | undefined }
+type ExplainOptions = AskOptions & { auditFile?: string | undefined; auditDir?: string | undefined; stateDir?: string | undefined }
 
 /**
  * One argument is a decision id or a trace id, two or three are a question. @throws {CliError} `usage` for anything
@@ -60,8 +60,8 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
 
 /** Explains every decision of the trace in order. `negative` when the log has none. */
 async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
-  const { files, name } = auditLogsOf(options, environment())
-  const decisions = await decisionsOfTrace(files, traceId).catch((cause: unknown) => {
+  const { chains, name } = auditLogsOf(options, environment())
+  const decisions = await decisionsOfTrace(chains, traceId).catch((cause: unknown) => {
     throw unreadable(name, cause)
   })
   if (decisions.length === 0) {
@@ -74,8 +74,8 @@ async function explainTrace(traceId: string, options: ExplainOptions): Promise<E
 
 /** `negative` when the log has no such decision. Without a policy to ask, it still shows the record. */
 async function explainRecord(decisionId: string, options: ExplainOptions): Promise<ExitCode> {
-  const { files, name } = auditLogsOf(options, environment())
-  const records = await recordsOf(files, decisionId).catch((cause: unknown) => {
+  const { chains, name } = auditLogsOf(options, environment())
+  const records = await recordsOf(chains, decisionId).catch((cause: unknown) => {
     throw unreadable(name, cause)
   })
   const record = records.find(({ event }) => event !== 'route_outcome') ?? records[0]

@@ -28,6 +28,7 @@ import { environment } from '../environment.ts'
 type ReplayOptions = {
   readonly policy: string
   readonly auditFile?: string | undefined
+  readonly auditDir?: string | undefined
   readonly stateDir?: string | undefined
   readonly since?: string | undefined
   readonly until?: string | undefined

@@ -14,6 +14,7 @@ import { tallyCalls, type Tally } from './tally.ts'
 
 export type EvidenceOptions = {
   auditFile?: string | undefined
+  auditDir?: string | undefined
   stateDir?: string | undefined
   policy?: string | undefined
 }
@@ -37,8 +38,8 @@ export async function readEvidence(options: EvidenceOptions, sinceMs: number, no
     const message = cause instanceof Error ? cause.message : String(cause)
     throw new CliError(EXIT.usage, message, { cause, hint: 'give the policy folder: --policy <dir>' })
   })
-  const { files, name } = auditLogsOf(options, env)
-  const tally = await tallyCalls(files, sinceMs).catch((cause: unknown) => {
+  const { chains, name } = auditLogsOf(options, env)
+  const tally = await tallyCalls(chains, sinceMs).catch((cause: unknown) => {
     throw unreadable(name, cause)
   })
   return { file: name, tally, policyDir, policy }

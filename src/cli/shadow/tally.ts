@@ -4,6 +4,7 @@ import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit
 import type { Capability } from '../../core/capability.ts'
 import { passes, type Ruling } from '../../core/ruling.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
+import type { AuditChain } from '../../audit/places.ts'
 import { readAudits } from '../../audit/reader.ts'
 
 /** The calls of one capability by one caller. Times are ISO 8601 as in the log. */
@@ -30,12 +31,12 @@ export type Tally = {
 }
 
 /** Sums up the decisions on calls since `sinceMs`. Rejects with the file system's error when a log cannot be read. */
-export async function tallyCalls(files: readonly string[], sinceMs: number): Promise<Tally> {
+export async function tallyCalls(chains: readonly AuditChain[], sinceMs: number): Promise<Tally> {
   const pairs: Pairs = new Map()
   let calls = 0
   let firstAt: string | undefined
   let lastAt: string | undefined
-  for await (const { record } of readAudits(files, { since: sinceMs })) {
+  for await (const { record } of readAudits(chains, { since: sinceMs })) {
     const found = pairOf(pairs, record)
     if (found === undefined) continue
     count(found, record)
