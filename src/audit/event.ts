@@ -3,7 +3,7 @@
 import { isoTime } from '../core/iso-time.ts'
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
-import type { FileLeftReason } from '../core/file-left.ts'
+import type { SegmentReason } from '../core/segment-reason.ts'
 import type { IdempotencyResult } from '../core/idempotency.ts'
 import type { AttemptMade, Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
@@ -151,16 +151,27 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'controller_stopped'; readonly reason: string }
   | { readonly event: 'audit_repaired'; readonly bytes_removed: number }
   | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
-  /** The first record of a file that continues the chain of another file. */
+  /** The first record of a segment that continues another one. */
   | {
       readonly event: 'audit_segment_opened'
-      readonly reason: FileLeftReason
+      readonly reason: SegmentReason
       readonly previous_seq: number
       readonly previous_hash: string
+    }
+  /** Written before the oldest segments are removed: the chain begins after `last_seq`, whose record had `last_hash`. */
+  | {
+      readonly event: 'audit_segments_removed'
+      readonly reason: RemovalReason
+      readonly first_seq: number
+      readonly last_seq: number
+      readonly last_hash: string
     }
   /** The wall clock was set: use `seq`, not `timestamp`, for the order of records around this one. */
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )
+
+/** `age`, `size`: beyond CRANK_AUDIT_KEEP. `disk_full`: as CRANK_AUDIT_FULL=drop_unshipped permits. */
+export type RemovalReason = 'age' | 'size' | 'disk_full'
 
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent
 export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent

@@ -2,8 +2,9 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
-import { auditFileOf } from '../audit/places.ts'
+import { auditDirIn } from '../audit/places.ts'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
+import { auditSettings, parseAuditSettings, type AuditLimits } from '../platform/audit-settings.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
 import { oddNames } from '../platform/setting-names.ts'
@@ -94,12 +95,7 @@ export const ControllerEnv = Type.Object({
   }),
   OPA_TIMEOUT_MS: opaTimeoutSetting,
   CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
-  CRANK_AUDIT_FILE: placeSettings.CRANK_AUDIT_FILE,
-  CRANK_AUDIT_SYNC: Type.Enum(['fsync', 'write'], {
-    default: 'fsync',
-    description:
-      '`fsync`: a record is on the disk before the call continues. `write`: the kernel has the record, which is lost if the machine fails.',
-  }),
+  ...auditSettings,
   CRANK_CHAIN_KEY: optionalText({
     description:
       'File with the keys for `x-crank-chain`, one per line: the first signs, all of them verify. Controllers of one mesh ' +
@@ -168,9 +164,13 @@ export type ControllerConfig = {
   readonly decisionCache: 'off' | 'on'
   readonly sloPlace: SloPlace
   readonly stateDir: string
-  /** Of slot 0: CRANK_AUDIT_FILE if `auditFileGiven`, else its place in `stateDir`; other slots have only the latter. */
-  readonly auditFile: string
-  readonly auditFileGiven: boolean
+  readonly auditDir: string
+  /** Whether CRANK_AUDIT_DIR names it; otherwise the log of an older version in `stateDir` is taken over. */
+  readonly auditDirGiven: boolean
+  readonly auditLimits: AuditLimits['limits']
+  readonly auditKeep: AuditLimits['keep']
+  readonly auditMinFree: AuditLimits['minFree']
+  readonly auditFull: 'stop' | 'drop_unshipped'
   readonly auditSync: 'fsync' | 'write'
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
@@ -197,6 +197,7 @@ type Parsed = {
   host: string
   adminHost: string
   processes: number
+  audit: AuditLimits
 }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
@@ -225,12 +226,13 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
     faults.push(fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller supports only mutual TLS'))
   }
   checkOwnDomain(given, trustDomain, faults)
-  checkAuditFile(values, processes, faults)
   checkPorts({ ...values, CRANK_HOST: host, CRANK_ADMIN_HOST: adminHost } as Partial<Values>, faults)
   if (trustDomain === undefined || workerHosts === undefined || adminAllowedHosts === undefined) return undefined
-  if (host === undefined || adminHost === undefined || processes === undefined) return undefined
+  const audit = parseAuditSettings(values, faults)
+  if (host === undefined || adminHost === undefined || processes === undefined || audit === undefined) return undefined
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
-  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost, processes }
+  const hosts = { workerHosts, adminAllowedHosts, host, adminHost }
+  return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit }
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -260,17 +262,6 @@ function parseProcesses(text: string): number {
   const count = /^\d{1,2}$/.test(text) ? Number(text) : 0
   if (count < 1 || count > MAX_PROCESSES) throw new Error(`must be a number from 1 to ${MAX_PROCESSES}, or auto`)
   return count
-}
-
-/** Each process writes a chain of its own: one file cannot have them all. */
-function checkAuditFile(
-  { CRANK_AUDIT_FILE: file }: Partial<Values>,
-  processes: number | undefined,
-  faults: string[],
-): void {
-  if (file === undefined || processes === undefined || processes === 1) return
-  const cure = 'names one file, but each of several processes has its own; unset it, and set CRANK_STATE_DIR'
-  faults.push(fault('CRANK_AUDIT_FILE', file, cure))
 }
 
 function checkOwnDomain(id: SpiffeId | undefined, trustDomain: TrustDomain | undefined, faults: string[]): void {
@@ -307,8 +298,12 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     decisionCache: values.CRANK_DECISION_CACHE,
     sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
-    auditFile: resolve(values.CRANK_AUDIT_FILE ?? auditFileOf(values.CRANK_STATE_DIR, 0)),
-    auditFileGiven: values.CRANK_AUDIT_FILE !== undefined,
+    auditDir: resolve(values.CRANK_AUDIT_DIR ?? auditDirIn(values.CRANK_STATE_DIR)),
+    auditDirGiven: values.CRANK_AUDIT_DIR !== undefined,
+    auditLimits: parsed.audit.limits,
+    auditKeep: parsed.audit.keep,
+    auditMinFree: parsed.audit.minFree,
+    auditFull: values.CRANK_AUDIT_FULL,
     auditSync: values.CRANK_AUDIT_SYNC,
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     workerHosts,

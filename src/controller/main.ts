@@ -141,7 +141,7 @@ async function recordStart(ground: Ground, { audit, policy }: StepParts, { port,
   const about = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
   await audit.append({ event: 'controller_started', timestamp: isoTime(now()), ...about }, { patient: true })
   const addresses = { host: config.listen.host, port, admin_host: config.admin.host, admin_port: adminPort }
-  const fields = { ...addresses, ...about, audit_file: audit.file }
+  const fields = { ...addresses, ...about, audit_dir: audit.folder }
   if (ground.siblings === undefined) log.info({ event: 'controller_ready', ...fields }, 'controller is listening')
   // The parent says that the controller is ready when all of them are.
   else log.info({ event: 'process_ready', ...fields, process_id: process.pid }, 'this process is listening')

@@ -3,17 +3,22 @@ import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
 import { takeOverOldLog } from '../audit/take-over.ts'
 import { openAuditLog } from '../audit/writer.ts'
-import { auditFileOf } from '../../audit/places.ts'
+import type { KeeperData } from '../audit/keeper-words.ts'
+import { startKeeper, type Keeper } from '../audit/keeper.ts'
+import { slotFolder } from '../../audit/places.ts'
 import type { Ground } from './ground.ts'
 import { partOf } from './part-of.ts'
 
 export type StartedAudit = {
-  readonly file: string
+  /** The folder of this process's segments. */
+  readonly folder: string
   /** Resolves when the record is durable. @throws {AppError} `audit_unavailable` */
   readonly append: Append
   /** The same without a promise. */
   readonly note: Note
   readonly health: AuditLog['health']
+  readonly rotate: AuditLog['rotate']
+  readonly keeper: Keeper
   /** Separate budgets for refusals of strangers, of whom there can be any number, and of verified peers. */
   readonly strangers: RefusalBudget
   readonly peers: RefusalBudget
@@ -25,13 +30,15 @@ const REFUSALS_RECORDED_PER_SECOND = 50
 export async function startAudit(ground: Ground): Promise<StartedAudit> {
   const { config, now, monotonic, log, metrics, opened, siblings } = ground
   const { slot = 0 } = siblings ?? {}
-  const file = slot === 0 ? config.auditFile : auditFileOf(config.stateDir, slot)
-  if (slot === 0 && !config.auditFileGiven)
+  const folder = slotFolder(config.auditDir, slot)
+  if (slot === 0 && !config.auditDirGiven)
     await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
+  let keeper: Keeper | undefined
   const auditLog = opened.adopt(
     await openAuditLog({
-      file,
+      folder,
       sync: config.auditSync,
+      limits: config.auditLimits,
       now,
       monotonic,
       log,
@@ -39,9 +46,11 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
       onWritten: (count) => metrics.audited('written', count),
       onLost: (count) => metrics.audited('failed', count),
       onSegment: metrics.auditSegmentOpened,
+      onSealed: () => keeper?.wake(),
     }),
     (it) => it.close(),
   )
+  keeper = opened.adopt(startKeeper({ data: keeperData(ground, folder), audit: auditLog, log, now }), (it) => it.close())
   const append = auditLog.append.bind(auditLog)
   const openBudget = (): RefusalBudget =>
     opened.adopt(
@@ -49,11 +58,20 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
       (it) => it.close(),
     )
   return {
-    file,
+    folder,
     append,
     note: auditLog.note.bind(auditLog),
     health: auditLog.health.bind(auditLog),
+    rotate: auditLog.rotate.bind(auditLog),
+    keeper,
     strangers: openBudget(),
     peers: openBudget(),
   }
+}
+
+/** Each process keeps its own part. */
+function keeperData({ config, siblings }: Ground, folder: string): KeeperData {
+  const { maxAgeMs, maxBytes } = config.auditKeep
+  const keep = { maxAgeMs, maxBytes: maxBytes === undefined ? undefined : partOf(maxBytes, siblings) }
+  return { folder, keep, full: config.auditFull, minFree: config.auditMinFree, ships: false }
 }

@@ -1,0 +1,98 @@
+// The thread that keeps the segments of one slot: compresses complete ones, and says which may be removed. It has the lowest
+// priority of the system: it works when nothing else does.
+import { rmSync, statSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { compressSegment } from '../../audit/compress.ts'
+import { openRecord } from '../../audit/chain.ts'
+import { readLines } from '../../audit/lines.ts'
+import { diskOutlook, factsOf, type SegmentFacts } from '../../audit/outlook.ts'
+import { compressedFile, isCompressed, segmentsIn, type AuditSegment } from '../../audit/places.ts'
+import { removalOf } from '../../audit/retention.ts'
+import { serveThread } from '../../platform/thread/serve.ts'
+import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-words.ts'
+
+const LOWEST = 19
+const WRITERS = 0o222
+
+serveThread<KeeperData, KeeperTask, KeeperReport | undefined>((data) => {
+  // Of this thread alone: on Linux each thread has its own.
+  setPriority(0, LOWEST)
+  const keeper = new Keeper(data)
+  return { answer: (task) => keeper.do(task) }
+})
+
+class Keeper {
+  readonly #data: KeeperData
+  /** Times of first records, which never change. */
+  readonly #began = new Map<number, number | undefined>()
+
+  constructor(data: KeeperData) {
+    this.#data = data
+  }
+
+  async do(task: KeeperTask): Promise<KeeperReport | undefined> {
+    if (task.kind === 'look') return await this.#look(task.nowMs)
+    for (const file of task.files) for (const name of [file, compressedFile(file)]) rmSync(name, { force: true })
+    return undefined
+  }
+
+  async #look(nowMs: number): Promise<KeeperReport> {
+    const { folder, keep, full, minFree } = this.#data
+    const faults: string[] = []
+    const more = this.#compressOne(faults)
+    const segments = await this.#facts()
+    const disk = diskOutlook(folder, segments, { minFree, nowMs })
+    const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq: undefined })
+    const removable = removal && (await this.#removable(segments.slice(0, removal.count + 1), removal.reason))
+    return { disk, segments: segments.length, removable, faults, more }
+  }
+
+  /** @returns whether there may be another one */
+  #compressOne(faults: string[]): boolean {
+    const complete = segmentsIn(this.#data.folder).slice(0, -1)
+    const next = complete.find(({ file }) => !isCompressed(file) && (statSync(file).mode & WRITERS) === 0)
+    if (next === undefined) return false
+    try {
+      compressSegment(next.file)
+      return true
+    } catch (cause: unknown) {
+      faults.push(`${next.file} could not be compressed: ${cause instanceof Error ? cause.message : String(cause)}`)
+      return false
+    }
+  }
+
+  async #facts(): Promise<SegmentFacts[]> {
+    const facts: SegmentFacts[] = []
+    for (const segment of segmentsIn(this.#data.folder)) facts.push(factsOf(segment, await this.#beganMs(segment)))
+    return facts
+  }
+
+  async #beganMs({ firstSeq, file }: AuditSegment): Promise<number | undefined> {
+    const known = this.#began.get(firstSeq)
+    if (known !== undefined) return known
+    const first = await firstOf(file)
+    const beganMs = first === undefined ? undefined : Date.parse(first.timestamp)
+    this.#began.set(firstSeq, beganMs)
+    return beganMs
+  }
+
+  /** `segments`: those to remove, and the one that follows, which knows the last hash. */
+  async #removable(
+    segments: readonly SegmentFacts[],
+    reason: Removable['reason'],
+  ): Promise<Removable | undefined> {
+    const [oldest, next] = [segments[0], segments.at(-1)]
+    const after = next === undefined ? undefined : await firstOf(next.file)
+    if (oldest === undefined || after === undefined) return undefined
+    const files = segments.slice(0, -1).map(({ file }) => file)
+    return { files, reason, firstSeq: oldest.firstSeq, lastSeq: after.seq - 1, lastHash: after.prev }
+  }
+}
+
+async function firstOf(file: string) {
+  for await (const { text, complete } of readLines(file)) {
+    const record = complete ? openRecord(text) : 'not_json'
+    return typeof record === 'string' ? undefined : record
+  }
+  return undefined
+}
