@@ -41,17 +41,17 @@ const STREAM: RouteBody = {
 /** Makes the three calls as the streaming worker and collects the results. */
 export async function makeCalls(mesh: Mesh): Promise<Results> {
   return withControllerClient(mesh.caller, Date.now, async (client, caller) => {
-    const recordOf = (decisionId: string) => findRecord(mesh.auditFile, decisionId)
+    const recordOf = (decisionId: string) => findRecord(mesh.auditLog, decisionId)
     const allowed = await call(client, HELLO, recordOf)
     const denied = await call(client, CONVERT, recordOf)
     const streamed = await stream(client, STREAM, recordOf)
-    const { ok, records } = await verifyAudit(mesh.auditFile)
+    const { ok, records } = await verifyAudit(mesh.auditLog)
     return {
       caller,
       allowed,
       denied,
       streamed,
-      audit: { file: mesh.auditFile, records, verified: ok },
+      audit: { file: mesh.auditLog, records, verified: ok },
       metrics: await mesh.admin.decisions(),
       engine: await mesh.admin.engine(),
     }

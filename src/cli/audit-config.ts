@@ -1,6 +1,6 @@
 // The location of the audit logs, for commands that read them.
 import Type from 'typebox'
-import { auditChainsIn, auditDirIn, chainOfFile, filesOf, slotFolder, type AuditChain } from '../audit/places.ts'
+import { auditChainsIn, auditDirIn, chainsAt, filesOf, slotFolder, type AuditChain } from '../audit/places.ts'
 import { ConfigError, loadConfig } from '../platform/env.ts'
 import { replacedNames } from '../platform/setting-names.ts'
 import { placeSettings } from '../platform/settings.ts'
@@ -27,7 +27,7 @@ const AuditEnv = Type.Object({
 })
 
 /**
- * The audit logs to read: the file that `--audit-file` names, else all slots of the audit folder.
+ * The audit logs to read: what `--audit` names, else all slots of the audit folder.
  * @throws {CliError} `usage` when there is none, or when the folder cannot be read
  */
 export function auditLogsOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
@@ -45,7 +45,7 @@ export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.P
   const { auditFile } = options
   const dir = CRANK_AUDIT_DIR ?? auditDirIn(CRANK_STATE_DIR)
   const old = CRANK_AUDIT_DIR === undefined ? CRANK_STATE_DIR : undefined
-  const chains = auditFile === undefined ? chainsIn(dir, old) : [chainOfFile(auditFile)]
+  const chains = auditFile === undefined ? chainsIn(dir, old) : chainsAt(auditFile)
   const files = chains.flatMap(filesOf)
   return { chains, files, name: chains.length === 0 ? slotFolder(dir, 0) : chains.map(({ place }) => place).join(', ') }
 }
@@ -58,7 +58,7 @@ export function unreadable(name: string, cause: unknown): unknown {
   return cause
 }
 
-const HINT = 'name it: --audit-file <file>, --audit-dir <dir>, or --state-dir <dir> of the controller'
+const HINT = 'name it: --audit <path>, --audit-dir <dir>, or --state-dir <dir> of the controller'
 
 /** @param old the state folder, which may have the log of an older version */
 function chainsIn(auditDir: string, old: string | undefined): readonly AuditChain[] {

@@ -12,6 +12,7 @@ import { scrapeFor } from './metrics/scrape-format.ts'
 import { refuseOtherHosts } from './admin/admin-hosts.ts'
 import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
+import { auditRotate, type AuditRotateOptions } from './routes/audit-rotate.ts'
 import { workerDrain, type WorkerDrainOptions } from './routes/worker-drain.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
 
@@ -22,6 +23,7 @@ type AdminOptions = {
   readonly allowedHosts: HostRules
   readonly workers: (query: CatalogQuery) => WorkersReply
   readonly drain: WorkerDrainOptions
+  readonly audit: AuditRotateOptions
   readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks'>
   readonly exceptions: PolicyExceptionsOptions
   /** The mTLS listener's routes as an OpenAPI 3.1 document. */
@@ -72,7 +74,7 @@ const HealthSchema = Type.Object(
   { additionalProperties: false },
 )
 const PATHS =
-  '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions, and POST on /policy/ask, /workers/{id}/drain and /workers/{id}/undrain'
+  '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions, and POST on /audit/rotate, /policy/ask, /workers/{id}/drain and /workers/{id}/undrain'
 const Live = Type.Object({ status: Type.Literal('live') }, { additionalProperties: false })
 
 const STALLED_MS = 30_000
@@ -112,6 +114,7 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
   app.get('/workers', workers, ({ query }) => options.workers(query))
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(workerDrain, options.drain)
+  await app.register(auditRotate, options.audit)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)
   return app

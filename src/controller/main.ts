@@ -86,7 +86,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const port = await listen(servers.mtls, config.listen, { variable: 'CRANK_PORT', isShared })
   await recordStart(ground, parts, { port, adminPort })
   const serving = { port, adminPort, engine: policy.engine, revision: policy.files().revision }
-  await siblings?.serve(serving, { readiness, metrics: () => familiesOf(ground.metricsRegistry) })
+  await siblings?.serve(serving, { readiness, metrics: () => familiesOf(ground.metricsRegistry), rotate: audit.rotate })
   steps.recall()
   if (isShared) steps.review()
   const release = outer.move()

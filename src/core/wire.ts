@@ -227,6 +227,13 @@ export const DrainReply = closed({
   workers: Type.Array(workerId),
 })
 export const DrainParams = closed({ id: workerId })
+/** POST /audit/rotate on the admin listener. */
+export const RotateBody = closed({})
+/** `first_seq`: of the new segment of each process; null: it could not begin one. */
+export type RotateReply = Static<typeof RotateReply>
+export const RotateReply = closed({
+  slots: Type.Array(closed({ slot: count, first_seq: Type.Union([count, Type.Null()]) })),
+})
 /** Query of GET /workers and GET /capabilities: at most `limit` (default and maximum 1000) entries after `after`. */
 export type CatalogQuery = Static<typeof CatalogQuery>
 export const CatalogQuery = closed({

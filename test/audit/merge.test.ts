@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createLast, mergeByTime } from '../../src/audit/merge.ts'
+import { mergeByTime } from '../../src/audit/merge.ts'
 
 type Item = { readonly name: string; readonly record: { readonly timestamp: string } }
 
@@ -54,14 +54,3 @@ test('all sources end when the reader stops, and when one of them fails', async 
 async function* unreadable(): AsyncGenerator<Item, void> {
   yield await Promise.reject(new Error('unreadable'))
 }
-
-test('the last items are kept, however many there were', () => {
-  const last = createLast<number>(2)
-  const all = createLast<number>(Number.POSITIVE_INFINITY)
-  const none = createLast<number>(0)
-  const numbers = Array.from({ length: 3000 }, (_, at) => at)
-  for (const number of numbers) for (const list of [last, all, none]) list.add(number)
-  expect(last.items()).toEqual([2998, 2999])
-  expect(all.items()).toEqual(numbers)
-  expect(none.items()).toEqual([])
-})

@@ -1,12 +1,13 @@
 // The commands that read the audit log, on a state folder with the logs of two slots.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { auditFileOf, oldAuditFileOf } from '../../src/audit/places.ts'
+import { oldAuditFile } from '../../src/audit/places.ts'
 import { gatherFindings } from '../../src/cli/check.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { workerId, writeAuditFile, type Made } from './audit-file.ts'
 import type { Finished } from './crank.ts'
 import { crank } from './in-process.ts'
+import { slotOf } from '../fixtures/audit-log.ts'
 
 const NOWHERE = 'http://127.0.0.1:1'
 const TRACE = 'a'.repeat(32)
@@ -39,7 +40,7 @@ let policies: PolicyDir
 let files: string[]
 beforeEach(async () => {
   policies = await copyPolicies({ 'data/worker_manifests.json': MANIFESTS })
-  files = [0, 1].map((slot) => auditFileOf(policies.dir, slot))
+  files = [0, 1].map((slot) => slotOf(policies.dir, slot))
   await writeAuditFile(files[0]!, FIRST)
   await writeAuditFile(files[1]!, SECOND)
 })
@@ -155,7 +156,7 @@ test('check looks at the log of each slot', async () => {
 })
 
 test('the log of an older version is read where it is, until a controller moves it', async () => {
-  const old = oldAuditFileOf(policies.dir)
+  const old = oldAuditFile(policies.dir)
   await rename(files[0]!, old)
   expect(await json('audit', 'verify')).toMatchObject({
     logs: [

@@ -59,13 +59,13 @@ beforeAll(async () => {
   await writeFile(join(checkout, 'bundle.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
   // As logrotate leaves it: what the mesh did until now, and a log that goes on.
   const log = join(checkout, '.crank/audit/0/1.jsonl')
-  await rename(mesh.auditFile, `${log}.1`)
+  await rename(mesh.auditLog, `${log}.1`)
   ids = await withControllerClient(mesh.caller, Date.now, async (client) => {
     const answer = await client.route({ verb: 'convert', capability: 'document_to_pdf' })
     await text(answer.body)
     return { decision: answer.decisionId ?? '', trace: answer.traceId ?? '' }
   })
-  for (const name of [log, join(checkout, 'audit.jsonl')]) await cp(mesh.auditFile, name)
+  for (const name of [log, join(checkout, 'audit.jsonl')]) await cp(mesh.auditLog, name)
 }, 120_000)
 afterAll(async () => {
   await mesh[Symbol.asyncDispose]()

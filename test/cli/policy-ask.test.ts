@@ -241,7 +241,7 @@ describe('explain, given a decision id', () => {
   })
 
   test('says that the outcome is unknown where a crash lost it, and so does verify', async () => {
-    const lines = (await readFile(mesh.auditFile, 'utf8')).split('\n')
+    const lines = (await readFile(mesh.auditLog, 'utf8')).split('\n')
     const at = lines.findIndex((line) => line.includes(passed))
     const crashed = join(mesh.dir, 'crashed.jsonl')
     await writeFile(
@@ -264,7 +264,7 @@ describe('explain, given a decision id', () => {
   })
 
   test('reads the log that --audit names, and asks the files that --policy names', async () => {
-    const { code, stdout } = await files('explain', denied, '--audit', mesh.auditFile)
+    const { code, stdout } = await files('explain', denied, '--audit', mesh.auditLog)
     expect(code).toBe(0)
     expect(stdout).toContain(`${policies.dir}/data/worker_manifests.json`)
   })

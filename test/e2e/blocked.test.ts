@@ -116,7 +116,7 @@ describe('a blocked identity', () => {
 })
 
 describe('the commands that read the audit log', () => {
-  const run = (...args: string[]) => crank([...args, '--audit-file', mesh.auditFile])
+  const run = (...args: string[]) => crank([...args, '--audit-file', mesh.auditLog])
   const lastBlocked = async () => {
     const found = (await mesh.audit()).findLast(({ capability, count }) => capability === null && count === 1)
     return found?.['decision_id'] as string

@@ -213,7 +213,7 @@ describe('what a caller sent stands neither in', () => {
   const places: Record<string, () => Promise<string>> = {
     'the log of the controller': () => Promise.resolve(JSON.stringify(controller.log)),
     'the log of the worker': () => Promise.resolve(JSON.stringify(workerLog)),
-    'the audit file': () => readFile(parties.auditFile, 'utf8'),
+    'the audit file': () => readFile(parties.auditLog, 'utf8'),
     'the exported spans': () => Promise.resolve(receiver.bytes().toString('utf8')),
     'the metrics': async () => (await fetch(`${controller.adminOrigin}/metrics`)).text(),
     'error answers': () =>

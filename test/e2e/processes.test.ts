@@ -7,8 +7,6 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { auditFileOf } from '../../src/audit/places.ts'
-import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { exportedFamilies } from '../fixtures/exported-metrics.ts'
 import { parseOpenMetrics } from '../fixtures/open-metrics.ts'
@@ -17,6 +15,7 @@ import { createParties, HELLO, postJson, type Parties } from '../fixtures/partie
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { startProcessPair, type Line, type ProcessPair } from '../fixtures/process-pair.ts'
 import { until } from '../fixtures/until.ts'
+import { slotOf, verifyLog } from '../fixtures/audit-log.ts'
 
 const SLOTS = [0, 1]
 
@@ -266,7 +265,7 @@ describe('the end', () => {
     expect(await stopped).toEqual({ code: 0, signal: null })
     await Promise.all([hello.close(), line.close()])
     for (const slot of SLOTS) {
-      expect(await verifyAudit(auditFileOf(state, slot))).toMatchObject({ ok: true, tornTailBytes: 0 })
+      expect(await verifyLog(slotOf(state, slot))).toMatchObject({ ok: true, tornTailBytes: 0 })
       expect((await own.auditOf(slot)).at(-1)).toMatchObject({ event: 'controller_stopped', reason: 'stopped' })
     }
   })
@@ -289,7 +288,7 @@ describe('the end', () => {
     )
     await Promise.all(both.map((line) => line.close()))
     await next.stop('SIGINT')
-    for (const slot of SLOTS) expect(await verifyAudit(auditFileOf(state, slot))).toMatchObject({ ok: true })
+    for (const slot of SLOTS) expect(await verifyLog(slotOf(state, slot))).toMatchObject({ ok: true })
   })
 })
 

@@ -1,8 +1,8 @@
 // The checker finds each kind of violation when it is planted, alone, in a history that is otherwise clean.
 import { describe, expect, test } from 'vitest'
-import type { AuditLine } from '../fixtures/parties.ts'
 import { checkHistory } from './history-checker.ts'
 import type { Execution, History, Oracle, Recorded, Told } from './history.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const FILE = '/state/audit/0/1.jsonl'
 const CALLER = 'spiffe://crank.local/worker/streaming'

@@ -86,6 +86,14 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
     previous_seq: 1,
     previous_hash: '0'.repeat(64),
   },
+  audit_segments_removed: {
+    event: 'audit_segments_removed',
+    timestamp,
+    reason: 'age',
+    first_seq: 1,
+    last_seq: 2,
+    last_hash: '0'.repeat(64),
+  },
   clock_stepped: { event: 'clock_stepped', timestamp, step_ms: 3_600_000 },
   audit_recovered: { event: 'audit_recovered', timestamp, reason: 'disk', since: timestamp, refused: 1 },
 }

@@ -138,7 +138,7 @@ describe('a line', () => {
     expect(status).toBe(403)
     const logLine = (): string | undefined => controller.lines.find((line) => line.includes('capability_access_denied'))
     await until('the denial is logged', () => logLine() !== undefined)
-    const audit = (await readFile(parties.auditFile, 'utf8')).split('\n')
+    const audit = (await readFile(parties.auditLog, 'utf8')).split('\n')
     const record = audit.find((line) => line.includes('"event":"policy_decision"'))
     lines = [logLine(), record].map((line) => JSON.parse(line ?? '') as Record<string, unknown>)
   })

@@ -5,9 +5,10 @@ import { auditDirOption, auditFileOption, outputOption, stateDirOption } from '.
 /** `crank audit` */
 export function auditCommand(): CommandUnknownOpts {
   return new Command('audit')
-    .description('read the audit log, and verify its hash chain')
+    .description('read the audit log, verify its hash chain, and begin new segments')
     .addCommand(tailCommand())
     .addCommand(verifyCommand())
+    .addCommand(rotateCommand())
 }
 
 function tailCommand(): CommandUnknownOpts {
@@ -47,10 +48,22 @@ function verifyCommand(): CommandUnknownOpts {
     .addOption(outputOption())
     .addHelpText(
       'after',
-      '\nExamples:\n  crank audit verify --state-dir .crank\n  crank audit verify .crank/audit/0/1.jsonl.1 .crank/audit/0/1.jsonl',
+      '\nExamples:\n  crank audit verify --state-dir .crank\n  crank audit verify .crank/audit/0/1.jsonl.zst .crank/audit/0/8001.jsonl',
     )
     .action(async (files, options) => {
       const { verifyAuditFiles } = await import('../audit-verify.ts')
       process.exitCode = await verifyAuditFiles(files, options)
+    })
+}
+
+function rotateCommand(): CommandUnknownOpts {
+  return new Command('rotate')
+    .description('begin a new segment in every process of the controller')
+    .option('--admin-url <url>', 'admin listener of the controller (CRANK_ADMIN_URL, default http://127.0.0.1:9001)')
+    .addOption(outputOption())
+    .addHelpText('after', '\nExamples:\n  crank audit rotate')
+    .action(async (options) => {
+      const { rotateAudit } = await import('../audit-rotate.ts')
+      process.exitCode = await rotateAudit(options)
     })
 }

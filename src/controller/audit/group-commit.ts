@@ -227,7 +227,7 @@ export class GroupCommit implements AuditLog {
   }
 
   #isWriteDue(): boolean {
-    if (this.#outages.current() !== undefined || this.#queue.due > 0) return true
+    if (this.#outages.current() !== undefined || this.#queue.due > 0 || this.#rotations.length > 0) return true
     return this.#queue.length > (this.#closed === undefined ? MAX_BATCH : 0)
   }
 

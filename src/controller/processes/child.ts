@@ -34,6 +34,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     ping: () => undefined,
     readiness: () => servingAnswers(answers).readiness(),
     metrics: () => servingAnswers(answers).metrics(),
+    rotate: () => servingAnswers(answers).rotate(),
     stop: end,
   }
   const link = createLink<ToParent, ToChild>(port, handlers, (err) =>
@@ -59,6 +60,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     },
     readinessOfAll: () => link.ask('readinessOfAll', null),
     metricsOfAll: () => link.ask('metricsOfAll', null),
+    rotateAll: () => link.ask('rotateAll', null),
   }
 }
 

@@ -18,6 +18,7 @@ export type SharedRoll = {
 export type Answers = {
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<readonly MetricFamily[]>
+  readonly rotate: () => Promise<number>
 }
 
 export type Siblings = Seat & {
@@ -32,6 +33,8 @@ export type Siblings = Seat & {
   readonly readinessOfAll: () => Promise<BySlot<Readiness>>
   /** The metrics of all processes together. */
   readonly metricsOfAll: () => Promise<readonly MetricFamily[]>
+  /** Each begins a new audit segment: the number of its first record. */
+  readonly rotateAll: () => Promise<BySlot<number>>
 }
 
 /** Changes of which nobody else need hear. */

@@ -41,6 +41,7 @@ export type ToParent = {
   readonly listening: Ask<Serving>
   readonly readinessOfAll: Ask<null, BySlot<Readiness>>
   readonly metricsOfAll: Ask<null, readonly MetricFamily[]>
+  readonly rotateAll: Ask<null, BySlot<number>>
 }
 
 /** What the parent asks of a process that serves. */
@@ -52,6 +53,8 @@ export type ToChild = {
   readonly ping: Ask<null>
   readonly readiness: Ask<null, Readiness>
   readonly metrics: Ask<null, readonly MetricFamily[]>
+  /** Begin a new audit segment; the answer is its first record. */
+  readonly rotate: Ask<null, number>
   /** End in order, as after this signal. */
   readonly stop: Ask<'SIGTERM' | 'SIGINT'>
 }
