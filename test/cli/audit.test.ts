@@ -10,6 +10,7 @@ import { until } from '../fixtures/until.ts'
 import { startCrank } from './crank.ts'
 import { crank } from './in-process.ts'
 import { slotOf } from '../fixtures/audit-log.ts'
+import { segmentFile } from '../../src/audit/places.ts'
 
 const MINUTE_MS = 60_000
 const HOURS_AGO = new Date(Date.now() - 120 * MINUTE_MS).toISOString()
@@ -19,7 +20,7 @@ let dir = ''
 let file = ''
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'crank-audit-'))
-  file = slotOf(dir, 0)
+  file = segmentFile(slotOf(dir, 0), 1)
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, EVENTS.reduce(append, { head: GENESIS, lines: '' }).lines)
 })
@@ -95,8 +96,8 @@ test('tail -f follows every slot, also one that appears later', async () => {
   const state = join(dir, 'followed')
   const first = append({ head: GENESIS, lines: '' }, EVENTS[0]!)
   const write = async (slot: number, lines: string): Promise<void> => {
-    await mkdir(dirname(slotOf(state, slot)), { recursive: true })
-    await appendFile(slotOf(state, slot), lines)
+    await mkdir(slotOf(state, slot), { recursive: true })
+    await appendFile(segmentFile(slotOf(state, slot), 1), lines)
   }
   await write(0, first.lines)
   const child = startCrank(['audit', 'tail', '-f', '--state-dir', state, '-o', 'json'])

@@ -95,7 +95,7 @@ describe('npm run demo -- --once --json --port 0', () => {
           trace_id: trace,
         },
         streamed: { status: 200, events: 4, first_event_ms: expect.any(Number), decision_id: id, trace_id: trace },
-        audit: { file: expect.stringContaining('audit/0/1.jsonl'), records: expect.any(Number), verified: true },
+        audit: { file: expect.stringMatching(/audit\/0$/), records: expect.any(Number), verified: true },
         metrics: { allow: 2, deny: 1 },
         engine,
       })

@@ -305,14 +305,6 @@ describe('a start', () => {
     expect(stderr).toContain('a number from 1 to 64, or auto')
   })
 
-  test('with one file for the audit logs of all is refused', async () => {
-    const { code, stderr } = await runController({ ...(await env()), CRANK_AUDIT_FILE: '/tmp/one.jsonl' })
-    expect([code, stderr]).toEqual([
-      2,
-      expect.stringMatching(/CRANK_AUDIT_FILE.*each of several processes has its own/),
-    ])
-  })
-
   test('on a port that another process shares is refused, though the kernel would allow it', async () => {
     const other = createServer().listen({ port: 0, host: '127.0.0.1', reusePort: true })
     await once(other, 'listening')

@@ -48,7 +48,7 @@ function verifyCommand(): CommandUnknownOpts {
     .addOption(outputOption())
     .addHelpText(
       'after',
-      '\nExamples:\n  crank audit verify --state-dir .crank\n  crank audit verify .crank/audit/0/1.jsonl.zst .crank/audit/0/8001.jsonl',
+      '\nExamples:\n  crank audit verify --state-dir .crank\n  crank audit verify .crank/audit/0/1.jsonl',
     )
     .action(async (files, options) => {
       const { verifyAuditFiles } = await import('../audit-verify.ts')

@@ -14,13 +14,6 @@ import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-w
 const LOWEST = 19
 const WRITERS = 0o222
 
-serveThread<KeeperData, KeeperTask, KeeperReport | undefined>((data) => {
-  // Of this thread alone: on Linux each thread has its own.
-  setPriority(0, LOWEST)
-  const keeper = new Keeper(data)
-  return { answer: (task) => keeper.do(task) }
-})
-
 class Keeper {
   readonly #data: KeeperData
   /** Times of first records, which never change. */
@@ -96,3 +89,10 @@ async function firstOf(file: string) {
   }
   return undefined
 }
+
+serveThread<KeeperData, KeeperTask, KeeperReport | undefined>((data) => {
+  // Of this thread alone: on Linux each thread has its own.
+  setPriority(0, LOWEST)
+  const keeper = new Keeper(data)
+  return { answer: (task) => keeper.do(task) }
+})

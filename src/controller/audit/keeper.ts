@@ -41,6 +41,7 @@ class RunningKeeper implements Keeper {
   #timer: NodeJS.Timeout | undefined
   #dueMs = Infinity
   #isClosed = false
+  #isWoken = false
   #said = ''
 
   constructor(options: KeeperOptions) {
@@ -50,6 +51,7 @@ class RunningKeeper implements Keeper {
 
   wake(): void {
     if (this.#looking === undefined) this.#plan(PAUSE_MS)
+    else this.#isWoken = true
   }
 
   report(): KeeperReport | undefined {
@@ -77,6 +79,7 @@ class RunningKeeper implements Keeper {
 
   async #look(): Promise<void> {
     let more = false
+    this.#isWoken = false
     try {
       const report = await this.#ask({ kind: 'look', nowMs: this.#options.now() })
       if (report !== undefined) {
@@ -85,10 +88,12 @@ class RunningKeeper implements Keeper {
         more = report.more || report.removable !== undefined
       }
     } catch (err: unknown) {
+      // A new one next time.
+      await this.#thread?.end()
       this.#thread = undefined
-      if (!this.#isClosed) this.#say(`the audit log cannot be kept: ${err instanceof Error ? err.message : String(err)}`)
+      if (!this.#isClosed) this.#say('the thread failed', err)
     }
-    this.#plan(more ? PAUSE_MS : LOOK_MS)
+    this.#plan(more || this.#isWoken ? PAUSE_MS : LOOK_MS)
   }
 
   #ask(task: KeeperTask): Promise<KeeperReport | undefined> {
@@ -123,9 +128,9 @@ class RunningKeeper implements Keeper {
   }
 
   /** Once, until it is another fault. */
-  #say(fault: string): void {
+  #say(fault: string, err?: unknown): void {
     if (fault === this.#said) return
     this.#said = fault
-    this.#options.log.warn({ event: 'audit_keeper_failed', reason: fault }, 'the audit log is written, but not kept in order')
+    this.#options.log.warn({ event: 'audit_keeper_failed', reason: fault, err }, 'the audit log is written, but not kept in order')
   }
 }

@@ -243,7 +243,7 @@ describe('list', () => {
   test('shows the uses of the audit log when the controller that counted them is gone', async () => {
     await grant('--cap', 'store:zettel', '--cap', 'convert:pdf_to_text')
     const use = async (): Promise<string> => {
-      const env = { CRANK_POLICY_DIR: policies.dir, CRANK_AUDIT_FILE: slotOf(policies.dir, 0) }
+      const env = { CRANK_POLICY_DIR: policies.dir, CRANK_STATE_DIR: policies.dir }
       const mesh = await startMesh({ env })
       await mesh.route('worker/streaming', { verb: 'store', capability: 'zettel' })
       const { stdout } = await exception('list', '--admin-url', mesh.adminOrigin)
@@ -261,7 +261,7 @@ describe('list', () => {
   test('counts no use of an earlier exception of the same name', async () => {
     await grant('--cap', 'store:zettel')
     const made = { who: 'streaming', capability: 'store:zettel', exception: `${STREAMING}#store:zettel` }
-    await writeAuditFile(slotOf(policies.dir, 0), [{ ...made, daysAgo: 2 }])
+    await writeAuditFile(join(slotOf(policies.dir, 0), '1.jsonl'), [{ ...made, daysAgo: 2 }])
     expect((await listed()).at(-1)).toMatchObject({ spiffe_id: STREAMING, uses: 0, last_used_at: null })
   })
 
