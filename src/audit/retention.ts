@@ -13,7 +13,7 @@ export type RetentionRules = {
 }
 
 /** `count`: of the oldest segments. */
-export type Removal = { readonly count: number; readonly reason: RemovalReason }
+type Removal = { readonly count: number; readonly reason: RemovalReason }
 
 /**
  * What to remove now, oldest first; never the newest segment, which is written. A segment that has to be shipped goes only when

@@ -4,7 +4,7 @@
  * What the controller does by itself. `size`, `age`: the segment before is full, or old. `requested`: by an operator.
  * `started`: by a new process.
  */
-export const ROTATION_REASONS = ['size', 'age', 'requested', 'started'] as const
+const ROTATION_REASONS = ['size', 'age', 'requested', 'started'] as const
 
 /**
  * What somebody did to the segment before. `renamed`: it exists under another name. `deleted`: it has no name left. `replaced`:
@@ -12,7 +12,7 @@ export const ROTATION_REASONS = ['size', 'age', 'requested', 'started'] as const
  * `permissions_changed`: it has another mode or owner. `foreign_write`: another process wrote to it. `rolled_back`: the folder
  * has an older state than the controller knows, as after a restored backup.
  */
-export const BREAK_REASONS = [
+const BREAK_REASONS = [
   'renamed',
   'deleted',
   'replaced',

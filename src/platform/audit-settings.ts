@@ -40,7 +40,7 @@ export const auditSettings = {
   }),
 }
 
-export type AuditValues = Static<ReturnType<typeof schema>>
+type AuditValues = Static<ReturnType<typeof schema>>
 const schema = () => Type.Object(auditSettings)
 
 /** `maxAgeMs`, `maxBytes`: undefined means without a limit. */
@@ -86,7 +86,7 @@ function parseSegmentAge(text: string): number {
 }
 
 /** An age, a size, or both. @throws {Error} with a sentence */
-export function parseKeep(text: string): AuditKeep {
+function parseKeep(text: string): AuditKeep {
   const parts = text.split(',').map((part) => part.trim())
   const ages = parts.filter((part) => /^[\d.]+(?:ms|s|m|h|d)$/.test(part))
   const sizes = parts.filter((part) => !ages.includes(part))
@@ -98,7 +98,7 @@ export function parseKeep(text: string): AuditKeep {
 }
 
 /** @throws {Error} with a sentence */
-export function parseMinFree(text: string): MinFree {
+function parseMinFree(text: string): MinFree {
   const [, percent] = /^(\d{1,2}(?:\.\d+)?)%$/.exec(text) ?? []
   return percent === undefined ? { bytes: parseBytes(text) } : { percent: Number(percent) }
 }

@@ -89,7 +89,9 @@ export class GroupCommit implements AuditLog {
   #head: Head
   /** Why the previous segment was left, until the record of it is durable. */
   #left: SegmentReason | undefined
+  /** Requests for a new segment; `#rotating`: those that the write under way answers. */
   #rotations: PromiseWithResolvers<number>[] = []
+  #rotating: PromiseWithResolvers<number>[] = []
   #segmentNote: string | undefined
   #lastDurableMs: number | undefined
   #flushing = false
@@ -179,7 +181,6 @@ export class GroupCommit implements AuditLog {
       return Promise.reject(new AppError('audit_unavailable', 'the audit log is closed'))
     const rotation = Promise.withResolvers<number>()
     this.#rotations.push(rotation)
-    this.#left ??= 'requested'
     this.#startFlush()
     return rotation.promise
   }
@@ -246,7 +247,7 @@ export class GroupCommit implements AuditLog {
       await this.#write(members)
     } catch (cause: unknown) {
       this.#fail(describe(cause), this.#queue.loseAll(cause), cause)
-      for (const { reject } of this.#rotations.splice(0)) reject(new AppError('audit_unavailable', undefined, { cause }))
+      for (const { reject } of this.#rotating.splice(0)) reject(new AppError('audit_unavailable', undefined, { cause }))
       this.#probeLater()
       return false
     }
@@ -263,7 +264,9 @@ export class GroupCommit implements AuditLog {
   /** Appends to the segment; if a new one is due, or somebody changed this one, its first record says why. */
   async #write(members: readonly string[]): Promise<void> {
     const { segments } = this.#opts
-    this.#left ??= segments.due()
+    this.#rotating.push(...this.#rotations.splice(0))
+    // Only here: a request that comes during a write is for the next one.
+    this.#left ??= this.#rotating.length > 0 ? 'requested' : segments.due()
     for (let tries = 1; ; tries++) {
       const previous = this.#head
       if (this.#left !== undefined) await segments.begin(previous)
@@ -295,7 +298,7 @@ export class GroupCommit implements AuditLog {
   #tellSegment(reason: SegmentReason, { seq }: Head): void {
     const { log, now, onSegment } = this.#opts
     this.#left = undefined
-    for (const { resolve } of this.#rotations.splice(0)) resolve(seq + 1)
+    for (const { resolve } of this.#rotating.splice(0)) resolve(seq + 1)
     const fields = { event: 'audit_segment_opened', reason, previous_seq: seq }
     if (isBreak(reason)) {
       this.#segmentNote = `in a new segment since ${isoTime(now())}: ${BROKEN[reason]}`

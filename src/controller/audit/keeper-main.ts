@@ -1,5 +1,5 @@
-// The thread that keeps the segments of one slot: compresses complete ones, and says which may be removed. It has the lowest
-// priority of the system: it works when nothing else does.
+// The thread that keeps the segments of one slot: compresses complete ones, and says which may be removed. It has a low
+// priority: calls go first.
 import { rmSync, statSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { compressSegment } from '../../audit/compress.ts'
@@ -11,7 +11,8 @@ import { removalOf } from '../../audit/retention.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
 import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-words.ts'
 
-const LOWEST = 19
+/** Of -20 to 19: beside a busy process it gets a tenth of a core. */
+const LOW = 10
 const WRITERS = 0o222
 
 class Keeper {
@@ -92,7 +93,7 @@ async function firstOf(file: string) {
 
 serveThread<KeeperData, KeeperTask, KeeperReport | undefined>((data) => {
   // Of this thread alone: on Linux each thread has its own.
-  setPriority(0, LOWEST)
+  setPriority(0, LOW)
   const keeper = new Keeper(data)
   return { answer: (task) => keeper.do(task) }
 })

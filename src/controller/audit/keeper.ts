@@ -7,7 +7,7 @@ import { isFull } from '../../audit/retention.ts'
 import type { AuditLog } from './group-commit.ts'
 import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-words.ts'
 
-export type KeeperOptions = {
+type KeeperOptions = {
   readonly data: KeeperData
   readonly audit: Pick<AuditLog, 'append' | 'refuse'>
   readonly log: Logger

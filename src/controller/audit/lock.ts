@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { AuditFileError } from './audit-file-error.ts'
 
 /** Keep a reference to it: a lock that is garbage-collected is released. */
-export type AuditLock = {
+type AuditLock = {
   /** No longer after its lock file was moved or deleted. */
   readonly isHeld: () => boolean
   readonly free: () => void

@@ -92,6 +92,19 @@ test('an operator can ask for a new segment, even when nothing happens', async (
   await expect(audit.rotate()).rejects.toMatchObject({ code: 'audit_unavailable' })
 })
 
+test('a request that comes while records are written gets a segment of its own', async () => {
+  const log = temporaryLog()
+  const audit = await openLog(log)
+  for (let i = 1; i <= 20; i++) {
+    const written = audit.append(outcome(`mark-${i}`))
+    await new Promise(setImmediate)
+    const first = await audit.rotate()
+    await written
+    expect(recordsOf(join(log, `${first}.jsonl`))[0]).toMatchObject({ seq: first, reason: 'requested' })
+  }
+  expect(await verifyLog(log)).toMatchObject({ ok: true, records: 40 })
+})
+
 test('each start begins a segment, and leaves none that has no record', async () => {
   const log = temporaryLog()
   await (await openLog(log)).close()
