@@ -1,6 +1,8 @@
 // How much of the disk the audit log takes, how fast it grows, and how long the disk lasts.
 import { statfsSync, statSync } from 'node:fs'
 import type { MinFree } from '../platform/audit-settings.ts'
+import { openRecord, type ChainedRecord } from './chain.ts'
+import { readLines } from './lines.ts'
 import type { AuditSegment } from './places.ts'
 
 /** `beganMs`: time of the first record; undefined if it cannot be read. `endedMs`: when the file was last written. */
@@ -38,9 +40,10 @@ export function diskOutlook(
   const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize]
   const minFreeBytes = 'bytes' in minFree ? minFree.bytes : (totalBytes * minFree.percent) / 100
   const bytesPerDay = growth(segments, nowMs)
+  const oldest = Math.min(...segments.map(({ beganMs }) => beganMs ?? Infinity))
   return {
     bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
-    oldestMs: segments[0]?.beganMs,
+    oldestMs: oldest === Infinity ? undefined : oldest,
     freeBytes,
     totalBytes,
     minFreeBytes,
@@ -49,17 +52,43 @@ export function diskOutlook(
   }
 }
 
-/** Throws the file system's error. */
-export function factsOf(segment: AuditSegment, beganMs: number | undefined): SegmentFacts {
-  const { size, mtimeMs } = statSync(segment.file)
-  return { ...segment, bytes: size, beganMs, endedMs: mtimeMs }
+/**
+ * The facts of segments. `known`: times of first records by their number, which never change. Rejects with the file system's
+ * error.
+ */
+export async function factsOf(
+  segments: readonly AuditSegment[],
+  known = new Map<number, number | undefined>(),
+): Promise<SegmentFacts[]> {
+  const facts: SegmentFacts[] = []
+  for (const segment of segments) {
+    const { size, mtimeMs } = statSync(segment.file)
+    const { firstSeq } = segment
+    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(segment.file))
+    if (beganMs !== undefined) known.set(firstSeq, beganMs)
+    facts.push({ ...segment, bytes: size, beganMs, endedMs: mtimeMs })
+  }
+  return facts
+}
+
+/** The first record of a segment, if it is one. */
+export async function firstRecordOf(file: string): Promise<ChainedRecord | undefined> {
+  for await (const { text, complete } of readLines(file)) {
+    const record = complete ? openRecord(text) : 'not_json'
+    return typeof record === 'string' ? undefined : record
+  }
+  return undefined
+}
+
+function timeOf(record: ChainedRecord | undefined): number | undefined {
+  return record === undefined ? undefined : Date.parse(record.timestamp)
 }
 
 /** Bytes a day, by the segments that were written within the last day. */
 function growth(segments: readonly SegmentFacts[], nowMs: number): number {
   const recent = segments.filter(({ endedMs }) => endedMs > nowMs - DAY_MS)
-  const began = recent[0]?.beganMs
-  if (began === undefined) return 0
+  const began = Math.min(...recent.map(({ beganMs }) => beganMs ?? nowMs))
+  if (recent.length === 0) return 0
   const spanMs = Math.max(MIN_SPAN_MS, nowMs - began)
   return (recent.reduce((sum, { bytes }) => sum + bytes, 0) * DAY_MS) / spanMs
 }

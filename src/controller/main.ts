@@ -124,6 +124,7 @@ function observe(
     capabilities: () => registry.capabilities().size,
     providers: (capability) => registry.providers(capability).length,
     audit: audit.health,
+    auditDisk: () => audit.keeper.report()?.disk,
     svid: credentials.current,
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,

@@ -98,7 +98,7 @@ function parseKeep(text: string): AuditKeep {
 }
 
 /** @throws {Error} with a sentence */
-function parseMinFree(text: string): MinFree {
+export function parseMinFree(text: string): MinFree {
   const [, percent] = /^(\d{1,2}(?:\.\d+)?)%$/.exec(text) ?? []
   return percent === undefined ? { bytes: parseBytes(text) } : { percent: Number(percent) }
 }

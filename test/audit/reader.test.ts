@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/audit/event.ts'
-import { lastOfAudits, readAudit, readAudits, type AuditFilter, type AuditRecord } from '../../src/audit/reader.ts'
+import { lastOfAudits, readAudits, type AuditFilter, type AuditRecord } from '../../src/audit/reader.ts'
 import { compressSegment } from '../../src/audit/compress.ts'
 import { chainsAt } from '../../src/audit/places.ts'
 import { isSealed, newest, openLog, outcome, refusal, temporaryFile, temporaryLog, unseal, until, written } from '../controller/audit/support.ts'
@@ -32,22 +32,22 @@ for (const [name, filter, expected] of cases) {
     const file = newest(
       await written(outcome('d-1'), outcome('d-2', other), denied, registration, late, refusal('d-6')),
     )
-    expect(marks(await collect(readAudit(file, filter)))).toEqual(expected)
+    expect(marks(await collect(readAudits(chainsAt(file), filter)))).toEqual(expected)
     compressSegment(file)
-    expect(marks(await collect(readAudit(`${file}.zst`, filter)))).toEqual(expected)
+    expect(marks(await collect(readAudits(chainsAt(`${file}.zst`), filter)))).toEqual(expected)
   })
 }
 
 test('passes over a torn tail and over lines that are no records', async () => {
   const file = unseal(newest(await written(outcome('d-1'))))
   appendFileSync(file, 'garbage\n{"v":1,')
-  const records = await collect(readAudit(file))
+  const records = await collect(readAudits(chainsAt(file)))
   expect(records).toMatchObject([{ line: 1, record: { seq: 1, decision_id: 'd-1' } }])
   expect(JSON.parse(records[0]!.text)).toEqual(records[0]!.record)
 })
 
 test('a file that is not there is an error', async () => {
-  await expect(collect(readAudit(temporaryFile()))).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(collect(readAudits(chainsAt(temporaryFile())))).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
 async function collect(records: AsyncIterable<AuditRecord>): Promise<AuditRecord[]> {

@@ -20,6 +20,8 @@ test('every variable that a program or script names is in the registry', async (
     ...SETTING_NAMES,
     // Examples of what Kubernetes sets, and of a name cut short, in the documentation's text.
     ...['CRANK_SERVICE_HOST', 'OPA_PORT', 'CRANK_AUDIT'],
+    // Of older versions.
+    'CRANK_AUDIT_FILE',
   ])
   const ours = [...named].filter((name) => /^(CRANK|OPA)_/.test(name))
   expect(ours.filter((name) => !known.has(name))).toEqual([])

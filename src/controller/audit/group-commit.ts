@@ -339,6 +339,9 @@ export class GroupCommit implements AuditLog {
       await within(maxWaitMs, idle)
     }
     this.#queue.loseAll(new Error('the audit log was closed'))
+    for (const { reject } of [...this.#rotations, ...this.#rotating]) {
+      reject(new AppError('audit_unavailable', 'the audit log is closed'))
+    }
     this.#queue.close()
     // A hanging write still uses the descriptor; closing it now could send those bytes into another file.
     if (this.#flushing) return

@@ -3,10 +3,8 @@
 import { rmSync, statSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { compressSegment } from '../../audit/compress.ts'
-import { openRecord } from '../../audit/chain.ts'
-import { readLines } from '../../audit/lines.ts'
-import { diskOutlook, factsOf, type SegmentFacts } from '../../audit/outlook.ts'
-import { compressedFile, isCompressed, segmentsIn, type AuditSegment } from '../../audit/places.ts'
+import { diskOutlook, factsOf, firstRecordOf, type SegmentFacts } from '../../audit/outlook.ts'
+import { compressedFile, isCompressed, segmentsIn } from '../../audit/places.ts'
 import { removalOf } from '../../audit/retention.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
 import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-words.ts'
@@ -34,7 +32,7 @@ class Keeper {
     const { folder, keep, full, minFree } = this.#data
     const faults: string[] = []
     const more = this.#compressOne(faults)
-    const segments = await this.#facts()
+    const segments = await factsOf(segmentsIn(folder), this.#began)
     const disk = diskOutlook(folder, segments, { minFree, nowMs })
     const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq: undefined })
     const removable = removal && (await this.#removable(segments.slice(0, removal.count + 1), removal.reason))
@@ -55,40 +53,17 @@ class Keeper {
     }
   }
 
-  async #facts(): Promise<SegmentFacts[]> {
-    const facts: SegmentFacts[] = []
-    for (const segment of segmentsIn(this.#data.folder)) facts.push(factsOf(segment, await this.#beganMs(segment)))
-    return facts
-  }
-
-  async #beganMs({ firstSeq, file }: AuditSegment): Promise<number | undefined> {
-    const known = this.#began.get(firstSeq)
-    if (known !== undefined) return known
-    const first = await firstOf(file)
-    const beganMs = first === undefined ? undefined : Date.parse(first.timestamp)
-    this.#began.set(firstSeq, beganMs)
-    return beganMs
-  }
-
   /** `segments`: those to remove, and the one that follows, which knows the last hash. */
   async #removable(
     segments: readonly SegmentFacts[],
     reason: Removable['reason'],
   ): Promise<Removable | undefined> {
     const [oldest, next] = [segments[0], segments.at(-1)]
-    const after = next === undefined ? undefined : await firstOf(next.file)
+    const after = next === undefined ? undefined : await firstRecordOf(next.file)
     if (oldest === undefined || after === undefined) return undefined
     const files = segments.slice(0, -1).map(({ file }) => file)
     return { files, reason, firstSeq: oldest.firstSeq, lastSeq: after.seq - 1, lastHash: after.prev }
   }
-}
-
-async function firstOf(file: string) {
-  for await (const { text, complete } of readLines(file)) {
-    const record = complete ? openRecord(text) : 'not_json'
-    return typeof record === 'string' ? undefined : record
-  }
-  return undefined
 }
 
 serveThread<KeeperData, KeeperTask, KeeperReport | undefined>((data) => {

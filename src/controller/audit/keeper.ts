@@ -12,6 +12,8 @@ type KeeperOptions = {
   readonly audit: Pick<AuditLog, 'append' | 'refuse'>
   readonly log: Logger
   readonly now: () => number
+  /** The shortest time between two looks. */
+  readonly pauseMs?: number
   readonly entry?: URL
 }
 
@@ -26,7 +28,6 @@ export type Keeper = {
 const ENTRY = threadEntry('keeper-main', import.meta.url)
 /** The longest time between two looks: the disk can fill up without us. */
 const LOOK_MS = 10_000
-/** The shortest. */
 const PAUSE_MS = 1000
 
 export function startKeeper(options: KeeperOptions): Keeper {
@@ -35,6 +36,7 @@ export function startKeeper(options: KeeperOptions): Keeper {
 
 class RunningKeeper implements Keeper {
   readonly #options: KeeperOptions
+  readonly #pauseMs: number
   #thread: Thread<KeeperTask, KeeperReport | undefined> | undefined
   #report: KeeperReport | undefined
   #looking: Promise<void> | undefined
@@ -46,11 +48,12 @@ class RunningKeeper implements Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options
-    this.#plan(PAUSE_MS)
+    this.#pauseMs = options.pauseMs ?? PAUSE_MS
+    this.#plan(this.#pauseMs)
   }
 
   wake(): void {
-    if (this.#looking === undefined) this.#plan(PAUSE_MS)
+    if (this.#looking === undefined) this.#plan(this.#pauseMs)
     else this.#isWoken = true
   }
 
@@ -93,7 +96,7 @@ class RunningKeeper implements Keeper {
       this.#thread = undefined
       if (!this.#isClosed) this.#say('the thread failed', err)
     }
-    this.#plan(more || this.#isWoken ? PAUSE_MS : LOOK_MS)
+    this.#plan(more || this.#isWoken ? this.#pauseMs : LOOK_MS)
   }
 
   #ask(task: KeeperTask): Promise<KeeperReport | undefined> {

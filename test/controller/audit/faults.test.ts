@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { verifyLog } from '../../fixtures/audit-log.ts'
-import { APPENDER, newest, openLog, recordsOf, startChild, temporaryLog, until, type Child } from './support.ts'
+import { isCompressed } from '../../../src/audit/places.ts'
+import { readAuditLines, segmentFiles, verifyLog } from '../../fixtures/audit-log.ts'
+import { APPENDER, dieAt, newest, openLog, outcome, recordsOf, startChild, temporaryLog, until, type Child } from './support.ts'
 
 const marksOf = (child: Child, word: string): string[] =>
   child.lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(' ')[1]!)
@@ -27,6 +28,35 @@ for (const sync of ['fsync', 'write'] as const) {
     expect(await verifyLog(log)).toMatchObject({ ok: true, tornTailBytes: 0 })
   }, 60_000)
 }
+
+/** Where a process can be killed while it begins a segment, completes the one before, and compresses that. */
+const phases: readonly string[] = [
+  ...['open:before', 'open:after', 'write:before', 'write:half', 'write:after'],
+  ...['fchmod:before', 'fchmod:after', 'fsync:before', 'fsync:after', 'close:before', 'close:after'],
+  ...['openSync:before', 'openSync:after', 'writeSync:half', 'chmodSync:before', 'renameSync:before'],
+  ...['renameSync:after', 'rmSync:before', 'rmSync:after'],
+]
+
+test('killed 57 times in every phase of a rotation, no acknowledged record is lost and the chain is whole', async () => {
+  const log = temporaryLog()
+  const acknowledged: string[] = []
+  for (const [at, phase] of phases.flatMap((phase) => [1, 2, 3].map((nth) => `${phase}:${nth}`)).entries()) {
+    const args = ['--import', dieAt(phase), APPENDER, log, 'fsync', `p${at}`, '4', '4000']
+    const child = startChild(process.execPath, args)
+    await child.exited
+    expect([phase, child.process.signalCode]).toEqual([phase, 'SIGKILL'])
+    acknowledged.push(...marksOf(child, 'ok'))
+  }
+  const audit = await openLog(log)
+  await audit.append(outcome('last'))
+  await audit.close()
+  const lines = await readAuditLines(log)
+  const written = new Set(lines.map((line) => line['decision_id']))
+  expect(acknowledged.filter((mark) => !written.has(mark))).toEqual([])
+  expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, at) => at + 1))
+  expect(await verifyLog(log)).toMatchObject({ ok: true, tornTailBytes: 0, records: lines.length })
+  expect(segmentFiles(log).some(isCompressed)).toBe(true)
+}, 240_000)
 
 test('while the file cannot grow nothing is acknowledged, and it recovers by itself when it can', async () => {
   const log = temporaryLog()

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { identityRefused, routeOutcome, type AuditEvent, type RouteOutcomeEvent } from '../../../src/audit/event.ts'
@@ -112,5 +113,6 @@ export function startChild(command: string, args: readonly string[]): Child {
   return { process: child, pid: child.pid!, lines, exited }
 }
 
-/** The script of the child processes. */
+/** The script of the child processes, and what kills one at a call of the file system. */
 export const APPENDER = join(import.meta.dirname, 'appender.ts')
+export const dieAt = (phase: string): string => `${pathToFileURL(join(import.meta.dirname, 'die-at.ts')).href}?${phase}`
