@@ -43,7 +43,10 @@ export function compressSegment(file: string): number {
 
 function writeFrames(from: string, to: string): void {
   using files = new DisposableStack()
-  const [source, target] = [files.adopt(openSync(from, 'r'), closeSync), files.adopt(openSync(to, 'wx', 0o600), closeSync)]
+  const [source, target] = [
+    files.adopt(openSync(from, 'r'), closeSync),
+    files.adopt(openSync(to, 'wx', 0o600), closeSync),
+  ]
   const frames: Pick<Frame, 'bytes' | 'contentBytes'>[] = []
   for (const content of wholeLines(source)) {
     const bytes = compressFrame(content)
@@ -94,7 +97,7 @@ function read(fd: number, at: number, length: number): Buffer {
 }
 
 function write(fd: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done)
 }
 
 function syncFolder(folder: string): void {

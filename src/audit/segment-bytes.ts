@@ -91,6 +91,11 @@ function frameAt(frames: readonly Frame[], position: number): Frame | undefined 
 }
 
 async function part(handle: FileHandle, at: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(Math.max(0, length)), 0, Math.max(0, length), Math.max(0, at))
+  const { buffer, bytesRead } = await handle.read(
+    Buffer.alloc(Math.max(0, length)),
+    0,
+    Math.max(0, length),
+    Math.max(0, at),
+  )
   return buffer.subarray(0, bytesRead)
 }

@@ -17,7 +17,8 @@ export async function rotateAudit(options: RotateOptions): Promise<ExitCode> {
   if (options.output === 'json') writeJson(reply)
   else for (const slot of reply.slots) writeLine(sentenceOf(slot))
   const failed = reply.slots.filter(({ first_seq: seq }) => seq === null)
-  if (failed.length > 0) throw new CliError(EXIT.negative, `the audit log of ${failed.length} process(es) did not rotate`)
+  if (failed.length > 0)
+    throw new CliError(EXIT.negative, `the audit log of ${failed.length} process(es) did not rotate`)
   return EXIT.ok
 }
 

@@ -16,7 +16,9 @@ export async function drainWorker(id: string, action: 'drain' | 'undrain', optio
   const { reason } = options
   const path = `/workers/${encodeURIComponent(id)}/${action}`
   const url = adminUrlOf(options, environment())
-  const reply = await askAdmin(url, path, { ...(reason !== undefined && { reason }) }, (answer) => isReply.Check(answer))
+  const reply = await askAdmin(url, path, { ...(reason !== undefined && { reason }) }, (answer) =>
+    isReply.Check(answer),
+  )
   if (options.output === 'json') writeJson(reply)
   else say(sentenceOf(reply))
   return EXIT.ok

@@ -28,7 +28,10 @@ export function stateDirOption() {
 
 /** `--audit`, or `--audit-file`. */
 export function auditFileOption() {
-  return new Option('--audit, --audit-file <path>', 'a segment of an audit log, compressed or not, or the folder of a slot')
+  return new Option(
+    '--audit, --audit-file <path>',
+    'a segment of an audit log, compressed or not, or the folder of a slot',
+  )
 }
 
 export function auditDirOption() {

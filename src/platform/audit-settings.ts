@@ -40,8 +40,7 @@ export const auditSettings = {
   }),
 }
 
-type AuditValues = Static<ReturnType<typeof schema>>
-const schema = () => Type.Object(auditSettings)
+type AuditValues = Static<Type.TObject<typeof auditSettings>>
 
 /** `maxAgeMs`, `maxBytes`: undefined means without a limit. */
 export type AuditKeep = { readonly maxAgeMs: number | undefined; readonly maxBytes: number | undefined }

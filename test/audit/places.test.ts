@@ -2,7 +2,15 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { auditChainsIn, auditDirIn, chainsAt, oldAuditFile, segmentFile, segmentsIn, slotFolder } from '../../src/audit/places.ts'
+import {
+  auditChainsIn,
+  auditDirIn,
+  chainsAt,
+  oldAuditFile,
+  segmentFile,
+  segmentsIn,
+  slotFolder,
+} from '../../src/audit/places.ts'
 
 let state = ''
 beforeEach(() => {
@@ -40,7 +48,11 @@ test('segments are in the order of their numbers; of two forms of one, the one t
 
 test('finds the chains of all slots in the order of their numbers, and nothing else', () => {
   put(...[10, 2, 0].map((number) => join(slot(number), '1.jsonl')))
-  put(...['00/1.jsonl', 'x/1.jsonl', '-1/1.jsonl', '3/writer.lock', '4/other.jsonl'].map((of) => join(state, 'audit', of)))
+  put(
+    ...['00/1.jsonl', 'x/1.jsonl', '-1/1.jsonl', '3/writer.lock', '4/other.jsonl'].map((of) =>
+      join(state, 'audit', of),
+    ),
+  )
   const chains = [0, 2, 10].map((number) => ({
     slot: number,
     place: slot(number),

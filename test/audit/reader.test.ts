@@ -4,7 +4,18 @@ import type { AuditEvent } from '../../src/audit/event.ts'
 import { lastOfAudits, readAudits, type AuditFilter, type AuditRecord } from '../../src/audit/reader.ts'
 import { compressSegment } from '../../src/audit/compress.ts'
 import { chainsAt } from '../../src/audit/places.ts'
-import { isSealed, newest, openLog, outcome, refusal, temporaryFile, temporaryLog, unseal, until, written } from '../controller/audit/support.ts'
+import {
+  isSealed,
+  newest,
+  openLog,
+  outcome,
+  refusal,
+  temporaryFile,
+  temporaryLog,
+  unseal,
+  until,
+  written,
+} from '../controller/audit/support.ts'
 
 const other = 'spiffe://crank.local/worker/other'
 const denied = { ...outcome('d-3'), event: 'policy_decision', decision: 'deny' } as unknown as AuditEvent

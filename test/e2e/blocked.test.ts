@@ -63,7 +63,7 @@ describe('a blocked identity', () => {
   }
 
   test('leaves the names of the routes in the records', async () => {
-    const routes = (await mesh.audit()).map((line) => line['route'] as unknown)
+    const routes = (await mesh.audit()).map((line) => line['route'])
     for (const route of ['/route', '/route/{verb}/{capability}', '/workers', 'unknown']) expect(routes).toContain(route)
   })
 

@@ -81,8 +81,7 @@ export async function openLab(seed: number, amounts: Amounts) {
     if (controller === undefined) throw new Error('the scenario has started no controller')
     return controller
   }
-  const auditSizes = (): Record<string, number> =>
-    sizesOf([...auditLogs])
+  const auditSizes = (): Record<string, number> => sizesOf([...auditLogs])
 
   async function start({ env = {}, prefix, policyDir = POLICY_DIR, state = 'state' }: StartOptions = {}) {
     await policies.know(policyDir)

@@ -70,11 +70,7 @@ async function checkChain(chain: AuditChain): Promise<Finding> {
 }
 
 /** How long the disk lasts. */
-async function checkDisk(
-  chains: readonly AuditChain[],
-  env: NodeJS.ProcessEnv,
-  now: () => number,
-): Promise<Finding> {
+async function checkDisk(chains: readonly AuditChain[], env: NodeJS.ProcessEnv, now: () => number): Promise<Finding> {
   const minFree = minFreeOf(env)
   const facts = (await Promise.all(chains.map(({ segments }) => factsOf(segments)))).flat()
   const folder = dirname(facts[0]?.file ?? '.')

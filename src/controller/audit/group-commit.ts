@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isoTime } from '../../core/iso-time.ts'
 import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'
-import { isBreak, type BreakReason, type SegmentReason } from '../../core/segment-reason.ts'
+import { BREAKS, isBreak, type SegmentReason } from '../../core/segment-reason.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { asObserver } from '../../platform/observer.ts'
 import { AuditFileError } from './audit-file-error.ts'
@@ -13,6 +13,7 @@ import { sealRecord, type Head } from '../../audit/chain.ts'
 import { createClockWatch, type ClockWatch } from './clock-watch.ts'
 import type { AuditEvent } from '../../audit/event.ts'
 import { recordText } from '../../audit/hot-records.ts'
+import { Rotations } from './rotations.ts'
 import { SegmentLeftError } from './segment-left.ts'
 import type { Segments } from './segments.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
@@ -66,16 +67,6 @@ const RIDE_MS = 20
 /** The longest time that a write waits for further records; records that come alone do not wait. */
 const GATHER_MS = 1
 const NOBODY_WAITS = (): void => undefined
-/** What happened to the segment before, in words. */
-const BROKEN: Readonly<Record<BreakReason, string>> = {
-  renamed: 'the one before was renamed',
-  deleted: 'the one before was deleted',
-  replaced: 'the one before was replaced',
-  truncated: 'the one before was truncated',
-  permissions_changed: 'the one before got another mode or owner',
-  foreign_write: 'another process wrote to the one before',
-  rolled_back: 'the folder has an older state than the controller knew',
-}
 /** If the segment is moved repeatedly while one batch is written, that is a failure, not a rotation. */
 const MAX_SEGMENTS_PER_BATCH = 3
 
@@ -89,9 +80,7 @@ export class GroupCommit implements AuditLog {
   #head: Head
   /** Why the previous segment was left, until the record of it is durable. */
   #left: SegmentReason | undefined
-  /** Requests for a new segment; `#rotating`: those that the write under way answers. */
-  #rotations: PromiseWithResolvers<number>[] = []
-  #rotating: PromiseWithResolvers<number>[] = []
+  readonly #rotations = new Rotations()
   #segmentNote: string | undefined
   #lastDurableMs: number | undefined
   #flushing = false
@@ -177,12 +166,10 @@ export class GroupCommit implements AuditLog {
   }
 
   rotate(): Promise<number> {
-    if (this.#closed !== undefined)
-      return Promise.reject(new AppError('audit_unavailable', 'the audit log is closed'))
-    const rotation = Promise.withResolvers<number>()
-    this.#rotations.push(rotation)
+    if (this.#closed !== undefined) return Promise.reject(new AppError('audit_unavailable', 'the audit log is closed'))
+    const rotated = this.#rotations.add()
     this.#startFlush()
-    return rotation.promise
+    return rotated
   }
 
   close(): Promise<void> {
@@ -228,7 +215,7 @@ export class GroupCommit implements AuditLog {
   }
 
   #isWriteDue(): boolean {
-    if (this.#outages.current() !== undefined || this.#queue.due > 0 || this.#rotations.length > 0) return true
+    if (this.#outages.current() !== undefined || this.#queue.due > 0 || this.#rotations.isDue) return true
     return this.#queue.length > (this.#closed === undefined ? MAX_BATCH : 0)
   }
 
@@ -242,12 +229,12 @@ export class GroupCommit implements AuditLog {
     const stepMs = this.#clock.look()
     if (stepMs !== 0) members.unshift(serialiseEvent(steppedEvent(stepMs, this.#opts.now())))
     // What was waiting has expired meanwhile.
-    if (members.length === 0 && this.#rotations.length === 0) return true
+    if (members.length === 0 && !this.#rotations.isDue) return true
     try {
       await this.#write(members)
     } catch (cause: unknown) {
       this.#fail(describe(cause), this.#queue.loseAll(cause), cause)
-      for (const { reject } of this.#rotating.splice(0)) reject(new AppError('audit_unavailable', undefined, { cause }))
+      this.#rotations.fail(cause)
       this.#probeLater()
       return false
     }
@@ -264,9 +251,7 @@ export class GroupCommit implements AuditLog {
   /** Appends to the segment; if a new one is due, or somebody changed this one, its first record says why. */
   async #write(members: readonly string[]): Promise<void> {
     const { segments } = this.#opts
-    this.#rotating.push(...this.#rotations.splice(0))
-    // Only here: a request that comes during a write is for the next one.
-    this.#left ??= this.#rotating.length > 0 ? 'requested' : segments.due()
+    this.#left ??= this.#rotations.take() ? 'requested' : segments.due()
     for (let tries = 1; ; tries++) {
       const previous = this.#head
       if (this.#left !== undefined) await segments.begin(previous)
@@ -298,11 +283,11 @@ export class GroupCommit implements AuditLog {
   #tellSegment(reason: SegmentReason, { seq }: Head): void {
     const { log, now, onSegment } = this.#opts
     this.#left = undefined
-    for (const { resolve } of this.#rotating.splice(0)) resolve(seq + 1)
+    this.#rotations.done(seq + 1)
     const fields = { event: 'audit_segment_opened', reason, previous_seq: seq }
     if (isBreak(reason)) {
-      this.#segmentNote = `in a new segment since ${isoTime(now())}: ${BROKEN[reason]}`
-      log.warn(fields, `the audit log continues in a new segment: ${BROKEN[reason]}`)
+      this.#segmentNote = `in a new segment since ${isoTime(now())}: ${BREAKS[reason]}`
+      log.warn(fields, `the audit log continues in a new segment: ${BREAKS[reason]}`)
     } else log.info(fields, 'the audit log continues in a new segment')
     onSegment?.(reason)
   }
@@ -339,13 +324,13 @@ export class GroupCommit implements AuditLog {
       await within(maxWaitMs, idle)
     }
     this.#queue.loseAll(new Error('the audit log was closed'))
-    for (const { reject } of [...this.#rotations, ...this.#rotating]) {
-      reject(new AppError('audit_unavailable', 'the audit log is closed'))
-    }
+    this.#rotations.close()
     this.#queue.close()
     // A hanging write still uses the descriptor; closing it now could send those bytes into another file.
     if (this.#flushing) return
-    await segments.close().catch((err: unknown) => log.warn({ event: 'audit_close_failed', err }, 'the last segment is not sealed'))
+    await segments
+      .close()
+      .catch((err: unknown) => log.warn({ event: 'audit_close_failed', err }, 'the last segment is not sealed'))
     unlock()
   }
 }

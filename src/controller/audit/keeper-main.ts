@@ -54,10 +54,7 @@ class Keeper {
   }
 
   /** `segments`: those to remove, and the one that follows, which knows the last hash. */
-  async #removable(
-    segments: readonly SegmentFacts[],
-    reason: Removable['reason'],
-  ): Promise<Removable | undefined> {
+  async #removable(segments: readonly SegmentFacts[], reason: Removable['reason']): Promise<Removable | undefined> {
     const [oldest, next] = [segments[0], segments.at(-1)]
     const after = next === undefined ? undefined : await firstRecordOf(next.file)
     if (oldest === undefined || after === undefined) return undefined

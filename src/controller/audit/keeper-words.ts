@@ -15,8 +15,7 @@ export type KeeperData = {
 
 /** `look`: after new records, or after a while. `remove`: after the record of it is durable. */
 export type KeeperTask =
-  | { readonly kind: 'look'; readonly nowMs: number }
-  | { readonly kind: 'remove'; readonly files: readonly string[] }
+  { readonly kind: 'look'; readonly nowMs: number } | { readonly kind: 'remove'; readonly files: readonly string[] }
 
 /** Segments that may go, and what the record of it says. */
 export type Removable = {

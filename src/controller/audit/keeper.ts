@@ -43,7 +43,8 @@ class RunningKeeper implements Keeper {
   #timer: NodeJS.Timeout | undefined
   #dueMs = Infinity
   #isClosed = false
-  #isWoken = false
+  /** How often it was woken. */
+  #wakes = 0
   #said = ''
 
   constructor(options: KeeperOptions) {
@@ -53,8 +54,8 @@ class RunningKeeper implements Keeper {
   }
 
   wake(): void {
+    this.#wakes += 1
     if (this.#looking === undefined) this.#plan(this.#pauseMs)
-    else this.#isWoken = true
   }
 
   report(): KeeperReport | undefined {
@@ -82,7 +83,7 @@ class RunningKeeper implements Keeper {
 
   async #look(): Promise<void> {
     let more = false
-    this.#isWoken = false
+    const wakes = this.#wakes
     try {
       const report = await this.#ask({ kind: 'look', nowMs: this.#options.now() })
       if (report !== undefined) {
@@ -96,7 +97,7 @@ class RunningKeeper implements Keeper {
       this.#thread = undefined
       if (!this.#isClosed) this.#say('the thread failed', err)
     }
-    this.#plan(more || this.#isWoken ? this.#pauseMs : LOOK_MS)
+    this.#plan(more || this.#wakes > wakes ? this.#pauseMs : LOOK_MS)
   }
 
   #ask(task: KeeperTask): Promise<KeeperReport | undefined> {
@@ -127,13 +128,19 @@ class RunningKeeper implements Keeper {
     )
     await this.#ask({ kind: 'remove', files })
     const level = reason === 'disk_full' ? 'warn' : 'info'
-    log[level]({ event: 'audit_segments_removed', reason, ...range, segments: files.length }, 'old audit segments are removed')
+    log[level](
+      { event: 'audit_segments_removed', reason, ...range, segments: files.length },
+      'old audit segments are removed',
+    )
   }
 
   /** Once, until it is another fault. */
   #say(fault: string, err?: unknown): void {
     if (fault === this.#said) return
     this.#said = fault
-    this.#options.log.warn({ event: 'audit_keeper_failed', reason: fault, err }, 'the audit log is written, but not kept in order')
+    this.#options.log.warn(
+      { event: 'audit_keeper_failed', reason: fault, err },
+      'the audit log is written, but not kept in order',
+    )
   }
 }

@@ -24,7 +24,8 @@ export function readTail(fd: number, file: string): Tail {
   const record = last.whole ? openRecord(last.text) : 'not_json'
   if (typeof record === 'object') return { head: headOf(record), size, tornBytes: 0 }
   if (last.start === 0) {
-    if (!last.whole && (startsLikeRecord(last.text) || /^\0+$/.test(last.text))) return { head: GENESIS, size: 0, tornBytes: size }
+    if (!last.whole && (startsLikeRecord(last.text) || /^\0+$/.test(last.text)))
+      return { head: GENESIS, size: 0, tornBytes: size }
     throw record === 'hash_mismatch' ? damaged(file, record) : notOurs(file)
   }
   const before = openRecord(lineBefore(fd, last.start).text)

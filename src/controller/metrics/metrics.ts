@@ -172,7 +172,11 @@ function createCounters(registry: Registry) {
     registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
     identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
     connectionsRefused: counter('connections_refused', 'Connections that ended without a request.', 'reason'),
-    auditSegments: counter('audit_segments_opened', 'New audit segments, by the reason to leave the one before.', 'reason'),
+    auditSegments: counter(
+      'audit_segments_opened',
+      'New audit segments, by the reason to leave the one before.',
+      'reason',
+    ),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
     policyReloads: counter('policy_reload', 'Changes of policy, loaded or refused.', 'result'),
     spansLost: counter('spans_lost', 'Spans that were lost on the way to the collector.'),

@@ -33,7 +33,7 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
   const folder = slotFolder(config.auditDir, slot)
   if (slot === 0 && !config.auditDirGiven)
     await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
-  let keeper: Keeper | undefined
+  let wake = (): void => undefined
   const auditLog = opened.adopt(
     await openAuditLog({
       folder,
@@ -46,11 +46,14 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
       onWritten: (count) => metrics.audited('written', count),
       onLost: (count) => metrics.audited('failed', count),
       onSegment: metrics.auditSegmentOpened,
-      onSealed: () => keeper?.wake(),
+      onSealed: () => wake(),
     }),
     (it) => it.close(),
   )
-  keeper = opened.adopt(startKeeper({ data: keeperData(ground, folder), audit: auditLog, log, now }), (it) => it.close())
+  const keeper = opened.adopt(startKeeper({ data: keeperData(ground, folder), audit: auditLog, log, now }), (it) =>
+    it.close(),
+  )
+  wake = () => keeper.wake()
   const append = auditLog.append.bind(auditLog)
   const openBudget = (): RefusalBudget =>
     opened.adopt(

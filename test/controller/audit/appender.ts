@@ -16,24 +16,31 @@ const end = { workerId: 'w', status: 200, outcome: 'completed', error: null, dur
 const say = (line: string): unknown => process.stdout.write(`${line}\n`)
 
 const log = pino({ level: 'silent' })
-let keeper: ReturnType<typeof startKeeper> | undefined
+let wake = (): void => undefined
 const audit = await openAuditLog({
   folder,
   sync: sync === 'fsync' ? 'fsync' : 'write',
   limits: { maxBytes: Number(maxBytes), maxAgeMs: 86_400_000 },
   now: Date.now,
   log,
-  onSealed: () => keeper?.wake(),
+  onSealed: () => wake(),
   // A record that the timer refuses may yet be written: here a refused one is one that the file system would not take.
   maxWaitMs: 60_000,
 })
-keeper = startKeeper({
-  data: { folder, keep: { maxAgeMs: undefined, maxBytes: undefined }, full: 'stop', minFree: { bytes: 1 }, ships: false },
+const keeper = startKeeper({
+  data: {
+    folder,
+    keep: { maxAgeMs: undefined, maxBytes: undefined },
+    full: 'stop',
+    minFree: { bytes: 1 },
+    ships: false,
+  },
   audit,
   log,
   now: Date.now,
   pauseMs: 1,
 })
+wake = () => keeper.wake()
 let healthy = true
 /** What health says at this moment comes before what became of a record. */
 function sayAfterHealth(line: string): void {

@@ -4,7 +4,18 @@ import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { isCompressed } from '../../../src/audit/places.ts'
 import { readAuditLines, segmentFiles, verifyLog } from '../../fixtures/audit-log.ts'
-import { APPENDER, dieAt, newest, openLog, outcome, recordsOf, startChild, temporaryLog, until, type Child } from './support.ts'
+import {
+  APPENDER,
+  dieAt,
+  newest,
+  openLog,
+  outcome,
+  recordsOf,
+  startChild,
+  temporaryLog,
+  until,
+  type Child,
+} from './support.ts'
 
 const marksOf = (child: Child, word: string): string[] =>
   child.lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(' ')[1]!)

@@ -16,9 +16,9 @@ type Kept = { readonly log: string; readonly audit: AuditLog; readonly keeper: K
 async function keep(data: Partial<KeeperData> = {}): Promise<Kept> {
   const log = temporaryLog()
   const said: string[] = []
-  let keeper: Keeper | undefined
-  const audit = await openLog(log, { onSealed: () => keeper?.wake() })
-  keeper = startKeeper({
+  let wake = (): void => undefined
+  const audit = await openLog(log, { onSealed: () => wake() })
+  const keeper = startKeeper({
     data: { folder: log, keep: NOTHING, full: 'stop', minFree: { bytes: 1 }, ships: false, ...data },
     audit,
     log: Object.assign(Object.create(SILENT) as typeof SILENT, {
@@ -27,6 +27,7 @@ async function keep(data: Partial<KeeperData> = {}): Promise<Kept> {
     now: Date.now,
     pauseMs: 10,
   })
+  wake = () => keeper.wake()
   onTestFinished(() => keeper.close())
   return { log, audit, keeper, said }
 }

@@ -183,7 +183,10 @@ for (const [name, reason, act, left] of departures) {
     expect(await verifyAudit(join(log, '3.jsonl'))).toMatchObject({ ok: true, continues: { seq: 2, hash: head.hash } })
     const next = await openLog(log)
     await next.append(outcome('mark-5'))
-    expect(recordsOf(newest(log))).toMatchObject([{ seq: 6, reason: 'started' }, { seq: 7, decision_id: 'mark-5' }])
+    expect(recordsOf(newest(log))).toMatchObject([
+      { seq: 6, reason: 'started' },
+      { seq: 7, decision_id: 'mark-5' },
+    ])
   })
 }
 
@@ -242,7 +245,10 @@ for (const [name, put] of Object.entries(strangers)) {
     const before = statSync(next).isFile() ? readFileSync(next, 'utf8') : undefined
     chmodSync(join(log, '1.jsonl'), 0o644)
     await expect(audit.append(outcome('mark-3'))).rejects.toMatchObject({ code: 'audit_unavailable' })
-    expect(audit.health()).toMatchObject({ ok: false, reason: expect.stringContaining('3.jsonl, is not ours; move it') })
+    expect(audit.health()).toMatchObject({
+      ok: false,
+      reason: expect.stringContaining('3.jsonl, is not ours; move it'),
+    })
     expect(audit.health().reason).not.toContain(log)
     expect(statSync(next).isFile() ? readFileSync(next, 'utf8') : undefined).toEqual(before)
     renameSync(next, `${next}.away`)

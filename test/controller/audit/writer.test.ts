@@ -44,7 +44,9 @@ test('a record is in the log when its append resolves', async () => {
 test('the log is for its owner only, and so is the folder that was made for it', async () => {
   const log = temporaryLog()
   await openLog(log)
-  const modes = [join(log, '1.jsonl'), join(log, 'writer.lock'), log].map((path) => (statSync(path).mode & 0o777).toString(8))
+  const modes = [join(log, '1.jsonl'), join(log, 'writer.lock'), log].map((path) =>
+    (statSync(path).mode & 0o777).toString(8),
+  )
   expect(modes).toEqual(['600', '600', '700'])
 })
 
