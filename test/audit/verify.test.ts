@@ -37,6 +37,8 @@ test('an untouched chain verifies, and its head is the last record', async () =>
     records: COUNT,
     withoutOutcome: 0,
     head: { seq: COUNT, hash: last.hash },
+    faults: [],
+    faultCount: 0,
     tornTailBytes: 0,
   })
 })
