@@ -1,7 +1,8 @@
 // The links of a chain: that each record follows the one before it, over all segments. A break is noted, and the check goes on
 // behind it, so that a report has all of them.
-import { GENESIS, type ChainedRecord, type Head, type LineFault } from './chain.ts'
+import { GENESIS, type Head, type LineFault } from './chain.ts'
 import { records, type ProofFault } from './proof.ts'
+import type { RecordMembers } from './record-members.ts'
 
 /**
  * `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but earlier records are missing or duplicate.
@@ -30,7 +31,7 @@ export type Fault = {
 }
 
 /** One record as the check needs it. `members`: parses it. */
-export type Link = Head & { readonly prev: string; readonly event: string; readonly members: () => ChainedRecord | undefined }
+export type Link = Head & { readonly prev: string; readonly event: string; readonly members: () => RecordMembers }
 
 /** `hash` null: it could not be read, so the next record may have any `prev`. */
 type Before = { readonly seq: number; readonly hash: string | null }
@@ -135,8 +136,8 @@ export class ChainCheck {
     return before
   }
 
-  #noteRemoval(members: ChainedRecord | undefined): void {
-    const [seq, hash] = [Number(members?.['last_seq']), String(members?.['last_hash'])]
+  #noteRemoval(members: RecordMembers): void {
+    const [seq, hash] = [Number(members['last_seq']), String(members['last_hash'])]
     if (seq > (this.#removed?.seq ?? 0)) this.#removed = { seq, hash }
   }
 
@@ -170,10 +171,10 @@ function gap(expected: number, { seq, event, members }: Link): string {
   const found = `expected record ${expected}, found record ${seq}`
   if (seq < expected) return found
   const missing = `${found}: ${records(expected, seq - 1)} missing`
-  const reason = event === 'audit_segment_opened' ? String(members()?.['reason']) : ''
+  const reason = event === 'audit_segment_opened' ? String(members()['reason']) : ''
   return LEFT.has(reason) ? `${missing}; the controller found that the file before was ${reason}` : missing
 }
 
-function previousIn(opened: ChainedRecord): Head {
+function previousIn(opened: RecordMembers): Head {
   return { seq: Number(opened['previous_seq']), hash: String(opened['previous_hash']) }
 }

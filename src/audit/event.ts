@@ -158,6 +158,21 @@ export type LifeEvent = { readonly timestamp: string } & (
       readonly previous_seq: number
       readonly previous_hash: string
     }
+  /** The oldest records were removed: `last_hash` is that of `last_seq`, which the first record that is left continues. */
+  | {
+      readonly event: 'audit_segments_removed'
+      readonly first_seq: number
+      readonly last_seq: number
+      readonly last_hash: string
+      readonly reason: string
+    }
+  /** The key that signs checkpoints from here on. Joined with "+", the three are the verifier key of signed notes. */
+  | {
+      readonly event: 'audit_signing_key'
+      readonly key_name: string
+      readonly key_id: string
+      readonly public_key: string
+    }
   /** The wall clock was set: use `seq`, not `timestamp`, for the order of records around this one. */
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )

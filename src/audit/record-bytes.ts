@@ -8,7 +8,7 @@ export type RecordBytes = {
   readonly prev: string
   readonly hash: string
   readonly event: string
-  /** Where the members of the event begin. */
+  /** Where the members of the event begin, with the comma before them. */
   readonly membersAt: number
 }
 
@@ -26,7 +26,7 @@ const HASH_MEMBER = `"hash":"${'0'.repeat(HEX)}",`.length
 /**
  * The record of the line `bytes` from `start` to `end`, which is followed by a line feed. Undefined when it is not laid out as
  * our writer does it, or does not match its hash: `openRecord` then says what it is. Overwrites the beginning of a
- * record's line, up to `membersAt`.
+ * record's line, before `membersAt`.
  */
 export function openBytes(bytes: Buffer, start: number, end: number): RecordBytes | undefined {
   const seqAt = start + BEGIN.length
@@ -41,15 +41,15 @@ export function openBytes(bytes: Buffer, start: number, end: number): RecordByte
   if (!isAt(bytes, hashAt + HEX, EVENT) || !isHex(bytes, prevAt) || !isHex(bytes, hashAt)) return undefined
   const eventEnd = bytes.indexOf(QUOTE, eventAt)
   if (!isAt(bytes, eventEnd + 1, TIMESTAMP) || !isCompactObject(bytes, start, end, ONCE)) return undefined
-  const claimed = bytes.latin1Slice(hashAt, hashAt + HEX)
-  const prev = bytes.latin1Slice(prevAt, prevAt + HEX)
+  const claimed = bytes.toString('latin1', hashAt, hashAt + HEX)
+  const prev = bytes.toString('latin1', prevAt, prevAt + HEX)
   const membersAt = hashAt + HEX + 2
   if (hashOf(bytes, start, membersAt, end) !== claimed) {
-    bytes.latin1Write(`{"v":1,"seq":${seq},"prev":"${prev}","hash":"${claimed}",`, start)
+    bytes.write(`{"v":1,"seq":${seq},"prev":"${prev}","hash":"${claimed}",`, start, 'latin1')
     return undefined
   }
-  const event = bytes.latin1Slice(eventAt, eventEnd)
-  return { seq, prev, hash: claimed, event, membersAt }
+  const event = bytes.toString('latin1', eventAt, eventEnd)
+  return { seq, prev, hash: claimed, event, membersAt: membersAt - 1 }
 }
 
 /** The hash covers the line without its hash member: what is before that is moved behind it. */

@@ -5,13 +5,14 @@ import { eachLine } from './line-bytes.ts'
 import type { AuditSegment } from './places.ts'
 import { Proof, type KnownRecord } from './proof.ts'
 import { openBytes } from './record-bytes.ts'
+import type { RecordMembers } from './record-members.ts'
 import { RunningCalls } from './running-calls.ts'
 
 /**
  * `records` and `head`: up to the first fault. `withoutOutcome`: calls that the ruling let pass and whose end is not on record: they are still running, or a crash lost the last outcomes, and nobody knows how they ended.
  * `continues`: the chain begins in a file that was not checked, which should end with this record; or, of a whole log, the last
  * record that was removed. `faults`: the first 20 of `faultCount`. `provenUpTo`: the newest known record that is there.
- * `tornTailBytes`: of an incomplete last line; the controller repairs it at its next start.
+ * `signingKeys`: the verifier keys that the log names, if any. `tornTailBytes`: of an incomplete last line; the controller repairs it at its next start.
  */
 export type Verification = {
   readonly ok: boolean
@@ -23,6 +24,7 @@ export type Verification = {
   readonly faults: readonly Fault[]
   readonly faultCount: number
   readonly provenUpTo?: KnownRecord
+  readonly signingKeys?: readonly string[]
   readonly tornTailBytes: number
 }
 
@@ -60,17 +62,18 @@ export async function verifySegments(
 async function verifyParts(parts: readonly Part[], options: VerifyOptions = {}): Promise<Verification> {
   const { isWhole = false, known = [], onProgress } = options
   const [check, proof, calls] = [new ChainCheck(isWhole), new Proof(known), new RunningCalls()]
+  const keys = new Set<string>()
   let seen = 0
   const see = (bytes: Buffer, start: number, end: number, line: number): void => {
     seen++
     const record = openBytes(bytes, start, end)
-    if (record === undefined) return seeText(check, line, bytes.latin1Slice(start, end), { proof, calls })
-    const { event, membersAt } = record
-    const members = (): string => `,${bytes.latin1Slice(membersAt, end)}`
-    // The beginning of the line is gone: the members are enough.
-    check.see(line, { ...record, members: () => JSON.parse(`{${members().slice(1)}`) as never })
-    proof.see(record.seq, record.hash)
+    if (record === undefined) return seeText(check, line, bytes.toString('latin1', start, end), { proof, calls })
+    const { seq, prev, hash, event, membersAt } = record
+    const members = (): string => bytes.toString('latin1', membersAt, end)
+    check.see(line, { seq, prev, hash, event, members: () => JSON.parse(`{"v":1${members()}`) as RecordMembers })
+    proof.see(seq, hash)
     calls.see(event, members)
+    if (event === 'audit_signing_key') keys.add(keyIn(JSON.parse(`{"v":1${members()}`) as RecordMembers))
   }
   let tornTailBytes = 0
   for (const [n, { file, firstSeq }] of parts.entries()) {
@@ -80,7 +83,7 @@ async function verifyParts(parts: readonly Part[], options: VerifyOptions = {}):
     else if (torn > 0 && n < parts.length - 1) check.seeTorn(torn)
     else tornTailBytes = torn
   }
-  return resultOf(check, proof, calls.count, tornTailBytes)
+  return { ...resultOf(check, proof, calls.count, tornTailBytes), ...(keys.size > 0 && { signingKeys: [...keys] }) }
 }
 
 /** A line that is not laid out as our writer does it: it may still be a valid record. */
@@ -112,6 +115,11 @@ function resultOf(check: ChainCheck, proof: Proof, withoutOutcome: number, tornT
     ...(upTo !== null && { provenUpTo: upTo }),
     tornTailBytes,
   }
+}
+
+/** As `verifierKey` has it. */
+function keyIn({ key_name: name, key_id: id, public_key: key }: RecordMembers): string {
+  return [name, id, key].map(String).join('+')
 }
 
 const FAULTS: Readonly<Record<LineFault, string>> = {
