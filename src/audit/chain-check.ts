@@ -2,7 +2,7 @@
 // behind it, so that a report has all of them.
 import { GENESIS, type Head, type LineFault } from './chain.ts'
 import { records, type ProofFault } from './proof.ts'
-import type { RecordMembers } from './record-members.ts'
+import { isText, type RecordMembers } from './record-members.ts'
 
 /**
  * `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but earlier records are missing or duplicate.
@@ -111,12 +111,17 @@ export class ChainCheck {
     readonly faults: readonly Fault[]
     readonly faultCount: number
   } {
-    const { records: count, intact, continues } = { records: this.#records, intact: this.#intact, continues: this.#continues }
+    const {
+      records: count,
+      intact,
+      continues,
+    } = { records: this.#records, intact: this.#intact, continues: this.#continues }
     if (this.#isWhole && continues !== undefined && !this.#isRemoved(continues)) this.#addLate(continues)
     return {
       records: count,
       intact: count === 0 ? null : intact,
-      continues: continues?.hash == null ? undefined : { seq: continues.seq, hash: continues.hash },
+      continues:
+        continues === undefined || continues.hash === null ? undefined : { seq: continues.seq, hash: continues.hash },
       faults: this.#faults,
       faultCount: this.#faultCount,
     }
@@ -132,7 +137,7 @@ export class ChainCheck {
     const isLater = opened !== undefined || (this.#isWhole && link.seq > 1)
     const before = opened === undefined ? { seq: link.seq - 1, hash: link.prev } : previousIn(opened)
     if (!isLater || before.seq === 0) return GENESIS
-    this.#continues = { ...before, ...this.#place, reason: String(opened?.['reason'] ?? '') }
+    this.#continues = { ...before, ...this.#place, reason: opened === undefined ? '' : reasonIn(opened) }
     return before
   }
 
@@ -171,10 +176,14 @@ function gap(expected: number, { seq, event, members }: Link): string {
   const found = `expected record ${expected}, found record ${seq}`
   if (seq < expected) return found
   const missing = `${found}: ${records(expected, seq - 1)} missing`
-  const reason = event === 'audit_segment_opened' ? String(members()['reason']) : ''
+  const reason = event === 'audit_segment_opened' ? reasonIn(members()) : ''
   return LEFT.has(reason) ? `${missing}; the controller found that the file before was ${reason}` : missing
 }
 
 function previousIn(opened: RecordMembers): Head {
   return { seq: Number(opened['previous_seq']), hash: String(opened['previous_hash']) }
+}
+
+function reasonIn({ reason }: RecordMembers): string {
+  return isText(reason) ? reason : ''
 }

@@ -1,7 +1,8 @@
 // The checkpoints that a slot keeps in its own folder. They are a hint, not a proof: who can change the log can change them too.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseCheckpoints, type Checkpoint } from './checkpoint.ts'
+import { slotFolder, slotsIn } from './places.ts'
 
 type CheckpointFiles = {
   /** The newest one, replaced at once. */
@@ -27,6 +28,11 @@ export function readOwnCheckpoints(folder: string): OwnCheckpoints {
   const [last] = checkpointsOf(newest)
   const all = [...checkpointsOf(older), ...checkpointsOf(history), ...(last === undefined ? [] : [last])]
   return { newest: last, all }
+}
+
+/** The slots that have a checkpoint, also if their log is gone. */
+export function slotsWithCheckpoints(auditDir: string): number[] {
+  return slotsIn(auditDir).filter((slot) => existsSync(checkpointFiles(slotFolder(auditDir, slot)).newest))
 }
 
 function checkpointsOf(file: string): readonly Checkpoint[] {

@@ -17,7 +17,7 @@ const HASH_BYTES = 32
 const ORIGIN = /^[\x21-\x2a\x2c-\x7e]+\/(0|[1-9][0-9]{0,5})$/
 const SEQ = /^(?:0|[1-9][0-9]{0,15})$/
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
-const SIGNATURES = /^\u2014 /
+const SIGNATURES = '\u2014 '
 
 /** The name of the key that signs the checkpoints of a controller: `crank.local/controller/audit`. */
 export function checkpointKeyName(controllerId: string): string {
@@ -44,11 +44,14 @@ export type ParsedCheckpoints = { readonly found: readonly Checkpoint[]; readonl
 export function parseCheckpoints(text: string): ParsedCheckpoints {
   const found: Checkpoint[] = []
   let broken = 0
-  const blocks = text.replaceAll('\r\n', '\n').split(/\n\n+/).map((block) => block.replace(/^\n+|\n+$/g, ''))
+  const blocks = text
+    .replaceAll('\r\n', '\n')
+    .split(/\n\n+/)
+    .map((block) => block.replace(/^\n+|\n+$/g, ''))
   for (let at = 0; at < blocks.length; at++) {
     const [block = '', next = ''] = [blocks[at], blocks[at + 1]]
     if (block === '') continue
-    const isSigned = SIGNATURES.test(next)
+    const isSigned = next.startsWith(SIGNATURES)
     if (isSigned) at++
     const checkpoint = parseOne(`${block}\n`, isSigned ? `${next}\n` : undefined)
     if (checkpoint === undefined) broken++

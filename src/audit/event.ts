@@ -10,6 +10,7 @@ import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { BlockedEvent } from './blocked-event.ts'
+import type { ProofEvent } from './proof-event.ts'
 
 type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
 
@@ -158,27 +159,13 @@ export type LifeEvent = { readonly timestamp: string } & (
       readonly previous_seq: number
       readonly previous_hash: string
     }
-  /** The oldest records were removed: `last_hash` is that of `last_seq`, which the first record that is left continues. */
-  | {
-      readonly event: 'audit_segments_removed'
-      readonly first_seq: number
-      readonly last_seq: number
-      readonly last_hash: string
-      readonly reason: string
-    }
-  /** The key that signs checkpoints from here on. Joined with "+", the three are the verifier key of signed notes. */
-  | {
-      readonly event: 'audit_signing_key'
-      readonly key_name: string
-      readonly key_id: string
-      readonly public_key: string
-    }
   /** The wall clock was set: use `seq`, not `timestamp`, for the order of records around this one. */
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )
 
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent
-export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
+export type AuditEvent =
+  PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent | ProofEvent
 
 /** The policy's decision, or why there was none. A `Decision` is a judgement too; shadow mode turns `deny` into `would_deny`. */
 export type Judgement =

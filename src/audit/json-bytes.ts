@@ -2,7 +2,9 @@
 
 const PLAIN = 1
 /** The bytes that a string may have as they are: printable ASCII but the quote and the backslash. */
-const CLASS = Uint8Array.from({ length: 256 }, (_, c) => (c >= 0x20 && c <= 0x7e && c !== 0x22 && c !== 0x5c ? PLAIN : 0))
+const CLASS = Uint8Array.from({ length: 256 }, (_, c) =>
+  c >= 0x20 && c <= 0x7e && c !== 0x22 && c !== 0x5c ? PLAIN : 0,
+)
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a]
 const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY] = [0x7b, 0x7d, 0x5b, 0x5d]
 const ESCAPES = new Set(Buffer.from('"\\/bfnrt', 'latin1'))
@@ -72,7 +74,7 @@ function scalarEnd(bytes: Buffer, at: number): number {
 
 /** The end of a string, behind its quote. A line feed ends every line, and no string has one: this never leaves the line. */
 function stringEnd(bytes: Buffer, from: number): number {
-  for (let at = from + 1; ; ) {
+  for (let at = from + 1; ;) {
     while (CLASS[bytes[at] ?? 0] === PLAIN) at++
     if (bytes[at] === QUOTE) return at + 1
     if (bytes[at] !== BACKSLASH) return NONE

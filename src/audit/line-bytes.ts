@@ -28,7 +28,7 @@ export async function eachLine(file: string, see: SeeLine, onBytes: (count: numb
 
 async function readTo(segment: SegmentBytes, cutter: LineCutter, onBytes: (count: number) => void): Promise<number> {
   let position = 0
-  for (let tries = 0; ; ) {
+  for (let tries = 0; ;) {
     const bytes = await segment.read(position)
     position += bytes.length
     if (bytes.length > 0) {

@@ -5,10 +5,18 @@ import type { Head } from './chain.ts'
 /** A record that existed. `source`: who says so, for messages. */
 export type KnownRecord = Head & { readonly source: string }
 
-export type ProofFault = { readonly seq: number; readonly why: 'tail_cut' | 'history_rewritten'; readonly message: string }
+export type ProofFault = {
+  readonly seq: number
+  readonly why: 'tail_cut' | 'history_rewritten'
+  readonly message: string
+}
 
 /** `upTo`: the newest known record that is there, which proves all before it. `unseen`: how many are older than the chain. */
-export type Proven = { readonly upTo: KnownRecord | null; readonly unseen: number; readonly faults: readonly ProofFault[] }
+export type Proven = {
+  readonly upTo: KnownRecord | null
+  readonly unseen: number
+  readonly faults: readonly ProofFault[]
+}
 
 /** Compares the records of a chain, in their order, with those that are known. */
 export class Proof {
@@ -25,7 +33,7 @@ export class Proof {
 
   see(seq: number, hash: string): void {
     if (seq > this.#last) this.#last = seq
-    for (let known = this.#known[this.#next]; known !== undefined && known.seq <= seq; ) {
+    for (let known = this.#known[this.#next]; known !== undefined && known.seq <= seq;) {
       if (known.seq < seq) this.#unseen++
       else if (known.hash === hash) this.#upTo = known
       else this.#rewritten(known)

@@ -58,10 +58,12 @@ export function parseVerifierKey(text: string): NoteVerifier {
   const [, name = '', id, key = ''] = VERIFIER_KEY.exec(text.trim()) ?? []
   const bytes = Buffer.from(key, 'base64')
   if (id === undefined) throw new TypeError('not a verifier key, which is <name>+<key id>+<key>')
-  if (bytes.length !== 1 + KEY_BYTES || bytes[0] !== ED25519[0]) throw new TypeError('not the key of an Ed25519 signature')
+  if (bytes.length !== 1 + KEY_BYTES || bytes[0] !== ED25519[0])
+    throw new TypeError('not the key of an Ed25519 signature')
   const x = bytes.subarray(1).toString('base64url')
   const verifier = noteVerifier(name, createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' }))
-  if (verifier.id !== id) throw new TypeError(`the key id ${id} does not fit; that of this name and key is ${verifier.id}`)
+  if (verifier.id !== id)
+    throw new TypeError(`the key id ${id} does not fit; that of this name and key is ${verifier.id}`)
   return verifier
 }
 
@@ -73,11 +75,16 @@ export function parseNote(note: string): Note | undefined {
   const lines = note.slice(split + 2, -1).split('\n')
   if (lines.length > MAX_SIGNATURES) return undefined
   const signatures = lines.map(parseSignature)
-  return signatures.every((signature) => signature !== undefined) ? { text: note.slice(0, split + 1), signatures } : undefined
+  return signatures.every((signature) => signature !== undefined)
+    ? { text: note.slice(0, split + 1), signatures }
+    : undefined
 }
 
 /** `invalid`: there is a signature by this key, and it is not one of this text. `absent`: there is none by this key. */
-export function signatureOf({ text, signatures }: Note, { name, id, publicKey }: NoteVerifier): 'valid' | 'invalid' | 'absent' {
+export function signatureOf(
+  { text, signatures }: Note,
+  { name, id, publicKey }: NoteVerifier,
+): 'valid' | 'invalid' | 'absent' {
   const own = signatures.find((signature) => signature.name === name && signature.id === id)
   if (own === undefined) return 'absent'
   return verify(null, Buffer.from(text), publicKey, own.signature) ? 'valid' : 'invalid'
@@ -91,6 +98,7 @@ function parseSignature(line: string): NoteSignature | undefined {
 }
 
 function rawKey(publicKey: KeyObject): Buffer {
-  if (publicKey.asymmetricKeyType !== 'ed25519') throw new TypeError(`not an Ed25519 key, but ${publicKey.asymmetricKeyType}`)
+  if (publicKey.asymmetricKeyType !== 'ed25519')
+    throw new TypeError(`not an Ed25519 key, but ${publicKey.asymmetricKeyType}`)
   return Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url')
 }

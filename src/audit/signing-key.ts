@@ -13,7 +13,8 @@ const OTHERS = 0o007
  */
 export function loadSigningKey(file: string, keyName: string): NoteSigner {
   const pem = readFileSync(file, 'utf8')
-  if ((statSync(file).mode & OTHERS) !== 0) throw new Error('every user can read or write the key; run chmod o-rwx on it')
+  if ((statSync(file).mode & OTHERS) !== 0)
+    throw new Error('every user can read or write the key; run chmod o-rwx on it')
   const key = privateKeyIn(pem)
   if (key.asymmetricKeyType !== 'ed25519') {
     throw new Error(`must be an Ed25519 key, but is ${key.asymmetricKeyType ?? 'of an unknown type'}; ${CURE}`)

@@ -2,7 +2,6 @@
 import { ChainCheck, type Fault } from './chain-check.ts'
 import { openRecord, type Head, type LineFault } from './chain.ts'
 import { eachLine } from './line-bytes.ts'
-import type { AuditSegment } from './places.ts'
 import { Proof, type KnownRecord } from './proof.ts'
 import { openBytes } from './record-bytes.ts'
 import type { RecordMembers } from './record-members.ts'
@@ -37,7 +36,7 @@ export type VerifyOptions = {
 }
 
 /** A segment, or a file whose name says nothing about its records. */
-type Part = { readonly file: string; readonly firstSeq?: number }
+export type AuditPart = { readonly file: string; readonly firstSeq?: number }
 
 /**
  * Reads `files`, each of which continues the previous one. The first file may begin with `audit_segment_opened`: the controller
@@ -53,13 +52,13 @@ export async function verifyAudit(...files: readonly string[]): Promise<Verifica
  * rewritten: `known` records can.
  */
 export async function verifySegments(
-  segments: readonly AuditSegment[],
+  segments: readonly AuditPart[],
   options: VerifyOptions = {},
 ): Promise<Verification> {
   return verifyParts(segments, options)
 }
 
-async function verifyParts(parts: readonly Part[], options: VerifyOptions = {}): Promise<Verification> {
+async function verifyParts(parts: readonly AuditPart[], options: VerifyOptions = {}): Promise<Verification> {
   const { isWhole = false, known = [], onProgress } = options
   const [check, proof, calls] = [new ChainCheck(isWhole), new Proof(known), new RunningCalls()]
   const keys = new Set<string>()
@@ -67,7 +66,10 @@ async function verifyParts(parts: readonly Part[], options: VerifyOptions = {}):
   const see = (bytes: Buffer, start: number, end: number, line: number): void => {
     seen++
     const record = openBytes(bytes, start, end)
-    if (record === undefined) return seeText(check, line, bytes.toString('latin1', start, end), { proof, calls })
+    if (record === undefined) {
+      seeText(check, line, bytes.toString('latin1', start, end), { proof, calls })
+      return
+    }
     const { seq, prev, hash, event, membersAt } = record
     const members = (): string => bytes.toString('latin1', membersAt, end)
     check.see(line, { seq, prev, hash, event, members: () => JSON.parse(`{"v":1${members()}`) as RecordMembers })
@@ -87,7 +89,12 @@ async function verifyParts(parts: readonly Part[], options: VerifyOptions = {}):
 }
 
 /** A line that is not laid out as our writer does it: it may still be a valid record. */
-function seeText(check: ChainCheck, line: number, text: string, { proof, calls }: { proof: Proof; calls: RunningCalls }): void {
+function seeText(
+  check: ChainCheck,
+  line: number,
+  text: string,
+  { proof, calls }: { proof: Proof; calls: RunningCalls },
+): void {
   const record = openRecord(text)
   if (typeof record === 'string') {
     check.seeBad(line, record, FAULTS[record], record === 'hash_mismatch' ? claimIn(text) : undefined)

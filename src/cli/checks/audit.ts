@@ -2,9 +2,11 @@
 import { access, constants, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { filesOf, type AuditChain } from '../../audit/places.ts'
-import { verifyAudit } from '../../audit/verify.ts'
+import { verifySegments } from '../../audit/verify.ts'
 import type { AuditLogs } from '../audit-config.ts'
-import { describeFault } from '../audit-verify.ts'
+import { knownBy, type ProofOf } from '../audit-proof.ts'
+import { logOf, ownCheckpoints } from '../audit-verify-logs.ts'
+import { describeFault } from '../audit-verify-print.ts'
 import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
@@ -33,7 +35,7 @@ async function checkSlot(chain: AuditChain): Promise<Finding[]> {
     const privacy = open.map((file) =>
       warn('audit file', `${file} is accessible to other users`, `chmod go-rwx ${file}`),
     )
-    return [...privacy, await checkChain(chain)]
+    return [...privacy, ...(await checkChain(chain))]
   } catch (cause: unknown) {
     return [unusable(cause)]
   }
@@ -48,11 +50,23 @@ function unusable(cause: unknown): Finding {
   return fail('audit file', messageOf(cause), 'run as the user of the controller, or fix the permissions')
 }
 
-async function checkChain(chain: AuditChain): Promise<Finding> {
-  const file = chain.place
-  const verification = await verifyAudit(...filesOf(chain))
+async function checkChain(chain: AuditChain): Promise<Finding[]> {
+  const { place: file, slot, segments } = chain
+  const proof: ProofOf = { slot, own: ownCheckpoints(logOf(chain)), given: [], keys: [] }
+  const parts = slot === null ? segments.map((segment) => ({ file: segment.file })) : segments
+  const verification = await verifySegments(parts, { isWhole: slot !== null, known: knownBy(proof) })
   const fault = describeFault(verification)
-  if (fault === undefined) return ok('audit chain', `${file}: ${verification.records} records, chain intact`)
-  if (verification.firstBad === undefined) return warn('audit chain', `${file}: ${fault}`, 'the next start repairs it')
-  return fail('audit chain', `${file}: ${fault}`, 'move the file away, keep it as evidence, and start a new one')
+  if (fault === undefined)
+    return [ok('audit chain', `${file}: ${verification.records} records, chain intact`), ...checkSignature(file, proof)]
+  if (verification.firstBad === undefined)
+    return [warn('audit chain', `${file}: ${fault}`, 'the next start repairs it')]
+  return [fail('audit chain', `${file}: ${fault}`, 'keep the files as evidence; crank audit verify lists every fault')]
+}
+
+/** A log of an older version has no checkpoints until a controller of this one has run. */
+function checkSignature(file: string, { own }: ProofOf): Finding[] {
+  const newest = own?.newest
+  if (newest === undefined || newest.note !== undefined) return []
+  const cure = 'make a key with crank audit key --out <file>, and set CRANK_AUDIT_SIGNING_KEY to it'
+  return [warn('audit checkpoints', `${file}: the checkpoints are not signed, so they prove little`, cure)]
 }

@@ -49,7 +49,8 @@ const NOBODY = (): void => undefined
  */
 export async function openCheckpoints(options: CheckpointsOptions, head: Head): Promise<Checkpoints> {
   const { newest } = readOwnCheckpoints(options.folder)
-  const isBehind = newest !== undefined && (newest.seq > head.seq || (newest.seq === head.seq && newest.hash !== head.hash))
+  const isBehind =
+    newest !== undefined && (newest.seq > head.seq || (newest.seq === head.seq && newest.hash !== head.hash))
   const checkpoints = new Checkpoints(options, head, isBehind ? newest : undefined)
   if (isBehind) await checkpoints.keep(newest)
   return checkpoints
@@ -174,7 +175,10 @@ export class Checkpoints {
     this.#failures++
     const reason = (cause as NodeJS.ErrnoException).code ?? 'failed'
     if (this.#fault.isNews(reason)) {
-      log.error({ event: 'audit_checkpoint_failed', reason, err: cause }, 'the checkpoint of the audit log cannot be written')
+      log.error(
+        { event: 'audit_checkpoint_failed', reason, err: cause },
+        'the checkpoint of the audit log cannot be written',
+      )
     }
     this.#told.onFailed()
   }

@@ -1,0 +1,19 @@
+// The events that a proof of the whole log needs: what was removed from it, and who signs its checkpoints.
+
+export type ProofEvent = { readonly timestamp: string } & (
+  | {
+      /** The oldest records were removed. `last_hash`: that of `last_seq`, which the first record that is left continues. */
+      readonly event: 'audit_segments_removed'
+      readonly first_seq: number
+      readonly last_seq: number
+      readonly last_hash: string
+      readonly reason: string
+    }
+  | {
+      /** The key that signs checkpoints from here on. The three members, joined with "+", are its verifier key. */
+      readonly event: 'audit_signing_key'
+      readonly key_name: string
+      readonly key_id: string
+      readonly public_key: string
+    }
+)
