@@ -26,7 +26,14 @@ const isJsonObject = (text: string): boolean => {
 const pieces = fc
   .array(
     fc.constantFrom(
-      ...'{}[],:"\\',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"',
+      '\\',
       '"a"',
       '"event"',
       '"\\n"',

@@ -57,7 +57,9 @@ const history = (over: Partial<History> = {}): History => ({
   told: [told()],
   executions: [execution()],
   records: [decision(), outcome()],
-  chains: { [FILE]: { ok: true, records: 2, withoutOutcome: 0, head: null, tornTailBytes: 0 } },
+  chains: {
+    [FILE]: { ok: true, records: 2, withoutOutcome: 0, head: null, faults: [], faultCount: 0, tornTailBytes: 0 },
+  },
   killsMs: [],
   auditOutages: [],
   retrySafe: new Set(),

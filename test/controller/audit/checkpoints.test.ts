@@ -35,7 +35,7 @@ async function open(options: Partial<CheckpointsOptions> = {}, head = GENESIS): 
   const folder = options.folder ?? dirname(temporaryFile())
   mkdirSync(folder, { recursive: true })
   let made = Promise.withResolvers<number>()
-  let failure = Promise.withResolvers<void>()
+  let failure = Promise.withResolvers<null>()
   const checkpoints = await openCheckpoints(
     {
       folder,
@@ -45,7 +45,7 @@ async function open(options: Partial<CheckpointsOptions> = {}, head = GENESIS): 
       monotonic: () => 0,
       log: SILENT,
       onMade: ({ seq }) => made.resolve(seq),
-      onFailed: () => failure.resolve(),
+      onFailed: () => failure.resolve(null),
       ...options,
     },
     head,
