@@ -31,7 +31,7 @@ export type Fault = {
 }
 
 /** One record as the check needs it. `members`: parses it. */
-export type Link = Head & { readonly prev: string; readonly event: string; readonly members: () => RecordMembers }
+type Link = Head & { readonly prev: string; readonly event: string; readonly members: () => RecordMembers }
 
 /** `hash` null: it could not be read, so the next record may have any `prev`. */
 type Before = { readonly seq: number; readonly hash: string | null }

@@ -38,7 +38,7 @@ export function checkpointText(
 }
 
 /** `broken`: how many pieces of the text are no checkpoint. */
-export type ParsedCheckpoints = { readonly found: readonly Checkpoint[]; readonly broken: number }
+type ParsedCheckpoints = { readonly found: readonly Checkpoint[]; readonly broken: number }
 
 /** The checkpoints of a text in which they follow each other, with an empty line between them. */
 export function parseCheckpoints(text: string): ParsedCheckpoints {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { openSegment, type SegmentBytes } from './segment-bytes.ts'
 
 /** Gets the line in `bytes` from `start` to `end`, where its line feed is. It may write there. `number` counts from 1. */
-export type SeeLine = (bytes: Buffer, start: number, end: number, number: number) => void
+type SeeLine = (bytes: Buffer, start: number, end: number, number: number) => void
 
 /** Far longer than any record. A longer line is given once, cut, and is no valid record. */
 const MAX_LINE = 1024 * 1024

@@ -12,7 +12,7 @@ export type ProofFault = {
 }
 
 /** `upTo`: the newest known record that is there, which proves all before it. `unseen`: how many are older than the chain. */
-export type Proven = {
+type Proven = {
   readonly upTo: KnownRecord | null
   readonly unseen: number
   readonly faults: readonly ProofFault[]

@@ -3,7 +3,7 @@ import { hash as digest } from 'node:crypto'
 import { isAt, isCompactObject } from './json-bytes.ts'
 
 /** What `verify` needs of every record. */
-export type RecordBytes = {
+type RecordBytes = {
   readonly seq: number
   readonly prev: string
   readonly hash: string

@@ -27,7 +27,7 @@ export type Verification = {
   readonly tornTailBytes: number
 }
 
-export type VerifyOptions = {
+type VerifyOptions = {
   /** The segments are all of a log: it begins with record 1, or the removal of its oldest records is on record. */
   readonly isWhole?: boolean
   /** Records that must be there. */

@@ -8,13 +8,13 @@ import { verifierKey } from '../audit/signed-note.ts'
 import type { Verification } from '../audit/verify.ts'
 import type { GivenCheckpoint } from './audit-checkpoints.ts'
 
-export type CheckpointFaultKind =
+type CheckpointFaultKind =
   'checkpoint_unsigned' | 'checkpoint_untrusted' | 'checkpoint_forged' | 'checkpoint_foreign' | 'checkpoint_missing'
 
 export type ReportedFault = Omit<Fault, 'why'> & { readonly why: FaultKind | CheckpointFaultKind }
 
 /** `isOwn`: from the log's own folder. */
-export type Witness = GivenCheckpoint & { readonly isOwn: boolean }
+type Witness = GivenCheckpoint & { readonly isOwn: boolean }
 
 /** `key`: the verifier key of a signature that is right. `trust`: `given` by --public-key, or only `named` by the log itself. */
 export type Proven = {
@@ -35,7 +35,7 @@ export type ProofOf = {
 }
 
 /** The newest checkpoint of the log itself, and those that were given for it. */
-export function witnessesOf({ own, given }: ProofOf): Witness[] {
+function witnessesOf({ own, given }: ProofOf): Witness[] {
   const newest = own?.newest
   const owns = newest === undefined ? [] : [{ checkpoint: newest, source: OWN, isOwn: true }]
   return [...given.map((one) => ({ ...one, isOwn: false })), ...owns]

@@ -1,9 +1,24 @@
 // What `crank audit verify` says to people.
 import { basename } from 'node:path'
-import type { ReportedFault } from './audit-proof.ts'
-import type { Verified } from './audit-verify.ts'
+import type { Verification } from '../audit/verify.ts'
+import type { Proven, ReportedFault } from './audit-proof.ts'
 import { paint, say, writeLine } from './output.ts'
 import { UNKNOWN_OUTCOME } from './unknown-outcome.ts'
+
+/**
+ * `slot` null: files that somebody named. `isWhole`: checked from its beginning. `checkpoint`: the newest one that the log
+ * fits. `ownCheckpointBehind`: how many records the log's own checkpoint is behind it; null without one.
+ */
+export type Verified = Omit<Verification, 'faults' | 'firstBad' | 'provenUpTo' | 'signingKeys'> & {
+  readonly slot: number | null
+  readonly file: string
+  readonly isWhole: boolean
+  readonly segments: number
+  readonly firstBad?: ReportedFault
+  readonly faults: readonly ReportedFault[]
+  readonly checkpoint: Proven | null
+  readonly ownCheckpointBehind: number | null
+}
 
 /** A controller makes a checkpoint every 1,000 records; two batches may be on their way. */
 const MAX_BEHIND = 2000

@@ -4,9 +4,9 @@ import { openSegment } from '../audit/segment-bytes.ts'
 import { verifySegments, type AuditPart, type Verification } from '../audit/verify.ts'
 import { loadCheckpoints, loadTrustedKeys, type GivenCheckpoint } from './audit-checkpoints.ts'
 import { unreadable, type AuditOptions } from './audit-config.ts'
-import { checkpointFaults, knownBy, provenBy, type ProofOf, type Proven, type ReportedFault } from './audit-proof.ts'
+import { checkpointFaults, knownBy, provenBy, type ProofOf } from './audit-proof.ts'
 import { logsToVerify, ownCheckpoints, partsSince, type Log } from './audit-verify-logs.ts'
-import { printVerified } from './audit-verify-print.ts'
+import { printVerified, type Verified } from './audit-verify-print.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 import { writeJson } from './output.ts'
 import { createProgress } from './replay/progress.ts'
@@ -16,21 +16,6 @@ type VerifyOptions = AuditOptions & {
   publicKey?: readonly string[] | undefined
   since?: string | undefined
   json?: true | undefined
-}
-
-/**
- * `slot` null: files that somebody named. `isWhole`: checked from its beginning. `checkpoint`: the newest one that the log
- * fits. `ownCheckpointBehind`: how many records the log's own checkpoint is behind it; null without one.
- */
-export type Verified = Omit<Verification, 'faults' | 'firstBad' | 'provenUpTo' | 'signingKeys'> & {
-  readonly slot: number | null
-  readonly file: string
-  readonly isWhole: boolean
-  readonly segments: number
-  readonly firstBad?: ReportedFault
-  readonly faults: readonly ReportedFault[]
-  readonly checkpoint: Proven | null
-  readonly ownCheckpointBehind: number | null
 }
 
 type Asked = { readonly given: readonly GivenCheckpoint[]; readonly keys: readonly TrustedKey[] }

@@ -10,7 +10,7 @@ import { asObserver } from '../../platform/observer.ts'
 import { replaceFile } from '../../platform/replace-file.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 
-export type CheckpointsOptions = {
+type CheckpointsOptions = {
   /** The slot's folder. */
   readonly folder: string
   readonly origin: string
@@ -25,9 +25,9 @@ export type CheckpointsOptions = {
 }
 
 /** `text`: a signed note, or without a key what would be signed. */
-export type MadeCheckpoint = { readonly seq: number; readonly text: string }
+type MadeCheckpoint = { readonly seq: number; readonly text: string }
 
-export type CheckpointsHealth = {
+type CheckpointsHealth = {
   readonly newest?: MadeCheckpoint
   readonly failures: number
   /** A checkpoint of an earlier run names a record that the log does not have: records were cut off, or an old copy was restored. */
@@ -57,7 +57,7 @@ export async function openCheckpoints(options: CheckpointsOptions, head: Head): 
 }
 
 /** Invariant: at most one is being written, and the timer runs only while there is a record that no checkpoint covers. */
-export class Checkpoints {
+class Checkpoints {
   readonly #options: CheckpointsOptions
   readonly #behind: Checkpoint | undefined
   readonly #fault = createReportedFault()

@@ -8,11 +8,7 @@ import { standingOf, trustedKey } from '../../../src/audit/checkpoint-trust.ts'
 import { checkpointText, parseCheckpoints } from '../../../src/audit/checkpoint.ts'
 import { GENESIS, type Head } from '../../../src/audit/chain.ts'
 import { noteSigner, verifierKey } from '../../../src/audit/signed-note.ts'
-import {
-  openCheckpoints,
-  type Checkpoints,
-  type CheckpointsOptions,
-} from '../../../src/controller/audit/checkpoints.ts'
+import { openCheckpoints } from '../../../src/controller/audit/checkpoints.ts'
 import { SILENT, temporaryFile } from './support.ts'
 
 const SIGNER = noteSigner('crank.local/controller/audit', generateKeyPairSync('ed25519').privateKey)
@@ -23,8 +19,10 @@ const headOf = (seq: number): Head => ({ seq, hash: seq.toString(16).padStart(64
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => vi.useRealTimers())
 
+type CheckpointsOptions = Parameters<typeof openCheckpoints>[0]
+
 type Made = {
-  readonly checkpoints: Checkpoints
+  readonly checkpoints: Awaited<ReturnType<typeof openCheckpoints>>
   readonly folder: string
   readonly next: () => Promise<number>
   readonly failed: () => Promise<void>
