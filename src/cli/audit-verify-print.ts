@@ -47,7 +47,7 @@ export function printVerified(log: Verified, slot: string): void {
   writeLine(`${paint('red', '×')} ${slot}${file}: ${fault}; ${records} records before it are intact`)
   if (log.faultCount > 1 || log.segments > 1) printFaults(log)
   if (firstBad === undefined && tornTailBytes > 0) say(`${slot}a controller that starts on this file repairs it`)
-  else say(`${slot}keep the files unchanged and compare them with a copy; later records are not proven`)
+  else say(`${slot}keep the files unchanged and compare them with a copy`)
 }
 
 function printFaults({ faults, faultCount }: Verified): void {
