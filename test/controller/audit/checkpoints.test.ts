@@ -8,8 +8,9 @@ import { standingOf, trustedKey } from '../../../src/audit/checkpoint-trust.ts'
 import { checkpointText, parseCheckpoints } from '../../../src/audit/checkpoint.ts'
 import { GENESIS, type Head } from '../../../src/audit/chain.ts'
 import { noteSigner, verifierKey } from '../../../src/audit/signed-note.ts'
+import { verifySegments } from '../../../src/audit/verify.ts'
 import { openCheckpoints } from '../../../src/controller/audit/checkpoints.ts'
-import { SILENT, temporaryFile } from './support.ts'
+import { openLog, outcome, SILENT, temporaryFile } from './support.ts'
 
 const SIGNER = noteSigner('crank.local/controller/audit', generateKeyPairSync('ed25519').privateKey)
 const ORIGIN = 'crank.local/controller/audit/0'
@@ -218,4 +219,25 @@ test('a start on the same record with another hash is behind too, and one on the
   expect(same.checkpoints.health().behind).toBeUndefined()
   const other = await open({ folder }, { seq: 5, hash: 'f'.repeat(64) })
   expect(other.checkpoints.health().behind).toMatchObject({ seq: 5 })
+})
+
+test('beside the writer, the last checkpoint is the head of the log, and the log proves to be whole', async () => {
+  vi.useRealTimers()
+  const file = temporaryFile()
+  const folder = dirname(file)
+  const seen: { checkpoints?: Made['checkpoints'] } = {}
+  const audit = await openLog(file, { onWritten: () => seen.checkpoints?.seen(audit.health().head) })
+  const { checkpoints } = await open({ folder }, audit.health().head)
+  seen.checkpoints = checkpoints
+  await Promise.all(Array.from({ length: 3000 }, (_, n) => audit.append(outcome(`d-${n}`))))
+  await audit.close()
+  await checkpoints.close()
+  const { newest, all } = readOwnCheckpoints(folder)
+  expect(newest).toMatchObject(audit.health().head)
+  const known = all.map(({ seq, hash }) => ({ seq, hash, source: 'a checkpoint' }))
+  expect(await verifySegments([{ file }], { isWhole: true, known })).toMatchObject({
+    ok: true,
+    records: 3000,
+    provenUpTo: { seq: 3000 },
+  })
 })
