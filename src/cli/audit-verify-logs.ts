@@ -9,7 +9,7 @@ import { environment } from './environment.ts'
 import { parseSince } from './option-values.ts'
 
 /**
- * `slot` null: files that somebody named; `checkpointSlot` is then that of their folder, if it is one of a slot. `isWhole`: the
+ * `slot` null: files that somebody named; `checkpointSlot` is then that of their folder, if that is the one of a slot. `isWhole`: the
  * parts are all segments of a log. `folder`: where the log's own checkpoints are.
  */
 export type Log = {
@@ -76,8 +76,20 @@ export function logOf({ slot, place, segments }: AuditChain): Log {
 }
 
 function namedLog(files: readonly string[]): Log {
-  const folder = basename(dirname(files[0] ?? ''))
-  const checkpointSlot = /^(?:0|[1-9]\d*)$/.test(folder) ? Number(folder) : null
   const parts = files.map((file) => ({ file }))
-  return { slot: null, checkpointSlot, place: files.join(' + '), parts, isWhole: false, folder: undefined }
+  return {
+    slot: null,
+    checkpointSlot: slotOf(files[0]),
+    place: files.join(' + '),
+    parts,
+    isWhole: false,
+    folder: undefined,
+  }
+}
+
+/** Only of a file that is in its place: any other folder may have a number as its name. */
+function slotOf(file = ''): number | null {
+  const folder = dirname(file)
+  const isSlot = basename(dirname(folder)) === 'audit' && /^(?:0|[1-9]\d*)$/.test(basename(folder))
+  return isSlot ? Number(basename(folder)) : null
 }

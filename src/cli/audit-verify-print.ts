@@ -59,11 +59,12 @@ function where({ file, line, seq }: ReportedFault): string {
   return line === 0 ? '' : `${basename(file)} line ${line}, record ${seq}: `
 }
 
-function sayWhereItBegins({ continues, isWhole }: Verified, slot: string): void {
-  if (continues === undefined) return
-  const { seq, hash } = continues
-  if (isWhole) {
-    say(`${slot}the records up to ${seq} were removed; their removal is on record`)
+function sayWhereItBegins(log: Verified, slot: string): void {
+  if (log.continues === undefined) return
+  const { seq, hash } = log.continues
+  if (log.slot !== null) {
+    const why = log.isWhole ? 'removed; their removal is on record' : 'not checked: --since begins after them'
+    say(`${slot}the records up to ${seq} were ${why}`)
     return
   }
   say(`${slot}it continues another file, whose last record is ${seq} with hash ${hash}`)

@@ -51,8 +51,7 @@ async function verifyLog(log: Log, { given, keys }: Asked): Promise<Verified> {
   const progress = createProgress(await bytesOf(parts), process.stderr, performance.now.bind(performance), 'records')
   let bytes = 0
   const onProgress = (count: number, records: number): void => progress.update((bytes += count), records)
-  const verification = await verifySegments(parts, { isWhole, known: knownBy(proof), onProgress })
-  progress.end()
+  const verification = await verifySegments(parts, { isWhole, known: knownBy(proof), onProgress }).finally(progress.end)
   const { signingKeys = [], faults, ...rest } = verification
   const own = checkpointFaults(proof, signingKeys)
   const all = [...faults, ...own]

@@ -345,7 +345,7 @@ test('--since begins with the segment of a record or a time, and says that the o
   expect(await verify('--since', '21')).toMatchObject({ code: 0, logs: [{ records: 5 }] })
   expect(await verify('--since', '10')).toMatchObject({ code: 1 })
   expect(await verify('--since', '2026-12-02')).toMatchObject({ code: 0, logs: [{ records: 5 }] })
-  expect(await say('--since', '15')).toContain('it continues another file, whose last record is 10')
+  expect(await say('--since', '15')).toContain('the records up to 10 were not checked')
 })
 
 test('what cannot be used is wrong usage: no checkpoint, a private key, nothing at all', async () => {
