@@ -44,24 +44,21 @@ const NOBODY = (): void => undefined
 
 /**
  * Compares the newest checkpoint in the folder with `head`, the end of the log. If the log is behind it, that checkpoint goes
- * to the history before a new one takes its place, so that `crank audit verify` finds it.
- * @throws the file system's error when a file of checkpoints cannot be read or written
+ * to the history before a new one takes its place, so that `crank audit verify` finds it. Never rejects: trouble with the files
+ * is logged and counted like that of a later checkpoint.
  */
 export async function openCheckpoints(options: CheckpointsOptions, head: Head): Promise<Checkpoints> {
-  const { newest } = readOwnCheckpoints(options.folder)
-  const isBehind =
-    newest !== undefined && (newest.seq > head.seq || (newest.seq === head.seq && newest.hash !== head.hash))
-  const checkpoints = new Checkpoints(options, head, isBehind ? newest : undefined)
-  if (isBehind) await checkpoints.keep(newest)
+  const checkpoints = new Checkpoints(options, head)
+  await checkpoints.compare()
   return checkpoints
 }
 
 /** Invariant: at most one is being written, and the timer runs only while there is a record that no checkpoint covers. */
 class Checkpoints {
   readonly #options: CheckpointsOptions
-  readonly #behind: Checkpoint | undefined
   readonly #fault = createReportedFault()
   readonly #told: { readonly onMade: (checkpoint: MadeCheckpoint) => void; readonly onFailed: () => void }
+  #behind: Checkpoint | undefined
   #head: Head
   #covered: number
   #newest: MadeCheckpoint | undefined
@@ -73,11 +70,10 @@ class Checkpoints {
   #keptMs = -Infinity
   #toldMs = -Infinity
 
-  constructor(options: CheckpointsOptions, head: Head, behind: Checkpoint | undefined) {
+  constructor(options: CheckpointsOptions, head: Head) {
     this.#options = options
     this.#head = head
     this.#covered = head.seq
-    this.#behind = behind
     this.#told = asObserver({ onMade: options.onMade ?? NOBODY, onFailed: options.onFailed ?? NOBODY })
   }
 
@@ -106,11 +102,26 @@ class Checkpoints {
     await this.#writing
   }
 
-  /** Keeps a checkpoint of an earlier run that the log contradicts. */
-  async keep({ seq, hash, time, origin, note }: Checkpoint): Promise<void> {
-    const { log } = this.#options
+  /** Looks at the newest checkpoint of an earlier run, and keeps it if the log contradicts it. Before the first record. */
+  async compare(): Promise<void> {
+    try {
+      const { newest } = readOwnCheckpoints(this.#options.folder)
+      const { seq, hash } = this.#head
+      if (newest !== undefined && (newest.seq > seq || (newest.seq === seq && newest.hash !== hash)))
+        await this.#keep(newest)
+    } catch (cause: unknown) {
+      this.#fail(cause)
+    }
+  }
+
+  async #keep(newest: Checkpoint): Promise<void> {
+    const { seq, hash, time, origin, note } = newest
+    this.#behind = newest
     const fields = { event: 'audit_behind_checkpoint', seq: this.#head.seq, checkpoint_seq: seq, checkpoint_time: time }
-    log.error(fields, 'a checkpoint names a record that the audit log does not have; run "crank audit verify"')
+    this.#options.log.error(
+      fields,
+      'a checkpoint names a record that the audit log does not have; run "crank audit verify"',
+    )
     const signatures = note?.signatures.map(({ line }) => `${line}\n`).join('')
     const body = checkpointText({ origin, seq, hash, time })
     await this.#append(signatures === undefined ? body : `${body}\n${signatures}`)

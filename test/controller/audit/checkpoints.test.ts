@@ -211,6 +211,16 @@ test('a start on a log that is behind its checkpoint says so, and keeps that che
   ])
 })
 
+test('a start with files of checkpoints that cannot be read goes on, and says so', async () => {
+  const folder = join(dirname(temporaryFile()), 'slot')
+  mkdirSync(checkpointFiles(folder).history, { recursive: true })
+  const events: unknown[] = []
+  const log = pino({}, { write: (line) => void events.push(JSON.parse(line)) })
+  const { checkpoints } = await open({ folder, log }, headOf(5))
+  expect(checkpoints.health()).toEqual({ failures: 1 })
+  expect(events).toMatchObject([{ event: 'audit_checkpoint_failed', reason: 'EISDIR' }])
+})
+
 test('a start on the same record with another hash is behind too, and one on the same log is not', async () => {
   const { checkpoints, folder } = await open({ signer: undefined })
   checkpoints.seen(headOf(5))
