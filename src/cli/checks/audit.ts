@@ -11,7 +11,7 @@ import { messageOf } from '../exit.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 const OTHERS = 0o077
-/** Of a compressed segment, its compressed size. */
+/** A compressed segment counts with its compressed size. */
 const MAX_CHECKED_BYTES = 256 * 1024 * 1024
 
 export async function checkAudit(logs: () => AuditLogs): Promise<Finding[]> {
