@@ -10,6 +10,7 @@ import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { BlockedEvent } from './blocked-event.ts'
+import type { ProofEvent } from './proof-event.ts'
 
 type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
 
@@ -158,23 +159,13 @@ export type LifeEvent = { readonly timestamp: string } & (
       readonly previous_seq: number
       readonly previous_hash: string
     }
-  /** Written before the oldest segments are removed: the chain begins after `last_seq`, whose record had `last_hash`. */
-  | {
-      readonly event: 'audit_segments_removed'
-      readonly reason: RemovalReason
-      readonly first_seq: number
-      readonly last_seq: number
-      readonly last_hash: string
-    }
   /** The wall clock was set: use `seq`, not `timestamp`, for the order of records around this one. */
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
 )
 
-/** `age`, `size`: beyond CRANK_AUDIT_KEEP. `disk_full`: as CRANK_AUDIT_FULL=drop_unshipped permits. */
-export type RemovalReason = 'age' | 'size' | 'disk_full'
-
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent
-export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
+export type AuditEvent =
+  PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent | ProofEvent
 
 /** The policy's decision, or why there was none. A `Decision` is a judgement too; shadow mode turns `deny` into `would_deny`. */
 export type Judgement =

@@ -88,7 +88,8 @@ function chainOf(slot: number, folder: string): AuditChain {
   return { slot, place: folder, segments: segmentsIn(folder) }
 }
 
-function slotsIn(auditDir: string): number[] {
+/** The slots that have a folder. */
+export function slotsIn(auditDir: string): number[] {
   const names = namesIn(auditDir).filter((name) => SLOT.test(name))
   return names.map(Number).sort((a, b) => a - b)
 }

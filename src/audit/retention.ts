@@ -1,6 +1,6 @@
 // Which of the oldest segments may go.
 import type { AuditKeep } from '../platform/audit-settings.ts'
-import type { RemovalReason } from './event.ts'
+import type { RemovalReason } from './proof-event.ts'
 import type { DiskOutlook, SegmentFacts } from './outlook.ts'
 
 export type RetentionRules = {

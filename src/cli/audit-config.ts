@@ -14,8 +14,9 @@ export type AuditOptions = {
   output: Format
 }
 
-/** `files`: the segments of all chains. `name`: for messages. */
+/** `dir`: the folder of all slots. `files`: the segments of all chains. `name`: for messages. */
 export type AuditLogs = {
+  readonly dir: string
   readonly chains: readonly AuditChain[]
   readonly files: readonly string[]
   readonly name: string
@@ -33,7 +34,7 @@ const AuditEnv = Type.Object({
 export function auditLogsOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
   const logs = auditLogsIn(options, env)
   if (logs.chains.length > 0) return logs
-  throw new CliError(EXIT.usage, `there is no audit log at ${logs.name}`, { hint: HINT })
+  throw noAuditLog(logs.name)
 }
 
 /** The same, but there may be none; `name` is then that of the first slot. */
@@ -47,13 +48,22 @@ export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.P
   const old = CRANK_AUDIT_DIR === undefined ? CRANK_STATE_DIR : undefined
   const chains = auditFile === undefined ? chainsIn(dir, old) : chainsAt(auditFile)
   const files = chains.flatMap(filesOf)
-  return { chains, files, name: chains.length === 0 ? slotFolder(dir, 0) : chains.map(({ place }) => place).join(', ') }
+  return {
+    dir,
+    chains,
+    files,
+    name: chains.length === 0 ? slotFolder(dir, 0) : chains.map(({ place }) => place).join(', '),
+  }
+}
+
+export function noAuditLog(name: string, cause?: unknown): CliError {
+  return new CliError(EXIT.usage, `there is no audit log at ${name}`, { cause, hint: HINT })
 }
 
 /** The error for audit logs that cannot be read. Other errors are passed through. */
 export function unreadable(name: string, cause: unknown): unknown {
   const { code, path: file = name } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
-  if (code === 'ENOENT') return new CliError(EXIT.usage, `there is no audit log at ${file}`, { cause, hint: HINT })
+  if (code === 'ENOENT') return noAuditLog(file, cause)
   if (typeof code === 'string') return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
   return cause
 }

@@ -4,7 +4,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import Type, { type Static } from 'typebox'
-import { CatalogQuery, WorkersReply } from '../core/wire.ts'
+import { AuditStates, CatalogQuery, WorkersReply } from '../core/wire.ts'
 import type { HostRules } from '../platform/host-rules.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
 import { adminErrorOptions, handleAdminErrors } from './admin/admin-errors.ts'
@@ -23,8 +23,11 @@ type AdminOptions = {
   readonly allowedHosts: HostRules
   readonly workers: (query: CatalogQuery) => WorkersReply
   readonly drain: WorkerDrainOptions
-  readonly audit: AuditRotateOptions
-  readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks'>
+  readonly audit: AuditRotateOptions & {
+    /** All processes of this controller together. */
+    readonly states: () => Promise<AuditStates>
+  }
+  readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks' | 'audit'>
   readonly exceptions: PolicyExceptionsOptions
   /** The mTLS listener's routes as an OpenAPI 3.1 document. */
   readonly openapi: () => object
@@ -69,6 +72,7 @@ const HealthSchema = Type.Object(
     policy_revision: Type.String(),
     shadow: ShadowSchema,
     candidate: Type.Union([CandidateSchema, Type.Null()]),
+    audit: AuditStates,
     checks: Type.Array(CheckSchema),
   },
   { additionalProperties: false },
@@ -103,8 +107,8 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     },
   )
   app.get('/health', { ...quiet, schema: { response: { 200: HealthSchema } } }, async () => {
-    const { status, checks } = await options.readiness()
-    return { status, ...options.about(), checks: [...checks] }
+    const [{ status, checks }, audit] = await Promise.all([options.readiness(), options.audit.states()])
+    return { status, ...options.about(), audit, checks: [...checks] }
   })
   app.get('/metrics', quiet, async ({ headers }, reply) => {
     const scrape = await scrapeFor(await options.metrics(), headers)

@@ -2,6 +2,9 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
+import { checkpointKeyName } from '../audit/checkpoint.ts'
+import type { NoteSigner } from '../audit/signed-note.ts'
+import { loadSigningKey } from '../audit/signing-key.ts'
 import { auditDirIn } from '../audit/places.ts'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import { auditSettings, parseAuditSettings, type AuditLimits } from '../platform/audit-settings.ts'
@@ -171,6 +174,8 @@ export type ControllerConfig = {
   readonly auditKeep: AuditLimits['keep']
   readonly auditMinFree: AuditLimits['minFree']
   readonly auditFull: 'stop' | 'drop_unshipped'
+  /** Undefined: checkpoints are not signed. */
+  readonly auditSigner: NoteSigner | undefined
   readonly auditSync: 'fsync' | 'write'
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
@@ -198,6 +203,7 @@ type Parsed = {
   adminHost: string
   processes: number
   audit: AuditLimits
+  auditSigner: NoteSigner | undefined
 }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
@@ -231,8 +237,10 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const audit = parseAuditSettings(values, faults)
   if (host === undefined || adminHost === undefined || processes === undefined || audit === undefined) return undefined
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
+  const readKey = (file: string): NoteSigner => loadSigningKey(file, checkpointKeyName(controllerId))
+  const auditSigner = readSetting('CRANK_AUDIT_SIGNING_KEY', values.CRANK_AUDIT_SIGNING_KEY, readKey, faults)
   const hosts = { workerHosts, adminAllowedHosts, host, adminHost }
-  return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit }
+  return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner }
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -304,6 +312,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     auditKeep: parsed.audit.keep,
     auditMinFree: parsed.audit.minFree,
     auditFull: values.CRANK_AUDIT_FULL,
+    auditSigner: parsed.auditSigner,
     auditSync: values.CRANK_AUDIT_SYNC,
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     workerHosts,

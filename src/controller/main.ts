@@ -86,7 +86,13 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const port = await listen(servers.mtls, config.listen, { variable: 'CRANK_PORT', isShared })
   await recordStart(ground, parts, { port, adminPort })
   const serving = { port, adminPort, engine: policy.engine, revision: policy.files().revision }
-  await siblings?.serve(serving, { readiness, metrics: () => familiesOf(ground.metricsRegistry), rotate: audit.rotate })
+  const answers = {
+    readiness,
+    metrics: () => familiesOf(ground.metricsRegistry),
+    rotate: audit.rotate,
+    audit: audit.state,
+  }
+  await siblings?.serve(serving, answers)
   steps.recall()
   if (isShared) steps.review()
   const release = outer.move()

@@ -28,6 +28,11 @@ export const auditSettings = {
       'The oldest complete segments beyond it are removed. Unset: all of it.',
     allowed: 'an age, a size, or both with a comma between them, such as 400d,200GiB',
   }),
+  CRANK_AUDIT_SIGNING_KEY: optionalText({
+    description:
+      'File with the Ed25519 private key (PEM) that signs the checkpoints of the audit log. Unset: they are not signed, and prove little.',
+    allowed: 'the path of a PEM file',
+  }),
   CRANK_AUDIT_MIN_FREE: Type.String({
     default: '5%',
     allowed: 'a part of the disk such as 5%, or a size such as 10GiB',

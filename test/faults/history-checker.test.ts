@@ -57,7 +57,9 @@ const history = (over: Partial<History> = {}): History => ({
   told: [told()],
   executions: [execution()],
   records: [decision(), outcome()],
-  chains: { [FILE]: { ok: true, records: 2, withoutOutcome: 0, head: null, tornTailBytes: 0 } },
+  chains: {
+    [FILE]: { ok: true, records: 2, withoutOutcome: 0, head: null, faults: [], faultCount: 0, tornTailBytes: 0 },
+  },
   killsMs: [],
   auditOutages: [],
   retrySafe: new Set(),
@@ -185,6 +187,8 @@ describe('(e) an end that nobody can know', () => {
 })
 
 test('(f) a chain that does not verify', () => {
-  const chains = { [FILE]: { ok: false, records: 1, withoutOutcome: 0, head: null, tornTailBytes: 7 } }
+  const chains = {
+    [FILE]: { ok: false, records: 1, withoutOutcome: 0, head: null, tornTailBytes: 7, faults: [], faultCount: 0 },
+  }
   expect(broken({ chains })).toEqual([{ rule: 'f', says: `${FILE} does not verify: 7 bytes of a torn record` }])
 })

@@ -76,7 +76,7 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
     reasons,
     policy_revision: 'r1',
   },
-  controller_started: { event: 'controller_started', version: '1', ...life },
+  controller_started: { event: 'controller_started', ...life, version: '1' },
   controller_stopped: { event: 'controller_stopped', timestamp, reason: 'SIGTERM' },
   audit_repaired: { event: 'audit_repaired', timestamp, bytes_removed: 1 },
   audit_segment_opened: {
@@ -89,10 +89,17 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
   audit_segments_removed: {
     event: 'audit_segments_removed',
     timestamp,
-    reason: 'age',
     first_seq: 1,
     last_seq: 2,
     last_hash: '0'.repeat(64),
+    reason: 'age',
+  },
+  audit_signing_key: {
+    event: 'audit_signing_key',
+    timestamp,
+    key_name: 'crank.local/controller/audit',
+    key_id: '00000000',
+    public_key: 'AQ==',
   },
   clock_stepped: { event: 'clock_stepped', timestamp, step_ms: 3_600_000 },
   audit_recovered: { event: 'audit_recovered', timestamp, reason: 'disk', since: timestamp, refused: 1 },

@@ -42,6 +42,7 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_AUDIT_SYNC', '--audit-sync <how>', 'fsync or write (default fsync)'],
   ['CRANK_AUDIT_SEGMENT_SIZE', '--audit-segment-size <size>', 'size of a segment (default 256MiB)'],
   ['CRANK_AUDIT_SEGMENT_AGE', '--audit-segment-age <age>', 'age of a segment (default 1d)'],
+  ['CRANK_AUDIT_SIGNING_KEY', '--audit-signing-key <file>', 'Ed25519 key that signs checkpoints (default: unsigned)'],
   ['CRANK_AUDIT_KEEP', '--audit-keep <amount>', 'how much is kept, such as 400d,200GiB (default all)'],
   ['CRANK_AUDIT_MIN_FREE', '--audit-min-free <part>', 'free part of the disk to keep (default 5%)'],
   ['CRANK_AUDIT_FULL', '--audit-full <how>', 'stop or drop_unshipped with less free (default stop)'],

@@ -1,7 +1,7 @@
 // The messages between a process that writes an audit log and the thread that keeps it.
 import type { DiskOutlook } from '../../audit/outlook.ts'
 import type { RetentionRules } from '../../audit/retention.ts'
-import type { RemovalReason } from '../../audit/event.ts'
+import type { RemovalReason } from '../../audit/proof-event.ts'
 import type { MinFree } from '../../platform/audit-settings.ts'
 
 export type KeeperData = {

@@ -1,9 +1,10 @@
 // Opens the audit log of a slot: creates its folder, takes its lock, repairs what a crash left, and starts the group commit.
 import { closeSync, openSync, rmSync, statSync } from 'node:fs'
 import { isoTime } from '../../core/iso-time.ts'
-import type { RotationReason, SegmentReason } from '../../core/segment-reason.ts'
+import type { SegmentReason } from '../../core/segment-reason.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
+import { readOwnCheckpoints } from '../../audit/checkpoint-files.ts'
 import { readLinesBackwards } from '../../audit/lines.ts'
 import { isCompressed, type AuditSegment } from '../../audit/places.ts'
 import { openDurableFile, type Sync } from './durable-file.ts'
@@ -63,7 +64,7 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
   }
   try {
     const segments = await segmentsAtStart(folder, sync)
-    const { head, tornBytes } = await headAtStart(segments, sync)
+    const { head, tornBytes, left } = afterCheckpoint(folder, await headAtStart(segments, sync))
     const { maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS, limits = DEFAULT_LIMITS } = opts
     const monotonic = opts.monotonic ?? performance.now.bind(performance)
     const written = new Segments({
@@ -77,7 +78,6 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
         log.warn({ event: 'audit_seal_failed', err, file }, 'a complete audit segment could not be made read-only'),
     })
     await written.begin(head)
-    const left: RotationReason | undefined = head.seq === 0 ? undefined : 'started'
     const unlock = (): void => lock.free()
     const audit = new GroupCommit({ ...opts, monotonic, segments: written, head, left, maxQueued, maxWaitMs, unlock })
     if (tornBytes > 0) await reportRepair(opts, audit, tornBytes)
@@ -86,6 +86,18 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
     lock.free()
     throw cause
   }
+}
+
+/**
+ * If the log is behind its own newest checkpoint, records were cut off or an older copy was restored: the chain goes on after the
+ * checkpoint, so that no number stands for two records, and says so.
+ */
+function afterCheckpoint(folder: string, { head, tornBytes }: Start): Start & { left: SegmentReason | undefined } {
+  const { newest } = readOwnCheckpoints(folder)
+  if (newest !== undefined && newest.seq > head.seq) {
+    return { head: { seq: newest.seq, hash: newest.hash }, tornBytes, left: 'rolled_back' }
+  }
+  return { head, tornBytes, left: head.seq === 0 ? undefined : 'started' }
 }
 
 type Start = { readonly head: Head; readonly tornBytes: number }

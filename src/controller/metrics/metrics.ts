@@ -54,6 +54,7 @@ export type Metrics = {
   readonly audited: (result: 'written' | 'failed' | 'dropped', count?: number) => void
   /** The audit log continues in a new file. */
   readonly auditSegmentOpened: (reason: SegmentReason) => void
+  readonly auditCheckpointFailed: () => void
   /** Certificate, key or bundle changed on disk, and were loaded or not. */
   readonly credentialsReloaded: (result: 'ok' | 'failed') => void
   /** A change of policy came into force, or was refused. */
@@ -113,6 +114,7 @@ export function createMetrics(
     identityRefused: (reason) => counters.identityRefused.inc({ reason }),
     connectionRefused: (reason) => counters.connectionsRefused.inc({ reason }),
     audited: (result, count = 1) => counters.audit[result].inc(count),
+    auditCheckpointFailed: () => counters.auditCheckpointFailures.inc(),
     auditSegmentOpened: (reason) => counters.auditSegments.inc({ reason }),
     credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
     policyReloaded: (result) => counters.policyReloads.inc({ result }),
@@ -172,6 +174,10 @@ function createCounters(registry: Registry) {
     registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
     identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
     connectionsRefused: counter('connections_refused', 'Connections that ended without a request.', 'reason'),
+    auditCheckpointFailures: counter(
+      'audit_checkpoint_failures',
+      'Checkpoints of the audit log that could not be written.',
+    ),
     auditSegments: counter(
       'audit_segments_opened',
       'New audit segments, by the reason to leave the one before.',

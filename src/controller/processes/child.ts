@@ -35,6 +35,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     readiness: () => servingAnswers(answers).readiness(),
     metrics: () => servingAnswers(answers).metrics(),
     rotate: () => servingAnswers(answers).rotate(),
+    audit: () => servingAnswers(answers).audit(),
     stop: end,
   }
   const link = createLink<ToParent, ToChild>(port, handlers, (err) =>
@@ -61,6 +62,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     readinessOfAll: () => link.ask('readinessOfAll', null),
     metricsOfAll: () => link.ask('metricsOfAll', null),
     rotateAll: () => link.ask('rotateAll', null),
+    auditOfAll: () => link.ask('auditOfAll', null),
   }
 }
 

@@ -1,4 +1,5 @@
 // What a process that serves shares with the other processes of its controller. Where there is only one, nobody implements it.
+import type { AuditState } from '../../core/wire.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
 import type { MetricFamily } from '../metrics/merged-metrics.ts'
 import type { Readiness } from '../readiness.ts'
@@ -19,6 +20,7 @@ export type Answers = {
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<readonly MetricFamily[]>
   readonly rotate: () => Promise<number>
+  readonly audit: () => AuditState
 }
 
 export type Siblings = Seat & {
@@ -35,6 +37,7 @@ export type Siblings = Seat & {
   readonly metricsOfAll: () => Promise<readonly MetricFamily[]>
   /** Each begins a new audit segment: the number of its first record. */
   readonly rotateAll: () => Promise<BySlot<number>>
+  readonly auditOfAll: () => Promise<BySlot<AuditState>>
 }
 
 /** Changes of which nobody else need hear. */
