@@ -25,8 +25,8 @@ export type LookoutPace = { readonly netMs: number; readonly againMs: number; re
 
 /** Less than a second, with the time that is needed to read what has changed. */
 const PACE: LookoutPace = { netMs: 750, againMs: 200, events: true }
-/** Glances of all lookouts come together, so that an idle process wakes once for them. */
-const GRID_MS = 250
+/** The system fires a timer a little early. */
+const EARLY_MS = 50
 /** One change is several events. */
 const EVENT_MS = 10
 
@@ -63,7 +63,7 @@ export function watchFiles({ paths, look, onSame, pace }: LookoutOptions): FileL
       isSettled = await look()
     }
     isLooking = false
-    plan(isSettled ? netMs - (performance.now() % Math.min(netMs, GRID_MS)) : againMs)
+    plan(isSettled ? untilGlance(netMs) : againMs)
   }
 
   told?.follow()
@@ -79,6 +79,12 @@ export function watchFiles({ paths, look, onSame, pace }: LookoutOptions): FileL
       told?.close()
     },
   }
+}
+
+/** All lookouts glance at the same moments, so that an idle process wakes once for them. */
+function untilGlance(netMs: number): number {
+  const ms = Math.ceil(netMs - (performance.now() % netMs))
+  return ms < Math.min(EARLY_MS, netMs / 2) ? ms + netMs : ms
 }
 
 /** `follow`: a path may be another file or folder by now. */
