@@ -1,5 +1,5 @@
 // Notices that files change. The system tells of changes (fs.watch), but not of all: those below a bind mount are missed, and
-// those behind a link that was swapped. So a glance each second compares what the system says about the files. It is synchronous
+// those behind a link that was swapped. So a glance within each second compares what the system says about the files. It is synchronous
 // on purpose: through the thread pool it would cost thirty times as much.
 import { readdirSync, statSync, watch, type BigIntStats, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
