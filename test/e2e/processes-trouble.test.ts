@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { CRANK } from '../fixtures/controller-process.ts'
+import { isAlive } from '../fixtures/is-alive.ts'
 import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies } from '../fixtures/policy-dir.ts'
 import { startProcessPair, type Line, type ProcessPair } from '../fixtures/process-pair.ts'
@@ -35,6 +36,14 @@ const statusAt = async (pair: ProcessPair, slot: number): Promise<number> => {
   return status
 }
 
+/** The worker may provide nothing any more. */
+async function takeCapabilities(policies: string): Promise<void> {
+  const file = join(policies, 'data/worker_manifests.json')
+  const data = JSON.parse(await readFile(file, 'utf8')) as { workers: Record<string, object> }
+  Object.assign(data.workers['spiffe://crank.local/worker/hello-world']!, { provided_capabilities: [] })
+  await writeFile(file, JSON.stringify(data))
+}
+
 /** A controller of its own, with a worker that is registered at process 1 and sends its heartbeats there. */
 async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
   const pair = await startProcessPair(parties, { CRANK_STATE_DIR: join(parties.dir, name), ...env })
@@ -54,6 +63,7 @@ async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
   })()
   return {
     pair,
+    lease,
     refused,
     beats: () => answered,
     stopBeating: async (): Promise<void> => {
@@ -115,13 +125,10 @@ test.each([
   async (whose, signal) => {
     await using policies = await copyPolicies()
     await using it = await startTroubled(`evicted-${whose}-${signal}`, { CRANK_POLICY_DIR: policies.dir })
-    const file = join(policies.dir, 'data/worker_manifests.json')
-    const data = JSON.parse(await readFile(file, 'utf8')) as { workers: Record<string, object> }
-    Object.assign(data.workers['spiffe://crank.local/worker/hello-world']!, { provided_capabilities: [] })
     const line = await it.pair.lineTo(1)
     expect((await line.greet()).status).toBe(200)
     process.kill(whose === 'process 0' ? it.pair.pidOf(0) : it.pair.pid, signal)
-    await writeFile(file, JSON.stringify(data))
+    await takeCapabilities(policies.dir)
     // A parent that hangs is waited for twice, for the turn of the policy and for the eviction.
     await until('it gets no calls', async () => (await line.greet()).status === 503, 40_000)
     const evictions = async (): Promise<number> =>
@@ -168,6 +175,29 @@ test('while the parent hangs, changes of the registry are refused after a limit;
   expect((await inAll()).filter((id) => id === body.worker_id)).toHaveLength(8)
   await hello.close()
   await other.close()
+}, 60_000)
+
+test('the end of a parent that hangs ends what waits for it, and no process crashes', async () => {
+  await using policies = await copyPolicies()
+  await using it = await startTroubled('parent-ends', { CRANK_POLICY_DIR: policies.dir })
+  const { pair } = it
+  const hello = await pair.lineTo(0, HELLO)
+  const processes = [pair.pidOf(0), pair.pidOf(1)]
+  await it.stopBeating()
+  process.kill(pair.pid, 'SIGSTOP')
+  // Each process prepares this policy, waits for its turn, and evicts the worker then.
+  await takeCapabilities(policies.dir)
+  const leaving = hello.request(postJson('/deregister', it.lease))
+  await until('the policy is in force', () => pair.logOf('policy_changed').length > 0)
+  process.kill(pair.pid, 'SIGKILL')
+  const { status, body } = await leaving
+  expect([status, body]).toMatchObject([
+    503,
+    { error: expect.stringMatching(/^(registry_unavailable|shutting_down)$/) },
+  ])
+  await until('all have ended', () => processes.every((id) => !isAlive(id)), 30_000)
+  expect(pair.logOf('controller_crashed')).toEqual([])
+  await hello.close()
 }, 60_000)
 
 describe('during the start', () => {
