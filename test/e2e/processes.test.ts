@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { exportedFamilies } from '../fixtures/exported-metrics.ts'
+import { isAlive } from '../fixtures/is-alive.ts'
 import { parseOpenMetrics } from '../fixtures/open-metrics.ts'
 import { runController, startControllerProcess } from '../fixtures/controller-process.ts'
 import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
@@ -331,13 +332,4 @@ describe('a start', () => {
 
 function disposable(it: FakeWorker) {
   return { it, [Symbol.asyncDispose]: () => it.close() }
-}
-
-function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -9,7 +9,10 @@ import type { BySlot, Seat, Serving } from './words.ts'
 
 /** How the roll of this process changes. */
 export type SharedRoll = {
-  /** A change: here and in all other processes, in one order. @throws {AppError} `shutting_down` when the parent is gone */
+  /**
+   * A change: here and in all other processes, in one order. @throws {AppError} `shutting_down` when the parent is gone,
+   * `registry_unavailable` when it hangs: the change may be made later
+   */
   readonly share: Share
   /** A heartbeat that this process has counted: in the others. */
   readonly beat: (beat: Beat) => void
