@@ -55,7 +55,7 @@ export function formatRecord(record: ChainedRecord): string {
 }
 
 /** The ids to search with. */
-function formatIds(record: ChainedRecord): string {
+export function formatIds(record: ChainedRecord): string {
   const ids = [label('decision', record['decision_id']), label('trace', record['trace_id'])]
   return ids.filter((id) => id !== '').join('  ')
 }
@@ -82,7 +82,8 @@ function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number):
   }
 }
 
-function parseTraceId(trace: string): string {
+/** The value of `--trace`. @throws {CliError} `usage` */
+export function parseTraceId(trace: string): string {
   if (isTraceId(trace)) return trace.toLowerCase()
   throw new CliError(EXIT.usage, `--trace "${trace}": must be the 32 hex digits of a trace id`, {
     hint: 'every answer has it in x-trace-id; crank invoke prints it',

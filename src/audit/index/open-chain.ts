@@ -1,0 +1,163 @@
+// The segments of one chain, opened as they are needed. A search may pass over thousands of them: only some stay open.
+import { openRecord } from '../chain.ts'
+import { readLines } from '../lines.ts'
+import type { AuditChain } from '../places.ts'
+import type { AuditRecord } from '../reader.ts'
+import { indexFileOf, openIndexToRead, readProgress } from './index-file.ts'
+import { openIndexed, type Indexing, type OpenSegment } from './open-segment.ts'
+
+export type ChainOptions = {
+  readonly temporaryFolder: () => string
+  readonly onIndexing: (indexing: Indexing) => void
+}
+
+export type IdMember = 'decision_id' | 'trace_id'
+
+const MAX_OPEN = 64
+
+export class OpenChain {
+  readonly chain: AuditChain
+  readonly #options: ChainOptions
+  /** By place in the chain, least recently used first. */
+  readonly #open = new Map<number, Promise<OpenSegment>>()
+  readonly #wrong = new Set<number>()
+  readonly #times = new Map<number, number>()
+
+  constructor(chain: AuditChain, options: ChainOptions) {
+    this.chain = chain
+    this.#options = options
+  }
+
+  get length(): number {
+    return this.chain.segments.length
+  }
+
+  /** The segment with its index. Undefined once it is gone: retention removes the oldest. */
+  async segment(at: number): Promise<OpenSegment | undefined> {
+    const opened = this.#open.get(at) ?? this.#enter(at)
+    this.#open.delete(at)
+    this.#open.set(at, opened)
+    await this.#closeOldest()
+    try {
+      return await opened
+    } catch (cause: unknown) {
+      this.#open.delete(at)
+      // A file that somebody named must be there.
+      if (this.chain.slot === null || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+      return undefined
+    }
+  }
+
+  /** Makes the index of a segment again. @returns false when that was done before */
+  async makeAgain(at: number): Promise<boolean> {
+    if (this.#wrong.has(at)) return false
+    this.#wrong.add(at)
+    const opened = this.#open.get(at)
+    this.#open.delete(at)
+    await (await opened?.catch(() => undefined))?.close()
+    return true
+  }
+
+  /** The records with this id in a segment. A file that somebody named and that has no index is read. */
+  async withId(at: number, member: IdMember, id: string): Promise<AuditRecord[]> {
+    if (this.chain.slot === null && !this.#hasIndex(at)) return this.#scan(at, member, id)
+    const segment = await this.segment(at)
+    if (segment === undefined) return []
+    const found: AuditRecord[] = []
+    for (const place of await this.#placesOf(at, segment, member, id)) {
+      const record = await segment.recordAt(place)
+      // Not even a record: the index is not that of this segment.
+      if (record === undefined && (await this.makeAgain(at))) return this.withId(at, member, id)
+      if (record?.record[member] === id) found.push(record)
+    }
+    return found
+  }
+
+  /** The time of the first record of a segment, in Unix ms: only a hint, since clocks are set. */
+  async firstTime(at: number): Promise<number> {
+    const known = this.#times.get(at)
+    if (known !== undefined) return known
+    const time = await this.#readFirstTime(this.chain.segments[at]?.file ?? '')
+    this.#times.set(at, time)
+    return time
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#open.values()]
+    this.#open.clear()
+    for (const opened of all) await (await opened.catch(() => undefined))?.close()
+  }
+
+  #enter(at: number): Promise<OpenSegment> {
+    const { segments, slot } = this.chain
+    const segment = segments[at]
+    if (segment === undefined) throw new RangeError(`the chain has no segment ${at}`)
+    return openIndexed(segment, {
+      ...this.#options,
+      isClosed: at < segments.length - 1,
+      before: segments.slice(0, at),
+      isKept: slot !== null,
+      isWrong: this.#wrong.has(at),
+    })
+  }
+
+  async #placesOf(at: number, segment: OpenSegment, member: IdMember, id: string): Promise<number[]> {
+    try {
+      return segment.index.withId(member, id)
+    } catch (cause: unknown) {
+      if (!(await this.makeAgain(at))) throw cause
+      return (await this.segment(at))?.index.withId(member, id) ?? []
+    }
+  }
+
+  #hasIndex(at: number): boolean {
+    if (this.#open.has(at)) return true
+    const database = openIndexToRead(indexFileOf(this.chain.segments[at]?.file ?? ''))
+    database?.close()
+    return database !== undefined
+  }
+
+  /** Lines are searched as text first: a file has hundreds of thousands. */
+  async #scan(at: number, member: IdMember, id: string): Promise<AuditRecord[]> {
+    const found: AuditRecord[] = []
+    for await (const { number, text, complete } of readLines(this.chain.segments[at]?.file ?? '')) {
+      if (!complete || !text.includes(id)) continue
+      const record = openRecord(text)
+      if (typeof record === 'object' && record[member] === id) found.push({ line: number, text, record })
+    }
+    return found
+  }
+
+  async #readFirstTime(file: string): Promise<number> {
+    const database = openIndexToRead(indexFileOf(file))
+    try {
+      const made = database === undefined ? undefined : readProgress(database)
+      if (made !== undefined && made.records > 0) return made.firstTime
+    } catch {
+      // The segment says it.
+    } finally {
+      database?.close()
+    }
+    return firstTimeIn(file)
+  }
+
+  async #closeOldest(): Promise<void> {
+    for (const [at, opened] of this.#open) {
+      if (this.#open.size <= MAX_OPEN) return
+      this.#open.delete(at)
+      await (await opened.catch(() => undefined))?.close()
+    }
+  }
+}
+
+async function firstTimeIn(file: string): Promise<number> {
+  try {
+    for await (const { text } of readLines(file)) {
+      const record = openRecord(text)
+      if (typeof record === 'object') return Date.parse(record.timestamp)
+    }
+  } catch {
+    // Whoever reads the segment itself gets the error.
+  }
+  return 0
+}
