@@ -113,7 +113,8 @@ export function toRecord(line: number, text: string, filter: AuditFilter): Audit
   return typeof record === 'object' && matches(record, filter) ? { line, text, record } : undefined
 }
 
-function matches(record: ChainedRecord, { deny, who, cap, trace, since }: AuditFilter): boolean {
+/** Whether a record is one of those that the filter asks for. */
+export function matches(record: ChainedRecord, { deny, who, cap, trace, since }: AuditFilter): boolean {
   if (since !== undefined && !(Date.parse(record.timestamp) >= since)) return false
   if (trace !== undefined && record['trace_id'] !== trace) return false
   if (deny === true && !isRefusal(record)) return false

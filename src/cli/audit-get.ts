@@ -34,7 +34,9 @@ export async function getAudit(id: string, options: GetOptions): Promise<ExitCod
   const logs = auditLogsOf(options, environment())
   const calls = await searchLogs(logs, async (search) => {
     const records = await (isTraceId(id) ? search.ofTrace(id) : search.ofDecision(id))
-    return Promise.all(groups(records).map((group) => callOf(search, group)))
+    const found: Call[] = []
+    for (const group of groups(records)) found.push(await callOf(search, group))
+    return found
   })
   if (calls.length === 0) {
     say(`no record of ${isTraceId(id) ? 'trace' : 'decision'} ${id} in ${logs.name}`)
@@ -76,7 +78,7 @@ function retryIds(outcome: ChainedRecord | undefined, record: ChainedRecord): st
 }
 
 async function registrationOf(search: AuditSearch, outcome: ChainedRecord | undefined): Promise<ChainedRecord | undefined> {
-  const { worker_id: worker } = outcome ?? {}
+  const worker = outcome?.['worker_id']
   if (outcome === undefined || !isText(worker)) return undefined
   const query = { event: 'worker_registration', worker, until: Date.parse(outcome.timestamp) }
   const { hits } = await search.page(query, { order: 'newest', limit: 1 })
