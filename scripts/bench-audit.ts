@@ -120,7 +120,10 @@ async function asking(auditDir: string): Promise<Row[]> {
 }
 
 /** Several rounds, in each of which everything is opened again, as in a command of its own. */
-async function timed(auditDir: string, { what, limitMs, ask }: { what: string; limitMs: number; ask: Asked }): Promise<Row> {
+async function timed(
+  auditDir: string,
+  { what, limitMs, ask }: { what: string; limitMs: number; ask: Asked },
+): Promise<Row> {
   const times: number[] = []
   let found = 0
   for (let round = 0; round < ROUNDS; round++) {
@@ -155,7 +158,13 @@ async function explaining(auditDir: string): Promise<Row[]> {
   const place = ['--audit-dir', auditDir]
   return [
     await command('crank --version', undefined, ['--version']),
-    await command('crank audit search --decision ID', EXPLAIN_LIMIT_MS, ['audit', 'search', '--decision', decisionId, ...place]),
+    await command('crank audit search --decision ID', EXPLAIN_LIMIT_MS, [
+      'audit',
+      'search',
+      '--decision',
+      decisionId,
+      ...place,
+    ]),
     await command('crank explain ID', EXPLAIN_LIMIT_MS, ['explain', decisionId, ...policies, ...place]),
   ]
 }

@@ -2,7 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { GENESIS, sealRecord, type Head } from '../../src/audit/chain.ts'
-import type { AuditEvent, PolicyDecisionEvent, RouteOutcomeEvent, WorkerRegistrationEvent } from '../../src/audit/event.ts'
+import type {
+  AuditEvent,
+  PolicyDecisionEvent,
+  RouteOutcomeEvent,
+  WorkerRegistrationEvent,
+} from '../../src/audit/event.ts'
 import { recordText } from '../../src/audit/hot-records.ts'
 import { compressedFile, segmentFile, slotFolder } from '../../src/audit/places.ts'
 import { compressFrame, FRAME_BYTES, seekTable, type Frame } from '../../src/audit/seekable.ts'

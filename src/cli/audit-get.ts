@@ -77,7 +77,10 @@ function retryIds(outcome: ChainedRecord | undefined, record: ChainedRecord): st
   return [...new Set(ids)].filter((id) => id !== record['decision_id'])
 }
 
-async function registrationOf(search: AuditSearch, outcome: ChainedRecord | undefined): Promise<ChainedRecord | undefined> {
+async function registrationOf(
+  search: AuditSearch,
+  outcome: ChainedRecord | undefined,
+): Promise<ChainedRecord | undefined> {
   const worker = outcome?.['worker_id']
   if (outcome === undefined || !isText(worker)) return undefined
   const query = { event: 'worker_registration', worker, until: Date.parse(outcome.timestamp) }
@@ -88,7 +91,8 @@ async function registrationOf(search: AuditSearch, outcome: ChainedRecord | unde
 function print({ record, outcome, retries, registration }: Call, linkTo: LinkTo): void {
   const facts = factsOf(record)
   for (const [at, attempt] of attemptsIn(outcome).entries()) facts.push([`attempt ${at + 1}`, attemptText(attempt)])
-  for (const retry of retries) facts.push(['decided again', `${retry.timestamp}, decision id ${String(retry['decision_id'])}`])
+  for (const retry of retries)
+    facts.push(['decided again', `${retry.timestamp}, decision id ${String(retry['decision_id'])}`])
   if (outcome !== undefined) facts.push(['outcome', outcomeOf(outcome)])
   else if (awaitsOutcome(record)) facts.push(['outcome', UNKNOWN_OUTCOME])
   if (registration !== undefined) facts.push(['registered', registrationText(registration)])
@@ -130,7 +134,11 @@ function asJson({ record, outcome, retries, registration }: Call, linkTo: LinkTo
 
 function attemptsIn(outcome: ChainedRecord | undefined): Readonly<Record<string, unknown>>[] {
   const made = outcome?.['attempts_made']
-  return Array.isArray(made) ? made.filter((one) => typeof one === 'object' && one !== null) : []
+  return Array.isArray(made) ? made.filter(isObject) : []
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }
 
 type LinkTo = (record: ChainedRecord) => string | null

@@ -1,6 +1,5 @@
 // Opens the audit logs for a search, and says so when an index has to be made first.
-import type { AuditSearch } from '../audit/index/search.ts'
-import { createAuditSearch } from '../audit/index/search.ts'
+import { createAuditSearch, type AuditSearch } from '../audit/index/search.ts'
 import { isOfSqlite } from '../audit/index/index-file.ts'
 import { unreadable, type AuditLogs } from './audit-config.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
@@ -13,10 +12,13 @@ const EVERY_MS = 5000
 export async function searchLogs<T>(
   { chains, name }: AuditLogs,
   ask: (search: AuditSearch) => Promise<T>,
-  now: () => number = () => performance.now(),
+  { ignoresIndexes = false }: { ignoresIndexes?: boolean } = {},
 ): Promise<T> {
   try {
-    await using search = createAuditSearch(chains, createReport(now))
+    await using search = createAuditSearch(chains, {
+      onIndexing: createReport(() => performance.now()),
+      ignoresIndexes,
+    })
     return await ask(search)
   } catch (cause: unknown) {
     if (!isOfSqlite(cause)) throw unreadable(name, cause)

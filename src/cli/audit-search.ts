@@ -1,7 +1,6 @@
 // `crank audit search`: the calls and other events that match, with a cursor for the next page.
-import type { AuditHit } from '../audit/index/hits.ts'
-import type { Position } from '../audit/index/hits.ts'
-import type { AuditPage, Cursor } from '../audit/index/search.ts'
+import type { AuditHit, Position } from '../audit/index/hits.ts'
+import type { AuditPage, AuditSearch, Cursor } from '../audit/index/search.ts'
 import type { AuditQuery } from '../audit/index/traits.ts'
 import type { AuditRecord } from '../audit/reader.ts'
 import { RULING_NAMES } from '../core/ruling.ts'
@@ -30,6 +29,7 @@ type SearchOptions = AuditOptions & {
   limit: string
   order: 'newest' | 'oldest'
   after?: string | undefined
+  index: boolean
 }
 
 /** Prints the records of all that matches; `negative` when nothing does. */
@@ -40,15 +40,15 @@ export async function searchAudit(options: SearchOptions): Promise<ExitCode> {
     for (const one of records) writeLine(options.output === 'json' ? one.text : lineOf(one))
   }
   const id = idIn(options)
-  const found = await searchLogs(logs, async (search) => {
-    if (id === undefined) {
-      const limit = Math.max(1, parseCount('--limit', options.limit))
-      return search.page(query, { order: options.order, limit, after: parseCursor(options.after) })
-    }
-    refuseFilters(options, id.name)
+  if (id !== undefined) refuseFilters(options, id.name)
+  const limit = parseLimit(options.limit)
+  const after = parseCursor(options.after)
+  const ask = async (search: AuditSearch): Promise<AuditPage & { readonly records?: readonly AuditRecord[] }> => {
+    if (id === undefined) return search.page(query, { order: options.order, limit, after })
     return { hits: [], next: undefined, records: await (id.isTrace ? search.ofTrace : search.ofDecision)(id.value) }
-  })
-  const records = 'records' in found ? found.records : recordsOf(found.hits)
+  }
+  const found = await searchLogs(logs, ask, { ignoresIndexes: !options.index })
+  const records = found.records ?? recordsOf(found.hits)
   print(records)
   sayNext(found, options)
   if (records.length > 0) return EXIT.ok
@@ -83,9 +83,13 @@ function refuseFilters(options: SearchOptions, name: string): void {
   const others = FILTERS.filter((filter) => options[filter] !== undefined).map((filter) => `--${filter}`)
   const ruling = options.trace !== undefined && options.decision !== undefined ? ['--decision'] : []
   if (others.length + ruling.length === 0) return
-  throw new CliError(EXIT.usage, `${name} names the records; it cannot be combined with ${[...ruling, ...others].join(', ')}`, {
-    hint: 'to filter the records of a trace: crank audit tail --trace <id> --deny, --who, --cap or --since',
-  })
+  throw new CliError(
+    EXIT.usage,
+    `${name} names the records; it cannot be combined with ${[...ruling, ...others].join(', ')}`,
+    {
+      hint: 'to filter the records of a trace: crank audit tail --trace <id> --deny, --who, --cap or --since',
+    },
+  )
 }
 
 function toQuery(options: SearchOptions, nowMs: number): AuditQuery {
@@ -129,6 +133,12 @@ function parseStatus(status: string): { from: number; to: number } {
   if (hundred !== undefined) return { from: Number(hundred) * 100, to: Number(hundred) * 100 + 99 }
   if (/^[1-5]\d\d$/.test(status)) return { from: Number(status), to: Number(status) }
   throw new CliError(EXIT.usage, `--status "${status}": must be an HTTP status such as 503, or 5xx`)
+}
+
+function parseLimit(text: string): number {
+  const limit = parseCount('--limit', text)
+  if (limit > 0) return limit
+  throw new CliError(EXIT.usage, '--limit "0": must be at least 1')
 }
 
 const FILE = 'file'

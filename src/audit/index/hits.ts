@@ -51,7 +51,11 @@ async function segmentsFor(chain: OpenChain, { since, until }: AuditQuery, { ord
 
 type Ask = { readonly query: AuditQuery; readonly order: Order; readonly from: number | undefined }
 
-async function* hitsInSegment(chain: OpenChain, at: number, { query, order, from: start }: Ask): AsyncGenerator<AuditHit, void> {
+async function* hitsInSegment(
+  chain: OpenChain,
+  at: number,
+  { query, order, from: start }: Ask,
+): AsyncGenerator<AuditHit, void> {
   let [from, limit, isDone] = [start, FIRST_BATCH, false]
   while (!isDone) {
     const places = await nextPlaces(chain, at, { query, order, from, limit })
@@ -82,7 +86,12 @@ async function nextPlaces(chain: OpenChain, at: number, ask: Ask & { readonly li
 }
 
 /** `wrong`: the index has a line there that the query does not mean. */
-async function toHit(chain: OpenChain, at: number, place: Place, query: AuditQuery): Promise<AuditHit | 'wrong' | undefined> {
+async function toHit(
+  chain: OpenChain,
+  at: number,
+  place: Place,
+  query: AuditQuery,
+): Promise<AuditHit | 'wrong' | undefined> {
   const own = await (await chain.segment(at))?.recordAt(place.at)
   if (own === undefined) return 'wrong'
   const { record } = own

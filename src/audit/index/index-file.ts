@@ -22,6 +22,20 @@ export type Progress = {
   readonly sealedStamp: string
 }
 
+/** Of an index without a record. */
+export const NOTHING: Progress = {
+  builtTo: 0,
+  lastAt: -1,
+  lastHash: '',
+  lastSeq: 0,
+  records: 0,
+  firstTime: 0,
+  minTime: 0,
+  maxTime: 0,
+  boot: '',
+  sealedStamp: '',
+}
+
 const VERSION = 1
 const SUFFIX = '.index'
 /** Each file of an index: SQLite keeps a journal while it writes. */
@@ -93,9 +107,9 @@ export function openIndexToWrite(indexFile: string, owner: string): DatabaseSync
   }
 }
 
-export function readProgress(database: DatabaseSync): Progress | undefined {
+export function readProgress(database: DatabaseSync): Progress {
   const row = database.prepare('SELECT * FROM progress').get()
-  if (row === undefined) return undefined
+  if (row === undefined) return NOTHING
   return {
     builtTo: Number(row['built_to']),
     lastAt: Number(row['last_at']),
@@ -186,7 +200,8 @@ class OtherVersionError extends Error {
   override readonly name = 'OtherVersionError'
 }
 
-function isReplaceable(cause: unknown): boolean {
+/** The index cannot be used, and another one can take its place. */
+export function isReplaceable(cause: unknown): boolean {
   const code = sqliteCodeOf(cause)
   return cause instanceof OtherVersionError || (code !== undefined && !KEPT.has(code))
 }
@@ -201,7 +216,7 @@ function createPrivate(indexFile: string, owner: string): void {
     const descriptor = openSync(indexFile, 'wx', 0o600)
     try {
       const of = statSync(owner, { throwIfNoEntry: false })
-      if (process.getuid?.() === 0 && of !== undefined && of.uid !== 0) fchownSync(descriptor, of.uid, of.gid)
+      if (process.geteuid?.() === 0 && of !== undefined && of.uid !== 0) fchownSync(descriptor, of.uid, of.gid)
     } finally {
       closeSync(descriptor)
     }

@@ -2,10 +2,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { openRecord, type ChainedRecord } from '../chain.ts'
 import type { AuditSegment } from '../places.ts'
-import { openSegment } from '../segment-bytes.ts'
+import { openSegment, type SegmentBytes } from '../segment-bytes.ts'
 import {
   currentBoot,
   indexFileOf,
+  isReplaceable,
   keyOf,
   openIndexToRead,
   openIndexToWrite,
@@ -40,54 +41,64 @@ const BATCH_BYTES = 2 * 1024 * 1024
 const MAX_OPEN_CALLS = 20_000
 /** Segments in which the decision of an outcome is looked for: those of its last hours. */
 const SEGMENTS_BEFORE = 8
-const NOTHING: Progress = {
-  builtTo: 0,
-  lastAt: -1,
-  lastHash: '',
-  lastSeq: 0,
-  records: 0,
-  firstTime: 0,
-  minTime: 0,
-  maxTime: 0,
-  boot: '',
-  sealedStamp: '',
-}
-
 /**
  * Makes or extends the index of the segment `file`. What does not belong to the segment is made again from its beginning. Call it
  * as often as you like, from any process; a loop with a budget leaves room for other work. Rejects as `openSegment` does, and
  * with errors that `isNotWritable` and `isBusy` know.
  */
 export async function indexSegment(file: string, options: IndexOptions): Promise<IndexMade> {
+  try {
+    return await extendIndex(file, options)
+  } catch (cause: unknown) {
+    if (!isReplaceable(cause)) throw cause
+    removeIndex(options.indexFile ?? indexFileOf(file))
+    return extendIndex(file, options)
+  }
+}
+
+async function extendIndex(file: string, options: IndexOptions): Promise<IndexMade> {
   const { isClosed, budgetBytes = Number.POSITIVE_INFINITY, indexFile = indexFileOf(file) } = options
+  await using stack = new AsyncDisposableStack()
   const stamp = stampOf(file)
   const segment = await openSegment(file)
-  let database = openIndexToWrite(indexFile, file)
-  try {
-    let made = progressOf(database)
-    if (isFresh(made, stamp)) return { records: 0, bytes: 0, isComplete: true }
-    if (!(await isOfSegment(made, segment))) {
-      database.close()
-      removeIndex(indexFile)
-      database = openIndexToWrite(indexFile, file)
-      made = NOTHING
-    }
-    const before = made
-    const writer = createRecordWriter(database, options.before ?? [])
-    const size = await segment.size()
-    let isComplete = true
-    for await (const batch of linesFrom(segment, made.builtTo, Math.min(BATCH_BYTES, budgetBytes))) {
-      made = addBatch({ database, writer, batch, before: made })
-      options.onBatch?.({ records: made.records, bytes: made.builtTo, ofBytes: size })
-      isComplete = made.builtTo !== batch.end ? false : made.builtTo - before.builtTo < budgetBytes
-      if (!isComplete) break
-    }
-    if (isComplete && isClosed) seal(database, made, stamp)
-    return { records: made.records - before.records, bytes: made.builtTo - before.builtTo, isComplete }
-  } finally {
-    database.close()
-    await segment.close()
+  stack.defer(() => segment.close())
+  const database = await openFor({ segment, stamp, indexFile, file })
+  stack.defer(() => database.close())
+  const before = readProgress(database)
+  if (isFresh(before, stamp)) return { records: 0, bytes: 0, isComplete: true }
+  const writer = createRecordWriter(database, options.before ?? [])
+  const size = await segment.size()
+  let made = before
+  let isComplete = true
+  for await (const batch of linesFrom(segment, made.builtTo, Math.min(BATCH_BYTES, budgetBytes))) {
+    made = addBatch({ database, writer, batch, before: made })
+    options.onBatch?.({ records: made.records, bytes: made.builtTo, ofBytes: size })
+    // Another process was faster, or the budget is used up.
+    isComplete = made.builtTo === batch.end && made.builtTo - before.builtTo < budgetBytes
+    if (!isComplete) break
   }
+  if (isComplete && isClosed) seal(database, made, stamp)
+  return { records: made.records - before.records, bytes: made.builtTo - before.builtTo, isComplete }
+}
+
+/** The index of this segment; one of another segment is replaced by an empty one. */
+async function openFor(of: {
+  readonly segment: SegmentBytes
+  readonly stamp: string
+  readonly indexFile: string
+  readonly file: string
+}): Promise<DatabaseSync> {
+  const database = openIndexToWrite(of.indexFile, of.file)
+  try {
+    const made = readProgress(database)
+    if (isFresh(made, of.stamp) || (await isOfSegment(made, of.segment))) return database
+  } catch (cause: unknown) {
+    database.close()
+    throw cause
+  }
+  database.close()
+  removeIndex(of.indexFile)
+  return openIndexToWrite(of.indexFile, of.file)
 }
 
 /** Adds a batch, unless another process was faster. @returns how far the index goes now */
@@ -99,7 +110,7 @@ function addBatch(of: {
 }): Progress {
   const { database, writer, batch, before } = of
   return together(database, () => {
-    const now = progressOf(database)
+    const now = readProgress(database)
     if (now.builtTo !== before.builtTo) return now
     let made: Progress = { ...before, builtTo: batch.end, boot: currentBoot(), sealedStamp: '' }
     for (const { at, text } of batch.lines) {
@@ -213,13 +224,9 @@ function decisionBefore(segments: readonly AuditSegment[], key: number): Traits 
 function seal(database: DatabaseSync, made: Progress, stamp: string): void {
   database.exec('PRAGMA synchronous = FULL')
   together(database, () => {
-    const now = progressOf(database)
+    const now = readProgress(database)
     if (now.builtTo === made.builtTo) writeProgress(database, { ...made, sealedStamp: stamp })
   })
-}
-
-function progressOf(database: DatabaseSync): Progress {
-  return readProgress(database) ?? NOTHING
 }
 
 function timeOf({ timestamp }: ChainedRecord): number {

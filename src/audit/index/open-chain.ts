@@ -9,6 +9,7 @@ import { openIndexed, type Indexing, type OpenSegment } from './open-segment.ts'
 export type ChainOptions = {
   readonly temporaryFolder: () => string
   readonly onIndexing: (indexing: Indexing) => void
+  readonly ignoresIndexes: boolean
 }
 
 export type IdMember = 'decision_id' | 'trace_id'
@@ -60,7 +61,7 @@ export class OpenChain {
 
   /** The records with this id in a segment. A file that somebody named and that has no index is read. */
   async withId(at: number, member: IdMember, id: string): Promise<AuditRecord[]> {
-    if (this.chain.slot === null && !this.#hasIndex(at)) return this.#scan(at, member, id)
+    if (!this.#isKept(at) && !this.#hasIndex(at)) return this.#scan(at, member, id)
     const segment = await this.segment(at)
     if (segment === undefined) return []
     const found: AuditRecord[] = []
@@ -88,16 +89,21 @@ export class OpenChain {
     for (const opened of all) await (await opened.catch(() => undefined))?.close()
   }
 
+  /** Beside a file that somebody named, or that of an older version, no index is made. */
+  #isKept(at: number): boolean {
+    return !this.#options.ignoresIndexes && this.chain.segments[at]?.file !== this.chain.place
+  }
+
   #enter(at: number): Promise<OpenSegment> {
-    const { segments, slot } = this.chain
+    const { segments } = this.chain
     const segment = segments[at]
     if (segment === undefined) throw new RangeError(`the chain has no segment ${at}`)
     return openIndexed(segment, {
       ...this.#options,
       isClosed: at < segments.length - 1,
       before: segments.slice(0, at),
-      isKept: slot !== null,
-      isWrong: this.#wrong.has(at),
+      isKept: this.#isKept(at),
+      isWrong: this.#options.ignoresIndexes || this.#wrong.has(at),
     })
   }
 
@@ -111,7 +117,7 @@ export class OpenChain {
   }
 
   #hasIndex(at: number): boolean {
-    if (this.#open.has(at)) return true
+    if (this.#open.has(at) || this.#options.ignoresIndexes) return this.#open.has(at)
     const database = openIndexToRead(indexFileOf(this.chain.segments[at]?.file ?? ''))
     database?.close()
     return database !== undefined
@@ -129,7 +135,7 @@ export class OpenChain {
   }
 
   async #readFirstTime(file: string): Promise<number> {
-    const database = openIndexToRead(indexFileOf(file))
+    const database = this.#options.ignoresIndexes ? undefined : openIndexToRead(indexFileOf(file))
     try {
       const made = database === undefined ? undefined : readProgress(database)
       if (made !== undefined && made.records > 0) return made.firstTime

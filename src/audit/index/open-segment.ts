@@ -19,7 +19,12 @@ export type OpenSegment = {
 }
 
 /** `file`: the segment whose index is made. */
-export type Indexing = { readonly file: string; readonly records: number; readonly bytes: number; readonly ofBytes: number }
+export type Indexing = {
+  readonly file: string
+  readonly records: number
+  readonly bytes: number
+  readonly ofBytes: number
+}
 
 export type OpenOptions = {
   /** Whether it is not the newest of its chain. */
@@ -65,7 +70,7 @@ async function openMade(
   if (database === undefined) return undefined
   try {
     const made = readProgress(database)
-    if (made !== undefined && (await isUsable(made))) return readIndex(database, made)
+    if (await isUsable(made)) return readIndex(database, made)
   } catch (cause: unknown) {
     database.close()
     if (cause instanceof Error && 'errcode' in cause) return undefined
@@ -95,11 +100,14 @@ async function make(segment: AuditSegment, options: OpenOptions): Promise<Segmen
 async function makeAt(indexFile: string, file: string, options: OpenOptions): Promise<SegmentIndex> {
   const { isClosed, before, onIndexing } = options
   const onBatch = (made: Omit<Indexing, 'file'>): void => onIndexing({ file, ...made })
-  // More than once when another process indexes the segment too.
-  while (!(await indexSegment(file, { isClosed, before, indexFile, onBatch })).isComplete);
-  const index = await openMade(indexFile, () => true)
-  if (index === undefined) throw Object.assign(new Error(`${indexFile}: the index cannot be read`), { code: 'EIO' })
-  return index
+  for (const isLast of [false, true]) {
+    // More than once when another process indexes the segment too.
+    while (!(await indexSegment(file, { isClosed, before, indexFile, onBatch })).isComplete);
+    const index = await openMade(indexFile, () => true)
+    if (index !== undefined) return index
+    if (!isLast) removeIndex(indexFile)
+  }
+  throw Object.assign(new Error(`${indexFile}: the index cannot be read`), { code: 'EIO' })
 }
 
 function withLines(file: string, index: SegmentIndex): OpenSegment {

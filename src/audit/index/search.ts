@@ -29,13 +29,19 @@ export type AuditSearch = AsyncDisposable & {
   readonly page: (query: AuditQuery, options: PageOptions) => Promise<AuditPage>
 }
 
-/** `onIndexing`: told while an index is made. Its methods reject as those of the readers do, and with SQLite's errors. */
-export function createAuditSearch(
-  chains: readonly AuditChain[],
-  onIndexing: (indexing: Indexing) => void = () => undefined,
-): AuditSearch {
+export type SearchOptions = {
+  /** Told while an index is made. */
+  readonly onIndexing?: (indexing: Indexing) => void
+  /** Everything is read from the segments: slow, and independent of what may have happened to an index. */
+  readonly ignoresIndexes?: boolean
+}
+
+/** Its methods reject as those of the readers do, and with SQLite's errors. */
+export function createAuditSearch(chains: readonly AuditChain[], options: SearchOptions = {}): AuditSearch {
+  const { onIndexing = () => undefined, ignoresIndexes = false } = options
   const temporary = createTemporaryFolder()
-  const opened = chains.map((chain) => new OpenChain(chain, { temporaryFolder: temporary.path, onIndexing }))
+  const chainOptions = { temporaryFolder: temporary.path, onIndexing, ignoresIndexes }
+  const opened = chains.map((chain) => new OpenChain(chain, chainOptions))
   return {
     ofDecision: (id) => recordsOfDecision(opened, id.toLowerCase()),
     ofTrace: (id) => recordsOfTrace(opened, id.toLowerCase()),

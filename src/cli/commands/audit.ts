@@ -50,8 +50,13 @@ function searchCommand(): CommandUnknownOpts {
     .option('--since <when>', 'only since then: 90s, 10m, 2h or 7d ago, or an ISO 8601 time')
     .option('--until <when>', 'only before then')
     .option('--limit <n>', 'number of calls and events', '50')
-    .addOption(new Option('--order <order>', 'which come first').choices(['newest', 'oldest'] as const).default('newest' as const))
+    .addOption(
+      new Option('--order <order>', 'which come first')
+        .choices(['newest', 'oldest'] as const)
+        .default('newest' as const),
+    )
     .option('--after <cursor>', 'the next page: the cursor that the page before printed')
+    .option('--no-index', 'read the segments themselves: slow, for a proof that does not rest on an index')
     .addOption(auditFileOption())
     .addOption(auditDirOption())
     .addOption(stateDirOption())
@@ -71,7 +76,9 @@ function searchCommand(): CommandUnknownOpts {
 function getCommand(): CommandUnknownOpts {
   return new Command('get')
     .argument('<id>', 'decision id, or trace id for all its calls')
-    .description('print all that the log knows about a call: decision, attempts, outcome, worker; exit 1 if it has none')
+    .description(
+      'print all that the log knows about a call: decision, attempts, outcome, worker; exit 1 if it has none',
+    )
     .option('--trace-url <url>', 'print a link to the trace, such as http://127.0.0.1:16686/trace/{trace_id}')
     .addOption(auditFileOption())
     .addOption(auditDirOption())

@@ -23,7 +23,11 @@ import { environment } from '../environment.ts'
 /** The policy's own decision, by the recorded ruling. */
 const SAID: Readonly<Record<string, Said['decision']>> = { allow: 'allow', deny: 'deny', would_deny: 'deny' }
 
-type ExplainOptions = AskOptions & { auditFile?: string | undefined; auditDir?: string | undefined; stateDir?: string | undefined }
+type ExplainOptions = AskOptions & {
+  auditFile?: string | undefined
+  auditDir?: string | undefined
+  stateDir?: string | undefined
+}
 
 /**
  * One argument is a decision id or a trace id, two or three are a question. @throws {CliError} `usage` for anything
