@@ -22,7 +22,7 @@ const EVERY_MS = 20
 const SLOTS = 2
 const ID_LIMIT_MS = 50
 const PAGE_LIMIT_MS = 1000
-const EXPLAIN_LIMIT_MS = 100
+const ADDED_LIMIT_MS = 100
 const INDEX_LIMIT = 20_000
 const ROUNDS = 15
 const SAMPLE_LINE = 1000
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
     const chains = auditChainsIn(auditDir)
     const segments = chains.reduce((sum, chain) => sum + chain.segments.length, 0)
     say(`${chains.length} slots, ${segments} segments, ${availableParallelism()} processors, load ${loadNow()}`)
-    const rows = [await indexing(chains), ...(await asking(auditDir)), ...(await explaining(auditDir))]
+    const rows = [await indexing(chains), ...(await asking(auditDir)), ...(await commands(auditDir))]
     for (const { what, figure, limit, isMissed } of rows) {
       say(`${isMissed ? 'missed' : '      '}  ${what.padEnd(46)} ${figure.padEnd(44)} limit ${limit}`)
     }
@@ -151,32 +151,42 @@ async function sampleCalls(auditDir: string): Promise<Sample[]> {
   return samples
 }
 
-/** The whole command, with the policy that it asks again. */
-async function explaining(auditDir: string): Promise<Row[]> {
+/** Whole commands, and what the log adds to the same command without one: loading the code takes longer than the search. */
+async function commands(auditDir: string): Promise<Row[]> {
   const [{ decisionId } = { decisionId: '' }] = await sampleCalls(auditDir)
   const policies = ['--policy', join(ROOT, 'policies')]
   const place = ['--audit-dir', auditDir]
+  const pairs: [without: readonly string[], withLog: readonly string[]][] = [
+    [['--version'], ['audit', 'search', '--decision', decisionId, ...place]],
+    [
+      ['explain', 'streaming', 'convert', 'document_to_pdf', ...policies],
+      ['explain', decisionId, ...place, ...policies],
+    ],
+  ]
+  const rows: Row[] = []
+  for (const [without, withLog] of pairs) rows.push(...(await compared(without, withLog)))
+  return rows
+}
+
+async function compared(without: readonly string[], withLog: readonly string[]): Promise<Row[]> {
+  const times = { without: [] as number[], withLog: [] as number[] }
+  for (let round = 0; round < ROUNDS; round++) {
+    times.without.push(await commandMs(without))
+    times.withLog.push(await commandMs(withLog))
+  }
+  const added = times.withLog.map((ms, round) => ms - (times.without[round] ?? 0))
+  const name = (args: readonly string[]): string => `command: crank ${args.slice(0, 2).join(' ')}`
   return [
-    await command('crank --version', undefined, ['--version']),
-    await command('crank audit search --decision ID', EXPLAIN_LIMIT_MS, [
-      'audit',
-      'search',
-      '--decision',
-      decisionId,
-      ...place,
-    ]),
-    await command('crank explain ID', EXPLAIN_LIMIT_MS, ['explain', decisionId, ...policies, ...place]),
+    toRow(name(without), undefined, times.without, ''),
+    toRow(`${name(withLog)} <id>`.replace(/[\da-f]{8}-\S+ /, ''), undefined, times.withLog, ''),
+    toRow('  what the log adds', ADDED_LIMIT_MS, added, ''),
   ]
 }
 
-async function command(what: string, limitMs: number | undefined, args: readonly string[]): Promise<Row> {
-  const times: number[] = []
-  for (let round = 0; round < ROUNDS; round++) {
-    const startMs = performance.now()
-    await promisify(execFile)(process.execPath, [join(ROOT, 'bin/crank.js'), ...args])
-    times.push(performance.now() - startMs)
-  }
-  return toRow(`command: ${what}`, limitMs, times, '')
+async function commandMs(args: readonly string[]): Promise<number> {
+  const startMs = performance.now()
+  await promisify(execFile)(process.execPath, [join(ROOT, 'bin/crank.js'), ...args])
+  return performance.now() - startMs
 }
 
 function toRow(what: string, limitMs: number | undefined, times: readonly number[], more: string): Row {

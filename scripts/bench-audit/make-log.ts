@@ -1,5 +1,4 @@
 // Makes audit logs as controllers of several processes write them in years: segments of two slots, closed ones compressed.
-import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { GENESIS, sealRecord, type Head } from '../../src/audit/chain.ts'
 import type {
@@ -14,7 +13,7 @@ import { compressFrame, FRAME_BYTES, seekTable, type Frame } from '../../src/aud
 import { randomHex, uuidv7 } from '../../src/core/ids.ts'
 import { isoTime } from '../../src/core/iso-time.ts'
 
-export type LogOptions = {
+type LogOptions = {
   readonly auditDir: string
   readonly slot: number
   readonly records: number
@@ -25,18 +24,9 @@ export type LogOptions = {
   readonly compress: boolean
 }
 
-/** Ids in the middle of a slot's log, to look for. */
-export type MadeLog = {
-  readonly segments: number
-  readonly bytes: number
-  readonly calls: readonly { decisionId: string; traceId: string }[]
-  readonly endMs: number
-}
-
 const CALLERS = 200
 const CAPABILITIES = 40
 const WORKERS = 12
-const SAMPLE_EVERY = 9973
 /** An outcome comes behind the decisions of the calls that were made meanwhile. */
 const CALLS_AT_A_TIME = 20
 
@@ -44,10 +34,9 @@ const CALLS_AT_A_TIME = 20
  * 3 % of the calls are denied and 2 % would be; of those that pass, 1 % time out and 2 % end with 503. No call that would be
  * denied times out, so that both are common alone and never together.
  */
-export function makeLog(options: LogOptions): MadeLog {
+export function makeLog(options: LogOptions): void {
   const { auditDir, slot, records, startMs, everyMs } = options
   const writer = createSegmentWriter(slotFolder(auditDir, slot), options)
-  const calls: { decisionId: string; traceId: string }[] = []
   const waiting: RouteOutcomeEvent[] = []
   let atMs = startMs
   for (let worker = 0; worker < WORKERS; worker++) writer.write(registration(worker, atMs))
@@ -55,7 +44,6 @@ export function makeLog(options: LogOptions): MadeLog {
     atMs = startMs + Math.floor(count * everyMs)
     const decision = decisionOf(count, atMs)
     writer.write(decision)
-    if (count % SAMPLE_EVERY === 0) calls.push({ decisionId: decision.decision_id, traceId: decision.trace_id })
     if (decision.decision !== 'deny') waiting.push(outcomeOf(decision, count, atMs))
     if (waiting.length > CALLS_AT_A_TIME) {
       const outcome = waiting.shift()
@@ -63,7 +51,7 @@ export function makeLog(options: LogOptions): MadeLog {
     }
   }
   for (const outcome of waiting) writer.write(outcome)
-  return { ...writer.end(), calls, endMs: atMs }
+  writer.close()
 }
 
 function decisionOf(count: number, atMs: number): PolicyDecisionEvent {
@@ -135,22 +123,40 @@ function outcomeOf(call: PolicyDecisionEvent, count: number, atMs: number): Rout
 }
 
 function registration(worker: number, atMs: number): WorkerRegistrationEvent {
-  const { requester_spiffe_id, capability: _, route: __, ...call } = decisionOf(50, atMs)
-  const { priority_requested: ___, idempotency_key_present: ____, retry_of: _____, repeats: ______, ...judged } = call
+  const call = decisionOf(50, atMs)
   return {
-    ...judged,
     event: 'worker_registration',
-    requester_spiffe_id,
+    timestamp: call.timestamp,
+    decision_id: call.decision_id,
+    trace_id: call.trace_id,
+    span_id: call.span_id,
+    requester_spiffe_id: `spiffe://crank.local/worker/provider-${worker}`,
     worker_id: `worker-${worker}`,
     worker_url: `https://127.0.0.1:${9100 + worker}`,
-    capabilities: Array.from({ length: 5 }, (____________, at) => `convert:capability_${worker + at}`),
+    capabilities: Array.from({ length: 5 }, (_, at) => `convert:capability_${worker + at}`),
+    decision: call.decision,
+    mode: call.mode,
+    reasons: call.reasons,
+    grounds: call.grounds,
+    exception: call.exception,
+    policy_version: call.policy_version,
+    policy_revision: call.policy_revision,
+    engine: call.engine,
+    evaluation_time_ms: call.evaluation_time_ms,
+    error: call.error,
+    now_ns: call.now_ns,
+    source: call.source,
+    priority: call.priority,
+    origin: call.origin,
+    depth: call.depth,
+    on_behalf_of: call.on_behalf_of,
   }
 }
 
 function createSegmentWriter(folder: string, { segmentBytes, compress }: LogOptions) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   let head: Head = GENESIS
-  let [segments, allBytes, bytes] = [0, 0, 0]
+  let bytes = 0
   let out: SegmentOut | undefined
   return {
     records: () => head.seq,
@@ -158,9 +164,8 @@ function createSegmentWriter(folder: string, { segmentBytes, compress }: LogOpti
       if (bytes > segmentBytes) next()
       append(event)
     },
-    end(): { segments: number; bytes: number } {
+    close(): void {
       out?.close()
-      return { segments, bytes: allBytes }
     },
   }
 
@@ -180,13 +185,11 @@ function createSegmentWriter(folder: string, { segmentBytes, compress }: LogOpti
 
   function append(event: AuditEvent): void {
     if (out === undefined) {
-      segments++
       out = openOut(segmentFile(folder, head.seq + 1), compress)
     }
     const sealed = sealRecord(head, recordText(event))
     head = sealed.head
     bytes += sealed.line.length
-    allBytes += sealed.line.length
     out.write(sealed.line)
   }
 }
@@ -217,9 +220,4 @@ function openOut(file: string, compress: boolean): SegmentOut {
     writeSync(descriptor, bytes)
     text = ''
   }
-}
-
-/** An id that no record has. */
-export function unknownId(): string {
-  return randomBytes(16).toString('hex')
 }
