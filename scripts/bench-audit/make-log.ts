@@ -184,9 +184,7 @@ function createSegmentWriter(folder: string, { segmentBytes, compress }: LogOpti
   }
 
   function append(event: AuditEvent): void {
-    if (out === undefined) {
-      out = openOut(segmentFile(folder, head.seq + 1), compress)
-    }
+    out ??= openOut(segmentFile(folder, head.seq + 1), compress)
     const sealed = sealRecord(head, recordText(event))
     head = sealed.head
     bytes += sealed.line.length

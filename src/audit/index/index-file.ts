@@ -47,7 +47,7 @@ const BUSY = 5
 const NO_WRITE = new Set([3, 8, 10, 13, 14])
 /** BUSY, IOERR, FULL: the index itself may be good. */
 const KEPT = new Set([BUSY, 10, 13])
-const NO_WRITE_FILES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'])
+const NO_WRITE_FILES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'EISDIR', 'ERR_FS_EISDIR'])
 
 const SCHEMA = `
   CREATE TABLE progress (

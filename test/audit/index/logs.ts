@@ -78,7 +78,9 @@ export function compressed(text: string): Buffer {
   return Buffer.concat([...frames.map(({ bytes }) => bytes), seekTable(sizes)])
 }
 
-/** A decision and how its call ended. */
+const SHARED = new Set(['trace_id', 'requester_spiffe_id', 'capability'])
+
+/** A decision and how its call ended. `of`: other members than the usual ones. */
 export function callOf(n: number, atMs: number, of: Partial<Record<string, unknown>> = {}): [AnyEvent, AnyEvent] {
   const common = {
     decision_id: idAt(atMs, n),
@@ -89,11 +91,19 @@ export function callOf(n: number, atMs: number, of: Partial<Record<string, unkno
   const { outcome = 'completed', status = 200, worker_id = 'worker-a', error = null, ...decided } = of
   const timestamp = new Date(atMs).toISOString()
   const ended = new Date(atMs + 5).toISOString()
-  const own = 'requester_spiffe_id' in decided ? { requester_spiffe_id: decided['requester_spiffe_id'] } : {}
-  const cap = 'capability' in decided ? { capability: decided['capability'] } : {}
+  const shared = Object.entries(decided).filter(([name]) => SHARED.has(name))
   return [
     { event: 'policy_decision', timestamp, ...common, decision: 'allow', reasons: [], exception: null, ...decided },
-    { event: 'route_outcome', timestamp: ended, ...common, ...own, ...cap, outcome, status, worker_id, error },
+    {
+      event: 'route_outcome',
+      timestamp: ended,
+      ...common,
+      ...Object.fromEntries(shared),
+      outcome,
+      status,
+      worker_id,
+      error,
+    },
   ]
 }
 

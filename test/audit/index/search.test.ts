@@ -144,8 +144,8 @@ test('finds a call by its id, although its outcome is segments later, and its tr
   const [decided, ended] = callOf(1, START, { trace_id })
   const [decidedLater, endedLater] = callOf(2, START + MINUTE, { trace_id })
   const others = (from: number): AnyEvent[] => [3, 4, 5].flatMap((n) => callOf(n + from, START + (from + n) * MINUTE))
-  writeChain(auditDir, 0, [[decided, ...others(10)], others(20), [...others(30), { ...ended, trace_id }]])
-  writeChain(auditDir, 3, [[decidedLater, { ...endedLater, trace_id }]])
+  writeChain(auditDir, 0, [[decided, ...others(10)], others(20), [...others(30), ended]])
+  writeChain(auditDir, 3, [[decidedLater, endedLater]])
   await using search = createAuditSearch(auditChainsIn(auditDir))
   const [first, second] = [idAt(START, 1), idAt(START + MINUTE, 2)]
   const whole = [`policy_decision ${first}`, `route_outcome ${first}`]
