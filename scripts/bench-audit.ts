@@ -1,4 +1,4 @@
-// Measures the audit log as it is after years: `node scripts/bench-audit.ts [--records n] [--segment-bytes n] [--dir folder]`.
+// Measures the audit log as it is after years: `node scripts/bench-audit.ts [--records n] [--segment-bytes n] [--rounds n] [--dir folder]`.
 // It makes compressed segments of two slots, indexes them, and asks by id and by filters, each time from the beginning, as a
 // command does. A row whose limit is missed makes the exit code 1; the limits of the times are those of issue 16, for 10 million
 // records: look at the load of the machine before you believe a miss.
@@ -24,8 +24,7 @@ const ID_LIMIT_MS = 50
 const PAGE_LIMIT_MS = 1000
 const ADDED_LIMIT_MS = 100
 const INDEX_LIMIT = 20_000
-const ROUNDS = 15
-const SAMPLE_LINE = 1000
+const SAMPLE_LINE = 100
 
 type Row = { readonly what: string; readonly figure: string; readonly limit: string; readonly isMissed: boolean }
 
@@ -34,9 +33,11 @@ async function main(): Promise<void> {
     options: {
       records: { type: 'string', default: '400000' },
       'segment-bytes': { type: 'string', default: '33554432' },
+      rounds: { type: 'string', default: '15' },
       dir: { type: 'string' },
     },
   })
+  const rounds = Math.max(1, Number(values.rounds))
   const dir = values.dir ?? (await mkdtemp(join(tmpdir(), 'crank-bench-audit-')))
   const auditDir = join(dir, 'audit')
   try {
@@ -44,7 +45,7 @@ async function main(): Promise<void> {
     const chains = auditChainsIn(auditDir)
     const segments = chains.reduce((sum, chain) => sum + chain.segments.length, 0)
     say(`${chains.length} slots, ${segments} segments, ${availableParallelism()} processors, load ${loadNow()}`)
-    const rows = [await indexing(chains), ...(await asking(auditDir)), ...(await commands(auditDir))]
+    const rows = [await indexing(chains), ...(await asking(auditDir, rounds)), ...(await commands(auditDir, rounds))]
     for (const { what, figure, limit, isMissed } of rows) {
       say(`${isMissed ? 'missed' : '      '}  ${what.padEnd(46)} ${figure.padEnd(44)} limit ${limit}`)
     }
@@ -97,9 +98,10 @@ const PAGES: readonly (readonly [name: string, query: AuditQuery])[] = [
   ['a second of a worker', { worker: 'worker-3', since: START_MS + 60_000, until: START_MS + 61_000 }],
 ]
 
+type Question = { readonly what: string; readonly limitMs: number; readonly ask: Asked }
 type Asked = (search: AuditSearch, round: number) => Promise<readonly unknown[]>
 
-async function asking(auditDir: string): Promise<Row[]> {
+async function asking(auditDir: string, rounds: number): Promise<Row[]> {
   const samples = await sampleCalls(auditDir)
   const sample = (round: number): Sample => samples[round % samples.length] ?? { decisionId: '', traceId: '' }
   const absentTrace = ABSENT + '0'.repeat(12)
@@ -115,18 +117,15 @@ async function asking(auditDir: string): Promise<Row[]> {
     }
   }
   const rows: Row[] = []
-  for (const [what, limitMs, ask] of questions) rows.push(await timed(auditDir, { what, limitMs, ask }))
+  for (const [what, limitMs, ask] of questions) rows.push(await timed(auditDir, rounds, { what, limitMs, ask }))
   return rows
 }
 
 /** Several rounds, in each of which everything is opened again, as in a command of its own. */
-async function timed(
-  auditDir: string,
-  { what, limitMs, ask }: { what: string; limitMs: number; ask: Asked },
-): Promise<Row> {
+async function timed(auditDir: string, rounds: number, { what, limitMs, ask }: Question): Promise<Row> {
   const times: number[] = []
   let found = 0
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const startMs = performance.now()
     await using search = createAuditSearch(auditChainsIn(auditDir))
     found = (await ask(search, round)).length
@@ -152,7 +151,7 @@ async function sampleCalls(auditDir: string): Promise<Sample[]> {
 }
 
 /** Whole commands, and what the log adds to the same command without one: loading the code takes longer than the search. */
-async function commands(auditDir: string): Promise<Row[]> {
+async function commands(auditDir: string, rounds: number): Promise<Row[]> {
   const [{ decisionId } = { decisionId: '' }] = await sampleCalls(auditDir)
   const policies = ['--policy', join(ROOT, 'policies')]
   const place = ['--audit-dir', auditDir]
@@ -164,13 +163,13 @@ async function commands(auditDir: string): Promise<Row[]> {
     ],
   ]
   const rows: Row[] = []
-  for (const [without, withLog] of pairs) rows.push(...(await compared(without, withLog)))
+  for (const [without, withLog] of pairs) rows.push(...(await compared(without, withLog, rounds)))
   return rows
 }
 
-async function compared(without: readonly string[], withLog: readonly string[]): Promise<Row[]> {
+async function compared(without: readonly string[], withLog: readonly string[], rounds: number): Promise<Row[]> {
   const times = { without: [] as number[], withLog: [] as number[] }
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     times.without.push(await commandMs(without))
     times.withLog.push(await commandMs(withLog))
   }
