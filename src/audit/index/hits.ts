@@ -42,7 +42,8 @@ async function segmentsFor(chain: OpenChain, { since, until }: AuditQuery, { ord
   const found: number[] = []
   for (const { at } of beyond) {
     const begins = since === undefined && until === undefined ? undefined : await chain.firstTime(at)
-    if (begins === undefined || until === undefined || begins < until + CLOCK_SPARE_MS) found.push(at)
+    const isTooLate = begins !== undefined && until !== undefined && begins >= until + CLOCK_SPARE_MS
+    if (!isTooLate) found.push(at)
     // All before this segment is older than its first record.
     if (begins !== undefined && since !== undefined && begins < since - CLOCK_SPARE_MS) break
   }

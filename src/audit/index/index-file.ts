@@ -22,8 +22,8 @@ export type Progress = {
   readonly sealedStamp: string
 }
 
-/** Of an index without a record. */
-export const NOTHING: Progress = {
+/** How far an index without a record is made. */
+const NOTHING: Progress = {
   builtTo: 0,
   lastAt: -1,
   lastHash: '',
@@ -77,7 +77,7 @@ export function removeIndex(indexFile: string): void {
   for (const suffix of FILES) rmSync(indexFile + suffix, { force: true })
 }
 
-/** An index for reading; undefined when there is none or it is damaged. @throws an error that `isBusy` knows */
+/** An index for reading; undefined when there is none or it is damaged. @throws when another process writes for too long */
 export function openIndexToRead(indexFile: string): DatabaseSync | undefined {
   let database: DatabaseSync | undefined
   try {
@@ -94,7 +94,7 @@ export function openIndexToRead(indexFile: string): DatabaseSync | undefined {
 
 /**
  * An index for writing, which is made (0600) when there is none or it is damaged. @param owner a file whose owner it gets, when
- * root makes it @throws an error that `isNotWritable` or `isBusy` knows
+ * root makes it @throws an error that `isNotWritable` knows, or when another process writes for too long
  */
 export function openIndexToWrite(indexFile: string, owner: string): DatabaseSync {
   try {
@@ -163,7 +163,7 @@ export function currentBoot(): string {
 }
 
 /** Another process writes to the index, for longer than we wait. */
-export function isBusy(cause: unknown): boolean {
+function isBusy(cause: unknown): boolean {
   return sqliteCodeOf(cause) === BUSY
 }
 

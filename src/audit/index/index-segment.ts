@@ -20,7 +20,7 @@ import { isFresh, isOfSegment, linesFrom, stampOf, type Lines } from './segment-
 import { createShapeWriter, NO_BASE, UNKNOWN_BASE, type ShapeWriter } from './shapes.ts'
 import { traitsOf, type Traits } from './traits.ts'
 
-export type IndexOptions = {
+type IndexOptions = {
   /** Nothing is written to the segment any more: the finished index is synced, and not looked at again. */
   readonly isClosed: boolean
   /** Stops after about so many bytes of lines; the next call goes on there. */
@@ -34,7 +34,7 @@ export type IndexOptions = {
 }
 
 /** `records`: how many this call added. `isComplete`: all whole lines of the segment are indexed. */
-export type IndexMade = { readonly records: number; readonly bytes: number; readonly isComplete: boolean }
+type IndexMade = { readonly records: number; readonly bytes: number; readonly isComplete: boolean }
 
 const BATCH_BYTES = 2 * 1024 * 1024
 /** Decisions whose outcome has not come yet; others are looked up. */

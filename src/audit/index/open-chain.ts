@@ -6,13 +6,13 @@ import type { AuditRecord } from '../reader.ts'
 import { indexFileOf, openIndexToRead, readProgress } from './index-file.ts'
 import { openIndexed, type Indexing, type OpenSegment } from './open-segment.ts'
 
-export type ChainOptions = {
+type ChainOptions = {
   readonly temporaryFolder: () => string
   readonly onIndexing: (indexing: Indexing) => void
   readonly ignoresIndexes: boolean
 }
 
-export type IdMember = 'decision_id' | 'trace_id'
+type IdMember = 'decision_id' | 'trace_id'
 
 const MAX_OPEN = 64
 
@@ -74,7 +74,7 @@ export class OpenChain {
     return found
   }
 
-  /** The time of the first record of a segment, in Unix ms: only a hint, since clocks are set. */
+  /** The time of the first record of a segment, in Unix ms: only a hint, since clocks are set. NaN when it has none. */
   async firstTime(at: number): Promise<number> {
     const known = this.#times.get(at)
     if (known !== undefined) return known
@@ -165,5 +165,5 @@ async function firstTimeIn(file: string): Promise<number> {
   } catch {
     // Whoever reads the segment itself gets the error.
   }
-  return 0
+  return Number.NaN
 }

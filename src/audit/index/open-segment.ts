@@ -26,7 +26,7 @@ export type Indexing = {
   readonly ofBytes: number
 }
 
-export type OpenOptions = {
+type OpenOptions = {
   /** Whether it is not the newest of its chain. */
   readonly isClosed: boolean
   /** The segments before it, oldest first. */

@@ -19,7 +19,7 @@ export type Cursor = ReadonlyMap<number | null, Position>
 /** `next`: where the next page begins; undefined after the last one. */
 export type AuditPage = { readonly hits: readonly AuditHit[]; readonly next: Cursor | undefined }
 
-export type PageOptions = { readonly order: Order; readonly limit: number; readonly after?: Cursor | undefined }
+type PageOptions = { readonly order: Order; readonly limit: number; readonly after?: Cursor | undefined }
 
 export type AuditSearch = AsyncDisposable & {
   /** The records of a decision: its own, and the outcome of its call. */
@@ -29,7 +29,7 @@ export type AuditSearch = AsyncDisposable & {
   readonly page: (query: AuditQuery, options: PageOptions) => Promise<AuditPage>
 }
 
-export type SearchOptions = {
+type SearchOptions = {
   /** Told while an index is made. */
   readonly onIndexing?: (indexing: Indexing) => void
   /** Everything is read from the segments: slow, and independent of what may have happened to an index. */

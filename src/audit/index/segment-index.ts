@@ -7,7 +7,7 @@ import { textTests, type AuditQuery } from './traits.ts'
 export type Order = 'newest' | 'oldest'
 
 /** The shapes that a query means, and how many records have one of them. */
-export type Matching = { readonly shapes: readonly number[]; readonly records: number }
+type Matching = { readonly shapes: readonly number[]; readonly records: number }
 
 /** Where a line may be. `isSure`: only a wrong index has a line here that the query does not mean. */
 export type Place = { readonly at: number; readonly isSure: boolean }

@@ -16,7 +16,7 @@ export type Traits = {
 }
 
 /** The traits that are texts. */
-export type TextTrait = Exclude<keyof Traits, 'status'>
+type TextTrait = Exclude<keyof Traits, 'status'>
 
 /**
  * What to look for. Members of a decision and of its outcome mean the call: its two records have them together. Times are Unix

@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createAuditSearch, type AuditPage, type Cursor } from '../../../src/audit/index/search.ts'
 import type { AuditQuery } from '../../../src/audit/index/traits.ts'
@@ -190,4 +191,21 @@ test('says where the outcomes are whose decisions retention has removed', async 
   const page = await search.page({ outcome: 'timeout' }, { order: 'newest', limit: 9 })
   expect(page.hits.map(({ records }) => idsOf(records))).toEqual([[`route_outcome ${idAt(START, 1)}`]])
   expect((await search.page({ decision: 'allow', outcome: 'timeout' }, { order: 'newest', limit: 9 })).hits).toEqual([])
+})
+
+test('a time limits the segments that are looked at, and a segment without a record hides no older one', async () => {
+  const auditDir = temporaryDir()
+  const day = 24 * 60 * MINUTE
+  const files = writeChain(
+    auditDir,
+    0,
+    [0, 3, 6, 11].map((days, n) => callOf(n, START + days * day)),
+  )
+  writeFileSync(files[2]!, 'no record\n')
+  const since = START + 3 * day
+  const until = START + 9 * day
+  const found = await allPages(auditDir, { since, until }, 'newest', 9)
+  // The opening record of a segment has its time too, and no id.
+  expect(found.get(0)).toEqual([idAt(START + 3 * day, 1), 'undefined'])
+  expect(readdirSync(join(auditDir, '0')).filter((name) => name.endsWith('.index'))).toHaveLength(3)
 })
