@@ -91,7 +91,7 @@ const PAGES: readonly (readonly [name: string, query: AuditQuery])[] = [
   ['denied', { decision: 'deny' }],
   ['a caller, 5xx', { who: 'caller-103', status: { from: 500, to: 599 } }],
   ['allowed, and timed out', { decision: 'allow', outcome: 'timeout' }],
-  ['would be denied and timed out: never', { decision: 'would_deny', outcome: 'timeout' }],
+  ['would_deny and timeout: never', { decision: 'would_deny', outcome: 'timeout' }],
   ['a caller that is not there', { who: 'nobody' }],
   ['a text', { text: 'WORKER_BUSY' }],
   ['a text that is not there', { text: ABSENT }],

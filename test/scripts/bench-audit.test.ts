@@ -25,7 +25,7 @@ test('indexes a log of its own, and finds what is there and nothing else', async
   for (const order of ['newest', 'oldest']) {
     expect(found.get(`page, ${order} first: all`)).toBe(50)
     expect(found.get(`page, ${order} first: denied`)).toBe(50)
-    expect(found.get(`page, ${order} first: would be denied and timed out: never`)).toBe(0)
+    expect(found.get(`page, ${order} first: would_deny and timeout: never`)).toBe(0)
     expect(found.get(`page, ${order} first: a text that is not there`)).toBe(0)
   }
   expect(out.match(/what the log adds/g)).toHaveLength(2)
