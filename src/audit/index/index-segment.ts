@@ -36,7 +36,8 @@ type IndexOptions = {
 /** `records`: how many this call added. `isComplete`: all whole lines of the segment are indexed. */
 type IndexMade = { readonly records: number; readonly bytes: number; readonly isComplete: boolean }
 
-const BATCH_BYTES = 2 * 1024 * 1024
+/** Ids are random: each batch writes most pages of the index, and its journal. */
+const BATCH_BYTES = 16 * 1024 * 1024
 /** Decisions whose outcome has not come yet; others are looked up. */
 const MAX_OPEN_CALLS = 20_000
 /** Segments in which the decision of an outcome is looked for: those of its last hours. */

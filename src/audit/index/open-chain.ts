@@ -3,8 +3,9 @@ import { openRecord } from '../chain.ts'
 import { readLines } from '../lines.ts'
 import type { AuditChain } from '../places.ts'
 import type { AuditRecord } from '../reader.ts'
-import { indexFileOf, openIndexToRead, readProgress } from './index-file.ts'
+import { indexFileOf, isOfSqlite, openIndexToRead, readProgress } from './index-file.ts'
 import { openIndexed, type Indexing, type OpenSegment } from './open-segment.ts'
+import { readWithId, type IdMember } from './read-with-id.ts'
 
 type ChainOptions = {
   readonly temporaryFolder: () => string
@@ -12,9 +13,9 @@ type ChainOptions = {
   readonly ignoresIndexes: boolean
 }
 
-type IdMember = 'decision_id' | 'trace_id'
-
 const MAX_OPEN = 64
+/** What the controller has not indexed yet: reading it is quicker than indexing it. */
+const MAX_READ_BYTES = 32 * 1024 * 1024
 
 export class OpenChain {
   readonly chain: AuditChain
@@ -59,9 +60,10 @@ export class OpenChain {
     return true
   }
 
-  /** The records with this id in a segment. A file that somebody named and that has no index is read. */
+  /** The records with this id in a segment. Reads what is not in an index in a file that somebody named, or at the end. */
   async withId(at: number, member: IdMember, id: string): Promise<AuditRecord[]> {
-    if (!this.#isKept(at) && !this.#hasIndex(at)) return this.#scan(at, member, id)
+    const read = await this.#readWithId(at, member, id)
+    if (read !== undefined) return read
     const segment = await this.segment(at)
     if (segment === undefined) return []
     const found: AuditRecord[] = []
@@ -116,22 +118,19 @@ export class OpenChain {
     }
   }
 
-  #hasIndex(at: number): boolean {
-    if (this.#open.has(at) || this.#options.ignoresIndexes) return this.#open.has(at)
-    const database = openIndexToRead(indexFileOf(this.chain.segments[at]?.file ?? ''))
-    database?.close()
-    return database !== undefined
-  }
-
-  /** Lines are searched as text first: a file has hundreds of thousands. */
-  async #scan(at: number, member: IdMember, id: string): Promise<AuditRecord[]> {
-    const found: AuditRecord[] = []
-    for await (const { number, text, complete } of readLines(this.chain.segments[at]?.file ?? '')) {
-      if (!complete || !text.includes(id)) continue
-      const record = openRecord(text)
-      if (typeof record === 'object' && record[member] === id) found.push({ line: number, text, record })
-    }
-    return found
+  /** Without making an index; undefined where one has to be used. */
+  async #readWithId(at: number, member: IdMember, id: string): Promise<AuditRecord[] | undefined> {
+    const { file } = this.chain.segments[at] ?? { file: '' }
+    const isNewest = at === this.length - 1
+    if (this.#open.has(at) || (this.#isKept(at) && !isNewest)) return undefined
+    const maxBytes = this.#isKept(at) ? MAX_READ_BYTES : Number.POSITIVE_INFINITY
+    const indexFile = this.#options.ignoresIndexes || this.#wrong.has(at) ? undefined : indexFileOf(file)
+    return readWithId({ file, indexFile, maxBytes }, member, id).catch((cause: unknown) => {
+      // Whoever opens the segment makes a damaged index again, and knows what a missing segment means.
+      if (this.#isKept(at) && (isOfSqlite(cause) || (cause as NodeJS.ErrnoException).code === 'ENOENT'))
+        return undefined
+      throw cause
+    })
   }
 
   async #readFirstTime(file: string): Promise<number> {

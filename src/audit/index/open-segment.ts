@@ -62,7 +62,8 @@ async function openReady(file: string, isClosed: boolean): Promise<SegmentIndex 
   })
 }
 
-async function openMade(
+/** An index as it is, without making one; undefined when there is none that is usable. */
+export async function openMade(
   indexFile: string,
   isUsable: (made: Progress) => boolean | Promise<boolean>,
 ): Promise<SegmentIndex | undefined> {

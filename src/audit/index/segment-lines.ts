@@ -37,6 +37,25 @@ export async function* linesFrom(segment: SegmentBytes, from: number, batchBytes
   if (end > start) yield { lines, end }
 }
 
+/** The whole lines from `from` on in which `text` is. Most of the segment is only searched, not split into lines. */
+export async function* linesWith(segment: SegmentBytes, from: number, text: string): AsyncGenerator<string, void> {
+  let [end, rest] = [from, Buffer.alloc(0)]
+  for (;;) {
+    const chunk = await segment.read(end + rest.length)
+    if (chunk.length === 0) return
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    for (let at = bytes.indexOf(text); at !== -1;) {
+      const feed = bytes.indexOf(LINE_FEED, at)
+      if (feed === -1) break
+      yield bytes.toString('latin1', bytes.lastIndexOf(LINE_FEED, at) + 1, feed)
+      at = bytes.indexOf(text, feed)
+    }
+    const whole = bytes.length > MAX_LINE ? bytes.length : bytes.lastIndexOf(LINE_FEED) + 1
+    rest = Buffer.from(bytes.subarray(whole))
+    end += whole
+  }
+}
+
 /** Whether nothing was written since somebody compared the finished index with its segment. */
 export function isFresh({ sealedStamp }: Progress, stamp: string): boolean {
   return sealedStamp !== '' && sealedStamp === stamp

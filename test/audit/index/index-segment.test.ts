@@ -133,6 +133,30 @@ test('grows with its segment, and never takes a torn line', async () => {
   expect(await answers(auditDir)).toEqual(ALL)
 })
 
+test('an id in the newest lines is found without writing to an index, whatever state that is in', async () => {
+  const { auditDir, file, indexFile } = made()
+  const lines = readFileSync(file, 'latin1').split(/(?<=\n)/)
+  const find = async (): Promise<unknown> => {
+    await using search = createAuditSearch(auditChainsIn(auditDir))
+    const found = await Promise.all([ids[0]!, ids[CALLS - 1]!].map((id) => search.ofDecision(id)))
+    return found.map((records) => records.length)
+  }
+  expect(await find()).toEqual([2, 2])
+  expect(existsSync(indexFile)).toBe(false)
+  writeFileSync(file, lines.slice(0, 40).join(''))
+  await indexSegment(file, { isClosed: false })
+  writeFileSync(file, lines.join(''))
+  const before = statSync(indexFile, { bigint: true })
+  expect(await find()).toEqual([2, 2])
+  expect(statSync(indexFile, { bigint: true })).toEqual(before)
+  change(indexFile, 'UPDATE record SET at = at + 1 WHERE at = 0')
+  expect(await find()).toEqual([2, 2])
+  writeFileSync(indexFile, 'x'.repeat(9000))
+  expect(await find()).toEqual([2, 2])
+  writeFileSync(file, `${lines[0]!}${'no line feed '.repeat(200_000)}\n${lines.slice(1).join('')}`)
+  expect(await find()).toEqual([2, 2])
+})
+
 test('is made in parts, each of which goes on where the one before ended', async () => {
   const { auditDir, file } = made({ isClosed: true })
   writeFileSync(compressedFile(file), compressed(readFileSync(file, 'latin1')))
