@@ -19,6 +19,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { indexFileOf, removeIndex } from '../../../src/audit/index/index-file.ts'
 import { indexSegment } from '../../../src/audit/index/index-segment.ts'
 import { createAuditSearch } from '../../../src/audit/index/search.ts'
+import { stampOf } from '../../../src/audit/index/segment-lines.ts'
 import { auditChainsIn, chainOfFile, compressedFile } from '../../../src/audit/places.ts'
 import { callOf, compressed, idAt, sealed, temporaryDir, writeChain, type AnyEvent } from './logs.ts'
 
@@ -59,9 +60,9 @@ test('an index that is missing is made, for its owner alone, and only once', asy
   const { auditDir, indexFile } = made({ isClosed: true })
   expect(await answers(auditDir)).toEqual(ALL)
   expect(statSync(indexFile).mode & 0o777).toBe(0o600)
-  const before = statSync(indexFile, { bigint: true })
+  const before = stampOf(indexFile)
   expect(await answers(auditDir)).toEqual(ALL)
-  expect(statSync(indexFile, { bigint: true })).toEqual(before)
+  expect(stampOf(indexFile)).toEqual(before)
 })
 
 /** Of a log with the same ids, none of which timed out. */
@@ -138,17 +139,16 @@ test('an id in the newest lines is found without writing to an index, whatever s
   const lines = readFileSync(file, 'latin1').split(/(?<=\n)/)
   const find = async (): Promise<unknown> => {
     await using search = createAuditSearch(auditChainsIn(auditDir))
-    const found = await Promise.all([ids[0]!, ids[CALLS - 1]!].map((id) => search.ofDecision(id)))
-    return found.map((records) => records.length)
+    return [(await search.ofDecision(ids[0]!)).length, (await search.ofDecision(ids[CALLS - 1]!)).length]
   }
   expect(await find()).toEqual([2, 2])
   expect(existsSync(indexFile)).toBe(false)
   writeFileSync(file, lines.slice(0, 40).join(''))
   await indexSegment(file, { isClosed: false })
   writeFileSync(file, lines.join(''))
-  const before = statSync(indexFile, { bigint: true })
+  const before = stampOf(indexFile)
   expect(await find()).toEqual([2, 2])
-  expect(statSync(indexFile, { bigint: true })).toEqual(before)
+  expect(stampOf(indexFile)).toEqual(before)
   change(indexFile, 'UPDATE record SET at = at + 1 WHERE at = 0')
   expect(await find()).toEqual([2, 2])
   writeFileSync(indexFile, 'x'.repeat(9000))
