@@ -161,7 +161,7 @@ function createSegmentWriter(folder: string, { segmentBytes, compress }: LogOpti
   return {
     records: () => head.seq,
     write(event: AuditEvent): void {
-      if (bytes > segmentBytes) next()
+      if (bytes > segmentBytes) next(event.timestamp)
       append(event)
     },
     close(): void {
@@ -169,11 +169,10 @@ function createSegmentWriter(folder: string, { segmentBytes, compress }: LogOpti
     },
   }
 
-  function next(): void {
+  function next(timestamp: string): void {
     out?.close()
     out = undefined
     bytes = 0
-    const timestamp = isoTime(Date.now())
     append({
       event: 'audit_segment_opened',
       timestamp,

@@ -5,7 +5,6 @@ import type { AuditRecord } from '../reader.ts'
 import { rulingIn } from '../record-members.ts'
 import type { OpenChain } from './open-chain.ts'
 
-const CLOCK_SPARE_MS = 60_000
 /** Longer than any call, and than a clock is usually wrong. */
 const LONGEST_CALL_MS = 25 * 3_600_000
 const UUID_V7 = /^([\da-f]{8})-([\da-f]{4})-7/
@@ -70,11 +69,10 @@ async function walk(
 ): Promise<AuditRecord[]> {
   const time = Date.parse(known[0]?.record.timestamp ?? '')
   for (let at = from + step; at >= 0 && at < chain.length; at += step) {
-    if (step === 1 && (await chain.firstTime(at)) > time + LONGEST_CALL_MS) return []
+    const { min, max } = await chain.times(at)
+    if (step === 1 ? min > time + LONGEST_CALL_MS : max < time - LONGEST_CALL_MS) continue
     const found = await chain.withId(at, 'decision_id', id)
     if (found.length > 0) return found
-    // All before this segment is older than its first record.
-    if (step === -1 && (await chain.firstTime(at)) < time - LONGEST_CALL_MS) return []
   }
   return []
 }
@@ -88,17 +86,17 @@ function awaitsOutcome(record: ChainedRecord): boolean {
 async function byLikelihood(chain: OpenChain, time: number | undefined): Promise<number[]> {
   const all = Array.from({ length: chain.length }, (_, at) => at)
   if (time === undefined) return all.reverse()
-  const guess = await lastBefore(chain, time + CLOCK_SPARE_MS)
+  const guess = await firstThatReaches(chain, time)
   return all.sort((a, b) => Math.abs(a - guess) - Math.abs(b - guess))
 }
 
-/** The last segment that begins before `time`, where the clock was never set. */
-async function lastBefore(chain: OpenChain, time: number): Promise<number> {
+/** The first segment with a record of `time` or later, where the clock was never set. */
+async function firstThatReaches(chain: OpenChain, time: number): Promise<number> {
   let [low, high] = [0, chain.length - 1]
   while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if ((await chain.firstTime(middle)) <= time) low = middle
-    else high = middle - 1
+    const middle = (low + high) >> 1
+    if ((await chain.times(middle)).max < time) low = middle + 1
+    else high = middle
   }
   return low
 }

@@ -5,6 +5,7 @@ import { companions, inOrder, isOutcome } from './calls.ts'
 import { isOfSqlite, type Progress } from './index-file.ts'
 import type { OpenChain } from './open-chain.ts'
 import type { Order, Place } from './segment-index.ts'
+import type { Times } from './segment-times.ts'
 import { fits, isInTime, type AuditQuery } from './traits.ts'
 
 /** A line: the segment's first record, and where in the segment the line begins. */
@@ -22,8 +23,7 @@ type Walk = { readonly order: Order; readonly after: Position | undefined }
 
 const FIRST_BATCH = 64
 const LAST_BATCH = 4096
-/** A segment that is older than the query by this is the last one to look at: a clock may have been set. */
-const CLOCK_SPARE_MS = 24 * 3_600_000
+const ALWAYS: Times = { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY }
 
 export async function* hitsIn(chain: OpenChain, query: AuditQuery, walk: Walk): AsyncGenerator<AuditHit, void> {
   for (const at of await segmentsFor(chain, query, walk)) {
@@ -41,11 +41,10 @@ async function segmentsFor(chain: OpenChain, { since, until }: AuditQuery, { ord
   )
   const found: number[] = []
   for (const { at } of beyond) {
-    const begins = since === undefined && until === undefined ? undefined : await chain.firstTime(at)
-    const isTooLate = begins !== undefined && until !== undefined && begins >= until + CLOCK_SPARE_MS
-    if (!isTooLate) found.push(at)
-    // All before this segment is older than its first record.
-    if (begins !== undefined && since !== undefined && begins < since - CLOCK_SPARE_MS) break
+    const { min, max } = since === undefined && until === undefined ? ALWAYS : await chain.times(at)
+    const isOver = (since !== undefined && max < since) || (until !== undefined && min >= until)
+    // The newest one grows.
+    if (!isOver || at === chain.length - 1) found.push(at)
   }
   return isNewest ? found : found.reverse()
 }

@@ -12,8 +12,7 @@ export type Progress = {
   readonly lastHash: string
   readonly lastSeq: number
   readonly records: number
-  /** The time of the first record, and the limits of all, in Unix milliseconds. */
-  readonly firstTime: number
+  /** The limits of the times of all records, in Unix milliseconds. */
   readonly minTime: number
   readonly maxTime: number
   /** The boot of the machine in which it was written, until it is sealed: until then nothing makes sure that it is on disk. */
@@ -29,7 +28,6 @@ const NOTHING: Progress = {
   lastHash: '',
   lastSeq: 0,
   records: 0,
-  firstTime: 0,
   minTime: 0,
   maxTime: 0,
   boot: '',
@@ -52,7 +50,7 @@ const NO_WRITE_FILES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 
 const SCHEMA = `
   CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1), built_to INTEGER NOT NULL, last_at INTEGER NOT NULL, last_hash TEXT NOT NULL,
-    last_seq INTEGER NOT NULL, records INTEGER NOT NULL, first_time INTEGER NOT NULL, min_time INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL, records INTEGER NOT NULL, min_time INTEGER NOT NULL,
     max_time INTEGER NOT NULL, boot TEXT NOT NULL, sealed_stamp TEXT NOT NULL) STRICT;
   CREATE TABLE term (id INTEGER PRIMARY KEY, trait TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (trait, text)) STRICT;
   CREATE TABLE shape (
@@ -116,7 +114,6 @@ export function readProgress(database: DatabaseSync): Progress {
     lastHash: String(row['last_hash']),
     lastSeq: Number(row['last_seq']),
     records: Number(row['records']),
-    firstTime: Number(row['first_time']),
     minTime: Number(row['min_time']),
     maxTime: Number(row['max_time']),
     boot: String(row['boot']),
@@ -125,9 +122,9 @@ export function readProgress(database: DatabaseSync): Progress {
 }
 
 export function writeProgress(database: DatabaseSync, made: Progress): void {
-  const values = [made.builtTo, made.lastAt, made.lastHash, made.lastSeq, made.records, made.firstTime]
+  const values = [made.builtTo, made.lastAt, made.lastHash, made.lastSeq, made.records]
   database
-    .prepare('INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    .prepare('INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
     .run(...values, made.minTime, made.maxTime, made.boot, made.sealedStamp)
 }
 

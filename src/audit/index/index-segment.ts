@@ -125,7 +125,6 @@ function addBatch(of: {
         lastHash: record.hash,
         lastSeq: record.seq,
         records: made.records + 1,
-        firstTime: made.records === 0 ? time : made.firstTime,
         minTime: made.records === 0 ? time : Math.min(made.minTime, time),
         maxTime: made.records === 0 ? time : Math.max(made.maxTime, time),
       }

@@ -1,10 +1,9 @@
 // The segments of one chain, opened as they are needed. A search may pass over thousands of them: only some stay open.
-import { openRecord } from '../chain.ts'
-import { readLines } from '../lines.ts'
 import type { AuditChain } from '../places.ts'
 import type { AuditRecord } from '../reader.ts'
-import { indexFileOf, isOfSqlite, openIndexToRead, readProgress } from './index-file.ts'
+import { indexFileOf, isOfSqlite } from './index-file.ts'
 import { openIndexed, type Indexing, type OpenSegment } from './open-segment.ts'
+import { guessedTimes, indexedTimes, type Times } from './segment-times.ts'
 import { readWithId, type IdMember } from './read-with-id.ts'
 
 type ChainOptions = {
@@ -23,7 +22,7 @@ export class OpenChain {
   /** By place in the chain, least recently used first. */
   readonly #open = new Map<number, Promise<OpenSegment>>()
   readonly #wrong = new Set<number>()
-  readonly #times = new Map<number, number>()
+  readonly #times = new Map<number, Times>()
 
   constructor(chain: AuditChain, options: ChainOptions) {
     this.chain = chain
@@ -76,13 +75,14 @@ export class OpenChain {
     return found
   }
 
-  /** The time of the first record of a segment, in Unix ms: only a hint, since clocks are set. NaN when it has none. */
-  async firstTime(at: number): Promise<number> {
+  /** The limits of the times in a segment: a fresh index knows them, else they are guessed. Infinite where nothing is known. */
+  async times(at: number): Promise<Times> {
     const known = this.#times.get(at)
     if (known !== undefined) return known
-    const time = await this.#readFirstTime(this.chain.segments[at]?.file ?? '')
-    this.#times.set(at, time)
-    return time
+    const { file } = this.chain.segments[at] ?? { file: '' }
+    const times = (this.#options.ignoresIndexes ? undefined : indexedTimes(file)) ?? (await guessedTimes(file))
+    this.#times.set(at, times)
+    return times
   }
 
   async close(): Promise<void> {
@@ -133,19 +133,6 @@ export class OpenChain {
     })
   }
 
-  async #readFirstTime(file: string): Promise<number> {
-    const database = this.#options.ignoresIndexes ? undefined : openIndexToRead(indexFileOf(file))
-    try {
-      const made = database === undefined ? undefined : readProgress(database)
-      if (made !== undefined && made.records > 0) return made.firstTime
-    } catch {
-      // The segment says it.
-    } finally {
-      database?.close()
-    }
-    return firstTimeIn(file)
-  }
-
   async #closeOldest(): Promise<void> {
     for (const [at, opened] of this.#open) {
       if (this.#open.size <= MAX_OPEN) return
@@ -153,16 +140,4 @@ export class OpenChain {
       await (await opened.catch(() => undefined))?.close()
     }
   }
-}
-
-async function firstTimeIn(file: string): Promise<number> {
-  try {
-    for await (const { text } of readLines(file)) {
-      const record = openRecord(text)
-      if (typeof record === 'object') return Date.parse(record.timestamp)
-    }
-  } catch {
-    // Whoever reads the segment itself gets the error.
-  }
-  return Number.NaN
 }

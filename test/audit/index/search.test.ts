@@ -193,6 +193,25 @@ test('says where the outcomes are whose decisions retention has removed', async 
   expect((await search.page({ decision: 'allow', outcome: 'timeout' }, { order: 'newest', limit: 9 })).hits).toEqual([])
 })
 
+test('a clock that was wrong when a segment began hides nothing', async () => {
+  const auditDir = temporaryDir()
+  const [decided, ended] = callOf(1, START, { outcome: 'timeout' })
+  const wrong = (at: string): AnyEvent => ({ event: 'controller_started', timestamp: at, version: '1' })
+  const future = [wrong('2099-01-01T00:00:00.000Z'), ...callOf(2, START + MINUTE), ended]
+  const past = [wrong('1970-01-01T00:00:00.000Z'), ...callOf(3, START + 2 * MINUTE)]
+  writeChain(auditDir, 0, [[decided], [wrong('2098-01-01T00:00:00.000Z')], future, past, callOf(4, START + 3 * MINUTE)])
+  // Without indexes, then with them.
+  for (let round = 0; round < 2; round++) {
+    await using search = createAuditSearch(auditChainsIn(auditDir))
+    for (const n of [1, 2, 3, 4]) {
+      expect(await search.ofDecision(idAt(START + (n - 1) * MINUTE, n))).toHaveLength(2)
+    }
+    const query = { outcome: 'timeout', since: START, until: START + MINUTE }
+    const { hits } = await search.page(query, { order: 'newest', limit: 9 })
+    expect(hits.map(({ records }) => records.length)).toEqual([2])
+  }
+})
+
 test('a time limits the segments that are looked at, and a segment without a record hides no older one', async () => {
   const auditDir = temporaryDir()
   const day = 24 * 60 * MINUTE
