@@ -29,6 +29,7 @@ export async function* hitsIn(chain: OpenChain, query: AuditQuery, walk: Walk): 
   for (const at of await segmentsFor(chain, query, walk)) {
     const from = walk.after?.firstSeq === chain.chain.segments[at]?.firstSeq ? walk.after?.at : undefined
     yield* hitsInSegment(chain, at, { query, order: walk.order, from })
+    await chain.leave(at)
   }
 }
 

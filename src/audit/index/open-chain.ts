@@ -21,7 +21,8 @@ export class OpenChain {
   readonly #options: ChainOptions
   /** By place in the chain, least recently used first. */
   readonly #open = new Map<number, Promise<OpenSegment>>()
-  readonly #wrong = new Set<number>()
+  /** Whether an index that was found wrong was removed yet. */
+  readonly #wrong = new Map<number, boolean>()
   readonly #times = new Map<number, Times>()
 
   constructor(chain: AuditChain, options: ChainOptions) {
@@ -52,10 +53,8 @@ export class OpenChain {
   /** Makes the index of a segment again. @returns false when that was done before */
   async makeAgain(at: number): Promise<boolean> {
     if (this.#wrong.has(at)) return false
-    this.#wrong.add(at)
-    const opened = this.#open.get(at)
-    this.#open.delete(at)
-    await (await opened?.catch(() => undefined))?.close()
+    this.#wrong.set(at, false)
+    await this.#close(at)
     return true
   }
 
@@ -85,10 +84,30 @@ export class OpenChain {
     return times
   }
 
+  /** Nobody goes on in this segment: an index that is not kept takes room. */
+  async leave(at: number): Promise<void> {
+    const opened = await this.#open.get(at)?.catch(() => undefined)
+    if (opened?.isTemporary === true) await this.#close(at)
+  }
+
   async close(): Promise<void> {
-    const all = [...this.#open.values()]
-    this.#open.clear()
-    for (const opened of all) await (await opened.catch(() => undefined))?.close()
+    for (const at of this.#open.keys()) await this.#close(at)
+  }
+
+  async #close(at: number): Promise<void> {
+    const opened = this.#open.get(at)
+    this.#open.delete(at)
+    await (await opened?.catch(() => undefined))?.close()
+  }
+
+  /** What to do with the index that is there. */
+  #present(at: number): 'used' | 'ignored' | 'wrong' {
+    const isRemoved = this.#wrong.get(at)
+    if (isRemoved === false) {
+      this.#wrong.set(at, true)
+      return 'wrong'
+    }
+    return isRemoved === true || this.#options.ignoresIndexes ? 'ignored' : 'used'
   }
 
   /** Beside a file that somebody named, or that of an older version, no index is made. */
@@ -105,7 +124,7 @@ export class OpenChain {
       isClosed: at < segments.length - 1,
       before: segments.slice(0, at),
       isKept: this.#isKept(at),
-      isWrong: this.#options.ignoresIndexes || this.#wrong.has(at),
+      present: this.#present(at),
     })
   }
 
@@ -134,10 +153,9 @@ export class OpenChain {
   }
 
   async #closeOldest(): Promise<void> {
-    for (const [at, opened] of this.#open) {
+    for (const at of this.#open.keys()) {
       if (this.#open.size <= MAX_OPEN) return
-      this.#open.delete(at)
-      await (await opened.catch(() => undefined))?.close()
+      await this.#close(at)
     }
   }
 }

@@ -15,6 +15,8 @@ export type OpenSegment = {
   readonly index: SegmentIndex
   /** The record that begins there; undefined when none does. */
   readonly recordAt: (at: number) => Promise<AuditRecord | undefined>
+  /** Its index is not kept: whoever has done with the segment should close it, since it takes room. */
+  readonly isTemporary: boolean
   readonly close: () => Promise<void>
 }
 
@@ -36,17 +38,19 @@ type OpenOptions = {
   /** A folder for indexes that cannot be beside their segments. */
   readonly temporaryFolder: () => string
   readonly onIndexing: (indexing: Indexing) => void
-  /** The index was found wrong: it is made again. */
-  readonly isWrong?: boolean
+  /** `wrong`: what is there is removed first. `ignored`: what is there is not believed. */
+  readonly present: 'used' | 'ignored' | 'wrong'
 }
 
 /** Rejects as `openSegment` of segment-bytes.ts does, and with SQLite's errors when no index can be made anywhere. */
 export async function openIndexed(segment: AuditSegment, options: OpenOptions): Promise<OpenSegment> {
   const { file } = segment
-  if (options.isWrong === true) removeOwn(indexFileOf(file), options.isKept)
-  const ready = options.isWrong === true ? undefined : await openReady(file, options.isClosed)
-  const index = ready ?? (await make(segment, options))
-  return withLines(file, index)
+  const { present, isClosed } = options
+  if (present === 'wrong') removeOwn(indexFileOf(file), options.isKept)
+  const ready = present === 'used' ? await openReady(file, isClosed) : undefined
+  if (ready !== undefined) return withLines(file, ready)
+  const { index, temporaryFile } = await make(segment, options)
+  return withLines(file, index, temporaryFile)
 }
 
 /** The index of a segment that reaches to its end; undefined without one. */
@@ -81,21 +85,21 @@ export async function openMade(
   return undefined
 }
 
-async function make(segment: AuditSegment, options: OpenOptions): Promise<SegmentIndex> {
-  const { file } = segment
+type Made = { readonly index: SegmentIndex; readonly temporaryFile?: string }
+
+async function make({ file }: AuditSegment, options: OpenOptions): Promise<Made> {
   const beside = indexFileOf(file)
   if (options.isKept) {
     try {
-      return await makeAt(beside, file, options)
+      return { index: await makeAt(beside, file, options) }
     } catch (cause: unknown) {
       if (!isNotWritable(cause)) throw cause
     }
   }
-  const indexFile = join(options.temporaryFolder(), `${file.replaceAll(/[^\w.]/g, '_')}.index`)
-  removeIndex(indexFile)
+  const temporaryFile = join(options.temporaryFolder(), `${file.replaceAll(/[^\w.]/g, '_')}.index`)
   // What is there is extended: only the end of the newest segment may be missing.
-  if (options.isWrong !== true) copyIfThere(beside, indexFile)
-  return makeAt(indexFile, file, options)
+  if (options.present === 'used') copyIfThere(beside, temporaryFile)
+  return { index: await makeAt(temporaryFile, file, options), temporaryFile }
 }
 
 async function makeAt(indexFile: string, file: string, options: OpenOptions): Promise<SegmentIndex> {
@@ -111,10 +115,11 @@ async function makeAt(indexFile: string, file: string, options: OpenOptions): Pr
   throw Object.assign(new Error(`${indexFile}: the index cannot be read`), { code: 'EIO' })
 }
 
-function withLines(file: string, index: SegmentIndex): OpenSegment {
+function withLines(file: string, index: SegmentIndex, temporaryFile?: string): OpenSegment {
   let opened: Promise<SegmentBytes> | undefined
   return {
     index,
+    isTemporary: temporaryFile !== undefined,
     async recordAt(at) {
       opened ??= openBytes(file)
       const text = await lineAt(await opened, at)
@@ -123,6 +128,7 @@ function withLines(file: string, index: SegmentIndex): OpenSegment {
     },
     async close() {
       index.close()
+      if (temporaryFile !== undefined) removeIndex(temporaryFile)
       await (await opened?.catch(() => undefined))?.close()
     },
   }

@@ -252,6 +252,20 @@ test('where nothing may be written, the index is extended elsewhere', async () =
   expect(readFileSync(indexFile)).toEqual(before)
 })
 
+test('a wrong index that cannot be replaced is not believed either', async () => {
+  const { auditDir, file, indexFile } = made({ isClosed: true })
+  await indexSegment(file, { isClosed: true })
+  DAMAGE['points between the lines']!(indexFile)
+  const before = readFileSync(indexFile)
+  await asNobody([auditDir, join(auditDir, '0'), file, indexFile], async () => {
+    chmodSync(indexFile, 0o400)
+    chmodSync(dirname(file), 0o500)
+    expect(await answers(auditDir)).toEqual(ALL)
+    chmodSync(dirname(file), 0o700)
+  })
+  expect(readFileSync(indexFile)).toEqual(before)
+})
+
 /** As a user whom rights bind, who owns these. */
 async function asNobody(paths: readonly string[], run: () => Promise<void>): Promise<void> {
   const isRoot = process.getuid?.() === 0

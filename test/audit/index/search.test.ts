@@ -228,3 +228,22 @@ test('a time limits the segments that are looked at, and a segment without a rec
   expect(found.get(0)).toEqual([idAt(START + 3 * day, 1), 'undefined'])
   expect(readdirSync(join(auditDir, '0')).filter((name) => name.endsWith('.index'))).toHaveLength(3)
 })
+
+test('more segments than stay open are searched as well, with and without their indexes', async () => {
+  const auditDir = temporaryDir()
+  const count = 80
+  writeChain(
+    auditDir,
+    0,
+    Array.from({ length: count }, (_, n) => callOf(n, START + n * MINUTE, { trace_id: traceOf(n % 2) })),
+  )
+  for (const ignoresIndexes of [true, false]) {
+    await using search = createAuditSearch(auditChainsIn(auditDir), { ignoresIndexes })
+    for (let round = 0; round < 2; round++) {
+      const page = await search.page({ outcome: 'completed', decision: 'allow' }, { order: 'oldest', limit: 1000 })
+      expect(page.hits.map(({ records }) => records.length)).toEqual(Array.from({ length: count }, () => 2))
+      expect(await search.ofTrace(traceOf(1))).toHaveLength(count)
+      for (const n of [0, 40, 79]) expect(await search.ofDecision(idAt(START + n * MINUTE, n))).toHaveLength(2)
+    }
+  }
+})
