@@ -6,6 +6,7 @@ import {
   copyFileSync,
   existsSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -240,7 +241,7 @@ test('where nothing may be written, the index is extended elsewhere', async () =
   await indexSegment(file, { isClosed: false })
   writeFileSync(file, lines.join(''))
   const before = readFileSync(indexFile)
-  await asNobody([auditDir, join(auditDir, '0'), file, indexFile], async () => {
+  await asNobody(auditDir, async () => {
     for (const path of [indexFile, file]) chmodSync(path, 0o400)
     chmodSync(dirname(file), 0o500)
     expect(await answers(auditDir)).toEqual(ALL)
@@ -257,7 +258,7 @@ test('a wrong index that cannot be replaced is not believed either', async () =>
   await indexSegment(file, { isClosed: true })
   DAMAGE['points between the lines']!(indexFile)
   const before = readFileSync(indexFile)
-  await asNobody([auditDir, join(auditDir, '0'), file, indexFile], async () => {
+  await asNobody(auditDir, async () => {
     chmodSync(indexFile, 0o400)
     chmodSync(dirname(file), 0o500)
     expect(await answers(auditDir)).toEqual(ALL)
@@ -266,8 +267,12 @@ test('a wrong index that cannot be replaced is not believed either', async () =>
   expect(readFileSync(indexFile)).toEqual(before)
 })
 
-/** As a user whom rights bind, who owns these. */
-async function asNobody(paths: readonly string[], run: () => Promise<void>): Promise<void> {
+/** As a user whom rights bind, who owns this folder. */
+async function asNobody(folder: string, run: () => Promise<void>): Promise<void> {
+  const paths = [
+    folder,
+    ...readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+  ]
   const isRoot = process.getuid?.() === 0
   const nobody = 65_534
   if (isRoot) for (const path of paths) chownSync(path, nobody, nobody)
