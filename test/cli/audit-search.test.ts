@@ -1,7 +1,7 @@
 // `crank audit search` and `get`, and what else finds a call by its id: two slots, several segments, plain and compressed.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { DEFAULT_STATE_DIR } from '../../src/platform/settings.ts'
 import { callOf, idAt, temporaryDir, traceOf, writeChain, type AnyEvent } from '../audit/index/logs.ts'
 import { crank } from './in-process.ts'
@@ -198,6 +198,16 @@ test('where the index cannot be made beside its segment, it is made elsewhere', 
   mkdirSync(join(auditDir, '0', files[0]![2]!.split('/').at(-1)!.replace('.jsonl', '.index')))
   const { code, stdout } = await search('--decision', id(6))
   expect({ code, lines: stdout.split('\n').length }).toEqual({ code: 0, lines: 2 })
+})
+
+test('reports on an index that takes longer than a second, and only then', async () => {
+  expect((await search('--decision', 'deny')).stderr).toBe('')
+  let nowMs = 0
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (nowMs += 1500))
+  onTestFinished(() => clock.mockRestore())
+  const { stdout, stderr } = await search('--decision', 'deny', '--no-index')
+  expect(stdout).toContain('deny')
+  expect(stderr).toMatch(/^making the index of \S+\.jsonl: \d+ records, 100 %$/m)
 })
 
 test('get prints the attempts, the outcome, and the registration before the call in any slot', async () => {
