@@ -1,7 +1,7 @@
 // Reads audit files for people, with filters. It does not verify: it skips lines that are not records, such as a torn tail;
 // `verifyAudit` reports them.
 import { openRecord, type ChainedRecord } from './chain.ts'
-import { readLines, readLinesBackwards, type Line } from './lines.ts'
+import { readLines, readLinesBackwards } from './lines.ts'
 import { mergeByTime } from './merge.ts'
 import type { AuditChain, AuditSegment } from './places.ts'
 
@@ -77,11 +77,6 @@ async function lastOf(
 // eslint-disable-next-line @typescript-eslint/require-await -- mergeByTime takes asynchronous sources
 async function* each(records: readonly AuditRecord[]): AsyncGenerator<AuditRecord, void> {
   yield* records
-}
-
-/** The lines of a chain, oldest first. Rejects as `readLines` does. */
-export async function* chainLines({ segments }: AuditChain): AsyncGenerator<Line, void> {
-  for (const { file } of segments) yield* readLines(file)
 }
 
 async function* readChain({ segments }: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
