@@ -1,7 +1,7 @@
 // Reads audit files for people, with filters. It does not verify: it skips lines that are not records, such as a torn tail;
 // `verifyAudit` reports them.
 import { openRecord, type ChainedRecord } from './chain.ts'
-import { readLines, readLinesBackwards, type Line } from './lines.ts'
+import { readLines, readLinesBackwards } from './lines.ts'
 import { mergeByTime } from './merge.ts'
 import type { AuditChain, AuditSegment } from './places.ts'
 
@@ -79,11 +79,6 @@ async function* each(records: readonly AuditRecord[]): AsyncGenerator<AuditRecor
   yield* records
 }
 
-/** The lines of a chain, oldest first. Rejects as `readLines` does. */
-export async function* chainLines({ segments }: AuditChain): AsyncGenerator<Line, void> {
-  for (const { file } of segments) yield* readLines(file)
-}
-
 async function* readChain({ segments }: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
   const first = await firstSince(segments, filter.since)
   for (const { file } of segments.slice(first)) yield* readAudit(file, filter)
@@ -113,7 +108,8 @@ export function toRecord(line: number, text: string, filter: AuditFilter): Audit
   return typeof record === 'object' && matches(record, filter) ? { line, text, record } : undefined
 }
 
-function matches(record: ChainedRecord, { deny, who, cap, trace, since }: AuditFilter): boolean {
+/** Whether a record is one of those that the filter asks for. */
+export function matches(record: ChainedRecord, { deny, who, cap, trace, since }: AuditFilter): boolean {
   if (since !== undefined && !(Date.parse(record.timestamp) >= since)) return false
   if (trace !== undefined && record['trace_id'] !== trace) return false
   if (deny === true && !isRefusal(record)) return false

@@ -1,9 +1,7 @@
 // The location of the audit logs, for commands that read them.
-import Type from 'typebox'
+// Their two settings are plain paths: without the schema compiler, which takes longer than the search for a decision.
 import { auditChainsIn, auditDirIn, chainsAt, filesOf, slotFolder, type AuditChain } from '../audit/places.ts'
-import { ConfigError, loadConfig } from '../platform/env.ts'
 import { replacedNames } from '../platform/setting-names.ts'
-import { placeSettings } from '../platform/settings.ts'
 import { CliError, EXIT } from './exit.ts'
 import type { Format } from './output.ts'
 
@@ -22,10 +20,8 @@ export type AuditLogs = {
   readonly name: string
 }
 
-const AuditEnv = Type.Object({
-  CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
-  CRANK_AUDIT_DIR: placeSettings.CRANK_AUDIT_DIR,
-})
+/** As the schemas of the controller have it (src/platform/settings.ts). */
+const DEFAULT_STATE_DIR = '.crank'
 
 /**
  * The audit logs to read: what `--audit` names, else all slots of the audit folder.
@@ -40,12 +36,14 @@ export function auditLogsOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.P
 /** The same, but there may be none; `name` is then that of the first slot. */
 export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
   const replaced = replacedNames(env)
-  if (replaced.length > 0) throw new ConfigError(replaced)
-  const flags = { CRANK_STATE_DIR: options.stateDir, CRANK_AUDIT_DIR: options.auditDir }
-  const { CRANK_STATE_DIR, CRANK_AUDIT_DIR } = loadConfig(AuditEnv, { env, flags })
+  if (replaced.length > 0) {
+    throw new CliError(EXIT.usage, `configuration is not usable:\n${replaced.map((fault) => `  ${fault}`).join('\n')}`)
+  }
+  const stateDir = firstSet(options.stateDir, env['CRANK_STATE_DIR']) ?? DEFAULT_STATE_DIR
+  const auditDir = firstSet(options.auditDir, env['CRANK_AUDIT_DIR'])
   const { auditFile } = options
-  const dir = CRANK_AUDIT_DIR ?? auditDirIn(CRANK_STATE_DIR)
-  const old = CRANK_AUDIT_DIR === undefined ? CRANK_STATE_DIR : undefined
+  const dir = auditDir ?? auditDirIn(stateDir)
+  const old = auditDir === undefined ? stateDir : undefined
   const chains = auditFile === undefined ? chainsIn(dir, old) : chainsAt(auditFile)
   const files = chains.flatMap(filesOf)
   return {
@@ -66,6 +64,11 @@ export function unreadable(name: string, cause: unknown): unknown {
   if (code === 'ENOENT') return noAuditLog(file, cause)
   if (typeof code === 'string') return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
   return cause
+}
+
+/** A flag takes precedence; an empty value counts as unset. */
+function firstSet(...values: readonly (string | undefined)[]): string | undefined {
+  return values.find((value) => value !== undefined && value !== '')
 }
 
 const HINT = 'name it: --audit <path>, --audit-dir <dir>, or --state-dir <dir> of the controller'

@@ -1,10 +1,10 @@
 // `crank audit tail`: one line per record for people, unchanged records for programs.
 import type { ChainedRecord } from '../audit/chain.ts'
 import { followAudit } from '../audit/follow.ts'
-import type { AuditChain } from '../audit/places.ts'
-import { lastOfAudits, readAudits, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
+import { lastOfAudits, matches, readAudits, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
 import { reasonsIn } from '../audit/record-members.ts'
-import { auditLogsOf, unreadable, type AuditOptions } from './audit-config.ts'
+import { auditLogsOf, unreadable, type AuditLogs, type AuditOptions } from './audit-config.ts'
+import { searchLogs } from './audit-index.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
@@ -37,7 +37,7 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
       const chains = () => auditLogsOf(options, environment()).chains
       for await (const found of followAudit(chains, filter, untilSignal(), lines)) print(found)
     } else {
-      for (const found of await lastRecords(logs.chains, filter, lines)) print(found)
+      for (const found of await lastRecords(logs, filter, lines)) print(found)
     }
   } catch (cause: unknown) {
     throw unreadable(logs.name, cause)
@@ -55,20 +55,21 @@ export function formatRecord(record: ChainedRecord): string {
 }
 
 /** The ids to search with. */
-function formatIds(record: ChainedRecord): string {
+export function formatIds(record: ChainedRecord): string {
   const ids = [label('decision', record['decision_id']), label('trace', record['trace_id'])]
   return ids.filter((id) => id !== '').join('  ')
 }
 
-/** From the end, since a log has years; all matching records are read from their beginning. */
-async function lastRecords(
-  chains: readonly AuditChain[],
-  filter: AuditFilter,
-  lines: number,
-): Promise<readonly AuditRecord[]> {
-  if (Number.isFinite(lines)) return await lastOfAudits(chains, filter, lines)
+/** From the end, since a log has years; those of a trace by the index, all others that match from their beginning. */
+async function lastRecords(logs: AuditLogs, filter: AuditFilter, lines: number): Promise<readonly AuditRecord[]> {
+  const { trace } = filter
+  if (trace !== undefined && lines > 0) {
+    const found = await searchLogs(logs, (search) => search.ofTrace(trace))
+    return found.filter(({ record }) => matches(record, filter)).slice(-lines)
+  }
+  if (Number.isFinite(lines)) return await lastOfAudits(logs.chains, filter, lines)
   const all: AuditRecord[] = []
-  for await (const record of readAudits(chains, filter)) all.push(record)
+  for await (const record of readAudits(logs.chains, filter)) all.push(record)
   return all
 }
 
@@ -82,7 +83,8 @@ function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number):
   }
 }
 
-function parseTraceId(trace: string): string {
+/** The value of `--trace`. @throws {CliError} `usage` */
+export function parseTraceId(trace: string): string {
   if (isTraceId(trace)) return trace.toLowerCase()
   throw new CliError(EXIT.usage, `--trace "${trace}": must be the 32 hex digits of a trace id`, {
     hint: 'every answer has it in x-trace-id; crank invoke prints it',

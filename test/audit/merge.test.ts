@@ -54,3 +54,9 @@ test('all sources end when the reader stops, and when one of them fails', async 
 async function* unreadable(): AsyncGenerator<Item, void> {
   yield await Promise.reject(new Error('unreadable'))
 }
+
+test('the newest come first where each source is in that order', async () => {
+  const logs = [[item('a1', 7), item('a2', 1)], [item('b1', 8), item('b2', 3)]]
+  const sources = logs.map((log) => source(log))
+  expect(await namesOf(mergeByTime(sources, 'newest'))).toEqual(['b1', 'a1', 'b2', 'a2'])
+})

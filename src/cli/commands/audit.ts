@@ -1,12 +1,14 @@
-// `crank audit`: reads the audit log, and verifies its chain.
-import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
+// `crank audit`: reads and searches the audit log, and verifies its chain.
+import { Command, Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { auditDirOption, auditFileOption, outputOption, stateDirOption } from '../options.ts'
 
 /** `crank audit` */
 export function auditCommand(): CommandUnknownOpts {
   return new Command('audit')
-    .description('read the audit log, prove that it is whole, and begin new segments')
+    .description('read and search the audit log, prove that it is whole, and begin new segments')
     .addCommand(tailCommand())
+    .addCommand(searchCommand())
+    .addCommand(getCommand())
     .addCommand(verifyCommand())
     .addCommand(rotateCommand())
     .addCommand(keyCommand())
@@ -45,6 +47,61 @@ function keyCommand(): CommandUnknownOpts {
     .action(async (options) => {
       const { makeAuditKey } = await import('../audit-key.ts')
       process.exitCode = await makeAuditKey(options)
+    })
+}
+
+function searchCommand(): CommandUnknownOpts {
+  return new Command('search')
+    .description('find calls and other events, the newest first, in logs of any size; exit 1 if nothing matches')
+    .option('--decision <ruling|id>', 'allow, deny, would_deny, error or unevaluated; or a decision id')
+    .option('--trace <id>', 'all records of this trace; every answer has its id in x-trace-id')
+    .option('--who <text>', 'only callers whose SPIFFE ID contains this')
+    .option('--cap <capability>', 'only this capability, such as convert:document_to_pdf')
+    .option('--outcome <outcome>', 'only calls that ended so: completed, timeout, worker_failed, unknown, …')
+    .option('--worker <id>', 'only calls that this worker got, and what the log says about it')
+    .option('--status <status>', 'only calls with this answer: 503, or 5xx')
+    .option('--text <text>', 'only what has this in a reason, an error or an exception; in any case')
+    .option('--since <when>', 'only since then: 90s, 10m, 2h or 7d ago, or an ISO 8601 time')
+    .option('--until <when>', 'only before then')
+    .option('--limit <n>', 'number of calls and events', '50')
+    .addOption(
+      new Option('--order <order>', 'which come first')
+        .choices(['newest', 'oldest'] as const)
+        .default('newest' as const),
+    )
+    .option('--after <cursor>', 'the next page: the cursor that the page before printed')
+    .option('--no-index', 'read the segments themselves: slow, for a proof that does not rest on an index')
+    .addOption(auditFileOption())
+    .addOption(auditDirOption())
+    .addOption(stateDirOption())
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      '\nFilters are combined. The records of a call belong together: --decision allow --outcome timeout finds the call.' +
+        '\n\nExamples:\n  crank audit search --decision deny --who streaming --since 7d' +
+        '\n  crank audit search --outcome timeout --worker worker-streaming -o json',
+    )
+    .action(async (options) => {
+      const { searchAudit } = await import('../audit-search.ts')
+      process.exitCode = await searchAudit(options)
+    })
+}
+
+function getCommand(): CommandUnknownOpts {
+  return new Command('get')
+    .argument('<id>', 'decision id, or trace id for all its calls')
+    .description(
+      'print all that the log knows about a call: decision, attempts, outcome, worker; exit 1 if it has none',
+    )
+    .option('--trace-url <url>', 'print a link to the trace, such as http://127.0.0.1:16686/trace/{trace_id}')
+    .addOption(auditFileOption())
+    .addOption(auditDirOption())
+    .addOption(stateDirOption())
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  crank audit get 019aa1c2-7d5e-7b3a-9c55-0d2f6a1b8e44')
+    .action(async (id, options) => {
+      const { getAudit } = await import('../audit-get.ts')
+      process.exitCode = await getAudit(id, options)
     })
 }
 

@@ -1,9 +1,11 @@
 // `crank explain`: explains a recorded decision or a question: the nearest miss, and what would change the answer.
-import { callIn, exceptionIn, groundsIn, reasonsIn, rulingIn } from '../../audit/record-members.ts'
+import { callIn, exceptionIn, groundsIn, isText, reasonsIn, rulingIn } from '../../audit/record-members.ts'
 import type { ChainedRecord } from '../../audit/chain.ts'
+import type { AuditRecord } from '../../audit/reader.ts'
 import { passes } from '../../core/ruling.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
-import { auditLogsOf, unreadable } from '../audit-config.ts'
+import { auditLogsOf } from '../audit-config.ts'
+import { searchLogs } from '../audit-index.ts'
 import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'
 import { say, writeJson } from '../output.ts'
 import { why } from './answer.ts'
@@ -12,7 +14,7 @@ import { inFolder, registrationChanges } from './change.ts'
 import type { Knowledge } from './knowledge.ts'
 import { nearestMiss, type Asked, type Nearest, type Said } from './nearest-miss.ts'
 import { parseAt } from './question.ts'
-import { codesOf, decisionsOfTrace, factsOf, isDecisionId, isTraceId, outcomeOf, recordsOf } from './record.ts'
+import { codesOf, factsOf, isDecisionId, isTraceId, outcomeOf } from './record.ts'
 import { UNKNOWN_OUTCOME } from '../unknown-outcome.ts'
 import { writeFacts, writeNearest } from './render.ts'
 import { openSource } from './source.ts'
@@ -62,36 +64,41 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
   return EXIT.ok
 }
 
-/** Explains every decision of the trace in order. `negative` when the log has none. */
+/** Explains every decision of the trace in order: a worker that calls others adds one per call. `negative` when there is none. */
 async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
-  const { chains, name } = auditLogsOf(options, environment())
-  const decisions = await decisionsOfTrace(chains, traceId).catch((cause: unknown) => {
-    throw unreadable(name, cause)
+  const logs = auditLogsOf(options, environment())
+  const calls = await searchLogs(logs, async (search) => {
+    const records = (await search.ofTrace(traceId)).map(({ record }) => record)
+    const ids = new Set(records.map(({ decision_id: id }) => id).filter(isText))
+    const found: AuditRecord[][] = []
+    for (const id of ids) found.push(await search.ofDecision(id))
+    return found
   })
-  if (decisions.length === 0) {
-    say(`no record of trace ${traceId} in ${name}`)
-    return EXIT.negative
-  }
-  for (const decisionId of decisions) await explainRecord(decisionId, options)
-  return EXIT.ok
+  for (const records of calls) await explainRecords(records, options)
+  if (calls.length > 0) return EXIT.ok
+  say(`no record of trace ${traceId} in ${logs.name}`)
+  return EXIT.negative
 }
 
-/** `negative` when the log has no such decision. Without a policy to ask, it still shows the record. */
+/** `negative` when the log has no such decision. */
 async function explainRecord(decisionId: string, options: ExplainOptions): Promise<ExitCode> {
-  const { chains, name } = auditLogsOf(options, environment())
-  const records = await recordsOf(chains, decisionId).catch((cause: unknown) => {
-    throw unreadable(name, cause)
-  })
+  const logs = auditLogsOf(options, environment())
+  const records = await searchLogs(logs, (search) => search.ofDecision(decisionId))
+  if (await explainRecords(records, options)) return EXIT.ok
+  say(`no record of decision ${decisionId} in ${logs.name}`)
+  return EXIT.negative
+}
+
+/** Without a policy to ask, it still shows the record. @returns whether there is one */
+async function explainRecords(found: readonly AuditRecord[], options: ExplainOptions): Promise<boolean> {
+  const records = found.map(({ record }) => record)
   const record = records.find(({ event }) => event !== 'route_outcome') ?? records[0]
-  if (record === undefined) {
-    say(`no record of decision ${decisionId} in ${name}`)
-    return EXIT.negative
-  }
+  if (record === undefined) return false
   const outcome = records.find(({ event }) => event === 'route_outcome')
   const view = await lookAgain(record, options)
   if (options.output === 'json') writeJson(asJson(records, view))
   else print(record, outcome, view)
-  return EXIT.ok
+  return true
 }
 
 /** What the policy decides on a recorded call today, and the nearest miss. */

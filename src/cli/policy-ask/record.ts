@@ -1,8 +1,5 @@
-// The records of one request in the audit logs, and their content.
-import { openRecord, type ChainedRecord } from '../../audit/chain.ts'
-import { mergeByTime } from '../../audit/merge.ts'
-import type { AuditChain } from '../../audit/places.ts'
-import { chainLines } from '../../audit/reader.ts'
+// The ids of a request in the audit logs, and the content of its records.
+import type { ChainedRecord } from '../../audit/chain.ts'
 import { reasonsIn } from '../../audit/record-members.ts'
 
 const TRACE_ID = /^[\da-f]{32}$/i
@@ -16,37 +13,6 @@ export function isDecisionId(text: string): boolean {
 /** Whether a text can be a trace id. */
 export function isTraceId(text: string): boolean {
   return TRACE_ID.test(text)
-}
-
-/** The decisions of a trace, in order: a worker that calls others adds one per call. Rejects as `recordsOf` does. */
-export async function decisionsOfTrace(chains: readonly AuditChain[], traceId: string): Promise<string[]> {
-  const found = new Set<string>()
-  const logs = chains.map((chain) => recordsWith(chain, 'trace_id', traceId.toLowerCase()))
-  for await (const { record } of mergeByTime(logs)) {
-    if (typeof record['decision_id'] === 'string') found.add(record['decision_id'])
-  }
-  return [...found]
-}
-
-/** All records, in order. Rejects with the file system's error. */
-export async function recordsOf(chains: readonly AuditChain[], decisionId: string): Promise<ChainedRecord[]> {
-  const found: ChainedRecord[] = []
-  const logs = chains.map((chain) => recordsWith(chain, 'decision_id', decisionId.toLowerCase()))
-  for await (const { record } of mergeByTime(logs)) found.push(record)
-  return found
-}
-
-/** Lines are searched as text first: a log has millions. */
-async function* recordsWith(
-  chain: AuditChain,
-  member: string,
-  id: string,
-): AsyncGenerator<{ readonly record: ChainedRecord }, void> {
-  for await (const { text } of chainLines(chain)) {
-    if (!text.includes(id)) continue
-    const record = openRecord(text)
-    if (typeof record === 'object' && record[member] === id) yield { record }
-  }
 }
 
 /** The codes of the reasons. */
