@@ -12,6 +12,7 @@ const RANKS: readonly (readonly string[])[] = [
     'controller/identity',
     'controller/live-policy',
     'controller/audit',
+    'controller/audit-shipping',
     'controller/routing',
     'controller/dispatch',
     'controller/admission',

@@ -1,0 +1,44 @@
+// How far the records of a slot have been shipped: a file in the slot's folder. Retention and readers ask it; the shipper
+// replaces it.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/**
+ * The last record that a collector has acknowledged. `position`: where its line begins in its segment. `hash`: by which the
+ * line is recognised, since a restored backup may have another record of that number.
+ */
+export type Shipped = { readonly seq: number; readonly hash: string; readonly position: number }
+
+const HASH = /^[0-9a-f]{64}$/
+
+/** @param folder the folder of a slot */
+export function shippedFile(folder: string): string {
+  return join(folder, 'shipped')
+}
+
+/** Undefined: nothing of this slot was shipped, or the file is damaged; then everything that there is has to be shipped. */
+export async function readShipped(folder: string): Promise<Shipped | undefined> {
+  const text = await readFile(shippedFile(folder), 'utf8').catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw cause
+  })
+  return parseShipped(text)
+}
+
+export function shippedText({ seq, hash, position }: Shipped): string {
+  return `${JSON.stringify({ seq, hash, position })}\n`
+}
+
+function parseShipped(text: string): Shipped | undefined {
+  try {
+    const { seq, hash, position } = JSON.parse(text) as Partial<Record<keyof Shipped, unknown>>
+    const isWhole = isCount(seq) && isCount(position) && typeof hash === 'string' && HASH.test(hash)
+    return isWhole ? { seq, hash, position } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
