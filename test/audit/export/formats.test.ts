@@ -1,6 +1,7 @@
 // The formats of an export, against what the published schemas say of each field (test/fixtures/siem-fields.ts).
 import { isIP } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import type { AuditEvent } from '../../../src/audit/event.ts'
 import { toEcs } from '../../../src/audit/export/ecs.ts'
 import { toOcsf } from '../../../src/audit/export/ocsf.ts'
 import { WRITERS } from '../../../src/audit/export/formats.ts'
@@ -178,7 +179,7 @@ describe('ECS', () => {
   })
 
   test('what passes in shadow mode is allowed, and its outcome is not a failure', () => {
-    const [passed] = exportedForms([{ ...AUDIT_EVENTS.policy_decision, decision: 'would_deny' }])
+    const [passed] = exportedForms([{ ...AUDIT_EVENTS.policy_decision, decision: 'would_deny' } as AuditEvent])
     expect(toEcs(passed!)['event']).toMatchObject({ type: ['access', 'allowed'], outcome: 'success' })
   })
 })
