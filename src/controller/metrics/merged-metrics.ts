@@ -31,6 +31,7 @@ const GAUGES: Readonly<Record<string, How>> = {
   controller_admission_in_flight: 'sum',
   controller_admission_waiting: 'sum',
   controller_audit_queue_length: 'sum',
+  controller_audit_ship_lag_records: 'sum',
   controller_decision_cache_entries: 'sum',
   controller_slo_counted_calls: 'sum',
   controller_policy_engine_up: 'min',
