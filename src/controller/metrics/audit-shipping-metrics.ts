@@ -21,13 +21,17 @@ export function createAuditShippingMetrics(registry: Registry, standing: () => S
     name: 'controller_audit_ship_lag_records',
     help: 'Audit records that the collector of logs does not have yet.',
     registers,
-    collect: () => lagRecords.set(standing()?.lagRecords ?? 0),
+    collect() {
+      lagRecords.set(standing()?.lagRecords ?? 0)
+    },
   })
   const lagSeconds = new Gauge({
     name: 'controller_audit_ship_lag_seconds',
     help: 'Age of the oldest audit record that the collector of logs does not have yet; 0: it has all.',
     registers,
-    collect: () => lagSeconds.set((standing()?.oldestUnshippedMs ?? 0) / 1000),
+    collect() {
+      lagSeconds.set((standing()?.oldestUnshippedMs ?? 0) / 1000)
+    },
   })
   const shipped = new Counter({
     name: 'controller_audit_shipped_total',
