@@ -47,17 +47,20 @@ export class ChainReader {
     const lines: PlacedLine[] = []
     const room = { ...limit }
     for (;;) {
-      // Listed before the segment is read to its end: the writer ends a segment before it begins the next.
-      const segments = segmentsIn(this.#folder)
       if (this.#current === undefined) {
-        const [first] = segments
+        const [first] = segmentsIn(this.#folder)
         if (first === undefined || !(await this.#enter(first, 0))) return lines
         continue
       }
-      if (await this.#isAnotherLog(this.#current, segments)) return lines.length > 0 ? lines : undefined
-      const isFull = await this.#read(this.#current, lines, room)
-      const after = segments.find(({ firstSeq }) => firstSeq > (this.#current?.firstSeq ?? 0))
-      if (isFull || after === undefined || !(await this.#enter(after, 0))) return lines
+      if (await isCut(this.#current)) return lines.length > 0 ? lines : undefined
+      if (await this.#read(this.#current, lines, room)) return lines
+      const { firstSeq } = this.#current
+      const segments = segmentsIn(this.#folder)
+      if ((segments.at(-1)?.firstSeq ?? firstSeq) < firstSeq) return lines.length > 0 ? lines : undefined
+      const after = segments.find((one) => one.firstSeq > firstSeq)
+      // The writer ends a segment before it begins the next: what it wrote meanwhile comes first.
+      if (after === undefined || (await this.#read(this.#current, lines, room))) return lines
+      if (!(await this.#enter(after, 0))) return lines
     }
   }
 
@@ -73,12 +76,6 @@ export class ChainReader {
     await this.close()
     this.#current = { firstSeq, segment, position }
     return true
-  }
-
-  /** Cut behind our back, or replaced by an older state. */
-  async #isAnotherLog({ firstSeq, segment, position }: Current, segments: readonly AuditSegment[]): Promise<boolean> {
-    const newest = segments.at(-1)
-    return (newest !== undefined && newest.firstSeq < firstSeq) || (await segment.size()) < position
   }
 
   /** Reads whole lines into `lines`. @returns whether there is no room for more, or a record that is not durable yet */
@@ -101,6 +98,11 @@ export class ChainReader {
       }
     }
   }
+}
+
+/** Cut behind our back: what was read of it is not in it any more. */
+async function isCut({ segment, position }: Current): Promise<boolean> {
+  return (await segment.size()) < position
 }
 
 function isAfter(segment: AuditSegment | undefined, seq: number): boolean {

@@ -281,5 +281,6 @@ function messageOf(cause: unknown): string {
 
 function timeOf(lines: readonly PlacedLine[]): number | undefined {
   const first = lines.find(({ record }) => record !== undefined)
-  return first?.record === undefined ? undefined : Date.parse(first.record.timestamp)
+  const ms = Date.parse(first?.record?.timestamp ?? '')
+  return Number.isNaN(ms) ? undefined : ms
 }
