@@ -18,7 +18,7 @@ export type ExportedRecord = {
 } & RecordMembers
 
 /** How a record says that something ended: passed, stopped, or nobody knows. */
-export type Result = 'success' | 'failure' | 'unknown'
+type Result = 'success' | 'failure' | 'unknown'
 
 export const PRODUCT = 'crank-controller'
 
@@ -33,7 +33,7 @@ const RESULTS: Readonly<Record<string, Result>> = {
   unknown: 'unknown',
 }
 
-/** Of a decision, an outcome, or a refusal; undefined for events about the controller. */
+/** The result that a decision, an outcome or a refusal has; undefined for events about the controller. */
 export function resultOf({ event, decision, outcome }: ExportedRecord): Result | undefined {
   if (event.endsWith('_refused')) return 'failure'
   if (isText(decision)) return RESULTS[decision] ?? 'failure'
