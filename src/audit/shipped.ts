@@ -2,12 +2,14 @@
 // replaces it.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Head } from './chain.ts'
 
 /**
  * The last record that a collector has acknowledged. `position`: where its line begins in its segment. `hash`: by which the
- * line is recognised, since a restored backup may have another record of that number.
+ * line is recognised, since a restored backup may have another record of that number. `before`: the record before the first of
+ * its segment, to which shipping returns when the segment has lost the last one; null before the first record of all.
  */
-export type Shipped = { readonly seq: number; readonly hash: string; readonly position: number }
+export type Shipped = Head & { readonly position: number; readonly before: Head | null }
 
 const HASH = /^[0-9a-f]{64}$/
 
@@ -25,18 +27,24 @@ export async function readShipped(folder: string): Promise<Shipped | undefined> 
   return parseShipped(text)
 }
 
-export function shippedText({ seq, hash, position }: Shipped): string {
-  return `${JSON.stringify({ seq, hash, position })}\n`
+export function shippedText({ seq, hash, position, before }: Shipped): string {
+  return `${JSON.stringify({ seq, hash, position, before })}\n`
 }
 
 function parseShipped(text: string): Shipped | undefined {
   try {
-    const { seq, hash, position } = JSON.parse(text) as Partial<Record<keyof Shipped, unknown>>
-    const isWhole = isCount(seq) && isCount(position) && typeof hash === 'string' && HASH.test(hash)
-    return isWhole ? { seq, hash, position } : undefined
+    const { position, before, ...head } = JSON.parse(text) as Partial<Record<keyof Shipped, unknown>>
+    const isWhole = isHead(head) && isCount(position) && (before === null || isHead(before))
+    return isWhole ? { ...head, position, before } : undefined
   } catch {
     return undefined
   }
+}
+
+function isHead(value: unknown): value is Head {
+  if (typeof value !== 'object' || value === null) return false
+  const { seq, hash } = value as Partial<Record<keyof Head, unknown>>
+  return isCount(seq) && typeof hash === 'string' && HASH.test(hash)
 }
 
 function isCount(value: unknown): value is number {

@@ -2,16 +2,19 @@
 import { segmentsIn, type AuditSegment } from '../../audit/places.ts'
 import { lineAt, readLines } from '../../audit/lines.ts'
 import { openSegment, type SegmentBytes } from '../../audit/segment-bytes.ts'
-import type { Shipped } from '../../audit/shipped.ts'
+import { openRecord, type Head } from '../../audit/chain.ts'
 import { readLine, type ReadLine } from './log-record.ts'
 
-/** A line and where it begins in its segment. */
-export type PlacedLine = ReadLine & { readonly at: number }
+/** A line and where it begins in its segment. `before`: the record before the first of the segment. */
+export type PlacedLine = ReadLine & { readonly at: number; readonly before: Head | null }
 type BatchLimit = { readonly records: number; readonly bytes: number }
-/** `lost`: the record that was shipped last is not in the log any more, so that all of the log is read from its beginning. */
-type Resumption = 'from_the_beginning' | 'resumed' | 'lost'
 
-type Current = { readonly firstSeq: number; readonly segment: SegmentBytes; position: number }
+type Current = {
+  readonly firstSeq: number
+  readonly segment: SegmentBytes
+  position: number
+  before: Head | null
+}
 
 const SEQ = /^\{"v":1,"seq":(\d{1,16}),/
 
@@ -26,17 +29,18 @@ export class ChainReader {
     this.#durableSeq = durableSeq
   }
 
-  /** Goes to the line after the record that was shipped last, or to the first line of all. */
-  async resume(shipped: Shipped | undefined): Promise<Resumption> {
+  /**
+   * Goes to the line after the record `shipped`, or, without it, to the first line of all.
+   * @returns whether that record is in the log, or was the last before the oldest that is
+   */
+  async resume(shipped: Head | undefined, position = 0): Promise<boolean> {
     await this.close()
-    if (shipped === undefined) return 'from_the_beginning'
+    if (shipped === undefined) return true
     const segments = segmentsIn(this.#folder)
     const segment = segments.findLast(({ firstSeq }) => firstSeq <= shipped.seq)
-    if (segment === undefined) return isAfter(segments[0], shipped.seq) ? 'resumed' : 'lost'
-    const next = await positionAfter(segment, shipped)
-    if (next === undefined) return 'lost'
-    await this.#enter(segment, next)
-    return 'resumed'
+    if (segment === undefined) return isAfter(segments[0], shipped.seq)
+    const next = await positionAfter(segment, shipped, position)
+    return next !== undefined && (await this.#enter(segment, next))
   }
 
   /**
@@ -74,7 +78,7 @@ export class ChainReader {
     const segment = await openSegment(file).catch(unlessAbsent)
     if (segment === undefined) return false
     await this.close()
-    this.#current = { firstSeq, segment, position }
+    this.#current = { firstSeq, segment, position, before: await headBefore(segment) }
     return true
   }
 
@@ -90,7 +94,9 @@ export class ChainReader {
       rest = whole.pop() ?? ''
       for (const text of whole) {
         if (Number(SEQ.exec(text)?.[1] ?? 0) > durable) return true
-        lines.push({ ...readLine(text), at: current.position })
+        // The segment may have been empty when it was opened.
+        if (current.position === 0) current.before = headBeforeLine(text)
+        lines.push({ ...readLine(text), at: current.position, before: current.before })
         current.position += text.length + 1
         room.records -= 1
         room.bytes -= text.length
@@ -110,7 +116,7 @@ function isAfter(segment: AuditSegment | undefined, seq: number): boolean {
 }
 
 /** Where the line after that record begins; undefined when the record is not in the segment. */
-async function positionAfter({ file }: AuditSegment, { hash, position }: Shipped): Promise<number | undefined> {
+async function positionAfter({ file }: AuditSegment, { hash }: Head, position: number): Promise<number | undefined> {
   const isIt = (text: string): boolean => readLine(text).record?.hash === hash
   const segment = await openSegment(file)
   try {
@@ -121,6 +127,18 @@ async function positionAfter({ file }: AuditSegment, { hash, position }: Shipped
   }
   for await (const { at, text } of readLines(file)) if (text.includes(hash) && isIt(text)) return at + text.length + 1
   return undefined
+}
+
+async function headBefore(segment: SegmentBytes): Promise<Head | null> {
+  const first = await lineAt(segment, 0)
+  return first === undefined ? null : headBeforeLine(first)
+}
+
+/** The record that the one of this line continues; null for the first of all, and for a line that is no record. */
+function headBeforeLine(text: string): Head | null {
+  const record = openRecord(text)
+  if (typeof record === 'string' || record.seq === 1) return null
+  return { seq: record.seq - 1, hash: record.prev }
 }
 
 function unlessAbsent(cause: unknown): undefined {

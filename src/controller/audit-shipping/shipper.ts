@@ -1,6 +1,6 @@
 // Ships the audit log of a slot to a collector: each record at least once, in order, and the newest checkpoint. It runs in the
 // background thread of the slot and reads what is on the disk; a call never waits for it. Its memory is one batch.
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
@@ -134,17 +134,22 @@ class Shipping {
     }
   }
 
+  /** To the last shipped record; else to the end of the segment before its own; else to the beginning of the log. */
   async #resume(): Promise<void> {
     const { folder, slot, log } = this.#options
-    this.#shipped ??= await readShipped(folder)
-    const resumption = await this.#reader.resume(this.#shipped)
-    if (resumption !== 'lost') return
+    const shipped = (this.#shipped ??= await readShipped(folder))
+    if ((await this.#reader.resume(shipped, shipped?.position)) || shipped === undefined) return
+    const before = shipped.before
+    const isThere = before !== null && (await this.#reader.resume(before))
     log.warn(
-      { event: 'audit_ship_place_lost', slot, seq: this.#shipped?.seq },
-      'the record that was shipped last is not in the audit log any more; the whole log is shipped again',
+      { event: 'audit_ship_place_lost', slot, seq: shipped.seq, from_seq: isThere ? before.seq + 1 : 1 },
+      'the record that was shipped last is not in the audit log any more; what follows from_seq is shipped again',
     )
-    await this.#reader.resume(undefined)
-    this.#shipped = undefined
+    if (!isThere) await this.#reader.resume(undefined)
+    this.#shipped = isThere ? { ...before, position: 0, before: null } : undefined
+    // Until something is acknowledged, nothing that is shipped again may be taken for shipped.
+    if (this.#shipped === undefined) await rm(shippedFile(folder), { force: true })
+    else await replaceFile(shippedFile(folder), shippedText(this.#shipped), CURSOR_MODE)
   }
 
   /** @returns whether there may be more at once */
@@ -195,7 +200,7 @@ class Shipping {
     const last = lines.findLast(({ record }) => record !== undefined)
     if (last?.record === undefined) return
     const { seq, hash } = last.record
-    this.#shipped = { seq, hash, position: last.at }
+    this.#shipped = { seq, hash, position: last.at, before: last.before }
     // Without it, a restart ships again what the collector has, and retention keeps it: no reason to stop.
     await replaceFile(shippedFile(folder), shippedText(this.#shipped), CURSOR_MODE).catch((cause: unknown) => {
       this.#failed(`${shippedFile(folder)} cannot be written: ${messageOf(cause)}`)

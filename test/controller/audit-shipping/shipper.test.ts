@@ -338,7 +338,7 @@ describe('the place', () => {
   test('a place whose position is wrong is found by its hash', async () => {
     const { chain, receiver } = await started(decisions(5))
     const { hash } = JSON.parse(chain.lines[2]!) as { hash: string }
-    await writeFile(shippedFile(chain.folder), JSON.stringify({ seq: 3, hash, position: 7 }))
+    await writeFile(shippedFile(chain.folder), JSON.stringify({ seq: 3, hash, position: 7, before: null }))
     ship(chain, receiver.url)
     await receiver.waitForBodies(2)
     expect(receiver.bodies()).toEqual(chain.lines.slice(3))
@@ -354,6 +354,31 @@ describe('the place', () => {
     await hasSaid(shipping, 'audit_ship_place_lost')
     await until('the rest is shipped again', () => receiver.taken.length === 12)
     expect(receiver.bodies().slice(7)).toEqual(chain.lines.slice(0, 5))
+  })
+
+  test('a segment that has lost its end, as by a power cut without fsync, is shipped again alone', async () => {
+    const { chain, receiver } = await started(decisions(4))
+    await chain.rotate()
+    await chain.add(...decisions(1))
+    const kept = await readFile(chain.file)
+    await chain.add(...decisions(2))
+    await ship(chain, receiver.url).shipper.close(5000)
+    await writeFile(chain.file, kept)
+    const shipping = ship(chain, receiver.url)
+    await hasSaid(shipping, 'audit_ship_place_lost')
+    expect(shipping.said[0]).toMatchObject({ seq: 8, from_seq: 5 })
+    await until('its records are shipped again', () => receiver.taken.length === 10)
+    expect(receiver.bodies().slice(8)).toEqual(chain.lines.slice(4, 6))
+    await until('the place is the new end', async () => (await readShipped(chain.folder))?.seq === 6)
+  })
+
+  test('while a lost place is not found again, nothing counts as shipped', async () => {
+    const { chain, receiver } = await started(decisions(4))
+    await ship(chain, receiver.url).shipper.close(5000)
+    await truncate(chain.file, 10)
+    receiver.reply = refuseWith(503)
+    await hasSaid(ship(chain, receiver.url), 'audit_ship_place_lost')
+    await until('the place is gone', async () => (await readShipped(chain.folder)) === undefined)
   })
 
   test('a log that is cut while it runs is noticed', async () => {
