@@ -111,7 +111,7 @@ describe('the file', () => {
   })
 
   test('takes the audit log where the controller ships it, on a network where no worker is', () => {
-    const { url } = shippingTarget(environmentOf(service('controller', together)))!
+    const url = new URL(shippingTarget(environmentOf(service('controller', together)))!.endpoint)
     const [, port] = (find('http').attributes['endpoint'] as string).split(':')
     expect([url.hostname, url.port, url.pathname]).toEqual(['alloy', port, '/v1/logs'])
     const [alloy, controller] = ['alloy', 'controller'].map((name) => service(name, together).networks ?? [])

@@ -52,14 +52,14 @@ export function createCollector(target: ShippingTarget, now: () => number): Coll
   }
 }
 
-async function connect({ url, caFile, certFile, keyFile }: ShippingTarget): Promise<Client> {
+async function connect({ endpoint, caFile, certFile, keyFile }: ShippingTarget): Promise<Client> {
   const [ca, cert, key] = await Promise.all([caFile, certFile, keyFile].map(readOptional))
   const tls = {
     ...(ca !== undefined && { ca }),
     ...(cert !== undefined && { cert }),
     ...(key !== undefined && { key }),
   }
-  return new Client(url.origin, { connect: tls, keepAliveTimeout: KEEP_ALIVE_MS, pipelining: 1 })
+  return new Client(new URL(endpoint).origin, { connect: tls, keepAliveTimeout: KEEP_ALIVE_MS, pipelining: 1 })
 }
 
 async function readOptional(file: string | undefined): Promise<Buffer | undefined> {
@@ -67,10 +67,11 @@ async function readOptional(file: string | undefined): Promise<Buffer | undefine
 }
 
 function requestOf(
-  { url, headers, gzip }: ShippingTarget,
+  { endpoint, headers, gzip }: ShippingTarget,
   body: string,
   signal: AbortSignal,
 ): Dispatcher.RequestOptions {
+  const url = new URL(endpoint)
   return {
     method: 'POST',
     path: url.pathname + url.search,

@@ -1,6 +1,6 @@
 // Where the audit log is shipped to, from the variables of logs alone, and over TLS.
 import { describe, expect, test } from 'vitest'
-import { shippingTarget } from '../../../src/controller/audit-shipping/target.ts'
+import { shippedFrom, shippingTarget } from '../../../src/controller/audit-shipping/target.ts'
 import type { ConfigError } from '../../../src/platform/env.ts'
 
 const target = (variables: Record<string, string>) =>
@@ -25,7 +25,28 @@ test('nothing is shipped by the general endpoint, which is that of traces', () =
 })
 
 test('by default: gzip, ten seconds, and the address as it is', () => {
-  expect(target({ ENDPOINT })).toMatchObject({ url: new URL(ENDPOINT), gzip: true, timeoutMs: 10_000, headers: {} })
+  expect(target({ ENDPOINT })).toMatchObject({ endpoint: ENDPOINT, gzip: true, timeoutMs: 10_000, headers: {} })
+})
+
+test('it can be handed to a thread', () => {
+  const given = target({ ENDPOINT, HEADERS: 'a=b' })
+  expect(structuredClone(given)).toEqual(given)
+})
+
+test('what is shipped says from where, with what an operator adds', () => {
+  const env = {
+    OTEL_SERVICE_NAME: 'mine',
+    OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=prod%20eu, host.name=a,broken',
+  }
+  expect(shippedFrom(env, { service: 'crank-controller', version: '1.2.3', host: 'b' })).toEqual({
+    resource: {
+      'service.name': 'mine',
+      'service.version': '1.2.3',
+      'host.name': 'a',
+      'deployment.environment.name': 'prod eu',
+    },
+    scope: { name: 'crank.audit', version: '1.2.3' },
+  })
 })
 
 const FAULTS: Readonly<Record<string, Record<string, string>>> = {
