@@ -7,7 +7,8 @@ import { readLine, type ReadLine } from './log-record.ts'
 
 /** A line and where it begins in its segment. `before`: the record before the first of the segment. */
 export type PlacedLine = ReadLine & { readonly at: number; readonly before: Head | null }
-type BatchLimit = { readonly records: number; readonly bytes: number }
+type Room = { records: number; bytes: number }
+type BatchLimit = Readonly<Room>
 
 type Current = {
   readonly firstSeq: number
@@ -16,6 +17,8 @@ type Current = {
   before: Head | null
 }
 
+/** Far longer than any record. */
+const MAX_LINE = 1024 * 1024
 const SEQ = /^\{"v":1,"seq":(\d{1,16}),/
 
 export class ChainReader {
@@ -82,9 +85,21 @@ export class ChainReader {
     return true
   }
 
+  /** @returns whether there is no room for more, or `piece` is not durable yet */
+  #take(current: Current, piece: { text: string; bytes: number }, lines: PlacedLine[], room: Room): boolean {
+    const { text, bytes } = piece
+    if (Number(SEQ.exec(text)?.[1] ?? 0) > this.#durableSeq()) return true
+    // The segment may have been empty when it was opened.
+    if (current.position === 0) current.before = headBeforeLine(text)
+    lines.push({ ...readLine(text), at: current.position, before: current.before })
+    current.position += bytes
+    room.records -= 1
+    room.bytes -= text.length
+    return room.records <= 0 || room.bytes <= 0
+  }
+
   /** Reads whole lines into `lines`. @returns whether there is no room for more, or a record that is not durable yet */
-  async #read(current: Current, lines: PlacedLine[], room: { records: number; bytes: number }): Promise<boolean> {
-    const durable = this.#durableSeq()
+  async #read(current: Current, lines: PlacedLine[], room: Room): Promise<boolean> {
     let rest = ''
     for (let at = current.position; ;) {
       const bytes = await current.segment.read(at)
@@ -92,16 +107,11 @@ export class ChainReader {
       at += bytes.length
       const whole = (rest + bytes.toString('latin1')).split('\n')
       rest = whole.pop() ?? ''
-      for (const text of whole) {
-        if (Number(SEQ.exec(text)?.[1] ?? 0) > durable) return true
-        // The segment may have been empty when it was opened.
-        if (current.position === 0) current.before = headBeforeLine(text)
-        lines.push({ ...readLine(text), at: current.position, before: current.before })
-        current.position += text.length + 1
-        room.records -= 1
-        room.bytes -= text.length
-        if (room.records <= 0 || room.bytes <= 0) return true
-      }
+      for (const text of whole) if (this.#take(current, { text, bytes: text.length + 1 }, lines, room)) return true
+      // Not one of ours: shipped in pieces, as lines that are no records.
+      if (rest.length <= MAX_LINE) continue
+      if (this.#take(current, { text: rest, bytes: rest.length }, lines, room)) return true
+      rest = ''
     }
   }
 }

@@ -114,6 +114,20 @@ describe('what is shipped', () => {
     ])
   })
 
+  test('bytes without an end, in pieces, and then the records that follow', async () => {
+    const { chain, receiver } = await started(decisions(2))
+    const garbage = 'x'.repeat(3 * 1024 * 1024)
+    await appendFile(chain.file, `${garbage}\n`)
+    await chain.add(...decisions(2))
+    ship(chain, receiver.url)
+    await until('the last record is there', () => receiver.bodies().includes(chain.lines[3]!))
+    const isGarbage = (body: string): boolean => body.startsWith('x')
+    const pieces = receiver.bodies().filter(isGarbage)
+    expect(pieces.join('') === garbage).toBe(true)
+    expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(2 * 1024 * 1024)
+    expect(receiver.bodies().filter((body) => !isGarbage(body))).toEqual(chain.lines)
+  })
+
   test('no record that is not durable yet', async () => {
     const { chain, receiver } = await started()
     let durable = 2
