@@ -43,8 +43,8 @@ const SPARE_MS = 10 * 60_000
 
 /** Streams the records to standard output, or to `--out`, which then exists as a whole or not at all. */
 export async function exportAudit(options: ExportOptions): Promise<ExitCode> {
-  const logs = auditLogsOf(options, environment())
   const window = windowOf(options, Date.now())
+  const logs = auditLogsOf(options, environment())
   const pseudonyms =
     options.pseudonymise === undefined ? undefined : createPseudonyms(await readKey(options.pseudonymise))
   const sink = await openSink(options.out)

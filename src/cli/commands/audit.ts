@@ -78,7 +78,7 @@ function exportCommand(): CommandUnknownOpts {
     .addHelpText(
       'after',
       '\nExamples:\n  crank audit export --format ecs --since 1d > day.ndjson' +
-        '\n  crank audit export --format csv --since 2026-11-01 --until 2026-12-01 --pseudonymise key --out november.csv',
+        '\n  crank audit export --format csv --since 2026-11-01 --until 2026-12-01 --pseudonymise pseudonyms.key --out november.csv',
     )
     .action(async (options) => {
       const { exportAudit } = await import('../audit-export/run.ts')
