@@ -75,7 +75,7 @@ async function copy(
     last: null,
     pseudonymised: isPseudonymised,
   }
-  const progress = createProgress(await sizeOf(chains), process.stderr, () => performance.now(), 'records')
+  const progress = createProgress(await sizeOf(chains, window), process.stderr, () => performance.now(), 'records')
   let bytes = 0
   await sink.write(header)
   try {
@@ -122,8 +122,9 @@ async function beginsAfter(segment: AuditSegment | undefined, ms: number): Promi
   return false
 }
 
-async function sizeOf(chains: readonly AuditChain[]): Promise<number> {
-  if (!process.stderr.isTTY) return 0
+/** 0: not known, since what is older than the window is not read. */
+async function sizeOf(chains: readonly AuditChain[], { sinceMs }: Window): Promise<number> {
+  if (!process.stderr.isTTY || sinceMs !== undefined) return 0
   let bytes = 0
   for (const { file } of chains.flatMap(({ segments }) => segments)) {
     const segment = await openSegment(file)
