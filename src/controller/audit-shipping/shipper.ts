@@ -108,8 +108,8 @@ class Shipping {
         await this.#pause(this.#pace.firstRetryMs)
       }
     }
-    await this.#reader.close()
-    await this.#collector.close()
+    // Nobody waits for `run` before the end: it must not reject.
+    await Promise.allSettled([this.#reader.close(), this.#collector.close()])
   }
 
   async end(graceMs: number): Promise<void> {
