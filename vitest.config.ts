@@ -12,6 +12,7 @@ const MESH = [
   'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
+  'test/controller/audit-shipping/sigkill.test.ts',
   'test/controller/candidate/candidate.test.ts',
   'test/controller/dispatch/probe.test.ts',
   'test/controller/idempotency/sqlite-store.test.ts',

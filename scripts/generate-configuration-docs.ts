@@ -11,6 +11,24 @@ import { WorkerSettings } from '../src/worker/config.ts'
 const FILE = fileURLToPath(new URL('../docs/configuration.md', import.meta.url))
 
 // The OpenTelemetry SDK reads them as its specification defines; the text says so if our code reads them too.
+const SHIPPING: readonly (readonly [name: string, what: string])[] = [
+  [
+    'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT',
+    'Where the audit log is shipped: an OTLP/HTTP address with its whole path, e.g. `https://collector:4318/v1/logs`. Unset, or with `OTEL_LOGS_EXPORTER=none`: nothing is shipped; `OTEL_EXPORTER_OTLP_ENDPOINT` is the address of traces and is not used for it.',
+  ],
+  [
+    'OTEL_EXPORTER_OTLP_LOGS_HEADERS',
+    '`name=value,…` with percent-encoded values, such as `authorization=Bearer%20…`.',
+  ],
+  [
+    'OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY',
+    'TLS to the collector: PEM files, read again for each new connection.',
+  ],
+  [
+    'OTEL_EXPORTER_OTLP_LOGS_TIMEOUT, _COMPRESSION, _PROTOCOL',
+    'Deadline of a request (ms, default 10000); `gzip` (the default) or `none`; `http/json` is the only protocol.',
+  ],
+]
 const TELEMETRY: readonly [name: string, what: string][] = [
   [
     'OTEL_EXPORTER_OTLP_ENDPOINT',
@@ -113,11 +131,17 @@ For a service named \`crank\` Kubernetes sets \`CRANK_PORT\` itself: set the por
 
 ## Traces (controller, workers and the commands that call the controller)
 
-Only traces are exported: Prometheus scrapes metrics from the admin listener, and logs go to stdout.
+Only traces and, where it is set, the audit log are exported: Prometheus scrapes metrics from the admin listener, and logs go to stdout.
 
 | variable | what it does |
 | --- | --- |
 ${TELEMETRY.map(([name, what]) => `| ${code(name)} | ${cell(what)} |`).join('\n')}
+
+## The audit log (controller)
+
+| variable | what it does |
+| --- | --- |
+${SHIPPING.map(([name, what]) => `| ${code(name)} | ${cell(what)} |`).join('\n')}
 `
 
 const page = await format(text, { ...(await resolveConfig(FILE)), parser: 'markdown' })

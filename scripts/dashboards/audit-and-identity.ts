@@ -67,7 +67,7 @@ export const auditAndIdentity = dashboard({
         graph({
           title: 'Records in Loki, by event',
           description:
-            'Audit records per second as they arrive in Loki. The sum follows Records with a delay of seconds. Lower: Alloy or Loki lags; the file on the controller has all records (crank audit verify).',
+            'Audit records per second as they arrive in Loki. The sum follows Records with a delay of seconds. Lower: the controller ships them late (Shipping), or Alloy or Loki lags; the log of the controller has all records (crank audit verify).',
           width: 8,
           queries: [logql(`sum by (event) (rate({${AUDIT}} [$__auto]))`, { legend: '{{event}}' })],
           unit: 'cps',
@@ -108,6 +108,41 @@ export const auditAndIdentity = dashboard({
             ),
           ],
           noValue: 'no events',
+        }),
+      ],
+    },
+    {
+      title: 'Shipping',
+      panels: [
+        graph({
+          title: 'Shipping lag',
+          description:
+            'Age of the oldest audit record that the collector of logs does not have. Seconds are normal. Growing: the collector is away or refuses the records; the log event audit_ship_failed has its answer. Empty: nothing is shipped.',
+          width: 8,
+          queries: [series('max by (instance) (controller_audit_ship_lag_seconds)', '{{instance}}')],
+          unit: 's',
+          min: 0,
+          thresholds: ['green', [300, 'orange']],
+          lines: true,
+        }),
+        graph({
+          title: 'Records not shipped yet',
+          description:
+            'Audit records on the disk of the controller that the collector of logs does not have. They are kept until they are shipped; a disk that runs full ends that.',
+          width: 8,
+          queries: [series('sum by (instance) (controller_audit_ship_lag_records)', '{{instance}}')],
+          unit: 'none',
+          min: 0,
+        }),
+        graph({
+          title: 'Records shipped',
+          description:
+            'Audit records per second that the collector of logs accepted, that it rejected for good, and that were no longer in the log. The last two should be 0: the log events audit_ship_rejected and audit_ship_gap name them.',
+          width: 8,
+          queries: [series(`sum by (outcome) (rate(controller_audit_shipped_total${RATE}))`, '{{outcome}}')],
+          unit: 'cps',
+          min: 0,
+          colours: { accepted: 'green', rejected: 'red', missed: 'orange' },
         }),
       ],
     },

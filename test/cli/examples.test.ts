@@ -53,6 +53,7 @@ beforeAll(async () => {
   await writeFile(join(checkout, 'story.txt'), 'Once upon a time.')
   await writeFile(join(checkout, 'my.ts'), MY_WORKER)
   await writeFile(join(checkout, 'scrape.txt'), await (await fetch(`${mesh.admin.url}/metrics`)).text())
+  await writeFile(join(checkout, 'pseudonyms.key'), 'at least sixteen bytes')
   const pem = { type: 'pkcs8', format: 'pem' } as const
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await writeFile(join(checkout, 'bundle.key'), privateKey.export(pem))

@@ -1,16 +1,15 @@
 // observability/alloy/config.alloy against Alloy's documentation and the rest of the repository, and what it makes of real
 // lines. No Alloy runs here.
-import { matchesGlob } from 'node:path'
 import { Writable } from 'node:stream'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { SERVICE } from '../../src/controller/main.ts'
-import { loadControllerConfig } from '../../src/controller/config.ts'
+import { GENESIS, sealRecord } from '../../src/audit/chain.ts'
+import { SERVICE } from '../../src/controller/start/ground.ts'
+import { shippingTarget } from '../../src/controller/audit-shipping/target.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { environmentOf, mountsOf, observability, service, together } from '../docker/compose.ts'
 import { parseAlloy, type AlloyBlock, type AlloyValue } from '../fixtures/stack/alloy-config.ts'
 import { loadAlloyShipper, type AlloyShipper } from '../fixtures/stack/alloy-shipper.ts'
 import { readText } from './files.ts'
-import { slotOf } from '../fixtures/audit-log.ts'
 
 type Documented = {
   readonly required: readonly string[]
@@ -25,23 +24,29 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   filter: { required: ['name', 'values'] },
   'discovery.relabel': { required: ['targets'], blocks: /^rule$/ },
   rule: { required: [], optional: ['source_labels', 'regex', 'replacement', 'target_label', 'action', 'separator'] },
-  'local.file_match': { required: ['path_targets'], optional: ['sync_period'] },
+  'otelcol.receiver.otlp': { required: [], blocks: /^(?:http|output)$/ },
+  http: { required: [], optional: ['endpoint'] },
+  output: { required: [], optional: ['logs'] },
+  'otelcol.processor.attributes': { required: [], blocks: /^(?:action|output)$/ },
+  action: { required: ['key', 'action'], optional: ['value'] },
+  'otelcol.exporter.loki': { required: ['forward_to'] },
   'loki.source.docker': { required: ['host', 'targets', 'forward_to', 'labels'], optional: ['relabel_rules'] },
-  'loki.source.file': { required: ['targets', 'forward_to'], optional: ['tail_from_end'] },
   'loki.process': { required: ['forward_to'], blocks: /^stage\./ },
   'stage.match': { required: ['selector'], optional: ['action'], blocks: /^stage\./ },
   'stage.json': { required: ['expressions'], optional: ['drop_malformed', 'source'] },
   'stage.labels': { required: ['values'] },
   'stage.structured_metadata': { required: ['values'] },
   'stage.timestamp': { required: ['source', 'format'], optional: ['action_on_failure'] },
-  'stage.label_drop': { required: ['values'] },
+  'stage.label_keep': { required: ['values'] },
+  'stage.static_labels': { required: ['values'] },
   'loki.write': { required: [], blocks: /^endpoint$/ },
   endpoint: { required: ['url'] },
 }
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   'discovery.docker': ['targets'],
   'discovery.relabel': ['output', 'rules'],
-  'local.file_match': ['targets'],
+  'otelcol.processor.attributes': ['input'],
+  'otelcol.exporter.loki': ['input'],
   'loki.process': ['receiver'],
   'loki.write': ['receiver'],
 }
@@ -58,7 +63,7 @@ const find = (name: string): AlloyBlock => {
 /** References stand unquoted, and come out as their text. */
 function references(value: AlloyValue): string[] {
   if (typeof value === 'object') return Object.values(value).flatMap(references)
-  return /^(?:discovery|local|loki)(?:\.\w+){3,}$/.test(String(value)) ? [String(value)] : []
+  return /^(?:discovery|loki|otelcol)(?:\.\w+){3,}$/.test(String(value)) ? [String(value)] : []
 }
 
 describe('the file', () => {
@@ -96,22 +101,21 @@ describe('the file', () => {
     })
   })
 
-  test('finds the Docker socket and the audit log where they are mounted, read-only', () => {
+  test('finds the Docker socket where it is mounted, read-only, and sees no file of the controller', () => {
     const mounts = mountsOf(service('alloy', together))
     const socket = mounts.find(({ source }) => source === '/var/run/docker.sock')
     expect(socket?.readOnly).toBe(true)
     for (const name of ['discovery.docker', 'loki.source.docker'])
       expect(find(name).attributes['host']).toBe(`unix://${socket?.target}`)
+    expect(mounts.filter(({ source }) => source === 'state')).toEqual([])
+  })
 
-    const { stateDir } = loadControllerConfig({ env: environmentOf(service('controller')) })
-    const [target] = find('local.file_match').attributes['path_targets'] as { __path__: string }[]
-    const isRead = (file: string): boolean => matchesGlob(file, target?.__path__ ?? '')
-    const log = slotOf(stateDir, 0)
-    const others = [`${log}.lock`, `${log}.1`, `${stateDir}/idempotency.sqlite`]
-    expect([log, slotOf(stateDir, 12), ...others].map(isRead)).toEqual([true, true, false, false, false])
-    const state = mounts.find(({ source }) => source === 'state')
-    expect(state?.readOnly).toBe(true)
-    expect(mountsOf(service('controller'))).toContainEqual({ ...state, subpath: undefined, readOnly: false })
+  test('takes the audit log where the controller ships it, on a network where no worker is', () => {
+    const url = new URL(shippingTarget(environmentOf(service('controller', together)))!.endpoint)
+    const [, port] = (find('http').attributes['endpoint'] as string).split(':')
+    expect([url.hostname, url.port, url.pathname]).toEqual(['alloy', port, '/v1/logs'])
+    const [alloy, controller] = ['alloy', 'controller'].map((name) => service(name, together).networks ?? [])
+    expect(alloy?.filter((network) => controller?.includes(network))).toEqual(['policy'])
   })
 
   test('writes to the Loki of the stack', () => {
@@ -177,9 +181,11 @@ describe('labels and metadata', () => {
     })
   })
 
+  const sealed = (record: object): string => sealRecord(GENESIS, JSON.stringify(record).slice(1, -1)).line.trimEnd()
+
   test('an audit record has its event as a label, in a stream of its own', () => {
-    const line = JSON.stringify({ v: 1, event: 'policy_decision', timestamp: '2026-11-24T08:44:02.875Z', ...ids })
-    expect(alloy.fromAuditFile(line)).toEqual({
+    const line = sealed({ event: 'policy_decision', timestamp: '2026-11-24T08:44:02.875Z', ...ids })
+    expect(alloy.fromShippedLine(line)).toEqual({
       labels: { service_name: SERVICE, stream: 'audit', event: 'policy_decision' },
       metadata: ids,
       timestampNs: BigInt(Date.parse('2026-11-24T08:44:02.875Z')) * 1_000_000n,
@@ -189,7 +195,7 @@ describe('labels and metadata', () => {
 
   test('what a record does not have is left out', () => {
     const record = { event: 'identity_refused', timestamp: '2026-11-24T08:44:02Z', decision_id: null, trace_id: null }
-    expect(alloy.fromAuditFile(JSON.stringify(record)).metadata).toEqual({})
+    expect(alloy.fromShippedLine(sealed(record)).metadata).toEqual({})
   })
 
   test('other containers keep their name and their lines, whatever those look like', () => {

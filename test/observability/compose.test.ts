@@ -66,8 +66,8 @@ describe('who reaches whom', () => {
     expect(service('jaeger-init', together).network_mode).toBe('none')
   })
 
-  test('is OPA only by the controller, by Jaeger, which it sends spans to, and by Prometheus', () => {
-    expect(on('policy').sort()).toEqual(['controller', 'jaeger', 'opa', 'prometheus'])
+  test('is OPA only by the controller, by Jaeger, which it sends spans to, by Prometheus and by Alloy', () => {
+    expect(on('policy').sort()).toEqual(['alloy', 'controller', 'jaeger', 'opa', 'prometheus'])
     expect(service('opa', together).networks).toEqual(['policy'])
   })
 

@@ -100,6 +100,8 @@ test('the alerts are those that the guide promises', () => {
   expect([...new Set(alerts.map(({ alert }) => alert))].sort()).toEqual([
     'AlertsNotDelivered',
     'AlloyDropsLines',
+    'AuditNotAccepted',
+    'AuditNotShipped',
     'AuditUnavailable',
     'CallsShed',
     'ControllerDown',

@@ -1,17 +1,19 @@
-// `crank audit`: reads and searches the audit log, and verifies its chain.
+// `crank audit`: reads, searches, verifies and exports the audit log.
 import { Command, Option, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import type { ExportFormat } from '../../audit/export/formats.ts'
 import { auditDirOption, auditFileOption, outputOption, stateDirOption } from '../options.ts'
 
 /** `crank audit` */
 export function auditCommand(): CommandUnknownOpts {
   return new Command('audit')
-    .description('read and search the audit log, prove that it is whole, and begin new segments')
+    .description('read, search and export the audit log, prove that it is whole, and begin new segments')
     .addCommand(tailCommand())
     .addCommand(searchCommand())
     .addCommand(getCommand())
     .addCommand(verifyCommand())
     .addCommand(rotateCommand())
     .addCommand(keyCommand())
+    .addCommand(exportCommand())
 }
 
 function tailCommand(): CommandUnknownOpts {
@@ -137,6 +139,35 @@ function verifyCommand(): CommandUnknownOpts {
     .action(async (files, options) => {
       const { verifyAuditFiles } = await import('../audit-verify.ts')
       process.exitCode = await verifyAuditFiles(files, options)
+    })
+}
+
+function exportCommand(): CommandUnknownOpts {
+  // As in src/audit/export/formats.ts, which --help shall not load.
+  const formats = ['jsonl', 'ecs', 'ocsf', 'csv'] as const satisfies readonly ExportFormat[]
+  return new Command('export')
+    .description('write the records of all slots by time, for other tools')
+    .addOption(
+      new Option('--format <format>', 'jsonl (unchanged), ecs (Elastic), ocsf or csv')
+        .choices(formats)
+        .default('jsonl' as const),
+    )
+    .option('--since <when>', 'only records since then: 90s, 10m, 2h or 7d ago, or an ISO 8601 time')
+    .option('--until <when>', 'only records before then')
+    .option('--pseudonymise <keyfile>', 'replace identities by pseudonyms made with this key, and remove free text')
+    .option('--out <file>', 'write this file (0600) instead of standard output; it appears once it is whole')
+    .addOption(auditFileOption())
+    .addOption(auditDirOption())
+    .addOption(stateDirOption())
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  crank audit export --format ecs --since 1d > day.ndjson' +
+        '\n  crank audit export --format csv --since 2026-11-01 --until 2026-12-01 --pseudonymise pseudonyms.key --out november.csv',
+    )
+    .action(async (options) => {
+      const { exportAudit } = await import('../audit-export/run.ts')
+      process.exitCode = await exportAudit(options)
     })
 }
 

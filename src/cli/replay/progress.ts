@@ -1,4 +1,4 @@
-// The progress of a replay or of a verification on a terminal; silent if stderr is not a terminal.
+// The progress of a replay, a verification or an export on a terminal; silent if stderr is not a terminal.
 
 const EVERY_MS = 250
 

@@ -23,6 +23,7 @@ export type PolicyDelta = {
   readonly blocked_certificates: EntryDelta
   readonly enforcement: EntryDelta
   readonly limits: EntryDelta
+  readonly privacy: EntryDelta
 }
 
 const MAX_FILES = 20
@@ -42,6 +43,7 @@ export const NO_DELTA: PolicyDelta = {
   blocked_certificates: NONE,
   enforcement: NONE,
   limits: NONE,
+  privacy: NONE,
 }
 
 type Compared = {
@@ -67,6 +69,7 @@ export function deltaOf(previous: Compared, next: Compared): PolicyDelta {
     blocked_certificates: compare('blocked', 'certificates'),
     enforcement: entryDelta(modesOf(before), modesOf(after)),
     limits: entryDelta(limitsOf(before), limitsOf(after)),
+    privacy: compare('privacy'),
   }
 }
 

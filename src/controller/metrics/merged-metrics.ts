@@ -35,6 +35,7 @@ const GAUGES: Readonly<Record<string, How>> = {
   controller_audit_oldest_record_timestamp_seconds: 'min',
   controller_audit_disk_free_bytes: 'min',
   controller_audit_disk_days_left: 'min',
+  controller_audit_ship_lag_records: 'sum',
   controller_decision_cache_entries: 'sum',
   controller_slo_counted_calls: 'sum',
   controller_policy_engine_up: 'min',

@@ -1,17 +1,21 @@
 // Starts the audit log, its metrics, and the budgets for refusals without an identity or without a decision.
+import { hostname } from 'node:os'
+import { VERSION } from '../../platform/version.ts'
 import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
 import { openCheckpoints, type Checkpoints } from '../audit/checkpoints.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
 import { takeOverOldLog } from '../audit/take-over.ts'
 import { openAuditLog } from '../audit/writer.ts'
-import type { KeeperData } from '../audit/keeper-words.ts'
-import { startKeeper, type Keeper } from '../audit/keeper.ts'
+import { startKeeper, type Keeper } from '../audit-keeper/keeper.ts'
+import type { KeeperData } from '../audit-keeper/words.ts'
 import { checkpointKeyName, checkpointOrigin } from '../../audit/checkpoint.ts'
 import { slotFolder } from '../../audit/places.ts'
 import { signingKeyEvent } from '../../audit/signing-key.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import type { AuditState } from '../../core/wire.ts'
-import type { Ground } from './ground.ts'
+import { shippedFrom, shippingTarget } from '../audit-shipping/target.ts'
+import { createAuditShippingMetrics } from '../metrics/audit-shipping-metrics.ts'
+import { SERVICE, type Ground } from './ground.ts'
 import { partOf } from './part-of.ts'
 
 export type StartedAudit = {
@@ -40,6 +44,8 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
   const folder = slotFolder(config.auditDir, slot)
   if (slot === 0 && !config.auditDirGiven)
     await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
+  const data = keeperData(ground, folder)
+  const durable = new BigUint64Array(data.durableSeq)
   // What follows the log is opened after it.
   const followers: { checkpoints?: Checkpoints; keeper?: Keeper } = {}
   // Closed after the log, whose last records it covers.
@@ -57,17 +63,18 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
       onLost: (count) => metrics.audited('failed', count),
       onSegment: metrics.auditSegmentOpened,
       onHead(head) {
+        Atomics.store(durable, 0, BigInt(head.seq))
         followers.checkpoints?.seen(head)
         followers.keeper?.wake()
       },
     }),
     (it) => it.close(),
   )
+  Atomics.store(durable, 0, BigInt(auditLog.health().head.seq))
   const checkpoints = await openCheckpoints(checkpointOptions(ground, folder), auditLog.health().head)
-  const keeper = opened.adopt(startKeeper({ data: keeperData(ground, folder), audit: auditLog, log, now }), (it) =>
-    it.close(),
-  )
+  const keeper = opened.adopt(startKeeper({ data, audit: auditLog, log, now }), (it) => it.close())
   Object.assign(followers, { checkpoints, keeper })
+  if (data.shipping !== undefined) createAuditShippingMetrics(ground.metricsRegistry, () => keeper.report()?.shipping)
   const append = auditLog.append.bind(auditLog)
   if (config.auditSigner !== undefined)
     await append(signingKeyEvent(config.auditSigner, isoTime(now())), { patient: true })
@@ -90,10 +97,14 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
 }
 
 /** Each process keeps its own part. */
-function keeperData({ config, siblings }: Ground, folder: string): KeeperData {
+function keeperData({ config, env, siblings }: Ground, folder: string): KeeperData {
   const { maxAgeMs, maxBytes } = config.auditKeep
   const keep = { maxAgeMs, maxBytes: maxBytes === undefined ? undefined : partOf(maxBytes, siblings) }
-  return { folder, keep, full: config.auditFull, minFree: config.auditMinFree, ships: false }
+  const target = shippingTarget(env)
+  const from = shippedFrom(env, { service: SERVICE, version: VERSION, host: hostname() })
+  const shipping = target && { slot: siblings?.slot ?? 0, target, from }
+  const durableSeq = new SharedArrayBuffer(8)
+  return { folder, keep, full: config.auditFull, minFree: config.auditMinFree, shipping, durableSeq }
 }
 
 function checkpointOptions({ config, now, monotonic, log, metrics, siblings }: Ground, folder: string) {

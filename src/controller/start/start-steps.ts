@@ -1,4 +1,5 @@
 // Connects the steps of a call, which the routes of the mTLS listener run.
+import type { AuditEvent } from '../../audit/event.ts'
 import { uuidv7 } from '../../core/ids.ts'
 import { createJudge } from '../../policy/judge.ts'
 import { createOwnKnowledge, type OwnKnowledge } from '../../policy/ruling.ts'
@@ -17,6 +18,7 @@ import { createDecideAgain } from '../steps/decide-again.ts'
 import { createForward } from '../steps/forward.ts'
 import { createOnce } from '../steps/once.ts'
 import { createJudgeCall } from '../steps/judge-call.ts'
+import { maskingReasons } from '../steps/mask-reasons.ts'
 import { createReconsider } from '../steps/reconsider.ts'
 import { createRecorder } from '../steps/record.ts'
 import { createSelectWorker, type SelectWorker } from '../steps/select-worker.ts'
@@ -54,7 +56,7 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
   const own = createOwnKnowledge(policy.files)
   const judge = createJudge({ policy, own, tracer: tracing.tracer, monotonic })
   const recorder = createRecorder({
-    append: audit.append,
+    append: appendFrom(parts),
     note: audit.note,
     log,
     metrics,
@@ -106,17 +108,23 @@ export function startSteps(ground: Ground, parts: StepParts): StartedSteps {
 }
 
 /** Evicts workers that the policy no longer allows: after each change, and when it is called. */
-function reconsiderFrom({ log, now }: Ground, { audit, policy, workers }: StepParts): () => void {
+function reconsiderFrom({ log, now }: Ground, parts: StepParts): () => void {
+  const { policy, workers } = parts
   const { decide, revision } = policy
   const { registry, roll } = workers
   const reconsider = createReconsider({
     ...{ decide, revision, registry, log, now },
     share: roll.share,
-    append: audit.append,
+    append: appendFrom(parts),
   })
   // In each process: another one may be gone or hang, and must not keep a worker in its place. Only one of them evicts it.
   policy.onChange(() => void reconsider())
   return () => void reconsider()
+}
+
+/** For the records with reasons of the policy. */
+function appendFrom({ audit, policy }: StepParts): (event: AuditEvent) => Promise<void> {
+  return maskingReasons(audit.append, () => policy.files().privacy.masksReasons)
 }
 
 function selectFrom(

@@ -222,6 +222,23 @@ export const LimitsShape = Type.Object(
   { ...closed, title: 'Limits: how much each caller may ask for, and how urgently' },
 )
 
+/** The content of privacy.json. */
+export const PrivacyShape = Type.Object(
+  {
+    privacy: Type.Optional(
+      Type.Object(
+        {
+          mask_reason_messages: Type.Optional(
+            Type.Boolean({ description: 'audit records have the codes of reasons, and "masked" for their sentences' }),
+          ),
+        },
+        closed,
+      ),
+    ),
+  },
+  { ...closed, title: 'Privacy: what audit records leave out' },
+)
+
 /** By file name in policies/data. */
 export const DATA_SCHEMAS = {
   'worker_manifests.json': WorkerManifests,
@@ -229,12 +246,13 @@ export const DATA_SCHEMAS = {
   'enforcement.json': Enforcement,
   'blocked.json': Blocked,
   'limits.json': LimitsShape,
+  'privacy.json': PrivacyShape,
 } as const
 
 export type DataFileName = keyof typeof DATA_SCHEMAS
 
 /** Files that need not exist; once such a file is in force, its removal is a fault as for any other (adoption.ts). */
-type OptionalFileName = 'limits.json'
+type OptionalFileName = 'limits.json' | 'privacy.json'
 type RequiredFileName = Exclude<DataFileName, OptionalFileName>
 
 /**
@@ -264,7 +282,6 @@ export function isDataFile(name: string): name is DataFileName {
 /** The file to which a member of `data` belongs; undefined for a member that the policy does not use. */
 export function homeOf(member: string): DataFileName | undefined {
   if (member === 'exceptions') return 'exceptions.json'
-  return (['worker_manifests.json', 'enforcement.json', 'blocked.json', 'limits.json'] as const).find((name) =>
-    Object.hasOwn(DATA_SCHEMAS[name].properties, member),
-  )
+  const files = ['worker_manifests.json', 'enforcement.json', 'blocked.json', 'limits.json', 'privacy.json'] as const
+  return files.find((name) => Object.hasOwn(DATA_SCHEMAS[name].properties, member))
 }

@@ -16,6 +16,7 @@ import { policyFileNames } from './folder-names.ts'
 import { entriesOf, isRecord, type PolicyData } from './json-object.ts'
 import { checkJsonText, JsonTextError } from './json-text.ts'
 import { parseLimits, type Limits } from './limits.ts'
+import { parsePrivacy, type Privacy } from './privacy.ts'
 import type { PlacedFault } from './schema-faults.ts'
 import { policySourceHash } from './source-hash.ts'
 
@@ -44,6 +45,8 @@ export type PolicyFiles = {
   readonly blockedInData: Blocked
   /** How much each caller may ask for; undefined: nothing is limited. The controller's own copy, no engine is asked. */
   readonly limits: Limits | undefined
+  /** What audit records leave out. The controller's own copy, no engine is asked. */
+  readonly privacy: Privacy
   /** Identities with a manifest. */
   readonly knownIdentities: ReadonlySet<string>
   /** The longest lifetime of an exception. */
@@ -98,6 +101,7 @@ export async function loadPolicyFiles(dir: string, nowMs: number): Promise<Polic
     blocked,
     blockedInData: blocked,
     limits: read('limits', parseLimits, data),
+    privacy: read('privacy', parsePrivacy, data),
     knownIdentities: new Set(entriesOf(data['workers']).map(([id]) => id)),
     maxExceptionDays: maxDays,
     ...readExceptions(data, { nowMs, maxDays }),

@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import { routeOutcome } from '../../../src/audit/event.ts'
-import { startKeeper } from '../../../src/controller/audit/keeper.ts'
+import { startKeeper } from '../../../src/controller/audit-keeper/keeper.ts'
 import { openAuditLog } from '../../../src/controller/audit/writer.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
@@ -33,7 +33,8 @@ const keeper = startKeeper({
     keep: { maxAgeMs: undefined, maxBytes: undefined },
     full: 'stop',
     minFree: { bytes: 1 },
-    ships: false,
+    shipping: undefined,
+    durableSeq: new SharedArrayBuffer(8),
   },
   audit,
   log,

@@ -24,6 +24,8 @@ const GOOD: readonly [DataFileName, object][] = [
   ['enforcement.json', { exception_limits: { max_days: 7 } }],
   ['limits.json', {}],
   ['limits.json', { limits: {} }],
+  ['privacy.json', {}],
+  ['privacy.json', { privacy: { mask_reason_messages: true } }],
   [
     'limits.json',
     {
@@ -59,6 +61,8 @@ const BAD: readonly [DataFileName, unknown, string][] = [
   ['worker_manifests.json', withManifest({ provided: [] }), '.provided is unknown'],
   ['enforcement.json', { enforcment: {} }, 'enforcment is unknown'],
   ['limits.json', { limit: {} }, 'limit is unknown'],
+  ['privacy.json', { privacy: { mask_reasons: true } }, 'privacy.mask_reasons is unknown'],
+  ['privacy.json', { privacy: { mask_reason_messages: 'yes' } }, 'privacy.mask_reason_messages must be'],
   ['limits.json', { limits: { default: { rate: 0 } } }, 'limits.default.rate must be a number above 0'],
   ['limits.json', { limits: { default: { rate: '1' } } }, 'limits.default.rate must be a number above 0'],
   ['limits.json', { limits: { default: { burst: 1.5 } } }, 'limits.default.burst must be a whole number from 1'],

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { compressSegment } from '../../../src/audit/compress.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
-import { startKeeper, type Keeper } from '../../../src/controller/audit/keeper.ts'
-import type { KeeperData } from '../../../src/controller/audit/keeper-words.ts'
+import { startKeeper, type Keeper } from '../../../src/controller/audit-keeper/keeper.ts'
+import type { KeeperData } from '../../../src/controller/audit-keeper/words.ts'
 import { auditText, readAuditLines, segmentFiles } from '../../fixtures/audit-log.ts'
-import { isSealed, newest, openLog, outcome, SILENT, temporaryLog, until } from './support.ts'
+import { isSealed, newest, openLog, outcome, SILENT, temporaryLog, until } from '../audit/support.ts'
 
 const NOTHING = { maxAgeMs: undefined, maxBytes: undefined }
 
@@ -19,7 +19,15 @@ async function keep(data: Partial<KeeperData> = {}): Promise<Kept> {
   let wake = (): void => undefined
   const audit = await openLog(log, { onSealed: () => wake() })
   const keeper = startKeeper({
-    data: { folder: log, keep: NOTHING, full: 'stop', minFree: { bytes: 1 }, ships: false, ...data },
+    data: {
+      folder: log,
+      keep: NOTHING,
+      full: 'stop',
+      minFree: { bytes: 1 },
+      shipping: undefined,
+      durableSeq: new SharedArrayBuffer(8),
+      ...data,
+    },
     audit,
     log: Object.assign(Object.create(SILENT) as typeof SILENT, {
       warn: ({ event, reason }: { event: string; reason: string }) => said.push(`${event}: ${reason}`),

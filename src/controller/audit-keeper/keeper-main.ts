@@ -8,24 +8,45 @@ import { indexSegment } from '../../audit/index/index-segment.ts'
 import { diskOutlook, factsOf, firstRecordOf, type SegmentFacts } from '../../audit/outlook.ts'
 import { compressedFile, isCompressed, segmentsIn } from '../../audit/places.ts'
 import { removalOf } from '../../audit/retention.ts'
+import { readShipped } from '../../audit/shipped.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
-import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-words.ts'
+import { startShipper, type Shipper, type ShipperOptions } from '../audit-shipping/shipper.ts'
+import type { KeeperData, KeeperNews, KeeperReport, KeeperTask, Removable } from './words.ts'
 
 /** Of -20 to 19: beside a busy process it gets a tenth of a core. */
 const LOW = 10
 const WRITERS = 0o222
+const SHIP_ON_MS = 2000
 /** At once: about half a second of work. */
 const INDEXED_BYTES = 16 * 1024 * 1024
 
 class Keeper {
   readonly #data: KeeperData
+  readonly #shipper: Shipper | undefined
   /** Times of first records, which never change. */
   readonly #began = new Map<number, number | undefined>()
   /** Complete segments whose index is complete, by name: compressed ones have another. */
   readonly #indexed = new Set<string>()
 
-  constructor(data: KeeperData) {
+  constructor(data: KeeperData, log: ShipperOptions['log']) {
     this.#data = data
+    const { folder, shipping, durableSeq } = data
+    const durable = new BigUint64Array(durableSeq)
+    this.#shipper =
+      shipping &&
+      startShipper({
+        ...shipping,
+        folder,
+        now: Date.now,
+        random: Math.random,
+        log,
+        durableSeq: () => Number(Atomics.load(durable, 0)),
+      })
+  }
+
+  /** What is left is shipped for a moment longer. */
+  async close(): Promise<void> {
+    await this.#shipper?.close(SHIP_ON_MS)
   }
 
   async do(task: KeeperTask): Promise<KeeperReport | undefined> {
@@ -38,15 +59,17 @@ class Keeper {
   }
 
   async #look(nowMs: number): Promise<KeeperReport> {
-    const { folder, keep, full, minFree } = this.#data
+    const { folder, keep, full, minFree, shipping } = this.#data
     const faults: string[] = []
     const isCompressing = this.#compressOne(faults)
     const isIndexing = await this.#indexSome(faults)
     const segments = await factsOf(segmentsIn(folder), this.#began)
     const disk = diskOutlook(folder, segments, { minFree, nowMs })
-    const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq: undefined })
+    const shippedSeq = shipping === undefined ? undefined : ((await readShipped(folder))?.seq ?? 0)
+    const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq })
     const removable = removal && (await this.#removable(segments.slice(0, removal.count + 1), removal.reason))
-    return { disk, segments: segments.length, removable, faults, more: isCompressing || isIndexing }
+    const standing = await this.#shipper?.standing()
+    return { disk, segments: segments.length, shipping: standing, removable, faults, more: isCompressing || isIndexing }
   }
 
   /** @returns whether there may be another one */
@@ -91,9 +114,13 @@ class Keeper {
   }
 }
 
-serveThread<KeeperData, KeeperTask, KeeperReport | undefined>((data) => {
+serveThread<KeeperData, KeeperTask, KeeperReport | undefined, KeeperNews>((data, tell) => {
   // Of this thread alone: on Linux each thread has its own.
   setPriority(0, LOW)
-  const keeper = new Keeper(data)
-  return { answer: (task) => keeper.do(task) }
+  const say =
+    (level: KeeperNews['level']) =>
+    (fields: object, message: string): void =>
+      tell({ level, fields, message })
+  const keeper = new Keeper(data, { info: say('info'), warn: say('warn') })
+  return { answer: (task) => keeper.do(task), close: () => keeper.close() }
 })

@@ -2,10 +2,11 @@
 // and refusing calls when the disk is full. Nothing here is on the path of a call.
 import type { Logger } from '../../platform/logger.ts'
 import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'
+import { within } from '../../platform/within.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import { isFull } from '../../audit/retention.ts'
-import type { AuditLog } from './group-commit.ts'
-import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-words.ts'
+import type { AuditLog } from '../audit/group-commit.ts'
+import type { KeeperData, KeeperNews, KeeperReport, KeeperTask, Removable } from './words.ts'
 
 type KeeperOptions = {
   readonly data: KeeperData
@@ -29,6 +30,8 @@ const ENTRY = threadEntry('keeper-main', import.meta.url)
 /** The longest time between two looks: the disk can fill up without us. */
 const LOOK_MS = 10_000
 const PAUSE_MS = 1000
+const CLOSE_MS = 3000
+const MAX_HEAP_MIB = 256
 
 export function startKeeper(options: KeeperOptions): Keeper {
   return new RunningKeeper(options)
@@ -66,6 +69,7 @@ class RunningKeeper implements Keeper {
     this.#isClosed = true
     clearTimeout(this.#timer)
     // A segment that is being compressed stays as it is: the next start begins again.
+    if (this.#thread !== undefined) await within(CLOSE_MS, this.#thread.close())
     await this.#thread?.end()
     await this.#looking
   }
@@ -101,10 +105,12 @@ class RunningKeeper implements Keeper {
   }
 
   #ask(task: KeeperTask): Promise<KeeperReport | undefined> {
-    this.#thread ??= startThread<KeeperTask, KeeperReport | undefined>({
+    this.#thread ??= startThread<KeeperTask, KeeperReport | undefined, KeeperNews>({
       entry: this.#options.entry ?? ENTRY,
       name: 'audit-keeper',
       data: this.#options.data,
+      maxHeapMib: MAX_HEAP_MIB,
+      onNews: ({ level, fields, message }) => this.#options.log[level](fields, message),
     })
     return this.#thread.ask(task)
   }

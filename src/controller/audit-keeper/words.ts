@@ -2,6 +2,9 @@
 import type { DiskOutlook } from '../../audit/outlook.ts'
 import type { RetentionRules } from '../../audit/retention.ts'
 import type { RemovalReason } from '../../audit/proof-event.ts'
+import type { ShippedFrom } from '../audit-shipping/log-record.ts'
+import type { ShippingStanding } from '../audit-shipping/shipper.ts'
+import type { ShippingTarget } from '../audit-shipping/target.ts'
 import type { MinFree } from '../../platform/audit-settings.ts'
 
 export type KeeperData = {
@@ -9,8 +12,19 @@ export type KeeperData = {
   readonly keep: RetentionRules['keep']
   readonly full: RetentionRules['full']
   readonly minFree: MinFree
-  /** Whether records have to be shipped before they may be removed. */
-  readonly ships: boolean
+  /** Where records are shipped to; undefined: nowhere. Until then they are not removed. */
+  readonly shipping: KeeperShipping | undefined
+  /** A BigUint64Array of one: the number of the last durable record. */
+  readonly durableSeq: SharedArrayBuffer
+}
+
+type KeeperShipping = { readonly slot: number; readonly target: ShippingTarget; readonly from: ShippedFrom }
+
+/** A line for the log of the process. */
+export type KeeperNews = {
+  readonly level: 'info' | 'warn'
+  readonly fields: object
+  readonly message: string
 }
 
 /** `look`: after new records, or after a while. `remove`: after the record of it is durable. */
@@ -29,6 +43,7 @@ export type Removable = {
 export type KeeperReport = {
   readonly disk: DiskOutlook
   readonly segments: number
+  readonly shipping: ShippingStanding | undefined
   readonly removable: Removable | undefined
   /** What could not be done, a sentence each; it is tried again. */
   readonly faults: readonly string[]

@@ -1,0 +1,166 @@
+// `crank audit export`: the records of all slots by time, in a format that other tools read.
+import { readFile } from 'node:fs/promises'
+import { WRITERS, type ExportFormat } from '../../audit/export/formats.ts'
+import type { Exported } from '../../audit/export/exported.ts'
+import { createPseudonyms, type Pseudonyms } from '../../audit/export/pseudonyms.ts'
+import { openRecord } from '../../audit/chain.ts'
+import { readLines } from '../../audit/lines.ts'
+import { mergeByTime } from '../../audit/merge.ts'
+import type { AuditChain, AuditSegment } from '../../audit/places.ts'
+import { readAudits, type AuditRecord } from '../../audit/reader.ts'
+import { openSegment } from '../../audit/segment-bytes.ts'
+import { auditLogsOf, unreadable, type AuditOptions } from '../audit-config.ts'
+import { environment } from '../environment.ts'
+import { CliError, EXIT, type ExitCode } from '../exit.ts'
+import { parseSince } from '../option-values.ts'
+import { say, writeJson, writeLine } from '../output.ts'
+import { createProgress } from '../replay/progress.ts'
+import { openSink, type Sink } from './sink.ts'
+
+type ExportOptions = AuditOptions & {
+  format: ExportFormat
+  since?: string | undefined
+  until?: string | undefined
+  pseudonymise?: string | undefined
+  out?: string | undefined
+}
+
+type Window = { readonly sinceMs: number | undefined; readonly untilMs: number }
+type Placed = AuditRecord & { readonly slot: number | null }
+type Summary = {
+  readonly format: ExportFormat
+  readonly file: string | null
+  records: number
+  first: string | null
+  last: string | null
+  readonly pseudonymised: boolean
+}
+
+/** Shorter keys can be guessed. */
+const MIN_KEY_BYTES = 16
+/** A record has the time of its call's beginning, which may lie before that of the record before it. */
+const SPARE_MS = 10 * 60_000
+
+/** Streams the records to standard output, or to `--out`, which then exists as a whole or not at all. */
+export async function exportAudit(options: ExportOptions): Promise<ExitCode> {
+  const window = windowOf(options, Date.now())
+  const logs = auditLogsOf(options, environment())
+  const pseudonyms =
+    options.pseudonymise === undefined ? undefined : createPseudonyms(await readKey(options.pseudonymise))
+  const sink = await openSink(options.out)
+  try {
+    const chains = await Promise.all(logs.chains.map((chain) => upTo(chain, window.untilMs)))
+    const summary = await copy(chains, { options, window, pseudonyms, sink })
+    await sink.finish()
+    report(summary, options)
+  } catch (cause: unknown) {
+    await sink.abandon()
+    throw unreadable(logs.name, cause)
+  }
+  return EXIT.ok
+}
+
+async function copy(
+  chains: readonly AuditChain[],
+  to: { options: ExportOptions; window: Window; pseudonyms: Pseudonyms | undefined; sink: Sink },
+): Promise<Summary> {
+  const { options, window, pseudonyms, sink } = to
+  const { header, line } = WRITERS[options.format]
+  const isPseudonymised = pseudonyms !== undefined
+  const summary: Summary = {
+    format: options.format,
+    file: options.out ?? null,
+    records: 0,
+    first: null,
+    last: null,
+    pseudonymised: isPseudonymised,
+  }
+  const progress = createProgress(await sizeOf(chains, window), process.stderr, () => performance.now(), 'records')
+  let bytes = 0
+  await sink.write(header)
+  try {
+    for await (const { text, record, slot } of recordsOf(chains, window)) {
+      bytes += text.length + 1
+      if (Date.parse(record.timestamp) >= window.untilMs) continue
+      const exported: Exported = isPseudonymised
+        ? { slot, text: undefined, record: pseudonyms.apply(record) }
+        : { slot, text, record }
+      await sink.write(line(exported))
+      summary.records += 1
+      summary.first ??= record.timestamp
+      summary.last = record.timestamp
+      progress.update(bytes, summary.records)
+    }
+  } finally {
+    progress.end()
+  }
+  return summary
+}
+
+async function* recordsOf(chains: readonly AuditChain[], { sinceMs }: Window): AsyncGenerator<Placed, void> {
+  const filter = sinceMs === undefined ? {} : { since: sinceMs }
+  yield* mergeByTime(chains.map((chain) => placed(chain, readAudits([chain], filter))))
+}
+
+async function* placed({ slot }: AuditChain, records: AsyncGenerator<AuditRecord, void>): AsyncGenerator<Placed, void> {
+  for await (const record of records) yield { ...record, slot }
+}
+
+/** Without the newest segments, all of whose records are later. */
+async function upTo(chain: AuditChain, untilMs: number): Promise<AuditChain> {
+  let end = chain.segments.length
+  while (end > 1 && (await beginsAfter(chain.segments[end - 1], untilMs + SPARE_MS))) end -= 1
+  return { ...chain, segments: chain.segments.slice(0, end) }
+}
+
+async function beginsAfter(segment: AuditSegment | undefined, ms: number): Promise<boolean> {
+  if (segment === undefined) return false
+  for await (const { text } of readLines(segment.file)) {
+    const record = openRecord(text)
+    return typeof record === 'object' && Date.parse(record.timestamp) > ms
+  }
+  return false
+}
+
+/** 0: not known, since what is older than the window is not read. */
+async function sizeOf(chains: readonly AuditChain[], { sinceMs }: Window): Promise<number> {
+  if (!process.stderr.isTTY || sinceMs !== undefined) return 0
+  let bytes = 0
+  for (const { file } of chains.flatMap(({ segments }) => segments)) {
+    const segment = await openSegment(file)
+    bytes += await segment.size()
+    await segment.close()
+  }
+  return bytes
+}
+
+function windowOf({ since, until }: ExportOptions, nowMs: number): Window {
+  const sinceMs = since === undefined ? undefined : parseSince(since, nowMs)
+  const untilMs = until === undefined ? Number.POSITIVE_INFINITY : parseSince(until, nowMs, '--until')
+  if (sinceMs !== undefined && untilMs <= sinceMs)
+    throw new CliError(EXIT.usage, `--until "${String(until)}": must be later than --since "${String(since)}"`)
+  return { sinceMs, untilMs }
+}
+
+async function readKey(file: string): Promise<Buffer> {
+  const hint = 'make one: head -c 32 /dev/urandom | base64 > FILE, and keep it to yourself'
+  const key = await readFile(file).catch((cause: unknown) => {
+    const { code = String(cause) } = cause as NodeJS.ErrnoException
+    throw new CliError(EXIT.usage, `--pseudonymise: cannot read ${file}: ${code}`, { cause, hint })
+  })
+  const trimmed = Buffer.from(key.toString('latin1').trim(), 'latin1')
+  if (trimmed.length >= MIN_KEY_BYTES) return trimmed
+  throw new CliError(EXIT.usage, `--pseudonymise: ${file} has fewer than ${MIN_KEY_BYTES} bytes`, { hint })
+}
+
+/** On stderr where the data is on stdout. */
+function report(summary: Summary, { out, output }: ExportOptions): void {
+  if (out !== undefined && output === 'json') {
+    writeJson(summary)
+    return
+  }
+  const span = summary.first === null ? '' : `, ${summary.first} to ${summary.last}`
+  const text = `${summary.records.toLocaleString('en-US')} records as ${summary.format}${span}${out === undefined ? '' : `: ${out}`}`
+  if (out === undefined) say(text)
+  else writeLine(text)
+}
