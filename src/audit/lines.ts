@@ -6,7 +6,7 @@ import { openSegment, type SegmentBytes } from './segment-bytes.ts'
  * `number` counts from 1. `at`: where the line begins. `complete`: the line ends with a line feed; only the last line may lack
  * one.
  */
-export type Line = {
+type Line = {
   readonly number: number
   readonly at: number
   readonly text: string

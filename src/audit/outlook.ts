@@ -13,7 +13,7 @@ export type SegmentFacts = AuditSegment & {
 }
 
 export type DiskOutlook = {
-  /** Of all segments. */
+  /** All segments together. */
   readonly bytes: number
   /** Time of the oldest record. */
   readonly oldestMs: number | undefined

@@ -3,7 +3,7 @@ import type { ChainedRecord } from '../audit/chain.ts'
 import { followAudit } from '../audit/follow.ts'
 import { lastOfAudits, matches, readAudits, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
 import { reasonsIn } from '../audit/record-members.ts'
-import { auditLogsOf, unreadable, type AuditLogs, type AuditOptions } from './audit-config.ts'
+import { auditLogsIn, auditLogsOf, unreadable, type AuditLogs, type AuditOptions } from './audit-config.ts'
 import { searchLogs } from './audit-index.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
@@ -26,15 +26,17 @@ const GOOD = new Set(['allow', 'completed'])
 
 /** Prints the last matching records of all slots by time; with `follow` it continues until SIGINT or SIGTERM. */
 export async function tailAudit(options: TailOptions): Promise<ExitCode> {
-  const logs = auditLogsOf(options, environment())
   const filter = toFilter(options, Date.now())
   const isBounded = options.since !== undefined || options.trace !== undefined
   const lines = parseLines(options.lines) ?? (isBounded ? Number.POSITIVE_INFINITY : DEFAULT_LINES)
+  const isFollowing = options.follow === true
+  // What is followed may be written later.
+  const logs = isFollowing ? auditLogsIn(options, environment()) : auditLogsOf(options, environment())
   const print = ({ text, record }: AuditRecord) =>
     writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
-    if (options.follow === true) {
-      const chains = () => auditLogsOf(options, environment()).chains
+    if (isFollowing) {
+      const chains = () => auditLogsIn(options, environment()).chains
       for await (const found of followAudit(chains, filter, untilSignal(), lines)) print(found)
     } else {
       for (const found of await lastRecords(logs, filter, lines)) print(found)

@@ -2,7 +2,7 @@
 import { basename, dirname } from 'node:path'
 import { readOwnCheckpoints, slotsWithCheckpoints, type OwnCheckpoints } from '../audit/checkpoint-files.ts'
 import { firstRecordOf } from '../audit/outlook.ts'
-import { slotFolder, type AuditChain } from '../audit/places.ts'
+import { chainsAt, slotFolder, type AuditChain } from '../audit/places.ts'
 import type { AuditPart } from '../audit/verify.ts'
 import { auditLogsIn, noAuditLog, unreadable, type AuditOptions } from './audit-config.ts'
 import { environment } from './environment.ts'
@@ -27,7 +27,7 @@ export type Log = {
  */
 export function logsToVerify(files: readonly string[], options: AuditOptions, slots: readonly number[]): Log[] {
   if (files.length > 0) return [namedLog(files)]
-  if (options.auditFile !== undefined) return [namedLog([options.auditFile])]
+  if (options.auditFile !== undefined) return logsAt(options.auditFile)
   const { chains, dir, name } = auditLogsIn(options, environment())
   const logs = chains.map(logOf)
   for (const slot of new Set([...slots, ...slotsWithCheckpoints(dir)])) {
@@ -72,6 +72,15 @@ export function logOf({ slot, place, segments }: AuditChain): Log {
   // The file of an older version is not in a folder of its own.
   const isFile = segments.some(({ file }) => file === place)
   return { slot, checkpointSlot: slot, place, parts: segments, isWhole: true, folder: isFile ? undefined : place }
+}
+
+/** A file, or the folder of a slot or of all slots. */
+function logsAt(path: string): Log[] {
+  const chains = chainsAt(path)
+  if (chains.length === 0) throw noAuditLog(path)
+  const [first] = chains
+  if (first?.segments[0]?.file === path) return [namedLog([path])]
+  return chains.map((chain) => ({ ...logOf(chain), checkpointSlot: chain.slot ?? slotOf(chain.segments[0]?.file) }))
 }
 
 function namedLog(files: readonly string[]): Log {
