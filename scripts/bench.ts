@@ -21,23 +21,7 @@ import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
 import { lookForNginx, type Nginx } from './bench/peers/find-nginx.ts'
 import { failedBudgets, failedRows, machine, skippedLines, tables, type Report, type Skipped } from './bench/report.ts'
-import {
-  BODIES,
-  CACHED,
-  EVENTS,
-  IDLE,
-  MANIFESTS,
-  OVERLOAD,
-  POLICY,
-  PROVIDERS,
-  RATES,
-  REFUSALS,
-  RELOAD,
-  ROWS,
-  TRACES,
-  WORKERS,
-  type Row,
-} from './bench/rows.ts'
+import { ROWS, type Row, type Wants } from './bench/rows.ts'
 import { lookForJaeger, openTraceLab } from './bench/trace-lab.ts'
 import { isStop, say } from './demo/errors.ts'
 
@@ -59,34 +43,34 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const { only, rounds, amounts, quick, set } = options
-  const asked: Wants = (name) => only.includes(name) || (only.length === 0 && name !== OVERLOAD)
+  const asked: Wants = (name) => only.includes(name) || (only.length === 0 && name !== 'overload')
   const nginx = await lookForNginx()
   const skipped = 'unavailable' in nginx ? skippedWithout(nginx.unavailable, asked) : []
   const wants: Wants = (name) => asked(name) && !skipped.some((part) => part.rows.includes(name))
-  const rows = ROWS.filter(({ name, rates }) => wants(name) || (rates === true && wants(RATES)))
+  const rows = ROWS.filter(({ name, rates }) => wants(name) || (rates === true && wants('rates')))
   for (const line of skippedLines(skipped)) say(line)
   say(`this takes about ${inWords(estimateSeconds(options, rows, wants))} on two cores that do nothing else`)
   const measure = { rounds, amounts, connections: CONNECTIONS, say }
   const part = { rounds, say, stop }
   const plan: Plan = { options, rows, wants, measure, ...('unavailable' in nginx ? {} : { nginx }) }
-  const workers = wants(WORKERS) ? await measureWorkers({ calls: amounts.workers, say, stop }) : []
+  const workers = wants('workers') ? await measureWorkers({ calls: amounts.workers, say, stop }) : []
   const { policy, routes, rates } = await runRows(plan, stop)
   const bodies =
-    plan.nginx && wants(BODIES)
+    plan.nginx && wants('bodies')
       ? await measureBodies({ ...measure, nginx: plan.nginx, amounts: amounts.bodies, stop })
       : []
   const cached =
-    plan.nginx && wants(CACHED)
+    plan.nginx && wants('cached')
       ? await measureCached({ ...measure, nginx: plan.nginx, amounts: amounts.cached, set, stop })
       : []
-  const events = wants(EVENTS) ? await measureEvents({ ...part, amounts: amounts.events }) : []
-  const manifests = wants(MANIFESTS) ? await measureManifests({ ...part, amounts: amounts.manifests }) : []
-  const refusals = wants(REFUSALS) ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
-  const reloads = wants(RELOAD) ? await measureReloads({ rounds, quick, say }) : []
-  const traces = wants(TRACES) ? await runTraces(measure, stop) : { rows: [] }
-  const providers = wants(PROVIDERS) ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
-  const idle = wants(IDLE) ? await measureIdle({ ...part, amounts: amounts.idle }) : []
-  const overload = wants(OVERLOAD) ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
+  const events = wants('events') ? await measureEvents({ ...part, amounts: amounts.events }) : []
+  const manifests = wants('manifests') ? await measureManifests({ ...part, amounts: amounts.manifests }) : []
+  const refusals = wants('refusals') ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
+  const reloads = wants('reload') ? await measureReloads({ rounds, quick, say }) : []
+  const traces = wants('traces') ? await runTraces(measure, stop) : { rows: [] }
+  const providers = wants('providers') ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
+  const idle = wants('idle') ? await measureIdle({ ...part, amounts: amounts.idle }) : []
+  const overload = wants('overload') ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
   const measured = { policy, manifests, routes, rates, bodies, cached, refusals }
   return {
     date: new Date().toISOString(),
@@ -116,7 +100,6 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   }
 }
 
-type Wants = (name: string) => boolean
 type Plan = {
   readonly options: Options
   readonly rows: readonly Row[]
@@ -127,20 +110,20 @@ type Plan = {
 
 function skippedWithout(why: string, asked: Wants): Skipped[] {
   const peers = ROWS.filter(({ server }) => server === 'nginx').map(({ name }) => name)
-  const rows = [...peers, BODIES, CACHED].filter(asked)
+  const rows = [...peers, 'bodies' as const, 'cached' as const].filter(asked)
   return rows.length === 0 ? [] : [{ rows, why }]
 }
 
 async function runRows({ options, rows, wants, measure, nginx }: Plan, stop: AbortSignal) {
-  if (rows.length === 0 && !wants(POLICY)) return { policy: [], routes: [], rates: [] }
-  const opa = wants(POLICY) || rows.some(({ needs }) => needs.opa)
+  if (rows.length === 0 && !wants('policy')) return { policy: [], routes: [], rates: [] }
+  const opa = wants('policy') || rows.some(({ needs }) => needs.opa)
   say(`starting ${rows.length} servers …`)
   await using lab = await openLab({ rows, opa, profile: options, set: options.set, nginx, stop })
   if (options.perf) for (const { row, pids } of lab.targets) say(`${row.name}: process ${pids['controller'] ?? '?'}`)
-  const policy = wants(POLICY) ? await measurePolicy(lab, measure) : []
+  const policy = wants('policy') ? await measurePolicy(lab, measure) : []
   await warmUp(lab, measure)
   const routes = await measureRoutes(lab, { ...measure, wants })
-  return { policy, routes, rates: wants(RATES) ? await measureRates(lab, measure) : [] }
+  return { policy, routes, rates: wants('rates') ? await measureRates(lab, measure) : [] }
 }
 
 /** Runs after the other rows, when their servers have stopped. Without Jaeger the result is only the reason. */

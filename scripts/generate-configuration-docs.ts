@@ -72,7 +72,7 @@ const COMMANDS: readonly [name: string, fallback: string, what: string][] = [
     '`.crank`',
     'Folder of development certificates and the audit log; the demo keeps everything there.',
   ],
-  ['CRANK_AUDIT_FILE', '`<CRANK_STATE_DIR>/audit/*/1.jsonl`', 'Audit log that commands read.'],
+  ['CRANK_AUDIT_DIR', '`<CRANK_STATE_DIR>/audit`', 'Folder of the audit logs that commands read.'],
   ['CRANK_POLICY_DIR', '`policies`', 'Policy folder that commands read and edit.'],
   ['OPA_BIN', 'unset', 'OPA that compiles Rego. Unset: the pinned version in the cache, else on PATH.'],
   ['CRANK_CACHE_DIR', '`~/.cache/crank`', 'Folder of the pinned tools.'],

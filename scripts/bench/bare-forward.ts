@@ -1,21 +1,18 @@
 // Fastify and undici with nothing of Crank: mTLS on both sides, the bytes of the body go to the worker and those of its
 // answer back, unparsed. The floor of a controller that keeps these two libraries. A process of the bench.
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import Type from 'typebox'
 import { Pool } from 'undici'
 import { loadConfig } from '../../src/platform/env.ts'
 import { reportReady } from './child.ts'
-import { FileEnv } from './jobs.ts'
+import { FileEnv, readIdentity } from './identity.ts'
 
 const Env = Type.Object({ ...FileEnv.properties, BENCH_WORKER_PORT: Type.String() })
 
 const config = loadConfig(Env, { env: process.env })
 const tls = {
-  cert: readFileSync(config.CRANK_TLS_CERT),
-  key: readFileSync(config.CRANK_TLS_KEY),
-  ca: readFileSync(config.CRANK_TLS_BUNDLE),
+  ...readIdentity(config),
   minVersion: 'TLSv1.3',
 } as const
 const worker = new Pool(`https://127.0.0.1:${config.BENCH_WORKER_PORT}`, {

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { loadConfig } from '../../src/platform/env.ts'
 import { BODY_BYTES } from './body-requests.ts'
-import { FileEnv } from './jobs.ts'
+import { FileEnv } from './identity.ts'
 import { serveInMesh } from './mesh-server.ts'
 
 const LARGE = Buffer.alloc(BODY_BYTES, 'x')

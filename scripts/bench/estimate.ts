@@ -1,21 +1,6 @@
 // How long a run takes, roughly: said before it begins. The rates are those of a machine with two shared cores.
 import type { Amounts, Options } from './options.ts'
-import {
-  BODIES,
-  CACHED,
-  EVENTS,
-  IDLE,
-  MANIFESTS,
-  OVERLOAD,
-  POLICY,
-  PROVIDERS,
-  RATES,
-  REFUSALS,
-  RELOAD,
-  TRACES,
-  WORKERS,
-  type Row,
-} from './rows.ts'
+import { PARTS, type Part, type Row, type Wants } from './rows.ts'
 import { LOADS, RATE_OF, SLICES } from './measure-rates.ts'
 
 /** Requests per second of a row under load. */
@@ -33,30 +18,30 @@ const SHAPES = 40
 export function estimateSeconds(
   { amounts, rounds }: Pick<Options, 'amounts' | 'rounds'>,
   rows: readonly Row[],
-  wants: (name: string) => boolean,
+  wants: Wants,
 ): number {
-  const parts: Readonly<Record<string, number>> = {
-    [POLICY]:
+  const parts: Readonly<Record<Part, number>> = {
+    policy:
       rounds * (amounts.decisions.embedded / DECISIONS.embedded + (2 * amounts.decisions.sidecar) / DECISIONS.sidecar),
-    [RATES]: rounds * SLICES * rows.filter(({ rates }) => rates === true).length * sliceSeconds(amounts),
-    [BODIES]:
+    rates: rounds * SLICES * rows.filter(({ rates }) => rates === true).length * sliceSeconds(amounts),
+    bodies:
       START_S * 4 +
       (2 * amounts.bodies.calls) / SATURATED +
       (6 * (rounds * amounts.bodies.bodies + amounts.bodies.warmUp)) / BODIES_PER_S,
-    [CACHED]: START_S * 7 + (6 * (amounts.cached.warmUp + rounds * amounts.cached.calls)) / CACHED_PER_S,
-    [EVENTS]: START_S * 2 + (2 * (rounds + 1) * amounts.events.events * amounts.events.intervalMs) / 1000,
-    [MANIFESTS]: manifestSeconds(amounts, rounds),
-    [REFUSALS]: START_S + 4 * SHAPES * (amounts.refusals.small / SATURATED + amounts.refusals.large * LARGE_REFUSAL_S),
-    [TRACES]:
+    cached: START_S * 7 + (6 * (amounts.cached.warmUp + rounds * amounts.cached.calls)) / CACHED_PER_S,
+    events: START_S * 2 + (2 * (rounds + 1) * amounts.events.events * amounts.events.intervalMs) / 1000,
+    manifests: manifestSeconds(amounts, rounds),
+    refusals: START_S + 4 * SHAPES * (amounts.refusals.small / SATURATED + amounts.refusals.large * LARGE_REFUSAL_S),
+    traces:
       START_S * 6 +
       3 * (amounts.traces.warmUp / SATURATED + rounds * (amounts.traces.steady / 50 + amounts.traces.full / 700)),
-    [WORKERS]: 10 + amounts.workers,
-    [PROVIDERS]: 3 * START_S + (3 * (amounts.providers.warmUp + rounds * amounts.providers.calls)) / SATURATED,
-    [RELOAD]: 10 + rounds * 15,
-    [IDLE]: 2 * START_S + (2 * (amounts.idle.settleMs + rounds * amounts.idle.lookMs)) / 1000,
-    [OVERLOAD]: START_S * 4 + amounts.overload.warmUpSeconds + amounts.overload.rounds * 6 * amounts.overload.seconds,
+    workers: 10 + amounts.workers,
+    providers: 3 * START_S + (3 * (amounts.providers.warmUp + rounds * amounts.providers.calls)) / SATURATED,
+    reload: 10 + rounds * 15,
+    idle: 2 * START_S + (2 * (amounts.idle.settleMs + rounds * amounts.idle.lookMs)) / 1000,
+    overload: START_S * 4 + amounts.overload.warmUpSeconds + amounts.overload.rounds * 6 * amounts.overload.seconds,
   }
-  const others = Object.entries(parts).map(([name, seconds]) => (wants(name) ? seconds : 0))
+  const others = PARTS.map((name) => (wants(name) ? parts[name] : 0))
   return (
     rows.reduce((all, row) => all + rowSeconds(row, { amounts, rounds, isMeasured: wants(row.name) }), 0) +
     others.reduce((a, b) => a + b, 0)

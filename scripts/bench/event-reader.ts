@@ -1,22 +1,16 @@
 // The reader of the part `events`: how long each event was on its way, from the worker's write to this process. A process of the
 // bench.
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
-import { loadConfig } from '../../src/platform/env.ts'
 import { answerJobs, reportReady } from './child.ts'
-import { FileEnv, type EventsJob, type EventsResult } from './jobs.ts'
+import { readIdentity } from './identity.ts'
+import type { EventsJob, EventsResult } from './jobs.ts'
 import { latencyOf } from './statistics.ts'
 
 const EVENT = /data: (\d+)\n\n/g
 
-const config = loadConfig(FileEnv, { env: process.env })
-const identity = {
-  cert: readFileSync(config.CRANK_TLS_CERT),
-  key: readFileSync(config.CRANK_TLS_KEY),
-  ca: readFileSync(config.CRANK_TLS_BUNDLE),
-}
+const identity = readIdentity()
 
 reportReady()
 answerJobs(run)

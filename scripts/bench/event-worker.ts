@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { setInterval as every } from 'node:timers/promises'
 import { loadConfig } from '../../src/platform/env.ts'
-import { FileEnv, type EventsAsked } from './jobs.ts'
+import { FileEnv } from './identity.ts'
+import type { EventsAsked } from './jobs.ts'
 import { serveInMesh } from './mesh-server.ts'
 
 await serveInMesh(loadConfig(FileEnv, { env: process.env }), (request, response) => void answer(request, response))

@@ -1,22 +1,16 @@
 // The load generator: calls POST /route as the streaming worker. A process of the bench.
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { loadConfig } from '../../src/platform/env.ts'
 import { bodyRequest } from './body-requests.ts'
 import { answerJobs, reportReady } from './child.ts'
 import { openConnection } from './connection.ts'
-import { FileEnv, type LoadJob, type LoadResult } from './jobs.ts'
+import { readIdentity } from './identity.ts'
+import type { LoadJob, LoadResult } from './jobs.ts'
 import { closedLoop, openLoop, type RequestAt } from './load.ts'
 import { routeRequest, traceIdAt } from './request-bytes.ts'
 
 const VARIANTS = 256
 
-const config = loadConfig(FileEnv, { env: process.env })
-const identity = {
-  cert: readFileSync(config.CRANK_TLS_CERT),
-  key: readFileSync(config.CRANK_TLS_KEY),
-  ca: readFileSync(config.CRANK_TLS_BUNDLE),
-}
+const identity = readIdentity()
 
 reportReady()
 answerJobs(run)

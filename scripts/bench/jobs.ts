@@ -1,15 +1,7 @@
 // Messages between the bench and its processes.
-import Type from 'typebox'
 import type { Direction } from './body-requests.ts'
 import type { Pids } from './cpu.ts'
 import type { Latency } from './statistics.ts'
-
-/** Certificate, key and bundle of a process of the bench. */
-export const FileEnv = Type.Object({
-  CRANK_TLS_CERT: Type.String(),
-  CRANK_TLS_KEY: Type.String(),
-  CRANK_TLS_BUNDLE: Type.String(),
-})
 
 /** Calls that a caller of the part `cached` makes before the next one has its turn: each of its 15 capabilities ten times. */
 export const TURN_CALLS = 150

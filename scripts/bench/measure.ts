@@ -3,7 +3,7 @@
 import type { Lab, Target } from './lab.ts'
 import type { LoadJob, LoadResult, PolicyJob, PolicyResult } from './jobs.ts'
 import type { Amounts } from './options.ts'
-import type { RowName } from './rows.ts'
+import type { RowName, Wants } from './rows.ts'
 
 export type RouteRound = { readonly closed: LoadResult; readonly open: LoadResult }
 export type RouteRow = { readonly name: RowName; readonly what: string; readonly rounds: readonly RouteRound[] }
@@ -49,7 +49,7 @@ function warmUpOf({ row }: Target, { amounts }: MeasureOptions): number {
 /** Loads each target that is asked for by name. @throws the abort reason when stopped */
 export async function measureRoutes(
   lab: Lab,
-  options: MeasureOptions & { readonly wants: (name: string) => boolean },
+  options: MeasureOptions & { readonly wants: Wants },
 ): Promise<RouteRow[]> {
   const { amounts, rounds, say, wants } = options
   const load = loadWith(lab, options)

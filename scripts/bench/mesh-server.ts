@@ -1,12 +1,11 @@
 // A worker of the bench: a bare mTLS server that verifies its caller, so that what is in front of it dominates the measurement.
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Static } from 'typebox'
 import { reportReady } from './child.ts'
-import type { FileEnv } from './jobs.ts'
+import { readIdentity, type FileEnv } from './identity.ts'
 
 /** Serves on a free port of `host`, and reports it to the bench. */
 export async function serveInMesh(
@@ -16,9 +15,7 @@ export async function serveInMesh(
 ): Promise<void> {
   const server = createServer(
     {
-      cert: readFileSync(config.CRANK_TLS_CERT),
-      key: readFileSync(config.CRANK_TLS_KEY),
-      ca: readFileSync(config.CRANK_TLS_BUNDLE),
+      ...readIdentity(config),
       requestCert: true,
       rejectUnauthorized: true,
       minVersion: 'TLSv1.3',

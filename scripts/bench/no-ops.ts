@@ -36,6 +36,7 @@ export const noMetrics: Metrics = {
   connectionRefused: nothing,
   audited: nothing,
   auditSegmentOpened: nothing,
+  auditCheckpointFailed: nothing,
   credentialsReloaded: nothing,
   policyReloaded: nothing,
   policyLoaded: nothing,

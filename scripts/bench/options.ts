@@ -10,22 +10,7 @@ import type { IdleAmounts } from './measure-idle.ts'
 import type { OverloadAmounts } from './measure-overload.ts'
 import type { ProviderAmounts } from './measure-providers.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
-import {
-  BODIES,
-  CACHED,
-  EVENTS,
-  IDLE,
-  MANIFESTS,
-  OVERLOAD,
-  POLICY,
-  PROVIDERS,
-  RATES,
-  REFUSALS,
-  RELOAD,
-  ROWS,
-  TRACES,
-  WORKERS,
-} from './rows.ts'
+import { PARTS, ROWS } from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
 export type Amounts = {
@@ -117,10 +102,7 @@ const QUICK: Amounts = {
 }
 const ROUNDS = 6
 
-const NAMES = [
-  ...[POLICY, ...ROWS.map(({ name }) => name)],
-  ...[RATES, BODIES, CACHED, EVENTS, MANIFESTS, REFUSALS, RELOAD, TRACES, WORKERS, PROVIDERS, IDLE, OVERLOAD],
-]
+const NAMES: readonly string[] = [...ROWS.map(({ name }) => name), ...PARTS]
 
 export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [--rate <n>] [--quick] [--json]
                             [--set <NAME=value>]… [--cpu-prof <folder>] [--perf]
@@ -129,8 +111,8 @@ export const USAGE = `usage: npm run bench -- [--rounds <n>] [--only <row>]… [
                       rounds' noise allows no doubt (sign test, 95 %), else it is unclear: 15 are enough for most.
                       A ratio that is missed without doubt makes the exit code 1
   --only <row>        one of ${NAMES.join(', ')}; may be given several times. A ratio needs both of
-                      its rows. ${TRACES} needs Jaeger, which is built once where it is not found (about five
-                      minutes); ${BODIES}, ${CACHED} and the rows nginx… need nginx with njs (NGINX_BIN, PATH or /usr/sbin), and
+                      its rows. traces needs Jaeger, which is built once where it is not found (about five
+                      minutes); bodies, cached and the rows nginx… need nginx with njs (NGINX_BIN, PATH or /usr/sbin), and
                       are skipped where there is none
   --rate <n>          requests per second of the open loop (default ${WHOLE.rate})
   --quick             tiny counts and one round: shows that the bench works, its figures mean nothing

@@ -1,18 +1,14 @@
 // The load generator of the overload rows: callers that are refused go on. A process of the bench.
-import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { loadConfig } from '../../src/platform/env.ts'
 import { answerJobs, reportReady } from './child.ts'
 import { openConnection, type Connection } from './connection.ts'
-import { FileEnv } from './jobs.ts'
+import { readIdentity } from './identity.ts'
 import type { OverloadJob, OverloadResult } from './overload-jobs.ts'
 import { latencyOf } from './statistics.ts'
 
 const TICK_MS = 1
 
-const config = loadConfig(FileEnv, { env: process.env })
-const ca = readFileSync(config.CRANK_TLS_BUNDLE)
-const identity = { cert: readFileSync(config.CRANK_TLS_CERT), key: readFileSync(config.CRANK_TLS_KEY) }
+const { ca, ...identity } = readIdentity()
 
 reportReady()
 answerJobs(run)

@@ -1,6 +1,6 @@
 // The minimal cost of a body: a bare mTLS server that only reads and parses it. A process of the bench.
 import { loadConfig } from '../../src/platform/env.ts'
-import { FileEnv } from './jobs.ts'
+import { FileEnv } from './identity.ts'
 import { serveInMesh } from './mesh-server.ts'
 
 await serveInMesh(loadConfig(FileEnv, { env: process.env }), (request, response) => {

@@ -37,33 +37,38 @@ export type Row = Server & {
   readonly rates?: true
 }
 
-export const POLICY = 'policy'
-/** Policy evaluation with more and more manifests. */
-export const MANIFESTS = 'manifests'
-/** The rows with `rates`: saturated, at 1,000 and at 200 calls per second. */
-export const RATES = 'rates'
-/** Bodies of 1 MiB through the raw form, and through nginx. */
-export const BODIES = 'bodies'
-/** 1,000 callers with 15 capabilities each, decision cache off and on. */
-export const CACHED = 'cached'
-/** Event streams through the controller and directly. */
-export const EVENTS = 'events'
-/** The rows of trace-rows.ts, with a real Jaeger. */
-export const TRACES = 'traces'
-/** Refused requests, each of a shape that is cheap to send. */
-export const REFUSALS = 'refusals'
-/** One call of each capability of the bundled workers. */
-export const WORKERS = 'workers'
+/** What is measured besides the rows, in the order in which the usage names it. */
+export const PARTS = [
+  'policy',
+  // The rows with `rates`: saturated, at 1,000 and at 200 calls per second.
+  'rates',
+  // Bodies of 1 MiB through the raw form, and through nginx.
+  'bodies',
+  // 1,000 callers with 15 capabilities each, decision cache off and on.
+  'cached',
+  // Event streams through the controller and directly.
+  'events',
+  // Policy evaluation with more and more manifests.
+  'manifests',
+  // Refused requests, each of a shape that is cheap to send.
+  'refusals',
+  // The stall of the event loop when a large policy folder changes.
+  'reload',
+  // The rows of trace-rows.ts, with a real Jaeger.
+  'traces',
+  // One call of each capability of the bundled workers.
+  'workers',
+  // A capability with 10, 1,000 and 10,000 providers.
+  'providers',
+  // A controller that nobody calls.
+  'idle',
+  // A controller that gets more than it can do. Runs only when it is named: its load would disturb nothing, but takes minutes.
+  'overload',
+] as const
+export type Part = (typeof PARTS)[number]
 
-/** A capability with 10, 1,000 and 10,000 providers. */
-export const PROVIDERS = 'providers'
-/** A controller that nobody calls. */
-export const IDLE = 'idle'
-/** The stall of the event loop when a large policy folder changes. */
-export const RELOAD = 'reload'
-
-/** A controller that gets more than it can do. Runs only when it is named: its load would disturb nothing, but takes minutes. */
-export const OVERLOAD = 'overload'
+/** Whether a row or a part is measured. */
+export type Wants = (name: RowName | Part) => boolean
 
 export const ROWS: readonly Row[] = [
   { name: 'forward', what: 'the same server, only forwarding', needs: {}, server: 'forward', rates: true },

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Type from 'typebox'
 import { loadConfig } from '../../src/platform/env.ts'
-import { FileEnv } from './jobs.ts'
+import { FileEnv } from './identity.ts'
 import { serveInMesh } from './mesh-server.ts'
 
 const WorkerEnv = Type.Object({ ...FileEnv.properties, BENCH_HOST: Type.String({ default: '127.0.0.1' }) })

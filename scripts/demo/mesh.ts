@@ -1,7 +1,7 @@
 // The demo's mesh: certificates, controller, two workers and optionally an OPA sidecar, started and ready.
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { auditFileOf } from '../../src/audit/places.ts'
+import { auditDirIn, slotFolder } from '../../src/audit/places.ts'
 import { NO_DEBUGGER } from '../../bin/node-24.js'
 import { parseSpiffeId, parseTrustDomain } from '../../src/core/spiffe-id.ts'
 import { devFiles, PKI_FOLDER, type ClientConfig } from '../../src/cli/client-config.ts'
@@ -23,7 +23,7 @@ export type Mesh = AsyncDisposable & {
   /** The identity of the demo's calls. */
   readonly caller: ClientConfig
   readonly stateDir: string
-  readonly auditFile: string
+  readonly auditLog: string
   /** With --trace. */
   readonly jaeger: Jaeger | undefined
   /** Settles like `work`, or rejects as soon as a process of the mesh ends. */
@@ -139,7 +139,7 @@ function describeMesh(
       files: devFiles(stateDir, certificateOf('streaming'), TRUST_DOMAIN),
     },
     stateDir,
-    auditFile: auditFileOf(stateDir, 0),
+    auditLog: slotFolder(auditDirIn(stateDir), 0),
   }
 }
 

@@ -2,7 +2,8 @@
 import { text } from 'node:stream/consumers'
 import { withControllerClient } from '../../src/cli/controller-client.ts'
 import type { ChainedRecord } from '../../src/audit/chain.ts'
-import { readAudit } from '../../src/audit/reader.ts'
+import { chainsAt, segmentsIn } from '../../src/audit/places.ts'
+import { readAudits } from '../../src/audit/reader.ts'
 import { verifyAudit } from '../../src/audit/verify.ts'
 import type { RouteBody } from '../../src/core/wire.ts'
 import type { ControllerClient, RouteAnswer } from '../../src/worker/controller-client.ts'
@@ -41,17 +42,17 @@ const STREAM: RouteBody = {
 /** Makes the three calls as the streaming worker and collects the results. */
 export async function makeCalls(mesh: Mesh): Promise<Results> {
   return withControllerClient(mesh.caller, Date.now, async (client, caller) => {
-    const recordOf = (decisionId: string) => findRecord(mesh.auditFile, decisionId)
+    const recordOf = (decisionId: string) => findRecord(mesh.auditLog, decisionId)
     const allowed = await call(client, HELLO, recordOf)
     const denied = await call(client, CONVERT, recordOf)
     const streamed = await stream(client, STREAM, recordOf)
-    const { ok, records } = await verifyAudit(mesh.auditFile)
+    const { ok, records } = await verifyAudit(...segmentsIn(mesh.auditLog).map(({ file }) => file))
     return {
       caller,
       allowed,
       denied,
       streamed,
-      audit: { file: mesh.auditFile, records, verified: ok },
+      audit: { file: mesh.auditLog, records, verified: ok },
       metrics: await mesh.admin.decisions(),
       engine: await mesh.admin.engine(),
     }
@@ -91,8 +92,8 @@ async function see(request: RouteBody, answer: RouteAnswer, recordOf: RecordOf):
   return { request, status, decisionId, traceId, record: await recordOf(decisionId) }
 }
 
-async function findRecord(file: string, decisionId: string): Promise<ChainedRecord | undefined> {
-  for await (const { record } of readAudit(file)) {
+async function findRecord(log: string, decisionId: string): Promise<ChainedRecord | undefined> {
+  for await (const { record } of readAudits(chainsAt(log))) {
     if (record.event === 'policy_decision' && record['decision_id'] === decisionId) return record
   }
   return undefined

@@ -3,13 +3,14 @@
 import { isoTime } from '../core/iso-time.ts'
 import type { Decision, Mode, PolicyInput, Priority, Reason, RegistrationInput } from '../core/decision.ts'
 import type { ErrorCode, IdentityErrorCode } from '../core/errors.ts'
-import type { FileLeftReason } from '../core/file-left.ts'
+import type { SegmentReason } from '../core/segment-reason.ts'
 import type { IdempotencyResult } from '../core/idempotency.ts'
 import type { AttemptMade, Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
 import type { BlockedEvent } from './blocked-event.ts'
+import type { ProofEvent } from './proof-event.ts'
 
 type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
 
@@ -151,10 +152,10 @@ export type LifeEvent = { readonly timestamp: string } & (
   | { readonly event: 'controller_stopped'; readonly reason: string }
   | { readonly event: 'audit_repaired'; readonly bytes_removed: number }
   | { readonly event: 'audit_recovered'; readonly reason: string; readonly since: string; readonly refused: number }
-  /** The first record of a file that continues the chain of another file. */
+  /** The first record of a segment that continues another one. */
   | {
       readonly event: 'audit_segment_opened'
-      readonly reason: FileLeftReason
+      readonly reason: SegmentReason
       readonly previous_seq: number
       readonly previous_hash: string
     }
@@ -163,7 +164,8 @@ export type LifeEvent = { readonly timestamp: string } & (
 )
 
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent
-export type AuditEvent = PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent
+export type AuditEvent =
+  PolicyDecisionEvent | RouteOutcomeEvent | WorkerRegistrationEvent | RefusalEvent | LifeEvent | ProofEvent
 
 /** The policy's decision, or why there was none. A `Decision` is a judgement too; shadow mode turns `deny` into `would_deny`. */
 export type Judgement =

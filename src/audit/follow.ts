@@ -98,7 +98,7 @@ class Followed {
     if (segment === undefined) return
     await this.#seeCuts(segment)
     const splitter = createLineSplitter()
-    for (let at = this.position; ; ) {
+    for (let at = this.position; ;) {
       const bytes = await segment.read(at)
       if (bytes.length === 0) return
       at += bytes.length

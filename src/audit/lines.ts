@@ -6,7 +6,7 @@ import { openSegment, type SegmentBytes } from './segment-bytes.ts'
  * `number` counts from 1. `at`: where the line begins. `complete`: the line ends with a line feed; only the last line may lack
  * one.
  */
-export type Line = {
+type Line = {
   readonly number: number
   readonly at: number
   readonly text: string
@@ -64,7 +64,7 @@ export async function* readLines(file: string): AsyncGenerator<Line, void> {
 
 /** Where the last whole line of a segment ends. */
 export async function endOfLines(segment: SegmentBytes): Promise<number> {
-  for (let end = await segment.size(); end > 0; ) {
+  for (let end = await segment.size(); end > 0;) {
     const from = Math.max(0, end - BACK_BYTES)
     const feed = (await textOf(segment, from, end)).lastIndexOf('\n')
     if (feed !== -1) return from + feed + 1
@@ -105,7 +105,7 @@ export async function* readLinesBackwards(file: string, from?: number): AsyncGen
 /** The line that begins at `at`, without its line feed; undefined when there is no whole line. */
 export async function lineAt(segment: SegmentBytes, at: number): Promise<string | undefined> {
   let text = ''
-  for (let position = at; text.length <= MAX_LINE; ) {
+  for (let position = at; text.length <= MAX_LINE;) {
     const bytes = await segment.read(position)
     if (bytes.length === 0) return undefined
     const feed = bytes.indexOf(LINE_FEED)
@@ -118,7 +118,7 @@ export async function lineAt(segment: SegmentBytes, at: number): Promise<string 
 
 async function textOf(segment: SegmentBytes, from: number, end: number): Promise<string> {
   let text = ''
-  for (let at = from; at < end; ) {
+  for (let at = from; at < end;) {
     const bytes = await segment.read(at)
     if (bytes.length === 0) break
     text += bytes.toString('latin1', 0, Math.min(bytes.length, end - at))
@@ -129,7 +129,7 @@ async function textOf(segment: SegmentBytes, from: number, end: number): Promise
 
 async function* chunks(segment: SegmentBytes, splitter: LineSplitter): AsyncGenerator<Buffer, void> {
   let position = 0
-  for (let tries = 0; tries < SETTLE_TRIES; ) {
+  for (let tries = 0; tries < SETTLE_TRIES;) {
     const bytes = await segment.read(position)
     position += bytes.length
     if (bytes.length > 0) {

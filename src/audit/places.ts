@@ -1,12 +1,12 @@
 // Where the audit logs are: each process of a controller is a slot with a folder and a hash chain of its own. A chain is a list
 // of segments; a segment is named after its first record, and has `.zst` behind its name once it is compressed.
-import { lstatSync, readdirSync } from 'node:fs'
+import { lstatSync, readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
 /** `firstSeq`: the number of its first record. `file`: of two, the one that is not compressed. */
 export type AuditSegment = { readonly firstSeq: number; readonly file: string }
 
-/** `slot` null: a file that somebody named. `place`: the slot's folder, or that file. `segments`: oldest first. */
+/** `slot` null: a file or folder that somebody named. `place`: the slot's folder, or what was named. `segments`: oldest first. */
 export type AuditChain = {
   readonly slot: number | null
   readonly place: string
@@ -70,10 +70,14 @@ export function auditChainsIn(auditDir: string, stateDir?: string): AuditChain[]
   return [{ slot: 0, place: old, segments: [{ firstSeq: 1, file: old }] }, ...chains]
 }
 
-/** The chain of a file that somebody named. */
-export function chainOfFile(file: string): AuditChain {
-  const [, first] = SEGMENT.exec(basename(file)) ?? []
-  return { slot: null, place: file, segments: [{ firstSeq: Number(first ?? 1), file }] }
+/** The chains at a path that somebody named: a segment or a copy of one, the folder of a slot, or that of all slots. */
+export function chainsAt(path: string): AuditChain[] {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    const segments = segmentsIn(path)
+    return segments.length > 0 ? [{ slot: null, place: path, segments }] : auditChainsIn(path)
+  }
+  const [, first] = SEGMENT.exec(basename(path)) ?? []
+  return [{ slot: null, place: path, segments: [{ firstSeq: Number(first ?? 1), file: path }] }]
 }
 
 export function filesOf({ segments }: AuditChain): string[] {
@@ -84,7 +88,8 @@ function chainOf(slot: number, folder: string): AuditChain {
   return { slot, place: folder, segments: segmentsIn(folder) }
 }
 
-function slotsIn(auditDir: string): number[] {
+/** The slots that have a folder. */
+export function slotsIn(auditDir: string): number[] {
   const names = namesIn(auditDir).filter((name) => SLOT.test(name))
   return names.map(Number).sort((a, b) => a - b)
 }

@@ -24,7 +24,7 @@ export type AuditFilter = {
 const CLOCK_SPARE_MS = 60_000
 
 /** The records of a file that match, in order. Rejects as `readLines` does. */
-export async function* readAudit(file: string, filter: AuditFilter = {}): AsyncGenerator<AuditRecord, void> {
+async function* readAudit(file: string, filter: AuditFilter = {}): AsyncGenerator<AuditRecord, void> {
   for await (const { number, text, complete } of readLines(file)) {
     const found = complete ? toRecord(number, text, filter) : undefined
     if (found !== undefined) yield found

@@ -1,5 +1,6 @@
 // A compressed file from which any part can be read: frames of zstd, each of which is compressed by itself, and at the end a
 // table of their sizes in a frame that every zstd decoder skips ("Zstandard Seekable Format", facebook/zstd, contrib).
+import { readSync } from 'node:fs'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 
 /** A frame: where it is in the file, and where its content is in the whole content. */
@@ -44,8 +45,20 @@ export function seekTable(frames: readonly Pick<Frame, 'bytes' | 'contentBytes'>
   return table
 }
 
+/** The frames of a file; undefined when it has no such table, as a file that another program compressed. */
+export function framesIn(fd: number, size: number): Frame[] | undefined {
+  const tableBytes = seekTableBytes(part(fd, size - FOOTER_BYTES, FOOTER_BYTES))
+  if (tableBytes === undefined || tableBytes > size) return undefined
+  return framesOf(part(fd, size - tableBytes, tableBytes), size)
+}
+
+function part(fd: number, at: number, length: number): Buffer {
+  const bytes = Buffer.alloc(Math.max(0, length))
+  return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, Math.max(0, at)))
+}
+
 /** The size of the table that ends with `footer`, the last 9 bytes of a file; undefined when there is none. */
-export function seekTableBytes(footer: Buffer): number | undefined {
+function seekTableBytes(footer: Buffer): number | undefined {
   if (footer.length < FOOTER_BYTES || footer.readUInt32LE(footer.length - 4) !== SEEKABLE) return undefined
   // With checksums an entry has four bytes more; our files have none.
   if (footer.readUInt8(footer.length - 5) !== 0) return undefined
@@ -53,7 +66,7 @@ export function seekTableBytes(footer: Buffer): number | undefined {
 }
 
 /** The frames of a table; undefined when it does not describe `fileBytes` bytes. */
-export function framesOf(table: Buffer, fileBytes: number): Frame[] | undefined {
+function framesOf(table: Buffer, fileBytes: number): Frame[] | undefined {
   if (table.length < HEADER_BYTES + FOOTER_BYTES || table.readUInt32LE(0) !== SKIPPABLE) return undefined
   const frames: Frame[] = []
   let [at, contentAt] = [0, 0]
@@ -65,5 +78,3 @@ export function framesOf(table: Buffer, fileBytes: number): Frame[] | undefined 
   }
   return at + table.length === fileBytes ? frames : undefined
 }
-
-export const SEEK_FOOTER_BYTES = FOOTER_BYTES

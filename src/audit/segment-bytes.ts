@@ -1,7 +1,7 @@
 // Reads any part of a segment, compressed or not: positions are always those of its lines.
 import { open, type FileHandle } from 'node:fs/promises'
 import { compressedFile, isCompressed } from './places.ts'
-import { decompressFrame, framesOf, SEEK_FOOTER_BYTES, seekTableBytes, type Frame } from './seekable.ts'
+import { decompressFrame, framesIn, type Frame } from './seekable.ts'
 
 export type SegmentBytes = {
   /** How many bytes its lines have; the newest segment grows. */
@@ -43,18 +43,12 @@ function plain(handle: FileHandle): SegmentBytes {
 async function openFrames(handle: FileHandle): Promise<SegmentBytes> {
   try {
     const { size } = await handle.stat()
-    const frames = await readFrames(handle, size)
+    const frames = framesIn(handle.fd, size)
     return frames === undefined ? await oneFrame(handle, size) : framed(handle, frames)
   } catch (cause: unknown) {
     await handle.close()
     throw cause
   }
-}
-
-async function readFrames(handle: FileHandle, size: number): Promise<Frame[] | undefined> {
-  const tableBytes = seekTableBytes(await part(handle, size - SEEK_FOOTER_BYTES, SEEK_FOOTER_BYTES))
-  if (tableBytes === undefined || tableBytes > size) return undefined
-  return framesOf(await part(handle, size - tableBytes, tableBytes), size)
 }
 
 function framed(handle: FileHandle, frames: readonly Frame[]): SegmentBytes {
@@ -97,6 +91,11 @@ function frameAt(frames: readonly Frame[], position: number): Frame | undefined 
 }
 
 async function part(handle: FileHandle, at: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(Math.max(0, length)), 0, Math.max(0, length), Math.max(0, at))
+  const { buffer, bytesRead } = await handle.read(
+    Buffer.alloc(Math.max(0, length)),
+    0,
+    Math.max(0, length),
+    Math.max(0, at),
+  )
   return buffer.subarray(0, bytesRead)
 }

@@ -1,24 +1,17 @@
-// Checks whole audit files: every hash, every link, every number.
-import { passes } from '../core/ruling.ts'
-import { GENESIS, openRecord, type ChainedRecord, type Head, type LineFault } from './chain.ts'
-import { readLines } from './lines.ts'
-import { rulingIn } from './record-members.ts'
-
-/** `malformed`: JSON, but not laid out as a record. `sequence_gap`: genuine, but earlier records are missing or duplicate. */
-type BadRecord = {
-  readonly file: string
-  readonly line: number
-  /** The number of the first record that is not proven to be unchanged. */
-  readonly seq: number
-  readonly why: LineFault | 'sequence_gap' | 'prev_mismatch'
-  readonly message: string
-}
+// Checks whole audit logs: every hash, every link, every number, and records that are known from elsewhere.
+import { ChainCheck, type Fault } from './chain-check.ts'
+import { openRecord, type Head, type LineFault } from './chain.ts'
+import { eachLine } from './line-bytes.ts'
+import { Proof, type KnownRecord } from './proof.ts'
+import { openBytes } from './record-bytes.ts'
+import type { RecordMembers } from './record-members.ts'
+import { RunningCalls } from './running-calls.ts'
 
 /**
- * `records`, `head` and `withoutOutcome` count up to the first bad record. `withoutOutcome`: calls that the ruling let pass and
- * whose end is not on record: they are still running, or a crash lost the last outcomes, and nobody knows how they ended.
- * `continues`: the chain begins in a file that was not checked, which
- * should end with this record. The controller repairs a torn tail at its next start.
+ * `records` and `head`: up to the first fault. `withoutOutcome`: calls that the ruling let pass and whose end is not on record: they are still running, or a crash lost the last outcomes, and nobody knows how they ended.
+ * `continues`: the chain begins in a file that was not checked, which should end with this record; or, of a whole log, the last
+ * record that was removed. `faults`: the first 20 of `faultCount`. `provenUpTo`: the newest known record that is there.
+ * `signingKeys`: the verifier keys that the log names, if any. `tornTailBytes`: of an incomplete last line; the controller repairs it at its next start.
  */
 export type Verification = {
   readonly ok: boolean
@@ -26,43 +19,114 @@ export type Verification = {
   readonly withoutOutcome: number
   readonly continues?: Head
   readonly head: Head | null
-  readonly firstBad?: BadRecord
+  readonly firstBad?: Fault
+  readonly faults: readonly Fault[]
+  readonly faultCount: number
+  readonly provenUpTo?: KnownRecord
+  readonly signingKeys?: readonly string[]
   readonly tornTailBytes: number
 }
 
+type VerifyOptions = {
+  /** The segments are all of a log: it begins with record 1, or the removal of its oldest records is on record. */
+  readonly isWhole?: boolean
+  /** Records that must be there. */
+  readonly known?: readonly KnownRecord[]
+  readonly onProgress?: (bytes: number, records: number) => void
+}
+
+/** A segment, or a file whose name says nothing about its records. */
+export type AuditPart = { readonly file: string; readonly firstSeq?: number }
+
 /**
- * Reads `files`, each of which continues the previous one, up to the first bad record. The first file may begin with
- * `audit_segment_opened`: the controller continued there when the previous file was moved away. `ok`: no bad record and no
- * torn tail. A chain alone cannot show that its last records were removed, or that all of it was rewritten: compare `head`
- * with a copy kept elsewhere. Rejects with the file system's error when a file cannot be read.
+ * Reads `files`, each of which continues the previous one. The first file may begin with `audit_segment_opened`: the controller
+ * continued there when the previous file was moved away. `ok`: no fault and no torn tail. Rejects with the file system's error
+ * when a file cannot be read.
  */
 export async function verifyAudit(...files: readonly string[]): Promise<Verification> {
-  let head: Head | undefined
-  let continues: Head | undefined
-  let records = 0
-  const running = new Set<unknown>()
-  const done = (tornTailBytes: number, firstBad?: BadRecord): Verification => ({
-    ok: firstBad === undefined && tornTailBytes === 0,
-    records,
-    withoutOutcome: running.size,
-    ...(continues !== undefined && { continues }),
-    head: records === 0 ? null : (head ?? null),
-    ...(firstBad !== undefined && { firstBad }),
-    tornTailBytes,
-  })
-  for (const file of files) {
-    for await (const { number, text, complete } of readLines(file)) {
-      if (!complete) return done(text.length)
-      const next = follow(head, text)
-      if ('why' in next) return done(0, { file, line: number, seq: (head ?? GENESIS).seq + 1, ...next })
-      if (head === undefined && next.before.seq > 0) continues = next.before
-      head = next.head
-      records++
-      if (begins(next.record)) running.add(next.record['decision_id'])
-      else if (next.record.event === 'route_outcome') running.delete(next.record['decision_id'])
+  return verifyParts(files.map((file) => ({ file })))
+}
+
+/**
+ * The same for the segments of a log. A chain alone cannot show that its last records were removed, or that all of it was
+ * rewritten: `known` records can.
+ */
+export async function verifySegments(
+  segments: readonly AuditPart[],
+  options: VerifyOptions = {},
+): Promise<Verification> {
+  return verifyParts(segments, options)
+}
+
+async function verifyParts(parts: readonly AuditPart[], options: VerifyOptions = {}): Promise<Verification> {
+  const { isWhole = false, known = [], onProgress } = options
+  const [check, proof, calls] = [new ChainCheck(isWhole), new Proof(known), new RunningCalls()]
+  const keys = new Set<string>()
+  let seen = 0
+  const see = (bytes: Buffer, start: number, end: number, line: number): void => {
+    seen++
+    const record = openBytes(bytes, start, end)
+    if (record === undefined) {
+      seeText(check, line, bytes.toString('latin1', start, end), { proof, calls })
+      return
     }
+    const { seq, prev, hash, event, membersAt } = record
+    const members = (): string => bytes.toString('latin1', membersAt, end)
+    check.see(line, { seq, prev, hash, event, members: () => JSON.parse(`{"v":1${members()}`) as RecordMembers })
+    proof.see(seq, hash)
+    calls.see(event, members)
+    if (event === 'audit_signing_key') keys.add(keyIn(JSON.parse(`{"v":1${members()}`) as RecordMembers))
   }
-  return done(0)
+  let tornTailBytes = 0
+  for (const [n, { file, firstSeq }] of parts.entries()) {
+    check.beginSegment(file, firstSeq)
+    const torn = await eachLine(file, see, (count) => onProgress?.(count, seen)).catch(damageOf)
+    if (typeof torn === 'string') check.seeDamage(torn)
+    else if (torn > 0 && n < parts.length - 1) check.seeTorn(torn)
+    else tornTailBytes = torn
+  }
+  return { ...resultOf(check, proof, calls.count, tornTailBytes), ...(keys.size > 0 && { signingKeys: [...keys] }) }
+}
+
+/** A line that is not laid out as our writer does it: it may still be a valid record. */
+function seeText(
+  check: ChainCheck,
+  line: number,
+  text: string,
+  { proof, calls }: { proof: Proof; calls: RunningCalls },
+): void {
+  const record = openRecord(text)
+  if (typeof record === 'string') {
+    check.seeBad(line, record, FAULTS[record], record === 'hash_mismatch' ? claimIn(text) : undefined)
+    return
+  }
+  check.see(line, { ...record, members: () => record })
+  proof.see(record.seq, record.hash)
+  calls.see(record.event, () => text)
+}
+
+function resultOf(check: ChainCheck, proof: Proof, withoutOutcome: number, tornTailBytes: number): Verification {
+  const { upTo, faults: contradictions } = proof.end()
+  for (const fault of contradictions) check.seeProof(fault)
+  const { records, intact, continues, faults, faultCount } = check.end()
+  const [firstBad] = faults
+  return {
+    ok: faultCount === 0 && tornTailBytes === 0,
+    records,
+    withoutOutcome,
+    ...(continues !== undefined && { continues }),
+    head: intact,
+    ...(firstBad !== undefined && { firstBad }),
+    faults,
+    faultCount,
+    ...(upTo !== null && { provenUpTo: upTo }),
+    tornTailBytes,
+  }
+}
+
+/** As `verifierKey` has it. */
+function keyIn({ key_name: name, key_id: id, public_key: key }: RecordMembers): string {
+  return [name, id, key].map(String).join('+')
 }
 
 const FAULTS: Readonly<Record<LineFault, string>> = {
@@ -71,30 +135,15 @@ const FAULTS: Readonly<Record<LineFault, string>> = {
   hash_mismatch: 'the record was changed: it does not match its own hash',
 }
 
-type Link = { readonly before: Head; readonly head: Head; readonly record: ChainedRecord }
+const CLAIM = /^\{"v":1,"seq":(\d+),"prev":"[0-9a-f]{64}","hash":"([0-9a-f]{64})"/
 
-/** Whether an outcome follows: of a decision that is made again before a retry, the first one's outcome says how it ended. */
-function begins(record: ChainedRecord): boolean {
-  const ruling = record.event === 'policy_decision' ? rulingIn(record) : undefined
-  return ruling !== undefined && passes(ruling) && (record['retry_of'] ?? null) === null
+function claimIn(text: string): Head | undefined {
+  const [, seq, hash] = CLAIM.exec(text) ?? []
+  return hash === undefined ? undefined : { seq: Number(seq), hash }
 }
 
-/** Checks that `text` is a record that may follow `head`; without `head`, that it may begin a file. */
-function follow(head: Head | undefined, text: string): Link | Pick<BadRecord, 'why' | 'message'> {
-  const record = openRecord(text)
-  if (typeof record === 'string') return { why: record, message: FAULTS[record] }
-  const before = head ?? beginningOf(record)
-  if (record.seq !== before.seq + 1) {
-    return { why: 'sequence_gap', message: `expected record ${before.seq + 1}, found record ${record.seq}` }
-  }
-  if (record.prev !== before.hash) {
-    return { why: 'prev_mismatch', message: 'the record does not continue the previous one' }
-  }
-  return { before, head: { seq: record.seq, hash: record.hash }, record }
-}
-
-/** The head that a file beginning with `record` continues. */
-function beginningOf(record: ChainedRecord): Head {
-  if (record.event !== 'audit_segment_opened') return GENESIS
-  return { seq: Number(record['previous_seq']), hash: String(record['previous_hash']) }
+/** What zstd says of bytes that it did not write. The file system's errors have a system call, and are passed on. */
+function damageOf(cause: unknown): string {
+  if (!(cause instanceof Error) || 'syscall' in cause) throw cause
+  return 'code' in cause ? String(cause.code) : cause.message
 }

@@ -1,6 +1,6 @@
 // The location of the audit logs, for commands that read them.
 // Their two settings are plain paths: without the schema compiler, which takes longer than the search for a decision.
-import { auditChainsIn, auditDirIn, chainOfFile, filesOf, slotFolder, type AuditChain } from '../audit/places.ts'
+import { auditChainsIn, auditDirIn, chainsAt, filesOf, slotFolder, type AuditChain } from '../audit/places.ts'
 import { replacedNames } from '../platform/setting-names.ts'
 import { CliError, EXIT } from './exit.ts'
 import type { Format } from './output.ts'
@@ -12,8 +12,9 @@ export type AuditOptions = {
   output: Format
 }
 
-/** `files`: the segments of all chains. `name`: for messages. */
+/** `dir`: the folder of all slots. `files`: the segments of all chains. `name`: for messages. */
 export type AuditLogs = {
+  readonly dir: string
   readonly chains: readonly AuditChain[]
   readonly files: readonly string[]
   readonly name: string
@@ -23,13 +24,13 @@ export type AuditLogs = {
 const DEFAULT_STATE_DIR = '.crank'
 
 /**
- * The audit logs to read: the file that `--audit-file` names, else all slots of the audit folder.
+ * The audit logs to read: what `--audit` names, else all slots of the audit folder.
  * @throws {CliError} `usage` when there is none, or when the folder cannot be read
  */
 export function auditLogsOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
   const logs = auditLogsIn(options, env)
   if (logs.chains.length > 0) return logs
-  throw new CliError(EXIT.usage, `there is no audit log at ${logs.name}`, { hint: HINT })
+  throw noAuditLog(logs.name)
 }
 
 /** The same, but there may be none; `name` is then that of the first slot. */
@@ -43,15 +44,24 @@ export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.P
   const { auditFile } = options
   const dir = auditDir ?? auditDirIn(stateDir)
   const old = auditDir === undefined ? stateDir : undefined
-  const chains = auditFile === undefined ? chainsIn(dir, old) : [chainOfFile(auditFile)]
+  const chains = auditFile === undefined ? chainsIn(dir, old) : chainsAt(auditFile)
   const files = chains.flatMap(filesOf)
-  return { chains, files, name: chains.length === 0 ? slotFolder(dir, 0) : chains.map(({ place }) => place).join(', ') }
+  return {
+    dir,
+    chains,
+    files,
+    name: chains.length === 0 ? slotFolder(dir, 0) : chains.map(({ place }) => place).join(', '),
+  }
+}
+
+export function noAuditLog(name: string, cause?: unknown): CliError {
+  return new CliError(EXIT.usage, `there is no audit log at ${name}`, { cause, hint: HINT })
 }
 
 /** The error for audit logs that cannot be read. Other errors are passed through. */
 export function unreadable(name: string, cause: unknown): unknown {
   const { code, path: file = name } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
-  if (code === 'ENOENT') return new CliError(EXIT.usage, `there is no audit log at ${file}`, { cause, hint: HINT })
+  if (code === 'ENOENT') return noAuditLog(file, cause)
   if (typeof code === 'string') return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
   return cause
 }
@@ -61,7 +71,7 @@ function firstSet(...values: readonly (string | undefined)[]): string | undefine
   return values.find((value) => value !== undefined && value !== '')
 }
 
-const HINT = 'name it: --audit-file <file>, --audit-dir <dir>, or --state-dir <dir> of the controller'
+const HINT = 'name it: --audit <path>, --audit-dir <dir>, or --state-dir <dir> of the controller'
 
 /** @param old the state folder, which may have the log of an older version */
 function chainsIn(auditDir: string, old: string | undefined): readonly AuditChain[] {

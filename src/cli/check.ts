@@ -58,7 +58,7 @@ export async function gatherFindings(
     },
     now,
   )
-  const audit = await checkAudit(() => auditLogsIn(options, env))
+  const audit = await checkAudit(() => auditLogsIn(options, env), env, now)
   const controller = await checkController(adminUrl, policy.revision, now)
   const workers = await checkWorkers(controller.workers, certificates.controller, now)
   return [

@@ -26,9 +26,12 @@ export function stateDirOption() {
   return new Option('--state-dir <dir>', 'state folder (CRANK_STATE_DIR, default .crank)')
 }
 
-/** `--audit-file`, or `--audit` for short. */
+/** `--audit`, or `--audit-file`. */
 export function auditFileOption() {
-  return new Option('--audit, --audit-file <file>', 'one segment of an audit log, compressed or not, or a copy')
+  return new Option(
+    '--audit, --audit-file <path>',
+    'a segment of an audit log, compressed or not, or the folder of a slot',
+  )
 }
 
 export function auditDirOption() {

@@ -4,7 +4,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyOtelInstrumentation } from '@fastify/otel'
 import Type, { type Static } from 'typebox'
-import { CatalogQuery, WorkersReply } from '../core/wire.ts'
+import { AuditStates, CatalogQuery, WorkersReply } from '../core/wire.ts'
 import type { HostRules } from '../platform/host-rules.ts'
 import type { Registry as MetricsRegistry } from '../platform/metrics.ts'
 import { adminErrorOptions, handleAdminErrors } from './admin/admin-errors.ts'
@@ -12,6 +12,7 @@ import { scrapeFor } from './metrics/scrape-format.ts'
 import { refuseOtherHosts } from './admin/admin-hosts.ts'
 import type { Readiness } from './readiness.ts'
 import { policyAsk, type PolicyAskOptions } from './routes/policy-ask.ts'
+import { auditRotate, type AuditRotateOptions } from './routes/audit-rotate.ts'
 import { workerDrain, type WorkerDrainOptions } from './routes/worker-drain.ts'
 import { policyExceptions, type PolicyExceptionsOptions } from './routes/policy-exceptions.ts'
 
@@ -22,7 +23,11 @@ type AdminOptions = {
   readonly allowedHosts: HostRules
   readonly workers: (query: CatalogQuery) => WorkersReply
   readonly drain: WorkerDrainOptions
-  readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks'>
+  readonly audit: AuditRotateOptions & {
+    /** All processes of this controller together. */
+    readonly states: () => Promise<AuditStates>
+  }
+  readonly about: () => Omit<Static<typeof HealthSchema>, 'status' | 'checks' | 'audit'>
   readonly exceptions: PolicyExceptionsOptions
   /** The mTLS listener's routes as an OpenAPI 3.1 document. */
   readonly openapi: () => object
@@ -67,12 +72,13 @@ const HealthSchema = Type.Object(
     policy_revision: Type.String(),
     shadow: ShadowSchema,
     candidate: Type.Union([CandidateSchema, Type.Null()]),
+    audit: AuditStates,
     checks: Type.Array(CheckSchema),
   },
   { additionalProperties: false },
 )
 const PATHS =
-  '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions, and POST on /policy/ask, /workers/{id}/drain and /workers/{id}/undrain'
+  '/livez, /readyz, /health, /metrics, /workers, /openapi.json, /policy/data, /policy/exceptions, and POST on /audit/rotate, /policy/ask, /workers/{id}/drain and /workers/{id}/undrain'
 const Live = Type.Object({ status: Type.Literal('live') }, { additionalProperties: false })
 
 const STALLED_MS = 30_000
@@ -101,8 +107,8 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
     },
   )
   app.get('/health', { ...quiet, schema: { response: { 200: HealthSchema } } }, async () => {
-    const { status, checks } = await options.readiness()
-    return { status, ...options.about(), checks: [...checks] }
+    const [{ status, checks }, audit] = await Promise.all([options.readiness(), options.audit.states()])
+    return { status, ...options.about(), audit, checks: [...checks] }
   })
   app.get('/metrics', quiet, async ({ headers }, reply) => {
     const scrape = await scrapeFor(await options.metrics(), headers)
@@ -112,6 +118,7 @@ export async function createAdmin(options: AdminOptions): Promise<FastifyInstanc
   app.get('/workers', workers, ({ query }) => options.workers(query))
   app.get('/openapi.json', quiet, options.openapi)
   await app.register(workerDrain, options.drain)
+  await app.register(auditRotate, options.audit)
   await app.register(policyAsk, options.policyAsk)
   await app.register(policyExceptions, options.exceptions)
   return app

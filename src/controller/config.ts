@@ -2,8 +2,12 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
-import { auditFileOf } from '../audit/places.ts'
+import { checkpointKeyName } from '../audit/checkpoint.ts'
+import type { NoteSigner } from '../audit/signed-note.ts'
+import { loadSigningKey } from '../audit/signing-key.ts'
+import { auditDirIn } from '../audit/places.ts'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
+import { auditSettings, parseAuditSettings, type AuditLimits } from '../platform/audit-settings.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
 import { oddNames } from '../platform/setting-names.ts'
@@ -94,12 +98,7 @@ export const ControllerEnv = Type.Object({
   }),
   OPA_TIMEOUT_MS: opaTimeoutSetting,
   CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
-  CRANK_AUDIT_FILE: placeSettings.CRANK_AUDIT_FILE,
-  CRANK_AUDIT_SYNC: Type.Enum(['fsync', 'write'], {
-    default: 'fsync',
-    description:
-      '`fsync`: a record is on the disk before the call continues. `write`: the kernel has the record, which is lost if the machine fails.',
-  }),
+  ...auditSettings,
   CRANK_CHAIN_KEY: optionalText({
     description:
       'File with the keys for `x-crank-chain`, one per line: the first signs, all of them verify. Controllers of one mesh ' +
@@ -168,9 +167,15 @@ export type ControllerConfig = {
   readonly decisionCache: 'off' | 'on'
   readonly sloPlace: SloPlace
   readonly stateDir: string
-  /** Of slot 0: CRANK_AUDIT_FILE if `auditFileGiven`, else its place in `stateDir`; other slots have only the latter. */
-  readonly auditFile: string
-  readonly auditFileGiven: boolean
+  readonly auditDir: string
+  /** Whether CRANK_AUDIT_DIR names it; otherwise the log of an older version in `stateDir` is taken over. */
+  readonly auditDirGiven: boolean
+  readonly auditLimits: AuditLimits['limits']
+  readonly auditKeep: AuditLimits['keep']
+  readonly auditMinFree: AuditLimits['minFree']
+  readonly auditFull: 'stop' | 'drop_unshipped'
+  /** Undefined: checkpoints are not signed. */
+  readonly auditSigner: NoteSigner | undefined
   readonly auditSync: 'fsync' | 'write'
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
@@ -197,6 +202,8 @@ type Parsed = {
   host: string
   adminHost: string
   processes: number
+  audit: AuditLimits
+  auditSigner: NoteSigner | undefined
 }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
@@ -225,12 +232,15 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
     faults.push(fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller supports only mutual TLS'))
   }
   checkOwnDomain(given, trustDomain, faults)
-  checkAuditFile(values, processes, faults)
   checkPorts({ ...values, CRANK_HOST: host, CRANK_ADMIN_HOST: adminHost } as Partial<Values>, faults)
   if (trustDomain === undefined || workerHosts === undefined || adminAllowedHosts === undefined) return undefined
-  if (host === undefined || adminHost === undefined || processes === undefined) return undefined
+  const audit = parseAuditSettings(values, faults)
+  if (host === undefined || adminHost === undefined || processes === undefined || audit === undefined) return undefined
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
-  return { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts, host, adminHost, processes }
+  const readKey = (file: string): NoteSigner => loadSigningKey(file, checkpointKeyName(controllerId))
+  const auditSigner = readSetting('CRANK_AUDIT_SIGNING_KEY', values.CRANK_AUDIT_SIGNING_KEY, readKey, faults)
+  const hosts = { workerHosts, adminAllowedHosts, host, adminHost }
+  return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner }
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -260,17 +270,6 @@ function parseProcesses(text: string): number {
   const count = /^\d{1,2}$/.test(text) ? Number(text) : 0
   if (count < 1 || count > MAX_PROCESSES) throw new Error(`must be a number from 1 to ${MAX_PROCESSES}, or auto`)
   return count
-}
-
-/** Each process writes a chain of its own: one file cannot have them all. */
-function checkAuditFile(
-  { CRANK_AUDIT_FILE: file }: Partial<Values>,
-  processes: number | undefined,
-  faults: string[],
-): void {
-  if (file === undefined || processes === undefined || processes === 1) return
-  const cure = 'names one file, but each of several processes has its own; unset it, and set CRANK_STATE_DIR'
-  faults.push(fault('CRANK_AUDIT_FILE', file, cure))
 }
 
 function checkOwnDomain(id: SpiffeId | undefined, trustDomain: TrustDomain | undefined, faults: string[]): void {
@@ -307,8 +306,13 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     decisionCache: values.CRANK_DECISION_CACHE,
     sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
-    auditFile: resolve(values.CRANK_AUDIT_FILE ?? auditFileOf(values.CRANK_STATE_DIR, 0)),
-    auditFileGiven: values.CRANK_AUDIT_FILE !== undefined,
+    auditDir: resolve(values.CRANK_AUDIT_DIR ?? auditDirIn(values.CRANK_STATE_DIR)),
+    auditDirGiven: values.CRANK_AUDIT_DIR !== undefined,
+    auditLimits: parsed.audit.limits,
+    auditKeep: parsed.audit.keep,
+    auditMinFree: parsed.audit.minFree,
+    auditFull: values.CRANK_AUDIT_FULL,
+    auditSigner: parsed.auditSigner,
     auditSync: values.CRANK_AUDIT_SYNC,
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     workerHosts,

@@ -86,7 +86,13 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const port = await listen(servers.mtls, config.listen, { variable: 'CRANK_PORT', isShared })
   await recordStart(ground, parts, { port, adminPort })
   const serving = { port, adminPort, engine: policy.engine, revision: policy.files().revision }
-  await siblings?.serve(serving, { readiness, metrics: () => familiesOf(ground.metricsRegistry) })
+  const answers = {
+    readiness,
+    metrics: () => familiesOf(ground.metricsRegistry),
+    rotate: audit.rotate,
+    audit: audit.state,
+  }
+  await siblings?.serve(serving, answers)
   steps.recall()
   if (isShared) steps.review()
   const release = outer.move()
@@ -124,6 +130,7 @@ function observe(
     capabilities: () => registry.capabilities().size,
     providers: (capability) => registry.providers(capability).length,
     audit: audit.health,
+    auditDisk: () => audit.keeper.report()?.disk,
     svid: credentials.current,
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,
@@ -141,7 +148,7 @@ async function recordStart(ground: Ground, { audit, policy }: StepParts, { port,
   const about = { version: VERSION, engine: policy.engine, policy_revision: policy.revision() }
   await audit.append({ event: 'controller_started', timestamp: isoTime(now()), ...about }, { patient: true })
   const addresses = { host: config.listen.host, port, admin_host: config.admin.host, admin_port: adminPort }
-  const fields = { ...addresses, ...about, audit_file: audit.file }
+  const fields = { ...addresses, ...about, audit_dir: audit.folder }
   if (ground.siblings === undefined) log.info({ event: 'controller_ready', ...fields }, 'controller is listening')
   // The parent says that the controller is ready when all of them are.
   else log.info({ event: 'process_ready', ...fields, process_id: process.pid }, 'this process is listening')

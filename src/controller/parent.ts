@@ -86,6 +86,7 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
     ...{ entry, env, log, monotonic },
     taskOf: (slot) => ({ seat: { slot, of }, flags: options.flags, ports: starts.ports() }),
     onStarted: family.joined,
+    hasServed: starts.hasServed,
     onEnded(slot, child, isReplaced) {
       family.left(slot, child)
       if (isReplaced) metrics.ended()
@@ -122,17 +123,22 @@ function openWorkers({ heartbeatIntervalMs }: ControllerConfig, hint: HintFile, 
 /** Waits for the first start of each process; what ends later is replaced. */
 function createStarts(of: number) {
   const waiting = Array.from({ length: of }, () => Promise.withResolvers<Serving>())
+  const served = new Set<number>()
   let ports: Task['ports']
   return {
     ports: () => ports,
+    hasServed: (slot: number) => served.has(slot),
     serves(slot: number, serving: Serving): void {
       const { port, adminPort } = serving
       ports ??= { port, adminPort }
+      served.add(slot)
       waiting[slot]?.resolve(serving)
     },
     of(slot: number, child: ChildProcess): Promise<Serving> {
       const { promise, reject } = waiting[slot] ?? Promise.withResolvers<Serving>()
       child.once('exit', (code, signal) => reject(new ChildStartError(code, signal)))
+      // It could not even be started.
+      child.once('error', reject)
       return promise
     },
   }

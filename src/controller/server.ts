@@ -55,7 +55,8 @@ const MIN_WAITING = 16
 const MAX_HEADER_BYTES = 16 * 1024
 const HEADERS_TIMEOUT_MS = 5000
 const KEEP_ALIVE_MS = 30_000
-const CHECK_CONNECTIONS_MS = 500
+/** Each check wakes an idle process. */
+const CHECK_CONNECTIONS_MS = 1000
 
 export type MtlsServer = FastifyInstance<Server>
 

@@ -227,6 +227,23 @@ export const DrainReply = closed({
   workers: Type.Array(workerId),
 })
 export const DrainParams = closed({ id: workerId })
+/** POST /audit/rotate on the admin listener. */
+export const RotateBody = closed({})
+/** `first_seq`: of the new segment of each process; null: it could not begin one. */
+export type RotateReply = Static<typeof RotateReply>
+export const RotateReply = closed({
+  slots: Type.Array(closed({ slot: count, first_seq: Type.Union([count, Type.Null()]) })),
+})
+/** The end of an audit log, in GET /health. `checkpoint`: the newest one, a signed note if there is a key. */
+export type AuditState = Static<typeof AuditState>
+export const AuditState = closed({
+  seq: count,
+  hash: Type.String(),
+  checkpoint: Type.Union([Type.String(), Type.Null()]),
+})
+/** By process. */
+export type AuditStates = Static<typeof AuditStates>
+export const AuditStates = Type.Array(closed({ slot: count, ...AuditState.properties }))
 /** Query of GET /workers and GET /capabilities: at most `limit` (default and maximum 1000) entries after `after`. */
 export type CatalogQuery = Static<typeof CatalogQuery>
 export const CatalogQuery = closed({

@@ -1,5 +1,5 @@
 // Notices that files change. The system tells of changes (fs.watch), but not of all: those below a bind mount are missed, and
-// those behind a link that was swapped. So a glance each second compares what the system says about the files. It is synchronous
+// those behind a link that was swapped. So a glance within each second compares what the system says about the files. It is synchronous
 // on purpose: through the thread pool it would cost thirty times as much.
 import { readdirSync, statSync, watch, type BigIntStats, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
@@ -25,17 +25,19 @@ export type LookoutPace = { readonly netMs: number; readonly againMs: number; re
 
 /** Less than a second, with the time that is needed to read what has changed. */
 const PACE: LookoutPace = { netMs: 750, againMs: 200, events: true }
-/** Glances of all lookouts come together, so that an idle process wakes once for them. */
-const GRID_MS = 250
+/** The system fires a timer a little early. */
+const EARLY_MS = 50
 /** One change is several events. */
 const EVENT_MS = 10
 
+/** One of the paths. `stats`: undefined if there is nothing. */
+type Root = { readonly path: string; readonly stats: BigIntStats | undefined }
 type Watched = { readonly ino: bigint; readonly watcher: FSWatcher }
 
 /** Looks for the first time after `againMs`. `look` must not reject. */
 export function watchFiles({ paths, look, onSame, pace }: LookoutOptions): FileLookout {
   const { netMs, againMs, events } = { ...PACE, ...pace }
-  const told = events ? createWatches(paths, () => plan(EVENT_MS)) : undefined
+  const told = events ? createWatches(() => plan(EVENT_MS)) : undefined
   // What changed while the caller read the files is found by the first look.
   let seen = ''
   let isSettled = false
@@ -54,8 +56,9 @@ export function watchFiles({ paths, look, onSame, pace }: LookoutOptions): FileL
   const tick = async (): Promise<void> => {
     timer = undefined
     isLooking = true
-    told?.follow()
-    const found = glance(paths)
+    const roots = paths.map((path) => ({ path, stats: statOf(path) }))
+    told?.follow(roots)
+    const found = glance(roots)
     if (found === seen && isSettled) onSame?.()
     else {
       // What changes from here on is in the next glance.
@@ -63,10 +66,10 @@ export function watchFiles({ paths, look, onSame, pace }: LookoutOptions): FileL
       isSettled = await look()
     }
     isLooking = false
-    plan(isSettled ? netMs - (performance.now() % Math.min(netMs, GRID_MS)) : againMs)
+    plan(isSettled ? untilGlance(netMs) : againMs)
   }
 
-  told?.follow()
+  told?.follow(paths.map((path) => ({ path, stats: statOf(path) })))
   plan(againMs)
   return {
     again() {
@@ -81,13 +84,19 @@ export function watchFiles({ paths, look, onSame, pace }: LookoutOptions): FileL
   }
 }
 
+/** All lookouts glance at the same moments, so that an idle process wakes once for them. */
+function untilGlance(netMs: number): number {
+  const ms = Math.ceil(netMs - (performance.now() % netMs))
+  return ms < Math.min(EARLY_MS, netMs / 2) ? ms + netMs : ms
+}
+
 /** `follow`: a path may be another file or folder by now. */
-function createWatches(paths: readonly string[], onEvent: () => void) {
+function createWatches(onEvent: () => void) {
   const watched = new Map<string, Watched>()
   return {
-    follow() {
-      for (const path of paths) {
-        const ino = statOf(path)?.ino
+    follow(roots: readonly Root[]) {
+      for (const { path, stats } of roots) {
+        const ino = stats?.ino
         const known = watched.get(path)
         if (known?.ino === ino) continue
         known?.watcher.close()
@@ -113,22 +122,21 @@ function openWatch(path: string, onEvent: () => void): FSWatcher | undefined {
 }
 
 /** What the system says about each file; follows links, since Kubernetes swaps a linked folder. */
-function glance(paths: readonly string[]): string {
-  return paths.map((path) => (statOf(path)?.isDirectory() === true ? glanceInto(path) : markOf(path))).join('\n')
+function glance(roots: readonly Root[]): string {
+  return roots.map(({ path, stats }) => (stats?.isDirectory() === true ? glanceInto(path) : markOf(stats))).join('\n')
 }
 
 function glanceInto(folder: string): string {
   try {
     return readdirSync(folder)
-      .map((name) => `${name} ${markOf(join(folder, name))}`)
+      .map((name) => `${name} ${markOf(statOf(join(folder, name)))}`)
       .join('\n')
   } catch (cause: unknown) {
     return String((cause as NodeJS.ErrnoException).code)
   }
 }
 
-function markOf(path: string): string {
-  const found = statOf(path)
+function markOf(found: BigIntStats | undefined): string {
   return found === undefined ? 'none' : markOfStats(found)
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createLast, mergeByTime } from '../../src/audit/merge.ts'
+import { mergeByTime } from '../../src/audit/merge.ts'
 
 type Item = { readonly name: string; readonly record: { readonly timestamp: string } }
 
@@ -55,19 +55,11 @@ async function* unreadable(): AsyncGenerator<Item, void> {
   yield await Promise.reject(new Error('unreadable'))
 }
 
-test('the last items are kept, however many there were', () => {
-  const last = createLast<number>(2)
-  const all = createLast<number>(Number.POSITIVE_INFINITY)
-  const none = createLast<number>(0)
-  const numbers = Array.from({ length: 3000 }, (_, at) => at)
-  for (const number of numbers) for (const list of [last, all, none]) list.add(number)
-  expect(last.items()).toEqual([2998, 2999])
-  expect(all.items()).toEqual(numbers)
-  expect(none.items()).toEqual([])
-})
-
 test('the newest come first where each source is in that order', async () => {
-  const logs = [[item('a1', 7), item('a2', 1)], [item('b1', 8), item('b2', 3)]]
+  const logs = [
+    [item('a1', 7), item('a2', 1)],
+    [item('b1', 8), item('b2', 3)],
+  ]
   const sources = logs.map((log) => source(log))
   expect(await namesOf(mergeByTime(sources, 'newest'))).toEqual(['b1', 'a1', 'b2', 'a2'])
 })

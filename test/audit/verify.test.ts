@@ -3,9 +3,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { GENESIS, openRecord, sealRecord } from '../../src/audit/chain.ts'
+import { GENESIS, openRecord, sealRecord, type ChainedRecord } from '../../src/audit/chain.ts'
+import { compressFrame, seekTable } from '../../src/audit/seekable.ts'
 import { serialiseEvent } from '../../src/audit/serialise.ts'
-import { verifyAudit } from '../../src/audit/verify.ts'
+import { verifyAudit, verifySegments } from '../../src/audit/verify.ts'
 import { outcome, temporaryFile } from '../controller/audit/support.ts'
 
 function chainOf(count: number): string {
@@ -37,6 +38,8 @@ test('an untouched chain verifies, and its head is the last record', async () =>
     records: COUNT,
     withoutOutcome: 0,
     head: { seq: COUNT, hash: last.hash },
+    faults: [],
+    faultCount: 0,
     tornTailBytes: 0,
   })
 })
@@ -142,4 +145,56 @@ test('a call that passed and has no outcome is counted, once for all of its atte
     text += sealed.line
   }
   expect(await verifyAudit(fileWith(text))).toMatchObject({ ok: true, records: 7, withoutOutcome: 1 })
+})
+
+/** Two segments, the first of them compressed in frames of some lines. */
+function compressedChain(frames = 4): { readonly files: string[]; readonly zst: string } {
+  const first = fileWith('')
+  const zst = `${first}.zst`
+  const size = Math.ceil(COUNT / frames)
+  const parts = Array.from({ length: frames }, (_, n) => `${LINES.slice(n * size, (n + 1) * size).join('\n')}\n`)
+  const compressed = parts.map((part) => compressFrame(Buffer.from(part)))
+  const table = seekTable(parts.map((part, n) => ({ bytes: compressed[n]!.length, contentBytes: part.length })))
+  writeFileSync(zst, Buffer.concat([...compressed, table]))
+  const last = openRecord(LINES.at(-1)!) as ChainedRecord
+  const opened = {
+    event: 'audit_segment_opened',
+    timestamp: 't',
+    reason: 'renamed',
+    previous_seq: last.seq,
+    previous_hash: last.hash,
+  } as const
+  const second = fileWith(sealRecord(last, serialiseEvent(opened)).line)
+  return { files: [zst, second], zst }
+}
+
+test('a compressed segment verifies as it did before', async () => {
+  expect(await verifyAudit(...compressedChain().files)).toMatchObject({ ok: true, records: COUNT + 1 })
+})
+
+test('a compressed segment that is damaged is a fault, and the check goes on behind it', async () => {
+  const { files, zst } = compressedChain()
+  const bytes = readFileSync(zst)
+  bytes[bytes.length >> 1]! ^= 0xff
+  writeFileSync(zst, bytes)
+  const { ok, faults } = await verifyAudit(...files)
+  expect(ok).toBe(false)
+  expect(faults[0]).toMatchObject({ file: zst, why: expect.stringMatching(/damaged_segment|not_json|hash_mismatch/) })
+  expect(faults.at(-1)).toMatchObject({ file: files[1], line: 1 })
+})
+
+test('a segment that cannot be read at all is an error, not a fault', async () => {
+  await expect(verifyAudit(`${fileWith('')}.none`)).rejects.toMatchObject({ code: 'ENOENT' })
+})
+
+test('progress says how many bytes and records were read', async () => {
+  const file = fileWith(CHAIN)
+  let [bytes, records] = [0, 0]
+  await verifySegments([{ file }], {
+    onProgress: (count, seen) => {
+      bytes += count
+      records = seen
+    },
+  })
+  expect([bytes, records]).toEqual([CHAIN.length, COUNT])
 })

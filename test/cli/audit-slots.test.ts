@@ -1,12 +1,13 @@
 // The commands that read the audit log, on a state folder with the logs of two slots.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { auditFileOf, oldAuditFileOf } from '../../src/audit/places.ts'
+import { oldAuditFile, segmentFile } from '../../src/audit/places.ts'
 import { gatherFindings } from '../../src/cli/check.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { workerId, writeAuditFile, type Made } from './audit-file.ts'
 import type { Finished } from './crank.ts'
 import { crank } from './in-process.ts'
+import { slotOf } from '../fixtures/audit-log.ts'
 
 const NOWHERE = 'http://127.0.0.1:1'
 const TRACE = 'a'.repeat(32)
@@ -37,9 +38,11 @@ const SECOND: Made[] = [
 
 let policies: PolicyDir
 let files: string[]
+let logs: string[]
 beforeEach(async () => {
   policies = await copyPolicies({ 'data/worker_manifests.json': MANIFESTS })
-  files = [0, 1].map((slot) => auditFileOf(policies.dir, slot))
+  logs = [0, 1].map((slot) => slotOf(policies.dir, slot))
+  files = logs.map((log) => segmentFile(log, 1))
   await writeAuditFile(files[0]!, FIRST)
   await writeAuditFile(files[1]!, SECOND)
 })
@@ -81,26 +84,26 @@ test('a file that is named is read alone', async () => {
 test('verify checks the chain of each slot by itself and says which is whose', async () => {
   const { code, stdout } = await run('audit', 'verify')
   expect(code).toBe(0)
-  const lines = files.map((file, slot) => `√ slot ${slot}: ${file}: 2 records, chain intact, head `)
+  const lines = logs.map((log, slot) => `√ slot ${slot}: ${log}: 2 records, chain intact, head `)
   expect(stdout.trimEnd().split('\n')).toEqual(lines.map((line): unknown => expect.stringContaining(line)))
   expect(await json('audit', 'verify')).toMatchObject({
     ok: true,
-    logs: files.map((file, slot) => ({ slot, file, ok: true, records: 2 })),
+    logs: logs.map((file, slot) => ({ slot, file, ok: true, records: 2 })),
   })
 })
 
 test('verify with one slot does not name it', async () => {
   await rm(files[1]!)
   const { stdout } = await run('audit', 'verify')
-  expect(stdout).toContain(`√ ${files[0]}: 2 records, chain intact`)
+  expect(stdout).toContain(`√ ${logs[0]}: 2 records, chain intact`)
 })
 
 test('verify exits with 1 when one of the chains is broken, and still checks the others', async () => {
   await writeFile(files[0]!, (await readFile(files[0]!, 'utf8')).replace('use:one', 'use:two'))
   const { code, stdout } = await run('audit', 'verify')
   expect(code).toBe(1)
-  expect(stdout).toContain(`× slot 0: ${files[0]}: record 1 (line 1) is invalid: the record was changed`)
-  expect(stdout).toContain(`√ slot 1: ${files[1]}: 2 records`)
+  expect(stdout).toContain(`× slot 0: ${logs[0]}: record 1 (line 1) is invalid: the record was changed`)
+  expect(stdout).toContain(`√ slot 1: ${logs[1]}: 2 records`)
   expect(await json('audit', 'verify')).toMatchObject({ ok: false, logs: [{ ok: false }, { ok: true }] })
 })
 
@@ -110,20 +113,20 @@ test('explain finds a decision in whichever slot it is, and a trace over all of 
   expect(code).toBe(0)
   expect(stdout.match(/(?<=decision id )\S+/g)).toEqual([1, 2].map(idOf))
   const { stderr } = await run('explain', idOf(9))
-  expect(stderr).toContain(`no record of decision ${idOf(9)} in ${files.join(', ')}`)
+  expect(stderr).toContain(`no record of decision ${idOf(9)} in ${logs.join(', ')}`)
 })
 
 test('policy unused, shadow report and replay count the calls of all slots', async () => {
   const unused = await json('policy', 'unused', '--since', '30d')
   expect(unused).toMatchObject({
-    audit_file: files.join(', '),
+    audit_file: logs.join(', '),
     unused: [],
     undeclared: [{ spiffe_id: workerId('legacy'), by_exception: 2 }],
   })
-  expect((await run('policy', 'unused', '--since', '30d')).stderr).toContain(`4 calls in ${files.join(', ')} since`)
-  expect((await run('shadow', 'report', '--since', '30d')).stderr).toContain(`4 calls in ${files.join(', ')}`)
+  expect((await run('policy', 'unused', '--since', '30d')).stderr).toContain(`4 calls in ${logs.join(', ')} since`)
+  expect((await run('shadow', 'report', '--since', '30d')).stderr).toContain(`4 calls in ${logs.join(', ')}`)
   const replayed = await json('replay', '--policy', policies.dir, '--verify')
-  expect(replayed).toMatchObject({ decisions: 4, audit: { file: files.join(', '), verified: true } })
+  expect(replayed).toMatchObject({ decisions: 4, audit: { file: logs.join(', '), verified: true } })
 })
 
 test('replay --verify refuses when the chain of any slot is broken', async () => {
@@ -149,18 +152,18 @@ test('check looks at the log of each slot', async () => {
   const env = { CRANK_POLICY_DIR: policies.dir }
   const findings = await gatherFindings({ adminUrl: NOWHERE, stateDir: policies.dir }, env, Date.now)
   expect(findings.filter(({ name }) => name === 'audit chain')).toMatchObject([
-    { status: 'ok', message: `${files[0]}: 2 records, chain intact` },
-    { status: 'fail', message: expect.stringContaining(`${files[1]}: record 1 (line 1) is invalid`) },
+    { status: 'ok', message: `${logs[0]}: 2 records, chain intact` },
+    { status: 'fail', message: expect.stringContaining(`${logs[1]}: record 1 (line 1) is invalid`) },
   ])
 })
 
 test('the log of an older version is read where it is, until a controller moves it', async () => {
-  const old = oldAuditFileOf(policies.dir)
+  const old = oldAuditFile(policies.dir)
   await rename(files[0]!, old)
   expect(await json('audit', 'verify')).toMatchObject({
     logs: [
       { slot: 0, file: old },
-      { slot: 1, file: files[1] },
+      { slot: 1, file: logs[1] },
     ],
   })
   expect(idsIn((await run('audit', 'tail', '-o', 'json')).stdout)).toEqual([1, 2, 3, 4].map(idOf))

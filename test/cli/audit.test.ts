@@ -3,13 +3,14 @@ import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { auditFileOf } from '../../src/audit/places.ts'
 import { serialiseEvent } from '../../src/audit/serialise.ts'
 import { GENESIS, sealRecord, type Head } from '../../src/audit/chain.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { until } from '../fixtures/until.ts'
 import { startCrank } from './crank.ts'
 import { crank } from './in-process.ts'
+import { slotOf } from '../fixtures/audit-log.ts'
+import { segmentFile } from '../../src/audit/places.ts'
 
 const MINUTE_MS = 60_000
 const HOURS_AGO = new Date(Date.now() - 120 * MINUTE_MS).toISOString()
@@ -19,7 +20,7 @@ let dir = ''
 let file = ''
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'crank-audit-'))
-  file = auditFileOf(dir, 0)
+  file = segmentFile(slotOf(dir, 0), 1)
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, EVENTS.reduce(append, { head: GENESIS, lines: '' }).lines)
 })
@@ -95,8 +96,8 @@ test('tail -f follows every slot, also one that appears later', async () => {
   const state = join(dir, 'followed')
   const first = append({ head: GENESIS, lines: '' }, EVENTS[0]!)
   const write = async (slot: number, lines: string): Promise<void> => {
-    await mkdir(dirname(auditFileOf(state, slot)), { recursive: true })
-    await appendFile(auditFileOf(state, slot), lines)
+    await mkdir(slotOf(state, slot), { recursive: true })
+    await appendFile(segmentFile(slotOf(state, slot), 1), lines)
   }
   await write(0, first.lines)
   const child = startCrank(['audit', 'tail', '-f', '--state-dir', state, '-o', 'json'])
@@ -116,7 +117,7 @@ test('tail -f follows every slot, also one that appears later', async () => {
 test('tail of a log that is not there exits with 2 and says where it looked', async () => {
   const { code, stderr } = await crank(['audit', 'tail'], { env: { CRANK_STATE_DIR: join(dir, 'nowhere') } })
   expect(code).toBe(2)
-  expect(stderr).toContain(`there is no audit log at ${auditFileOf(join(dir, 'nowhere'), 0)}`)
+  expect(stderr).toContain(`there is no audit log at ${slotOf(join(dir, 'nowhere'), 0)}`)
 })
 
 test('verify finds a whole chain intact', async () => {

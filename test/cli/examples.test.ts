@@ -1,7 +1,7 @@
 // The examples of every --help, run as they are written: in a checkout, with the demo's mesh beside them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,15 +57,13 @@ beforeAll(async () => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await writeFile(join(checkout, 'bundle.key'), privateKey.export(pem))
   await writeFile(join(checkout, 'bundle.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
-  // As logrotate leaves it: what the mesh did until now, and a log that goes on.
   const log = join(checkout, '.crank/audit/0/1.jsonl')
-  await rename(mesh.auditFile, `${log}.1`)
   ids = await withControllerClient(mesh.caller, Date.now, async (client) => {
     const answer = await client.route({ verb: 'convert', capability: 'document_to_pdf' })
     await text(answer.body)
     return { decision: answer.decisionId ?? '', trace: answer.traceId ?? '' }
   })
-  for (const name of [log, join(checkout, 'audit.jsonl')]) await cp(mesh.auditFile, name)
+  for (const name of [log, join(checkout, 'audit.jsonl')]) await cp(join(mesh.auditLog, '1.jsonl'), name)
 }, 120_000)
 afterAll(async () => {
   await mesh[Symbol.asyncDispose]()
@@ -81,7 +79,7 @@ function start(line: string) {
     // A busy machine must not look like a fault of the policy; two controllers have a port each, and an audit log each.
     OPA_TIMEOUT_MS: '10000',
     ...(line.startsWith('crank controller')
-      ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_FILE: join(checkout, 'second.jsonl') }
+      ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_DIR: join(checkout, 'second') }
       : {}),
   }
   const real = line.replace(DECISION, ids.decision).replace(TRACE, ids.trace)

@@ -1,10 +1,11 @@
 // can-i, explain, who-can and what-can as a user runs them: against a controller and against files.
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { crank } from './in-process.ts'
+import { auditText } from '../fixtures/audit-log.ts'
 
 const ID = 'spiffe://crank.local/worker'
 
@@ -241,7 +242,7 @@ describe('explain, given a decision id', () => {
   })
 
   test('says that the outcome is unknown where a crash lost it, and so does verify', async () => {
-    const lines = (await readFile(mesh.auditFile, 'utf8')).split('\n')
+    const lines = await auditText(mesh.auditLog)
     const at = lines.findIndex((line) => line.includes(passed))
     const crashed = join(mesh.dir, 'crashed.jsonl')
     await writeFile(
@@ -264,7 +265,7 @@ describe('explain, given a decision id', () => {
   })
 
   test('reads the log that --audit names, and asks the files that --policy names', async () => {
-    const { code, stdout } = await files('explain', denied, '--audit', mesh.auditFile)
+    const { code, stdout } = await files('explain', denied, '--audit', mesh.auditLog)
     expect(code).toBe(0)
     expect(stdout).toContain(`${policies.dir}/data/worker_manifests.json`)
   })

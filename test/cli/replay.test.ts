@@ -157,7 +157,7 @@ test.each([
   { args: ['--policy', POLICY_DIR, '--until', 'soon'], said: '--until "soon": must be like' },
   { args: ['--policy', POLICY_DIR, '--fail-on', 'deny'], said: 'Allowed choices are any, allow, none' },
 ])('$args is wrong usage', async ({ args, said }) => {
-  const { code, stdout, stderr } = await crank(['replay', ...args], { env: { CRANK_AUDIT_FILE: log } })
+  const { code, stdout, stderr } = await crank(['replay', '--audit', log, ...args])
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toContain(said)
 })

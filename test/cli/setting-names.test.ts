@@ -14,8 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
-const MISSPELT = { CRANK_AUDT_FILE: '/tmp/a' }
-const SAYS = 'CRANK_AUDT_FILE: unknown setting; did you mean CRANK_AUDIT_FILE?'
+const MISSPELT = { CRANK_AUDT_DIR: '/tmp/a' }
+const SAYS = 'CRANK_AUDT_DIR: unknown setting; did you mean CRANK_AUDIT_DIR?'
 
 test.each([
   { args: ['controller'] },
@@ -40,7 +40,7 @@ test('check lists it, and what is known to nobody', async () => {
   const env = { ...MISSPELT, CRANK_FROM_TOMORROW: '1', CRANK_STATE_DIR: dir, CRANK_ADMIN_URL: 'http://127.0.0.1:1' }
   const { code, stdout } = await crank(['check'], { env })
   expect(code).toBe(1)
-  expect(stdout).toMatch(/^× setting +CRANK_AUDT_FILE: .*did you mean CRANK_AUDIT_FILE\?/m)
+  expect(stdout).toMatch(/^× setting +CRANK_AUDT_DIR: .*did you mean CRANK_AUDIT_DIR\?/m)
   expect(stdout).toMatch(/^‼ settings +nothing reads CRANK_FROM_TOMORROW$/m)
 })
 

@@ -58,7 +58,7 @@ test('a member name with control characters is quoted in the reason, and one lin
   expect(answer.body.reason).toContain(`"${SHOWN}"`)
   const record = await mesh.auditedAs(({ decision_id: id }) => id === answer.body.decision_id)
   expect(record['reason']).toContain(`"${SHOWN}"`)
-  const tail = await crank(['audit', 'tail', '--audit', mesh.auditFile, '-n', '1'])
+  const tail = await crank(['audit', 'tail', '--audit', mesh.auditLog, '-n', '1'])
   expect(tail.stdout.trimEnd().split('\n')).toHaveLength(1)
   expect(tail.stdout).toContain(SHOWN)
   expectPlainLines(tail)

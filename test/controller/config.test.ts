@@ -42,8 +42,12 @@ describe('loadControllerConfig', () => {
       policyBundleRollback: 'refuse',
       decisionCache: 'off',
       stateDir: path.resolve('.crank'),
-      auditFile: path.resolve('.crank/audit/0/1.jsonl'),
-      auditFileGiven: false,
+      auditDir: path.resolve('.crank/audit'),
+      auditDirGiven: false,
+      auditLimits: { maxBytes: 268_435_456, maxAgeMs: 86_400_000 },
+      auditKeep: { maxAgeMs: undefined, maxBytes: undefined },
+      auditMinFree: { percent: 5 },
+      auditFull: 'stop',
       auditSync: 'fsync',
       bodyLimitBytes: 1_048_576,
       maxConnections: 10_000,
@@ -67,7 +71,7 @@ describe('loadControllerConfig', () => {
     expect(config).toMatchObject({
       controllerId: 'spiffe://prod.example/controller',
       tls: { trustDomain: 'prod.example' },
-      auditFile: '/var/crank/audit/0/1.jsonl',
+      auditDir: '/var/crank/audit',
     })
   })
 
@@ -88,14 +92,14 @@ describe('loadControllerConfig', () => {
   test('takes flags before variables, port 0, and HTTPS_ONLY=true', () => {
     const staleness = { CRANK_POLICY_MAX_STALENESS: '1h', CRANK_POLICY_STALENESS_ACTION: 'deny' }
     const env = { ...TLS, ...staleness, HTTPS_ONLY: 'true', CRANK_PORT: '1', OPA_URL: 'unix:///run/opa.sock' }
-    const flags = { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_FILE: '/a/b.jsonl' }
+    const flags = { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_DIR: '/a/b' }
     expect(loadControllerConfig({ env, flags })).toMatchObject({
       listen: { port: 0 },
       admin: { port: 0 },
       opa: { kind: 'unix', path: '/run/opa.sock' },
       policyStaleness: { maxMs: 3_600_000, action: 'deny' },
-      auditFile: '/a/b.jsonl',
-      auditFileGiven: true,
+      auditDir: '/a/b',
+      auditDirGiven: true,
     })
   })
 
@@ -139,7 +143,14 @@ describe('loadControllerConfig', () => {
     ['CRANK_DRAIN_TIMEOUT_MS', 'soon', /must be an integer from 1 to 3600000/],
     ['CRANK_HOST', '[::1]:9000', /must be an address or host name of this machine, without a port/],
     ['CRANK_ADMIN_HOST', 'localhost:9001', /must be an address or host name of this machine, without a port/],
-    ['CRANK_AUDT_FILE', '/a', /^CRANK_AUDT_FILE: .*did you mean CRANK_AUDIT_FILE\?/],
+    ['CRANK_AUDT_DIR', '/a', /^CRANK_AUDT_DIR: .*did you mean CRANK_AUDIT_DIR\?/],
+    ['CRANK_AUDIT_FILE', '/a', /^CRANK_AUDIT_FILE: no longer read: set CRANK_AUDIT_DIR, a folder/],
+    ['CRANK_AUDIT_KEEP', '3', /^CRANK_AUDIT_KEEP="3": must be a size/],
+    ['CRANK_AUDIT_KEEP', '3d,4d', /^CRANK_AUDIT_KEEP="3d,4d": must be an age, a size, or both/],
+    ['CRANK_AUDIT_KEEP', '1s', /^CRANK_AUDIT_KEEP="1s": must keep at least 1m/],
+    ['CRANK_AUDIT_MIN_FREE', 'half', /^CRANK_AUDIT_MIN_FREE="half": must be a size/],
+    ['CRANK_AUDIT_SEGMENT_SIZE', '1KiB', /^CRANK_AUDIT_SEGMENT_SIZE="1KiB": must be from 64KiB to 4GiB/],
+    ['CRANK_AUDIT_SEGMENT_AGE', '1s', /^CRANK_AUDIT_SEGMENT_AGE="1s": must be from 1m to 366d/],
     ['CRANK_WORKER_HOST', '10.0.0.1', /did you mean CRANK_WORKER_HOSTS/],
     ['OPA_TIMEOUT', '50', /did you mean OPA_TIMEOUT_MS\?/],
     ['CRANK_PORT', 'tcp://10.0.0.1:9000', /must be an integer.*Kubernetes sets it for a service named "crank"/],

@@ -124,7 +124,7 @@ describe('the variables', () => {
   }
 
   test('make a configuration without a fault', () => {
-    expect(controllerConfig()).toMatchObject({ policyDir: '/policies', auditFile: '/var/lib/crank/audit/0/1.jsonl' })
+    expect(controllerConfig()).toMatchObject({ policyDir: '/policies', auditDir: '/var/lib/crank/audit' })
     for (const name of Object.keys(WORKERS)) expect(workerConfig(name)).toMatchObject({ host: '0.0.0.0', port: 9443 })
   })
 

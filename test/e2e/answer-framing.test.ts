@@ -1,8 +1,9 @@
 // Answers in bytes: one whose end cannot be told from a broken connection is none, and one that was cut never looks whole.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startRawWorker, type RawWorker, type Reply } from '../fakes/raw-worker.ts'
-import { startMesh, STREAMING, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { exchange, openTls } from '../fixtures/raw-tls.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 let mesh: Mesh
 let worker: RawWorker

@@ -1,11 +1,11 @@
 // The disk gives out under load (RLIMIT_FSIZE): no call without a record, and all is well again when there is room.
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import { createParties, postJson, readAuditLines, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
+import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { until } from '../fixtures/until.ts'
+import { readAuditLines, verifyLog } from '../fixtures/audit-log.ts'
 
 const FILE_LIMIT = 60_000
 const CALLERS = 8
@@ -43,7 +43,7 @@ async function readiness(): Promise<{ status: number; audit: unknown }> {
 
 /** Decision by decision id, as the file has it. */
 async function recorded(): Promise<Map<unknown, unknown>> {
-  const lines = await readAuditLines(parties.auditFile)
+  const lines = await readAuditLines(parties.auditLog)
   const decisions = lines.filter(({ event }) => event === 'policy_decision')
   return new Map(decisions.map((line) => [line['decision_id'], line['decision']]))
 }
@@ -110,7 +110,7 @@ test('as soon as it can grow again, calls are served, and the chain holds with t
   expect(answers.at(-1)!.status).toBe(200)
   expect(await controller.stop('SIGTERM')).toEqual({ code: 0, signal: null })
   await expectAllRecorded()
-  const lines = await readAuditLines(parties.auditFile)
+  const lines = await readAuditLines(parties.auditLog)
   expect(lines.find(({ event }) => event === 'audit_recovered')).toMatchObject({ reason: 'write failed: EFBIG' })
-  expect(await verifyAudit(parties.auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
+  expect(await verifyLog(parties.auditLog)).toMatchObject({ ok: true, tornTailBytes: 0 })
 })

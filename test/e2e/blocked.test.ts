@@ -63,7 +63,7 @@ describe('a blocked identity', () => {
   }
 
   test('leaves the names of the routes in the records', async () => {
-    const routes = (await mesh.audit()).map((line) => line['route'] as unknown)
+    const routes = (await mesh.audit()).map((line) => line['route'])
     for (const route of ['/route', '/route/{verb}/{capability}', '/workers', 'unknown']) expect(routes).toContain(route)
   })
 
@@ -116,7 +116,7 @@ describe('a blocked identity', () => {
 })
 
 describe('the commands that read the audit log', () => {
-  const run = (...args: string[]) => crank([...args, '--audit-file', mesh.auditFile])
+  const run = (...args: string[]) => crank([...args, '--audit-file', mesh.auditLog])
   const lastBlocked = async () => {
     const found = (await mesh.audit()).findLast(({ capability, count }) => capability === null && count === 1)
     return found?.['decision_id'] as string

@@ -7,10 +7,11 @@ import type { RunningWorker } from '../../src/worker/run.ts'
 import { createHelloWorld } from '../../src/workers/hello_world.ts'
 import { greets, startFakeWorker } from '../fakes/worker.ts'
 import { greeter } from '../fixtures/greeter.ts'
-import { HELLO, postJson, startMesh, STREAMING, type Answer, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, postJson, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const CLIENT = 'worker/client'
 const idOf = (path: string): string => `spiffe://crank.local/${path}`

@@ -1,10 +1,10 @@
 // The controller dies under load, again and again: no answered request without its record, and the chain always verifies.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import { createParties, postJson, readAuditLines, STREAMING, type Parties } from '../fixtures/parties.ts'
+import { createParties, postJson, STREAMING, type Parties } from '../fixtures/parties.ts'
 import { until } from '../fixtures/until.ts'
+import { readAuditLines, verifyLog } from '../fixtures/audit-log.ts'
 
 const KILLS = 10
 const CALLERS = 16
@@ -31,7 +31,7 @@ afterAll(async () => {
 
 test(`survives ${KILLS} kills: what was answered or executed is recorded`, async () => {
   const env = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir }
-  const auditFile = parties.auditFile
+  const auditFile = parties.auditLog
   const answered = new Map<string, Answered>()
   const killsMs: number[] = []
   for (let round = 0; round < KILLS; round++) {
@@ -45,13 +45,13 @@ test(`survives ${KILLS} kills: what was answered or executed is recorded`, async
     expect(await controller.stop('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' })
     await Promise.all(callers)
     // A torn last line may stand there until the next start: it was nobody's answer.
-    const { firstBad } = await verifyAudit(auditFile)
+    const { firstBad } = await verifyLog(auditFile)
     expect(firstBad).toBeUndefined()
   }
   controller = await startControllerProcess(env)
   expect(await controller.stop('SIGTERM')).toEqual({ code: 0, signal: null })
 
-  expect(await verifyAudit(auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
+  expect(await verifyLog(auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
   const decisions = new Map<string, string>()
   const outcomes = new Set<string>()
   for (const line of await readAuditLines(auditFile)) {

@@ -12,6 +12,7 @@ import { opaArguments } from '../../scripts/demo/opa.ts'
 import { createProcesses } from '../../scripts/demo/processes.ts'
 import { lockAuditFile } from '../../src/controller/audit/lock.ts'
 import { planJaeger } from '../../scripts/tools/jaeger-plan.ts'
+import { isAlive } from '../fixtures/is-alive.ts'
 import { observabilityFile, variablesOf } from '../fixtures/stack/config-variables.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -57,14 +58,6 @@ function descendants(pid: number): Process[] {
 
 const areGone = (processes: readonly Process[]) => processes.every(({ pid }) => !isAlive(pid))
 
-/** A process that has ended stays in the table until its parent asks for it: nobody may, in a container without an init. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    return false
-  }
-}
 const stateDirOf = (out: string) => join(ROOT, /Logs are in (\S+)\/logs/.exec(out)?.[1] ?? 'missing')
 
 describe('npm run demo -- --once --json --port 0', () => {
@@ -95,7 +88,7 @@ describe('npm run demo -- --once --json --port 0', () => {
           trace_id: trace,
         },
         streamed: { status: 200, events: 4, first_event_ms: expect.any(Number), decision_id: id, trace_id: trace },
-        audit: { file: expect.stringContaining('audit/0/1.jsonl'), records: expect.any(Number), verified: true },
+        audit: { file: expect.stringMatching(/audit\/0$/), records: expect.any(Number), verified: true },
         metrics: { allow: 2, deny: 1 },
         engine,
       })

@@ -7,10 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createHelloWorld } from '../../src/workers/hello_world.ts'
 import { startRawWorker, type RawWorker, type Reply } from '../fakes/raw-worker.ts'
 import { startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
-import { startMesh, STREAMING, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { exchange, openTls } from '../fixtures/raw-tls.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const ROUNDS = 15
 const UPLOAD = 'x'.repeat(4 * 1024 * 1024)

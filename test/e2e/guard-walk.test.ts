@@ -3,10 +3,11 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { IdentityErrorCode } from '../../src/core/errors.ts'
-import { startMesh, STREAMING, TRUST_DOMAIN, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { startMesh, STREAMING, TRUST_DOMAIN, type Mesh } from '../fixtures/mesh.ts'
 import { createTestCa, type Issued, type IssueOptions } from '../fixtures/pki/ca.ts'
 import { exchange, openTls } from '../fixtures/raw-tls.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 type Request = { readonly name: string; readonly text: string }
 type Refusal = { readonly status: string; readonly headers: string; readonly body: string; readonly decisionId: string }

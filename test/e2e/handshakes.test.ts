@@ -4,7 +4,8 @@ import { connect as connectTcp, createServer, type AddressInfo, type Socket } fr
 import { connect, type ConnectionOptions } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { selfSigned } from '../fixtures/pki/ca.ts'
-import { startMesh, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { startMesh, type Mesh } from '../fixtures/mesh.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 let mesh: Mesh
 beforeAll(async () => {

@@ -3,8 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import { createParties, postJson, readAuditLines, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
+import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { until } from '../fixtures/until.ts'
+import { readAuditLines } from '../fixtures/audit-log.ts'
 
 // Starting a process takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000 })
@@ -85,7 +86,7 @@ describe('a controller that gets SIGTERM', () => {
     expect(await stopped).toEqual({ code: 0, signal: null })
     expect(failures).toEqual([])
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
-    const outcomes = (await readAuditLines(parties.auditFile)).filter(({ event }) => event === 'route_outcome')
+    const outcomes = (await readAuditLines(parties.auditLog)).filter(({ event }) => event === 'route_outcome')
     expect(outcomes).toHaveLength(answers.length)
   })
 })

@@ -2,23 +2,15 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { verifyAudit } from '../../src/audit/verify.ts'
 import { createHelloWorld } from '../../src/workers/hello_world.ts'
 import { greets, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import {
-  createParties,
-  postJson,
-  readAuditLines,
-  STREAMING,
-  type Answer,
-  type AuditLine,
-  type Parties,
-} from '../fixtures/parties.ts'
+import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { exchange, openTls } from '../fixtures/raw-tls.ts'
 import { startMesh } from '../fixtures/mesh.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine, readAuditLines, verifyLog } from '../fixtures/audit-log.ts'
 
 // Starting a process takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 90_000 })
@@ -38,7 +30,7 @@ const hello = (): Promise<Answer> =>
     STREAMING,
     postJson('/route', { verb: 'invoke', capability: 'hello_world', payload: { message: 'x' } }),
   )
-const audit = (): Promise<AuditLine[]> => readAuditLines(parties.auditFile)
+const audit = (): Promise<AuditLine[]> => readAuditLines(parties.auditLog)
 const logged = (event: string): boolean => controller.log.some((line) => line.event === event)
 
 /** A worker whose answers wait until they are let go. */
@@ -82,7 +74,7 @@ describe('a controller that gets SIGTERM', () => {
       'completed',
     ])
     expect(records.at(-1)).toMatchObject({ event: 'controller_stopped' })
-    expect(await verifyAudit(parties.auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
+    expect(await verifyLog(parties.auditLog)).toMatchObject({ ok: true, tornTailBytes: 0 })
     expect(logged('controller_stopped')).toBe(true)
     await worker.close()
   })
@@ -102,7 +94,7 @@ describe('a controller that gets SIGTERM', () => {
       error: 'shutting_down',
     })
     expect(records.map(({ event }) => event)).toContain('controller_stopped')
-    expect(await verifyAudit(parties.auditFile)).toMatchObject({ ok: true, tornTailBytes: 0 })
+    expect(await verifyLog(parties.auditLog)).toMatchObject({ ok: true, tornTailBytes: 0 })
     await worker.close()
   })
 })

@@ -6,11 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess } from '../fixtures/controller-process.ts'
 import { blockedJson, replaceFile } from '../fixtures/live-policy.ts'
-import { HELLO, postJson, startMesh, STREAMING, type Answer, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, postJson, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { startOpa, type OpaServer } from '../../scripts/lab/opa-server.ts'
 import { createParties } from '../fixtures/parties.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const ID = `spiffe://crank.local/${STREAMING}`
 const HELLO_ID = `spiffe://crank.local/${HELLO}`

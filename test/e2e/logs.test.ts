@@ -11,6 +11,7 @@ import { startOtlpReceiver, type OtlpReceiver } from '../../scripts/lab/otlp-rec
 import { createParties, HELLO, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { startRealWorker } from '../fixtures/real-worker.ts'
 import { until } from '../fixtures/until.ts'
+import { auditText } from '../fixtures/audit-log.ts'
 
 vi.setConfig({ hookTimeout: 90_000 })
 
@@ -213,7 +214,7 @@ describe('what a caller sent stands neither in', () => {
   const places: Record<string, () => Promise<string>> = {
     'the log of the controller': () => Promise.resolve(JSON.stringify(controller.log)),
     'the log of the worker': () => Promise.resolve(JSON.stringify(workerLog)),
-    'the audit file': () => readFile(parties.auditFile, 'utf8'),
+    'the audit log': async () => (await auditText(parties.auditLog)).join('\n'),
     'the exported spans': () => Promise.resolve(receiver.bytes().toString('utf8')),
     'the metrics': async () => (await fetch(`${controller.adminOrigin}/metrics`)).text(),
     'error answers': () =>

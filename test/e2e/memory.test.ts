@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import { createParties, postJson, readAuditLines, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
+import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { until } from '../fixtures/until.ts'
+import { readAuditLines } from '../fixtures/audit-log.ts'
 
 // Starting a process takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -66,7 +67,7 @@ test('large bodies are refused first, then every call; what is refused is counte
   await use(500)
   await until('calls are served again', async () => (await call(large)).status === 200)
   expect(await refusedForMemory()).toBeGreaterThanOrEqual(3)
-  const records = await readAuditLines(parties.auditFile)
+  const records = await readAuditLines(parties.auditLog)
   expect(
     records.filter(({ event, reason }) => event === 'request_refused' && reason === refused.body.reason),
   ).not.toEqual([])

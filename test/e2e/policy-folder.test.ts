@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { blockedJson, replaceFile } from '../fixtures/live-policy.ts'
-import { HELLO, startMesh, STREAMING, type Answer, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { startOpa, type OpaServer } from '../../scripts/lab/opa-server.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const BLOCKED = 'worker/email-classifier'
 const BLOCKED_ID = `spiffe://crank.local/${BLOCKED}`

@@ -1,12 +1,12 @@
 // The doors of the process: signals, the debugger, the modes of its files. Real processes, started as a user starts them.
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { auditFileOf } from '../../src/audit/places.ts'
 import { ENDING_SIGNALS, IGNORED_SIGNALS } from '../../src/platform/process-guard.ts'
 import { greets, startFakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import { createParties, postJson, readAuditLines, STREAMING, type Parties } from '../fixtures/parties.ts'
+import { createParties, postJson, STREAMING, type Parties } from '../fixtures/parties.ts'
 import { until } from '../fixtures/until.ts'
+import { readAuditLines, slotOf } from '../fixtures/audit-log.ts'
 
 // Starting a process takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 90_000 })
@@ -21,7 +21,7 @@ afterAll(() => parties.close())
 
 const start = (name: string): Promise<ControllerProcess> =>
   startControllerProcess({ ...env, CRANK_STATE_DIR: `${parties.dir}/${name}` })
-const lastRecord = async (name: string) => (await readAuditLines(auditFileOf(`${parties.dir}/${name}`, 0))).at(-1)
+const lastRecord = async (name: string) => (await readAuditLines(slotOf(`${parties.dir}/${name}`, 0))).at(-1)
 const isReady = async ({ adminOrigin }: ControllerProcess): Promise<boolean> =>
   (await fetch(`${adminOrigin}/readyz`)).status === 200
 
@@ -86,7 +86,7 @@ describe('a controller', () => {
     held[0]!()
     expect((await call).status).toBe(200)
     expect(await stopped).toEqual({ code: 0, signal: null })
-    const lines = await readAuditLines(auditFileOf(`${parties.dir}/twice`, 0))
+    const lines = await readAuditLines(slotOf(`${parties.dir}/twice`, 0))
     expect(lines.filter(({ event }) => event === 'route_outcome')).toMatchObject([
       { outcome: 'completed', status: 200 },
     ])

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { CRANK } from '../fixtures/controller-process.ts'
+import { isAlive } from '../fixtures/is-alive.ts'
 import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies } from '../fixtures/policy-dir.ts'
 import { startProcessPair, type Line, type ProcessPair } from '../fixtures/process-pair.ts'
@@ -35,6 +36,14 @@ const statusAt = async (pair: ProcessPair, slot: number): Promise<number> => {
   return status
 }
 
+/** The worker may provide nothing any more. */
+async function takeCapabilities(policies: string): Promise<void> {
+  const file = join(policies, 'data/worker_manifests.json')
+  const data = JSON.parse(await readFile(file, 'utf8')) as { workers: Record<string, object> }
+  Object.assign(data.workers['spiffe://crank.local/worker/hello-world']!, { provided_capabilities: [] })
+  await writeFile(file, JSON.stringify(data))
+}
+
 /** A controller of its own, with a worker that is registered at process 1 and sends its heartbeats there. */
 async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
   const pair = await startProcessPair(parties, { CRANK_STATE_DIR: join(parties.dir, name), ...env })
@@ -54,6 +63,7 @@ async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
   })()
   return {
     pair,
+    lease,
     refused,
     beats: () => answered,
     stopBeating: async (): Promise<void> => {
@@ -106,26 +116,89 @@ describe('a hang that is longer than a worker may be silent', () => {
   })
 })
 
-test.each(['SIGSTOP', 'SIGKILL'] as const)(
-  'a policy that takes a capability from a worker evicts it while process 0 has a %s',
-  async (signal) => {
+test.each([
+  ['process 0', 'SIGSTOP'],
+  ['process 0', 'SIGKILL'],
+  ['the parent', 'SIGSTOP'],
+] as const)(
+  'a policy that takes a capability from a worker evicts it while %s has a %s',
+  async (whose, signal) => {
     await using policies = await copyPolicies()
-    await using it = await startTroubled(`evicted-${signal}`, { CRANK_POLICY_DIR: policies.dir })
-    const file = join(policies.dir, 'data/worker_manifests.json')
-    const data = JSON.parse(await readFile(file, 'utf8')) as { workers: Record<string, object> }
-    Object.assign(data.workers['spiffe://crank.local/worker/hello-world']!, { provided_capabilities: [] })
+    await using it = await startTroubled(`evicted-${whose}-${signal}`, { CRANK_POLICY_DIR: policies.dir })
     const line = await it.pair.lineTo(1)
     expect((await line.greet()).status).toBe(200)
-    process.kill(it.pair.pidOf(0), signal)
-    await writeFile(file, JSON.stringify(data))
-    await until('it gets no calls', async () => (await line.greet()).status === 503)
+    process.kill(whose === 'process 0' ? it.pair.pidOf(0) : it.pair.pid, signal)
+    await takeCapabilities(policies.dir)
+    // A parent that hangs is waited for twice, for the turn of the policy and for the eviction.
+    await until('it gets no calls', async () => (await line.greet()).status === 503, 40_000)
     const evictions = async (): Promise<number> =>
       (await it.pair.auditOf(1)).filter(({ event }) => event === 'worker_evicted').length
     await until('that is recorded', async () => (await evictions()) > 0)
     expect(await evictions()).toBe(1)
     await line.close()
   },
+  60_000,
 )
+
+test('while the parent hangs, changes of the registry are refused after a limit; a late one is taken back', async () => {
+  await using it = await startTroubled('parent-hangs')
+  const other = await startWorker()
+  const { pair } = it
+  const hello = await pair.lineTo(0, HELLO)
+  const body = { worker_id: 'worker-hello-world.second', worker_url: other.url, capabilities: [HELLO_SCHEMA] }
+  const known = async (): Promise<string[]> => {
+    const answer = await fetch(`${pair.adminOrigin}/workers`, { headers: { connection: 'close' } })
+    return ((await answer.json()) as { workers: { worker_id: string }[] }).workers.map(({ worker_id }) => worker_id)
+  }
+  process.kill(pair.pid, 'SIGSTOP')
+  const [answer, drain, ready] = await Promise.all([
+    hello.request(postJson('/register', body)),
+    fetch(`${pair.adminOrigin}/workers/worker-hello-world/drain`, {
+      method: 'POST',
+      body: '{}',
+      headers: { 'content-type': 'application/json' },
+    }),
+    fetch(`${pair.adminOrigin}/readyz`),
+  ])
+  expect([answer.status, answer.body]).toMatchObject([503, { error: 'registry_unavailable' }])
+  expect(answer.headers['retry-after']).toBe('1')
+  expect([drain.status, await drain.json()]).toMatchObject([503, { error: 'registry_unavailable' }])
+  expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'not_ready' }])
+  expect(await statusAt(pair, 0)).toBe(200)
+  process.kill(pair.pid, 'SIGCONT')
+  await until('it answers', async () => (await fetch(`${pair.adminOrigin}/readyz`)).status === 200)
+  // Each question opens a connection, which reaches any of the two.
+  const inAll = async (): Promise<string[]> => (await Promise.all(Array.from({ length: 8 }, known))).flat()
+  // By now all processes have made the change: the parent handles messages in order.
+  await until('it is taken back', async () => !(await inAll()).includes(body.worker_id))
+  expect((await hello.request(postJson('/register', body))).status).toBe(200)
+  expect((await inAll()).filter((id) => id === body.worker_id)).toHaveLength(8)
+  await hello.close()
+  await other.close()
+}, 60_000)
+
+test('the end of a parent that hangs ends what waits for it, and no process crashes', async () => {
+  await using policies = await copyPolicies()
+  await using it = await startTroubled('parent-ends', { CRANK_POLICY_DIR: policies.dir })
+  const { pair } = it
+  const hello = await pair.lineTo(0, HELLO)
+  const processes = [pair.pidOf(0), pair.pidOf(1)]
+  await it.stopBeating()
+  process.kill(pair.pid, 'SIGSTOP')
+  // Each process prepares this policy, waits for its turn, and evicts the worker then.
+  await takeCapabilities(policies.dir)
+  const leaving = hello.request(postJson('/deregister', it.lease))
+  await until('the policy is in force', () => pair.logOf('policy_changed').length > 0)
+  process.kill(pair.pid, 'SIGKILL')
+  const { status, body } = await leaving
+  expect([status, body]).toMatchObject([
+    503,
+    { error: expect.stringMatching(/^(registry_unavailable|shutting_down)$/) },
+  ])
+  await until('all have ended', () => processes.every((id) => !isAlive(id)), 30_000)
+  expect(pair.logOf('controller_crashed')).toEqual([])
+  await hello.close()
+}, 60_000)
 
 describe('during the start', () => {
   /** A controller whose process 0 does not listen yet, and whose process 1 has not been started. */
@@ -160,6 +233,8 @@ describe('during the start', () => {
     process.kill(Number(first), 'SIGKILL')
     expect(await ended).toEqual([2, null])
     expect(texts.errors).toContain('a process was ended by SIGKILL while it started')
+    const told = texts.log.split('\n').filter((line) => line.includes('"event":"process_ended"'))
+    expect(told).toEqual([expect.stringContaining('has ended before it served, and is not replaced')])
   })
 })
 

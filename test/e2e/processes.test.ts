@@ -7,16 +7,16 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { auditFileOf } from '../../src/audit/places.ts'
-import { verifyAudit } from '../../src/audit/verify.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { exportedFamilies } from '../fixtures/exported-metrics.ts'
+import { isAlive } from '../fixtures/is-alive.ts'
 import { parseOpenMetrics } from '../fixtures/open-metrics.ts'
 import { runController, startControllerProcess } from '../fixtures/controller-process.ts'
 import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { startProcessPair, type Line, type ProcessPair } from '../fixtures/process-pair.ts'
 import { until } from '../fixtures/until.ts'
+import { slotOf, verifyLog } from '../fixtures/audit-log.ts'
 
 const SLOTS = [0, 1]
 
@@ -266,7 +266,7 @@ describe('the end', () => {
     expect(await stopped).toEqual({ code: 0, signal: null })
     await Promise.all([hello.close(), line.close()])
     for (const slot of SLOTS) {
-      expect(await verifyAudit(auditFileOf(state, slot))).toMatchObject({ ok: true, tornTailBytes: 0 })
+      expect(await verifyLog(slotOf(state, slot))).toMatchObject({ ok: true, tornTailBytes: 0 })
       expect((await own.auditOf(slot)).at(-1)).toMatchObject({ event: 'controller_stopped', reason: 'stopped' })
     }
   })
@@ -289,7 +289,7 @@ describe('the end', () => {
     )
     await Promise.all(both.map((line) => line.close()))
     await next.stop('SIGINT')
-    for (const slot of SLOTS) expect(await verifyAudit(auditFileOf(state, slot))).toMatchObject({ ok: true })
+    for (const slot of SLOTS) expect(await verifyLog(slotOf(state, slot))).toMatchObject({ ok: true })
   })
 })
 
@@ -304,14 +304,6 @@ describe('a start', () => {
     const { code, stderr } = await runController({ ...(await env()), CRANK_PROCESSES })
     expect([code, stderr]).toEqual([2, expect.stringContaining('CRANK_PROCESSES')])
     expect(stderr).toContain('a number from 1 to 64, or auto')
-  })
-
-  test('with one file for the audit logs of all is refused', async () => {
-    const { code, stderr } = await runController({ ...(await env()), CRANK_AUDIT_FILE: '/tmp/one.jsonl' })
-    expect([code, stderr]).toEqual([
-      2,
-      expect.stringMatching(/CRANK_AUDIT_FILE.*each of several processes has its own/),
-    ])
   })
 
   test('on a port that another process shares is refused, though the kernel would allow it', async () => {
@@ -340,13 +332,4 @@ describe('a start', () => {
 
 function disposable(it: FakeWorker) {
   return { it, [Symbol.asyncDispose]: () => it.close() }
-}
-
-function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -6,8 +6,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Report } from '../../src/cli/replay/report.ts'
 import { crank } from '../cli/crank.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
-import { HELLO, startMesh, STREAMING, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { HELLO, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../fixtures/policy-dir.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const GUEST = 'worker/guest'
 const idOf = (path: string): string => `spiffe://crank.local/${path}`
@@ -111,7 +112,7 @@ async function variant(files: Readonly<Record<string, string>>): Promise<PolicyD
 }
 
 async function replay(policy: string, ...more: string[]): Promise<{ code: number | null; report: Report }> {
-  const args = ['replay', '--verify', '--audit', mesh.auditFile, '--policy', policy, '-o', 'json', ...more]
+  const args = ['replay', '--verify', '--audit', mesh.auditLog, '--policy', policy, '-o', 'json', ...more]
   const { code, stdout, stderr } = await crank(args)
   expect(stdout, stderr).not.toBe('')
   return { code, report: JSON.parse(stdout) as Report }

@@ -5,18 +5,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import {
-  createParties,
-  HELLO,
-  postJson,
-  readAuditLines,
-  STREAMING,
-  type Answer,
-  type AuditLine,
-  type Parties,
-} from '../fixtures/parties.ts'
+import { createParties, HELLO, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine, readAuditLines } from '../fixtures/audit-log.ts'
 
 // Starting a process takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 90_000 })
@@ -45,7 +37,7 @@ const hello = (): Promise<Answer> =>
   request(STREAMING, postJson('/route', { verb: 'invoke', capability: 'hello_world', payload: { message: 'x' } }))
 const heartbeat = (lease: string): Promise<Answer> =>
   request(HELLO, postJson('/heartbeat', { worker_id: 'worker-hello-world', lease }))
-const audit = (): Promise<AuditLine[]> => readAuditLines(parties.auditFile)
+const audit = (): Promise<AuditLine[]> => readAuditLines(parties.auditLog)
 const logged = (event: string) => controller.log.filter((line) => line.event === event)
 const hintFile = (): string => join(parties.dir, 'registry.json')
 const hint = (): Promise<string> => readFile(hintFile(), 'utf8').catch(() => '')

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { blockedJson } from '../fixtures/live-policy.ts'
-import { startMesh, STREAMING, type Answer, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const CAPABILITIES = [{ ...HELLO_SCHEMA, retry_safe: true }]
 

@@ -7,12 +7,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { pdpAnswer, pdpResult, startFakePdp, type FakePdp, type PdpAnswer } from '../fakes/pdp.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess } from '../fixtures/controller-process.ts'
-import { postJson, startMesh, STREAMING, type Answer, type AuditLine, type Mesh } from '../fixtures/mesh.ts'
+import { postJson, startMesh, STREAMING, type Answer, type Mesh } from '../fixtures/mesh.ts'
 import { startOpa, type OpaServer } from '../../scripts/lab/opa-server.ts'
-import { createParties, readAuditLines } from '../fixtures/parties.ts'
+import { createParties } from '../fixtures/parties.ts'
 import { honestPdpThatBlocks } from '../fixtures/pdp-honest.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
+import { type AuditLine, readAuditLines } from '../fixtures/audit-log.ts'
 
 /** Not declared to use invoke:hello_world; its calls are in shadow. */
 const SHADOWED = 'worker/email-classifier'
@@ -334,7 +335,7 @@ test('without room for the record nothing passes, in shadow as ever', async () =
       reason: `Worker ${id(SHADOWED)} not authorized for capability invoke:hello_world`,
     }),
   )
-  const records = await readAuditLines(parties.auditFile)
+  const records = await readAuditLines(parties.auditLog)
   const recorded = records
     .filter(({ decision }) => decision === 'would_deny')
     .map((line): unknown => line['decision_id'])

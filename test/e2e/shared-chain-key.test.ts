@@ -2,20 +2,12 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { auditFileOf } from '../../src/audit/places.ts'
 import { ensureChainKey } from '../../src/controller/chain/chain-key.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import {
-  createParties,
-  HELLO,
-  postJson,
-  readAuditLines,
-  STREAMING,
-  type Answer,
-  type Parties,
-} from '../fixtures/parties.ts'
+import { createParties, HELLO, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
+import { readAuditLines, slotOf } from '../fixtures/audit-log.ts'
 
 // Starting processes takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 })
@@ -32,7 +24,7 @@ const worker = (path: string, provided: string[]) => ({
 })
 const MANIFESTS = { workers: { ...worker(STREAMING, []), ...worker(HELLO, ['invoke:hello_world']) } }
 
-type Controller = ControllerProcess & { readonly auditFile: string }
+type Controller = ControllerProcess & { readonly auditLog: string }
 
 let parties: Parties
 let policies: PolicyDir
@@ -58,7 +50,7 @@ async function start(name: string, env: NodeJS.ProcessEnv): Promise<Controller> 
   open.defer(async () => {
     await controller.stop('SIGTERM')
   })
-  return { ...controller, auditFile: auditFileOf(stateDir, 0) }
+  return { ...controller, auditLog: slotOf(stateDir, 0) }
 }
 
 async function startHello({ origin }: Controller): Promise<FakeWorker> {
@@ -86,7 +78,7 @@ test('a token of one is good at the other, and at none with another key', async 
 
   const went = await call(second, HELLO, chain)
   expect(went.status).toBe(200)
-  const lines = await readAuditLines(second.auditFile)
+  const lines = await readAuditLines(second.auditLog)
   expect(
     lines.find(
       ({ event, decision_id }) => event === 'policy_decision' && decision_id === went.headers['x-decision-id'],

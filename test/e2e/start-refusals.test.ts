@@ -1,13 +1,13 @@
 // What a controller refuses to start with: exit code 2 and a sentence that says what to do, never a half-started process.
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { verifyAudit } from '../../src/audit/verify.ts'
 import { runController, startControllerProcess } from '../fixtures/controller-process.ts'
-import { createParties, readAuditLines, type Parties } from '../fixtures/parties.ts'
+import { createParties, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies, POLICY_DIR } from '../fixtures/policy-dir.ts'
+import { readAuditLines, verifyLog } from '../fixtures/audit-log.ts'
 
 // Starting a process takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 90_000 })
@@ -99,42 +99,44 @@ describe('a controller refuses to start', () => {
     })
   })
 
-  test('on an audit file that another controller writes, naming the file; the other one goes on', async () => {
-    const file = join(parties.dir, 'shared.jsonl')
-    const first = await startControllerProcess({ ...env, CRANK_AUDIT_FILE: file })
-    const { code, stderr } = await runController({ ...env, CRANK_AUDIT_FILE: file })
-    expect(stderr).toContain(`audit file ${file} is in use: another controller writes to it`)
+  test('on an audit folder that another controller writes, naming the folder; the other one goes on', async () => {
+    const folder = join(parties.dir, 'shared')
+    const first = await startControllerProcess({ ...env, CRANK_AUDIT_DIR: folder })
+    const { code, stderr } = await runController({ ...env, CRANK_AUDIT_DIR: folder })
+    expect(stderr).toContain(`audit folder ${folder}/0 is in use: another controller writes to it`)
     expect(code).toBe(2)
     expect((await fetch(`${first.adminOrigin}/readyz`)).status).toBe(200)
     expect(await first.stop('SIGTERM')).toEqual({ code: 0, signal: null })
-    expect(await verifyAudit(file)).toMatchObject({ ok: true, tornTailBytes: 0 })
+    expect(await verifyLog(`${folder}/0`)).toMatchObject({ ok: true, tornTailBytes: 0 })
   })
 
-  test('on an audit file whose last record was changed', async () => {
-    const file = join(parties.dir, 'changed.jsonl')
-    await appendFile(file, '{"not":"a record"}\n')
-    const { code, stderr } = await runController({ ...env, CRANK_AUDIT_FILE: file })
-    expect(stderr).toContain(file)
+  test('on an audit segment whose last record was changed', async () => {
+    const folder = join(parties.dir, 'changed')
+    await mkdir(join(folder, '0'), { recursive: true })
+    await appendFile(join(folder, '0/1.jsonl'), '{"not":"a record"}\n')
+    const { code, stderr } = await runController({ ...env, CRANK_AUDIT_DIR: folder })
+    expect(stderr).toContain(join(folder, '0/1.jsonl'))
     expect(stderr).not.toMatch(/\n\s+at /)
     expect(code).toBe(2)
   })
 })
 
 test('a torn last line, as a crash leaves it, is cut off at the start, logged and recorded', async () => {
-  const file = join(parties.dir, 'torn.jsonl')
-  const first = await startControllerProcess({ ...env, CRANK_AUDIT_FILE: file })
+  const log = join(parties.dir, 'torn/0')
+  const first = await startControllerProcess({ ...env, CRANK_AUDIT_DIR: dirname(log) })
   await first.stop('SIGKILL')
   const torn = '{"v":1,"seq":2,"prev":"'
-  await appendFile(file, torn)
-  expect(await verifyAudit(file)).toMatchObject({ tornTailBytes: torn.length })
-  const second = await startControllerProcess({ ...env, CRANK_AUDIT_FILE: file })
+  await appendFile(join(log, '1.jsonl'), torn)
+  expect(await verifyLog(log)).toMatchObject({ tornTailBytes: torn.length })
+  const second = await startControllerProcess({ ...env, CRANK_AUDIT_DIR: dirname(log) })
   expect(await second.stop('SIGTERM')).toEqual({ code: 0, signal: null })
   expect(second.log).toContainEqual(expect.objectContaining({ event: 'audit_repaired', bytes_removed: torn.length }))
-  expect((await readAuditLines(file)).map(({ event }) => event)).toEqual([
+  expect((await readAuditLines(log)).map(({ event }) => event)).toEqual([
     'controller_started',
+    'audit_segment_opened',
     'audit_repaired',
     'controller_started',
     'controller_stopped',
   ])
-  expect(await verifyAudit(file)).toMatchObject({ ok: true, tornTailBytes: 0 })
+  expect(await verifyLog(log)).toMatchObject({ ok: true, tornTailBytes: 0 })
 })

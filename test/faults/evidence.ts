@@ -1,27 +1,41 @@
 // Reads what a scenario left on disk: the audit logs, and the executions that worker processes noted.
+import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { verifyAudit, type Verification } from '../../src/audit/verify.ts'
-import type { AuditLine } from '../fixtures/parties.ts'
+import { readLines } from '../../src/audit/lines.ts'
+import { isCompressed } from '../../src/audit/places.ts'
+import type { Verification } from '../../src/audit/verify.ts'
 import type { Execution, Recorded } from './history.ts'
+import { segmentFiles, verifyLog, type AuditLine } from '../fixtures/audit-log.ts'
 
-const LINE_FEED = 10
-
-/** The whole lines of an audit file; none if the file is missing. */
-export async function readRecords(file: string): Promise<Recorded[]> {
-  const bytes = await readFile(file).catch(() => Buffer.alloc(0))
+/** The whole lines of a log; none if it is missing. `file`: the segment, as it is called before it is compressed. */
+export async function readRecords(log: string): Promise<Recorded[]> {
   const records: Recorded[] = []
-  for (let start = 0; ;) {
-    const end = bytes.indexOf(LINE_FEED, start)
-    if (end < 0) return records
-    const line = JSON.parse(bytes.toString('utf8', start, end)) as AuditLine
-    records.push({ line, file, endsAt: end + 1 })
-    start = end + 1
+  for (const file of segmentFiles(log)) {
+    for await (const { text, at, complete } of readLines(file)) {
+      if (!complete) continue
+      const line = JSON.parse(text) as AuditLine
+      records.push({ line, file: plainName(file), endsAt: at + text.length + 1 })
+    }
   }
+  return records
 }
 
-export async function verifyChains(files: readonly string[]): Promise<Record<string, Verification>> {
+/** How much of each segment there is. A compressed one is complete. */
+export function sizesOf(logs: readonly string[]): Record<string, number> {
+  const sizes = logs.flatMap(segmentFiles).map((file) => {
+    const size = statSync(file, { throwIfNoEntry: false })?.size
+    return [plainName(file), size === undefined || isCompressed(file) ? Number.MAX_SAFE_INTEGER : size] as const
+  })
+  return Object.fromEntries(sizes)
+}
+
+function plainName(file: string): string {
+  return file.replace(/\.zst$/, '')
+}
+
+export async function verifyChains(logs: readonly string[]): Promise<Record<string, Verification>> {
   const chains: Record<string, Verification> = {}
-  for (const file of files) chains[file] = await verifyAudit(file)
+  for (const log of logs) chains[log] = await verifyLog(log)
   return chains
 }
 

@@ -1,8 +1,8 @@
 // The checker finds each kind of violation when it is planted, alone, in a history that is otherwise clean.
 import { describe, expect, test } from 'vitest'
-import type { AuditLine } from '../fixtures/parties.ts'
 import { checkHistory } from './history-checker.ts'
 import type { Execution, History, Oracle, Recorded, Told } from './history.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 const FILE = '/state/audit/0/1.jsonl'
 const CALLER = 'spiffe://crank.local/worker/streaming'
@@ -57,7 +57,9 @@ const history = (over: Partial<History> = {}): History => ({
   told: [told()],
   executions: [execution()],
   records: [decision(), outcome()],
-  chains: { [FILE]: { ok: true, records: 2, withoutOutcome: 0, head: null, tornTailBytes: 0 } },
+  chains: {
+    [FILE]: { ok: true, records: 2, withoutOutcome: 0, head: null, faults: [], faultCount: 0, tornTailBytes: 0 },
+  },
   killsMs: [],
   auditOutages: [],
   retrySafe: new Set(),
@@ -185,6 +187,8 @@ describe('(e) an end that nobody can know', () => {
 })
 
 test('(f) a chain that does not verify', () => {
-  const chains = { [FILE]: { ok: false, records: 1, withoutOutcome: 0, head: null, tornTailBytes: 7 } }
+  const chains = {
+    [FILE]: { ok: false, records: 1, withoutOutcome: 0, head: null, tornTailBytes: 7, faults: [], faultCount: 0 },
+  }
   expect(broken({ chains })).toEqual([{ rule: 'f', says: `${FILE} does not verify: 7 bytes of a torn record` }])
 })

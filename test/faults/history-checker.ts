@@ -1,6 +1,6 @@
 // Compares what callers, workers and the audit log say about the same calls.
-import type { AuditLine } from '../fixtures/parties.ts'
 import type { Execution, History, Oracle, Recorded, Told } from './history.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 /**
  * `a`: a worker executed a call without an allow that was on disk before. `b`: an answer without its records. `c`: an allow

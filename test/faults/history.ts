@@ -1,6 +1,6 @@
 // What everybody saw during a fault: callers, workers and the audit log. The checker compares them afterwards.
 import type { Verification } from '../../src/audit/verify.ts'
-import type { AuditLine } from '../fixtures/parties.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 /** One call, as its caller saw it. `id` is the caller's own, sent in the payload. */
 export type Told = {

@@ -3,10 +3,10 @@ import { splitCapability, parseCapability } from '../../src/core/capability.ts'
 import type { PolicyInput } from '../../src/core/decision.ts'
 import { parseAsWritten } from '../../src/policy/data/raw-json.ts'
 import { loadPolicyFiles } from '../../src/policy/data/policy-files.ts'
-import type { AuditLine } from '../fixtures/parties.ts'
 import type { DataSet } from '../fixtures/policy-corpus.ts'
 import { oracleAllows } from '../fixtures/policy-oracle.ts'
 import type { Oracle } from './history.ts'
+import { type AuditLine } from '../fixtures/audit-log.ts'
 
 export type KnownPolicies = {
   /** `revision`: its name, if it is not the one that the controller gives the folder. */

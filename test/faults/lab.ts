@@ -1,20 +1,19 @@
 // What a scenario works with: a controller as a process of its own, workers and callers that note what they see, links with
 // faults. Everything it opens is closed at its end.
-import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { auditFileOf } from '../../src/audit/places.ts'
 import { startFaultProxy, type FaultProxy } from '../../scripts/lab/fault-proxy.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type Execute, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
 import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { POLICY_DIR } from '../fixtures/policy-dir.ts'
 import { seeded } from '../fixtures/seeded.ts'
-import { readRecords, readWorkerLog, verifyChains } from './evidence.ts'
+import { readRecords, readWorkerLog, sizesOf, verifyChains } from './evidence.ts'
 import type { Execution, History, Told } from './history.ts'
 import { checkHistory, type Violation } from './history-checker.ts'
 import { createKnownPolicies } from './known-policies.ts'
 import { executionOf, noting } from './noting-worker.ts'
+import { slotOf } from '../fixtures/audit-log.ts'
 
 /** How much a scenario does. */
 export type Amounts = { readonly kills: number; readonly workers: number; readonly seconds: number }
@@ -69,7 +68,7 @@ export async function openLab(seed: number, amounts: Amounts) {
   const killsMs: number[] = []
   const auditOutages: { fromMs: number; toMs: number }[] = []
   const retrySafe = new Set<string>()
-  const auditFiles = new Set<string>()
+  const auditLogs = new Set<string>()
   const workerLogs: string[] = []
   const running = new Set<ControllerProcess>()
   const policies = createKnownPolicies()
@@ -82,14 +81,13 @@ export async function openLab(seed: number, amounts: Amounts) {
     if (controller === undefined) throw new Error('the scenario has started no controller')
     return controller
   }
-  const auditSizes = (): Record<string, number> =>
-    Object.fromEntries([...auditFiles].map((file) => [file, statSync(file, { throwIfNoEntry: false })?.size ?? 0]))
+  const auditSizes = (): Record<string, number> => sizesOf([...auditLogs])
 
   async function start({ env = {}, prefix, policyDir = POLICY_DIR, state = 'state' }: StartOptions = {}) {
     await policies.know(policyDir)
     const places = { CRANK_STATE_DIR: join(parties.dir, state), CRANK_POLICY_DIR: policyDir }
     const whole = { ...(await parties.tlsEnv('controller')), CRANK_HEARTBEAT_INTERVAL_MS: '60000', ...places, ...env }
-    auditFiles.add(auditFileOf(places.CRANK_STATE_DIR, 0))
+    auditLogs.add(slotOf(places.CRANK_STATE_DIR, 0))
     const started = await startControllerProcess(whole, prefix === undefined ? {} : { prefix })
     started.child.once('exit', () => running.delete(started))
     running.add(started)
@@ -191,12 +189,12 @@ export async function openLab(seed: number, amounts: Amounts) {
   /** Ends every controller and compares what was seen. */
   async function check(): Promise<Violation[]> {
     await Promise.all([...running].map((one) => one.stop('SIGTERM')))
-    const files = [...auditFiles]
+    const logs = [...auditLogs]
     const history: History = {
       told,
       executions: [...executions, ...(await Promise.all(workerLogs.map(readWorkerLog))).flat()],
-      records: (await Promise.all(files.map(readRecords))).flat(),
-      chains: await verifyChains(files),
+      records: (await Promise.all(logs.map(readRecords))).flat(),
+      chains: await verifyChains(logs),
       killsMs,
       auditOutages,
       retrySafe,
@@ -238,9 +236,9 @@ export async function openLab(seed: number, amounts: Amounts) {
     },
     ready: async (): Promise<boolean> => (await fetch(`${current().adminOrigin}/readyz`)).status === 200,
     recordsOf: async (state: string) => ({
-      records: (await readRecords(auditFileOf(join(parties.dir, state), 0))).map(({ line }) => line),
+      records: (await readRecords(slotOf(join(parties.dir, state), 0))).map(({ line }) => line),
     }),
-    auditFile: (state = 'state') => auditFileOf(join(parties.dir, state), 0),
+    auditLog: (state = 'state') => slotOf(join(parties.dir, state), 0),
     /** A worker process appends its executions to it. */
     workerLog(name: string): string {
       const file = join(parties.dir, `${name}.executions`)

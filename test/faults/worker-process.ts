@@ -32,7 +32,7 @@ export async function startWorkerProcess(lab: Lab, name: string): Promise<Worker
       CRANK_WORKER_PORT: '0',
       CRANK_WORKER_INSTANCE: name,
       FAULTS_WORKER_LOG: log,
-      FAULTS_AUDIT_FILE: lab.auditFile(),
+      FAULTS_AUDIT_LOG: lab.auditLog(),
       FAULTS_WORKER_NAME: id,
       ...(await lab.parties.tlsEnv(HELLO)),
     },

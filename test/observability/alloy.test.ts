@@ -3,7 +3,6 @@
 import { matchesGlob } from 'node:path'
 import { Writable } from 'node:stream'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { auditFileOf } from '../../src/audit/places.ts'
 import { SERVICE } from '../../src/controller/main.ts'
 import { loadControllerConfig } from '../../src/controller/config.ts'
 import { createLogger } from '../../src/platform/logger.ts'
@@ -11,6 +10,7 @@ import { environmentOf, mountsOf, observability, service, together } from '../do
 import { parseAlloy, type AlloyBlock, type AlloyValue } from '../fixtures/stack/alloy-config.ts'
 import { loadAlloyShipper, type AlloyShipper } from '../fixtures/stack/alloy-shipper.ts'
 import { readText } from './files.ts'
+import { slotOf } from '../fixtures/audit-log.ts'
 
 type Documented = {
   readonly required: readonly string[]
@@ -106,9 +106,9 @@ describe('the file', () => {
     const { stateDir } = loadControllerConfig({ env: environmentOf(service('controller')) })
     const [target] = find('local.file_match').attributes['path_targets'] as { __path__: string }[]
     const isRead = (file: string): boolean => matchesGlob(file, target?.__path__ ?? '')
-    const log = auditFileOf(stateDir, 0)
+    const log = slotOf(stateDir, 0)
     const others = [`${log}.lock`, `${log}.1`, `${stateDir}/idempotency.sqlite`]
-    expect([log, auditFileOf(stateDir, 12), ...others].map(isRead)).toEqual([true, true, false, false, false])
+    expect([log, slotOf(stateDir, 12), ...others].map(isRead)).toEqual([true, true, false, false, false])
     const state = mounts.find(({ source }) => source === 'state')
     expect(state?.readOnly).toBe(true)
     expect(mountsOf(service('controller'))).toContainEqual({ ...state, subpath: undefined, readOnly: false })

@@ -1,5 +1,4 @@
 // The data sources and the links between them, as Grafana would read them, held against what the mesh really writes.
-import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { exploreUrl } from '../../scripts/dashboards/explore.ts'
 import { JAEGER, LOKI } from '../../scripts/dashboards/queries.ts'
@@ -11,6 +10,7 @@ import { readText, readYaml } from './files.ts'
 import { KEPT, readExploreLink, readSources, textsOf, type Source } from './grafana-model.ts'
 import { readLogql } from './logql.ts'
 import { readPromql } from './promql.ts'
+import { auditText } from '../fixtures/audit-log.ts'
 
 /** Structured metadata that Alloy sets; no label may have such a value. */
 const METADATA = ['trace_id', 'span_id', 'decision_id', 'opa_decision_id']
@@ -138,7 +138,7 @@ describe('a line', () => {
     expect(status).toBe(403)
     const logLine = (): string | undefined => controller.lines.find((line) => line.includes('capability_access_denied'))
     await until('the denial is logged', () => logLine() !== undefined)
-    const audit = (await readFile(parties.auditFile, 'utf8')).split('\n')
+    const audit = await auditText(parties.auditLog)
     const record = audit.find((line) => line.includes('"event":"policy_decision"'))
     lines = [logLine(), record].map((line) => JSON.parse(line ?? '') as Record<string, unknown>)
   })

@@ -1,7 +1,7 @@
 // Changes are noticed by what the system tells, and by the glance where it does not tell.
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { watchFiles, type LookoutPace } from '../../src/platform/file-lookout.ts'
 import { tempDir } from '../fixtures/pki/credential-files.ts'
 
@@ -123,4 +123,27 @@ describe('by the glance', () => {
     lookout.again()
     await noticed(1)
   })
+})
+
+test('all lookouts glance at the same moments, so that an idle process wakes once for them', async () => {
+  const pace: LookoutPace = { netMs: 750, againMs: 200, events: false }
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  try {
+    const glances: string[] = []
+    const start = (name: string): ReturnType<typeof watchFiles> =>
+      watchFiles({
+        paths: [at(name)],
+        pace,
+        look: () => Promise.resolve(true),
+        onSame: () => void glances.push(`${name} at ${performance.now()}`),
+      })
+    lookout = start('a')
+    await vi.advanceTimersByTimeAsync(130)
+    const other = start('b')
+    await vi.advanceTimersByTimeAsync(2200)
+    other.close()
+    expect(glances).toEqual([750, 1500, 2250].flatMap((ms) => [`a at ${ms}`, `b at ${ms}`]))
+  } finally {
+    vi.useRealTimers()
+  }
 })

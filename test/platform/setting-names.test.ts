@@ -20,6 +20,8 @@ test('every variable that a program or script names is in the registry', async (
     ...SETTING_NAMES,
     // Examples of what Kubernetes sets, and of a name cut short, in the documentation's text.
     ...['CRANK_SERVICE_HOST', 'OPA_PORT', 'CRANK_AUDIT'],
+    // Of older versions.
+    'CRANK_AUDIT_FILE',
   ])
   const ours = [...named].filter((name) => /^(CRANK|OPA)_/.test(name))
   expect(ours.filter((name) => !known.has(name))).toEqual([])
@@ -27,8 +29,8 @@ test('every variable that a program or script names is in the registry', async (
 
 describe('a name that nobody reads', () => {
   test.each([
-    ['CRANK_AUDT_FILE', 'CRANK_AUDIT_FILE'],
-    ['CRANK_AUDIT', 'CRANK_AUDIT_FILE'],
+    ['CRANK_AUDT_DIR', 'CRANK_AUDIT_DIR'],
+    ['CRANK_AUDIT', 'CRANK_AUDIT_DIR'],
     ['CRANK_ADMN_PORT', 'CRANK_ADMIN_PORT'],
     ['CRANK_POLICY_DIR_PATH', 'CRANK_POLICY_DIR'],
     ['CRANK_TLS_CRET', 'CRANK_TLS_CERT'],
@@ -44,7 +46,7 @@ describe('a name that nobody reads', () => {
   })
 
   test('that is like no other is unknown; an empty one, and one of another program, is nothing', () => {
-    const env = { CRANK_FROM_TOMORROW: '1', CRANK_AUDT_FILE: '', CRANK_WORKER_HOSTS: 'a', CRANKSHAFT: '1', HOME: '/' }
+    const env = { CRANK_FROM_TOMORROW: '1', CRANK_AUDT_DIR: '', CRANK_WORKER_HOSTS: 'a', CRANKSHAFT: '1', HOME: '/' }
     expect(oddNames(env)).toEqual({ faults: [], unknown: ['CRANK_FROM_TOMORROW'] })
   })
 

@@ -3,12 +3,13 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'
+import { filesOf, type AuditChain } from '../../audit/places.ts'
 import { verifyAudit } from '../../audit/verify.ts'
 import { loadWasm } from '../../policy/engine/compile.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'
 import { hashSources, policySourceHash } from '../../policy/data/source-hash.ts'
 import { auditLogsOf, unreadable, type AuditLogs } from '../audit-config.ts'
-import { describeFault } from '../audit-verify.ts'
+import { describeFault } from '../audit-verify-print.ts'
 import { CliError, EXIT, usageFailure, type ExitCode } from '../exit.ts'
 import { parseSince } from '../option-values.ts'
 import { say } from '../output.ts'
@@ -67,13 +68,13 @@ type LoadedPolicy = {
 }
 
 async function replayLogs(
-  { files, name }: AuditLogs,
+  { chains, files, name }: AuditLogs,
   window: Window,
   policy: LoadedPolicy,
   options: Omit<ReplayOptions, 'output'>,
 ): Promise<Report> {
   try {
-    if (options.verify === true) for (const file of files) await verify(file)
+    if (options.verify === true) for (const chain of chains) await verify(chain)
     const startMs = performance.now()
     const tally = await tallyFiles(files, { ...taskOf(policy), window })
     return createReport(tally, {
@@ -145,8 +146,10 @@ async function findReader({ dir, sourceSha256 }: PolicyFiles): Promise<string | 
 }
 
 /** @throws {CliError} `negative` when the chain is broken: its decisions are then not proven */
-async function verify(file: string): Promise<void> {
-  const fault = describeFault(await verifyAudit(file))
+async function verify(chain: AuditChain): Promise<void> {
+  const verification = await verifyAudit(...filesOf(chain))
+  const fault = describeFault(verification)
+  const { file } = verification.firstBad ?? { file: chain.place }
   if (fault !== undefined) throw new CliError(EXIT.negative, `${file} was not replayed: ${fault}`)
 }
 

@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { AuditFileError } from './audit-file-error.ts'
-import { seeUnchanged } from './file-left.ts'
+import { seeUnchanged, type OpenFile } from './segment-left.ts'
 import { syncFolder } from './sync-folder.ts'
 
 /**
@@ -17,13 +17,16 @@ export type Sync = 'fsync' | 'write'
 export type DurableFile = {
   /** For reading the tail at start; write only through `append`. */
   readonly fd: number
+  readonly size: () => number
   /** Cuts the file to `size` bytes, durably. */
   truncate(size: number): Promise<void>
   /**
    * On failure, removes what was written of the append and rejects; if that fails too, removes it before the next append.
-   * After a FileLeftError the file must not be used any more: it was moved, deleted or cut.
+   * After a SegmentLeftError the file must not be used any more: somebody moved, deleted, cut or changed it.
    */
   append(bytes: Buffer): Promise<void>
+  /** Durably: nothing is written to it any more. */
+  makeReadOnly(): Promise<void>
   close(): Promise<void>
 }
 
@@ -41,6 +44,7 @@ const readFd = promisify(fs.read)
 /** Under load, the check after one batch also serves as the check before the next; after a longer pause it is repeated. */
 const LOOK_AGAIN_MS = 50
 const PRIVATE = 0o600
+const READ_ONLY = 0o400
 const OTHERS = 0o077
 
 /** Opens or creates (0600) a regular file. One append at a time. @throws {AuditFileError} when it is not a regular file. */
@@ -57,7 +61,7 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
   }
   await makePrivate(fd, stat)
   if (sync === 'fsync') await syncFolder(dirname(file))
-  const opened = { fd, dev: stat.dev, ino: stat.ino }
+  const opened: OpenFile = rightsOf(fd)
   let size = stat.size
   let torn: Buffer | undefined
   let seenAtMs = -Infinity
@@ -94,7 +98,16 @@ export async function openDurableFile(file: string, sync: Sync, calls: FileCalls
     if (sync === 'fsync') await promisify(fsync)(fd)
     size = newSize
   }
-  return { fd, truncate, append, close: () => closeFd(fd) }
+  async function makeReadOnly(): Promise<void> {
+    await promisify(fs.fchmod)(fd, READ_ONLY)
+    if (sync === 'fsync') await promisify(fsync)(fd)
+  }
+  return { fd, size: () => size, truncate, append, makeReadOnly, close: () => closeFd(fd) }
+}
+
+function rightsOf(fd: number): OpenFile {
+  const { dev, ino, mode, uid } = fstatSync(fd)
+  return { fd, dev, ino, mode, uid }
 }
 
 /** The kernel may write only a part: at a size limit, or when a disk is nearly full. */
@@ -127,7 +140,7 @@ async function startOfOwnTail(fd: number, bytes: Buffer, size: number): Promise<
   return undefined
 }
 
-/** Makes an empty file that another program created (logrotate's `create`) private, if the system permits it. */
+/** Makes an empty file that another program created private, if the system permits it. */
 async function makePrivate(fd: number, { size, mode }: Stats): Promise<void> {
   if (size === 0 && (mode & OTHERS) !== 0) await promisify(fs.fchmod)(fd, PRIVATE).catch(() => undefined)
 }

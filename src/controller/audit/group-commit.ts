@@ -5,16 +5,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isoTime } from '../../core/iso-time.ts'
 import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'
-import type { FileLeftReason } from '../../core/file-left.ts'
+import { BREAKS, isBreak, type SegmentReason } from '../../core/segment-reason.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { asObserver } from '../../platform/observer.ts'
 import { AuditFileError } from './audit-file-error.ts'
 import { sealRecord, type Head } from '../../audit/chain.ts'
 import { createClockWatch, type ClockWatch } from './clock-watch.ts'
-import type { DurableFile } from './durable-file.ts'
 import type { AuditEvent } from '../../audit/event.ts'
 import { recordText } from '../../audit/hot-records.ts'
-import { FileLeftError } from './file-left.ts'
+import { Rotations } from './rotations.ts'
+import { SegmentLeftError } from './segment-left.ts'
+import type { Segments } from './segments.ts'
 import { createOutageTracker, type AuditHealth, type Outage, type OutageTracker } from './health.ts'
 import { WaitingQueue, type Entry, type Waiting } from './queue.ts'
 import { serialiseEvent } from '../../audit/serialise.ts'
@@ -29,6 +30,10 @@ export type AuditLog = {
   /** The same for a record that nobody waits for. `onLost` gets the error instead. */
   note(event: AuditEvent, onLost: (error: AppError) => void, options?: Partial<Waiting>): void
   health(): AuditHealth
+  /** Begins a new segment. Resolves with the number of its first record, which is durable. Rejects as `append` does. */
+  rotate(): Promise<number>
+  /** Refuses records that are not patient, for this reason, until it is undefined. */
+  refuse(reason: string | undefined): void
   /** Refuses new records, waits (bounded) for the queued ones, and releases the file. */
   close(): Promise<void>
 }
@@ -37,20 +42,21 @@ export type Append = AuditLog['append']
 export type Note = AuditLog['note']
 
 export type GroupCommitOptions = {
-  readonly file: DurableFile
+  readonly segments: Segments
   readonly head: Head
+  /** Why the next record begins a new segment; undefined: it is the first of the chain. */
+  readonly left: SegmentReason | undefined
   readonly now: () => number
   readonly monotonic: () => number
   readonly log: Logger
   readonly maxQueued: number
   readonly maxWaitMs: number
-  /** After `file` was moved, deleted or cut: opens the file at the path, to continue the chain that ends with `head`. */
-  readonly reopen: (head: Head) => Promise<DurableFile>
   /** See AuditLogOptions. */
   readonly onDropped?: ((count: number) => void) | undefined
   readonly onWritten?: ((count: number) => void) | undefined
   readonly onLost?: ((count: number) => void) | undefined
-  readonly onSegment?: ((reason: FileLeftReason) => void) | undefined
+  readonly onSegment?: ((reason: SegmentReason) => void) | undefined
+  readonly onHead?: ((head: Head) => void) | undefined
   readonly unlock: () => void
 }
 
@@ -61,20 +67,20 @@ const RIDE_MS = 20
 /** The longest time that a write waits for further records; records that come alone do not wait. */
 const GATHER_MS = 1
 const NOBODY_WAITS = (): void => undefined
-/** If the file is moved repeatedly while one batch is written, that is a failure, not a rotation. */
-const MAX_FILES_PER_BATCH = 3
+/** If the segment is moved repeatedly while one batch is written, that is a failure, not a rotation. */
+const MAX_SEGMENTS_PER_BATCH = 3
 
-/** The one writer of a file. Invariant: `#head` is the last record that is durable, and the file ends with it. */
+/** The one writer of a chain. Invariant: `#head` is its last durable record. */
 export class GroupCommit implements AuditLog {
   readonly #opts: GroupCommitOptions
   readonly #queue: WaitingQueue
   readonly #outages: OutageTracker
   readonly #clock: ClockWatch
   readonly #told: Record<'onDropped' | 'onWritten' | 'onLost', (count: number) => void>
-  #file: DurableFile
   #head: Head
-  /** Why the previous file was left, until the record of it is durable. */
-  #left: FileLeftReason | undefined
+  /** Why the previous segment was left, until the record of it is durable. */
+  #left: SegmentReason | undefined
+  readonly #rotations = new Rotations()
   #segmentNote: string | undefined
   #lastDurableMs: number | undefined
   #flushing = false
@@ -83,12 +89,13 @@ export class GroupCommit implements AuditLog {
   /** Starts a write for the records that ride; armed once, it serves all that come meanwhile. */
   #ride: NodeJS.Timeout | undefined
   #closed: Promise<void> | undefined
+  #refused: string | undefined
 
   constructor(opts: GroupCommitOptions) {
     const { maxQueued, maxWaitMs, now } = opts
     this.#opts = opts
-    this.#file = opts.file
     this.#head = opts.head
+    this.#left = opts.left
     this.#outages = createOutageTracker(now)
     this.#clock = createClockWatch(opts)
     const onExpired = (count: number): void => this.#fail(`no record became durable for ${maxWaitMs} ms`, count)
@@ -121,6 +128,10 @@ export class GroupCommit implements AuditLog {
       lose(new AppError('audit_unavailable', 'the audit log is closed'))
       return
     }
+    if (this.#refused !== undefined && !patient) {
+      lose(new AppError('audit_unavailable', this.#refused))
+      return
+    }
     let members: string
     try {
       members = recordText(event)
@@ -135,15 +146,30 @@ export class GroupCommit implements AuditLog {
 
   health(): AuditHealth {
     const outage = this.#outages.current()
-    const reason = outage?.reason ?? this.#segmentNote
+    const reason = outage?.reason ?? this.#refused ?? this.#segmentNote
     return {
-      ok: outage === undefined,
+      ok: outage === undefined && this.#refused === undefined,
       ...(reason !== undefined && { reason }),
       queued: this.#queue.length,
       oldestMs: this.#queue.oldestMs(),
       ...(this.#lastDurableMs !== undefined && { lastDurableMs: this.#lastDurableMs }),
       head: this.#head,
     }
+  }
+
+  refuse(reason: string | undefined): void {
+    if (reason !== undefined && this.#refused === undefined)
+      this.#opts.log.error({ event: 'audit_unavailable', reason }, 'the audit log takes no records')
+    if (reason === undefined && this.#refused !== undefined)
+      this.#opts.log.warn({ event: 'audit_recovered', reason: this.#refused }, 'the audit log takes records again')
+    this.#refused = reason
+  }
+
+  rotate(): Promise<number> {
+    if (this.#closed !== undefined) return Promise.reject(new AppError('audit_unavailable', 'the audit log is closed'))
+    const rotated = this.#rotations.add()
+    this.#startFlush()
+    return rotated
   }
 
   close(): Promise<void> {
@@ -189,7 +215,7 @@ export class GroupCommit implements AuditLog {
   }
 
   #isWriteDue(): boolean {
-    if (this.#outages.current() !== undefined || this.#queue.due > 0) return true
+    if (this.#outages.current() !== undefined || this.#queue.due > 0 || this.#rotations.isDue) return true
     return this.#queue.length > (this.#closed === undefined ? MAX_BATCH : 0)
   }
 
@@ -203,15 +229,17 @@ export class GroupCommit implements AuditLog {
     const stepMs = this.#clock.look()
     if (stepMs !== 0) members.unshift(serialiseEvent(steppedEvent(stepMs, this.#opts.now())))
     // What was waiting has expired meanwhile.
-    if (members.length === 0) return true
+    if (members.length === 0 && !this.#rotations.isDue) return true
     try {
       await this.#write(members)
     } catch (cause: unknown) {
       this.#fail(describe(cause), this.#queue.loseAll(cause), cause)
+      this.#rotations.fail(cause)
       this.#probeLater()
       return false
     }
     this.#lastDurableMs = this.#opts.now()
+    this.#opts.onHead?.(this.#head)
     if (stepMs !== 0) this.#tellStep(stepMs)
     this.#queue.done()
     for (const record of batch) record.onDurable()
@@ -220,28 +248,28 @@ export class GroupCommit implements AuditLog {
     return true
   }
 
-  /** Appends to the file at the path; if that is a new file, its first record says so. */
+  /** Appends to the segment; if a new one is due, or somebody changed this one, its first record says why. */
   async #write(members: readonly string[]): Promise<void> {
-    for (let files = 1; ; files++) {
+    const { segments } = this.#opts
+    this.#left ??= this.#rotations.take() ? 'requested' : segments.due()
+    for (let tries = 1; ; tries++) {
       const previous = this.#head
+      if (this.#left !== undefined) await segments.begin(previous)
       const opened = this.#left === undefined ? [] : [serialiseEvent(this.#openedEvent(this.#left))]
       const { bytes, head } = sealBatch(previous, [...opened, ...members])
       try {
-        await this.#file.append(bytes)
+        await segments.append(bytes)
         this.#head = head
         if (this.#left !== undefined) this.#tellSegment(this.#left, previous)
         return
       } catch (cause: unknown) {
-        if (!(cause instanceof FileLeftError) || files === MAX_FILES_PER_BATCH) throw cause
-        const next = await this.#opts.reopen(previous)
-        await this.#file.close()
-        this.#file = next
-        this.#left ??= cause.reason
+        if (!(cause instanceof SegmentLeftError) || tries === MAX_SEGMENTS_PER_BATCH) throw cause
+        this.#left = cause.reason
       }
     }
   }
 
-  #openedEvent(reason: FileLeftReason): AuditEvent {
+  #openedEvent(reason: SegmentReason): AuditEvent {
     const { seq, hash } = this.#head
     const timestamp = isoTime(this.#opts.now())
     return { event: 'audit_segment_opened', timestamp, reason, previous_seq: seq, previous_hash: hash }
@@ -252,12 +280,15 @@ export class GroupCommit implements AuditLog {
     this.#opts.log.warn({ event: 'clock_stepped', step_ms: stepMs }, 'the wall clock was set')
   }
 
-  #tellSegment(reason: FileLeftReason, { seq }: Head): void {
+  #tellSegment(reason: SegmentReason, { seq }: Head): void {
     const { log, now, onSegment } = this.#opts
     this.#left = undefined
-    this.#segmentNote = `in a new file since ${isoTime(now())}: the previous one was ${reason}`
+    this.#rotations.done(seq + 1)
     const fields = { event: 'audit_segment_opened', reason, previous_seq: seq }
-    log.warn(fields, 'the audit log continues in a new file')
+    if (isBreak(reason)) {
+      this.#segmentNote = `in a new segment since ${isoTime(now())}: ${BREAKS[reason]}`
+      log.warn(fields, `the audit log continues in a new segment: ${BREAKS[reason]}`)
+    } else log.info(fields, 'the audit log continues in a new segment')
     onSegment?.(reason)
   }
 
@@ -284,7 +315,7 @@ export class GroupCommit implements AuditLog {
   }
 
   async #close(): Promise<void> {
-    const { unlock, maxWaitMs } = this.#opts
+    const { unlock, maxWaitMs, segments, log } = this.#opts
     clearTimeout(this.#probe)
     clearTimeout(this.#ride)
     if (this.#queue.length > 0) this.#startFlush()
@@ -293,10 +324,13 @@ export class GroupCommit implements AuditLog {
       await within(maxWaitMs, idle)
     }
     this.#queue.loseAll(new Error('the audit log was closed'))
+    this.#rotations.close()
     this.#queue.close()
     // A hanging write still uses the descriptor; closing it now could send those bytes into another file.
     if (this.#flushing) return
-    await this.#file.close()
+    await segments
+      .close()
+      .catch((err: unknown) => log.warn({ event: 'audit_close_failed', err }, 'the last segment is not sealed'))
     unlock()
   }
 }

@@ -1,26 +1,34 @@
-// One writer per audit file. The lock is SQLite's exclusive lock (fcntl) on an empty file beside it: the kernel releases it
+// One writer per chain. The lock is SQLite's exclusive lock (fcntl) on an empty file in its folder: the kernel releases it
 // however the process ends, so a stale lock cannot exist. An fcntl lock is lost when any descriptor of the file is closed,
-// so nothing else in this process may open and close the lock file. The lock is on the path, not on the audit file: it
-// covers every file that takes the path while this process runs.
+// so nothing else in this process may open and close the lock file.
 import { closeSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { join } from 'node:path'
 import { AuditFileError } from './audit-file-error.ts'
 
 /** Keep a reference to it: a lock that is garbage-collected is released. */
-export type AuditLock = {
-  /** Whether it still protects `file`: no longer after its lock file was moved or deleted. */
-  readonly covers: (file: string) => boolean
+type AuditLock = {
+  /** No longer after its lock file was moved or deleted. */
+  readonly isHeld: () => boolean
   readonly free: () => void
 }
 
 const SQLITE_BUSY = 5
 
 /**
- * Takes the lock `<file>.lock` without waiting. @throws {AuditFileError} when another controller, or another log in this
+ * Takes the lock of a slot's folder without waiting. @throws {AuditFileError} when another controller, or another log in this
  * process, holds it.
  */
+export function lockAuditFolder(folder: string): AuditLock {
+  return lock(join(folder, 'writer.lock'), `audit folder ${folder}`)
+}
+
+/** The same for the log of an older version, which was one file. */
 export function lockAuditFile(file: string): AuditLock {
-  const lockFile = `${file}.lock`
+  return lock(`${file}.lock`, `audit file ${file}`)
+}
+
+function lock(lockFile: string, what: string): AuditLock {
   createPrivate(lockFile)
   const database = new DatabaseSync(lockFile, { timeout: 0 })
   try {
@@ -28,13 +36,13 @@ export function lockAuditFile(file: string): AuditLock {
   } catch (cause: unknown) {
     database.close()
     if ((cause as { errcode?: number }).errcode !== SQLITE_BUSY) throw cause
-    const reason = 'another controller writes to the audit file'
-    const message = `audit file ${file} is in use: another controller writes to it (lock file: ${lockFile})`
+    const reason = 'another controller writes to the audit log'
+    const message = `${what} is in use: another controller writes to it (lock file: ${lockFile})`
     throw new AuditFileError(message, { cause, reason })
   }
   const inode = inodeOf(lockFile)
   return {
-    covers: (other) => other === file && inodeOf(lockFile) === inode,
+    isHeld: () => inodeOf(lockFile) === inode,
     free() {
       if (database.isOpen) database.close()
     },

@@ -24,7 +24,8 @@ export function readTail(fd: number, file: string): Tail {
   const record = last.whole ? openRecord(last.text) : 'not_json'
   if (typeof record === 'object') return { head: headOf(record), size, tornBytes: 0 }
   if (last.start === 0) {
-    if (!last.whole && startsLikeRecord(last.text)) return { head: GENESIS, size: 0, tornBytes: size }
+    if (!last.whole && (startsLikeRecord(last.text) || /^\0+$/.test(last.text)))
+      return { head: GENESIS, size: 0, tornBytes: size }
     throw record === 'hash_mismatch' ? damaged(file, record) : notOurs(file)
   }
   const before = openRecord(lineBefore(fd, last.start).text)
@@ -48,7 +49,7 @@ function isTorn({ text, whole }: TailLine, head: Head): boolean {
   return /^\0+$/.test(text) || startsLikeRecord(hole === -1 ? text : text.slice(0, hole), head)
 }
 
-function damaged(file: string, fault: string): AuditFileError {
+export function damaged(file: string, fault: string): AuditFileError {
   return new AuditFileError(
     `audit file ${file}: its last record is damaged (${fault}); run "crank audit verify", then move the file away`,
     { reason: 'the last record of the audit file is damaged; move the file away' },
@@ -57,7 +58,7 @@ function damaged(file: string, fault: string): AuditFileError {
 
 function notOurs(file: string): AuditFileError {
   return new AuditFileError(
-    `audit file ${file} is not an audit log and is left unchanged; move it away, or set CRANK_AUDIT_FILE to another path`,
+    `audit file ${file} is not an audit log and is left unchanged; move it away, or set CRANK_AUDIT_DIR to another folder`,
     { reason: "the file at the audit log's path is not an audit log; move it away" },
   )
 }

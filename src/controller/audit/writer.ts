@@ -1,20 +1,25 @@
-// Opens the audit log: creates its folder, takes its lock, repairs what a crash left, and starts the group commit.
-import { fstatSync, realpathSync } from 'node:fs'
-import { dirname } from 'node:path'
+// Opens the audit log of a slot: creates its folder, takes its lock, repairs what a crash left, and starts the group commit.
+import { closeSync, openSync, rmSync, statSync } from 'node:fs'
 import { isoTime } from '../../core/iso-time.ts'
-import type { FileLeftReason } from '../../core/file-left.ts'
+import type { SegmentReason } from '../../core/segment-reason.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { AuditFileError } from './audit-file-error.ts'
-import type { Head } from '../../audit/chain.ts'
-import { openDurableFile, type DurableFile, type Sync } from './durable-file.ts'
+import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
+import { readOwnCheckpoints } from '../../audit/checkpoint-files.ts'
+import { readLinesBackwards } from '../../audit/lines.ts'
+import { isCompressed, type AuditSegment } from '../../audit/places.ts'
+import { openDurableFile, type Sync } from './durable-file.ts'
 import { GroupCommit, type AuditLog } from './group-commit.ts'
-import { lockAuditFile, type AuditLock } from './lock.ts'
+import { lockAuditFolder } from './lock.ts'
+import { Segments, segmentsAtStart, type SegmentLimits } from './segments.ts'
 import { makeFolder } from './sync-folder.ts'
-import { readTail } from './tail.ts'
+import { damaged, readTail } from './tail.ts'
 
 export type AuditLogOptions = {
-  readonly file: string
+  /** The folder of the slot. */
+  readonly folder: string
   readonly sync: Sync
+  /** When a new segment begins. Default: 256 MiB, one day. */
+  readonly limits?: SegmentLimits
   readonly now: () => number
   /** To distinguish a step of the wall clock from passing time. */
   readonly monotonic?: () => number
@@ -29,86 +34,127 @@ export type AuditLogOptions = {
   readonly onWritten?: (count: number) => void
   /** Called for records that were lost, the dropped ones included. */
   readonly onLost?: (count: number) => void
-  /** Called with the reason when the log continues in a new file. */
-  readonly onSegment?: (reason: FileLeftReason) => void
+  /** Called with the reason when the log continues in a new segment. */
+  readonly onSegment?: (reason: SegmentReason) => void
+  /** Called when a segment is complete. */
+  readonly onSealed?: (file: string) => void
+  /** Called with the last record of each write, which is durable. */
+  readonly onHead?: (head: Head) => void
 }
 
 const DEFAULT_MAX_QUEUED = 10_000
 const DEFAULT_MAX_WAIT_MS = 1000
+const DEFAULT_LIMITS: SegmentLimits = { maxBytes: 256 * 1024 * 1024, maxAgeMs: 86_400_000 }
+const WRITERS = 0o222
 
 /**
- * Opens (or creates, 0600 in a folder 0700) the audit file, takes its lock, removes a torn last line and records that.
- * @throws {AuditFileError} when it is in use, is not a regular file, is not an audit log, or its last record is damaged;
+ * Takes the lock of the folder (created with 0700), removes a torn last line and records that, and begins a new segment.
+ * @throws {AuditFileError} when it is in use, a segment is not a regular file or not an audit log, or the last record is damaged;
  * or the file system's error.
  */
 export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
-  await makeFolder(dirname(opts.file), opts.sync)
-  let lock: AuditLock | undefined
-  // Messages name the configured path; the lock is on its real path, so that two names of one file share one lock.
-  const open = async (): Promise<DurableFile> => {
-    const file = await openDurableFile(opts.file, opts.sync)
-    try {
-      const path = realpathSync(opts.file)
-      if (lock?.covers(path) !== true) {
-        const next = lockAuditFile(path)
-        lock?.free()
-        lock = next
-      }
-      return file
-    } catch (cause: unknown) {
-      await file.close()
-      throw cause
-    }
+  const { folder, sync, log } = opts
+  await makeFolder(folder, sync)
+  let lock = lockAuditFolder(folder)
+  const guard = (): void => {
+    if (lock.isHeld()) return
+    const next = lockAuditFolder(folder)
+    lock.free()
+    lock = next
   }
   try {
-    const file = await open()
-    const { head, tornBytes } = await repairTail(file, opts.file)
-    const { maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS } = opts
+    const segments = await segmentsAtStart(folder, sync)
+    const { head, tornBytes, left } = afterCheckpoint(folder, await headAtStart(segments, sync))
+    const { maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS, limits = DEFAULT_LIMITS } = opts
     const monotonic = opts.monotonic ?? performance.now.bind(performance)
-    const reopen = async (last: Head): Promise<DurableFile> => {
-      await makeFolder(dirname(opts.file), opts.sync)
-      return continued(await open(), opts.file, last)
-    }
-    const unlock = (): void => lock?.free()
-    const audit = new GroupCommit({ ...opts, monotonic, file, head, maxQueued, maxWaitMs, reopen, unlock })
+    const written = new Segments({
+      ...limits,
+      folder,
+      sync,
+      monotonic,
+      guard,
+      onSealed: (file) => opts.onSealed?.(file),
+      onFault: (err, file) =>
+        log.warn({ event: 'audit_seal_failed', err, file }, 'a complete audit segment could not be made read-only'),
+    })
+    await written.begin(head)
+    const unlock = (): void => lock.free()
+    const audit = new GroupCommit({ ...opts, monotonic, segments: written, head, left, maxQueued, maxWaitMs, unlock })
     if (tornBytes > 0) await reportRepair(opts, audit, tornBytes)
     return audit
   } catch (cause: unknown) {
-    lock?.free()
+    lock.free()
     throw cause
   }
 }
 
-/** A new file must be empty, or a copy that ends with our last record; any other file is left unchanged. */
-async function continued(file: DurableFile, path: string, head: Head): Promise<DurableFile> {
+/**
+ * If the log is behind its own newest checkpoint, records were cut off or an older copy was restored: the chain goes on after the
+ * checkpoint, so that no number stands for two records, and says so.
+ */
+function afterCheckpoint(folder: string, { head, tornBytes }: Start): Start & { left: SegmentReason | undefined } {
+  const { newest } = readOwnCheckpoints(folder)
+  if (newest !== undefined && newest.seq > head.seq) {
+    return { head: { seq: newest.seq, hash: newest.hash }, tornBytes, left: 'rolled_back' }
+  }
+  return { head, tornBytes, left: head.seq === 0 ? undefined : 'started' }
+}
+
+type Start = { readonly head: Head; readonly tornBytes: number }
+
+/** The last record of the chain. The newest segment is repaired and sealed; one that has no whole record is removed. */
+async function headAtStart(segments: readonly AuditSegment[], sync: Sync): Promise<Start> {
+  let removed = 0
+  for (const { file } of segments.toReversed()) {
+    const { head, tornBytes } = await headOf(file, sync)
+    removed += tornBytes
+    if (head !== undefined) return { head, tornBytes: removed }
+    rmSync(file)
+  }
+  return { head: GENESIS, tornBytes: removed }
+}
+
+/** Undefined: the segment has no whole record. */
+async function headOf(file: string, sync: Sync): Promise<Partial<Start> & Pick<Start, 'tornBytes'>> {
+  if (isCompressed(file)) return { head: await lastOf(file), tornBytes: 0 }
+  if ((statSync(file).mode & WRITERS) === 0) return { head: sealedHead(file), tornBytes: 0 }
+  const durable = await openDurableFile(file, sync)
   try {
-    if (fstatSync(file.fd).size === 0) return file
-    const tail = readTail(file.fd, path)
-    if (tail.tornBytes === 0 && tail.head.hash === head.hash) return file
-    const reason = "the file at the audit log's path does not end with our last record; move it away"
-    throw new AuditFileError(`audit file ${path}: ${reason}`, { reason })
-  } catch (cause: unknown) {
-    await file.close()
-    throw cause
+    const { head, size, tornBytes } = readTail(durable.fd, file)
+    if (tornBytes > 0) await durable.truncate(size)
+    if (size > 0) await durable.makeReadOnly()
+    return { ...(size > 0 && { head }), tornBytes }
+  } finally {
+    await durable.close()
   }
 }
 
-async function repairTail(file: DurableFile, path: string): Promise<{ head: Head; tornBytes: number }> {
+/** @throws {AuditFileError} when it does not end with a whole record: it did once */
+function sealedHead(file: string): Head {
+  const fd = openSync(file, 'r')
   try {
-    const { head, size, tornBytes } = readTail(file.fd, path)
-    if (tornBytes > 0) await file.truncate(size)
-    return { head, tornBytes }
-  } catch (cause: unknown) {
-    await file.close()
-    throw cause
+    const { head, tornBytes } = readTail(fd, file)
+    if (tornBytes === 0 && head.seq > 0) return head
+    throw damaged(file, 'incomplete')
+  } finally {
+    closeSync(fd)
   }
+}
+
+async function lastOf(file: string): Promise<Head> {
+  for await (const line of readLinesBackwards(file)) {
+    const record = openRecord(line)
+    if (typeof record === 'string') throw damaged(file, record)
+    return { seq: record.seq, hash: record.hash }
+  }
+  throw damaged(file, 'empty')
 }
 
 /** If this fails, the log has an outage like any other: health reports it, and it ends by itself. */
-async function reportRepair({ log, file, now }: AuditLogOptions, audit: AuditLog, tornBytes: number): Promise<void> {
+async function reportRepair({ log, folder, now }: AuditLogOptions, audit: AuditLog, tornBytes: number): Promise<void> {
   log.warn(
-    { event: 'audit_repaired', file, bytes_removed: tornBytes },
-    'removed an incomplete last line from the audit file',
+    { event: 'audit_repaired', folder, bytes_removed: tornBytes },
+    'removed an incomplete last line from the audit log',
   )
   await audit
     .append({ event: 'audit_repaired', timestamp: isoTime(now()), bytes_removed: tornBytes }, { patient: true })

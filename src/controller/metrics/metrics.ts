@@ -3,7 +3,7 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Capability } from '../../core/capability.ts'
 import { ERRORS, type ErrorCode, type IdentityErrorCode } from '../../core/errors.ts'
-import { FILE_LEFT_REASONS, type FileLeftReason } from '../../core/file-left.ts'
+import { SEGMENT_REASONS, type SegmentReason } from '../../core/segment-reason.ts'
 import { OUTCOMES, type Outcome } from '../../core/outcome.ts'
 import { RULING_NAMES, type Ruling } from '../../core/ruling.ts'
 import type { TraceContext } from '../../core/trace-context.ts'
@@ -53,7 +53,8 @@ export type Metrics = {
   /** Audit records became durable, or did not; `dropped`: failed records that were given up before they were written. */
   readonly audited: (result: 'written' | 'failed' | 'dropped', count?: number) => void
   /** The audit log continues in a new file. */
-  readonly auditSegmentOpened: (reason: FileLeftReason) => void
+  readonly auditSegmentOpened: (reason: SegmentReason) => void
+  readonly auditCheckpointFailed: () => void
   /** Certificate, key or bundle changed on disk, and were loaded or not. */
   readonly credentialsReloaded: (result: 'ok' | 'failed') => void
   /** A change of policy came into force, or was refused. */
@@ -113,6 +114,7 @@ export function createMetrics(
     identityRefused: (reason) => counters.identityRefused.inc({ reason }),
     connectionRefused: (reason) => counters.connectionsRefused.inc({ reason }),
     audited: (result, count = 1) => counters.audit[result].inc(count),
+    auditCheckpointFailed: () => counters.auditCheckpointFailures.inc(),
     auditSegmentOpened: (reason) => counters.auditSegments.inc({ reason }),
     credentialsReloaded: (result) => counters.credentialReloads.inc({ result }),
     policyReloaded: (result) => counters.policyReloads.inc({ result }),
@@ -172,7 +174,15 @@ function createCounters(registry: Registry) {
     registrations: counter('registrations', 'Policy decisions on registrations.', 'decision'),
     identityRefused: counter('identity_refused', 'Peers that the identity gate refused.', 'reason'),
     connectionsRefused: counter('connections_refused', 'Connections that ended without a request.', 'reason'),
-    auditSegments: counter('audit_segments_opened', 'New audit files that continue a previous one.', 'reason'),
+    auditCheckpointFailures: counter(
+      'audit_checkpoint_failures',
+      'Checkpoints of the audit log that could not be written.',
+    ),
+    auditSegments: counter(
+      'audit_segments_opened',
+      'New audit segments, by the reason to leave the one before.',
+      'reason',
+    ),
     credentialReloads: counter('credential_reload', 'Changes of certificate, key or bundle on disk.', 'result'),
     policyReloads: counter('policy_reload', 'Changes of policy, loaded or refused.', 'result'),
     spansLost: counter('spans_lost', 'Spans that were lost on the way to the collector.'),
@@ -212,7 +222,7 @@ function startAtZero(counters: ReturnType<typeof createCounters>): void {
   for (const decision of ['allow', 'deny', 'error'] as const) registrations.inc({ decision }, 0)
   for (const reason of CONNECTION_REFUSALS) connectionsRefused.inc({ reason }, 0)
   for (const [reason, { status }] of Object.entries(ERRORS)) if (status === 401) identityRefused.inc({ reason }, 0)
-  for (const reason of FILE_LEFT_REASONS) counters.auditSegments.inc({ reason }, 0)
+  for (const reason of SEGMENT_REASONS) counters.auditSegments.inc({ reason }, 0)
   for (const result of ['ok', 'failed']) {
     counters.credentialReloads.inc({ result }, 0)
     counters.policyReloads.inc({ result }, 0)

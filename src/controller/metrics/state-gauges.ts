@@ -12,6 +12,8 @@ export type ControllerState = {
   /** Live workers that provide a capability. */
   readonly providers: (capability: Capability) => number
   readonly audit: () => { readonly ok: boolean; readonly queued: number; readonly oldestMs: number }
+  /** The disk of the audit log; undefined until it was looked at. Gauges are there from then on. */
+  readonly auditDisk: () => AuditDisk | undefined
   /** Validity of the controller's certificate. */
   readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
   /** The policy engine answers and its self-check passed. */
@@ -24,6 +26,15 @@ export type ControllerState = {
   /** Entries of the enforcement data that let denied calls pass. */
   readonly shadowEntries: () => Readonly<Record<'default' | 'callers' | 'capabilities', number>>
   readonly openConnections: () => number
+}
+
+/** `oldestMs`: time of the oldest record. `daysLeft`: undefined while the log does not grow. */
+type AuditDisk = {
+  readonly bytes: number
+  readonly oldestMs: number | undefined
+  readonly freeBytes: number
+  readonly minFreeBytes: number
+  readonly daysLeft: number | undefined
 }
 
 type StateGauges = {
@@ -60,6 +71,24 @@ export function createStateGauges(options: StateGaugesOptions): StateGauges {
   }
 }
 
+function observeDisk({ auditDisk }: ControllerState, registry: Registry): void {
+  const ofDisk = (name: string, help: string, value: (disk: AuditDisk) => number): void =>
+    read(registry, name, help, () => {
+      const disk = auditDisk()
+      return disk === undefined ? NaN : value(disk)
+    })
+  ofDisk('audit_bytes', 'Size of all segments of the audit log.', ({ bytes }) => bytes)
+  ofDisk('audit_oldest_record_timestamp_seconds', 'Time of the oldest audit record.', ({ oldestMs }) =>
+    oldestMs === undefined ? NaN : oldestMs / 1000,
+  )
+  ofDisk('audit_disk_free_bytes', 'Free part of the disk of the audit log.', ({ freeBytes }) => freeBytes)
+  ofDisk(
+    'audit_disk_days_left',
+    'Days until less than CRANK_AUDIT_MIN_FREE is free, at the rate of the last day; +Inf while the log does not grow.',
+    ({ daysLeft }) => daysLeft ?? Infinity,
+  )
+}
+
 function observe(state: ControllerState, { registry, known, now }: StateGaugesOptions): void {
   const workers = gauge(registry, 'registry_workers', 'Registered worker instances.', ['state'], () => {
     for (const [name, count] of Object.entries(state.workers())) workers.set({ state: name }, count)
@@ -75,6 +104,7 @@ function observe(state: ControllerState, { registry, known, now }: StateGaugesOp
   read(registry, 'audit_oldest_seconds', 'Age of the oldest audit record that waits for the disk; 0: none.', () => {
     return state.audit().oldestMs / 1000
   })
+  observeDisk(state, registry)
   read(registry, 'audit_unavailable', '1 while the audit log cannot be written.', () => (state.audit().ok ? 0 : 1))
   read(
     registry,

@@ -1,12 +1,14 @@
 // The side of a process that serves: its siblings, as it reaches them over the parent.
 import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { createLink, type Handlers, type Link, LinkClosedError } from '../../platform/process-link.ts'
+import { createLink, type Handlers } from '../../platform/process-link.ts'
+import { within } from '../../platform/within.ts'
 import { learnRoll, type RollParts } from '../routing/known-roll.ts'
-import type { Beat, Roll } from '../routing/roll.ts'
+import type { Roll } from '../routing/roll.ts'
+import { createLinkedRoll } from './linked-roll.ts'
 import { createLinkedStore } from './linked-store.ts'
 import type { Answers, Siblings } from './siblings.ts'
-import type { Seat, ToChild, ToParent } from './words.ts'
+import type { BySlot, Seat, ToChild, ToParent } from './words.ts'
 
 type ChildOptions = {
   /** The process itself, which a parent has started. */
@@ -17,8 +19,10 @@ type ChildOptions = {
   readonly end: (signal: ToChild['stop']['ask']) => void
 }
 
-/** Heartbeats are collected: a thousand workers send a hundred a second. */
-const COLLECT_MS = 100
+/** Longer than the parent lets processes wait for each other: it hangs, and a policy that restricts must not wait for it. */
+const TURN_MS = 5000
+/** Longer than the parent waits for the answers of all: it hangs. */
+const READINESS_MS = 2000
 
 export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
   let followed: { readonly roll: Roll; readonly parts: RollParts } | undefined
@@ -34,6 +38,8 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     ping: () => undefined,
     readiness: () => servingAnswers(answers).readiness(),
     metrics: () => servingAnswers(answers).metrics(),
+    rotate: () => servingAnswers(answers).rotate(),
+    audit: () => servingAnswers(answers).audit(),
     stop: end,
   }
   const link = createLink<ToParent, ToChild>(port, handlers, (err) =>
@@ -45,11 +51,10 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     async follow(roll, parts) {
       followed = { roll, parts }
       await link.ask('follow', null)
-      return { share: (change) => link.ask('share', change).catch(refuseClosed), beat: beatsOver(link) }
+      return createLinkedRoll(link, roll)
     },
     async policyTurn(revision) {
-      const how = await link.ask('policyTurn', { revision })
-      if (how === 'together') return
+      if ((await within(TURN_MS, link.ask('policyTurn', { revision }))) === 'together') return
       const message = 'the policy comes into force here, though another process has not prepared it'
       log.warn({ event: 'policy_turn_missed', revision }, message)
     },
@@ -57,8 +62,12 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
       answers = given
       await link.ask('listening', serving)
     },
-    readinessOfAll: () => link.ask('readinessOfAll', null),
+    async readinessOfAll() {
+      return (await within(READINESS_MS, link.ask('readinessOfAll', null))) ?? nobodysAnswer(seat)
+    },
     metricsOfAll: () => link.ask('metricsOfAll', null),
+    rotateAll: () => link.ask('rotateAll', null),
+    auditOfAll: () => link.ask('auditOfAll', null),
   }
 }
 
@@ -67,17 +76,6 @@ function servingAnswers(answers: Answers | undefined): Answers {
   return answers
 }
 
-function refuseClosed(cause: unknown): never {
-  throw cause instanceof LinkClosedError ? new AppError('shutting_down') : cause
-}
-
-function beatsOver(link: Link<ToParent>): (beat: Beat) => void {
-  let collected: Beat[] = []
-  const send = (): void => {
-    link.tell('beats', collected)
-    collected = []
-  }
-  return (beat) => {
-    if (collected.push(beat) === 1) setTimeout(send, COLLECT_MS).unref()
-  }
+function nobodysAnswer({ of }: Seat): BySlot<undefined> {
+  return Array.from({ length: of }, (_, slot) => [slot, undefined] as const)
 }

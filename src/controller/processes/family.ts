@@ -131,6 +131,8 @@ function createHandlers({ options, all, own, child, metricsOfAll }: HandlersOpti
     },
     readinessOfAll: () => ofAll(all(), of, ({ link }) => link.ask('readiness', null)),
     metricsOfAll,
+    rotateAll: () => ofAll(all(), of, ({ link }) => link.ask('rotate', null)),
+    auditOfAll: () => ofAll(all(), of, ({ link }) => link.ask('audit', null)),
   }
 }
 

@@ -2,7 +2,7 @@
 import { AppError, toAppError } from '../../core/errors.ts'
 import type { Link } from '../../platform/process-link.ts'
 import { within } from '../../platform/within.ts'
-import type { Begun, KeyStore, StoreHealth } from '../idempotency/key-store.ts'
+import type { KeyStore, StoreHealth } from '../idempotency/key-store.ts'
 import type { ToParent } from './words.ts'
 
 const UNKNOWN: StoreHealth = { ok: true, queued: 0, counts: { in_flight: 0, done: 0, unknown: 0, bytes: 0 } }
@@ -12,12 +12,8 @@ const ANSWER_MS = 6000
 export function createLinkedStore(link: Link<ToParent>, { answerMs = ANSWER_MS } = {}): KeyStore {
   return {
     async begin(claim) {
-      let begun: Begun | undefined
       const asked = link.ask('begin', claim)
-      await within(
-        answerMs,
-        asked.then((it) => void (begun = it)),
-      ).catch((cause: unknown) => {
+      const begun = await within(answerMs, asked).catch((cause: unknown) => {
         throw toAppError(cause, 'idempotency_unavailable')
       })
       if (begun !== undefined) return begun
@@ -29,10 +25,7 @@ export function createLinkedStore(link: Link<ToParent>, { answerMs = ANSWER_MS }
       throw new AppError('idempotency_unavailable', 'the process that keeps the idempotency keys does not answer')
     },
     async end(claim, ending) {
-      let isStored = false
-      const stored = link.ask('end', { claim, ending }).then((ok) => void (isStored = ok))
-      await within(answerMs, stored).catch(() => undefined)
-      return isStored
+      return (await within(answerMs, link.ask('end', { claim, ending })).catch(() => undefined)) ?? false
     },
     // The parent tells its own metrics.
     health: () => UNKNOWN,

@@ -13,12 +13,14 @@ type SeatsOptions = {
   readonly taskOf: (slot: number) => Task
   /** Called at once after the start. */
   readonly onStarted: (slot: number, child: ChildProcess) => void
+  /** Whether a process of this seat has served. One that ends before is not replaced: whoever started it waits for it. */
+  readonly hasServed: (slot: number) => boolean
   /** Called once after the end. `isReplaced`: it ended before its time. */
   readonly onEnded: (slot: number, child: ChildProcess, isReplaced: boolean) => void
 }
 
 type Seats = {
-  /** Starts the process of a seat. From now on it is replaced when it ends. */
+  /** Starts the process of a seat. Once it has served, it is replaced when it ends. */
   readonly start: (slot: number) => ChildProcess
   /** No process is replaced any more. Resolves when all have ended; those that have not after `ms` are killed. */
   readonly stop: (ms: number, tell: (child: ChildProcess) => void) => Promise<void>
@@ -30,7 +32,8 @@ const LIVED_MS = 10_000
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 30_000
 
-export function createSeats({ entry, env, log, monotonic, taskOf, onStarted, onEnded }: SeatsOptions): Seats {
+export function createSeats(options: SeatsOptions): Seats {
+  const { entry, env, log, monotonic, taskOf, onStarted, hasServed, onEnded } = options
   const children = new Map<number, ChildProcess>()
   const timers = new Map<number, NodeJS.Timeout>()
   const delays = new Map<number, number>()
@@ -45,8 +48,12 @@ export function createSeats({ entry, env, log, monotonic, taskOf, onStarted, onE
     const ended = (code: number | null, signal: NodeJS.Signals | null): void => {
       if (children.get(slot) !== child) return
       children.delete(slot)
-      onEnded(slot, child, !isStopping)
-      if (!isStopping) replaceLater(slot, { pid: child.pid, code, signal, livedMs: monotonic() - startMs })
+      const isReplaced = !isStopping && hasServed(slot)
+      onEnded(slot, child, isReplaced)
+      const fields = { event: 'process_ended', process: slot, ended_pid: child.pid, code, signal }
+      if (isReplaced) replaceLater(slot, monotonic() - startMs, fields)
+      else if (!isStopping)
+        log.error(fields, 'a process of the controller has ended before it served, and is not replaced')
     }
     child.once('exit', ended)
     child.once('error', (err) => {
@@ -56,12 +63,11 @@ export function createSeats({ entry, env, log, monotonic, taskOf, onStarted, onE
     return child
   }
 
-  const replaceLater = (slot: number, end: Ended): void => {
-    const delayMs = end.livedMs >= LIVED_MS ? FIRST_DELAY_MS : (delays.get(slot) ?? FIRST_DELAY_MS)
-    delays.set(slot, end.livedMs >= LIVED_MS ? FIRST_DELAY_MS : Math.min(MAX_DELAY_MS, 2 * delayMs))
-    const { pid, code, signal } = end
-    const fields = { process: slot, ended_pid: pid, code, signal, replaced_in_ms: delayMs }
-    log.error({ event: 'process_ended', ...fields }, 'a process of the controller has ended, and is replaced')
+  const replaceLater = (slot: number, livedMs: number, ended: object): void => {
+    const delayMs = livedMs >= LIVED_MS ? FIRST_DELAY_MS : (delays.get(slot) ?? FIRST_DELAY_MS)
+    delays.set(slot, livedMs >= LIVED_MS ? FIRST_DELAY_MS : Math.min(MAX_DELAY_MS, 2 * delayMs))
+    const fields = { ...ended, replaced_in_ms: delayMs }
+    log.error(fields, 'a process of the controller has ended, and is replaced')
     timers.set(
       slot,
       setTimeout(() => void start(slot), delayMs),
@@ -82,11 +88,4 @@ export function createSeats({ entry, env, log, monotonic, taskOf, onStarted, onE
       clearTimeout(killer)
     },
   }
-}
-
-type Ended = {
-  readonly pid: number | undefined
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly livedMs: number
 }

@@ -1,4 +1,5 @@
 // What a process that serves shares with the other processes of its controller. Where there is only one, nobody implements it.
+import type { AuditState } from '../../core/wire.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
 import type { MetricFamily } from '../metrics/merged-metrics.ts'
 import type { Readiness } from '../readiness.ts'
@@ -8,7 +9,10 @@ import type { BySlot, Seat, Serving } from './words.ts'
 
 /** How the roll of this process changes. */
 export type SharedRoll = {
-  /** A change: here and in all other processes, in one order. @throws {AppError} `shutting_down` when the parent is gone */
+  /**
+   * A change: here and in all other processes, in one order. @throws {AppError} `shutting_down` when the parent is gone,
+   * `registry_unavailable` when it hangs: the change may be made later
+   */
   readonly share: Share
   /** A heartbeat that this process has counted: in the others. */
   readonly beat: (beat: Beat) => void
@@ -18,6 +22,8 @@ export type SharedRoll = {
 export type Answers = {
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<readonly MetricFamily[]>
+  readonly rotate: () => Promise<number>
+  readonly audit: () => AuditState
 }
 
 export type Siblings = Seat & {
@@ -32,6 +38,9 @@ export type Siblings = Seat & {
   readonly readinessOfAll: () => Promise<BySlot<Readiness>>
   /** The metrics of all processes together. */
   readonly metricsOfAll: () => Promise<readonly MetricFamily[]>
+  /** Each begins a new audit segment: the number of its first record. */
+  readonly rotateAll: () => Promise<BySlot<number>>
+  readonly auditOfAll: () => Promise<BySlot<AuditState>>
 }
 
 /** Changes of which nobody else need hear. */

@@ -1,4 +1,5 @@
 // What the processes of one controller say to each other. All messages go through the parent, which gives them one order.
+import type { AuditState } from '../../core/wire.ts'
 import type { Begun, Claim, Ending } from '../idempotency/key-store.ts'
 import type { MetricFamily } from '../metrics/merged-metrics.ts'
 import type { Readiness } from '../readiness.ts'
@@ -41,6 +42,8 @@ export type ToParent = {
   readonly listening: Ask<Serving>
   readonly readinessOfAll: Ask<null, BySlot<Readiness>>
   readonly metricsOfAll: Ask<null, readonly MetricFamily[]>
+  readonly rotateAll: Ask<null, BySlot<number>>
+  readonly auditOfAll: Ask<null, BySlot<AuditState>>
 }
 
 /** What the parent asks of a process that serves. */
@@ -52,6 +55,9 @@ export type ToChild = {
   readonly ping: Ask<null>
   readonly readiness: Ask<null, Readiness>
   readonly metrics: Ask<null, readonly MetricFamily[]>
+  readonly audit: Ask<null, AuditState>
+  /** Begin a new audit segment; the answer is its first record. */
+  readonly rotate: Ask<null, number>
   /** End in order, as after this signal. */
   readonly stop: Ask<'SIGTERM' | 'SIGINT'>
 }

@@ -1,19 +1,31 @@
 // Starts the audit log, its metrics, and the budgets for refusals without an identity or without a decision.
 import type { Append, AuditLog, Note } from '../audit/group-commit.ts'
+import { openCheckpoints, type Checkpoints } from '../audit/checkpoints.ts'
 import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget.ts'
 import { takeOverOldLog } from '../audit/take-over.ts'
 import { openAuditLog } from '../audit/writer.ts'
-import { auditFileOf } from '../../audit/places.ts'
+import type { KeeperData } from '../audit/keeper-words.ts'
+import { startKeeper, type Keeper } from '../audit/keeper.ts'
+import { checkpointKeyName, checkpointOrigin } from '../../audit/checkpoint.ts'
+import { slotFolder } from '../../audit/places.ts'
+import { signingKeyEvent } from '../../audit/signing-key.ts'
+import { isoTime } from '../../core/iso-time.ts'
+import type { AuditState } from '../../core/wire.ts'
 import type { Ground } from './ground.ts'
 import { partOf } from './part-of.ts'
 
 export type StartedAudit = {
-  readonly file: string
+  /** The folder of this process's segments. */
+  readonly folder: string
   /** Resolves when the record is durable. @throws {AppError} `audit_unavailable` */
   readonly append: Append
   /** The same without a promise. */
   readonly note: Note
   readonly health: AuditLog['health']
+  readonly rotate: AuditLog['rotate']
+  /** For operators. */
+  readonly state: () => AuditState
+  readonly keeper: Keeper
   /** Separate budgets for refusals of strangers, of whom there can be any number, and of verified peers. */
   readonly strangers: RefusalBudget
   readonly peers: RefusalBudget
@@ -25,13 +37,18 @@ const REFUSALS_RECORDED_PER_SECOND = 50
 export async function startAudit(ground: Ground): Promise<StartedAudit> {
   const { config, now, monotonic, log, metrics, opened, siblings } = ground
   const { slot = 0 } = siblings ?? {}
-  const file = slot === 0 ? config.auditFile : auditFileOf(config.stateDir, slot)
-  if (slot === 0 && !config.auditFileGiven)
+  const folder = slotFolder(config.auditDir, slot)
+  if (slot === 0 && !config.auditDirGiven)
     await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
+  let wake = (): void => undefined
+  let checkpoints: Checkpoints | undefined
+  // After the log, whose last records it covers.
+  opened.defer(() => checkpoints?.close())
   const auditLog = opened.adopt(
     await openAuditLog({
-      file,
+      folder,
       sync: config.auditSync,
+      limits: config.auditLimits,
       now,
       monotonic,
       log,
@@ -39,21 +56,53 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
       onWritten: (count) => metrics.audited('written', count),
       onLost: (count) => metrics.audited('failed', count),
       onSegment: metrics.auditSegmentOpened,
+      onSealed: () => wake(),
+      onHead: (head) => checkpoints?.seen(head),
     }),
     (it) => it.close(),
   )
+  checkpoints = await openCheckpoints(checkpointOptions(ground, folder), auditLog.health().head)
+  const keeper = opened.adopt(startKeeper({ data: keeperData(ground, folder), audit: auditLog, log, now }), (it) =>
+    it.close(),
+  )
+  wake = () => keeper.wake()
   const append = auditLog.append.bind(auditLog)
+  if (config.auditSigner !== undefined)
+    await append(signingKeyEvent(config.auditSigner, isoTime(now())), { patient: true })
   const openBudget = (): RefusalBudget =>
     opened.adopt(
       createRefusalBudget({ perSecond: partOf(REFUSALS_RECORDED_PER_SECOND, siblings), append, now }),
       (it) => it.close(),
     )
   return {
-    file,
+    folder,
     append,
     note: auditLog.note.bind(auditLog),
     health: auditLog.health.bind(auditLog),
+    rotate: auditLog.rotate.bind(auditLog),
+    state: stateOf(auditLog, checkpoints),
+    keeper,
     strangers: openBudget(),
     peers: openBudget(),
+  }
+}
+
+/** Each process keeps its own part. */
+function keeperData({ config, siblings }: Ground, folder: string): KeeperData {
+  const { maxAgeMs, maxBytes } = config.auditKeep
+  const keep = { maxAgeMs, maxBytes: maxBytes === undefined ? undefined : partOf(maxBytes, siblings) }
+  return { folder, keep, full: config.auditFull, minFree: config.auditMinFree, ships: false }
+}
+
+function checkpointOptions({ config, now, monotonic, log, metrics, siblings }: Ground, folder: string) {
+  const { controllerId, auditSigner: signer } = config
+  const origin = checkpointOrigin(checkpointKeyName(controllerId), siblings?.slot ?? 0)
+  return { folder, origin, signer, now, monotonic, log, onFailed: metrics.auditCheckpointFailed }
+}
+
+function stateOf(auditLog: AuditLog, checkpoints: Checkpoints): () => AuditState {
+  return () => {
+    const { head } = auditLog.health()
+    return { seq: head.seq, hash: head.hash, checkpoint: checkpoints.health().newest?.text ?? null }
   }
 }

@@ -4,6 +4,7 @@ import { createConnectionKeeper, type ConnectionKeeper } from '../../platform/tl
 import { VERSION } from '../../platform/version.ts'
 import { createAsk } from '../../policy/ask.ts'
 import { shadowEntries } from '../../policy/data/enforcement.ts'
+import type { AuditStates, RotateReply } from '../../core/wire.ts'
 import { createAdmin } from '../admin.ts'
 import { recordHandshakes } from '../edge/handshakes.ts'
 import { hasCertificate } from '../identity/blocked-certificates.ts'
@@ -97,6 +98,7 @@ function buildAdmin(ground: Ground, parts: ServerParts, mtls: MtlsServer): Promi
     ...viewOfAll(ground, parts),
     allowedHosts: config.adminAllowedHosts,
     workers: (query) => describeWorkers(workers.registry, { clock: clockOf(ground), withUrls: true }, query),
+    audit: { rotate: () => rotateAll(ground, audit), states: () => statesOfAll(ground, audit) },
     drain: {
       drain: createDrainWorker({ registry: workers.registry, share: workers.roll.share, append: audit.append, now }),
     },
@@ -126,6 +128,18 @@ function viewOfAll(
     readiness: async () => mergeReadiness(await siblings.readinessOfAll()),
     metrics: async () => registryOf(await siblings.metricsOfAll(), metricsRegistry),
   }
+}
+
+/** In this process, or in all where there are several. */
+async function rotateAll({ siblings }: Ground, { rotate }: StepParts['audit']): Promise<RotateReply> {
+  const all = siblings === undefined ? [[0, await rotate()] as const] : await siblings.rotateAll()
+  return { slots: all.map(([slot, first]) => ({ slot, first_seq: first ?? null })) }
+}
+
+/** A process that does not answer in time is left out. */
+async function statesOfAll({ siblings }: Ground, { state }: StepParts['audit']): Promise<AuditStates> {
+  const all = siblings === undefined ? [[0, state()] as const] : await siblings.auditOfAll()
+  return all.flatMap(([slot, one]) => (one === undefined ? [] : [{ slot, ...one }]))
 }
 
 /** Converts monotonic milliseconds into Unix milliseconds. */

@@ -22,7 +22,7 @@ type WorkerCheckDeps = {
 }
 
 /** A worker that may be routed to now; `verdict` allowed it. */
-type CheckedWorker = { readonly registration: Registration; readonly verdict: RegistrationVerdict }
+export type CheckedWorker = { readonly registration: Registration; readonly verdict: RegistrationVerdict }
 /** @throws {AppError} `request_invalid`, `registration_denied`, `worker_failed`, `overloaded`, or the policy's error */
 export type WorkerCheck = (asker: Asker, body: RegisterBody) => Promise<CheckedWorker>
 

@@ -12,7 +12,7 @@ import { rememberedHolder, type Awaited } from '../routing/awaited.ts'
 import type { RememberedWorker } from '../routing/hint-format.ts'
 import type { Registry } from '../routing/registry.ts'
 import type { Share } from '../routing/roll.ts'
-import type { WorkerCheck } from './check-worker.ts'
+import type { CheckedWorker, WorkerCheck } from './check-worker.ts'
 
 type RecallDeps = {
   readonly awaited: Awaited
@@ -25,7 +25,7 @@ type RecallDeps = {
   /** The first look at who is awaited; default: at once. */
   readonly delayMs?: number
   readonly tracer: Tracer
-  readonly log: Pick<Logger, 'info'>
+  readonly log: Pick<Logger, 'info' | 'warn'>
   readonly heartbeatIntervalMs: number
   readonly now: () => number
   readonly monotonic: () => number
@@ -63,7 +63,8 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
     const gapMs = Math.min(MAX_MEAN_GAP_MS, (deps.heartbeatIntervalMs * LANES) / (2 * remembered))
     const lane = async (): Promise<void> => {
       for (let next = queue.pop(); next !== undefined && !signal.aborted; next = queue.pop()) {
-        results[await settle(next, startMs, deps)]++
+        const result = await settle(next, startMs, deps).catch((err: unknown) => unsettled(next, err, deps))
+        if (result !== undefined) results[result]++
         if (queue.length > 0) await pause(2 * gapMs * deps.random(), signal)
       }
     }
@@ -81,38 +82,53 @@ export async function untilReady(isReady: () => boolean, signal: AbortSignal): P
   while (!isReady() && !signal.aborted) await pause(POLL_MS, signal)
 }
 
+/** @throws {AppError} as `share` */
 async function settle(worker: RememberedWorker, startMs: number, deps: RecallDeps): Promise<Result> {
   const { awaited, share, signal, monotonic, heartbeatIntervalMs } = deps
   const endMs = startMs + REMOVED_AFTER_MISSED * heartbeatIntervalMs
   const holder = rememberedHolder(worker)
   while (awaited.has(holder)) {
-    const result = await restore(worker, deps)
-    if (result === 'restored' || result === 'replaced') return result
-    if (!PASSING.has(result) || monotonic() > endMs) break
+    const checked = await checkAgain(worker, deps)
+    if (typeof checked !== 'string') return await restore(worker, checked, deps)
+    if (!PASSING.has(checked) || monotonic() > endMs) {
+      return (await share({ kind: 'dismissed', holder })) ? 'refused' : 'replaced'
+    }
     await pause(RETRY_MS, signal)
     // The next start asks again.
     if (signal.aborted) return 'refused'
   }
-  return (await share({ kind: 'dismissed', holder })) ? 'refused' : 'replaced'
+  return 'replaced'
 }
 
-/** A code: why it is not routable. `replaced`: it has left, or registered again, during the check. */
-async function restore(worker: RememberedWorker, deps: RecallDeps): Promise<Exclude<Result, 'refused'> | ErrorCode> {
-  const { awaited, check, registry, share } = deps
-  const { leaseHash, registeredAt, body } = worker
+/** A code: why it is not routable. */
+async function checkAgain(worker: RememberedWorker, deps: RecallDeps): Promise<CheckedWorker | ErrorCode> {
   const asker = askerFor(worker, deps)
   try {
-    const { registration, verdict } = await check(asker, body)
-    if (!awaited.has(rememberedHolder(worker))) return 'replaced'
-    registry.refuseIfFull(registration)
-    if (!(await share({ kind: 'restored', registration, tenure: { leaseHash, registeredAt }, body }))) return 'replaced'
-    deps.onRegistered(verdict)
-    return 'restored'
+    const passed = await deps.check(asker, worker.body)
+    deps.registry.refuseIfFull(passed.registration)
+    return passed
   } catch (cause: unknown) {
     return toAppError(cause, 'internal_error').code
   } finally {
     asker.span.end()
   }
+}
+
+/** `replaced`: it has left, or registered again, during the check. */
+async function restore(worker: RememberedWorker, passed: CheckedWorker, deps: RecallDeps): Promise<Result> {
+  const { awaited, share } = deps
+  const { leaseHash, registeredAt, body } = worker
+  const { registration, verdict } = passed
+  if (!awaited.has(rememberedHolder(worker))) return 'replaced'
+  if (!(await share({ kind: 'restored', registration, tenure: { leaseHash, registeredAt }, body }))) return 'replaced'
+  deps.onRegistered(verdict)
+  return 'restored'
+}
+
+/** The other processes cannot be told: the parent is gone, and this process ends, or it hangs, and makes the change later. */
+function unsettled({ spiffeId, body }: RememberedWorker, err: unknown, { log }: RecallDeps): undefined {
+  const fields = { event: 'worker_not_recalled', worker_id: body.worker_id, spiffe_id: spiffeId, err }
+  log.warn(fields, 'a worker of the registry on disk was checked, and nobody can be told')
 }
 
 /** Nobody asks over the network: the identity is the one that the worker registered with, and the probe proves it. */

@@ -51,8 +51,14 @@ async function reconsider(deps: ReconsiderDeps, instance: WorkerInstance): Promi
   const { decide, share, revision, append, log, now } = deps
   const answer = await decide('worker_registration', registrationOf(instance, now())).catch(() => undefined)
   const reasons = (answer?.reasons ?? []).filter(({ code }) => EVICTING.has(code))
-  if (reasons.length === 0 || !(await share({ kind: 'dismissed', holder: holderOf(instance) }))) return
   const { workerId, spiffeId } = instance
+  const evict = (): Promise<boolean> =>
+    share({ kind: 'dismissed', holder: holderOf(instance) }).catch((err: unknown) => {
+      const fields = { event: 'worker_not_evicted', worker_id: workerId, spiffe_id: spiffeId, err }
+      log.error(fields, 'a worker that the policy denies is still registered')
+      return false
+    })
+  if (reasons.length === 0 || !(await evict())) return
   log.warn({ event: 'worker_evicted', worker_id: workerId, spiffe_id: spiffeId, reasons }, 'worker evicted')
   const event = {
     event: 'worker_evicted' as const,

@@ -21,7 +21,7 @@ import { indexFileOf, removeIndex } from '../../../src/audit/index/index-file.ts
 import { indexSegment } from '../../../src/audit/index/index-segment.ts'
 import { createAuditSearch } from '../../../src/audit/index/search.ts'
 import { stampOf } from '../../../src/audit/index/segment-lines.ts'
-import { auditChainsIn, chainOfFile, compressedFile } from '../../../src/audit/places.ts'
+import { auditChainsIn, chainsAt, compressedFile } from '../../../src/audit/places.ts'
 import { callOf, compressed, idAt, sealed, temporaryDir, writeChain, type AnyEvent } from './logs.ts'
 
 const START = Date.UTC(2026, 10, 1)
@@ -227,7 +227,7 @@ for (const [name, { change: apply, left }] of Object.entries(CHANGES)) {
 
 test('a file that somebody named gets no index beside it', async () => {
   const { file, indexFile } = made()
-  await using search = createAuditSearch([chainOfFile(file)])
+  await using search = createAuditSearch(chainsAt(file))
   expect(await search.ofDecision(ids[3]!)).toHaveLength(2)
   const { hits } = await search.page({ outcome: 'timeout' }, { order: 'oldest', limit: 1000 })
   expect(hits).toHaveLength(timedOut.length)

@@ -3,13 +3,13 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { check, resolveConfig } from 'prettier'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { auditFileOf } from '../../../src/audit/places.ts'
 import { loadPolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { startMesh } from '../../fixtures/mesh.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../../fixtures/policy-dir.ts'
 import { writeAuditFile } from '../audit-file.ts'
 import type { Finished } from '../crank.ts'
 import { crank } from '../in-process.ts'
+import { slotOf } from '../../fixtures/audit-log.ts'
 
 const STREAMING = 'spiffe://crank.local/worker/streaming'
 const LEGACY = 'spiffe://crank.local/worker/legacy-service'
@@ -243,7 +243,7 @@ describe('list', () => {
   test('shows the uses of the audit log when the controller that counted them is gone', async () => {
     await grant('--cap', 'store:zettel', '--cap', 'convert:pdf_to_text')
     const use = async (): Promise<string> => {
-      const env = { CRANK_POLICY_DIR: policies.dir, CRANK_AUDIT_FILE: auditFileOf(policies.dir, 0) }
+      const env = { CRANK_POLICY_DIR: policies.dir, CRANK_STATE_DIR: policies.dir }
       const mesh = await startMesh({ env })
       await mesh.route('worker/streaming', { verb: 'store', capability: 'zettel' })
       const { stdout } = await exception('list', '--admin-url', mesh.adminOrigin)
@@ -255,13 +255,13 @@ describe('list', () => {
     const { stdout, stderr } = await exception('list')
     expect(stdout).toMatch(/store:zettel +1[34]\.\d days +2 +20\d\d-/)
     expect(stdout).toMatch(/convert:pdf_to_text +1[34]\.\d days +unused +-/)
-    expect(stderr).toContain(`uses in ${auditFileOf(policies.dir, 0)} since 20`)
+    expect(stderr).toContain(`uses in ${slotOf(policies.dir, 0)} since 20`)
   })
 
   test('counts no use of an earlier exception of the same name', async () => {
     await grant('--cap', 'store:zettel')
     const made = { who: 'streaming', capability: 'store:zettel', exception: `${STREAMING}#store:zettel` }
-    await writeAuditFile(auditFileOf(policies.dir, 0), [{ ...made, daysAgo: 2 }])
+    await writeAuditFile(join(slotOf(policies.dir, 0), '1.jsonl'), [{ ...made, daysAgo: 2 }])
     expect((await listed()).at(-1)).toMatchObject({ spiffe_id: STREAMING, uses: 0, last_used_at: null })
   })
 

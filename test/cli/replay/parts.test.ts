@@ -123,7 +123,9 @@ test('shows progress on a terminal only', () => {
     progress.end()
   }
   expect(written).toEqual(['\r\u001b[K50 %  60,000 decisions  60,000/s  1 s to go', '\r\u001b[K'])
-  expect(progressLine({ bytes: 5, totalBytes: 0, decisions: 10, elapsedMs: 1000 })).toBe('10 decisions  10/s')
+  expect(progressLine({ bytes: 5, totalBytes: 0, count: 10, what: 'decisions', elapsedMs: 1000 })).toBe(
+    '10 decisions  10/s',
+  )
 })
 
 function pick({ dataText, enforcement, blocked }: Awaited<ReturnType<typeof loadPolicyFiles>>) {

@@ -1,27 +1,46 @@
 // A process that appends to an audit file without end and reports what became of each record:
-//   node appender.ts <file> <fsync|write> <prefix> <appenders>
+//   node appender.ts <folder> <fsync|write> <prefix> <appenders> [bytes of a segment]
 // Lines: `open`, `ok <mark>`, `refused <mark> <code>`, `health <true|false>`. SIGTERM: closes the log, then `closed`.
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import { routeOutcome } from '../../../src/audit/event.ts'
+import { startKeeper } from '../../../src/controller/audit/keeper.ts'
 import { openAuditLog } from '../../../src/controller/audit/writer.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
 
-const [file = '', sync = '', prefix = '', appenders = ''] = process.argv.slice(2)
+const [folder = '', sync = '', prefix = '', appenders = '', maxBytes = '268435456'] = process.argv.slice(2)
 const requester = parseSpiffeId('spiffe://crank.local/worker/streaming')
 const trace = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), sampled: true }
 const end = { workerId: 'w', status: 200, outcome: 'completed', error: null, durationMs: 1, attempts: 1 } as const
 const say = (line: string): unknown => process.stdout.write(`${line}\n`)
 
+const log = pino({ level: 'silent' })
+let wake = (): void => undefined
 const audit = await openAuditLog({
-  file,
+  folder,
   sync: sync === 'fsync' ? 'fsync' : 'write',
+  limits: { maxBytes: Number(maxBytes), maxAgeMs: 86_400_000 },
   now: Date.now,
-  log: pino({ level: 'silent' }),
+  log,
+  onSealed: () => wake(),
   // A record that the timer refuses may yet be written: here a refused one is one that the file system would not take.
   maxWaitMs: 60_000,
 })
+const keeper = startKeeper({
+  data: {
+    folder,
+    keep: { maxAgeMs: undefined, maxBytes: undefined },
+    full: 'stop',
+    minFree: { bytes: 1 },
+    ships: false,
+  },
+  audit,
+  log,
+  now: Date.now,
+  pauseMs: 1,
+})
+wake = () => keeper.wake()
 let healthy = true
 /** What health says at this moment comes before what became of a record. */
 function sayAfterHealth(line: string): void {
@@ -50,5 +69,6 @@ async function appendForever(appender: number): Promise<void> {
 }
 
 await Promise.all(Array.from({ length: Number(appenders) }, (_, appender) => appendForever(appender)))
+await keeper.close()
 await audit.close()
 say('closed')

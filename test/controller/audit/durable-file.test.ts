@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { AuditFileError } from '../../../src/controller/audit/audit-file-error.ts'
@@ -10,7 +10,7 @@ import {
   type FileCalls,
   type Sync,
 } from '../../../src/controller/audit/durable-file.ts'
-import { temporaryFile } from './support.ts'
+import { temporaryLog } from './support.ts'
 
 const write = promisify(fs.write)
 const REAL: FileCalls = {
@@ -22,8 +22,8 @@ async function open(
   calls: Partial<FileCalls> = {},
   sync: Sync = 'fsync',
 ): Promise<{ durable: DurableFile; file: string }> {
-  const file = temporaryFile()
-  mkdirSync(dirname(file))
+  const file = join(temporaryLog(), 'x')
+  mkdirSync(dirname(file), { recursive: true })
   const durable = await openDurableFile(file, sync, { ...REAL, ...calls })
   onTestFinished(() => durable.close())
   return { durable, file }
@@ -105,7 +105,7 @@ test('does not write to a file that another process wrote into, nor cut what tha
   const { durable, file } = await open()
   await durable.append(Buffer.from('one\n'))
   appendFileSync(file, 'x')
-  await expect(durable.append(Buffer.from('two\n'))).rejects.toThrow('another process wrote to the audit file')
+  await expect(durable.append(Buffer.from('two\n'))).rejects.toMatchObject({ reason: 'foreign_write' })
   expect(readFileSync(file, 'utf8')).toBe('one\nx')
 })
 

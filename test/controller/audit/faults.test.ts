@@ -2,55 +2,96 @@
 import { execFileSync } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { verifyAudit } from '../../../src/audit/verify.ts'
-import { APPENDER, openLog, recordsOf, startChild, temporaryFile, until, type Child } from './support.ts'
+import { isCompressed } from '../../../src/audit/places.ts'
+import { readAuditLines, segmentFiles, verifyLog } from '../../fixtures/audit-log.ts'
+import {
+  APPENDER,
+  dieAt,
+  newest,
+  openLog,
+  outcome,
+  recordsOf,
+  startChild,
+  temporaryLog,
+  until,
+  type Child,
+} from './support.ts'
 
 const marksOf = (child: Child, word: string): string[] =>
   child.lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(' ')[1]!)
-const recorded = (file: string): Set<unknown> => new Set(recordsOf(file).map((record) => record['decision_id']))
+const recorded = (log: string): Set<unknown> => new Set(recordsOf(log).map((record) => record['decision_id']))
 
 for (const sync of ['fsync', 'write'] as const) {
   test(`ten times killed while appending, no acknowledged record is lost (${sync})`, async () => {
-    const file = temporaryFile()
+    const log = temporaryLog()
     const acknowledged: string[] = []
     for (let round = 1; round <= 10; round++) {
-      const child = startChild(process.execPath, [APPENDER, file, sync, `r${round}`, '32'])
+      const child = startChild(process.execPath, [APPENDER, log, sync, `r${round}`, '32'])
       await until(() => child.lines.length > 100 * round)
       child.process.kill('SIGKILL')
       await child.exited
       acknowledged.push(...marksOf(child, 'ok'))
     }
-    const audit = await openLog(file)
+    const audit = await openLog(log)
     await audit.close()
-    const written = recorded(file)
+    const written = recorded(log)
     expect(acknowledged.filter((mark) => !written.has(mark))).toEqual([])
-    expect(await verifyAudit(file)).toMatchObject({ ok: true, tornTailBytes: 0 })
+    expect(await verifyLog(log)).toMatchObject({ ok: true, tornTailBytes: 0 })
   }, 60_000)
 }
 
+/** Where a process can be killed while it begins a segment, completes the one before, and compresses that. */
+const phases: readonly string[] = [
+  ...['open:before', 'open:after', 'write:before', 'write:half', 'write:after'],
+  ...['fchmod:before', 'fchmod:after', 'fsync:before', 'fsync:after', 'close:before', 'close:after'],
+  ...['openSync:before', 'openSync:after', 'writeSync:half', 'chmodSync:before', 'renameSync:before'],
+  ...['renameSync:after', 'rmSync:before', 'rmSync:after'],
+]
+
+test('killed 57 times in every phase of a rotation, no acknowledged record is lost and the chain is whole', async () => {
+  const log = temporaryLog()
+  const acknowledged: string[] = []
+  for (const [at, phase] of phases.flatMap((phase) => [1, 2, 3].map((nth) => `${phase}:${nth}`)).entries()) {
+    const args = ['--import', dieAt(phase), APPENDER, log, 'fsync', `p${at}`, '4', '4000']
+    const child = startChild(process.execPath, args)
+    await child.exited
+    expect([phase, child.process.signalCode]).toEqual([phase, 'SIGKILL'])
+    acknowledged.push(...marksOf(child, 'ok'))
+  }
+  const audit = await openLog(log)
+  await audit.append(outcome('last'))
+  await audit.close()
+  const lines = await readAuditLines(log)
+  const written = new Set(lines.map((line) => line['decision_id']))
+  expect(acknowledged.filter((mark) => !written.has(mark))).toEqual([])
+  expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, at) => at + 1))
+  expect(await verifyLog(log)).toMatchObject({ ok: true, tornTailBytes: 0, records: lines.length })
+  expect(segmentFiles(log).some(isCompressed)).toBe(true)
+}, 240_000)
+
 test('while the file cannot grow nothing is acknowledged, and it recovers by itself when it can', async () => {
-  const file = temporaryFile()
-  const child = startChild('prlimit', ['--fsize=50000:unlimited', process.execPath, APPENDER, file, 'fsync', 'x', '4'])
+  const log = temporaryLog()
+  const child = startChild('prlimit', ['--fsize=50000:unlimited', process.execPath, APPENDER, log, 'fsync', 'x', '4'])
   await until(() => marksOf(child, 'refused').length > 40)
-  expect(statSync(file).size).toBeLessThanOrEqual(50_000)
+  expect(statSync(newest(log)).size).toBeLessThanOrEqual(50_000)
   // Between a write that failed half-way and its repair a torn tail may stand there, but never a broken record.
-  expect((await verifyAudit(file)).firstBad).toBeUndefined()
+  expect((await verifyLog(log)).firstBad).toBeUndefined()
 
   execFileSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited'])
-  await until(() => child.lines.at(-1)!.startsWith('ok') && statSync(file).size > 100_000)
+  await until(() => child.lines.at(-1)!.startsWith('ok') && statSync(newest(log)).size > 100_000)
   child.process.kill('SIGTERM')
   await child.exited
 
   expect(child.lines.at(-1)).toBe('closed')
   expect(acknowledgedDuringOutage(child.lines)).toEqual([])
   expect(child.lines.filter((line) => line.startsWith('refused') && !line.endsWith(' audit_unavailable'))).toEqual([])
-  const finallyWritten = recorded(file)
+  const finallyWritten = recorded(log)
   expect(marksOf(child, 'ok').filter((mark) => !finallyWritten.has(mark))).toEqual([])
   expect(marksOf(child, 'refused').filter((mark) => finallyWritten.has(mark))).toEqual([])
-  expect(recordsOf(file).find((record) => record['event'] === 'audit_recovered')).toMatchObject({
+  expect(recordsOf(log).find((record) => record['event'] === 'audit_recovered')).toMatchObject({
     reason: 'write failed: EFBIG',
   })
-  expect((await verifyAudit(file)).ok).toBe(true)
+  expect((await verifyLog(log)).ok).toBe(true)
 })
 
 function acknowledgedDuringOutage(lines: readonly string[]): string[] {
@@ -62,12 +103,12 @@ function acknowledgedDuringOutage(lines: readonly string[]): string[] {
 }
 
 test('a second process is refused, and the lock is free as soon as its holder is killed', async () => {
-  const file = temporaryFile()
-  const holder = startChild(process.execPath, [APPENDER, file, 'write', 'x', '1'])
+  const log = temporaryLog()
+  const holder = startChild(process.execPath, [APPENDER, log, 'write', 'x', '1'])
   await until(() => holder.lines.includes('open'))
-  await expect(openLog(file)).rejects.toThrow('another controller writes to it')
+  await expect(openLog(log)).rejects.toThrow('another controller writes to it')
   holder.process.kill('SIGKILL')
   await holder.exited
-  const audit = await openLog(file)
+  const audit = await openLog(log)
   expect(audit.health().ok).toBe(true)
 })

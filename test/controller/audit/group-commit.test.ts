@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { GENESIS } from '../../../src/audit/chain.ts'
 import type { AuditEvent } from '../../../src/audit/event.ts'
-import type { DurableFile } from '../../../src/controller/audit/durable-file.ts'
 import { GroupCommit, type GroupCommitOptions } from '../../../src/controller/audit/group-commit.ts'
+import type { Segments } from '../../../src/controller/audit/segments.ts'
 import { outcome, SILENT, until } from './support.ts'
 
 type Write = { bytes: string; succeed: () => void; fail: (cause: Error) => void }
 
-/** A file whose writes end when the test says so. */
-function slowFile(): { file: DurableFile; writes: Write[]; closed: () => boolean } {
+/** A segment whose writes end when the test says so. */
+function slowFile(): { file: Segments; writes: Write[]; closed: () => boolean } {
   const writes: Write[] = []
   let closed = false
   const append = (bytes: Buffer): Promise<void> =>
@@ -19,20 +19,21 @@ function slowFile(): { file: DurableFile; writes: Write[]; closed: () => boolean
     closed = true
     return Promise.resolve()
   }
-  return { file: { fd: -1, truncate: () => Promise.resolve(), append, close }, writes, closed: () => closed }
+  const segments = { due: () => undefined, begin: () => Promise.resolve(), append, close }
+  return { file: segments as unknown as Segments, writes, closed: () => closed }
 }
 
-function commitTo(file: DurableFile, opts: Partial<GroupCommitOptions> = {}): GroupCommit {
+function commitTo(segments: Segments, opts: Partial<GroupCommitOptions> = {}): GroupCommit {
   const unlock = (): void => undefined
   return new GroupCommit({
-    file,
+    segments,
     head: GENESIS,
+    left: undefined,
     now: () => 0,
     monotonic: () => 0,
     log: SILENT,
     maxQueued: 10,
     maxWaitMs: 5000,
-    reopen: () => Promise.reject(new Error('no other file')),
     unlock,
     ...opts,
   })

@@ -1,38 +1,64 @@
 // What the tests of the audit log share: a temporary folder, events, and child processes whose lines can be waited for.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { identityRefused, routeOutcome, type AuditEvent, type RouteOutcomeEvent } from '../../../src/audit/event.ts'
 import { openAuditLog, type AuditLogOptions } from '../../../src/controller/audit/writer.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import { segmentFiles } from '../../fixtures/audit-log.ts'
 import { until as waitUntil } from '../../fixtures/until.ts'
 
 export const SILENT = pino({ level: 'silent' })
 
-/** A path in a new folder that goes when the test does. */
+/** The folder of a slot, which is not there yet, in a new folder that goes when the test does. */
+export function temporaryLog(): string {
+  return join(temporaryFolder(), 'state', 'audit', '0')
+}
+
+/** A path in a folder that is not there yet. */
 export function temporaryFile(): string {
+  return join(temporaryFolder(), 'state', 'audit.jsonl')
+}
+
+function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'crank-audit-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'state', 'audit.jsonl')
+  return folder
 }
 
 /** An audit log that is closed when the test ends. However slow the disk, it gives up no record. */
-export async function openLog(file: string, opts: Partial<AuditLogOptions> = {}): Promise<AuditLog> {
-  const audit = await openAuditLog({ file, sync: 'write', now: Date.now, log: SILENT, maxWaitMs: 60_000, ...opts })
+export async function openLog(folder: string, opts: Partial<AuditLogOptions> = {}): Promise<AuditLog> {
+  const audit = await openAuditLog({ folder, sync: 'write', now: Date.now, log: SILENT, maxWaitMs: 60_000, ...opts })
   onTestFinished(() => audit.close())
   return audit
 }
 
-/** The file of a closed log with these events. */
+/** The folder of a closed log with these events. */
 export async function written(...events: AuditEvent[]): Promise<string> {
-  const file = temporaryFile()
-  const audit = await openLog(file)
+  const folder = temporaryLog()
+  const audit = await openLog(folder)
   for (const event of events) await audit.append(event)
   await audit.close()
+  return folder
+}
+
+/** The newest segment of a log. */
+export function newest(folder: string): string {
+  return segmentFiles(folder).at(-1)!
+}
+
+export function isSealed(file: string): boolean {
+  return (statSync(file).mode & 0o777) === 0o400
+}
+
+/** Makes a segment writable again, as only the root user could. */
+export function unseal(file: string): string {
+  chmodSync(file, 0o600)
   return file
 }
 
@@ -59,9 +85,9 @@ export function refusal(mark: string): ReturnType<typeof identityRefused> {
   })
 }
 
-/** The records of a file as they stand, unchecked. */
-export function recordsOf(file: string): Record<string, unknown>[] {
-  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
+/** The records of a log, or of one segment, as they stand, unchecked. */
+export function recordsOf(log: string): Record<string, unknown>[] {
+  const lines = segmentFiles(log).flatMap((file) => readFileSync(file, 'utf8').split('\n').slice(0, -1))
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
 }
 
@@ -87,5 +113,6 @@ export function startChild(command: string, args: readonly string[]): Child {
   return { process: child, pid: child.pid!, lines, exited }
 }
 
-/** The script of the child processes. */
+/** The script of the child processes, and what kills one at a call of the file system. */
 export const APPENDER = join(import.meta.dirname, 'appender.ts')
+export const dieAt = (phase: string): string => `${pathToFileURL(join(import.meta.dirname, 'die-at.ts')).href}?${phase}`

@@ -9,34 +9,48 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { auditFileOf, oldAuditFileOf } from '../../../src/audit/places.ts'
-import { verifyAudit } from '../../../src/audit/verify.ts'
+import { oldAuditFile, segmentFile } from '../../../src/audit/places.ts'
 import { AuditFileError } from '../../../src/controller/audit/audit-file-error.ts'
-import { lockAuditFile } from '../../../src/controller/audit/lock.ts'
+import { lockAuditFile, lockAuditFolder } from '../../../src/controller/audit/lock.ts'
 import { takeOverOldLog } from '../../../src/controller/audit/take-over.ts'
-import { openLog, outcome, recordsOf, SILENT, temporaryFile, written } from './support.ts'
+import { slotOf, verifyLog } from '../../fixtures/audit-log.ts'
+import { newest, openLog, outcome, recordsOf, SILENT, temporaryLog, unseal, written } from './support.ts'
 
-type Places = { readonly state: string; readonly from: string; readonly to: string }
+/** `from`: the file of the older version. `log`: the folder of slot 0, `to` its first segment. */
+type Places = { readonly state: string; readonly from: string; readonly log: string; readonly to: string }
 
-const placesIn = (state: string): Places => ({ state, from: oldAuditFileOf(state), to: auditFileOf(state, 0) })
+function placesIn(state: string): Places {
+  const log = slotOf(state, 0)
+  return { state, from: oldAuditFile(state), log, to: segmentFile(log, 1) }
+}
 
-/** A state folder in which an older version wrote two records. */
-const oldState = async (): Promise<Places> => placesIn(dirname(await written(outcome('old-1'), outcome('old-2'))))
+/** A state folder in which an older version wrote these records, as one file. */
+async function oldState(...marks: readonly string[]): Promise<Places> {
+  const events = (marks.length === 0 ? ['old-1', 'old-2'] : marks).map((mark) => outcome(mark))
+  const segment = newest(await written(...events))
+  const places = placesIn(join(dirname(dirname(dirname(segment))), 'older'))
+  mkdirSync(places.state)
+  renameSync(unseal(segment), places.from)
+  return places
+}
 
 const takeOver = (stateDir: string, sync: 'fsync' | 'write' = 'fsync') =>
   takeOverOldLog({ stateDir, sync, log: SILENT })
 
-const marksOf = (file: string): unknown[] => recordsOf(file).map((record) => record['decision_id'] ?? record['event'])
+const marksOf = (log: string): unknown[] =>
+  recordsOf(log)
+    .filter(({ event }) => event !== 'audit_segment_opened')
+    .map((record) => record['decision_id'] ?? record['event'])
 
 /** What a start does after the file was taken over. */
-async function goOn({ to }: Places): Promise<void> {
-  const audit = await openLog(to)
+async function goOn({ log }: Places): Promise<void> {
+  const audit = await openLog(log)
   await audit.append(outcome('new'))
   await audit.close()
-  expect(await verifyAudit(to)).toMatchObject({ ok: true })
+  expect(await verifyLog(log)).toMatchObject({ ok: true })
 }
 
 for (const sync of ['fsync', 'write'] as const) {
@@ -45,11 +59,11 @@ for (const sync of ['fsync', 'write'] as const) {
     await takeOver(places.state, sync)
     expect(existsSync(places.from)).toBe(false)
     await goOn(places)
-    expect(marksOf(places.to)).toEqual(['old-1', 'old-2', 'new'])
+    expect(marksOf(places.log)).toEqual(['old-1', 'old-2', 'new'])
     const modes = [places.to, dirname(places.to), dirname(dirname(places.to))].map(
       (path) => statSync(path).mode & 0o777,
     )
-    expect(modes).toEqual([0o600, 0o700, 0o700])
+    expect(modes).toEqual([0o400, 0o700, 0o700])
   })
 }
 
@@ -63,7 +77,7 @@ test('one log line says what was moved; a start that moves nothing has none', as
 })
 
 test('without a log of an older version nothing is made', async () => {
-  const { state, from, to } = placesIn(dirname(temporaryFile()))
+  const { state, from, to } = placesIn(dirname(temporaryLog()))
   await takeOver(state)
   expect([state, from, to, `${from}.lock`].filter((path) => existsSync(path))).toEqual([])
 })
@@ -73,7 +87,7 @@ test('a torn tail moves too, and the start repairs it there', async () => {
   truncateSync(places.from, statSync(places.from).size - 10)
   await takeOver(places.state)
   await goOn(places)
-  expect(marksOf(places.to)).toEqual(['old-1', 'audit_repaired', 'new'])
+  expect(marksOf(places.log)).toEqual(['old-1', 'audit_repaired', 'new'])
 })
 
 const crashes: Record<string, (places: Places) => void> = {
@@ -91,14 +105,14 @@ for (const [when, crash] of Object.entries(crashes)) {
     await takeOver(places.state)
     expect(existsSync(places.from)).toBe(false)
     await goOn(places)
-    expect(marksOf(places.to)).toEqual(['old-1', 'old-2', 'new'])
+    expect(marksOf(places.log)).toEqual(['old-1', 'old-2', 'new'])
   })
 }
 
 test('with a log at both places the start is refused with what to do, and neither is touched', async () => {
   const { state, from, to } = await oldState()
   mkdirSync(dirname(to), { recursive: true })
-  renameSync(await written(outcome('new-1')), to)
+  renameSync(newest(await written(outcome('new-1'))), to)
   const contents = [from, to].map((file) => readFileSync(file, 'utf8'))
   const refused = takeOver(state)
   await expect(refused).rejects.toBeInstanceOf(AuditFileError)
@@ -111,36 +125,28 @@ test('with a log at both places the start is refused with what to do, and neithe
 
 test('while an older controller writes to its log, the start is refused', async () => {
   const places = await oldState()
-  const older = await openLog(places.from)
-  await expect(takeOver(places.state)).rejects.toThrow('is in use: another controller writes to it')
-  await older.append(outcome('old-3'))
-  await older.close()
+  const older = lockAuditFile(places.from)
+  await expect(takeOver(places.state)).rejects.toThrow(`audit file ${places.from} is in use: another controller writes`)
+  older.free()
   await takeOver(places.state)
   await goOn(places)
-  expect(marksOf(places.to)).toEqual(['old-1', 'old-2', 'old-3', 'new'])
-})
-
-test('an older controller cannot start on the file while it is moved', async () => {
-  const { state, from } = await oldState()
-  const lock = lockAuditFile(from)
-  await expect(openLog(from)).rejects.toThrow('another controller writes to it')
-  await expect(takeOver(state)).rejects.toThrow('another controller writes to it')
-  lock.free()
-  await takeOver(state)
+  expect(marksOf(places.log)).toEqual(['old-1', 'old-2', 'new'])
 })
 
 test('an empty file in slot 0, which a failed start leaves, is replaced, but not under a controller that has it', async () => {
   const places = await oldState()
-  const other = await openLog(places.to)
-  await expect(takeOver(places.state)).rejects.toThrow(`audit file ${places.to} is in use`)
-  await other.close()
+  mkdirSync(places.log, { recursive: true })
+  writeFileSync(places.to, '')
+  const other = lockAuditFolder(places.log)
+  await expect(takeOver(places.state)).rejects.toThrow(`audit folder ${places.log} is in use`)
+  other.free()
   await takeOver(places.state)
   await goOn(places)
-  expect(marksOf(places.to)).toEqual(['old-1', 'old-2', 'new'])
+  expect(marksOf(places.log)).toEqual(['old-1', 'old-2', 'new'])
 })
 
 test('an empty file at the old place is no log, and stays', async () => {
-  const places = placesIn(dirname(await written(outcome('old-1'))))
+  const places = await oldState('old-1')
   await takeOver(places.state)
   writeFileSync(places.from, '')
   await takeOver(places.state)
@@ -149,10 +155,10 @@ test('an empty file at the old place is no log, and stays', async () => {
 })
 
 test('a link is refused: what it leads to may be meant for another disk', async () => {
-  const { state, from, to } = placesIn(dirname(await written(outcome('old-1'))))
+  const { state, from, to } = await oldState('old-1')
   renameSync(from, `${from}.real`)
   symlinkSync(`${from}.real`, from)
-  await expect(takeOver(state)).rejects.toThrow(`to keep writing there, set CRANK_AUDIT_FILE to it`)
+  await expect(takeOver(state)).rejects.toThrow(`put the file itself there to continue its chain`)
   expect(existsSync(to)).toBe(false)
 })
 
@@ -163,4 +169,20 @@ test('a file of somebody else at the old place is refused, and stays as it is', 
   await expect(takeOver(state)).rejects.toThrow(`audit file ${from}: its last record is damaged`)
   expect(readFileSync(from, 'utf8')).toBe(before)
   expect(existsSync(to)).toBe(false)
+})
+
+test('the part of a log that logrotate left is named after its first record', async () => {
+  const places = await oldState()
+  const log = temporaryLog()
+  const audit = await openLog(log)
+  await audit.append(outcome('old-1'))
+  await audit.rotate()
+  await audit.append(outcome('old-3'))
+  await audit.close()
+  renameSync(unseal(newest(log)), places.from)
+  await takeOver(places.state)
+  expect(marksOf(segmentFile(places.log, 2))).toEqual(['old-3'])
+  const next = await openLog(places.log)
+  await next.append(outcome('new'))
+  expect(marksOf(places.log)).toEqual(['old-3', 'new'])
 })

@@ -1,55 +1,65 @@
-import { appendFileSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { AuditFileError } from '../../../src/controller/audit/audit-file-error.ts'
-import { verifyAudit } from '../../../src/audit/verify.ts'
-import { openLog, outcome, recordsOf, temporaryFile } from './support.ts'
+import { compressSegment } from '../../../src/audit/compress.ts'
+import { segmentFiles, verifyLog } from '../../fixtures/audit-log.ts'
+import { isSealed, newest, openLog, outcome, recordsOf, temporaryLog, unseal } from './support.ts'
 
-async function fileWithRecords(count: number): Promise<string> {
-  const file = temporaryFile()
-  const audit = await openLog(file)
+async function logWithRecords(count: number): Promise<string> {
+  const log = temporaryLog()
+  const audit = await openLog(log)
   for (let i = 1; i <= count; i++) await audit.append(outcome(`mark-${i}`))
   await audit.close()
-  return file
+  return log
+}
+
+/** @returns how many bytes of an incomplete line are left */
+function cutTail(log: string): number {
+  const file = unseal(newest(log))
+  truncateSync(file, statSync(file).size - 10)
+  return readFileSync(file).length - readFileSync(file).lastIndexOf('\n') - 1
 }
 
 for (const sync of ['fsync', 'write'] as const) {
   test(`concurrent appends keep their order and make one chain (${sync})`, async () => {
-    const file = temporaryFile()
-    const audit = await openLog(file, { sync })
+    const log = temporaryLog()
+    const audit = await openLog(log, { sync })
     const marks = Array.from({ length: 2000 }, (_, i) => `mark-${i}`)
     await Promise.all(marks.map((mark) => audit.append(outcome(mark))))
-    expect(recordsOf(file).map((record) => record['decision_id'])).toEqual(marks)
-    expect(await verifyAudit(file)).toMatchObject({ ok: true, records: 2000, head: audit.health().head })
+    expect(recordsOf(log).map((record) => record['decision_id'])).toEqual(marks)
+    expect(await verifyLog(log)).toMatchObject({ ok: true, records: 2000, head: audit.health().head })
   })
 }
 
-test('a record is in the file when its append resolves', async () => {
-  const file = temporaryFile()
-  const audit = await openLog(file)
+test('a record is in the log when its append resolves', async () => {
+  const log = temporaryLog()
+  const audit = await openLog(log)
   await audit.append(outcome('here'))
-  expect(recordsOf(file)).toMatchObject([{ v: 1, seq: 1, prev: '0'.repeat(64), decision_id: 'here' }])
+  expect(recordsOf(log)).toMatchObject([{ v: 1, seq: 1, prev: '0'.repeat(64), decision_id: 'here' }])
 })
 
-test('the file is for its owner only, and so is the folder that was made for it', async () => {
-  const file = temporaryFile()
-  await openLog(file)
-  const modes = [file, `${file}.lock`, dirname(file)].map((path) => (statSync(path).mode & 0o777).toString(8))
+test('the log is for its owner only, and so is the folder that was made for it', async () => {
+  const log = temporaryLog()
+  await openLog(log)
+  const modes = [join(log, '1.jsonl'), join(log, 'writer.lock'), log].map((path) =>
+    (statSync(path).mode & 0o777).toString(8),
+  )
   expect(modes).toEqual(['600', '600', '700'])
 })
 
 test('the chain goes on after the log is opened again', async () => {
-  const file = await fileWithRecords(3)
-  const audit = await openLog(file)
+  const log = await logWithRecords(3)
+  const audit = await openLog(log)
   await audit.append(outcome('next'))
-  expect(await verifyAudit(file)).toMatchObject({ ok: true, records: 4 })
+  expect(await verifyLog(log)).toMatchObject({ ok: true, records: 5 })
 })
 
 test('a torn last line is cut off, recorded and logged', async () => {
-  const file = await fileWithRecords(3)
-  truncateSync(file, statSync(file).size - 10)
+  const log = await logWithRecords(3)
+  const torn = cutTail(log)
   const lines: string[] = []
   const destination = new Writable({
     write(chunk, _encoding, done) {
@@ -57,12 +67,14 @@ test('a torn last line is cut off, recorded and logged', async () => {
       done()
     },
   })
-  const before = recordsOf(file).length
-  const torn = readFileSync(file).length - readFileSync(file).lastIndexOf('\n') - 1
-  await openLog(file, { log: pino(destination) })
+  const before = recordsOf(log).length
+  await openLog(log, { log: pino(destination) })
   expect(before).toBe(2)
-  expect(recordsOf(file)[2]).toMatchObject({ seq: 3, event: 'audit_repaired', bytes_removed: torn })
-  expect(await verifyAudit(file)).toMatchObject({ ok: true, records: 3 })
+  expect(recordsOf(log).slice(2)).toMatchObject([
+    { seq: 3, event: 'audit_segment_opened', reason: 'started' },
+    { seq: 4, event: 'audit_repaired', bytes_removed: torn },
+  ])
+  expect(await verifyLog(log)).toMatchObject({ ok: true, records: 4 })
   expect(JSON.parse(lines[0]!)).toMatchObject({ event: 'audit_repaired', bytes_removed: torn })
 })
 
@@ -74,46 +86,81 @@ const tails: Record<string, string> = {
 }
 for (const [name, tail] of Object.entries(tails)) {
   test(`repairs a torn tail: ${name}`, async () => {
-    const file = await fileWithRecords(3)
-    appendFileSync(file, tail)
-    await openLog(file)
-    expect(recordsOf(file)[3]).toMatchObject({ event: 'audit_repaired', bytes_removed: tail.length })
-    expect(await verifyAudit(file)).toMatchObject({ ok: true, records: 4 })
+    const log = await logWithRecords(3)
+    appendFileSync(unseal(newest(log)), tail)
+    await openLog(log)
+    expect(recordsOf(log)[4]).toMatchObject({ event: 'audit_repaired', bytes_removed: tail.length })
+    expect(await verifyLog(log)).toMatchObject({ ok: true, records: 5 })
   })
 }
 
-test('repairs a file that is nothing but a torn line', async () => {
-  const file = temporaryFile()
-  mkdirSync(dirname(file))
-  writeFileSync(file, '{"v":1,"se')
-  await openLog(file)
-  expect(recordsOf(file)).toMatchObject([{ seq: 1, event: 'audit_repaired', bytes_removed: 10 }])
+for (const [name, torn] of [
+  ['a torn line', '{"v":1,"se'],
+  ['zeros that a power cut left', '\0'.repeat(100)],
+] as const) {
+  test(`removes a first segment that is nothing but ${name}`, async () => {
+    const log = temporaryLog()
+    mkdirSync(log, { recursive: true })
+    writeFileSync(join(log, '1.jsonl'), torn)
+    await openLog(log)
+    expect(recordsOf(log)).toMatchObject([{ seq: 1, event: 'audit_repaired', bytes_removed: torn.length }])
+  })
+}
+
+test('removes a last segment that is nothing but a torn line, and goes on after the one before', async () => {
+  const log = await logWithRecords(3)
+  writeFileSync(join(log, '4.jsonl'), '{"v":1,"seq":4,"pr')
+  await openLog(log)
+  expect(recordsOf(join(log, '4.jsonl'))).toMatchObject([
+    { seq: 4, event: 'audit_segment_opened', reason: 'started', previous_seq: 3 },
+    { seq: 5, event: 'audit_repaired', bytes_removed: 18 },
+  ])
+  expect(await verifyLog(log)).toMatchObject({ ok: true, records: 5 })
+})
+
+test('goes on after a compressed segment, and after one that a crash left writable', async () => {
+  const log = await logWithRecords(3)
+  compressSegment(newest(log))
+  const second = await openLog(log)
+  await second.append(outcome('mark-5'))
+  await second.close()
+  unseal(newest(log))
+  const third = await openLog(log)
+  await third.append(outcome('mark-7'))
+  expect(segmentFiles(log).map((file) => file.slice(log.length + 1))).toEqual(['1.jsonl.zst', '4.jsonl', '6.jsonl'])
+  expect(isSealed(join(log, '4.jsonl'))).toBe(true)
+  expect(await verifyLog(log)).toMatchObject({ ok: true, records: 7 })
+})
+
+test('does not go on from a complete segment that was cut since', async () => {
+  const log = await logWithRecords(3)
+  cutTail(log)
+  chmodSync(newest(log), 0o400)
+  await expect(openLog(log)).rejects.toThrow(/last record is damaged \(incomplete\)/)
 })
 
 test('does not go on from a last record that was changed', async () => {
-  const file = await fileWithRecords(3)
+  const log = await logWithRecords(3)
+  const file = unseal(newest(log))
   const changed = readFileSync(file, 'utf8').replace('mark-3', 'mark-4')
   writeFileSync(file, changed)
-  await expect(openLog(file)).rejects.toThrow(/last record is damaged \(hash_mismatch\).*crank audit verify/)
+  await expect(openLog(log)).rejects.toThrow(/last record is damaged \(hash_mismatch\).*crank audit verify/)
   expect(readFileSync(file, 'utf8')).toBe(changed)
 })
 
 test('does not cut off more than one line', async () => {
-  const file = await fileWithRecords(3)
-  appendFileSync(file, 'not json\nnor this')
-  await expect(openLog(file)).rejects.toThrow(AuditFileError)
+  const log = await logWithRecords(3)
+  appendFileSync(unseal(newest(log)), 'not json\nnor this')
+  await expect(openLog(log)).rejects.toThrow(AuditFileError)
 })
 
-test('a second log on the same file is refused, by whatever name', async () => {
-  const file = temporaryFile()
-  const audit = await openLog(file)
-  const other = join(dirname(file), 'other.jsonl')
-  symlinkSync(file, other)
-  await expect(openLog(file)).rejects.toThrow(`audit file ${file} is in use: another controller writes to it`)
-  await expect(openLog(other)).rejects.toThrow(AuditFileError)
+test('a second log in the same folder is refused', async () => {
+  const log = temporaryLog()
+  const audit = await openLog(log)
+  await expect(openLog(log)).rejects.toThrow(`audit folder ${log} is in use: another controller writes to it`)
   await audit.append(outcome('still mine'))
   await audit.close()
-  await openLog(other)
+  await openLog(log)
 })
 
 const strangers: Record<string, string> = {
@@ -122,16 +169,15 @@ const strangers: Record<string, string> = {
   'two lines': '127.0.0.1 localhost\n10.0.0.7 db\n',
   'the JSON lines of another log': '{"level":30,"msg":"x"}\n{"level":30,"msg":"y"}\n',
   'the beginning of other JSON': '{"version":1}',
-  zeros: '\0'.repeat(100),
   'an empty line': '\n',
 }
 for (const [name, content] of Object.entries(strangers)) {
-  test(`refuses somebody else's file and leaves it as it is: ${name}`, async () => {
-    const file = temporaryFile()
-    mkdirSync(dirname(file))
-    writeFileSync(file, content)
-    await expect(openLog(file)).rejects.toThrow(/is not an audit log .*CRANK_AUDIT_FILE/)
-    expect(readFileSync(file, 'utf8')).toBe(content)
+  test(`refuses somebody else's log and leaves it as it is: ${name}`, async () => {
+    const log = temporaryLog()
+    mkdirSync(log, { recursive: true })
+    writeFileSync(join(log, '1.jsonl'), content)
+    await expect(openLog(log)).rejects.toThrow(/is not an audit log .*CRANK_AUDIT_DIR/)
+    expect(readFileSync(join(log, '1.jsonl'), 'utf8')).toBe(content)
   })
 }
 
@@ -143,10 +189,11 @@ const behindRecords: Record<string, string> = {
 }
 for (const [name, content] of Object.entries(behindRecords)) {
   test(`does not cut off what its own writer cannot have left behind records: ${name}`, async () => {
-    const file = await fileWithRecords(3)
+    const log = await logWithRecords(3)
+    const file = unseal(newest(log))
     appendFileSync(file, content)
     const before = readFileSync(file, 'utf8')
-    await expect(openLog(file)).rejects.toThrow(/last record is damaged \(not_json\)/)
+    await expect(openLog(log)).rejects.toThrow(/last record is damaged \(not_json\)/)
     expect(readFileSync(file, 'utf8')).toBe(before)
   })
 }

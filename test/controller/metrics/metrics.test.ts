@@ -213,6 +213,7 @@ describe('gauges', () => {
     capabilities: () => 2,
     providers: (capability) => (capability === HELLO ? 2 : 0),
     audit: () => ({ ok: false, queued: 7, oldestMs: 250 }),
+    auditDisk: () => ({ bytes: 5, oldestMs: 2000, freeBytes: 7, minFreeBytes: 1, daysLeft: undefined }),
     svid: () => ({ notBeforeMs: 30_000, notAfterMs: 90_000 }),
     policyReady: () => true,
     policyLastSuccessMs: () => 60_000,

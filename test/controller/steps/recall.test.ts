@@ -26,8 +26,14 @@ function remembered(workerId: string): RememberedWorker {
 const claimOf = (workerId: string) => ({ spiffeId, workerId, lease: `of ${workerId}` })
 
 type Check = (workerId: string) => Promise<unknown>
+/** `fault`: why a change cannot be shared; undefined: it can. */
+type SetUp = {
+  readonly readyAfter?: number
+  readonly delayMs?: number
+  readonly fault?: (id: string) => AppError | undefined
+}
 
-function setUp(ids: readonly string[], check: Check, { readyAfter = 0, delayMs = 0 } = {}) {
+function setUp(ids: readonly string[], check: Check, { readyAfter = 0, delayMs = 0, fault }: SetUp = {}) {
   const awaited = createAwaited(ids.map(remembered))
   const options = { heartbeatIntervalMs: 50, monotonic: () => performance.now() }
   const registry = new Registry({ processId: '', ...options, onGone: () => undefined })
@@ -43,6 +49,8 @@ function setUp(ids: readonly string[], check: Check, { readyAfter = 0, delayMs =
     awaited,
     registry,
     share(change) {
+      const found = 'registration' in change ? fault?.(change.registration.workerId) : undefined
+      if (found !== undefined) return Promise.reject(found)
       if (change.kind === 'dismissed' && awaited.has(change.holder)) forgotten.push(change.holder.workerId)
       return share(change)
     },
@@ -63,7 +71,7 @@ function setUp(ids: readonly string[], check: Check, { readyAfter = 0, delayMs =
     },
     isReady: () => counts.polls++ >= readyAfter,
     tracer,
-    log: { info: (line: object) => void lines.push(line) },
+    log: { info: (line: object) => void lines.push(line), warn: (line: object) => void lines.push(line) },
     random: Math.random,
     signal: stop.signal,
   })
@@ -152,6 +160,31 @@ describe('a remembered worker', () => {
     await recall()
     expect([routable().length, forgotten.length]).toEqual([MAX_INSTANCES_PER_IDENTITY, 1])
   })
+})
+
+test.each(['shutting_down', 'registry_unavailable'] as const)(
+  'a worker that passes, but of whom nobody can be told (%s), is not dismissed, and the others come back',
+  async (code) => {
+    const fault = (id: string): AppError | undefined => (id === 'a' ? new AppError(code) : undefined)
+    const { recall, forgotten, routable, lines, counts } = setUp(['a', 'b'], passes, { fault })
+    await recall()
+    expect([routable(), forgotten, counts.checked.toSorted()]).toEqual([['b'], [], ['a', 'b']])
+    expect(lines).toMatchObject([
+      { event: 'worker_not_recalled', worker_id: 'a', err: { code } },
+      { event: 'registry_recalled', remembered: 2, restored: 1, refused: 0, replaced: 0 },
+    ])
+  },
+)
+
+test('a worker that another process has restored meanwhile stays', async () => {
+  const { recall, share, routable } = setUp(['a'], async () => {
+    const { leaseHash, registeredAt, body } = remembered('a')
+    const registration = { spiffeId, workerId: 'a', origin: body.worker_url, capabilities: new Map() }
+    await share({ kind: 'restored', registration, tenure: { leaseHash, registeredAt }, body })
+    throw new AppError('policy_engine_unavailable')
+  })
+  await recall()
+  expect(routable()).toEqual(['a'])
 })
 
 test('few are checked at a time, in random order, and only when the controller is ready', async () => {

@@ -21,7 +21,10 @@ const deny = (code: string): Decision => ({
   reasons: [{ code, message: '' }],
 })
 
-function setUp(answer: (workerId: string) => Promise<Decision>, { isWritable = true } = {}) {
+function setUp(
+  answer: (workerId: string) => Promise<Decision>,
+  { isWritable = true, fault }: { isWritable?: boolean; fault?: (id: string) => AppError | undefined } = {},
+) {
   const registry = new Registry({
     processId: '',
     heartbeatIntervalMs: 100,
@@ -34,12 +37,16 @@ function setUp(answer: (workerId: string) => Promise<Decision>, { isWritable = t
     asked.push(input as RegistrationInput)
     return answer((input as RegistrationInput).resource.worker_id)
   }
+  const { share } = unshared(createRoll({ registry, awaited: createAwaited([]), hint: undefined }))
   const events: AuditEvent[] = []
   const reconsider = createReconsider({
     decide,
     revision: () => 'r2',
     registry,
-    share: unshared(createRoll({ registry, awaited: createAwaited([]), hint: undefined })).share,
+    share(change) {
+      const found = 'holder' in change ? fault?.(change.holder.workerId) : undefined
+      return found === undefined ? share(change) : Promise.reject(found)
+    },
     append(event) {
       events.push(event)
       return isWritable ? Promise.resolve() : Promise.reject(new AppError('audit_unavailable'))
@@ -99,6 +106,16 @@ describe('a worker', () => {
     await reconsider()
     expect(left()).toEqual([])
   })
+})
+
+test('the end of the parent keeps nobody from looking at the other workers', async () => {
+  const fault = (id: string): AppError | undefined => (id === 'a' ? new AppError('shutting_down') : undefined)
+  const { register, reconsider, events, left } = setUp(() => Promise.resolve(deny('identity_blocked')), { fault })
+  register('a')
+  register('b')
+  await reconsider()
+  expect(left()).toEqual(['a'])
+  expect(events).toMatchObject([{ event: 'worker_evicted', worker_id: 'b' }])
 })
 
 test('is asked about as it registered, and everybody is looked at', async () => {

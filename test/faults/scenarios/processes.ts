@@ -9,6 +9,7 @@ import { until } from '../../fixtures/until.ts'
 import { preloaded } from '../preloaded.ts'
 import { finding, tally, type Scenario } from '../scenario.ts'
 import type { Lab } from '../lab.ts'
+import { segmentFiles } from '../../fixtures/audit-log.ts'
 
 const within =
   (ms: number): Execute =>
@@ -93,7 +94,7 @@ const powerLoss: Scenario = {
         await lab.kill()
       }
       answered += (await mixedLoad(lab, work, `loss-${kill}`)).filter(({ status }) => status === 200).length
-      cut += await cutToSynced(lab.auditFile(), synced)
+      cut += await cutToSynced(newestOf(lab.auditLog()), synced)
     }
     await lab.start()
     return finding(
@@ -102,6 +103,12 @@ const powerLoss: Scenario = {
       { 'calls were answered between the losses': answered >= kills * 20 },
     )
   },
+}
+
+function newestOf(log: string): string {
+  const file = segmentFiles(log).at(-1)
+  if (file === undefined) throw new Error(`${log} has no segment`)
+  return file
 }
 
 async function cutToSynced(file: string, synced: string): Promise<number> {

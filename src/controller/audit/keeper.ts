@@ -1,0 +1,146 @@
+// Starts the thread that keeps the segments of this process, and does for it what only the writer can: the record of a removal,
+// and refusing calls when the disk is full. Nothing here is on the path of a call.
+import type { Logger } from '../../platform/logger.ts'
+import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'
+import { isoTime } from '../../core/iso-time.ts'
+import { isFull } from '../../audit/retention.ts'
+import type { AuditLog } from './group-commit.ts'
+import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-words.ts'
+
+type KeeperOptions = {
+  readonly data: KeeperData
+  readonly audit: Pick<AuditLog, 'append' | 'refuse'>
+  readonly log: Logger
+  readonly now: () => number
+  /** The shortest time between two looks. */
+  readonly pauseMs?: number
+  readonly entry?: URL
+}
+
+export type Keeper = {
+  /** There are new records, or a segment is complete: looks within a second. */
+  readonly wake: () => void
+  /** What the last look found. */
+  readonly report: () => KeeperReport | undefined
+  readonly close: () => Promise<void>
+}
+
+const ENTRY = threadEntry('keeper-main', import.meta.url)
+/** The longest time between two looks: the disk can fill up without us. */
+const LOOK_MS = 10_000
+const PAUSE_MS = 1000
+
+export function startKeeper(options: KeeperOptions): Keeper {
+  return new RunningKeeper(options)
+}
+
+class RunningKeeper implements Keeper {
+  readonly #options: KeeperOptions
+  readonly #pauseMs: number
+  #thread: Thread<KeeperTask, KeeperReport | undefined> | undefined
+  #report: KeeperReport | undefined
+  #looking: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #dueMs = Infinity
+  #isClosed = false
+  /** How often it was woken. */
+  #wakes = 0
+  #said = ''
+
+  constructor(options: KeeperOptions) {
+    this.#options = options
+    this.#pauseMs = options.pauseMs ?? PAUSE_MS
+    this.#plan(this.#pauseMs)
+  }
+
+  wake(): void {
+    this.#wakes += 1
+    if (this.#looking === undefined) this.#plan(this.#pauseMs)
+  }
+
+  report(): KeeperReport | undefined {
+    return this.#report
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    // A segment that is being compressed stays as it is: the next start begins again.
+    await this.#thread?.end()
+    await this.#looking
+  }
+
+  #plan(inMs: number): void {
+    const dueMs = performance.now() + inMs
+    if (this.#isClosed || dueMs >= this.#dueMs) return
+    clearTimeout(this.#timer)
+    this.#dueMs = dueMs
+    this.#timer = setTimeout(() => {
+      this.#dueMs = Infinity
+      this.#looking = this.#look().finally(() => (this.#looking = undefined))
+    }, inMs).unref()
+  }
+
+  async #look(): Promise<void> {
+    let more = false
+    const wakes = this.#wakes
+    try {
+      const report = await this.#ask({ kind: 'look', nowMs: this.#options.now() })
+      if (report !== undefined) {
+        this.#take(report)
+        if (report.removable !== undefined) await this.#remove(report.removable)
+        more = report.more || report.removable !== undefined
+      }
+    } catch (err: unknown) {
+      // A new one next time.
+      await this.#thread?.end()
+      this.#thread = undefined
+      if (!this.#isClosed) this.#say('the thread failed', err)
+    }
+    this.#plan(more || this.#wakes > wakes ? this.#pauseMs : LOOK_MS)
+  }
+
+  #ask(task: KeeperTask): Promise<KeeperReport | undefined> {
+    this.#thread ??= startThread<KeeperTask, KeeperReport | undefined>({
+      entry: this.#options.entry ?? ENTRY,
+      name: 'audit-keeper',
+      data: this.#options.data,
+    })
+    return this.#thread.ask(task)
+  }
+
+  #take(report: KeeperReport): void {
+    const { data, audit } = this.#options
+    this.#report = report
+    const mustStop = isFull(report.disk) && data.full === 'stop'
+    audit.refuse(mustStop ? 'too little of the disk is free (CRANK_AUDIT_MIN_FREE)' : undefined)
+    if (report.faults.length > 0) this.#say(report.faults.join('; '))
+    else this.#said = ''
+  }
+
+  /** The record comes first: a chain that begins later without one would look as if somebody had cut it. */
+  async #remove({ files, reason, firstSeq, lastSeq, lastHash }: Removable): Promise<void> {
+    const { audit, log, now } = this.#options
+    const range = { first_seq: firstSeq, last_seq: lastSeq, last_hash: lastHash }
+    await audit.append(
+      { event: 'audit_segments_removed', timestamp: isoTime(now()), reason, ...range },
+      { patient: true },
+    )
+    await this.#ask({ kind: 'remove', files })
+    const level = reason === 'disk_full' ? 'warn' : 'info'
+    log[level](
+      { event: 'audit_segments_removed', reason, ...range, segments: files.length },
+      'old audit segments are removed',
+    )
+  }
+
+  /** Once, until it is another fault. */
+  #say(fault: string, err?: unknown): void {
+    if (fault === this.#said) return
+    this.#said = fault
+    this.#options.log.warn(
+      { event: 'audit_keeper_failed', reason: fault, err },
+      'the audit log is written, but not kept in order',
+    )
+  }
+}

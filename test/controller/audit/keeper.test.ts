@@ -1,0 +1,119 @@
+// The thread that keeps the segments of a slot, with real segments: compression, retention, and a disk without room.
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { compressSegment } from '../../../src/audit/compress.ts'
+import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
+import { startKeeper, type Keeper } from '../../../src/controller/audit/keeper.ts'
+import type { KeeperData } from '../../../src/controller/audit/keeper-words.ts'
+import { auditText, readAuditLines, segmentFiles } from '../../fixtures/audit-log.ts'
+import { isSealed, newest, openLog, outcome, SILENT, temporaryLog, until } from './support.ts'
+
+const NOTHING = { maxAgeMs: undefined, maxBytes: undefined }
+
+type Kept = { readonly log: string; readonly audit: AuditLog; readonly keeper: Keeper; readonly said: string[] }
+
+async function keep(data: Partial<KeeperData> = {}): Promise<Kept> {
+  const log = temporaryLog()
+  const said: string[] = []
+  let wake = (): void => undefined
+  const audit = await openLog(log, { onSealed: () => wake() })
+  const keeper = startKeeper({
+    data: { folder: log, keep: NOTHING, full: 'stop', minFree: { bytes: 1 }, ships: false, ...data },
+    audit,
+    log: Object.assign(Object.create(SILENT) as typeof SILENT, {
+      warn: ({ event, reason }: { event: string; reason: string }) => said.push(`${event}: ${reason}`),
+    }),
+    now: Date.now,
+    pauseMs: 10,
+  })
+  wake = () => keeper.wake()
+  onTestFinished(() => keeper.close())
+  return { log, audit, keeper, said }
+}
+
+/** Segments of one record each, and the one that is written. */
+async function fill({ log, audit }: Kept, count: number): Promise<void> {
+  for (let i = 1; i <= count; i++) {
+    await audit.append(outcome(`mark-${i}`))
+    const last = newest(log)
+    await audit.rotate()
+    await until(() => !existsSync(last) || isSealed(last))
+  }
+}
+
+test('complete segments are compressed, and say the same', async () => {
+  const kept = await keep()
+  await kept.audit.append(outcome('before'))
+  const before = await auditText(kept.log)
+  await fill(kept, 3)
+  await until(() => segmentFiles(kept.log).every((file, at, all) => file.endsWith('.zst') === at < all.length - 1))
+  expect((await auditText(kept.log)).slice(0, 1)).toEqual(before)
+  expect(segmentFiles(kept.log).slice(0, -1).every(isSealed)).toBe(true)
+  expect(kept.keeper.report()).toMatchObject({ segments: 4, faults: [] })
+  expect(kept.said).toEqual([])
+})
+
+test('what is beyond the size is removed, after a record of it', async () => {
+  const kept = await keep({ keep: { maxAgeMs: undefined, maxBytes: 1 } })
+  await fill(kept, 3)
+  await until(() => segmentFiles(kept.log).length === 1)
+  await kept.audit.append(outcome('last'))
+  const lines = await readAuditLines(kept.log)
+  const removals = lines.filter(({ event }) => event === 'audit_segments_removed')
+  expect(removals.at(-1)).toMatchObject({
+    reason: 'size',
+    first_seq: expect.any(Number),
+    last_seq: lines[0]!.seq - 1,
+    last_hash: lines[0]!['prev'],
+  })
+})
+
+test('a disk without room stops calls, but not what must be recorded, and says why', async () => {
+  const kept = await keep({ minFree: { percent: 100 } })
+  await until(() => !kept.audit.health().ok)
+  expect(kept.audit.health()).toMatchObject({ ok: false, reason: expect.stringContaining('CRANK_AUDIT_MIN_FREE') })
+  await expect(kept.audit.append(outcome('mark-1'))).rejects.toMatchObject({ code: 'audit_unavailable' })
+  await kept.audit.append(outcome('mark-2'), { patient: true })
+  kept.audit.refuse(undefined)
+  expect(kept.audit.health().ok).toBe(true)
+  await kept.audit.append(outcome('mark-3'))
+  expect((await readAuditLines(kept.log)).map((line) => line['decision_id'])).toEqual(['mark-2', 'mark-3'])
+})
+
+test('a disk without room takes the oldest segments instead, where that is wanted', async () => {
+  const kept = await keep({ minFree: { percent: 100 }, full: 'drop_unshipped' })
+  await fill(kept, 2)
+  await until(() => segmentFiles(kept.log).length === 1)
+  const removals = (await readAuditLines(kept.log)).filter(({ event }) => event === 'audit_segments_removed')
+  expect(removals.at(-1)).toMatchObject({ reason: 'disk_full' })
+  expect(kept.audit.health().ok).toBe(true)
+})
+
+test('a compressed form with another content is never taken for the segment, which stays', async () => {
+  const kept = await keep()
+  await kept.audit.append(outcome('mark-1'))
+  const first = newest(kept.log)
+  writeFileSync(`${first}.zst`, 'not this')
+  await kept.audit.rotate()
+  await until(() => kept.said.length > 0)
+  expect(kept.said[0]).toMatch(/^audit_keeper_failed: .*1\.jsonl could not be compressed: .*move the former away$/)
+  expect(readdirSync(kept.log)).toContain('1.jsonl')
+})
+
+test('a compression that was killed anywhere is finished by the next one', async () => {
+  const log = temporaryLog()
+  const audit = await openLog(log)
+  for (let i = 0; i < 2000; i++) void audit.append(outcome(`mark-${i}`), { patient: true })
+  await audit.close()
+  const file = newest(log)
+  const before = await auditText(log)
+  writeFileSync(`${file}.zst.part`, 'half of')
+  expect(compressSegment(file)).toBeGreaterThan(1000)
+  expect(readdirSync(log).filter((name) => name.includes('jsonl'))).toEqual(['1.jsonl.zst'])
+  expect(await auditText(log)).toEqual(before)
+  // As if it had been killed before it removed the segment.
+  writeFileSync(join(log, '1.jsonl'), before.map((line) => `${line}\n`).join(''))
+  compressSegment(join(log, '1.jsonl'))
+  expect(readdirSync(log).filter((name) => name.includes('jsonl'))).toEqual(['1.jsonl.zst'])
+})
