@@ -38,6 +38,18 @@ function tailCommand(): CommandUnknownOpts {
     })
 }
 
+function keyCommand(): CommandUnknownOpts {
+  return new Command('key')
+    .description('make the key that signs checkpoints (CRANK_AUDIT_SIGNING_KEY), and print its verifier key')
+    .requiredOption('--out <file>', 'the new file, readable by its owner only')
+    .option('--controller-id <id>', 'SPIFFE ID of the controller (CRANK_CONTROLLER_ID)')
+    .addHelpText('after', '\nExample:\n  crank audit key --out audit.key > audit.pub')
+    .action(async (options) => {
+      const { makeAuditKey } = await import('../audit-key.ts')
+      process.exitCode = await makeAuditKey(options)
+    })
+}
+
 function searchCommand(): CommandUnknownOpts {
   return new Command('search')
     .description('find calls and other events, the newest first, in logs of any size; exit 1 if nothing matches')
@@ -90,18 +102,6 @@ function getCommand(): CommandUnknownOpts {
     .action(async (id, options) => {
       const { getAudit } = await import('../audit-get.ts')
       process.exitCode = await getAudit(id, options)
-    })
-}
-
-function keyCommand(): CommandUnknownOpts {
-  return new Command('key')
-    .description('make the key that signs checkpoints (CRANK_AUDIT_SIGNING_KEY), and print its verifier key')
-    .requiredOption('--out <file>', 'the new file, readable by its owner only')
-    .option('--controller-id <id>', 'SPIFFE ID of the controller (CRANK_CONTROLLER_ID)')
-    .addHelpText('after', '\nExample:\n  crank audit key --out audit.key > audit.pub')
-    .action(async (options) => {
-      const { makeAuditKey } = await import('../audit-key.ts')
-      process.exitCode = await makeAuditKey(options)
     })
 }
 

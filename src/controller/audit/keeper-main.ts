@@ -1,8 +1,10 @@
-// The thread that keeps the segments of one slot: compresses complete ones, and says which may be removed. It has a low
+// The thread that keeps the segments of one slot: compresses complete ones, makes the indexes, and says which segments may go. It has a low
 // priority: calls go first.
 import { rmSync, statSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { compressSegment } from '../../audit/compress.ts'
+import { indexFileOf, removeIndex } from '../../audit/index/index-file.ts'
+import { indexSegment } from '../../audit/index/index-segment.ts'
 import { diskOutlook, factsOf, firstRecordOf, type SegmentFacts } from '../../audit/outlook.ts'
 import { compressedFile, isCompressed, segmentsIn } from '../../audit/places.ts'
 import { removalOf } from '../../audit/retention.ts'
@@ -12,11 +14,15 @@ import type { KeeperData, KeeperReport, KeeperTask, Removable } from './keeper-w
 /** Of -20 to 19: beside a busy process it gets a tenth of a core. */
 const LOW = 10
 const WRITERS = 0o222
+/** At once: about half a second of work. */
+const INDEXED_BYTES = 16 * 1024 * 1024
 
 class Keeper {
   readonly #data: KeeperData
   /** Times of first records, which never change. */
   readonly #began = new Map<number, number | undefined>()
+  /** Complete segments whose index is complete, by name: compressed ones have another. */
+  readonly #indexed = new Set<string>()
 
   constructor(data: KeeperData) {
     this.#data = data
@@ -24,19 +30,23 @@ class Keeper {
 
   async do(task: KeeperTask): Promise<KeeperReport | undefined> {
     if (task.kind === 'look') return await this.#look(task.nowMs)
-    for (const file of task.files) for (const name of [file, compressedFile(file)]) rmSync(name, { force: true })
+    for (const file of task.files) {
+      for (const name of [file, compressedFile(file)]) rmSync(name, { force: true })
+      removeIndex(indexFileOf(file))
+    }
     return undefined
   }
 
   async #look(nowMs: number): Promise<KeeperReport> {
     const { folder, keep, full, minFree } = this.#data
     const faults: string[] = []
-    const more = this.#compressOne(faults)
+    const isCompressing = this.#compressOne(faults)
+    const isIndexing = await this.#indexSome(faults)
     const segments = await factsOf(segmentsIn(folder), this.#began)
     const disk = diskOutlook(folder, segments, { minFree, nowMs })
     const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq: undefined })
     const removable = removal && (await this.#removable(segments.slice(0, removal.count + 1), removal.reason))
-    return { disk, segments: segments.length, removable, faults, more }
+    return { disk, segments: segments.length, removable, faults, more: isCompressing || isIndexing }
   }
 
   /** @returns whether there may be another one */
@@ -49,6 +59,24 @@ class Keeper {
       return true
     } catch (cause: unknown) {
       faults.push(`${next.file} could not be compressed: ${cause instanceof Error ? cause.message : String(cause)}`)
+      return false
+    }
+  }
+
+  /** The oldest segment without a complete index, up to the newest records. @returns whether there is more */
+  async #indexSome(faults: string[]): Promise<boolean> {
+    const segments = segmentsIn(this.#data.folder)
+    const at = segments.findIndex(({ file }) => !this.#indexed.has(file))
+    const next = segments[at]
+    if (next === undefined) return false
+    const isClosed = at < segments.length - 1
+    try {
+      const options = { isClosed, budgetBytes: INDEXED_BYTES, before: segments.slice(0, at) }
+      const { isComplete } = await indexSegment(next.file, options)
+      if (isComplete && isClosed) this.#indexed.add(next.file)
+      return !isComplete || isClosed
+    } catch (cause: unknown) {
+      faults.push(`${next.file} could not be indexed: ${cause instanceof Error ? cause.message : String(cause)}`)
       return false
     }
   }

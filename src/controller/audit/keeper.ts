@@ -97,7 +97,7 @@ class RunningKeeper implements Keeper {
       this.#thread = undefined
       if (!this.#isClosed) this.#say('the thread failed', err)
     }
-    this.#plan(more || this.#wakes > wakes ? this.#pauseMs : LOOK_MS)
+    this.#plan(more ? 0 : this.#wakes > wakes ? this.#pauseMs : LOOK_MS)
   }
 
   #ask(task: KeeperTask): Promise<KeeperReport | undefined> {

@@ -40,10 +40,10 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
   const folder = slotFolder(config.auditDir, slot)
   if (slot === 0 && !config.auditDirGiven)
     await takeOverOldLog({ stateDir: config.stateDir, sync: config.auditSync, log })
-  let wake = (): void => undefined
-  let checkpoints: Checkpoints | undefined
-  // After the log, whose last records it covers.
-  opened.defer(() => checkpoints?.close())
+  // What follows the log is opened after it.
+  const followers: { checkpoints?: Checkpoints; keeper?: Keeper } = {}
+  // Closed after the log, whose last records it covers.
+  opened.defer(() => followers.checkpoints?.close())
   const auditLog = opened.adopt(
     await openAuditLog({
       folder,
@@ -56,16 +56,18 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
       onWritten: (count) => metrics.audited('written', count),
       onLost: (count) => metrics.audited('failed', count),
       onSegment: metrics.auditSegmentOpened,
-      onSealed: () => wake(),
-      onHead: (head) => checkpoints?.seen(head),
+      onHead(head) {
+        followers.checkpoints?.seen(head)
+        followers.keeper?.wake()
+      },
     }),
     (it) => it.close(),
   )
-  checkpoints = await openCheckpoints(checkpointOptions(ground, folder), auditLog.health().head)
+  const checkpoints = await openCheckpoints(checkpointOptions(ground, folder), auditLog.health().head)
   const keeper = opened.adopt(startKeeper({ data: keeperData(ground, folder), audit: auditLog, log, now }), (it) =>
     it.close(),
   )
-  wake = () => keeper.wake()
+  Object.assign(followers, { checkpoints, keeper })
   const append = auditLog.append.bind(auditLog)
   if (config.auditSigner !== undefined)
     await append(signingKeyEvent(config.auditSigner, isoTime(now())), { patient: true })
