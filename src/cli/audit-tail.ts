@@ -26,10 +26,10 @@ const GOOD = new Set(['allow', 'completed'])
 
 /** Prints the last matching records of all slots by time; with `follow` it continues until SIGINT or SIGTERM. */
 export async function tailAudit(options: TailOptions): Promise<ExitCode> {
-  const logs = auditLogsOf(options, environment())
   const filter = toFilter(options, Date.now())
   const isBounded = options.since !== undefined || options.trace !== undefined
   const lines = parseLines(options.lines) ?? (isBounded ? Number.POSITIVE_INFINITY : DEFAULT_LINES)
+  const logs = auditLogsOf(options, environment())
   const print = ({ text, record }: AuditRecord) =>
     writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
