@@ -34,7 +34,6 @@ type SearchOptions = AuditOptions & {
 
 /** Prints the records of all that matches; `negative` when nothing does. */
 export async function searchAudit(options: SearchOptions): Promise<ExitCode> {
-  const logs = auditLogsOf(options, environment())
   const query = toQuery(options, Date.now())
   const print = (records: readonly AuditRecord[]): void => {
     for (const one of records) writeLine(options.output === 'json' ? one.text : lineOf(one))
@@ -43,6 +42,7 @@ export async function searchAudit(options: SearchOptions): Promise<ExitCode> {
   if (id !== undefined) refuseFilters(options, id.name)
   const limit = parseLimit(options.limit)
   const after = parseCursor(options.after)
+  const logs = auditLogsOf(options, environment())
   const ask = async (search: AuditSearch): Promise<AuditPage & { readonly records?: readonly AuditRecord[] }> => {
     if (id === undefined) return search.page(query, { order: options.order, limit, after })
     return { hits: [], next: undefined, records: await (id.isTrace ? search.ofTrace : search.ofDecision)(id.value) }

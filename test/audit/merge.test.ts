@@ -56,7 +56,10 @@ async function* unreadable(): AsyncGenerator<Item, void> {
 }
 
 test('the newest come first where each source is in that order', async () => {
-  const logs = [[item('a1', 7), item('a2', 1)], [item('b1', 8), item('b2', 3)]]
+  const logs = [
+    [item('a1', 7), item('a2', 1)],
+    [item('b1', 8), item('b2', 3)],
+  ]
   const sources = logs.map((log) => source(log))
   expect(await namesOf(mergeByTime(sources, 'newest'))).toEqual(['b1', 'a1', 'b2', 'a2'])
 })

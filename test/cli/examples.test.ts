@@ -19,7 +19,10 @@ const COPIED = ['bin', 'policies', 'slos', 'src', 'package.json', 'tsconfig.json
 const DECISION = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
 const TRACE = /\b[\da-f]{32}\b/
 /** Those that end with 1 because the answer is no: that is what they ask for. */
-const ANSWERS_NO = new Set(['crank can-i streaming convert document_to_pdf'])
+const ANSWERS_NO = new Set([
+  'crank can-i streaming convert document_to_pdf',
+  'crank audit search --outcome timeout --worker worker-streaming -o json',
+])
 const MY_WORKER = `import { createHelloWorld } from './src/workers/hello_world.ts'
 export const worker = createHelloWorld()
 `

@@ -23,6 +23,8 @@ import { traitsOf, type Traits } from './traits.ts'
 type IndexOptions = {
   /** Nothing is written to the segment any more: the finished index is synced, and not looked at again. */
   readonly isClosed: boolean
+  /** Leaves less than this for the next call, unless the segment is closed: ids are random, so each call writes most pages. */
+  readonly minBytes?: number
   /** Stops after about so many bytes of lines; the next call goes on there. */
   readonly budgetBytes?: number
   /** The segments before it in the chain, oldest first: the decision of an outcome may be there. */
@@ -33,7 +35,7 @@ type IndexOptions = {
   readonly onBatch?: (made: { readonly records: number; readonly bytes: number; readonly ofBytes: number }) => void
 }
 
-/** `records`: how many this call added. `isComplete`: all whole lines of the segment are indexed. */
+/** `records`: how many this call added. `isComplete`: all whole lines of the segment are indexed, but for `minBytes`. */
 type IndexMade = { readonly records: number; readonly bytes: number; readonly isComplete: boolean }
 
 /** Ids are random: each batch writes most pages of the index, and its journal. */
@@ -67,8 +69,10 @@ async function extendIndex(file: string, options: IndexOptions): Promise<IndexMa
   stack.defer(() => database.close())
   const before = readProgress(database)
   if (isFresh(before, stamp)) return { records: 0, bytes: 0, isComplete: true }
-  const writer = createRecordWriter(database, options.before ?? [])
   const size = await segment.size()
+  const isLittle = !isClosed && size - before.builtTo < (options.minBytes ?? 0)
+  if (isLittle) return { records: 0, bytes: 0, isComplete: true }
+  const writer = createRecordWriter(database, options.before ?? [])
   let made = before
   let isComplete = true
   for await (const batch of linesFrom(segment, made.builtTo, Math.min(BATCH_BYTES, budgetBytes))) {

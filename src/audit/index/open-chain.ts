@@ -45,7 +45,7 @@ export class OpenChain {
     } catch (cause: unknown) {
       this.#open.delete(at)
       // A file that somebody named must be there.
-      if (this.chain.slot === null || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+      if (this.#isNamed(at) || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
       return undefined
     }
   }
@@ -112,7 +112,11 @@ export class OpenChain {
 
   /** Beside a file that somebody named, or that of an older version, no index is made. */
   #isKept(at: number): boolean {
-    return !this.#options.ignoresIndexes && this.chain.segments[at]?.file !== this.chain.place
+    return !this.#options.ignoresIndexes && !this.#isNamed(at)
+  }
+
+  #isNamed(at: number): boolean {
+    return this.chain.segments[at]?.file === this.chain.place
   }
 
   #enter(at: number): Promise<OpenSegment> {

@@ -86,22 +86,22 @@ class Keeper {
     }
   }
 
-  /** The oldest segment without a complete index, up to the newest records. @returns whether there is more */
+  /** Extends the indexes, oldest segment first, for about half a second. @returns whether there is more */
   async #indexSome(faults: string[]): Promise<boolean> {
     const segments = segmentsIn(this.#data.folder)
-    const at = segments.findIndex(({ file }) => !this.#indexed.has(file))
-    const next = segments[at]
-    if (next === undefined) return false
-    const isClosed = at < segments.length - 1
-    try {
-      const options = { isClosed, budgetBytes: INDEXED_BYTES, before: segments.slice(0, at) }
-      const { isComplete } = await indexSegment(next.file, options)
-      if (isComplete && isClosed) this.#indexed.add(next.file)
-      return !isComplete || isClosed
-    } catch (cause: unknown) {
-      faults.push(`${next.file} could not be indexed: ${cause instanceof Error ? cause.message : String(cause)}`)
-      return false
+    for (const [at, { file }] of segments.entries()) {
+      if (this.#indexed.has(file)) continue
+      const isClosed = at < segments.length - 1
+      const options = { isClosed, budgetBytes: INDEXED_BYTES, minBytes: INDEXED_BYTES, before: segments.slice(0, at) }
+      try {
+        const { records, isComplete } = await indexSegment(file, options)
+        if (isComplete && isClosed) this.#indexed.add(file)
+        if (records > 0) return !isComplete || isClosed
+      } catch (cause: unknown) {
+        faults.push(`${file} could not be indexed: ${cause instanceof Error ? cause.message : String(cause)}`)
+      }
     }
+    return false
   }
 
   /** `segments`: those to remove, and the one that follows, which knows the last hash. */

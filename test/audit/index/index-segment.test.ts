@@ -173,6 +173,17 @@ test('is made in parts, each of which goes on where the one before ended', async
   expect(await answers(auditDir)).toEqual(ALL)
 })
 
+test('waits for more lines, until the segment is closed', async () => {
+  const { file } = made({ isClosed: true })
+  const { size } = statSync(file)
+  const nothing = { records: 0, bytes: 0, isComplete: true }
+  expect(await indexSegment(file, { isClosed: false, minBytes: size + 1 })).toEqual(nothing)
+  expect(await indexSegment(file, { isClosed: false, minBytes: size })).toMatchObject({ records: events.length })
+  appendFileSync(file, sealed(callOf(3000, START)).text)
+  expect(await indexSegment(file, { isClosed: false, minBytes: size })).toEqual(nothing)
+  expect(await indexSegment(file, { isClosed: true, minBytes: size })).toMatchObject({ records: 2, isComplete: true })
+})
+
 test('two that index the same segment do not disturb each other', async () => {
   const { auditDir, file, indexFile } = made()
   const all = await Promise.all([1, 2, 3].map(() => indexSegment(file, { isClosed: false, budgetBytes: 4000 })))
