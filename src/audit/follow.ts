@@ -26,7 +26,8 @@ export async function* followAudit(
     const atStart = chains()
     for (const { slot, segments } of atStart) followed.set(slot, await Followed.atEndOf(segments))
     const ends = new Map([...followed.values()].map(({ file, position }) => [file, position]))
-    yield* await lastOfAudits(atStart, filter, last, ends)
+    const there = atStart.filter(({ slot }) => followed.get(slot)?.isOpen === true)
+    yield* await lastOfAudits(there, filter, last, ends)
     while (!signal.aborted) {
       const news = chains().map(({ slot, segments }) => {
         const one = followed.get(slot) ?? new Followed()
@@ -60,6 +61,11 @@ class Followed {
     return one
   }
 
+  /** Whether there was something to follow. */
+  get isOpen(): boolean {
+    return this.#open !== undefined
+  }
+
   /** The matching records that were written since. */
   async *news(segments: readonly AuditSegment[], filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
     yield* this.#drain(filter)
@@ -84,8 +90,9 @@ class Followed {
     const opened = await openSegment(file).catch(unlessAbsent)
     if (opened === undefined) return false
     await this.close()
-    const isCopy = this.#first !== undefined && (await lineAt(opened, 0)) === this.#first
-    if (!isCopy) this.#restart()
+    const first = await lineAt(opened, 0)
+    if (this.#first === undefined || this.#first !== first) this.#restart()
+    this.#first = first
     Object.assign(this, { file })
     this.#firstSeq = firstSeq
     this.#inode = inode
@@ -105,7 +112,7 @@ class Followed {
       for (const text of splitter.push(bytes)) {
         this.position += text.length + 1
         this.#lines += 1
-        if (this.#lines === 1) this.#first = text
+        this.#first ??= text
         const found = toRecord(this.#lines, text, filter)
         if (found !== undefined) yield found
       }
