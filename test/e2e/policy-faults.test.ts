@@ -83,7 +83,7 @@ for (const transport of ['tcp', 'unix'] as const) {
         own.auditedAs((line) => line['decision_id'] === of.headers['x-decision-id'])
       const [mine, theirs] = [await recordOf(mesh, answer), await recordOf(embedded, other)]
       const same = ['decision', 'mode', 'reasons', 'grounds', 'exception', 'policy_version', 'policy_revision']
-      expect(same.map((name) => mine[name] as unknown)).toEqual(same.map((name) => theirs[name] as unknown))
+      expect(same.map((name) => mine[name])).toEqual(same.map((name) => theirs[name]))
       expect([mine['engine'], theirs['engine']]).toEqual(['opa-http', 'opa-wasm'])
       await embedded.close()
     })

@@ -29,7 +29,7 @@ export function ship(
     from: FROM,
     now: Date.now,
     random: () => 0.5,
-    log: { info: note, warn: note } as ShipperOptions['log'],
+    log: { info: note, warn: note },
     pace: FAST,
     ...options,
   })
