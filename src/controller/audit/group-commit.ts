@@ -32,7 +32,7 @@ export type AuditLog = {
   health(): AuditHealth
   /** Begins a new segment. Resolves with the number of its first record, which is durable. Rejects as `append` does. */
   rotate(): Promise<number>
-  /** Refuses records that are not patient, for this reason, until it is undefined. */
+  /** Refuses records on which something new depends, decisions, for this reason until it is undefined. */
   refuse(reason: string | undefined): void
   /** Refuses new records, waits (bounded) for the queued ones, and releases the file. */
   close(): Promise<void>
@@ -67,6 +67,8 @@ const RIDE_MS = 20
 /** The longest time that a write waits for further records; records that come alone do not wait. */
 const GATHER_MS = 1
 const NOBODY_WAITS = (): void => undefined
+/** Records of what has not happened yet; all others are about what has. */
+const BEGINS: ReadonlySet<AuditEvent['event']> = new Set(['policy_decision', 'worker_registration'])
 /** If the segment is moved repeatedly while one batch is written, that is a failure, not a rotation. */
 const MAX_SEGMENTS_PER_BATCH = 3
 
@@ -128,7 +130,7 @@ export class GroupCommit implements AuditLog {
       lose(new AppError('audit_unavailable', 'the audit log is closed'))
       return
     }
-    if (this.#refused !== undefined && !patient) {
+    if (this.#refused !== undefined && BEGINS.has(event.event)) {
       lose(new AppError('audit_unavailable', this.#refused))
       return
     }

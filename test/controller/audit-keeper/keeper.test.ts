@@ -6,6 +6,7 @@ import { compressSegment } from '../../../src/audit/compress.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
 import { startKeeper, type Keeper } from '../../../src/controller/audit-keeper/keeper.ts'
 import type { KeeperData } from '../../../src/controller/audit-keeper/words.ts'
+import { AUDIT_EVENTS } from '../../observability/audit-events.ts'
 import { auditText, readAuditLines, segmentFiles } from '../../fixtures/audit-log.ts'
 import { isSealed, newest, openLog, outcome, SILENT, temporaryLog, until } from '../audit/support.ts'
 
@@ -77,16 +78,16 @@ test('what is beyond the size is removed, after a record of it', async () => {
   })
 })
 
-test('a disk without room stops calls, but not what must be recorded, and says why', async () => {
+test('a disk without room stops decisions, but not the records of what has happened, and says why', async () => {
   const kept = await keep({ minFree: { percent: 100 } })
   await until(() => !kept.audit.health().ok)
   expect(kept.audit.health()).toMatchObject({ ok: false, reason: expect.stringContaining('CRANK_AUDIT_MIN_FREE') })
-  await expect(kept.audit.append(outcome('mark-1'))).rejects.toMatchObject({ code: 'audit_unavailable' })
-  await kept.audit.append(outcome('mark-2'), { patient: true })
+  await expect(kept.audit.append(AUDIT_EVENTS.policy_decision)).rejects.toMatchObject({ code: 'audit_unavailable' })
+  await kept.audit.append(outcome('mark-1'))
   kept.audit.refuse(undefined)
   expect(kept.audit.health().ok).toBe(true)
-  await kept.audit.append(outcome('mark-3'))
-  expect((await readAuditLines(kept.log)).map((line) => line['decision_id'])).toEqual(['mark-2', 'mark-3'])
+  await kept.audit.append(AUDIT_EVENTS.policy_decision)
+  expect((await readAuditLines(kept.log)).map(({ event }) => event)).toEqual(['route_outcome', 'policy_decision'])
 })
 
 test('a disk without room takes the oldest segments instead, where that is wanted', async () => {

@@ -1,0 +1,200 @@
+// The audit log of a running product that rotates, keeps little, signs and ships: nothing is lost, and all of it can be proven.
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { crank } from '../cli/crank.ts'
+import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
+import { readAuditLines, segmentFiles, slotOf } from '../fixtures/audit-log.ts'
+import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
+import { startLogsReceiver } from '../fixtures/otlp-logs-receiver.ts'
+import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
+import { startProcessPair } from '../fixtures/process-pair.ts'
+import { until } from '../fixtures/until.ts'
+
+// Starting a process takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
+
+let parties: Parties
+let vkey = ''
+beforeAll(async () => {
+  parties = await createParties()
+  const key = await crank(['audit', 'key', '--out', join(parties.dir, 'audit.key')])
+  expect(key.code).toBe(0)
+  vkey = join(parties.dir, 'audit.pub')
+  await writeFile(vkey, key.stdout)
+})
+afterAll(async () => {
+  await parties.close()
+})
+
+const envOf = async (state: string, more: NodeJS.ProcessEnv = {}): Promise<NodeJS.ProcessEnv> => ({
+  ...(await parties.tlsEnv('controller')),
+  CRANK_STATE_DIR: state,
+  CRANK_HEARTBEAT_INTERVAL_MS: '60000',
+  CRANK_AUDIT_SEGMENT_SIZE: '64KiB',
+  CRANK_AUDIT_SIGNING_KEY: join(parties.dir, 'audit.key'),
+  ...more,
+})
+const GREET = postJson('/route', { verb: 'invoke', capability: 'hello_world', payload: {} })
+const callOn = (controller: ControllerProcess): Promise<Answer> => parties.request(controller.origin, STREAMING, GREET)
+
+/** Starts a controller with a worker, makes `count` calls, and hands both over. */
+async function withCalls(
+  env: NodeJS.ProcessEnv,
+  count: number,
+  use: (controller: ControllerProcess, answers: readonly Answer[], worker: FakeWorker) => Promise<void>,
+): Promise<void> {
+  const controller = await startControllerProcess(env)
+  const worker = await startFakeWorker(
+    { ...parties, request: parties.request.bind(undefined, controller.origin) },
+    greets,
+  )
+  try {
+    expect((await worker.register()).status).toBe(200)
+    const answers: Answer[] = []
+    const callUp = async (): Promise<void> => {
+      while (answers.length < count) answers.push(await callOn(controller))
+    }
+    await Promise.all(Array.from({ length: 8 }, callUp))
+    await use(controller, answers, worker)
+  } finally {
+    await worker.close()
+    await controller.stop('SIGTERM')
+  }
+}
+
+describe('one process', () => {
+  test('keeps what was asked for, ships every record in order, and proves the rest', async () => {
+    const receiver = await startLogsReceiver()
+    const state = join(parties.dir, 'one')
+    const env = await envOf(state, {
+      CRANK_AUDIT_KEEP: '150KiB',
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: receiver.url,
+    })
+    await withCalls(env, 400, async (controller, answers) => {
+      const log = slotOf(state, 0)
+      await until('old segments are removed', async () => (await readAuditLines(log))[0]!.seq > 1)
+      const lines = await readAuditLines(log)
+      const removal = lines.filter(({ event }) => event === 'audit_segments_removed')
+      expect(removal.at(-1)).toMatchObject({ reason: 'size' })
+      expect(segmentFiles(log).some((file) => file.endsWith('.zst'))).toBe(true)
+
+      await receiver.waitForBodies(lines.at(-1)!.seq)
+      const shipped = receiver
+        .bodies()
+        .flatMap((body) => (body.startsWith('{"v":1') ? [JSON.parse(body) as { seq: number }] : []))
+      const seqs = [...new Set(shipped.map(({ seq }) => seq))]
+      expect(seqs).toEqual(seqs.map((_, at) => at + 1))
+      expect(receiver.faults).toEqual([])
+      const text = receiver.bodies().join('\n')
+      expect(answers.filter(({ headers }) => !text.includes(headers['x-decision-id'] as string))).toEqual([])
+
+      const proof = ['--checkpoint', `${controller.adminOrigin}/health`, '--public-key', vkey, '--json']
+      await until('a checkpoint covers the log', async () => {
+        const health = (await (await fetch(`${controller.adminOrigin}/health`)).json()) as { audit: Head[] }
+        return health.audit[0]!.checkpoint?.includes(`\n${String(health.audit[0]!.seq)}\n`) === true
+      })
+      const { code, stdout } = await crank(['audit', 'verify', '--state-dir', state, ...proof])
+      expect([code, JSON.parse(stdout)]).toMatchObject([0, { ok: true }])
+
+      const { text: metrics } = { text: await (await fetch(`${controller.adminOrigin}/metrics`)).text() }
+      for (const name of ['audit_bytes', 'audit_oldest_record_timestamp_seconds', 'audit_disk_days_left'])
+        expect(metrics).toMatch(new RegExp(`^controller_${name} [\\d+]`, 'm'))
+      expect(metrics).toMatch(/^controller_audit_shipped_total\{outcome="accepted"\} \d+/m)
+
+      const id = answers.at(-1)!.headers['x-decision-id'] as string
+      const got = await crank(['audit', 'get', id, '--state-dir', state])
+      expect(got).toMatchObject({ code: 0, stdout: expect.stringContaining(id) })
+      const check = await crank(['check', '--state-dir', state, '--admin-url', controller.adminOrigin])
+      expect(check.stdout).toMatch(/audit disk +.*of audit log, .* of the disk free/)
+    })
+  })
+
+  test('with less room on the disk than it must leave refuses calls, says so, and still records its end', async () => {
+    const state = join(parties.dir, 'full')
+    const env = await envOf(state, { CRANK_AUDIT_MIN_FREE: '99%' })
+    const controller = await startControllerProcess(env)
+    const ready = async () => await (await fetch(`${controller.adminOrigin}/readyz`)).json()
+    await until('it is not ready', async () => (await fetch(`${controller.adminOrigin}/readyz`)).status === 503)
+    expect(await ready()).toMatchObject({
+      checks: expect.arrayContaining([
+        { name: 'audit', ok: false, reason: expect.stringContaining('CRANK_AUDIT_MIN_FREE') },
+      ]),
+    })
+    expect(await callOn(controller)).toMatchObject({ status: 503, body: { error: 'audit_unavailable' } })
+    const check = await crank(['check', '--state-dir', state], { env: { CRANK_AUDIT_MIN_FREE: '99%' } })
+    expect(check).toMatchObject({ code: 1, stdout: expect.stringMatching(/× audit disk .*calls are refused/) })
+    await controller.stop('SIGTERM')
+    expect((await readAuditLines(slotOf(state, 0))).map(({ event }) => event)).toEqual([
+      'audit_signing_key',
+      'controller_started',
+      'controller_stopped',
+    ])
+  })
+
+  test('on a restored backup goes on behind the last record that it knew, and says that records are missing', async () => {
+    const state = join(parties.dir, 'restored')
+    const log = slotOf(state, 0)
+    await (await startControllerProcess(await envOf(state))).stop('SIGTERM')
+    await (await startControllerProcess(await envOf(state))).stop('SIGTERM')
+    const { seq } = (await readAuditLines(log)).at(-1)!
+    // Yesterday's backup has no second segment yet, but the newest checkpoint is still there.
+    await rm(segmentFiles(log).at(-1)!)
+    const third = await startControllerProcess(await envOf(state))
+    await third.stop('SIGTERM')
+    expect(third.log).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        event: 'audit_segment_opened',
+        reason: 'rolled_back',
+        previous_seq: seq,
+      }),
+    )
+    const [first] = await readAuditLines(segmentFiles(log).at(-1)!)
+    expect(first).toMatchObject({ seq: seq + 1, event: 'audit_segment_opened', reason: 'rolled_back' })
+    const { code, stdout } = await crank(['audit', 'verify', '--state-dir', state])
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringContaining('the folder has an older state than the controller knew'),
+    ])
+  })
+})
+
+test('a key that cannot sign is refused at the start', async () => {
+  await mkdir(join(parties.dir, 'keys'))
+  const file = join(parties.dir, 'keys/wrong.key')
+  await writeFile(file, 'not a key', { mode: 0o600 })
+  const { code, stderr } = await crank(['controller'], {
+    env: await envOf(join(parties.dir, 'wrong'), { CRANK_AUDIT_SIGNING_KEY: file }),
+  })
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/CRANK_AUDIT_SIGNING_KEY=.*has no private key in PEM/)])
+})
+
+test('several processes rotate together, and each has its checkpoint in /health', async () => {
+  const state = join(parties.dir, 'pair')
+  const pair = await startProcessPair(parties, await envOf(state))
+  try {
+    const { code, stdout } = await crank(['audit', 'rotate', '--admin-url', pair.adminOrigin])
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(
+        /^slot 0: a new segment begins with record \d+\nslot 1: a new segment begins with record \d+\n$/,
+      ),
+    ])
+    const states = async (): Promise<Head[]> =>
+      ((await (await fetch(`${pair.adminOrigin}/health`)).json()) as { audit: Head[] }).audit
+    await until(
+      'both have one',
+      async () => (await states()).filter(({ checkpoint }) => checkpoint !== null).length === 2,
+    )
+    expect(await states()).toMatchObject(
+      [0, 1].map((slot) => ({ slot, checkpoint: expect.stringContaining(`/audit/${slot}\n`) })),
+    )
+  } finally {
+    await pair.stop('SIGTERM')
+  }
+  const verified = await crank(['audit', 'verify', '--state-dir', state, '--public-key', vkey])
+  expect(verified.code).toBe(0)
+})
+
+type Head = { readonly slot: number; readonly seq: number; readonly checkpoint: string | null }
