@@ -13,6 +13,7 @@ import { sealRecord, type Head } from '../../audit/chain.ts'
 import { createClockWatch, type ClockWatch } from './clock-watch.ts'
 import type { AuditEvent } from '../../audit/event.ts'
 import { recordText } from '../../audit/hot-records.ts'
+import { openedEvent, recoveredEvent, steppedEvent } from './own-events.ts'
 import { Rotations } from './rotations.ts'
 import { SegmentLeftError } from './segment-left.ts'
 import type { Segments } from './segments.ts'
@@ -160,11 +161,13 @@ export class GroupCommit implements AuditLog {
   }
 
   refuse(reason: string | undefined): void {
-    if (reason !== undefined && this.#refused === undefined)
-      this.#opts.log.error({ event: 'audit_unavailable', reason }, 'the audit log takes no records')
-    if (reason === undefined && this.#refused !== undefined)
-      this.#opts.log.warn({ event: 'audit_recovered', reason: this.#refused }, 'the audit log takes records again')
+    const { log } = this.#opts
+    const before = this.#refused
     this.#refused = reason
+    if (before === undefined && reason !== undefined)
+      log.error({ event: 'audit_unavailable', reason }, 'the audit log takes no decisions')
+    else if (before !== undefined && reason === undefined)
+      log.warn({ event: 'audit_recovered', reason: before }, 'the audit log takes decisions again')
   }
 
   rotate(): Promise<number> {
@@ -257,7 +260,8 @@ export class GroupCommit implements AuditLog {
     for (let tries = 1; ; tries++) {
       const previous = this.#head
       if (this.#left !== undefined) await segments.begin(previous)
-      const opened = this.#left === undefined ? [] : [serialiseEvent(this.#openedEvent(this.#left))]
+      const opened =
+        this.#left === undefined ? [] : [serialiseEvent(openedEvent(this.#left, previous, this.#opts.now()))]
       const { bytes, head } = sealBatch(previous, [...opened, ...members])
       try {
         await segments.append(bytes)
@@ -269,12 +273,6 @@ export class GroupCommit implements AuditLog {
         this.#left = cause.reason
       }
     }
-  }
-
-  #openedEvent(reason: SegmentReason): AuditEvent {
-    const { seq, hash } = this.#head
-    const timestamp = isoTime(this.#opts.now())
-    return { event: 'audit_segment_opened', timestamp, reason, previous_seq: seq, previous_hash: hash }
   }
 
   #tellStep(stepMs: number): void {
@@ -346,14 +344,6 @@ function sealBatch(start: Head, batch: readonly string[]): { bytes: Buffer; head
     head = sealed.head
   }
   return { bytes: Buffer.from(text, 'latin1'), head }
-}
-
-function recoveredEvent({ reason, sinceMs, refused }: Outage, nowMs: number): AuditEvent {
-  return { event: 'audit_recovered', timestamp: isoTime(nowMs), reason, since: isoTime(sinceMs), refused }
-}
-
-function steppedEvent(stepMs: number, nowMs: number): AuditEvent {
-  return { event: 'clock_stepped', timestamp: isoTime(nowMs), step_ms: stepMs }
 }
 
 /** For health and the record: the system's error code, never its message, which contains paths. */
