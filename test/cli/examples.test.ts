@@ -1,5 +1,5 @@
 // The examples of every --help, run as they are written: in a checkout, with the demo's mesh beside them.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
@@ -20,6 +20,7 @@ const DECISION = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/
 const TRACE = /\b[\da-f]{32}\b/
 /** Those that end with 1 because the answer is no: that is what they ask for. */
 const ANSWERS_NO = new Set([
+  'crank audit verify --checkpoint kept/checkpoint --public-key audit.pub',
   'crank can-i streaming convert document_to_pdf',
   'crank audit search --outcome timeout --worker worker-streaming -o json',
 ])
@@ -67,6 +68,16 @@ beforeAll(async () => {
     await text(answer.body)
     return { decision: answer.decisionId ?? '', trace: answer.traceId ?? '' }
   })
+  // Of the mesh, whose checkpoints nobody signs: its verification answers no.
+  await cp(join(mesh.auditLog, 'checkpoint'), join(checkout, 'kept/checkpoint'))
+  const made = spawnSync(process.execPath, [
+    join(checkout, 'bin/crank.js'),
+    'audit',
+    'key',
+    '--out',
+    join(checkout, 'kept/audit.key'),
+  ])
+  await writeFile(join(checkout, 'audit.pub'), made.stdout)
   for (const name of [log, join(checkout, 'audit.jsonl')]) await cp(join(mesh.auditLog, '1.jsonl'), name)
 }, 120_000)
 afterAll(async () => {

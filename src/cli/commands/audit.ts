@@ -133,7 +133,7 @@ function verifyCommand(): CommandUnknownOpts {
     .addHelpText(
       'after',
       '\nExamples:\n  crank audit verify --state-dir .crank\n' +
-        '  crank audit verify --checkpoint /media/copies/checkpoint --public-key audit.pub\n' +
+        '  crank audit verify --checkpoint kept/checkpoint --public-key audit.pub\n' +
         '  crank audit verify .crank/audit/0/1.jsonl',
     )
     .action(async (files, options) => {
