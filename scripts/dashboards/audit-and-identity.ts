@@ -95,15 +95,59 @@ export const auditAndIdentity = dashboard({
           thresholds: ['green', [0.5, 'red']],
           lines: true,
         }),
+        stat({
+          title: 'Disk lasts for',
+          description:
+            'Days until less than CRANK_AUDIT_MIN_FREE of the disk is free, at the rate of the last day. Infinite: the log does not grow. Below 3: give it a larger disk, or set CRANK_AUDIT_KEEP.',
+          width: 4,
+          height: 8,
+          queries: [now('min(controller_audit_disk_days_left)')],
+          unit: 'd',
+          decimals: 1,
+          thresholds: ['red', [1, 'orange'], [3, 'green']],
+        }),
+        stat({
+          title: 'Log reaches back',
+          description:
+            'Age of the oldest record that is still in the log. It grows until CRANK_AUDIT_KEEP removes old segments. Less than you have to keep: keep more, or look for the record audit_segments_removed.',
+          width: 4,
+          height: 8,
+          queries: [now('time() - min(controller_audit_oldest_record_timestamp_seconds)')],
+          unit: 's',
+          decimals: 0,
+        }),
+        graph({
+          title: 'Size and free disk',
+          description:
+            'Bytes of all segments, and what is free on their disk. Compression makes the size fall after each segment, to about a ninth. A steady fall of the free part with a steady size: something else fills the disk.',
+          width: 8,
+          queries: [
+            series('sum by (instance) (controller_audit_bytes)', 'segments of {{instance}}'),
+            series('min by (instance) (controller_audit_disk_free_bytes)', 'free for {{instance}}'),
+          ],
+          unit: 'bytes',
+          min: 0,
+        }),
+        graph({
+          title: 'Segments opened by reason',
+          description:
+            'New segments of the audit log. size, age, requested and started are normal. Any other reason means that somebody changed the segment before: run crank audit verify.',
+          width: 8,
+          queries: [
+            series(`sum by (reason) (increase(controller_audit_segments_opened_total${RATE})) > 0`, '{{reason}}'),
+          ],
+          unit: 'short',
+          min: 0,
+        }),
         logs({
           title: 'Events of the controller and its log',
           description:
-            'Starts, stops, repairs of a torn last line, recoveries of the audit log with the number of calls refused meanwhile, new files after a rotation, steps of the clock, evicted workers. A start without a preceding stop means a crash.',
+            'Starts, stops, repairs of a torn last line, recoveries of the audit log with the number of calls refused meanwhile, new segments, removed ones, steps of the clock, evicted workers. A start without a preceding stop means a crash.',
           width: 24,
           height: 7,
           queries: [
             logql(
-              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|clock_stepped|worker_evicted|worker_drain_changed"}`,
+              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|audit_segments_removed|clock_stepped|worker_evicted|worker_drain_changed"}`,
               { maxLines: 100 },
             ),
           ],
