@@ -1,10 +1,11 @@
 // The Audit and identity dashboard: whether every decision is on disk, which peers are refused, and the state of the
 // process.
+import { auditLogRows } from './audit-log-rows.ts'
 import { dashboard } from './dashboard.ts'
 import { AUDIT, toAudit } from './explore.ts'
 import { graph, logs, stat } from './panels.ts'
 import { logql, now, series } from './queries.ts'
-import { alerts, words } from './shared.ts'
+import { words } from './shared.ts'
 
 const RATE = '[$__rate_interval]'
 /** OPA and the other services export process metrics of the same names. */
@@ -15,137 +16,7 @@ export const auditAndIdentity = dashboard({
   title: 'Crank: audit and identity',
   description: 'Whether every decision is on disk, which peers were refused, and the state of the controller process.',
   rows: [
-    {
-      title: 'Audit log',
-      panels: [
-        stat({
-          title: 'Audit log',
-          description:
-            'Whether records can be written. Unavailable: nothing is forwarded and calls get 503 until the disk accepts records again. Check its free space and permissions, and the log event audit_unavailable.',
-          width: 4,
-          queries: [now('max(controller_audit_unavailable)')],
-          unit: 'none',
-          mappings: words(['writable', 'green'], ['unavailable', 'red']),
-        }),
-        stat({
-          title: 'Oldest waiting',
-          description:
-            'How long the oldest record has waited for the disk. After a second it is dropped and its call is refused. Above 0.5 s: the disk is too slow, or another program uses it.',
-          width: 4,
-          queries: [now('max(controller_audit_oldest_seconds)')],
-          unit: 's',
-          thresholds: ['green', [0.1, 'orange'], [0.5, 'red']],
-        }),
-        stat({
-          title: 'Not written',
-          description:
-            'Records that failed or were dropped in the selected time range. Each is a refused call, or an outcome that is missing in the log. Above 0: check the disk, then the log event audit_outcome_lost.',
-          width: 4,
-          queries: [
-            now('sum(increase(controller_audit_failures_total[$__range]))', 'failed'),
-            now('sum(increase(controller_audit_dropped_total[$__range]))', 'given up'),
-          ],
-          unit: 'none',
-          decimals: 0,
-          thresholds: ['green', [1, 'red']],
-        }),
-        alerts('LogLinesDropped|AlloyDropsLines|Audit.*|Svid.*', 12),
-        graph({
-          title: 'Records',
-          description:
-            'Records per second: written durably, failed, dropped before the disk. Two per forwarded call. If Written falls to 0 while there are requests, the log is down.',
-          width: 8,
-          queries: [
-            series(`sum(rate(controller_audit_records_total${RATE}))`, 'written'),
-            series(`sum(rate(controller_audit_failures_total${RATE}))`, 'failed'),
-            series(`sum(rate(controller_audit_dropped_total${RATE}))`, 'given up'),
-          ],
-          unit: 'cps',
-          min: 0,
-          colours: { written: 'green', failed: 'red', 'given up': 'orange' },
-        }),
-        graph({
-          title: 'Records in Loki, by event',
-          description:
-            'Audit records per second as they arrive in Loki. The sum follows Records with a delay of seconds. Lower: the controller ships them late (Shipping), or Alloy or Loki lags; the log of the controller has all records (crank audit verify).',
-          width: 8,
-          queries: [logql(`sum by (event) (rate({${AUDIT}} [$__auto]))`, { legend: '{{event}}' })],
-          unit: 'cps',
-          min: 0,
-          stacked: true,
-          links: [toAudit('These records', `{${AUDIT}, event=\`\${__field.labels.event}\`}`)],
-        }),
-        graph({
-          title: 'Queue',
-          description:
-            'Records that wait for the disk. Each write empties the queue, so single digits are normal. Growing: the disk is slower than the calls arrive.',
-          width: 4,
-          queries: [series('sum by (instance) (controller_audit_queue_length)', '{{instance}}')],
-          unit: 'none',
-          min: 0,
-        }),
-        graph({
-          title: 'Wait for the disk',
-          description:
-            'Age of the oldest waiting record at each scrape. Peaks near 1 s precede refused calls: move the log to a faster disk.',
-          width: 4,
-          queries: [series('max(controller_audit_oldest_seconds)', 'oldest')],
-          unit: 's',
-          min: 0,
-          thresholds: ['green', [0.5, 'red']],
-          lines: true,
-        }),
-        logs({
-          title: 'Events of the controller and its log',
-          description:
-            'Starts, stops, repairs of a torn last line, recoveries of the audit log with the number of calls refused meanwhile, new files after a rotation, steps of the clock, evicted workers. A start without a preceding stop means a crash.',
-          width: 24,
-          height: 7,
-          queries: [
-            logql(
-              `{${AUDIT}, event=~"controller_started|controller_stopped|audit_repaired|audit_recovered|audit_segment_opened|clock_stepped|worker_evicted|worker_drain_changed"}`,
-              { maxLines: 100 },
-            ),
-          ],
-          noValue: 'no events',
-        }),
-      ],
-    },
-    {
-      title: 'Shipping',
-      panels: [
-        graph({
-          title: 'Shipping lag',
-          description:
-            'Age of the oldest audit record that the collector of logs does not have. Seconds are normal. Growing: the collector is away or refuses the records; the log event audit_ship_failed has its answer. Empty: nothing is shipped.',
-          width: 8,
-          queries: [series('max by (instance) (controller_audit_ship_lag_seconds)', '{{instance}}')],
-          unit: 's',
-          min: 0,
-          thresholds: ['green', [300, 'orange']],
-          lines: true,
-        }),
-        graph({
-          title: 'Records not shipped yet',
-          description:
-            'Audit records on the disk of the controller that the collector of logs does not have. They are kept until they are shipped; a disk that runs full ends that.',
-          width: 8,
-          queries: [series('sum by (instance) (controller_audit_ship_lag_records)', '{{instance}}')],
-          unit: 'none',
-          min: 0,
-        }),
-        graph({
-          title: 'Records shipped',
-          description:
-            'Audit records per second that the collector of logs accepted, that it rejected for good, and that were no longer in the log. The last two should be 0: the log events audit_ship_rejected and audit_ship_gap name them.',
-          width: 8,
-          queries: [series(`sum by (outcome) (rate(controller_audit_shipped_total${RATE}))`, '{{outcome}}')],
-          unit: 'cps',
-          min: 0,
-          colours: { accepted: 'green', rejected: 'red', missed: 'orange' },
-        }),
-      ],
-    },
+    ...auditLogRows,
     {
       title: 'Identity',
       panels: [

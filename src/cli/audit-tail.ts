@@ -3,6 +3,7 @@ import type { ChainedRecord } from '../audit/chain.ts'
 import { followAudit } from '../audit/follow.ts'
 import { lastOfAudits, matches, readAudits, type AuditFilter, type AuditRecord } from '../audit/reader.ts'
 import { reasonsIn } from '../audit/record-members.ts'
+import { BREAKS, type BreakReason } from '../core/segment-reason.ts'
 import { auditLogsIn, auditLogsOf, unreadable, type AuditLogs, type AuditOptions } from './audit-config.ts'
 import { searchLogs } from './audit-index.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
@@ -125,14 +126,24 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
       }
     case 'audit_segment_opened':
       return {
-        what: 'new audit file',
-        detail: `the one before, up to record ${record.seq - 1}, was ${text(record['reason']) ?? '-'}`,
+        what: 'new segment',
+        detail: `${reasonOfSegment(record['reason'])}; it continues record ${String(record['previous_seq'])}`,
+      }
+    case 'audit_segments_removed':
+      return {
+        what: 'segments removed',
+        detail: `records ${String(record['first_seq'])} to ${String(record['last_seq'])} (${text(record['reason']) ?? '-'})`,
       }
     case 'clock_stepped':
       return { what: 'clock stepped', detail: `${String(record['step_ms'])} ms` }
     default:
       return { what: record.event, detail: '' }
   }
+}
+
+function reasonOfSegment(reason: unknown): string {
+  const name = text(reason) ?? '-'
+  return name in BREAKS ? BREAKS[name as BreakReason] : name
 }
 
 function changeOf(record: ChainedRecord): string {

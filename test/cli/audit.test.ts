@@ -77,6 +77,27 @@ test('tail for people says who was denied what, why, and the ids to look further
   expect(line).toContain('decision=d-2  trace=t-d-2')
 })
 
+test('tail for people says why a segment began, and which were removed', async () => {
+  const other = join(dir, 'segments.jsonl')
+  const ranges = { first_seq: 1, last_seq: 5, last_hash: 'b'.repeat(64) }
+  const events: AuditEvent[] = [
+    {
+      event: 'audit_segment_opened',
+      timestamp: NOW,
+      reason: 'renamed',
+      previous_seq: 7,
+      previous_hash: 'a'.repeat(64),
+    },
+    { event: 'audit_segment_opened', timestamp: NOW, reason: 'size', previous_seq: 8, previous_hash: 'a'.repeat(64) },
+    { event: 'audit_segments_removed', timestamp: NOW, reason: 'age', ...ranges },
+  ]
+  await writeFile(other, events.reduce(append, { head: GENESIS, lines: '' }).lines)
+  const { stdout } = await crank(['audit', 'tail', '--audit-file', other])
+  expect(stdout).toContain('the one before was renamed; it continues record 7\n')
+  expect(stdout).toContain('size; it continues record 8\n')
+  expect(stdout).toContain('records 1 to 5 (age)\n')
+})
+
 test('tail -f prints a record as soon as it is written, and ends well with SIGINT', async () => {
   const followed = join(dir, 'followed.jsonl')
   const first = append({ head: GENESIS, lines: '' }, EVENTS[0]!)

@@ -33,7 +33,10 @@ test('the clocks are compared as they were when the controller answered, however
 test('a policy folder at fault is named with what to do, and what the controller knows of it is a warning', async () => {
   await using policies = await copyPolicies()
   await rm(join(policies.dir, 'data/blocked.json'))
-  const checks = [{ name: 'policy', ok: true, reason: 'the policy folder is not in force: blocked.json: no such file' }]
+  const checks = [
+    { name: 'policy', ok: true, reason: 'the policy folder is not in force: blocked.json: no such file' },
+    { name: 'audit', ok: true, reason: 'in a new segment since 2026-11-24T08:00:00.000Z: the one before was renamed' },
+  ]
   await using server = createServer(({ url }, response) => {
     response.end(JSON.stringify(url === '/health' ? { ...HEALTH, checks } : { workers: [] }))
   }).listen(0, '127.0.0.1')
@@ -50,5 +53,11 @@ test('a policy folder at fault is named with what to do, and what the controller
   expect(findings.find(({ name }) => name === 'controller policy')).toMatchObject({
     status: 'warn',
     message: checks[0]!.reason,
+    hint: expect.stringContaining('the last good policy'),
+  })
+  expect(findings.find(({ name }) => name === 'controller audit')).toMatchObject({
+    status: 'warn',
+    message: checks[1]!.reason,
+    hint: 'crank audit verify says which records are missing',
   })
 })

@@ -100,8 +100,11 @@ test('the alerts are those that the guide promises', () => {
   expect([...new Set(alerts.map(({ alert }) => alert))].sort()).toEqual([
     'AlertsNotDelivered',
     'AlloyDropsLines',
+    'AuditCheckpointsFail',
+    'AuditDiskFillsUp',
     'AuditNotAccepted',
     'AuditNotShipped',
+    'AuditSegmentBroken',
     'AuditUnavailable',
     'CallsShed',
     'ControllerDown',

@@ -14,6 +14,7 @@ type Health = {
 
 const TIMEOUT_MS = 2000
 const NOTED_HINT = 'it decides by the last good policy; fix this before you restart it'
+const AUDIT_HINT = 'crank audit verify says which records are missing'
 
 /** Data of the controller; all but `findings` are undefined when it does not answer. */
 type ControllerCheck = {
@@ -55,7 +56,8 @@ function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefi
   )
   if (red.length === 0)
     findings.push(ok('controller', `${adminUrl} is ready: ${version}, ${engine}, revision ${revision}`))
-  for (const { name, reason = '' } of noted) findings.push(warn(`controller ${name}`, reason, NOTED_HINT))
+  for (const { name, reason = '' } of noted)
+    findings.push(warn(`controller ${name}`, reason, name === 'audit' ? AUDIT_HINT : NOTED_HINT))
   if (revisionOnDisk !== undefined && revision !== revisionOnDisk) {
     const message = `the controller decides by revision ${revision}, the policy folder holds ${revisionOnDisk}`
     findings.push(warn('policy revision', message, 'restart the controller, if it reads this folder'))
