@@ -8,7 +8,7 @@ import { createProgress, progressLine } from '../../../src/cli/replay/progress.t
 import { readRecorded, type Recorded } from '../../../src/cli/replay/recorded.ts'
 import { andMore, createReport } from '../../../src/cli/replay/report.ts'
 import { addDecision, createTally, mergeTally, OTHER_REVISIONS } from '../../../src/cli/replay/tally.ts'
-import { tallyBlocks } from '../../../src/cli/replay/threads.ts'
+import { tallyPieces } from '../../../src/cli/replay/threads.ts'
 import { loadPolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { chainLines } from '../../../scripts/tools/audit-records.ts'
 import { POLICY_DIR } from '../../fixtures/policy-dir.ts'
@@ -95,7 +95,7 @@ test('several threads find what one finds', async () => {
       mergeTally(whole, tally)
       bytes += size
     }
-    await tallyBlocks(readBlocks(file, 16_384), task, onTally, threads)
+    await tallyPieces(readBlocks(file, 16_384), task, onTally, threads)
     const groups = [...whole.groups.values()].map(({ subject, count }) => `${subject} ${count}`).sort()
     found.push({ bytes, ...whole.counts, groups })
   }
@@ -108,7 +108,7 @@ test('a thread that fails ends the replay with its error', async () => {
   const file = join(dir, 'one.jsonl')
   await writeFile(file, chainLines([recordOf({ capability: 'a:a', decision: 'allow' })]).lines)
   const task = { wasm: Buffer.from('no wasm'), files: pick(files), window: ALL, memo: undefined }
-  await expect(tallyBlocks(readBlocks(file), task, () => undefined, 2)).rejects.toThrow(/WebAssembly/)
+  await expect(tallyPieces(readBlocks(file), task, () => undefined, 2)).rejects.toThrow(/WebAssembly/)
 })
 
 test('shows progress on a terminal only', () => {
