@@ -14,6 +14,8 @@ export type PartReader = {
 export function createPartReader(): PartReader {
   // Some segments cost much to open: those that another program compressed are one frame.
   let open: { readonly file: string; readonly segment: SegmentBytes } | undefined
+  // Fresh memory for each part would cost as much as the copy.
+  let memory = Buffer.alloc(0)
   const close = async (): Promise<void> => {
     await open?.segment.close()
     open = undefined
@@ -24,31 +26,29 @@ export function createPartReader(): PartReader {
         await close()
         open = { file, segment: await openSegment(file) }
       }
-      return (await textOf(open.segment, from, to)).split('\n')
+      // With the byte before, which tells whether a line begins at `from`.
+      if (memory.length < to - from + 1) memory = Buffer.allocUnsafe(to - from + 1)
+      const first = Math.max(0, from - 1)
+      const bytes = await fill(memory.subarray(0, to - first), open.segment, first)
+      const begins = from === 0 ? 0 : bytes.indexOf(LINE_FEED) + 1
+      if (begins === bytes.length || (begins === 0 && from > 0)) return []
+      // Records are ASCII, see audit/serialise.ts.
+      const text = bytes.toString('latin1', begins)
+      return (bytes.at(-1) === LINE_FEED ? text : text + (await restOfLine(open.segment, to))).split('\n')
     },
     close,
   }
 }
 
-async function textOf(segment: SegmentBytes, from: number, to: number): Promise<string> {
-  // The byte before tells whether a line begins at `from`.
-  const bytes = await bytesBetween(segment, Math.max(0, from - 1), to)
-  const begins = from === 0 ? 0 : bytes.indexOf(LINE_FEED) + 1
-  if (begins === bytes.length || (begins === 0 && from > 0)) return ''
-  // Records are ASCII, see audit/serialise.ts.
-  const text = bytes.toString('latin1', begins)
-  return bytes.at(-1) === LINE_FEED ? text : text + (await restOfLine(segment, to))
-}
-
-async function bytesBetween(segment: SegmentBytes, from: number, to: number): Promise<Buffer> {
-  const whole = Buffer.allocUnsafe(to - from)
+/** The bytes of the segment from `position` on, as many as there is room for, or fewer at its end. */
+async function fill(room: Buffer, segment: SegmentBytes, position: number): Promise<Buffer> {
   let filled = 0
-  while (filled < whole.length) {
-    const bytes = await segment.read(from + filled)
+  while (filled < room.length) {
+    const bytes = await segment.read(position + filled)
     if (bytes.length === 0) break
-    filled += bytes.copy(whole, filled)
+    filled += bytes.copy(room, filled)
   }
-  return whole.subarray(0, filled)
+  return room.subarray(0, filled)
 }
 
 async function restOfLine(segment: SegmentBytes, from: number): Promise<string> {
