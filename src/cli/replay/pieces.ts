@@ -23,8 +23,7 @@ export async function* piecesOf(
 ): AsyncGenerator<Piece, void, undefined> {
   for (const { file, size } of sources) {
     if (size === undefined) {
-      for await (const content of readBlocks(file))
-        yield { kind: 'lines', content, bytes: content.byteLength }
+      for await (const content of readBlocks(file)) yield { kind: 'lines', content, bytes: content.byteLength }
       continue
     }
     for (let from = 0; from < size; from += pieceBytes) {

@@ -47,11 +47,7 @@ async function replayPiece(piece: Piece, window: ThreadTask['window'], { redecid
   return { kind: 'tally', tally: await replayLines(lines, window, redecide) }
 }
 
-async function replayLines(
-  lines: readonly string[],
-  window: ThreadTask['window'],
-  redecide: Redecide,
-): Promise<Tally> {
+async function replayLines(lines: readonly string[], window: ThreadTask['window'], redecide: Redecide): Promise<Tally> {
   const tally = createTally()
   for (const text of lines) {
     if (text === '') continue
