@@ -16,6 +16,7 @@ import { measureIdle } from './bench/measure-idle.ts'
 import { addedMiB, measureProviders, providerRatios } from './bench/measure-providers.ts'
 import { measureRefusals } from './bench/measure-refusals.ts'
 import { measureReloads } from './bench/measure-reload.ts'
+import { measureRotation } from './bench/measure-rotation.ts'
 import { measureWorkers } from './bench/measure-workers.ts'
 import { measureTraces, type TraceMeasurement } from './bench/measure-traces.ts'
 import { CONNECTIONS, parseOptions, USAGE, UsageError, type Options } from './bench/options.ts'
@@ -70,6 +71,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   const traces = wants('traces') ? await runTraces(measure, stop) : { rows: [] }
   const providers = wants('providers') ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
   const idle = wants('idle') ? await measureIdle({ ...part, amounts: amounts.idle }) : []
+  const rotation = wants('rotation') ? await measureRotation({ ...measure, amounts: amounts.rotation, set, stop }) : []
   const overload = wants('overload') ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
   const measured = { policy, manifests, routes, rates, bodies, cached, refusals }
   return {
@@ -88,6 +90,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     overload,
     providers,
     idle,
+    rotation,
     reloads,
     budgets: holdAgainstBudgets({
       ...measured,
@@ -95,6 +98,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
       overload: overloadRatios(overload),
       providers: { at: (count) => providerRatios(providers, count), addedMiB: addedMiB(providers) },
       idle: idle.flatMap((row) => row.rounds),
+      rotation,
       reloads,
     }),
   }

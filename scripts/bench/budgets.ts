@@ -12,6 +12,7 @@ import type { RateLoad, RateRow } from './measure-rates.ts'
 import type { TraceLoad, TraceRound, TraceRowResult } from './measure-traces.ts'
 import type { OverloadRatios } from './measure-overload.ts'
 import { worstRatios, type RefusalRow } from './measure-refusals.ts'
+import { rotationP99, unrecorded, type RotationRow } from './measure-rotation.ts'
 import { MANIFEST_COUNTS } from './options.ts'
 import { worstStalls, type ReloadRow } from './measure-reload.ts'
 import type { RowName } from './rows.ts'
@@ -29,6 +30,7 @@ type Measured = {
   /** `at`: CPU with so many providers over that with 10. */
   readonly providers: { readonly at: (count: number) => number[]; readonly addedMiB: number[] }
   readonly idle: number[]
+  readonly rotation: readonly RotationRow[]
   readonly reloads: readonly ReloadRow[]
 }
 
@@ -41,6 +43,8 @@ export function holdAgainstBudgets(measured: Measured): Budget[] {
     ...tracing(measured),
     ...underOverload(measured),
     ...manyProviders(measured),
+    below('p99 while the audit log rotates all the time / without', 1.5, 'x', rotationP99(measured.rotation)),
+    none('answered calls that are not on record', unrecorded(measured.rotation)),
     below('a controller that nobody calls, of a core', 0.2, '%', measured.idle),
     below('event-loop stall by a reload of the policy, worst size', 20, 'ms', worstStalls(measured.reloads)),
   ]

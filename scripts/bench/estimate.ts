@@ -11,6 +11,7 @@ const START_S = 2
 const DECISIONS = { embedded: 20_000, sidecar: 600 }
 const BODIES_PER_S = 60
 const CACHED_PER_S = 1000
+const ROTATION_PER_S = 750
 const LARGE_REFUSAL_S = 0.03
 const SHAPES = 40
 
@@ -38,6 +39,11 @@ export function estimateSeconds(
     workers: 10 + amounts.workers,
     providers: 3 * START_S + (3 * (amounts.providers.warmUp + rounds * amounts.providers.calls)) / SATURATED,
     reload: 10 + rounds * 15,
+    rotation:
+      2 * START_S +
+      2 *
+        ((amounts.rotation.warmUp + amounts.rotation.calls) / SATURATED +
+          (rounds * amounts.rotation.calls) / ROTATION_PER_S),
     idle: 2 * START_S + (2 * (amounts.idle.settleMs + rounds * amounts.idle.lookMs)) / 1000,
     overload: START_S * 4 + amounts.overload.warmUpSeconds + amounts.overload.rounds * 6 * amounts.overload.seconds,
   }

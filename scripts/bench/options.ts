@@ -10,6 +10,7 @@ import type { IdleAmounts } from './measure-idle.ts'
 import type { OverloadAmounts } from './measure-overload.ts'
 import type { ProviderAmounts } from './measure-providers.ts'
 import type { RefusalAmounts } from './measure-refusals.ts'
+import type { RotationAmounts } from './measure-rotation.ts'
 import { PARTS, ROWS } from './rows.ts'
 
 /** The amount of work per row. Counts are requests (or decisions), not seconds: V8 optimises by counts. */
@@ -37,6 +38,7 @@ export type Amounts = {
   readonly overload: OverloadAmounts
   readonly providers: ProviderAmounts
   readonly idle: IdleAmounts
+  readonly rotation: RotationAmounts
 }
 
 export type Options = {
@@ -79,6 +81,7 @@ const WHOLE: Amounts = {
   overload: { warmUpSeconds: 8, seconds: 6, rounds: 3 },
   providers: { warmUp: 40_000, calls: 10_000 },
   idle: { settleMs: 15_000, lookMs: 20_000 },
+  rotation: { warmUp: 40_000, calls: 10_000 },
 }
 const QUICK: Amounts = {
   warmUp: 200,
@@ -99,6 +102,7 @@ const QUICK: Amounts = {
   overload: { warmUpSeconds: 0.2, seconds: 0.2, rounds: 1 },
   providers: { warmUp: 64, calls: 64 },
   idle: { settleMs: 10, lookMs: 100 },
+  rotation: { warmUp: 1000, calls: 200 },
 }
 const ROUNDS = 6
 

@@ -11,6 +11,7 @@ import { manifestTable, type ManifestRow } from './measure-manifests.ts'
 import type { RateRow } from './measure-rates.ts'
 import { idleTable, type IdleRow } from './measure-idle.ts'
 import { providersTable, type ProviderRow } from './measure-providers.ts'
+import { rotationTable, type RotationRow } from './measure-rotation.ts'
 import { overloadTable, type OverloadRow } from './measure-overload.ts'
 import { refusalTable, type RefusalRow } from './measure-refusals.ts'
 import { rateTable } from './report-rates.ts'
@@ -44,6 +45,7 @@ export type Report = {
   readonly overload: readonly OverloadRow[]
   readonly providers: readonly ProviderRow[]
   readonly idle: readonly IdleRow[]
+  readonly rotation: readonly RotationRow[]
   readonly reloads: readonly ReloadRow[]
   readonly budgets: readonly Budget[]
 }
@@ -78,6 +80,7 @@ export function tables(report: Report): string {
     ...overloadTable(report.overload),
     ...providersTable(report.providers),
     ...idleTable(report.idle),
+    ...rotationTable(report.rotation),
     ...reloadTable(report.reloads),
     ...budgetTable(report.budgets),
     ...failedRows(report).map((name) => `NOT VALID: the row ${name} had answers other than 200`),
@@ -188,7 +191,8 @@ export function failedRows({
   traces,
   workers,
   providers,
-}: Pick<Report, 'routes' | 'rates' | 'bodies' | 'cached' | 'traces' | 'workers' | 'providers'>): string[] {
+  rotation,
+}: Pick<Report, 'routes' | 'rates' | 'bodies' | 'cached' | 'traces' | 'workers' | 'providers' | 'rotation'>): string[] {
   const hasFailed = (loads: readonly { readonly failed: number }[]): boolean => loads.some(({ failed }) => failed > 0)
   return [
     ...routes.filter(({ rounds }) => hasFailed(rounds.flatMap(({ closed, open }) => [closed, open]))),
@@ -200,6 +204,7 @@ export function failedRows({
     ...traces.rows.filter(({ rounds }) => hasFailed(rounds.flatMap(({ steady, full }) => [steady, full]))),
     ...workers.filter(({ failed }) => failed > 0).map(({ capability }) => ({ name: capability })),
     ...providers.filter(({ rounds }) => hasFailed(rounds)).map((row) => ({ name: `${row.providers} providers` })),
+    ...rotation.filter(({ rounds }) => hasFailed(rounds)).map(({ name }) => ({ name: `rotation ${name}` })),
   ].map(({ name }) => name)
 }
 

@@ -10,6 +10,7 @@ export type RowName =
   | 'full-cached'
   | 'sidecar'
   | 'sidecar-cached'
+  | 'rotating'
   | 'quiet'
   | 'keyed'
   | 'pair'
@@ -60,6 +61,8 @@ export const PARTS = [
   'workers',
   // A capability with 10, 1,000 and 10,000 providers.
   'providers',
+  // A controller that rotates its audit log all the time, beside one that does not.
+  'rotation',
   // A controller that nobody calls.
   'idle',
   // A controller that gets more than it can do. Runs only when it is named: its load would disturb nothing, but takes minutes.

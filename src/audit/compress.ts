@@ -85,7 +85,7 @@ function isSame(file: string, compressed: string): boolean {
   if (frames === undefined) return false
   let total = 0
   for (const { at, bytes, contentBytes } of frames) {
-    if (!decompressFrame(read(fd, at, bytes)).equals(read(plain, total, contentBytes))) return false
+    if (!decompressFrame(read(fd, at, bytes), contentBytes).equals(read(plain, total, contentBytes))) return false
     total += contentBytes
   }
   return total === statSync(file).size

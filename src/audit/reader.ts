@@ -3,7 +3,8 @@
 import { openRecord, type ChainedRecord } from './chain.ts'
 import { readLines, readLinesBackwards } from './lines.ts'
 import { mergeByTime } from './merge.ts'
-import type { AuditChain, AuditSegment } from './places.ts'
+import type { AuditChain } from './places.ts'
+import { segmentsWithin } from './segments-within.ts'
 
 /** `text`: the unchanged line. `line` counts from 1, in a followed file from where it was last emptied or replaced; 0: not known. */
 export type AuditRecord = { readonly line: number; readonly text: string; readonly record: ChainedRecord }
@@ -20,8 +21,6 @@ export type AuditFilter = {
   /** Unix milliseconds: only records from this time on. */
   readonly since?: number
 }
-
-const CLOCK_SPARE_MS = 60_000
 
 /** The records of a file that match, in order. Rejects as `readLines` does. */
 async function* readAudit(file: string, filter: AuditFilter = {}): AsyncGenerator<AuditRecord, void> {
@@ -80,26 +79,7 @@ async function* each(records: readonly AuditRecord[]): AsyncGenerator<AuditRecor
 }
 
 async function* readChain({ segments }: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
-  const first = await firstSince(segments, filter.since)
-  for (const { file } of segments.slice(first)) yield* readAudit(file, filter)
-}
-
-/** The segment in which to begin: the last one whose first record is older than `since`. */
-async function firstSince(segments: readonly AuditSegment[], since: number | undefined): Promise<number> {
-  if (since === undefined) return 0
-  let at = segments.length - 1
-  while (at > 0 && !(await beginsBefore(segments[at], since))) at--
-  return Math.max(0, at)
-}
-
-/** With some seconds to spare: a record's time is that of its call's beginning, and the clock may have been set. */
-async function beginsBefore(segment: AuditSegment | undefined, since: number): Promise<boolean> {
-  if (segment === undefined) return true
-  for await (const { text } of readLines(segment.file)) {
-    const record = openRecord(text)
-    return typeof record === 'object' && Date.parse(record.timestamp) < since - CLOCK_SPARE_MS
-  }
-  return false
+  for (const { file } of await segmentsWithin(segments, filter)) yield* readAudit(file, filter)
 }
 
 /** The record of a line, if the line is one and matches. */

@@ -60,7 +60,7 @@ function framed(handle: FileHandle, frames: readonly Frame[]): SegmentBytes {
       const frame = frameAt(frames, position)
       if (frame === undefined) return Buffer.alloc(0)
       if (current?.frame !== frame)
-        current = { frame, content: decompressFrame(await part(handle, frame.at, frame.bytes)) }
+        current = { frame, content: decompressFrame(await part(handle, frame.at, frame.bytes), frame.contentBytes) }
       return current.content.subarray(position - frame.contentAt)
     },
     close: () => handle.close(),

@@ -1,6 +1,6 @@
 // The location of the audit logs, for commands that read them.
 // Their two settings are plain paths: without the schema compiler, which takes longer than the search for a decision.
-import { auditChainsIn, auditDirIn, chainsAt, filesOf, slotFolder, type AuditChain } from '../audit/places.ts'
+import { auditChainsIn, auditDirIn, chainsAt, slotFolder, type AuditChain } from '../audit/places.ts'
 import { replacedNames } from '../platform/setting-names.ts'
 import { CliError, EXIT } from './exit.ts'
 import type { Format } from './output.ts'
@@ -12,11 +12,10 @@ export type AuditOptions = {
   output: Format
 }
 
-/** `dir`: the folder of all slots. `files`: the segments of all chains. `name`: for messages. */
+/** `dir`: the folder of all slots. `name`: for messages. */
 export type AuditLogs = {
   readonly dir: string
   readonly chains: readonly AuditChain[]
-  readonly files: readonly string[]
   readonly name: string
 }
 
@@ -45,11 +44,9 @@ export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.P
   const dir = auditDir ?? auditDirIn(stateDir)
   const old = auditDir === undefined ? stateDir : undefined
   const chains = auditFile === undefined ? chainsIn(dir, old) : chainsAt(auditFile)
-  const files = chains.flatMap(filesOf)
   return {
     dir,
     chains,
-    files,
     name: chains.length === 0 ? slotFolder(dir, 0) : chains.map(({ place }) => place).join(', '),
   }
 }

@@ -1,15 +1,19 @@
 // Replay of what a real mesh recorded: the policy in force changes nothing, another one flips exactly what it says, and
 // exceptions are judged at the recorded time, not at the time of the replay.
-import { readFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Report } from '../../src/cli/replay/report.ts'
 import { crank } from '../cli/crank.ts'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { HELLO, startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, POLICY_DIR, type PolicyDir } from '../fixtures/policy-dir.ts'
-import { type AuditLine } from '../fixtures/audit-log.ts'
+import { auditText, type AuditLine } from '../fixtures/audit-log.ts'
 
+const CRANK = join(import.meta.dirname, '../../bin/crank.js')
+const runFile = promisify(execFile)
 const GUEST = 'worker/guest'
 const idOf = (path: string): string => `spiffe://crank.local/${path}`
 const OTHER_SCHEMA = { ...HELLO_SCHEMA, verb: 'convert', name: 'document_to_pdf' }
@@ -102,6 +106,15 @@ test('an identity that is blocked now is shown with what it was let do', async (
     'would_deny>deny worker/streaming convert:html_to_pdf',
     'deny>deny worker/streaming convert:document_to_pdf',
   ])
+})
+
+test('the log may come through a pipe, decompressed by another program', async () => {
+  const file = join(inForce.dir, 'log.jsonl')
+  await writeFile(file, `${(await auditText(mesh.auditLog)).join('\n')}\n`)
+  const { report: whole } = await replay(inForce.dir)
+  const script = 'cat "$1" | "$2" "$3" replay --audit /dev/stdin --policy "$4" -o json'
+  const { stdout } = await runFile('sh', ['-c', script, 'sh', file, process.execPath, CRANK, inForce.dir])
+  expect(JSON.parse(stdout)).toMatchObject({ decisions: whole.decisions, changed: 0, notCompared: whole.notCompared })
 })
 
 /** The policy in force with other files. */

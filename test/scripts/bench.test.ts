@@ -37,6 +37,7 @@ const NOTHING: Parameters<typeof holdAgainstBudgets>[0] = {
   overload: overloadRatios([]),
   providers: { at: () => [], addedMiB: [] },
   idle: [],
+  rotation: [],
   reloads: [],
 }
 
@@ -70,6 +71,29 @@ test(
     for (const { rounds } of report.providers) expect(rounds[0]).toMatchObject({ failed: 0 })
     expect(report.idle.map(({ rounds }) => rounds.length)).toEqual([1])
     expect(tables(report)).toContain('Providers of one capability')
+  },
+  LIMIT_MS,
+)
+
+test(
+  'a quick run shows that a controller that rotates all the time records every call',
+  async () => {
+    const { out, ended } = startBench(['--quick', '--json', '--only', 'rotation'])
+    expect(await ended, out.stderr).toEqual([0, null])
+    const report = JSON.parse(out.stdout) as Report
+    const [still, rotating] = report.rotation
+    expect([still, rotating]).toMatchObject([
+      { name: 'full', segments: 1 },
+      { name: 'rotating', rounds: [{ failed: 0 }] },
+    ])
+    expect(rotating!.segments).toBeGreaterThan(1)
+    expect(rotating!.recorded).toBe(rotating!.answered)
+    expect(still!.recorded).toBe(still!.answered)
+    expect(judgedIn(report.budgets)).toEqual([
+      'p99 while the audit log rotates all the time / without',
+      'answered calls that are not on record',
+    ])
+    expect(tables(report)).toContain('Rotation of the audit log')
   },
   LIMIT_MS,
 )

@@ -3,12 +3,11 @@ import { readFile } from 'node:fs/promises'
 import { WRITERS, type ExportFormat } from '../../audit/export/formats.ts'
 import type { Exported } from '../../audit/export/exported.ts'
 import { createPseudonyms, type Pseudonyms } from '../../audit/export/pseudonyms.ts'
-import { openRecord } from '../../audit/chain.ts'
-import { readLines } from '../../audit/lines.ts'
 import { mergeByTime } from '../../audit/merge.ts'
-import type { AuditChain, AuditSegment } from '../../audit/places.ts'
+import type { AuditChain } from '../../audit/places.ts'
 import { readAudits, type AuditRecord } from '../../audit/reader.ts'
 import { openSegment } from '../../audit/segment-bytes.ts'
+import { segmentsWithin } from '../../audit/segments-within.ts'
 import { auditLogsOf, unreadable, type AuditOptions } from '../audit-config.ts'
 import { environment } from '../environment.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
@@ -38,8 +37,6 @@ type Summary = {
 
 /** Shorter keys can be guessed. */
 const MIN_KEY_BYTES = 16
-/** A record has the time of its call's beginning, which may lie before that of the record before it. */
-const SPARE_MS = 10 * 60_000
 
 /** Streams the records to standard output, or to `--out`, which then exists as a whole or not at all. */
 export async function exportAudit(options: ExportOptions): Promise<ExitCode> {
@@ -107,19 +104,8 @@ async function* placed({ slot }: AuditChain, records: AsyncGenerator<AuditRecord
 }
 
 /** Without the newest segments, all of whose records are later. */
-async function upTo(chain: AuditChain, untilMs: number): Promise<AuditChain> {
-  let end = chain.segments.length
-  while (end > 1 && (await beginsAfter(chain.segments[end - 1], untilMs + SPARE_MS))) end -= 1
-  return { ...chain, segments: chain.segments.slice(0, end) }
-}
-
-async function beginsAfter(segment: AuditSegment | undefined, ms: number): Promise<boolean> {
-  if (segment === undefined) return false
-  for await (const { text } of readLines(segment.file)) {
-    const record = openRecord(text)
-    return typeof record === 'object' && Date.parse(record.timestamp) > ms
-  }
-  return false
+async function upTo(chain: AuditChain, until: number): Promise<AuditChain> {
+  return { ...chain, segments: await segmentsWithin(chain.segments, { until }) }
 }
 
 /** 0: not known, since what is older than the window is not read. */

@@ -1,8 +1,8 @@
-// Splits a file into blocks of whole lines, each with its own memory, so that it can be moved to another thread without
+// Splits a pipe into blocks of whole lines, each with its own memory, so that it can be moved to another thread without
 // a copy.
 import { open } from 'node:fs/promises'
 
-export const BLOCK_BYTES = 1024 * 1024
+const BLOCK_BYTES = 1024 * 1024
 const LINE_FEED = 10
 
 /**

@@ -1,9 +1,10 @@
 // `crank replay`: repeats every recorded decision with another policy at its recorded time. Reads only the logs and a
 // policy folder; writes nothing.
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'
 import { filesOf, type AuditChain } from '../../audit/places.ts'
+import { segmentsWithin } from '../../audit/segments-within.ts'
 import { verifyAudit } from '../../audit/verify.ts'
 import { loadWasm } from '../../policy/engine/compile.ts'
 import { loadPolicyFiles, type PolicyFiles } from '../../policy/data/policy-files.ts'
@@ -13,16 +14,16 @@ import { describeFault } from '../audit-verify-print.ts'
 import { CliError, EXIT, usageFailure, type ExitCode } from '../exit.ts'
 import { parseSince } from '../option-values.ts'
 import { say } from '../output.ts'
-import { BLOCK_BYTES, readBlocks } from './blocks.ts'
 import type { FailOn } from './change.ts'
 import { createMemoPlan, type MemoPlan } from './memo.ts'
 import { findReaderOfTime } from './memo-scan.ts'
+import { PIECE_BYTES, piecesOf, sourcesOf } from './pieces.ts'
 import { printReport, type ReplayFormat } from './print.ts'
 import { createProgress } from './progress.ts'
 import type { Window } from './recorded.ts'
 import { counted, createReport, remarksOf, type Report } from './report.ts'
 import { createTally, mergeTally, type Tally } from './tally.ts'
-import { tallyBlocks, threadsFor } from './threads.ts'
+import { tallyPieces, threadsFor } from './threads.ts'
 import type { ThreadTask } from './words.ts'
 import { environment } from '../environment.ts'
 
@@ -52,13 +53,16 @@ export async function replay(options: ReplayOptions): Promise<ExitCode> {
 /** Computes the changes. @throws {CliError} */
 export async function replayLog(options: Omit<ReplayOptions, 'output'>): Promise<Report> {
   const logs = auditLogsOf(options, environment())
-  const window = windowOf(options, Date.now())
+  const range = rangeOf(options, Date.now())
   const policy = await loadPolicy(options)
-  return replayLogs(logs, window, policy, options)
+  return replayLogs(logs, range, policy, options)
 }
 
 /** The end of 9999: later times have more digits and would not sort. */
 const LAST_MS = 253_402_300_799_999
+
+/** The times of `--since` and `--until`, in Unix ms. */
+type Range = { readonly since: number | undefined; readonly until: number | undefined }
 
 type LoadedPolicy = {
   readonly files: PolicyFiles
@@ -68,15 +72,16 @@ type LoadedPolicy = {
 }
 
 async function replayLogs(
-  { chains, files, name }: AuditLogs,
-  window: Window,
+  { chains, name }: AuditLogs,
+  range: Range,
   policy: LoadedPolicy,
   options: Omit<ReplayOptions, 'output'>,
 ): Promise<Report> {
   try {
     if (options.verify === true) for (const chain of chains) await verify(chain)
     const startMs = performance.now()
-    const tally = await tallyFiles(files, { ...taskOf(policy), window })
+    const window = windowOf(range)
+    const tally = await tallyFiles(await filesWithin(chains, range), { ...taskOf(policy), window })
     return createReport(tally, {
       audit: { file: name, verified: options.verify === true, from: window.from ?? null, until: window.until ?? null },
       policy: { dir: options.policy, revision: policy.files.revision },
@@ -89,30 +94,32 @@ async function replayLogs(
   }
 }
 
+/** The segments that can have decisions of the range. */
+async function filesWithin(chains: readonly AuditChain[], range: Range): Promise<string[]> {
+  const files: string[] = []
+  for (const { segments } of chains) for (const { file } of await segmentsWithin(segments, range)) files.push(file)
+  return files
+}
+
 async function tallyFiles(files: readonly string[], task: ThreadTask): Promise<Tally> {
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
-  const size = sizes.reduce((sum, one) => sum + one, 0)
-  // A pipe has no size.
-  const threads = threadsFor(size === 0 ? Infinity : Math.ceil(size / BLOCK_BYTES))
-  const progress = createProgress(size, process.stderr, () => performance.now())
+  const sources = await sourcesOf(files)
+  const isSized = sources.every(({ size }) => size !== undefined)
+  const bytes = isSized ? sources.reduce((sum, { size = 0 }) => sum + size, 0) : undefined
+  const threads = threadsFor(bytes === undefined ? Infinity : Math.ceil(bytes / PIECE_BYTES))
+  const progress = createProgress(bytes ?? 0, process.stderr, () => performance.now())
   const whole = createTally()
   let bytesDone = 0
   try {
-    const onTally = (tally: Tally, bytes: number): void => {
+    const onTally = (tally: Tally, size: number): void => {
       mergeTally(whole, tally)
-      bytesDone += bytes
+      bytesDone += size
       progress.update(bytesDone, whole.counts.replayed)
     }
-    await tallyBlocks(blocksOf(files), task, onTally, threads)
+    await tallyPieces(piecesOf(sources), task, onTally, threads)
   } finally {
     progress.end()
   }
   return whole
-}
-
-/** Block by block: the end of one file and the beginning of the next are in different ones. */
-async function* blocksOf(files: readonly string[]): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  for (const file of files) yield* readBlocks(file)
 }
 
 function taskOf({ wasm, files, memo }: LoadedPolicy): Omit<ThreadTask, 'window'> {
@@ -153,10 +160,15 @@ async function verify(chain: AuditChain): Promise<void> {
   if (fault !== undefined) throw new CliError(EXIT.negative, `${file} was not replayed: ${fault}`)
 }
 
-function windowOf({ since, until }: Pick<ReplayOptions, 'since' | 'until'>, nowMs: number): Window {
-  const at = (option: string, when: string | undefined): string | undefined =>
-    when === undefined ? undefined : isoTime(Math.min(Math.max(parseSince(when, nowMs, option), 0), LAST_MS))
-  return { from: at('--since', since), until: at('--until', until) }
+function rangeOf({ since, until }: Pick<ReplayOptions, 'since' | 'until'>, nowMs: number): Range {
+  const at = (option: string, when: string | undefined): number | undefined =>
+    when === undefined ? undefined : Math.min(Math.max(parseSince(when, nowMs, option), 0), LAST_MS)
+  return { since: at('--since', since), until: at('--until', until) }
+}
+
+function windowOf({ since, until }: Range): Window {
+  const iso = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : isoTime(ms))
+  return { from: iso(since), until: iso(until) }
 }
 
 function sayHow({ decisions, evaluated, memoised, memoOff, elapsedMs }: Report): void {

@@ -3,12 +3,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { compressSegment } from '../../../src/audit/compress.ts'
+import { compressFrame, seekTable } from '../../../src/audit/seekable.ts'
 import { readBlocks } from '../../../src/cli/replay/blocks.ts'
+import { createPartReader } from '../../../src/cli/replay/part-reader.ts'
+import { piecesOf, sourcesOf } from '../../../src/cli/replay/pieces.ts'
 import { createProgress, progressLine } from '../../../src/cli/replay/progress.ts'
 import { readRecorded, type Recorded } from '../../../src/cli/replay/recorded.ts'
 import { andMore, createReport } from '../../../src/cli/replay/report.ts'
 import { addDecision, createTally, mergeTally, OTHER_REVISIONS } from '../../../src/cli/replay/tally.ts'
-import { tallyBlocks } from '../../../src/cli/replay/threads.ts'
+import { tallyPieces } from '../../../src/cli/replay/threads.ts'
 import { loadPolicyFiles } from '../../../src/policy/data/policy-files.ts'
 import { chainLines } from '../../../scripts/tools/audit-records.ts'
 import { POLICY_DIR } from '../../fixtures/policy-dir.ts'
@@ -37,6 +41,61 @@ test.each([
   for await (const block of readBlocks(file, 8)) found.push(Buffer.from(block).toString())
   expect(found).toEqual(blocks)
 })
+
+const TEXTS = ['', 'a\n', 'a\nb', '\n\nab\n', '1234567890\n1\n22\n333\n', '1\n22\n333\n4444\n55555\n666666']
+
+test.each(TEXTS)('pieces of any size give each line of %j once, compressed or not', async (text) => {
+  const plain = join(dir, 'pieces.jsonl')
+  const framed = join(dir, 'pieces-framed.jsonl.zst')
+  const whole = join(dir, 'pieces-whole.jsonl.zst')
+  await writeFile(plain, text)
+  await writeFile(framed, inFrames(text, 3))
+  await writeFile(whole, compressFrame(Buffer.from(text)))
+  const lines = text.split('\n').filter((line) => line !== '')
+  for (const file of [plain, framed, whole]) {
+    for (let size = 1; size <= 12; size++) expect(await linesOf(file, size), `${file} by ${size}`).toEqual(lines)
+  }
+})
+
+test('a line that grows beyond the last piece is read to its end', async () => {
+  const file = join(dir, 'growing.jsonl')
+  await writeFile(file, 'first\nsec')
+  const sources = await sourcesOf([file])
+  await writeFile(file, 'first\nsecond\nthird\n')
+  const reader = createPartReader()
+  const read: string[] = []
+  for await (const piece of piecesOf(sources))
+    if (piece.kind === 'part') read.push(...(await reader.read(file, 0, piece.to)))
+  await reader.close()
+  expect(read).toEqual(['first', 'second'])
+})
+
+test('a segment that is compressed after it was listed is still read', async () => {
+  const file = join(dir, '1.jsonl')
+  await writeFile(file, 'first\nsecond\n')
+  compressSegment(file)
+  expect(await linesOf(file, 4)).toEqual(['first', 'second'])
+})
+
+/** What the threads read of a segment that is cut in pieces of `size` bytes. */
+async function linesOf(file: string, size: number): Promise<string[]> {
+  const reader = createPartReader()
+  const found: string[] = []
+  for await (const piece of piecesOf(await sourcesOf([file]), size)) {
+    if (piece.kind !== 'part') throw new Error('a file is not a pipe')
+    found.push(...(await reader.read(piece.file, piece.from, piece.to)))
+  }
+  await reader.close()
+  return found.filter((line) => line !== '')
+}
+
+/** Compressed in frames of `size` bytes, with a table. */
+function inFrames(text: string, size: number): Buffer {
+  const contents = text.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? []
+  const frames = contents.map((content) => compressFrame(Buffer.from(content)))
+  const sizes = frames.map(({ length: bytes }, at) => ({ bytes, contentBytes: contents[at]?.length ?? 0 }))
+  return Buffer.concat([...frames, seekTable(sizes)])
+}
 
 test('keeps so many groups of each kind, and counts the decisions of the others', () => {
   const whole = createTally()
@@ -95,7 +154,7 @@ test('several threads find what one finds', async () => {
       mergeTally(whole, tally)
       bytes += size
     }
-    await tallyBlocks(readBlocks(file, 16_384), task, onTally, threads)
+    await tallyPieces(piecesOf(await sourcesOf([file]), 16_384), task, onTally, threads)
     const groups = [...whole.groups.values()].map(({ subject, count }) => `${subject} ${count}`).sort()
     found.push({ bytes, ...whole.counts, groups })
   }
@@ -108,7 +167,7 @@ test('a thread that fails ends the replay with its error', async () => {
   const file = join(dir, 'one.jsonl')
   await writeFile(file, chainLines([recordOf({ capability: 'a:a', decision: 'allow' })]).lines)
   const task = { wasm: Buffer.from('no wasm'), files: pick(files), window: ALL, memo: undefined }
-  await expect(tallyBlocks(readBlocks(file), task, () => undefined, 2)).rejects.toThrow(/WebAssembly/)
+  await expect(tallyPieces(piecesOf(await sourcesOf([file])), task, () => undefined, 2)).rejects.toThrow(/WebAssembly/)
 })
 
 test('shows progress on a terminal only', () => {
