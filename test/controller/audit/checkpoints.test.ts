@@ -10,7 +10,7 @@ import { GENESIS, type Head } from '../../../src/audit/chain.ts'
 import { noteSigner, verifierKey } from '../../../src/audit/signed-note.ts'
 import { verifySegments } from '../../../src/audit/verify.ts'
 import { openCheckpoints } from '../../../src/controller/audit/checkpoints.ts'
-import { openLog, outcome, SILENT, temporaryFile } from './support.ts'
+import { SILENT, newest, openLog, outcome, temporaryFile, temporaryLog } from './support.ts'
 
 const SIGNER = noteSigner('crank.local/controller/audit', generateKeyPairSync('ed25519').privateKey)
 const ORIGIN = 'crank.local/controller/audit/0'
@@ -202,8 +202,8 @@ test('a start on a log that is behind its checkpoint says so, and keeps that che
   expect(checkpoints.health()).toMatchObject({ behind: { seq: 2000, time: '2026-12-01T00:00:00.000Z' } })
   checkpoints.seen(headOf(2200))
   await next()
-  const { newest, all } = readOwnCheckpoints(folder)
-  expect(newest).toMatchObject({ seq: 2200 })
+  const { newest: last, all } = readOwnCheckpoints(folder)
+  expect(last).toMatchObject({ seq: 2200 })
   const kept = all.filter(({ seq }) => seq === 2000)
   expect(kept.map((one) => standingOf(one, [trustedKey(verifierKey(SIGNER.verifier))]).standing)).toEqual([
     'signed',
@@ -233,19 +233,18 @@ test('a start on the same record with another hash is behind too, and one on the
 
 test('beside the writer, the last checkpoint is the head of the log, and the log proves to be whole', async () => {
   vi.useRealTimers()
-  const file = temporaryFile()
-  const folder = dirname(file)
+  const folder = temporaryLog()
   const seen: { checkpoints?: Made['checkpoints'] } = {}
-  const audit = await openLog(file, { onWritten: () => seen.checkpoints?.seen(audit.health().head) })
+  const audit = await openLog(folder, { onWritten: () => seen.checkpoints?.seen(audit.health().head) })
   const { checkpoints } = await open({ folder }, audit.health().head)
   seen.checkpoints = checkpoints
   await Promise.all(Array.from({ length: 3000 }, (_, n) => audit.append(outcome(`d-${n}`))))
   await audit.close()
   await checkpoints.close()
-  const { newest, all } = readOwnCheckpoints(folder)
-  expect(newest).toMatchObject(audit.health().head)
+  const { newest: last, all } = readOwnCheckpoints(folder)
+  expect(last).toMatchObject(audit.health().head)
   const known = all.map(({ seq, hash }) => ({ seq, hash, source: 'a checkpoint' }))
-  expect(await verifySegments([{ file }], { isWhole: true, known })).toMatchObject({
+  expect(await verifySegments([{ file: newest(folder) }], { isWhole: true, known })).toMatchObject({
     ok: true,
     records: 3000,
     provenUpTo: { seq: 3000 },
