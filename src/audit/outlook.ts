@@ -2,10 +2,11 @@
 import { statfsSync, statSync } from 'node:fs'
 import type { MinFree } from '../platform/audit-settings.ts'
 import { openRecord, type ChainedRecord } from './chain.ts'
+import { indexFileOf } from './index/index-file.ts'
 import { readLines } from './lines.ts'
 import type { AuditSegment } from './places.ts'
 
-/** `beganMs`: time of the first record; undefined if it cannot be read. `endedMs`: when the file was last written. */
+/** `bytes`: with its index. `beganMs`: time of the first record; undefined if it cannot be read. `endedMs`: when the file was last written. */
 export type SegmentFacts = AuditSegment & {
   readonly bytes: number
   readonly beganMs: number | undefined
@@ -66,7 +67,8 @@ export async function factsOf(
     const { firstSeq } = segment
     const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(segment.file))
     if (beganMs !== undefined) known.set(firstSeq, beganMs)
-    facts.push({ ...segment, bytes: size, beganMs, endedMs: mtimeMs })
+    const indexBytes = statSync(indexFileOf(segment.file), { throwIfNoEntry: false })?.size ?? 0
+    facts.push({ ...segment, bytes: size + indexBytes, beganMs, endedMs: mtimeMs })
   }
   return facts
 }

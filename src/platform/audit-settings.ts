@@ -24,7 +24,7 @@ export const auditSettings = {
   }),
   CRANK_AUDIT_KEEP: optionalText({
     description:
-      'How much of the audit log is kept: an age, a size of all segments of this controller, or both, such as `400d`, `200GiB` or `400d,200GiB`. ' +
+      'How much of the audit log is kept: an age, a size of all segments and indexes of this controller, or both, such as `400d`, `200GiB` or `400d,200GiB`. ' +
       'The oldest complete segments beyond it are removed. Unset: all of it.',
     allowed: 'an age, a size, or both with a comma between them, such as 400d,200GiB',
   }),

@@ -77,7 +77,7 @@ function observeDisk({ auditDisk }: ControllerState, registry: Registry): void {
       const disk = auditDisk()
       return disk === undefined ? NaN : value(disk)
     })
-  ofDisk('audit_bytes', 'Size of all segments of the audit log.', ({ bytes }) => bytes)
+  ofDisk('audit_bytes', 'Size of all segments of the audit log, with their indexes.', ({ bytes }) => bytes)
   ofDisk('audit_oldest_record_timestamp_seconds', 'Time of the oldest audit record.', ({ oldestMs }) =>
     oldestMs === undefined ? NaN : oldestMs / 1000,
   )
