@@ -1,17 +1,20 @@
 // The examples of every --help, run as they are written: in a checkout, with the demo's mesh beside them.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Command } from '@commander-js/extra-typings'
 import { startMesh, type Mesh } from '../../scripts/demo/mesh.ts'
+import { openRecord } from '../../src/audit/chain.ts'
+import { verifierKey } from '../../src/audit/signed-note.ts'
 import { createProgram } from '../../src/cli.ts'
 import { withControllerClient } from '../../src/cli/controller-client.ts'
 import { until } from '../fixtures/until.ts'
+import { checkpointOf, newKey } from './proven-log.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
 const COPIED = ['bin', 'policies', 'slos', 'src', 'package.json', 'tsconfig.json', 'test/workers/registry.test.ts']
@@ -79,11 +82,23 @@ beforeAll(async () => {
   ])
   await writeFile(join(checkout, 'audit.pub'), made.stdout)
   for (const name of [log, join(checkout, 'audit.jsonl')]) await cp(join(mesh.auditLog, '1.jsonl'), name)
+  await keepCheckpoint(log)
 }, 120_000)
 afterAll(async () => {
   await mesh[Symbol.asyncDispose]()
   await rm(checkout, { recursive: true, force: true })
 })
+
+/** A checkpoint of this log, signed and kept elsewhere, in place of the mesh's own, which no key has signed. */
+async function keepCheckpoint(log: string): Promise<void> {
+  const last = openRecord((await readFile(log, 'latin1')).trimEnd().split('\n').at(-1) ?? '')
+  if (typeof last === 'string') throw new Error(`the log of the mesh does not end with a record: ${last}`)
+  const key = newKey()
+  for (const own of ['checkpoint', 'checkpoints']) await rm(join(dirname(log), own), { force: true })
+  await mkdir(join(checkout, 'media/copies'), { recursive: true })
+  await writeFile(join(checkout, 'media/copies/checkpoint'), checkpointOf(last, 0, key))
+  await writeFile(join(checkout, 'audit.pub'), `${verifierKey(key.verifier)}\n`)
+}
 
 function start(line: string) {
   const env = {
@@ -97,7 +112,7 @@ function start(line: string) {
       ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_DIR: join(checkout, 'second') }
       : {}),
   }
-  const real = line.replace(DECISION, ids.decision).replace(TRACE, ids.trace)
+  const real = line.replace(DECISION, ids.decision).replace(TRACE, ids.trace).replace(' /media/', ` ${checkout}/media/`)
   return spawn('/bin/sh', ['-c', real], { cwd: checkout, env, detached: true })
 }
 
