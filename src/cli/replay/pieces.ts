@@ -44,7 +44,8 @@ export function codeOf(cause: unknown): string {
   return 'code' in cause ? String(cause.code) : cause.message
 }
 
-async function isPipe(file: string): Promise<boolean> {
+/** Or another file that can be read only once, from its beginning. */
+export async function isPipe(file: string): Promise<boolean> {
   // A segment may have been compressed since it was listed; openSegment knows.
   const found = await stat(file).catch(() => undefined)
   return found !== undefined && !found.isFile() && !found.isDirectory()
