@@ -121,7 +121,7 @@ async function createReference(auditDir: string): Promise<() => Promise<number>>
     if (texts.length === MEASURED) break
   }
   const repeat = async (count: number): Promise<number> => {
-    // Of the whole process, as for a replay: the collector and the compilers of V8 have threads of their own.
+    // The CPU of the whole process, as for a replay: the collector and the compilers of V8 have threads of their own.
     const before = process.cpuUsage()
     for (let n = 0; n < count; n++) {
       const at = n % texts.length

@@ -52,7 +52,6 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
   for (const line of skippedLines(skipped)) say(line)
   say(`this takes about ${inWords(estimateSeconds(options, rows, wants))} on two cores that do nothing else`)
   const measure = { rounds, amounts, connections: CONNECTIONS, say }
-  const part = { rounds, say, stop }
   const plan: Plan = { options, rows, wants, measure, ...('unavailable' in nginx ? {} : { nginx }) }
   const workers = wants('workers') ? await measureWorkers({ calls: amounts.workers, say, stop }) : []
   const { policy, routes, rates } = await runRows(plan, stop)
@@ -64,14 +63,14 @@ async function run(options: Options, stop: AbortSignal): Promise<Report> {
     plan.nginx && wants('cached')
       ? await measureCached({ ...measure, nginx: plan.nginx, amounts: amounts.cached, set, stop })
       : []
-  const events = wants('events') ? await measureEvents({ ...part, amounts: amounts.events }) : []
-  const manifests = wants('manifests') ? await measureManifests({ ...part, amounts: amounts.manifests }) : []
+  const events = wants('events') ? await measureEvents({ ...measure, amounts: amounts.events, stop }) : []
+  const manifests = wants('manifests') ? await measureManifests({ ...measure, amounts: amounts.manifests, stop }) : []
   const refusals = wants('refusals') ? await measureRefusals({ ...measure, amounts: amounts.refusals, stop }) : []
   const reloads = wants('reload') ? await measureReloads({ rounds, quick, say }) : []
   const traces = wants('traces') ? await runTraces(measure, stop) : { rows: [] }
   const providers = wants('providers') ? await measureProviders({ ...measure, amounts: amounts.providers, stop }) : []
-  const idle = wants('idle') ? await measureIdle({ ...part, amounts: amounts.idle }) : []
-  const rotation = wants('rotation') ? await measureRotation({ ...measure, amounts: amounts.rotation, set, stop }) : []
+  const idle = wants('idle') ? await measureIdle({ ...measure, amounts: amounts.idle, stop }) : []
+  const rotation = wants('rotation') ? await measureRotation({ ...measure, set, stop }) : []
   const overload = wants('overload') ? await measureOverload({ amounts: amounts.overload, say, stop }) : []
   const measured = { policy, manifests, routes, rates, bodies, cached, refusals }
   return {

@@ -29,7 +29,7 @@ export type RotationRow = {
 type Options = {
   readonly rounds: number
   readonly connections: number
-  readonly amounts: RotationAmounts
+  readonly amounts: { readonly rotation: RotationAmounts }
   readonly set: NodeJS.ProcessEnv
   readonly say: (line: string) => void
   readonly stop: AbortSignal
@@ -45,7 +45,8 @@ const SERVERS: readonly (Row & { readonly name: Name })[] = [
 const MOST_PER_SECOND = 1000
 
 export async function measureRotation(options: Options): Promise<RotationRow[]> {
-  const { rounds, connections, amounts, say, stop } = options
+  const { rounds, connections, say, stop } = options
+  const { warmUp, calls } = options.amounts.rotation
   say('starting two controllers, one of which rotates its audit log all the time …')
   await using lab = await openLab(options, stop)
   const rows = lab.targets.map((target) => ({ target, rounds: [] as LoadResult[], answered: 0 }))
@@ -57,14 +58,14 @@ export async function measureRotation(options: Options): Promise<RotationRow[]> 
   }
   const peaks: number[] = []
   for (const row of rows) {
-    await load(row, amounts.warmUp)
-    const { requests, seconds } = await load(row, amounts.calls)
+    await load(row, warmUp)
+    const { requests, seconds } = await load(row, calls)
     peaks.push(requests / seconds)
   }
   const rate = Math.max(1, Math.min(MOST_PER_SECOND, Math.floor(Math.min(...peaks) / 2)))
   for (let round = 1; round <= rounds; round++) {
     // In the other direction in every second round: none is always the first.
-    for (const row of round % 2 === 1 ? rows : rows.toReversed()) row.rounds.push(await load(row, amounts.calls, rate))
+    for (const row of round % 2 === 1 ? rows : rows.toReversed()) row.rounds.push(await load(row, calls, rate))
     say(`rotation at ${rate} calls per second, round ${round} of ${rounds} is over`)
   }
   const counted: RotationRow[] = []

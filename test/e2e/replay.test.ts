@@ -112,9 +112,14 @@ test('the log may come through a pipe, decompressed by another program', async (
   const file = join(inForce.dir, 'log.jsonl')
   await writeFile(file, `${(await auditText(mesh.auditLog)).join('\n')}\n`)
   const { report: whole } = await replay(inForce.dir)
-  const script = 'cat "$1" | "$2" "$3" replay --audit /dev/stdin --policy "$4" -o json'
-  const { stdout } = await runFile('sh', ['-c', script, 'sh', file, process.execPath, CRANK, inForce.dir])
+  const script = 'cat "$1" | "$2" "$3" replay --audit /dev/stdin --policy "$4" -o json $5'
+  const piped = (more: string) => runFile('sh', ['-c', script, 'sh', file, process.execPath, CRANK, inForce.dir, more])
+  const { stdout } = await piped('')
   expect(JSON.parse(stdout)).toMatchObject({ decisions: whole.decisions, changed: 0, notCompared: whole.notCompared })
+  await expect(piped('--verify')).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--verify cannot read /dev/stdin twice: save the log in a file'),
+  })
 })
 
 /** The policy in force with other files. */

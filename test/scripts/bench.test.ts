@@ -81,14 +81,8 @@ test(
     const { out, ended } = startBench(['--quick', '--json', '--only', 'rotation'])
     expect(await ended, out.stderr).toEqual([0, null])
     const report = JSON.parse(out.stdout) as Report
-    const [still, rotating] = report.rotation
-    expect([still, rotating]).toMatchObject([
-      { name: 'full', segments: 1 },
-      { name: 'rotating', rounds: [{ failed: 0 }] },
-    ])
-    expect(rotating!.segments).toBeGreaterThan(1)
-    expect(rotating!.recorded).toBe(rotating!.answered)
-    expect(still!.recorded).toBe(still!.answered)
+    for (const { answered, recorded } of report.rotation) expect(recorded).toBe(answered)
+    expect(report.rotation.map(({ segments }) => segments > 1)).toEqual([false, true])
     expect(judgedIn(report.budgets)).toEqual([
       'p99 while the audit log rotates all the time / without',
       'answered calls that are not on record',

@@ -1,4 +1,4 @@
-// Cuts the logs into pieces for the threads. Of a segment the pieces are only positions, so that the threads read it.
+// Cuts the logs into pieces for the threads. A piece of a segment is only its position: the thread reads it.
 import { stat } from 'node:fs/promises'
 import { openSegment } from '../../audit/segment-bytes.ts'
 import { readBlocks } from './blocks.ts'
@@ -7,8 +7,8 @@ import type { Piece } from './words.ts'
 /** Eight frames of a compressed segment: the two at the ends of a piece are decompressed twice. */
 export const PIECE_BYTES = 2 * 1024 * 1024
 
-/** `size`: of its lines, as of now; undefined for a pipe, which nobody knows the size of. */
-export type Source = { readonly file: string; readonly size: number | undefined }
+/** `size`: of its lines, as of now; undefined for a pipe. */
+type Source = { readonly file: string; readonly size: number | undefined }
 
 /** Opens each file, so that what cannot be read is known before the work begins. Rejects with an error that has a `path`. */
 export async function sourcesOf(files: readonly string[]): Promise<Source[]> {
@@ -44,7 +44,8 @@ export function codeOf(cause: unknown): string {
   return 'code' in cause ? String(cause.code) : cause.message
 }
 
-async function isPipe(file: string): Promise<boolean> {
+/** Or another file that can be read only once, from its beginning. */
+export async function isPipe(file: string): Promise<boolean> {
   // A segment may have been compressed since it was listed; openSegment knows.
   const found = await stat(file).catch(() => undefined)
   return found !== undefined && !found.isFile() && !found.isDirectory()

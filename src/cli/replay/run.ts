@@ -17,7 +17,7 @@ import { say } from '../output.ts'
 import type { FailOn } from './change.ts'
 import { createMemoPlan, type MemoPlan } from './memo.ts'
 import { findReaderOfTime } from './memo-scan.ts'
-import { PIECE_BYTES, piecesOf, sourcesOf } from './pieces.ts'
+import { isPipe, PIECE_BYTES, piecesOf, sourcesOf } from './pieces.ts'
 import { printReport, type ReplayFormat } from './print.ts'
 import { createProgress } from './progress.ts'
 import type { Window } from './recorded.ts'
@@ -152,8 +152,10 @@ async function findReader({ dir, sourceSha256 }: PolicyFiles): Promise<string | 
   return hashSources(sources) === sourceSha256 ? findReaderOfTime(sources) : 'the folder is being changed; try again'
 }
 
-/** @throws {CliError} `negative` when the chain is broken: its decisions are then not proven */
+/** @throws {CliError} `negative` when the chain is broken: its decisions are then not proven; `usage` for a pipe */
 async function verify(chain: AuditChain): Promise<void> {
+  if (await isPipe(chain.place))
+    throw new CliError(EXIT.usage, `--verify cannot read ${chain.place} twice: save the log in a file`)
   const verification = await verifyAudit(...filesOf(chain))
   const fault = describeFault(verification)
   const { file } = verification.firstBad ?? { file: chain.place }
