@@ -3,7 +3,7 @@ import { statfsSync, statSync } from 'node:fs'
 import type { MinFree } from '../platform/audit-settings.ts'
 import { openRecord, type ChainedRecord } from './chain.ts'
 import { readLines } from './lines.ts'
-import type { AuditSegment } from './places.ts'
+import { compressedFile, type AuditSegment } from './places.ts'
 
 /** `beganMs`: time of the first record; undefined if it cannot be read. `endedMs`: when the file was last written. */
 export type SegmentFacts = AuditSegment & {
@@ -27,6 +27,7 @@ export type DiskOutlook = {
 }
 
 const DAY_MS = 86_400_000
+const NO_THROW = { throwIfNoEntry: false } as const
 /** A rate over a shorter time says little. */
 const MIN_SPAN_MS = 60_000
 
@@ -36,9 +37,7 @@ export function diskOutlook(
   segments: readonly SegmentFacts[],
   { minFree, nowMs }: { readonly minFree: MinFree; readonly nowMs: number },
 ): DiskOutlook {
-  const { bavail, blocks, bsize } = statfsSync(folder)
-  const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize]
-  const minFreeBytes = 'bytes' in minFree ? minFree.bytes : (totalBytes * minFree.percent) / 100
+  const { freeBytes, totalBytes, minFreeBytes } = diskRoom(folder, minFree)
   const bytesPerDay = growth(segments, nowMs)
   const oldest = Math.min(...segments.map(({ beganMs }) => beganMs ?? Infinity))
   return {
@@ -52,8 +51,18 @@ export function diskOutlook(
   }
 }
 
+export function diskRoom(
+  folder: string,
+  minFree: MinFree,
+): Pick<DiskOutlook, 'freeBytes' | 'totalBytes' | 'minFreeBytes'> {
+  const { bavail, blocks, bsize } = statfsSync(folder)
+  const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize]
+  const minFreeBytes = 'bytes' in minFree ? minFree.bytes : (totalBytes * minFree.percent) / 100
+  return { freeBytes, totalBytes, minFreeBytes }
+}
+
 /**
- * The facts of segments. `known`: times of first records by their number, which never change. Rejects with the file system's
+ * The facts of segments that are there: a running controller compresses and removes them meanwhile. `known`: times of first records by their number, which never change. Rejects with the file system's
  * error.
  */
 export async function factsOf(
@@ -62,11 +71,12 @@ export async function factsOf(
 ): Promise<SegmentFacts[]> {
   const facts: SegmentFacts[] = []
   for (const segment of segments) {
-    const { size, mtimeMs } = statSync(segment.file)
-    const { firstSeq } = segment
-    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(segment.file))
+    const { firstSeq, file } = segment
+    const there = statSync(file, NO_THROW) ?? statSync(compressedFile(file), NO_THROW)
+    if (there === undefined) continue
+    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(file).catch(unlessAbsent))
     if (beganMs !== undefined) known.set(firstSeq, beganMs)
-    facts.push({ ...segment, bytes: size, beganMs, endedMs: mtimeMs })
+    facts.push({ ...segment, bytes: there.size, beganMs, endedMs: there.mtimeMs })
   }
   return facts
 }
@@ -78,6 +88,10 @@ export async function firstRecordOf(file: string): Promise<ChainedRecord | undef
     return typeof record === 'string' ? undefined : record
   }
   return undefined
+}
+
+function unlessAbsent(cause: unknown): undefined {
+  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }
 
 function timeOf(record: ChainedRecord | undefined): number | undefined {
