@@ -3,7 +3,7 @@
 import { openRecord, type ChainedRecord } from './chain.ts'
 import { readLines, readLinesBackwards } from './lines.ts'
 import { mergeByTime } from './merge.ts'
-import type { AuditChain, AuditSegment } from './places.ts'
+import type { AuditChain } from './places.ts'
 
 /** `text`: the unchanged line. `line` counts from 1, in a followed file from where it was last emptied or replaced; 0: not known. */
 export type AuditRecord = { readonly line: number; readonly text: string; readonly record: ChainedRecord }
@@ -58,14 +58,14 @@ export async function lastOfAudits(
 }
 
 async function lastOf(
-  { segments }: AuditChain,
+  chain: AuditChain,
   filter: AuditFilter,
   count: number,
   ends: ReadonlyMap<string, number> | undefined,
 ): Promise<AuditRecord[]> {
   const found: AuditRecord[] = []
-  for (const { file } of segments.toReversed()) {
-    for await (const text of readLinesBackwards(file, ends?.get(file))) {
+  for (const { file } of chain.segments.toReversed()) {
+    for await (const text of whileThere(chain, file, readLinesBackwards(file, ends?.get(file)))) {
       const record = toRecord(0, text, filter)
       if (record !== undefined) found.push(record)
       if (found.length === count) return found.reverse()
@@ -74,28 +74,42 @@ async function lastOf(
   return found.reverse()
 }
 
+/** Ends early when the segment is gone: retention removes the oldest while somebody reads. A file that somebody named must be there. */
+async function* whileThere<T>(
+  { place }: AuditChain,
+  file: string,
+  items: AsyncGenerator<T, void>,
+): AsyncGenerator<T, void> {
+  try {
+    yield* items
+  } catch (cause: unknown) {
+    if (file === place || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+  }
+}
+
 // eslint-disable-next-line @typescript-eslint/require-await -- mergeByTime takes asynchronous sources
 async function* each(records: readonly AuditRecord[]): AsyncGenerator<AuditRecord, void> {
   yield* records
 }
 
-async function* readChain({ segments }: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
-  const first = await firstSince(segments, filter.since)
-  for (const { file } of segments.slice(first)) yield* readAudit(file, filter)
+async function* readChain(chain: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
+  const first = await firstSince(chain, filter.since)
+  for (const { file } of chain.segments.slice(first)) yield* whileThere(chain, file, readAudit(file, filter))
 }
 
 /** The segment in which to begin: the last one whose first record is older than `since`. */
-async function firstSince(segments: readonly AuditSegment[], since: number | undefined): Promise<number> {
+async function firstSince(chain: AuditChain, since: number | undefined): Promise<number> {
   if (since === undefined) return 0
-  let at = segments.length - 1
-  while (at > 0 && !(await beginsBefore(segments[at], since))) at--
+  let at = chain.segments.length - 1
+  while (at > 0 && !(await beginsBefore(chain, at, since))) at--
   return Math.max(0, at)
 }
 
 /** With some seconds to spare: a record's time is that of its call's beginning, and the clock may have been set. */
-async function beginsBefore(segment: AuditSegment | undefined, since: number): Promise<boolean> {
+async function beginsBefore(chain: AuditChain, at: number, since: number): Promise<boolean> {
+  const segment = chain.segments[at]
   if (segment === undefined) return true
-  for await (const { text } of readLines(segment.file)) {
+  for await (const { text } of whileThere(chain, segment.file, readLines(segment.file))) {
     const record = openRecord(text)
     return typeof record === 'object' && Date.parse(record.timestamp) < since - CLOCK_SPARE_MS
   }

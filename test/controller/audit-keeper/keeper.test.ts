@@ -109,7 +109,7 @@ test('a disk without room takes the oldest segments instead, where that is wante
 
 test('a disk without a single byte left takes no record of a removal, until the oldest segment has made room for it', async () => {
   const noRoom = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
-  const oldest = (log: string): boolean => readdirSync(log).some((name) => name.startsWith("1.jsonl"))
+  const oldest = (log: string): boolean => readdirSync(log).some((name) => name.startsWith('1.jsonl'))
   let log = ''
   const kept = await keep({ keep: { maxAgeMs: undefined, maxBytes: 1 } }, (audit) => async (event, options) => {
     if (log === '' || oldest(log)) throw new AppError('audit_unavailable', undefined, { cause: noRoom })
