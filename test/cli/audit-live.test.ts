@@ -54,9 +54,9 @@ async function writeWithoutEnd(slot: number): Promise<void> {
     checkpoints.seen(audit.health().head)
     keeper.wake()
   }
-  let isOver = false
+  const over = new AbortController()
   const writing = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const made = Array.from({ length: 500 }, (_, n) => audit.append(outcome(`mark-${n}`)))
       await Promise.all(made)
       await audit.rotate()
@@ -64,7 +64,7 @@ async function writeWithoutEnd(slot: number): Promise<void> {
     }
   })()
   onTestFinished(async () => {
-    isOver = true
+    over.abort()
     await writing
     await keeper.close()
     await audit.close()
@@ -72,7 +72,7 @@ async function writeWithoutEnd(slot: number): Promise<void> {
   })
   await until(
     'old segments are removed',
-    () => existsSync(folder) && !segmentFiles(folder).some((file) => /\/1\./.test(file)),
+    () => existsSync(folder) && !segmentFiles(folder).some((file) => file.includes('/1.')),
   )
 }
 
