@@ -26,9 +26,15 @@ const READ_ONLY = 0o400
 export function compressSegment(file: string): number {
   const to = compressedFile(file)
   if (!existsSync(to)) {
-    const part = `${to}.part`
+    const part = draftFile(to)
     rmSync(part, { force: true })
-    writeFrames(file, part)
+    try {
+      writeFrames(file, part)
+    } catch (cause: unknown) {
+      // On a full disk it would hold the room that the next records need.
+      rmSync(part, { force: true })
+      throw cause
+    }
     chmodSync(part, READ_ONLY)
     renameSync(part, to)
     syncFolder(dirname(to))
@@ -39,6 +45,11 @@ export function compressSegment(file: string): number {
   rmSync(file)
   syncFolder(dirname(file))
   return statSync(to).size
+}
+
+/** What a compression that was killed leaves. */
+export function draftFile(compressed: string): string {
+  return `${compressed}.part`
 }
 
 function writeFrames(from: string, to: string): void {

@@ -4,7 +4,7 @@ import type { MinFree } from '../platform/audit-settings.ts'
 import { openRecord, type ChainedRecord } from './chain.ts'
 import { indexFileOf } from './index/index-file.ts'
 import { readLines } from './lines.ts'
-import type { AuditSegment } from './places.ts'
+import { compressedFile, type AuditSegment } from './places.ts'
 
 /** `bytes`: with its index. `beganMs`: time of the first record; undefined if it cannot be read. `endedMs`: when the file was last written. */
 export type SegmentFacts = AuditSegment & {
@@ -28,6 +28,7 @@ export type DiskOutlook = {
 }
 
 const DAY_MS = 86_400_000
+const NO_THROW = { throwIfNoEntry: false } as const
 /** A rate over a shorter time says little. */
 const MIN_SPAN_MS = 60_000
 
@@ -37,9 +38,7 @@ export function diskOutlook(
   segments: readonly SegmentFacts[],
   { minFree, nowMs }: { readonly minFree: MinFree; readonly nowMs: number },
 ): DiskOutlook {
-  const { bavail, blocks, bsize } = statfsSync(folder)
-  const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize]
-  const minFreeBytes = 'bytes' in minFree ? minFree.bytes : (totalBytes * minFree.percent) / 100
+  const { freeBytes, totalBytes, minFreeBytes } = diskRoom(folder, minFree)
   const bytesPerDay = growth(segments, nowMs)
   const oldest = Math.min(...segments.map(({ beganMs }) => beganMs ?? Infinity))
   return {
@@ -53,8 +52,18 @@ export function diskOutlook(
   }
 }
 
+export function diskRoom(
+  folder: string,
+  minFree: MinFree,
+): Pick<DiskOutlook, 'freeBytes' | 'totalBytes' | 'minFreeBytes'> {
+  const { bavail, blocks, bsize } = statfsSync(folder)
+  const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize]
+  const minFreeBytes = 'bytes' in minFree ? minFree.bytes : (totalBytes * minFree.percent) / 100
+  return { freeBytes, totalBytes, minFreeBytes }
+}
+
 /**
- * The facts of segments. `known`: times of first records by their number, which never change. Rejects with the file system's
+ * The facts of segments that are there: a running controller compresses and removes them meanwhile. `known`: times of first records by their number, which never change. Rejects with the file system's
  * error.
  */
 export async function factsOf(
@@ -63,12 +72,13 @@ export async function factsOf(
 ): Promise<SegmentFacts[]> {
   const facts: SegmentFacts[] = []
   for (const segment of segments) {
-    const { size, mtimeMs } = statSync(segment.file)
-    const { firstSeq } = segment
-    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(segment.file))
+    const { firstSeq, file } = segment
+    const there = statSync(file, NO_THROW) ?? statSync(compressedFile(file), NO_THROW)
+    if (there === undefined) continue
+    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(file).catch(unlessAbsent))
     if (beganMs !== undefined) known.set(firstSeq, beganMs)
-    const indexBytes = statSync(indexFileOf(segment.file), { throwIfNoEntry: false })?.size ?? 0
-    facts.push({ ...segment, bytes: size + indexBytes, beganMs, endedMs: mtimeMs })
+    const indexBytes = statSync(indexFileOf(file), NO_THROW)?.size ?? 0
+    facts.push({ ...segment, bytes: there.size + indexBytes, beganMs, endedMs: there.mtimeMs })
   }
   return facts
 }
@@ -80,6 +90,10 @@ export async function firstRecordOf(file: string): Promise<ChainedRecord | undef
     return typeof record === 'string' ? undefined : record
   }
   return undefined
+}
+
+export function unlessAbsent(cause: unknown): undefined {
+  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }
 
 function timeOf(record: ChainedRecord | undefined): number | undefined {

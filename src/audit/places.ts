@@ -46,11 +46,14 @@ export function oldAuditFile(stateDir: string): string {
   return join(stateDir, 'audit.jsonl')
 }
 
-/** The segments in the folder of a slot, oldest first; none when there is no folder. Throws the file system's error. */
+/**
+ * The segments in the folder of a slot, oldest first; none when there is no folder. What is neither a file nor a link is none.
+ * Throws the file system's error.
+ */
 export function segmentsIn(folder: string): AuditSegment[] {
   const found = new Map<number, string>()
-  for (const name of namesIn(folder)) {
-    const [, first, compressed] = SEGMENT.exec(name) ?? []
+  for (const { name, isFolderOrDevice } of entriesIn(folder)) {
+    const [, first, compressed] = isFolderOrDevice ? [] : (SEGMENT.exec(name) ?? [])
     if (first === undefined || (compressed !== undefined && found.has(Number(first)))) continue
     found.set(Number(first), join(folder, name))
   }
@@ -90,14 +93,18 @@ function chainOf(slot: number, folder: string): AuditChain {
 
 /** The slots that have a folder. */
 export function slotsIn(auditDir: string): number[] {
-  const names = namesIn(auditDir).filter((name) => SLOT.test(name))
+  const names = entriesIn(auditDir).flatMap(({ name }) => (SLOT.test(name) ? [name] : []))
   return names.map(Number).sort((a, b) => a - b)
 }
 
+type Entry = { readonly name: string; readonly isFolderOrDevice: boolean }
+
 /** Sorted: a plain segment before its compressed form. */
-function namesIn(folder: string): string[] {
+function entriesIn(folder: string): Entry[] {
   try {
-    return readdirSync(folder).sort()
+    return readdirSync(folder, { withFileTypes: true })
+      .map((entry) => ({ name: entry.name, isFolderOrDevice: !entry.isFile() && !entry.isSymbolicLink() }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
   } catch (cause: unknown) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw cause

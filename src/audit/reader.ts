@@ -57,14 +57,14 @@ export async function lastOfAudits(
 }
 
 async function lastOf(
-  { segments }: AuditChain,
+  chain: AuditChain,
   filter: AuditFilter,
   count: number,
   ends: ReadonlyMap<string, number> | undefined,
 ): Promise<AuditRecord[]> {
   const found: AuditRecord[] = []
-  for (const { file } of segments.toReversed()) {
-    for await (const text of readLinesBackwards(file, ends?.get(file))) {
+  for (const { file } of chain.segments.toReversed()) {
+    for await (const text of whileThere(chain, file, readLinesBackwards(file, ends?.get(file)))) {
       const record = toRecord(0, text, filter)
       if (record !== undefined) found.push(record)
       if (found.length === count) return found.reverse()
@@ -73,13 +73,27 @@ async function lastOf(
   return found.reverse()
 }
 
+/** Ends early when the segment is gone: retention removes the oldest while somebody reads. A file that somebody named must be there. */
+async function* whileThere<T>(
+  { place }: AuditChain,
+  file: string,
+  items: AsyncGenerator<T, void>,
+): AsyncGenerator<T, void> {
+  try {
+    yield* items
+  } catch (cause: unknown) {
+    if (file === place || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+  }
+}
+
 // eslint-disable-next-line @typescript-eslint/require-await -- mergeByTime takes asynchronous sources
 async function* each(records: readonly AuditRecord[]): AsyncGenerator<AuditRecord, void> {
   yield* records
 }
 
-async function* readChain({ segments }: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
-  for (const { file } of await segmentsWithin(segments, filter)) yield* readAudit(file, filter)
+async function* readChain(chain: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
+  for (const { file } of await segmentsWithin(chain.segments, filter))
+    yield* whileThere(chain, file, readAudit(file, filter))
 }
 
 /** The record of a line, if the line is one and matches. */

@@ -1,5 +1,7 @@
 // `crank audit verify`: proves that no record was changed, removed or inserted, and with a checkpoint that none is missing at the end.
 import type { TrustedKey } from '../audit/checkpoint-trust.ts'
+import type { OwnCheckpoints } from '../audit/checkpoint-files.ts'
+import { segmentsIn } from '../audit/places.ts'
 import { openSegment } from '../audit/segment-bytes.ts'
 import { verifySegments, type AuditPart, type Verification } from '../audit/verify.ts'
 import { loadCheckpoints, loadTrustedKeys, type GivenCheckpoint } from './audit-checkpoints.ts'
@@ -18,6 +20,8 @@ type VerifyOptions = AuditOptions & {
   json?: true | undefined
 }
 
+const MAX_TRIES = 20
+
 type Asked = { readonly given: readonly GivenCheckpoint[]; readonly keys: readonly TrustedKey[] }
 
 /**
@@ -30,12 +34,7 @@ export async function verifyAuditFiles(files: readonly string[], options: Verify
   const slots = given.map(({ checkpoint }) => checkpoint.slot)
   const logs: Verified[] = []
   for (const log of logsToVerify(files, options, slots)) {
-    const part = await partsSince(log, options.since, Date.now())
-    logs.push(
-      await verifyLog(part, { given, keys }).catch((cause: unknown) => {
-        throw unreadable(log.place, cause)
-      }),
-    )
+    logs.push(await verifyCurrent(log, options.since, { given, keys }))
   }
   const ok = logs.every((log) => log.ok)
   if (options.output === 'json' || options.json === true) writeJson({ ok, logs })
@@ -43,18 +42,35 @@ export async function verifyAuditFiles(files: readonly string[], options: Verify
   return ok ? EXIT.ok : EXIT.negative
 }
 
-async function verifyLog(log: Log, { given, keys }: Asked): Promise<Verified> {
+/**
+ * The checkpoints are read before the folder: a segment that a running controller begins meanwhile must not look as if it were
+ * missing. Begins again when retention removed segments.
+ */
+async function verifyCurrent(log: Log, since: string | undefined, asked: Asked): Promise<Verified> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const own = ownCheckpoints(log)
+      const current = log.folder === undefined ? log : { ...log, parts: segmentsIn(log.folder) }
+      return await verifyLog(await partsSince(current, since, Date.now()), own, asked)
+    } catch (cause: unknown) {
+      const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+      if (!isGone || log.folder === undefined || tries === MAX_TRIES) throw unreadable(log.place, cause)
+    }
+  }
+}
+
+async function verifyLog(log: Log, own: OwnCheckpoints | undefined, { given, keys }: Asked): Promise<Verified> {
   const { slot, checkpointSlot, place: file, parts, isWhole } = log
   // Named files get all checkpoints that were given; a slot gets its own.
   const meant = given.filter(({ checkpoint }) => slot === null || checkpoint.slot === slot)
-  const proof: ProofOf = { slot: checkpointSlot, own: ownCheckpoints(log), given: meant, keys }
+  const proof: ProofOf = { slot: checkpointSlot, own, given: meant, keys }
   const progress = createProgress(await bytesOf(parts), process.stderr, performance.now.bind(performance), 'records')
   let bytes = 0
   const onProgress = (count: number, records: number): void => progress.update((bytes += count), records)
   const verification = await verifySegments(parts, { isWhole, known: knownBy(proof), onProgress }).finally(progress.end)
   const { signingKeys = [], faults, ...rest } = verification
-  const own = checkpointFaults(proof, signingKeys)
-  const all = [...faults, ...own]
+  const more = checkpointFaults(proof, signingKeys)
+  const all = [...faults, ...more]
   const [firstBad] = all
   return {
     slot,
@@ -62,10 +78,10 @@ async function verifyLog(log: Log, { given, keys }: Asked): Promise<Verified> {
     isWhole,
     segments: parts.length,
     ...without(rest),
-    ok: rest.ok && own.length === 0,
+    ok: rest.ok && more.length === 0,
     ...(firstBad !== undefined && { firstBad }),
     faults: all,
-    faultCount: rest.faultCount + own.length,
+    faultCount: rest.faultCount + more.length,
     checkpoint: provenBy(proof, verification) ?? null,
     ownCheckpointBehind: behind(ownCheckpoints(log)?.newest?.seq, rest.head?.seq),
   }

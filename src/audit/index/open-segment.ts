@@ -13,7 +13,7 @@ import { isFresh, isOfSegment, stampOf } from './segment-lines.ts'
 
 export type OpenSegment = {
   readonly index: SegmentIndex
-  /** The record that begins there; undefined when none does. */
+  /** The record that begins there; undefined when none does, and once the segment is gone. */
   readonly recordAt: (at: number) => Promise<AuditRecord | undefined>
   /** Its index is not kept: whoever has done with the segment should close it, since it takes room. */
   readonly isTemporary: boolean
@@ -116,13 +116,14 @@ async function makeAt(indexFile: string, file: string, options: OpenOptions): Pr
 }
 
 function withLines(file: string, index: SegmentIndex, temporaryFile?: string): OpenSegment {
-  let opened: Promise<SegmentBytes> | undefined
+  let opened: Promise<SegmentBytes | undefined> | undefined
   return {
     index,
     isTemporary: temporaryFile !== undefined,
     async recordAt(at) {
-      opened ??= openBytes(file)
-      const text = await lineAt(await opened, at)
+      opened ??= openBytes(file).catch(unlessAbsent)
+      const segment = await opened
+      const text = segment === undefined ? undefined : await lineAt(segment, at)
       const record = text === undefined ? undefined : openRecord(text)
       return text === undefined || typeof record !== 'object' ? undefined : { line: 0, text, record }
     },
@@ -152,4 +153,8 @@ function removeOwn(indexFile: string, isKept: boolean): void {
   } catch (cause: unknown) {
     if (!isNotWritable(cause)) throw cause
   }
+}
+
+function unlessAbsent(cause: unknown): undefined {
+  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }

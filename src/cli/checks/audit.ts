@@ -1,7 +1,7 @@
 // The audit logs: they exist, writable, private, and each with an intact chain.
 import { access, constants, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { filesOf, type AuditChain } from '../../audit/places.ts'
+import { filesOf, segmentsIn, type AuditChain } from '../../audit/places.ts'
 import { verifySegments, type AuditPart } from '../../audit/verify.ts'
 import type { AuditLogs } from '../audit-config.ts'
 import { knownBy, type ProofOf } from '../audit-proof.ts'
@@ -12,6 +12,7 @@ import { checkDisk } from './audit-disk.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 const OTHERS = 0o077
+const MAX_TRIES = 20
 /** A compressed segment counts with its compressed size. */
 const MAX_CHECKED_BYTES = 256 * 1024 * 1024
 
@@ -28,8 +29,8 @@ export async function checkAudit(logs: () => AuditLogs, env: NodeJS.ProcessEnv, 
   }
 }
 
-/** The newest segment is the one that is written. */
-async function checkSlot(chain: AuditChain): Promise<Finding[]> {
+/** The newest segment is the one that is written. Begins again when a running controller compressed or removed one meanwhile. */
+async function checkSlot(chain: AuditChain, tries = MAX_TRIES): Promise<Finding[]> {
   const newest = filesOf(chain).at(-1) ?? chain.place
   try {
     await access(newest, constants.R_OK)
@@ -41,6 +42,9 @@ async function checkSlot(chain: AuditChain): Promise<Finding[]> {
     )
     return [...privacy, ...(await checkChain(chain))]
   } catch (cause: unknown) {
+    const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    if (isGone && tries > 1 && logOf(chain).folder !== undefined)
+      return checkSlot({ ...chain, segments: segmentsIn(chain.place) }, tries - 1)
     return [unusable(cause)]
   }
 }
@@ -55,10 +59,13 @@ function unusable(cause: unknown): Finding {
 }
 
 async function checkChain(chain: AuditChain): Promise<Finding[]> {
-  const { place: file, slot, segments } = chain
-  const parts = await newestOf(chain)
+  const { place: file, slot } = chain
+  const log = logOf(chain)
+  // Before the folder: what a running controller writes meanwhile must not look as if it were missing.
+  const proof: ProofOf = { slot, own: ownCheckpoints(log), given: [], keys: [] }
+  const segments = log.folder === undefined ? chain.segments : segmentsIn(log.folder)
+  const parts = await newestOf({ slot, segments })
   const older = segments.length - parts.length
-  const proof: ProofOf = { slot, own: ownCheckpoints(logOf(chain)), given: [], keys: [] }
   const isWhole = slot !== null && older === 0
   const verification = await verifySegments(parts, { isWhole, known: knownBy(proof) })
   const fault = describeFault(verification)
@@ -80,7 +87,7 @@ async function checkChain(chain: AuditChain): Promise<Finding[]> {
 }
 
 /** The newest segments, as many as are read in a few seconds. */
-async function newestOf({ slot, segments }: AuditChain): Promise<AuditPart[]> {
+async function newestOf({ slot, segments }: Omit<AuditChain, 'place'>): Promise<AuditPart[]> {
   const parts: AuditPart[] = []
   let bytes = 0
   for (const segment of segments.toReversed()) {

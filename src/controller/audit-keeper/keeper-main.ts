@@ -2,15 +2,16 @@
 // priority: calls go first.
 import { rmSync, statSync } from 'node:fs'
 import { setPriority } from 'node:os'
-import { compressSegment } from '../../audit/compress.ts'
+import { compressSegment, draftFile } from '../../audit/compress.ts'
 import { indexFileOf, removeIndex } from '../../audit/index/index-file.ts'
 import { indexSegment } from '../../audit/index/index-segment.ts'
-import { diskOutlook, factsOf, firstRecordOf, type SegmentFacts } from '../../audit/outlook.ts'
-import { compressedFile, isCompressed, segmentsIn } from '../../audit/places.ts'
+import { diskOutlook, diskRoom, factsOf, firstRecordOf, type SegmentFacts } from '../../audit/outlook.ts'
+import { compressedFile, isCompressed, type AuditSegment } from '../../audit/places.ts'
 import { removalOf } from '../../audit/retention.ts'
 import { readShipped } from '../../audit/shipped.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
 import { startShipper, type Shipper, type ShipperOptions } from '../audit-shipping/shipper.ts'
+import { ownSegments } from './own-segments.ts'
 import type { KeeperData, KeeperNews, KeeperReport, KeeperTask, Removable } from './words.ts'
 
 /** Of -20 to 19: beside a busy process it gets a tenth of a core. */
@@ -19,10 +20,18 @@ const WRITERS = 0o222
 const SHIP_ON_MS = 2000
 /** At once: about half a second of work. */
 const INDEXED_BYTES = 16 * 1024 * 1024
+/** A compressed segment has a tenth of the bytes; some have more. */
+const COMPRESSED_PART = 1 / 4
+
+class NoRoomError extends Error {
+  override readonly name = 'NoRoomError'
+}
 
 class Keeper {
   readonly #data: KeeperData
   readonly #shipper: Shipper | undefined
+  /** Numbers of segments that are ours. */
+  readonly #own = new Set<number>()
   /** Times of first records, which never change. */
   readonly #began = new Map<number, number | undefined>()
   /** Complete segments whose index is complete, by name: compressed ones have another. */
@@ -52,7 +61,8 @@ class Keeper {
   async do(task: KeeperTask): Promise<KeeperReport | undefined> {
     if (task.kind === 'look') return await this.#look(task.nowMs)
     for (const file of task.files) {
-      for (const name of [file, compressedFile(file)]) rmSync(name, { force: true })
+      const compressed = compressedFile(file)
+      for (const name of [file, compressed, draftFile(compressed)]) rmSync(name, { force: true })
       removeIndex(indexFileOf(file))
     }
     return undefined
@@ -61,9 +71,11 @@ class Keeper {
   async #look(nowMs: number): Promise<KeeperReport> {
     const { folder, keep, full, minFree, shipping } = this.#data
     const faults: string[] = []
-    const isCompressing = this.#compressOne(faults)
-    const isIndexing = await this.#indexSome(faults)
-    const segments = await factsOf(segmentsIn(folder), this.#began)
+    const isCompressing = this.#compressOne((await ownSegments(folder, this.#own)).segments, faults)
+    const { segments: own, faults: foreign } = await ownSegments(folder, this.#own)
+    faults.push(...foreign)
+    const isIndexing = await this.#indexSome(own, faults)
+    const segments = await factsOf(own, this.#began)
     const disk = diskOutlook(folder, segments, { minFree, nowMs })
     const shippedSeq = shipping === undefined ? undefined : ((await readShipped(folder))?.seq ?? 0)
     const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq })
@@ -73,35 +85,52 @@ class Keeper {
   }
 
   /** @returns whether there may be another one */
-  #compressOne(faults: string[]): boolean {
-    const complete = segmentsIn(this.#data.folder).slice(0, -1)
-    const next = complete.find(({ file }) => !isCompressed(file) && (statSync(file).mode & WRITERS) === 0)
-    if (next === undefined) return false
-    try {
-      compressSegment(next.file)
-      return true
-    } catch (cause: unknown) {
-      faults.push(`${next.file} could not be compressed: ${cause instanceof Error ? cause.message : String(cause)}`)
-      return false
+  #compressOne(segments: readonly AuditSegment[], faults: string[]): boolean {
+    for (const { file } of segments.slice(0, -1)) {
+      const stat = isCompressed(file) ? undefined : statSync(file, { throwIfNoEntry: false })
+      if (stat === undefined || (stat.mode & WRITERS) !== 0) continue
+      try {
+        this.#needRoom('compressed', stat.size * COMPRESSED_PART, 0)
+        compressSegment(file)
+        return true
+      } catch (cause: unknown) {
+        faults.push(
+          cause instanceof NoRoomError ? cause.message : `${file} could not be compressed: ${messageOf(cause)}`,
+        )
+        if (cause instanceof NoRoomError) return false
+      }
     }
+    return false
   }
 
   /** Extends the indexes, oldest segment first, for about half a second. @returns whether there is more */
-  async #indexSome(faults: string[]): Promise<boolean> {
-    const segments = segmentsIn(this.#data.folder)
+  async #indexSome(segments: readonly AuditSegment[], faults: string[]): Promise<boolean> {
     for (const [at, { file }] of segments.entries()) {
       if (this.#indexed.has(file)) continue
       const isClosed = at < segments.length - 1
       const options = { isClosed, budgetBytes: INDEXED_BYTES, minBytes: INDEXED_BYTES, before: segments.slice(0, at) }
       try {
+        this.#needRoom('indexed', INDEXED_BYTES, this.#minFreeBytes())
         const { records, isComplete } = await indexSegment(file, options)
         if (isComplete && isClosed) this.#indexed.add(file)
         if (records > 0) return !isComplete || isClosed
       } catch (cause: unknown) {
-        faults.push(`${file} could not be indexed: ${cause instanceof Error ? cause.message : String(cause)}`)
+        faults.push(cause instanceof NoRoomError ? cause.message : `${file} could not be indexed: ${messageOf(cause)}`)
+        if (cause instanceof NoRoomError) return false
       }
     }
     return false
+  }
+
+  /** The last room is for records. @throws {NoRoomError} */
+  #needRoom(done: string, bytes: number, besideBytes: number): void {
+    const { folder, minFree } = this.#data
+    const { freeBytes } = diskRoom(folder, minFree)
+    if (freeBytes - bytes < besideBytes) throw new NoRoomError(`no segment is ${done}: too little of the disk is free`)
+  }
+
+  #minFreeBytes(): number {
+    return diskRoom(this.#data.folder, this.#data.minFree).minFreeBytes
   }
 
   /** `segments`: those to remove, and the one that follows, which knows the last hash. */
@@ -112,6 +141,10 @@ class Keeper {
     const files = segments.slice(0, -1).map(({ file }) => file)
     return { files, reason, firstSeq: oldest.firstSeq, lastSeq: after.seq - 1, lastHash: after.prev }
   }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 serveThread<KeeperData, KeeperTask, KeeperReport | undefined, KeeperNews>((data, tell) => {

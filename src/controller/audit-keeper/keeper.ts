@@ -3,6 +3,7 @@
 import type { Logger } from '../../platform/logger.ts'
 import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'
 import { within } from '../../platform/within.ts'
+import { AppError } from '../../core/errors.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import { isFull } from '../../audit/retention.ts'
 import type { AuditLog } from '../audit/group-commit.ts'
@@ -49,6 +50,8 @@ class RunningKeeper implements Keeper {
   /** How often it was woken. */
   #wakes = 0
   #said = ''
+  /** The first record that was removed before that could be recorded. */
+  #owedSeq: number | undefined
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -96,12 +99,17 @@ class RunningKeeper implements Keeper {
         more = report.more || report.removable !== undefined
       }
     } catch (err: unknown) {
-      // A new one next time.
-      await this.#thread?.end()
-      this.#thread = undefined
-      if (!this.#isClosed) this.#say('the thread failed', err)
+      if (err instanceof AppError) this.#say('a removal could not be recorded', err)
+      else await this.#startAgain(err)
     }
     this.#plan(more ? 0 : this.#wakes > wakes ? this.#pauseMs : LOOK_MS)
+  }
+
+  /** With a new thread next time. */
+  async #startAgain(err: unknown): Promise<void> {
+    await this.#thread?.end()
+    this.#thread = undefined
+    if (!this.#isClosed) this.#say('the thread failed', err)
   }
 
   #ask(task: KeeperTask): Promise<KeeperReport | undefined> {
@@ -124,20 +132,35 @@ class RunningKeeper implements Keeper {
     else this.#said = ''
   }
 
-  /** The record comes first: a chain that begins later without one would look as if somebody had cut it. */
-  async #remove({ files, reason, firstSeq, lastSeq, lastHash }: Removable): Promise<void> {
-    const { audit, log, now } = this.#options
-    const range = { first_seq: firstSeq, last_seq: lastSeq, last_hash: lastHash }
-    await audit.append(
-      { event: 'audit_segments_removed', timestamp: isoTime(now()), reason, ...range },
-      { patient: true },
-    )
+  /**
+   * The record comes first: a chain that begins later without one would look as if somebody had cut it. A disk that is full to
+   * the last byte takes no record, though: then the oldest segment makes room for it.
+   */
+  async #remove(removable: Removable): Promise<void> {
+    const { log } = this.#options
+    const { files, reason, firstSeq, lastSeq, lastHash } = removable
+    const range = { first_seq: Math.min(firstSeq, this.#owedSeq ?? firstSeq), last_seq: lastSeq, last_hash: lastHash }
+    try {
+      await this.#record(reason, range)
+    } catch (cause: unknown) {
+      if (!isWithoutRoom(cause)) throw cause
+      await this.#ask({ kind: 'remove', files: files.slice(0, 1) })
+      this.#owedSeq = range.first_seq
+      await this.#record(reason, range)
+    }
+    this.#owedSeq = undefined
     await this.#ask({ kind: 'remove', files })
     const level = reason === 'disk_full' ? 'warn' : 'info'
     log[level](
       { event: 'audit_segments_removed', reason, ...range, segments: files.length },
       'old audit segments are removed',
     )
+  }
+
+  async #record(reason: Removable['reason'], range: { first_seq: number; last_seq: number; last_hash: string }) {
+    const { audit, now } = this.#options
+    const event = { event: 'audit_segments_removed', timestamp: isoTime(now()), reason, ...range } as const
+    await audit.append(event, { patient: true })
   }
 
   /** Once, until it is another fault. */
@@ -149,4 +172,10 @@ class RunningKeeper implements Keeper {
       'the audit log is written, but not kept in order',
     )
   }
+}
+
+function isWithoutRoom(cause: unknown): boolean {
+  const why = cause instanceof AppError ? (cause.cause as NodeJS.ErrnoException | undefined) : undefined
+  const code = why?.code
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }

@@ -1,9 +1,10 @@
 // On the path of every call. The segments of one chain, of which the newest is written. A segment is never written again once the
 // next one has a record; a crash at any point leaves the newest empty, torn or whole, and the next start goes on from there.
 import { lstatSync, rmSync } from 'node:fs'
-import { chmod, stat } from 'node:fs/promises'
+import { chmod } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { Head } from '../../audit/chain.ts'
+import { firstRecordOf } from '../../audit/outlook.ts'
 import { isCompressed, segmentFile, segmentsIn, type AuditSegment } from '../../audit/places.ts'
 import type { RotationReason } from '../../core/segment-reason.ts'
 import { AuditFileError } from './audit-file-error.ts'
@@ -134,14 +135,24 @@ export async function segmentsAtStart(folder: string, sync: Sync): Promise<reado
     rmSync(last.file)
     segments.pop()
   }
-  for (const { file } of segments.slice(0, -1)) await sealOlder(file)
+  refuseLink(segments.at(-1))
+  for (const segment of segments.slice(0, -1)) await sealOlder(segment)
   if (sync === 'fsync' && segments.length > 0) await syncFolder(folder)
   return segments
 }
 
-async function sealOlder(file: string): Promise<void> {
-  const { mode } = await stat(file)
-  if ((mode & WRITERS) !== 0) await chmod(file, READ_ONLY)
+/** Only a segment of ours. */
+async function sealOlder({ file, firstSeq }: AuditSegment): Promise<void> {
+  const stat = lstatSync(file, { throwIfNoEntry: false })
+  if (stat?.isFile() !== true || (stat.mode & WRITERS) === 0) return
+  if ((await firstRecordOf(file))?.seq === firstSeq) await chmod(file, READ_ONLY)
+}
+
+/** @throws {AuditFileError} for a link: what it leads to may be anything */
+function refuseLink(newest: AuditSegment | undefined): void {
+  if (newest === undefined || !lstatSync(newest.file).isSymbolicLink()) return
+  const reason = `the newest audit segment, ${basename(newest.file)}, is a link; put the file itself there, or move it away`
+  throw new AuditFileError(`audit folder ${dirname(newest.file)}: ${reason}`, { reason })
 }
 
 async function seal(file: DurableFile): Promise<void> {

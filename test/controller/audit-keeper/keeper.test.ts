@@ -1,11 +1,14 @@
 // The thread that keeps the segments of a slot, with real segments: compression, retention, and a disk without room.
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { compressSegment } from '../../../src/audit/compress.ts'
+import { segmentsIn } from '../../../src/audit/places.ts'
+import { verifySegments } from '../../../src/audit/verify.ts'
 import type { AuditLog } from '../../../src/controller/audit/group-commit.ts'
 import { startKeeper, type Keeper } from '../../../src/controller/audit-keeper/keeper.ts'
 import type { KeeperData } from '../../../src/controller/audit-keeper/words.ts'
+import { AppError } from '../../../src/core/errors.ts'
 import { AUDIT_EVENTS } from '../../observability/audit-events.ts'
 import { auditText, readAuditLines, segmentFiles } from '../../fixtures/audit-log.ts'
 import { isSealed, newest, openLog, outcome, SILENT, temporaryLog, until } from '../audit/support.ts'
@@ -14,7 +17,12 @@ const NOTHING = { maxAgeMs: undefined, maxBytes: undefined }
 
 type Kept = { readonly log: string; readonly audit: AuditLog; readonly keeper: Keeper; readonly said: string[] }
 
-async function keep(data: Partial<KeeperData> = {}): Promise<Kept> {
+type Append = AuditLog['append']
+
+async function keep(
+  data: Partial<KeeperData> = {},
+  appendTo = (audit: AuditLog): Append => audit.append.bind(audit),
+): Promise<Kept> {
   const log = temporaryLog()
   const said: string[] = []
   let wake = (): void => undefined
@@ -29,7 +37,7 @@ async function keep(data: Partial<KeeperData> = {}): Promise<Kept> {
       durableSeq: new SharedArrayBuffer(8),
       ...data,
     },
-    audit,
+    audit: { append: appendTo(audit), refuse: audit.refuse.bind(audit) },
     log: Object.assign(Object.create(SILENT) as typeof SILENT, {
       warn: ({ event, reason }: { event: string; reason: string }) => said.push(`${event}: ${reason}`),
     }),
@@ -97,6 +105,58 @@ test('a disk without room takes the oldest segments instead, where that is wante
   const removals = (await readAuditLines(kept.log)).filter(({ event }) => event === 'audit_segments_removed')
   expect(removals.at(-1)).toMatchObject({ reason: 'disk_full' })
   expect(kept.audit.health().ok).toBe(true)
+})
+
+test('a disk without a single byte left takes no record of a removal, until the oldest segment has made room for it', async () => {
+  const noRoom = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  const oldest = (log: string): boolean => readdirSync(log).some((name) => name.startsWith('1.jsonl'))
+  let log = ''
+  const kept = await keep({ keep: { maxAgeMs: undefined, maxBytes: 1 } }, (audit) => async (event, options) => {
+    if (log === '' || oldest(log)) throw new AppError('audit_unavailable', undefined, { cause: noRoom })
+    await audit.append(event, options)
+  })
+  log = kept.log
+  await fill(kept, 3)
+  await until(() => segmentFiles(log).length === 1)
+  const lines = await readAuditLines(log)
+  expect(lines.findLast(({ event }) => event === 'audit_segments_removed')).toMatchObject({
+    reason: 'size',
+    last_seq: lines[0]!.seq - 1,
+    last_hash: lines[0]!['prev'],
+  })
+  expect(await verifySegments(segmentsIn(log), { isWhole: true })).toMatchObject({ ok: true })
+})
+
+test('what somebody else put there under the name of a segment is left alone, and keeps nothing from its work', async () => {
+  const kept = await keep({ keep: { maxAgeMs: undefined, maxBytes: 1 } })
+  const [folder, link, text] = [50_001, 50_002, 50_003].map((seq) => join(kept.log, `${seq}.jsonl`))
+  mkdirSync(folder!)
+  symlinkSync('/nowhere', link!)
+  writeFileSync(text!, 'not ours\n', { mode: 0o400 })
+  await fill(kept, 3)
+  await until(() => segmentFiles(kept.log).filter((file) => file !== text && file !== link).length === 1)
+  expect([folder, link, text].map((file) => lstatSync(file!, { throwIfNoEntry: false }) !== undefined)).toEqual([
+    true,
+    true,
+    true,
+  ])
+  expect(readFileSync(text!, 'utf8')).toBe('not ours\n')
+  expect(kept.said.join('\n')).toContain(
+    `${text} is left alone, since it does not begin with record 50003: move it away`,
+  )
+  expect(kept.said.join('\n')).not.toContain('the thread failed')
+})
+
+test('one that cannot be compressed keeps no other from being compressed', async () => {
+  const kept = await keep()
+  await kept.audit.append(outcome('mark-1'))
+  writeFileSync(`${newest(kept.log)}.zst`, 'not this')
+  await kept.audit.rotate()
+  await kept.audit.append(outcome('mark-2'))
+  const second = newest(kept.log)
+  await kept.audit.rotate()
+  await until(() => existsSync(`${second}.zst`) && !existsSync(second))
+  expect(existsSync(join(kept.log, '1.jsonl'))).toBe(true)
 })
 
 test('a compressed form with another content is never taken for the segment, which stays', async () => {
