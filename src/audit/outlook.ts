@@ -1,10 +1,10 @@
 // How much of the disk the audit log takes, how fast it grows, and how long the disk lasts.
 import { statfsSync, statSync } from 'node:fs'
-import type { MinFree } from '../platform/audit-settings.ts'
+import type { AuditKeep, MinFree } from '../platform/audit-settings.ts'
 import { openRecord, type ChainedRecord } from './chain.ts'
 import { indexFileOf } from './index/index-file.ts'
 import { readLines } from './lines.ts'
-import { compressedFile, type AuditSegment } from './places.ts'
+import { compressedFile, plainFile, type AuditSegment } from './places.ts'
 
 /** `bytes`: with its index. `beganMs`: time of the first record; undefined if it cannot be read. `endedMs`: when the file was last written. */
 export type SegmentFacts = AuditSegment & {
@@ -16,14 +16,12 @@ export type SegmentFacts = AuditSegment & {
 export type DiskOutlook = {
   /** All segments together. */
   readonly bytes: number
-  /** Time of the oldest record. */
-  readonly oldestMs: number | undefined
   readonly freeBytes: number
   readonly totalBytes: number
   /** What must stay free. */
   readonly minFreeBytes: number
   readonly bytesPerDay: number
-  /** Until less than that is free, at the rate of the last day; undefined: it does not grow. */
+  /** Until less than that is free, at the rate of the last day; undefined: it does not grow, or what is kept ends that before. */
   readonly daysLeft: number | undefined
 }
 
@@ -32,24 +30,41 @@ const NO_THROW = { throwIfNoEntry: false } as const
 /** A rate over a shorter time says little. */
 const MIN_SPAN_MS = 60_000
 
-/** Throws the file system's error. */
+type OutlookRules = {
+  readonly minFree: MinFree
+  /** What ends the growth; undefined: nothing, such as while records wait to be shipped. */
+  readonly keep: AuditKeep | undefined
+  readonly nowMs: number
+}
+
+/** `segments`: of all slots, which share the disk. Throws the file system's error. */
 export function diskOutlook(
   folder: string,
   segments: readonly SegmentFacts[],
-  { minFree, nowMs }: { readonly minFree: MinFree; readonly nowMs: number },
+  { minFree, keep, nowMs }: OutlookRules,
 ): DiskOutlook {
   const { freeBytes, totalBytes, minFreeBytes } = diskRoom(folder, minFree)
+  const room = Math.max(0, freeBytes - minFreeBytes)
+  const bytes = sizeOf(segments)
   const bytesPerDay = growth(segments, nowMs)
-  const oldest = Math.min(...segments.map(({ beganMs }) => beganMs ?? Infinity))
+  const isBounded = mostBytes(bytesPerDay, keep) - bytes < room
   return {
-    bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
-    oldestMs: oldest === Infinity ? undefined : oldest,
+    bytes,
     freeBytes,
     totalBytes,
     minFreeBytes,
     bytesPerDay,
-    daysLeft: bytesPerDay === 0 ? undefined : Math.max(0, freeBytes - minFreeBytes) / bytesPerDay,
+    daysLeft: bytesPerDay === 0 || isBounded ? undefined : room / bytesPerDay,
   }
+}
+
+export function sizeOf(segments: readonly SegmentFacts[]): number {
+  return segments.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
+/** How large the log becomes at this rate: then as much is removed as is written. */
+function mostBytes(bytesPerDay: number, keep: AuditKeep | undefined): number {
+  return Math.min(keep?.maxBytes ?? Infinity, (bytesPerDay * (keep?.maxAgeMs ?? Infinity)) / DAY_MS)
 }
 
 export function diskRoom(
@@ -63,20 +78,20 @@ export function diskRoom(
 }
 
 /**
- * The facts of segments that are there: a running controller compresses and removes them meanwhile. `known`: times of first records by their number, which never change. Rejects with the file system's
- * error.
+ * The facts of segments that are there: a running controller compresses and removes them meanwhile. `known`: times of first
+ * records, which never change, by the names of the plain segments. Rejects with the file system's error.
  */
-export async function factsOf(
+export async function segmentFacts(
   segments: readonly AuditSegment[],
-  known = new Map<number, number | undefined>(),
+  known = new Map<string, number>(),
 ): Promise<SegmentFacts[]> {
   const facts: SegmentFacts[] = []
   for (const segment of segments) {
-    const { firstSeq, file } = segment
+    const { file } = segment
     const there = statSync(file, NO_THROW) ?? statSync(compressedFile(file), NO_THROW)
     if (there === undefined) continue
-    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(file).catch(unlessAbsent))
-    if (beganMs !== undefined) known.set(firstSeq, beganMs)
+    const beganMs = known.get(plainFile(file)) ?? timeOf(await firstRecordOf(file).catch(unlessAbsent))
+    if (beganMs !== undefined) known.set(plainFile(file), beganMs)
     const indexBytes = statSync(indexFileOf(file), NO_THROW)?.size ?? 0
     facts.push({ ...segment, bytes: there.size + indexBytes, beganMs, endedMs: there.mtimeMs })
   }

@@ -37,6 +37,11 @@ export function compressedFile(file: string): string {
   return file + COMPRESSED
 }
 
+/** The name that a segment had before it was compressed. */
+export function plainFile(file: string): string {
+  return isCompressed(file) ? file.slice(0, -COMPRESSED.length) : file
+}
+
 export function isCompressed(file: string): boolean {
   return file.endsWith(COMPRESSED)
 }

@@ -1,7 +1,7 @@
 // Which of the oldest segments may go.
 import type { AuditKeep } from '../platform/audit-settings.ts'
 import type { RemovalReason } from './proof-event.ts'
-import type { DiskOutlook, SegmentFacts } from './outlook.ts'
+import { sizeOf, type DiskOutlook, type SegmentFacts } from './outlook.ts'
 
 export type RetentionRules = {
   readonly keep: AuditKeep
@@ -29,7 +29,7 @@ export function removalOf(
   const mayGo = shipped === -1 ? closed.length : shipped
   const old = closed.findIndex(({ endedMs }) => keep.maxAgeMs === undefined || endedMs >= nowMs - keep.maxAgeMs)
   const byAge = Math.min(mayGo, old === -1 ? closed.length : old)
-  const bySize = Math.min(mayGo, beyond(closed, disk.bytes - (keep.maxBytes ?? Infinity)))
+  const bySize = Math.min(mayGo, beyond(closed, sizeOf(segments) - (keep.maxBytes ?? Infinity)))
   if (Math.max(byAge, bySize) > 0) {
     return byAge >= bySize ? { count: byAge, reason: 'age' } : { count: bySize, reason: 'size' }
   }

@@ -102,7 +102,7 @@ function parseKeep(text: string): AuditKeep {
 }
 
 /** @throws {Error} with a sentence */
-export function parseMinFree(text: string): MinFree {
+function parseMinFree(text: string): MinFree {
   const [, percent] = /^(\d{1,2}(?:\.\d+)?)%$/.exec(text) ?? []
   return percent === undefined ? { bytes: parseBytes(text) } : { percent: Number(percent) }
 }

@@ -1,5 +1,8 @@
-import { describe, expect, test } from 'vitest'
-import type { DiskOutlook, SegmentFacts } from '../../src/audit/outlook.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { diskOutlook, type DiskOutlook, type SegmentFacts } from '../../src/audit/outlook.ts'
 import { isFull, removalOf, type RetentionRules } from '../../src/audit/retention.ts'
 
 const DAY_MS = 86_400_000
@@ -15,7 +18,6 @@ const SEGMENTS: readonly SegmentFacts[] = [0, 1, 2, 3].map((at) => ({
 }))
 const DISK: DiskOutlook = {
   bytes: 4000,
-  oldestMs: NOW - 4 * DAY_MS,
   freeBytes: 10_000,
   totalBytes: 100_000,
   minFreeBytes: 5000,
@@ -93,4 +95,25 @@ test('a full disk alone removes nothing unless the rules permit it', () => {
 
 test('the only segment never goes', () => {
   expect(removalOf(SEGMENTS.slice(3), DISK, { ...RULES, ...byAge(0), full: 'drop_unshipped' })).toBeUndefined()
+})
+
+describe('how long the disk lasts', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'crank-outlook-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const written = [{ ...SEGMENTS[3]!, bytes: 1e6, beganMs: NOW - DAY_MS, endedMs: NOW }]
+  const outlook = (keep?: RetentionRules['keep'], segments: readonly SegmentFacts[] = written) =>
+    diskOutlook(folder, segments, { minFree: { bytes: 1 }, keep, nowMs: NOW })
+
+  test('at the rate of the last day, by what may still be used', () => {
+    const { bytesPerDay, daysLeft, freeBytes } = outlook()
+    expect(bytesPerDay).toBeCloseTo(1e6)
+    expect(daysLeft).toBeCloseTo((freeBytes - 1) / 1e6)
+  })
+
+  test('for ever where nothing is written, or where what is kept ends the growth before', () => {
+    expect(outlook(undefined, [{ ...written[0]!, endedMs: NOW - 2 * DAY_MS }]).daysLeft).toBeUndefined()
+    expect(outlook({ maxAgeMs: 2 * DAY_MS, maxBytes: undefined }).daysLeft).toBeUndefined()
+    expect(outlook({ maxAgeMs: undefined, maxBytes: 2e6 }).daysLeft).toBeUndefined()
+    expect(outlook({ maxAgeMs: undefined, maxBytes: Number.MAX_SAFE_INTEGER }).daysLeft).toBeGreaterThan(0)
+  })
 })

@@ -40,6 +40,7 @@ async function writeWithoutEnd(slot: number): Promise<void> {
     data: {
       folder,
       keep: { maxAgeMs: undefined, maxBytes: KEPT_BYTES },
+      keepOfAll: { maxAgeMs: undefined, maxBytes: undefined },
       full: 'stop',
       minFree: { bytes: 1 },
       shipping: undefined,

@@ -1,19 +1,18 @@
 // How long the disk of the audit logs lasts.
 import { dirname } from 'node:path'
 import Type from 'typebox'
-import { diskOutlook, factsOf } from '../../audit/outlook.ts'
+import { diskOutlook, segmentFacts } from '../../audit/outlook.ts'
 import type { AuditChain } from '../../audit/places.ts'
 import { isFull } from '../../audit/retention.ts'
-import { auditSettings, parseMinFree, type MinFree } from '../../platform/audit-settings.ts'
+import { auditSettings, parseAuditSettings, type AuditLimits } from '../../platform/audit-settings.ts'
 import { formatBytes } from '../../platform/byte-size.ts'
-import { ConfigError, loadConfig } from '../../platform/env.ts'
-import { readSetting } from '../../platform/settings.ts'
+import { checkConfig, ConfigError } from '../../platform/env.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 /** Time enough to get a larger disk. */
 const FEW_DAYS = 14
 const MANY_DAYS = 3 * 365
-const MinFreeEnv = Type.Object({ CRANK_AUDIT_MIN_FREE: auditSettings.CRANK_AUDIT_MIN_FREE })
+const AuditEnv = Type.Object(auditSettings)
 
 /** Rejects with the file system's error. @throws {ConfigError} */
 export async function checkDisk(
@@ -21,10 +20,10 @@ export async function checkDisk(
   env: NodeJS.ProcessEnv,
   now: () => number,
 ): Promise<Finding> {
-  const minFree = minFreeOf(env)
-  const facts = (await Promise.all(chains.map(({ segments }) => factsOf(segments)))).flat()
+  const { keep, minFree } = settingsOf(env)
+  const facts = (await Promise.all(chains.map(({ segments }) => segmentFacts(segments)))).flat()
   const folder = dirname(facts[0]?.file ?? '.')
-  const disk = diskOutlook(folder, facts, { minFree, nowMs: now() })
+  const disk = diskOutlook(folder, facts, { minFree, keep, nowMs: now() })
   const { bytes, freeBytes, minFreeBytes, bytesPerDay, daysLeft } = disk
   const used = `${formatBytes(bytes)} of audit log, ${formatBytes(freeBytes)} of the disk free`
   const cure = 'give it a larger disk, or limit what is kept: CRANK_AUDIT_KEEP'
@@ -37,10 +36,9 @@ export async function checkDisk(
   return daysLeft < FEW_DAYS ? warn('audit disk', lasts, cure) : ok('audit disk', lasts)
 }
 
-function minFreeOf(env: NodeJS.ProcessEnv): MinFree {
-  const { CRANK_AUDIT_MIN_FREE } = loadConfig(MinFreeEnv, { env })
-  const faults: string[] = []
-  const minFree = readSetting('CRANK_AUDIT_MIN_FREE', CRANK_AUDIT_MIN_FREE, parseMinFree, faults)
-  if (minFree === undefined) throw new ConfigError(faults)
-  return minFree
+function settingsOf(env: NodeJS.ProcessEnv): AuditLimits {
+  const { values, faults } = checkConfig(AuditEnv, { env })
+  const settings = parseAuditSettings(values, faults)
+  if (settings === undefined || faults.length > 0) throw new ConfigError(faults)
+  return settings
 }

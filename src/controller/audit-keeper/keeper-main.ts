@@ -1,12 +1,13 @@
-// The thread that keeps the segments of one slot: compresses complete ones, makes the indexes, and says which segments may go. It has a low
-// priority: calls go first.
+// The thread that keeps the segments of one slot: compresses complete ones, makes the indexes, and says which segments may go. It
+// has a low priority: calls go first.
 import { rmSync, statSync } from 'node:fs'
 import { setPriority } from 'node:os'
+import { dirname } from 'node:path'
 import { compressSegment, draftFile } from '../../audit/compress.ts'
 import { indexFileOf, removeIndex } from '../../audit/index/index-file.ts'
 import { indexSegment } from '../../audit/index/index-segment.ts'
-import { diskOutlook, diskRoom, factsOf, firstRecordOf, type SegmentFacts } from '../../audit/outlook.ts'
-import { compressedFile, isCompressed, type AuditSegment } from '../../audit/places.ts'
+import { diskOutlook, diskRoom, firstRecordOf, segmentFacts, sizeOf, type SegmentFacts } from '../../audit/outlook.ts'
+import { auditChainsIn, compressedFile, isCompressed, type AuditSegment } from '../../audit/places.ts'
 import { removalOf } from '../../audit/retention.ts'
 import { readShipped } from '../../audit/shipped.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
@@ -33,7 +34,7 @@ class Keeper {
   /** Numbers of segments that are ours. */
   readonly #own = new Set<number>()
   /** Times of first records, which never change. */
-  readonly #began = new Map<number, number | undefined>()
+  readonly #began = new Map<string, number>()
   /** Complete segments whose index is complete, by name: compressed ones have another. */
   readonly #indexed = new Set<string>()
 
@@ -69,19 +70,29 @@ class Keeper {
   }
 
   async #look(nowMs: number): Promise<KeeperReport> {
-    const { folder, keep, full, minFree, shipping } = this.#data
+    const { folder, keep, keepOfAll, full, minFree, shipping } = this.#data
     const faults: string[] = []
     const isCompressing = this.#compressOne((await ownSegments(folder, this.#own)).segments, faults)
     const { segments: own, faults: foreign } = await ownSegments(folder, this.#own)
     faults.push(...foreign)
     const isIndexing = await this.#indexSome(own, faults)
-    const segments = await factsOf(own, this.#began)
-    const disk = diskOutlook(folder, segments, { minFree, nowMs })
+    const segments = await segmentFacts(own, this.#began)
     const shippedSeq = shipping === undefined ? undefined : ((await readShipped(folder))?.seq ?? 0)
+    // What waits to be shipped is kept.
+    const waits = shippedSeq !== undefined && shippedSeq < (segments.at(-1)?.firstSeq ?? 1) - 1
+    const all = [...segments, ...(await segmentFacts(this.#others(), this.#began))]
+    const disk = diskOutlook(folder, all, { minFree, keep: waits ? undefined : keepOfAll, nowMs })
     const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq })
     const removable = removal && (await this.#removable(segments.slice(0, removal.count + 1), removal.reason))
     const standing = await this.#shipper?.standing()
-    return { disk, segments: segments.length, shipping: standing, removable, faults, more: isCompressing || isIndexing }
+    const about = { bytes: sizeOf(segments), oldestMs: segments[0]?.beganMs, segments: segments.length }
+    return { disk, ...about, shipping: standing, removable, faults, more: isCompressing || isIndexing }
+  }
+
+  /** The segments of the other slots. */
+  #others(): AuditSegment[] {
+    const { folder } = this.#data
+    return auditChainsIn(dirname(folder)).flatMap(({ place, segments }) => (place === folder ? [] : segments))
   }
 
   /** @returns whether there may be another one */

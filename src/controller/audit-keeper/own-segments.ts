@@ -3,7 +3,7 @@ import { lstatSync } from 'node:fs'
 import { firstRecordOf } from '../../audit/outlook.ts'
 import { segmentsIn, type AuditSegment } from '../../audit/places.ts'
 
-export type OwnSegments = {
+type OwnSegments = {
   readonly segments: readonly AuditSegment[]
   /** A sentence for each of the others. */
   readonly faults: readonly string[]

@@ -8,8 +8,11 @@ import type { ShippingTarget } from '../audit-shipping/target.ts'
 import type { MinFree } from '../../platform/audit-settings.ts'
 
 export type KeeperData = {
+  /** The slot's. Beside it are those of the other slots, which share the disk. */
   readonly folder: string
   readonly keep: RetentionRules['keep']
+  /** The same for all slots together. */
+  readonly keepOfAll: RetentionRules['keep']
   readonly full: RetentionRules['full']
   readonly minFree: MinFree
   /** Where records are shipped to; undefined: nowhere. Until then they are not removed. */
@@ -42,6 +45,9 @@ export type Removable = {
 
 export type KeeperReport = {
   readonly disk: DiskOutlook
+  /** Of this slot. `oldestMs`: time of the oldest record. */
+  readonly bytes: number
+  readonly oldestMs: number | undefined
   readonly segments: number
   readonly shipping: ShippingStanding | undefined
   readonly removable: Removable | undefined

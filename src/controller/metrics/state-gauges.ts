@@ -29,7 +29,7 @@ export type ControllerState = {
 }
 
 /** `oldestMs`: time of the oldest record. `daysLeft`: undefined while the log does not grow. */
-type AuditDisk = {
+export type AuditDisk = {
   readonly bytes: number
   readonly oldestMs: number | undefined
   readonly freeBytes: number

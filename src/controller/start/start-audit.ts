@@ -104,7 +104,8 @@ function keeperData({ config, env, siblings }: Ground, folder: string): KeeperDa
   const from = shippedFrom(env, { service: SERVICE, version: VERSION, host: hostname() })
   const shipping = target && { slot: siblings?.slot ?? 0, target, from }
   const durableSeq = new SharedArrayBuffer(8)
-  return { folder, keep, full: config.auditFull, minFree: config.auditMinFree, shipping, durableSeq }
+  const rules = { keep, keepOfAll: config.auditKeep, full: config.auditFull, minFree: config.auditMinFree }
+  return { folder, ...rules, shipping, durableSeq }
 }
 
 function checkpointOptions({ config, now, monotonic, log, metrics, siblings }: Ground, folder: string) {

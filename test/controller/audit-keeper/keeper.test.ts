@@ -31,6 +31,7 @@ async function keep(
     data: {
       folder: log,
       keep: NOTHING,
+      keepOfAll: NOTHING,
       full: 'stop',
       minFree: { bytes: 1 },
       shipping: undefined,

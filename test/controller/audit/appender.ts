@@ -31,6 +31,7 @@ const keeper = startKeeper({
   data: {
     folder,
     keep: { maxAgeMs: undefined, maxBytes: undefined },
+    keepOfAll: { maxAgeMs: undefined, maxBytes: undefined },
     full: 'stop',
     minFree: { bytes: 1 },
     shipping: undefined,
