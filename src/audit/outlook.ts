@@ -74,7 +74,7 @@ export async function factsOf(
     const { firstSeq, file } = segment
     const there = statSync(file, NO_THROW) ?? statSync(compressedFile(file), NO_THROW)
     if (there === undefined) continue
-    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(file).catch(unlessAbsent))
+    const beganMs = known.get(firstSeq) ?? timeOf(await firstRecordOf(file).catch(() => undefined))
     if (beganMs !== undefined) known.set(firstSeq, beganMs)
     facts.push({ ...segment, bytes: there.size, beganMs, endedMs: there.mtimeMs })
   }
@@ -88,10 +88,6 @@ export async function firstRecordOf(file: string): Promise<ChainedRecord | undef
     return typeof record === 'string' ? undefined : record
   }
   return undefined
-}
-
-function unlessAbsent(cause: unknown): undefined {
-  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }
 
 function timeOf(record: ChainedRecord | undefined): number | undefined {

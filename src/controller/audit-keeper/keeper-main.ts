@@ -77,11 +77,21 @@ class Keeper {
     const isIndexing = await this.#indexSome(own, faults)
     const segments = await factsOf(own, this.#began)
     const disk = diskOutlook(folder, segments, { minFree, nowMs })
-    const shippedSeq = shipping === undefined ? undefined : ((await readShipped(folder))?.seq ?? 0)
+    const shippedSeq = shipping === undefined ? undefined : await this.#shippedSeq(faults)
     const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq })
     const removable = removal && (await this.#removable(segments.slice(0, removal.count + 1), removal.reason))
     const standing = await this.#shipper?.standing()
     return { disk, segments: segments.length, shipping: standing, removable, faults, more: isCompressing || isIndexing }
+  }
+
+  /** 0 when it is not known: then nothing counts as shipped. */
+  async #shippedSeq(faults: string[]): Promise<number> {
+    try {
+      return (await readShipped(this.#data.folder))?.seq ?? 0
+    } catch (cause: unknown) {
+      faults.push(`what is shipped cannot be read: ${messageOf(cause)}`)
+      return 0
+    }
   }
 
   /** @returns whether there may be another one */
