@@ -186,7 +186,7 @@ test('a segment in the middle deleted shows, with what is missing and where', as
       line: 1,
       file: log.files[2],
       message: expect.stringContaining(
-        'records 11 to 20 are missing; the controller found that the file before was renamed',
+        'records 11 to 20 are missing; the controller found that the one before was renamed',
       ),
     },
   ])

@@ -8,6 +8,7 @@ import { standingOf, trustedKey } from '../../../src/audit/checkpoint-trust.ts'
 import { checkpointText, parseCheckpoints } from '../../../src/audit/checkpoint.ts'
 import { GENESIS, type Head } from '../../../src/audit/chain.ts'
 import { noteSigner, verifierKey } from '../../../src/audit/signed-note.ts'
+import { segmentsIn } from '../../../src/audit/places.ts'
 import { verifySegments } from '../../../src/audit/verify.ts'
 import { openCheckpoints } from '../../../src/controller/audit/checkpoints.ts'
 import { openLog, outcome, SILENT, temporaryFile } from './support.ts'
@@ -233,10 +234,9 @@ test('a start on the same record with another hash is behind too, and one on the
 
 test('beside the writer, the last checkpoint is the head of the log, and the log proves to be whole', async () => {
   vi.useRealTimers()
-  const file = temporaryFile()
-  const folder = dirname(file)
+  const folder = join(dirname(temporaryFile()), 'slot')
   const seen: { checkpoints?: Made['checkpoints'] } = {}
-  const audit = await openLog(file, { onWritten: () => seen.checkpoints?.seen(audit.health().head) })
+  const audit = await openLog(folder, { onWritten: () => seen.checkpoints?.seen(audit.health().head) })
   const { checkpoints } = await open({ folder }, audit.health().head)
   seen.checkpoints = checkpoints
   await Promise.all(Array.from({ length: 3000 }, (_, n) => audit.append(outcome(`d-${n}`))))
@@ -245,7 +245,7 @@ test('beside the writer, the last checkpoint is the head of the log, and the log
   const { newest, all } = readOwnCheckpoints(folder)
   expect(newest).toMatchObject(audit.health().head)
   const known = all.map(({ seq, hash }) => ({ seq, hash, source: 'a checkpoint' }))
-  expect(await verifySegments([{ file }], { isWhole: true, known })).toMatchObject({
+  expect(await verifySegments(segmentsIn(folder), { isWhole: true, known })).toMatchObject({
     ok: true,
     records: 3000,
     provenUpTo: { seq: 3000 },
