@@ -14,6 +14,8 @@ export type Checkpoint = Head & {
 }
 
 const HASH_BYTES = 32
+/** No log gets so far in 300 years. Whoever believed a larger number would run out of numbers. */
+const MAX_SEQ = 2 ** 50
 const ORIGIN = /^[\x21-\x2a\x2c-\x7e]+\/(0|[1-9][0-9]{0,5})$/
 const SEQ = /^(?:0|[1-9][0-9]{0,15})$/
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
@@ -74,7 +76,8 @@ function parseOne(body: string, signatures: string | undefined): Checkpoint | un
   const [origin = '', seq = '', encoded = '', time = '', ...others] = body.slice(0, -1).split('\n')
   const [, slot] = ORIGIN.exec(origin) ?? []
   const hash = Buffer.from(encoded, 'base64')
-  if (slot === undefined || !SEQ.test(seq) || !TIME.test(time) || others.includes('')) return undefined
+  if (slot === undefined || !SEQ.test(seq) || Number(seq) > MAX_SEQ || !TIME.test(time) || others.includes(''))
+    return undefined
   if (hash.length !== HASH_BYTES || hash.toString('base64') !== encoded) return undefined
   const note = signatures === undefined ? undefined : parseNote(`${body}\n${signatures}`)
   if (signatures !== undefined && note === undefined) return undefined

@@ -90,7 +90,7 @@ export async function segmentFacts(
     const { file } = segment
     const there = statSync(file, NO_THROW) ?? statSync(compressedFile(file), NO_THROW)
     if (there === undefined) continue
-    const beganMs = known.get(plainFile(file)) ?? timeOf(await firstRecordOf(file).catch(unlessAbsent))
+    const beganMs = known.get(plainFile(file)) ?? timeOf(await firstRecordOf(file).catch(() => undefined))
     if (beganMs !== undefined) known.set(plainFile(file), beganMs)
     const indexBytes = statSync(indexFileOf(file), NO_THROW)?.size ?? 0
     facts.push({ ...segment, bytes: there.size + indexBytes, beganMs, endedMs: there.mtimeMs })
@@ -105,10 +105,6 @@ export async function firstRecordOf(file: string): Promise<ChainedRecord | undef
     return typeof record === 'string' ? undefined : record
   }
   return undefined
-}
-
-export function unlessAbsent(cause: unknown): undefined {
-  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }
 
 function timeOf(record: ChainedRecord | undefined): number | undefined {

@@ -18,14 +18,14 @@ const CHUNK_BYTES = 256 * 1024
  * when it cannot be read, and with `ERR_ZSTD_…` codes or a RangeError when a compressed one is damaged.
  */
 export async function openSegment(file: string): Promise<SegmentBytes> {
-  if (isCompressed(file)) return openFrames(await open(file, 'r'))
+  if (isCompressed(file)) return openFrames(await open(file, 'r'), file)
   const handle = await open(file, 'r').catch(async (cause: unknown) => {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     const compressed = await open(compressedFile(file), 'r').catch(() => undefined)
     if (compressed === undefined) throw cause
     return { compressed }
   })
-  return 'compressed' in handle ? openFrames(handle.compressed) : plain(handle)
+  return 'compressed' in handle ? openFrames(handle.compressed, compressedFile(file)) : plain(handle)
 }
 
 function plain(handle: FileHandle): SegmentBytes {
@@ -40,18 +40,23 @@ function plain(handle: FileHandle): SegmentBytes {
   }
 }
 
-async function openFrames(handle: FileHandle): Promise<SegmentBytes> {
+async function openFrames(handle: FileHandle, file: string): Promise<SegmentBytes> {
   try {
     const { size } = await handle.stat()
     const frames = framesIn(handle.fd, size)
-    return frames === undefined ? await oneFrame(handle, size) : framed(handle, frames)
+    return frames === undefined ? await oneFrame(handle, size) : framed(handle, frames, file)
   } catch (cause: unknown) {
     await handle.close()
-    throw cause
+    throw withFile(cause, file)
   }
 }
 
-function framed(handle: FileHandle, frames: readonly Frame[]): SegmentBytes {
+/** zstd does not know which file is damaged. */
+function withFile(cause: unknown, path: string): unknown {
+  return cause instanceof Error && !('path' in cause) ? Object.assign(cause, { path }) : cause
+}
+
+function framed(handle: FileHandle, frames: readonly Frame[], file: string): SegmentBytes {
   const end = frames.at(-1)
   let current: { readonly frame: Frame; readonly content: Buffer } | undefined
   return {
@@ -59,11 +64,18 @@ function framed(handle: FileHandle, frames: readonly Frame[]): SegmentBytes {
     async read(position) {
       const frame = frameAt(frames, position)
       if (frame === undefined) return Buffer.alloc(0)
-      if (current?.frame !== frame)
-        current = { frame, content: decompressFrame(await part(handle, frame.at, frame.bytes), frame.contentBytes) }
+      if (current?.frame !== frame) current = { frame, content: await contentOf(frame) }
       return current.content.subarray(position - frame.contentAt)
     },
     close: () => handle.close(),
+  }
+
+  async function contentOf({ at, bytes, contentBytes }: Frame): Promise<Buffer> {
+    try {
+      return decompressFrame(await part(handle, at, bytes), contentBytes)
+    } catch (cause: unknown) {
+      throw withFile(cause, file)
+    }
   }
 }
 

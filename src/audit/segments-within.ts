@@ -1,5 +1,5 @@
 // Which segments of a chain can have records of a time range: a log of years is not read for a day of it.
-import { firstRecordOf, unlessAbsent } from './outlook.ts'
+import { firstRecordOf } from './outlook.ts'
 import type { AuditSegment } from './places.ts'
 
 /** Unix milliseconds: `since` is the first one, `until` the first one that is too late. */
@@ -10,7 +10,7 @@ const SPARE_MS = 10 * 60_000
 
 /**
  * From the last segment that begins before the range to the last one that begins within it. Looks at the first record of segments,
- * from the newest. One that does not begin with a record, or was removed meanwhile, belongs to the segments before it.
+ * from the newest. One that does not begin with a record, or cannot be read, belongs to the segments before it.
  */
 export async function segmentsWithin(
   segments: readonly AuditSegment[],
@@ -24,6 +24,6 @@ export async function segmentsWithin(
 }
 
 async function beganMs(segment: AuditSegment | undefined): Promise<number> {
-  const record = segment === undefined ? undefined : await firstRecordOf(segment.file).catch(unlessAbsent)
+  const record = segment === undefined ? undefined : await firstRecordOf(segment.file).catch(() => undefined)
   return record === undefined ? Number.NaN : Date.parse(record.timestamp)
 }

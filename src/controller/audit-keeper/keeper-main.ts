@@ -77,7 +77,7 @@ class Keeper {
     faults.push(...foreign)
     const isIndexing = await this.#indexSome(own, faults)
     const segments = await segmentFacts(own, this.#began)
-    const shippedSeq = shipping === undefined ? undefined : ((await readShipped(folder))?.seq ?? 0)
+    const shippedSeq = shipping === undefined ? undefined : await this.#shippedSeq(faults)
     // What waits to be shipped is kept.
     const waits = shippedSeq !== undefined && shippedSeq < (segments.at(-1)?.firstSeq ?? 1) - 1
     const all = [...segments, ...(await segmentFacts(this.#others(), this.#began))]
@@ -93,6 +93,16 @@ class Keeper {
   #others(): AuditSegment[] {
     const { folder } = this.#data
     return auditChainsIn(dirname(folder)).flatMap(({ place, segments }) => (place === folder ? [] : segments))
+  }
+
+  /** 0 when it is not known: then nothing counts as shipped. */
+  async #shippedSeq(faults: string[]): Promise<number> {
+    try {
+      return (await readShipped(this.#data.folder))?.seq ?? 0
+    } catch (cause: unknown) {
+      faults.push(`what is shipped cannot be read: ${messageOf(cause)}`)
+      return 0
+    }
   }
 
   /** @returns whether there may be another one */

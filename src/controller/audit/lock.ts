@@ -30,7 +30,7 @@ export function lockAuditFile(file: string): AuditLock {
 
 function lock(lockFile: string, what: string): AuditLock {
   createPrivate(lockFile)
-  const database = new DatabaseSync(lockFile, { timeout: 0 })
+  const database = openLock(lockFile, what)
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
   } catch (cause: unknown) {
@@ -46,6 +46,16 @@ function lock(lockFile: string, what: string): AuditLock {
     free() {
       if (database.isOpen) database.close()
     },
+  }
+}
+
+function openLock(lockFile: string, what: string): DatabaseSync {
+  try {
+    return new DatabaseSync(lockFile, { timeout: 0 })
+  } catch (cause: unknown) {
+    const reason = 'the lock file of the audit log cannot be opened'
+    const cure = 'make it writable for the user of the controller, or remove it while no controller runs'
+    throw new AuditFileError(`${what}: its lock file ${lockFile} cannot be opened; ${cure}`, { cause, reason })
   }
 }
 

@@ -145,7 +145,8 @@ export async function segmentsAtStart(folder: string, sync: Sync): Promise<reado
 async function sealOlder({ file, firstSeq }: AuditSegment): Promise<void> {
   const stat = lstatSync(file, { throwIfNoEntry: false })
   if (stat?.isFile() !== true || (stat.mode & WRITERS) === 0) return
-  if ((await firstRecordOf(file))?.seq === firstSeq) await chmod(file, READ_ONLY)
+  const first = await firstRecordOf(file).catch(() => undefined)
+  if (first?.seq === firstSeq) await chmod(file, READ_ONLY)
 }
 
 /** @throws {AuditFileError} for a link: what it leads to may be anything */

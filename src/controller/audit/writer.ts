@@ -4,9 +4,10 @@ import { isoTime } from '../../core/iso-time.ts'
 import type { SegmentReason } from '../../core/segment-reason.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
-import { readOwnCheckpoints } from '../../audit/checkpoint-files.ts'
+import { checkpointFiles, readOwnCheckpoints } from '../../audit/checkpoint-files.ts'
 import { readLinesBackwards } from '../../audit/lines.ts'
 import { isCompressed, type AuditSegment } from '../../audit/places.ts'
+import { AuditFileError } from './audit-file-error.ts'
 import { openDurableFile, type Sync } from './durable-file.ts'
 import { GroupCommit, type AuditLog } from './group-commit.ts'
 import { lockAuditFolder } from './lock.ts'
@@ -93,11 +94,23 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
  * checkpoint, so that no number stands for two records, and says so.
  */
 function afterCheckpoint(folder: string, { head, tornBytes }: Start): Start & { left: SegmentReason | undefined } {
-  const { newest } = readOwnCheckpoints(folder)
+  const newest = newestCheckpoint(folder)
   if (newest !== undefined && newest.seq > head.seq) {
     return { head: { seq: newest.seq, hash: newest.hash }, tornBytes, left: 'rolled_back' }
   }
   return { head, tornBytes, left: head.seq === 0 ? undefined : 'started' }
+}
+
+/** @throws {AuditFileError} when it cannot be read: then nobody knows whether records are missing */
+function newestCheckpoint(folder: string): Head | undefined {
+  try {
+    return readOwnCheckpoints(folder).newest
+  } catch (cause: unknown) {
+    const { code = String(cause) } = cause as NodeJS.ErrnoException
+    const reason = `the checkpoints beside the audit log cannot be read (${code}); move them away`
+    const { newest, history } = checkpointFiles(folder)
+    throw new AuditFileError(`${newest}, ${history}: ${reason}`, { cause, reason })
+  }
 }
 
 type Start = { readonly head: Head; readonly tornBytes: number }
@@ -142,12 +155,16 @@ function sealedHead(file: string): Head {
 }
 
 async function lastOf(file: string): Promise<Head> {
-  for await (const line of readLinesBackwards(file)) {
-    const record = openRecord(line)
-    if (typeof record === 'string') throw damaged(file, record)
-    return { seq: record.seq, hash: record.hash }
+  let last: string | undefined
+  try {
+    for await (last of readLinesBackwards(file)) break
+  } catch (cause: unknown) {
+    if ('syscall' in (cause as object)) throw cause
+    throw damaged(file, 'it cannot be decompressed')
   }
-  throw damaged(file, 'empty')
+  const record = last === undefined ? 'empty' : openRecord(last)
+  if (typeof record === 'string') throw damaged(file, record)
+  return { seq: record.seq, hash: record.hash }
 }
 
 /** If this fails, the log has an outage like any other: health reports it, and it ends by itself. */

@@ -1,4 +1,13 @@
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
@@ -197,3 +206,42 @@ for (const [name, content] of Object.entries(behindRecords)) {
     expect(readFileSync(file, 'utf8')).toBe(before)
   })
 }
+
+test('a newest segment whose compressed form is damaged is refused by its name', async () => {
+  const log = await logWithRecords(3)
+  const file = newest(log)
+  compressSegment(file)
+  truncateSync(unseal(`${file}.zst`), 20)
+  await expect(openLog(log)).rejects.toThrow(/1\.jsonl\.zst: its last record is damaged \(it cannot be decompressed\)/)
+})
+
+test('a start leaves a foreign file with the name of an older segment as it is, and damaged ones too', async () => {
+  const log = await logWithRecords(3)
+  const second = await openLog(log)
+  await second.append(outcome('mark-4'))
+  await second.close()
+  const [foreign, damaged] = [join(log, '2.jsonl'), join(log, '3.jsonl.zst')]
+  for (const file of [foreign, damaged]) writeFileSync(file, 'not ours\n', { mode: 0o600 })
+  await (await openLog(log)).append(outcome('mark-5'))
+  for (const file of [foreign, damaged]) expect(statSync(file).mode & 0o777).toBe(0o600)
+})
+
+test('a newest segment that is a link is refused', async () => {
+  const log = await logWithRecords(3)
+  symlinkSync(newest(log), join(log, '99.jsonl'))
+  await expect(openLog(log)).rejects.toThrow(/the newest audit segment, 99\.jsonl, is a link/)
+})
+
+test('a checkpoint that cannot be read is refused by its name, since nobody knows whether records are missing', async () => {
+  const log = await logWithRecords(3)
+  mkdirSync(join(log, 'checkpoint'))
+  await expect(openLog(log)).rejects.toThrow(/checkpoint.*cannot be read \(EISDIR\); move them away/)
+})
+
+test('a checkpoint with a number that no log can reach does not move the chain there', async () => {
+  const log = await logWithRecords(3)
+  const hash = Buffer.alloc(32).toString('base64')
+  writeFileSync(join(log, 'checkpoint'), `x/audit/0\n9999999999999999\n${hash}\n2026-12-01T00:00:00Z\n`)
+  await (await openLog(log)).append(outcome('mark-4'))
+  expect(recordsOf(log).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5])
+})
