@@ -19,6 +19,7 @@ import type { KeeperData, KeeperNews, KeeperReport, KeeperTask, Removable } from
 const LOW = 10
 const WRITERS = 0o222
 const SHIP_ON_MS = 2000
+const SOME_MS = 500
 /** At once: about half a second of work. */
 const INDEXED_BYTES = 16 * 1024 * 1024
 /** A compressed segment has a tenth of the bytes; some have more. */
@@ -72,7 +73,7 @@ class Keeper {
   async #look(nowMs: number): Promise<KeeperReport> {
     const { folder, keep, keepOfAll, full, minFree, shipping } = this.#data
     const faults: string[] = []
-    const isCompressing = this.#compressOne((await ownSegments(folder, this.#own)).segments, faults)
+    const isCompressing = this.#compressSome((await ownSegments(folder, this.#own)).segments, faults)
     const { segments: own, faults: foreign } = await ownSegments(folder, this.#own)
     faults.push(...foreign)
     const isIndexing = await this.#indexSome(own, faults)
@@ -105,7 +106,14 @@ class Keeper {
     }
   }
 
-  /** @returns whether there may be another one */
+  /** For about half a second, oldest segment first. @returns whether there may be more */
+  #compressSome(segments: readonly AuditSegment[], faults: string[]): boolean {
+    const endMs = performance.now() + SOME_MS
+    while (this.#compressOne(segments, faults)) if (performance.now() >= endMs) return true
+    return false
+  }
+
+  /** @returns whether there was one */
   #compressOne(segments: readonly AuditSegment[], faults: string[]): boolean {
     for (const { file } of segments.slice(0, -1)) {
       const stat = isCompressed(file) ? undefined : statSync(file, { throwIfNoEntry: false })
