@@ -6,6 +6,9 @@ import type { Logger } from '../../platform/logger.ts'
 import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
 import { checkpointFiles, readOwnCheckpoints } from '../../audit/checkpoint-files.ts'
 import { readLinesBackwards } from '../../audit/lines.ts'
+import { standingOf } from '../../audit/checkpoint-trust.ts'
+import type { Checkpoint } from '../../audit/checkpoint.ts'
+import type { NoteSigner } from '../../audit/signed-note.ts'
 import { isCompressed, type AuditSegment } from '../../audit/places.ts'
 import { AuditFileError } from './audit-file-error.ts'
 import { openDurableFile, type Sync } from './durable-file.ts'
@@ -19,6 +22,8 @@ export type AuditLogOptions = {
   /** The folder of the slot. */
   readonly folder: string
   readonly sync: Sync
+  /** Of checkpoints: with one, only those that it has signed count. */
+  readonly signer?: NoteSigner | undefined
   /** When a new segment begins. Default: 256 MiB, one day. */
   readonly limits?: SegmentLimits
   readonly now: () => number
@@ -65,7 +70,7 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
   }
   try {
     const segments = await segmentsAtStart(folder, sync)
-    const { head, tornBytes, left } = afterCheckpoint(folder, await headAtStart(segments, sync))
+    const { head, tornBytes, left } = afterCheckpoint(opts, await headAtStart(segments, sync))
     const { maxQueued = DEFAULT_MAX_QUEUED, maxWaitMs = DEFAULT_MAX_WAIT_MS, limits = DEFAULT_LIMITS } = opts
     const monotonic = opts.monotonic ?? performance.now.bind(performance)
     const written = new Segments({
@@ -93,18 +98,29 @@ export async function openAuditLog(opts: AuditLogOptions): Promise<AuditLog> {
  * If the log is behind its own newest checkpoint, records were cut off or an older copy was restored: the chain goes on after the
  * checkpoint, so that no number stands for two records, and says so.
  */
-function afterCheckpoint(folder: string, { head, tornBytes }: Start): Start & { left: SegmentReason | undefined } {
-  const newest = newestCheckpoint(folder)
+function afterCheckpoint(
+  { folder, signer }: Pick<AuditLogOptions, 'folder' | 'signer'>,
+  { head, tornBytes }: Start,
+): Start & { left: SegmentReason | undefined } {
+  const newest = newestCheckpoint(folder, signer)
   if (newest !== undefined && newest.seq > head.seq) {
     return { head: { seq: newest.seq, hash: newest.hash }, tornBytes, left: 'rolled_back' }
   }
   return { head, tornBytes, left: head.seq === 0 ? undefined : 'started' }
 }
 
+/** Who has a key believes only what it has signed: anybody who can write to the folder could move the chain otherwise. */
+function isOurs(checkpoint: Checkpoint, signer: NoteSigner | undefined): boolean {
+  if (signer === undefined) return true
+  const { verifier } = signer
+  return standingOf(checkpoint, [(name) => (name === verifier.name ? verifier : undefined)]).standing === 'signed'
+}
+
 /** @throws {AuditFileError} when it cannot be read: then nobody knows whether records are missing */
-function newestCheckpoint(folder: string): Head | undefined {
+function newestCheckpoint(folder: string, signer: NoteSigner | undefined): Head | undefined {
   try {
-    return readOwnCheckpoints(folder).newest
+    const { newest } = readOwnCheckpoints(folder)
+    return newest === undefined || isOurs(newest, signer) ? newest : undefined
   } catch (cause: unknown) {
     const { code = String(cause) } = cause as NodeJS.ErrnoException
     const reason = `the checkpoints beside the audit log cannot be read (${code}); move them away`

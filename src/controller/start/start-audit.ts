@@ -55,6 +55,7 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
       folder,
       sync: config.auditSync,
       limits: config.auditLimits,
+      signer: config.auditSigner,
       now,
       monotonic,
       log,

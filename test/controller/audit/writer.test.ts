@@ -14,6 +14,8 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { AuditFileError } from '../../../src/controller/audit/audit-file-error.ts'
 import { compressSegment } from '../../../src/audit/compress.ts'
+import type { Head } from '../../../src/audit/chain.ts'
+import { checkpointOf, newKey, writeCheckpoint } from '../../cli/proven-log.ts'
 import { segmentFiles, verifyLog } from '../../fixtures/audit-log.ts'
 import { isSealed, newest, openLog, outcome, recordsOf, temporaryLog, unseal } from './support.ts'
 
@@ -244,4 +246,21 @@ test('a checkpoint with a number that no log can reach does not move the chain t
   writeFileSync(join(log, 'checkpoint'), `x/audit/0\n9999999999999999\n${hash}\n2026-12-01T00:00:00Z\n`)
   await (await openLog(log)).append(outcome('mark-4'))
   expect(recordsOf(log).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5])
+})
+
+test('with a signing key the chain goes on behind a checkpoint only if this key has signed it', async () => {
+  const ahead: Head = { seq: 9, hash: 'a'.repeat(64) }
+  const signer = newKey()
+  for (const [by, first] of [
+    [undefined, 4],
+    [newKey(), 4],
+    [signer, 10],
+  ] as const) {
+    const log = await logWithRecords(3)
+    writeCheckpoint(log, checkpointOf(ahead, 0, by))
+    const audit = await openLog(log, { signer })
+    await audit.append(outcome('next'))
+    const [opened] = recordsOf(newest(log))
+    expect(opened).toMatchObject({ seq: first, reason: first === 4 ? 'started' : 'rolled_back' })
+  }
 })
