@@ -94,15 +94,29 @@ function parseKeep(text: string): AuditKeep {
   const parts = text.split(',').map((part) => part.trim())
   const ages = parts.filter((part) => /^[\d.]+(?:ms|s|m|h|d)$/.test(part))
   const sizes = parts.filter((part) => !ages.includes(part))
-  if (ages.length > 1 || sizes.length > 1) throw new Error('must be an age, a size, or both, such as 400d,200GiB')
+  if (ages.length > 1 || sizes.length > 1) throw new Error(KEEP)
   const [age, size] = [ages[0], sizes[0]]
-  const maxAgeMs = age === undefined ? undefined : parseDuration(age)
-  if (maxAgeMs !== undefined && maxAgeMs < MINUTE_MS) throw new Error('must keep at least 1m')
-  return { maxAgeMs, maxBytes: size === undefined ? undefined : parseBytes(size) }
+  const maxAgeMs = age === undefined ? undefined : inWords(KEEP, () => parseDuration(age))
+  const maxBytes = size === undefined ? undefined : inWords(KEEP, () => parseBytes(size))
+  if ((maxAgeMs ?? Infinity) < MINUTE_MS || (maxBytes ?? Infinity) < MIN_SEGMENT)
+    throw new Error('must keep at least 1m, or 64KiB')
+  return { maxAgeMs, maxBytes }
 }
 
 /** @throws {Error} with a sentence */
 function parseMinFree(text: string): MinFree {
   const [, percent] = /^(\d{1,2}(?:\.\d+)?)%$/.exec(text) ?? []
-  return percent === undefined ? { bytes: parseBytes(text) } : { percent: Number(percent) }
+  return percent === undefined ? { bytes: inWords(MIN_FREE, () => parseBytes(text)) } : { percent: Number(percent) }
+}
+
+const KEEP = 'must be an age such as 400d, a size such as 200GiB, or both with a comma between them'
+const MIN_FREE = 'must be a part of the disk below 100% such as 5%, or a size such as 10GiB'
+
+/** The sentence of a parser names only what it knows. */
+function inWords<T>(sentence: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (cause: unknown) {
+    throw new Error(sentence, { cause })
+  }
 }
