@@ -11,7 +11,7 @@ export type GivenCheckpoint = { readonly checkpoint: Checkpoint; readonly source
 const TIMEOUT_MS = 10_000
 const MAX_BYTES = 64 * 1024 * 1024
 const HINT =
-  'give a file of checkpoints, such as <audit-dir>/<slot>/checkpoint, or a URL such as http://127.0.0.1:9090/health'
+  'give a file of checkpoints, such as <audit-dir>/<slot>/checkpoint, or a URL such as http://127.0.0.1:9001/health'
 
 /** @throws {CliError} `usage` when a source has no checkpoint, or something else; `unreachable` when a URL does not answer */
 export async function loadCheckpoints(sources: readonly string[]): Promise<GivenCheckpoint[]> {

@@ -59,8 +59,12 @@ export function noAuditLog(name: string, cause?: unknown): CliError {
 export function unreadable(name: string, cause: unknown): unknown {
   const { code, path: file = name } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
   if (code === 'ENOENT') return noAuditLog(file, cause)
-  if (typeof code === 'string') return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
-  return cause
+  if (typeof code !== 'string') return cause
+  if (/^(?:ZSTD|Z|ERR_ZSTD|ERR_BUFFER)_/.test(code)) {
+    const hint = 'crank audit verify says where; restore the segment from a backup, or move it away to read the rest'
+    return new CliError(EXIT.usage, `${file} is damaged: ${code}`, { cause, hint })
+  }
+  return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
 }
 
 /** A flag takes precedence; an empty value counts as unset. */

@@ -53,6 +53,7 @@ export async function searchAudit(options: SearchOptions): Promise<ExitCode> {
   sayNext(found, options)
   if (records.length > 0) return EXIT.ok
   say(`no record matches in ${logs.name}`)
+  if (options.status !== undefined) say('the log has no status of a refusal: --decision deny finds denials')
   return EXIT.negative
 }
 

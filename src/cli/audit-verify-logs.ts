@@ -26,6 +26,8 @@ export type Log = {
  * folder say the same of its slot. @throws {CliError} `usage` when there is none
  */
 export function logsToVerify(files: readonly string[], options: AuditOptions, slots: readonly number[]): Log[] {
+  const [only] = files
+  if (files.length === 1 && only !== undefined) return logsAt(only)
   if (files.length > 0) return [namedLog(files)]
   if (options.auditFile !== undefined) return logsAt(options.auditFile)
   const { chains, dir, name } = auditLogsIn(options, environment())

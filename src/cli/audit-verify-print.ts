@@ -56,13 +56,14 @@ function printFaults({ faults, faultCount }: Verified): void {
 }
 
 function where({ file, line, seq }: ReportedFault): string {
-  return line === 0 ? '' : `${basename(file)} line ${line}, record ${seq}: `
+  if (line === 0) return file === '' ? '' : `${basename(file)}: `
+  return `${basename(file)} line ${line}, record ${seq}: `
 }
 
 function sayWhereItBegins(log: Verified, slot: string): void {
   if (log.continues === undefined) return
   const { seq, hash } = log.continues
-  if (log.slot !== null) {
+  if (log.slot !== null || log.isWhole) {
     const why = log.isWhole ? 'removed; their removal is on record' : 'not checked: --since begins after them'
     say(`${slot}the records up to ${seq} were ${why}`)
     return

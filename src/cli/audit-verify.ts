@@ -9,7 +9,7 @@ import { unreadable, type AuditOptions } from './audit-config.ts'
 import { checkpointFaults, knownBy, provenBy, type ProofOf } from './audit-proof.ts'
 import { logsToVerify, ownCheckpoints, partsSince, type Log } from './audit-verify-logs.ts'
 import { printVerified, type Verified } from './audit-verify-print.ts'
-import { EXIT, type ExitCode } from './exit.ts'
+import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { writeJson } from './output.ts'
 import { createProgress } from './replay/progress.ts'
 
@@ -51,12 +51,20 @@ async function verifyCurrent(log: Log, since: string | undefined, asked: Asked):
     try {
       const own = ownCheckpoints(log)
       const current = log.folder === undefined ? log : { ...log, parts: segmentsIn(log.folder) }
-      return await verifyLog(await partsSince(current, since, Date.now()), own, asked)
+      const verified = await verifyLog(await partsSince(current, since, Date.now()), own, asked)
+      refuseBeyondEnd(verified, since)
+      return verified
     } catch (cause: unknown) {
       const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT'
       if (!isGone || log.folder === undefined || tries === MAX_TRIES) throw unreadable(log.place, cause)
     }
   }
+}
+
+/** @throws {CliError} `usage` when nothing of what was asked for could be checked */
+function refuseBeyondEnd({ head, file }: Verified, since: string | undefined): void {
+  if (since === undefined || !/^\d+$/.test(since) || head === null || Number(since) <= head.seq) return
+  throw new CliError(EXIT.usage, `${file} has no record ${since}: it ends with record ${head.seq}`)
 }
 
 async function verifyLog(log: Log, own: OwnCheckpoints | undefined, { given, keys }: Asked): Promise<Verified> {

@@ -168,7 +168,7 @@ export type ControllerConfig = {
   readonly sloPlace: SloPlace
   readonly stateDir: string
   readonly auditDir: string
-  /** Whether CRANK_AUDIT_DIR names it; otherwise the log of an older version in `stateDir` is taken over. */
+  /** Whether CRANK_AUDIT_DIR names another one than that in `stateDir`; otherwise the log of an older version in `stateDir` is taken over. */
   readonly auditDirGiven: boolean
   readonly auditLimits: AuditLimits['limits']
   readonly auditKeep: AuditLimits['keep']
@@ -307,7 +307,9 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
     auditDir: resolve(values.CRANK_AUDIT_DIR ?? auditDirIn(values.CRANK_STATE_DIR)),
-    auditDirGiven: values.CRANK_AUDIT_DIR !== undefined,
+    auditDirGiven:
+      resolve(values.CRANK_AUDIT_DIR ?? auditDirIn(values.CRANK_STATE_DIR)) !==
+      resolve(auditDirIn(values.CRANK_STATE_DIR)),
     auditLimits: parsed.audit.limits,
     auditKeep: parsed.audit.keep,
     auditMinFree: parsed.audit.minFree,

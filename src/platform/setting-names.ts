@@ -59,8 +59,8 @@ type OddNames = { readonly faults: readonly string[]; readonly unknown: readonly
 /** Settings of older versions that have another name now, and what else has changed. */
 const REPLACED: Readonly<Record<string, string>> = {
   CRANK_AUDIT_FILE:
-    'set CRANK_AUDIT_DIR, a folder, instead: an audit log is a folder of segments; to continue the chain of the file, ' +
-    'move it to <CRANK_STATE_DIR>/audit.jsonl before the start',
+    'an audit log is a folder of segments. To continue the chain of the file, move it to <CRANK_STATE_DIR>/audit.jsonl and ' +
+    'unset this; for another folder than <CRANK_STATE_DIR>/audit set CRANK_AUDIT_DIR, a folder, instead',
 }
 
 const PREFIX = /^(?:CRANK|OPA)_/

@@ -100,7 +100,15 @@ test('a folder that is named has the log, and the file of an older version stays
 test('the setting of an older version is refused with the name of the new one', async () => {
   const { code, stderr } = await crank(['controller'], { env: { ...env, CRANK_AUDIT_FILE: old } })
   expect(code).toBe(2)
-  expect(stderr).toMatch(/CRANK_AUDIT_FILE: no longer read: set CRANK_AUDIT_DIR, a folder, instead/)
+  expect(stderr).toMatch(/CRANK_AUDIT_FILE: no longer read: .*set CRANK_AUDIT_DIR, a folder, instead/)
   const tail = await crank(['audit', 'tail'], { env: { CRANK_STATE_DIR: parties.dir, CRANK_AUDIT_FILE: old } })
   expect(tail).toMatchObject({ code: 2, stderr: expect.stringContaining('set CRANK_AUDIT_DIR, a folder, instead') })
+})
+
+test('CRANK_AUDIT_DIR with the folder that is the default takes the older log over too', async () => {
+  await olderLog()
+  const first = await start({ CRANK_AUDIT_DIR: join(parties.dir, 'audit') })
+  await first.stop('SIGTERM')
+  expect(first.log.filter(({ event }) => event === 'audit_moved')).toHaveLength(1)
+  expect(await verifyLog(parties.auditLog)).toMatchObject({ ok: true, records: 5 })
 })

@@ -18,6 +18,8 @@ const REMOVED = 'removed'
 const DIGITS = 32
 const KEY_DIGITS = 8
 /** `reason` of these is a word of our own. */
+/** With the hash of an original record a guess at what was replaced could be tested without the key. */
+const HASHES = new Set(['hash', 'prev', 'previous_hash', 'last_hash'])
 const CODED_REASON = new Set(['audit_segment_opened', 'controller_stopped'])
 
 /** `key`: secret, as long as the identities are personal. */
@@ -28,7 +30,7 @@ export function createPseudonyms(key: Buffer): Pseudonyms {
   const keyId = digest('key', '').slice(0, KEY_DIGITS)
   return {
     apply(record) {
-      const kept = Object.entries(record).filter(([name]) => name !== 'hash' && name !== 'prev')
+      const kept = Object.entries(record).filter(([name]) => !HASHES.has(name))
       const members = kept.map(([name, value]) => [name, replace(name, value, record.event)])
       return { ...(Object.fromEntries(members) as ExportedRecord), pseudonym_key: keyId }
     },
