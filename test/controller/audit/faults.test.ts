@@ -4,22 +4,12 @@ import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { isCompressed } from '../../../src/audit/places.ts'
 import { readAuditLines, segmentFiles, verifyLog } from '../../fixtures/audit-log.ts'
-import {
-  APPENDER,
-  dieAt,
-  newest,
-  openLog,
-  outcome,
-  recordsOf,
-  startChild,
-  temporaryLog,
-  until,
-  type Child,
-} from './support.ts'
+import { APPENDER, dieAt, newest, openLog, outcome, startChild, temporaryLog, until, type Child } from './support.ts'
 
 const marksOf = (child: Child, word: string): string[] =>
   child.lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(' ')[1]!)
-const recorded = (log: string): Set<unknown> => new Set(recordsOf(log).map((record) => record['decision_id']))
+const recorded = async (log: string): Promise<Set<unknown>> =>
+  new Set((await readAuditLines(log)).map((line) => line['decision_id']))
 
 for (const sync of ['fsync', 'write'] as const) {
   test(`ten times killed while appending, no acknowledged record is lost (${sync})`, async () => {
@@ -34,7 +24,7 @@ for (const sync of ['fsync', 'write'] as const) {
     }
     const audit = await openLog(log)
     await audit.close()
-    const written = recorded(log)
+    const written = await recorded(log)
     expect(acknowledged.filter((mark) => !written.has(mark))).toEqual([])
     expect(await verifyLog(log)).toMatchObject({ ok: true, tornTailBytes: 0 })
   }, 60_000)
@@ -52,7 +42,7 @@ test('killed 57 times in every phase of a rotation, no acknowledged record is lo
   const log = temporaryLog()
   let acknowledged: string[] = []
   for (const [at, phase] of phases.flatMap((phase) => [1, 2, 3].map((nth) => `${phase}:${nth}`)).entries()) {
-    const args = ['--import', dieAt(phase), APPENDER, log, 'fsync', `p${at}`, '4', '40000']
+    const args = ['--import', dieAt(phase), APPENDER, log, 'fsync', `p${at}`, '1', '8000']
     const child = startChild(process.execPath, args)
     await child.exited
     expect([phase, child.process.signalCode]).toEqual([phase, 'SIGKILL'])
@@ -85,10 +75,10 @@ test('while the file cannot grow nothing is acknowledged, and it recovers by its
   expect(child.lines.at(-1)).toBe('closed')
   expect(acknowledgedDuringOutage(child.lines)).toEqual([])
   expect(child.lines.filter((line) => line.startsWith('refused') && !line.endsWith(' audit_unavailable'))).toEqual([])
-  const finallyWritten = recorded(log)
+  const finallyWritten = await recorded(log)
   expect(marksOf(child, 'ok').filter((mark) => !finallyWritten.has(mark))).toEqual([])
   expect(marksOf(child, 'refused').filter((mark) => finallyWritten.has(mark))).toEqual([])
-  expect(recordsOf(log).find((record) => record['event'] === 'audit_recovered')).toMatchObject({
+  expect((await readAuditLines(log)).find(({ event }) => event === 'audit_recovered')).toMatchObject({
     reason: 'write failed: EFBIG',
   })
   expect((await verifyLog(log)).ok).toBe(true)
