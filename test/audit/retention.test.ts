@@ -110,7 +110,7 @@ describe('how long the disk lasts', () => {
     expect(daysLeft).toBeCloseTo((freeBytes - 1) / 1e6)
   })
 
-  test('for ever where nothing is written, or where what is kept ends the growth before', () => {
+  test('without an end where nothing is written, or where what is kept ends the growth before', () => {
     expect(outlook(undefined, [{ ...written[0]!, endedMs: NOW - 2 * DAY_MS }]).daysLeft).toBeUndefined()
     expect(outlook({ maxAgeMs: 2 * DAY_MS, maxBytes: undefined }).daysLeft).toBeUndefined()
     expect(outlook({ maxAgeMs: undefined, maxBytes: 2e6 }).daysLeft).toBeUndefined()

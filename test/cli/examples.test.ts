@@ -71,7 +71,7 @@ beforeAll(async () => {
     await text(answer.body)
     return { decision: answer.decisionId ?? '', trace: answer.traceId ?? '' }
   })
-  // Of the mesh, whose checkpoints nobody signs: its verification answers no.
+  // Nobody signs the checkpoints of the mesh: their verification answers no.
   await cp(join(mesh.auditLog, 'checkpoint'), join(checkout, 'kept/checkpoint'))
   const made = spawnSync(process.execPath, [
     join(checkout, 'bin/crank.js'),
