@@ -6,6 +6,7 @@ import { mergeByTime } from './merge.ts'
 import type { AuditChain, AuditSegment } from './places.ts'
 import { lastOfAudits, toRecord, type AuditFilter, type AuditRecord } from './reader.ts'
 import { openSegment, type SegmentBytes } from './segment-bytes.ts'
+import { unlessAbsent } from './unless-absent.ts'
 
 const POLL_MS = 200
 
@@ -139,8 +140,4 @@ class Followed {
 
 function inodeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.ino
-}
-
-function unlessAbsent(cause: unknown): undefined {
-  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }

@@ -17,6 +17,7 @@ const FOLDER = 'audit'
 const SLOT = /^(?:0|[1-9]\d*)$/
 const SEGMENT = /^([1-9]\d{0,15})\.jsonl(\.zst)?$/
 const COMPRESSED = '.zst'
+const WRITERS = 0o222
 
 /** The folder of all slots, unless CRANK_AUDIT_DIR names another. */
 export function auditDirIn(stateDir: string): string {
@@ -44,6 +45,11 @@ export function plainFile(file: string): string {
 
 export function isCompressed(file: string): boolean {
   return file.endsWith(COMPRESSED)
+}
+
+/** Whether it may still be written: a complete segment is read-only. */
+export function isWritable({ mode }: { readonly mode: number }): boolean {
+  return (mode & WRITERS) !== 0
 }
 
 /** The audit log of older versions, which knew no slots; the next start makes it the first segment of slot 0. */

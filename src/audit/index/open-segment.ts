@@ -10,6 +10,7 @@ import { indexFileOf, isNotWritable, openIndexToRead, readProgress, removeIndex,
 import { indexSegment } from './index-segment.ts'
 import { readIndex, type SegmentIndex } from './segment-index.ts'
 import { isFresh, isOfSegment, stampOf } from './segment-lines.ts'
+import { unlessAbsent } from '../unless-absent.ts'
 
 export type OpenSegment = {
   readonly index: SegmentIndex
@@ -153,8 +154,4 @@ function removeOwn(indexFile: string, isKept: boolean): void {
   } catch (cause: unknown) {
     if (!isNotWritable(cause)) throw cause
   }
-}
-
-function unlessAbsent(cause: unknown): undefined {
-  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }

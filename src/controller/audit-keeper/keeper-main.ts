@@ -7,7 +7,7 @@ import { compressSegment, draftFile } from '../../audit/compress.ts'
 import { indexFileOf, removeIndex } from '../../audit/index/index-file.ts'
 import { indexSegment } from '../../audit/index/index-segment.ts'
 import { diskOutlook, diskRoom, firstRecordOf, segmentFacts, sizeOf, type SegmentFacts } from '../../audit/outlook.ts'
-import { auditChainsIn, compressedFile, isCompressed, type AuditSegment } from '../../audit/places.ts'
+import { auditChainsIn, compressedFile, isCompressed, isWritable, type AuditSegment } from '../../audit/places.ts'
 import { removalOf } from '../../audit/retention.ts'
 import { readShipped } from '../../audit/shipped.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
@@ -17,7 +17,6 @@ import type { KeeperData, KeeperNews, KeeperReport, KeeperTask, Removable } from
 
 /** Of -20 to 19: beside a busy process it gets a tenth of a core. */
 const LOW = 10
-const WRITERS = 0o222
 const SHIP_ON_MS = 2000
 const SOME_MS = 500
 /** At once: about half a second of work. */
@@ -117,7 +116,7 @@ class Keeper {
   #compressOne(segments: readonly AuditSegment[], faults: string[]): boolean {
     for (const { file } of segments.slice(0, -1)) {
       const stat = isCompressed(file) ? undefined : statSync(file, { throwIfNoEntry: false })
-      if (stat === undefined || (stat.mode & WRITERS) !== 0) continue
+      if (stat === undefined || isWritable(stat)) continue
       try {
         this.#needRoom('compressed', stat.size * COMPRESSED_PART, 0)
         compressSegment(file)

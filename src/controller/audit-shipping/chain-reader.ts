@@ -4,6 +4,7 @@ import { lineAt, readLines } from '../../audit/lines.ts'
 import { openSegment, type SegmentBytes } from '../../audit/segment-bytes.ts'
 import { openRecord, type Head } from '../../audit/chain.ts'
 import { readLine, type ReadLine } from './log-record.ts'
+import { unlessAbsent } from '../../audit/unless-absent.ts'
 
 /** A line and where it begins in its segment. `before`: the record before the first of the segment. */
 export type PlacedLine = ReadLine & { readonly at: number; readonly before: Head | null }
@@ -149,8 +150,4 @@ function headBeforeLine(text: string): Head | null {
   const record = openRecord(text)
   if (typeof record === 'string' || record.seq === 1) return null
   return { seq: record.seq - 1, hash: record.prev }
-}
-
-function unlessAbsent(cause: unknown): undefined {
-  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
 }

@@ -5,7 +5,7 @@ import { chmod } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { Head } from '../../audit/chain.ts'
 import { firstRecordOf } from '../../audit/outlook.ts'
-import { isCompressed, segmentFile, segmentsIn, type AuditSegment } from '../../audit/places.ts'
+import { isCompressed, isWritable, segmentFile, segmentsIn, type AuditSegment } from '../../audit/places.ts'
 import type { RotationReason } from '../../core/segment-reason.ts'
 import { AuditFileError } from './audit-file-error.ts'
 import { openDurableFile, type DurableFile, type Sync } from './durable-file.ts'
@@ -28,7 +28,6 @@ type SegmentsOptions = SegmentLimits & {
 }
 
 const READ_ONLY = 0o400
-const WRITERS = 0o222
 
 /** `isLeft`: somebody has changed it, so that it is neither written nor sealed. */
 type Written = {
@@ -144,7 +143,7 @@ export async function segmentsAtStart(folder: string, sync: Sync): Promise<reado
 /** Only a segment of ours. */
 async function sealOlder({ file, firstSeq }: AuditSegment): Promise<void> {
   const stat = lstatSync(file, { throwIfNoEntry: false })
-  if (stat?.isFile() !== true || (stat.mode & WRITERS) === 0) return
+  if (stat?.isFile() !== true || !isWritable(stat)) return
   const first = await firstRecordOf(file).catch(() => undefined)
   if (first?.seq === firstSeq) await chmod(file, READ_ONLY)
 }

@@ -9,7 +9,7 @@ import { readLinesBackwards } from '../../audit/lines.ts'
 import { standingOf } from '../../audit/checkpoint-trust.ts'
 import type { Checkpoint } from '../../audit/checkpoint.ts'
 import type { NoteSigner } from '../../audit/signed-note.ts'
-import { isCompressed, type AuditSegment } from '../../audit/places.ts'
+import { isCompressed, isWritable, type AuditSegment } from '../../audit/places.ts'
 import { AuditFileError } from './audit-file-error.ts'
 import { openDurableFile, type Sync } from './durable-file.ts'
 import { GroupCommit, type AuditLog } from './group-commit.ts'
@@ -51,7 +51,6 @@ export type AuditLogOptions = {
 const DEFAULT_MAX_QUEUED = 10_000
 const DEFAULT_MAX_WAIT_MS = 1000
 const DEFAULT_LIMITS: SegmentLimits = { maxBytes: 256 * 1024 * 1024, maxAgeMs: 86_400_000 }
-const WRITERS = 0o222
 
 /**
  * Takes the lock of the folder (created with 0700), removes a torn last line and records that, and begins a new segment.
@@ -146,7 +145,7 @@ async function headAtStart(segments: readonly AuditSegment[], sync: Sync): Promi
 /** Undefined: the segment has no whole record. */
 async function headOf(file: string, sync: Sync): Promise<Partial<Start> & Pick<Start, 'tornBytes'>> {
   if (isCompressed(file)) return { head: await lastOf(file), tornBytes: 0 }
-  if ((statSync(file).mode & WRITERS) === 0) return { head: sealedHead(file), tornBytes: 0 }
+  if (!isWritable(statSync(file))) return { head: sealedHead(file), tornBytes: 0 }
   const durable = await openDurableFile(file, sync)
   try {
     const { head, size, tornBytes } = readTail(durable.fd, file)
