@@ -92,7 +92,7 @@ const app = await createServer({
       workerHosts,
       now,
     }),
-    ...{ registry, share, newLease: randomUUID, now, isThere: () => Promise.resolve(false), log },
+    ...{ registry, share, previous: () => undefined, newLease: randomUUID, now, isThere: () => Promise.resolve(false), log },
     onRegistered: nothing,
     heartbeatIntervalMs,
   }),

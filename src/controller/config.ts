@@ -9,6 +9,7 @@ import { auditDirIn } from '../audit/places.ts'
 import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import { auditSettings, parseAuditSettings, type AuditLimits } from '../platform/audit-settings.ts'
 import { parseDuration } from '../platform/duration.ts'
+import { natsSettings, parseNatsSettings, type NatsTarget } from '../platform/nats/nats-settings.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
 import { oddNames } from '../platform/setting-names.ts'
 import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
@@ -105,6 +106,7 @@ export const ControllerEnv = Type.Object({
       'share it. Unset: `chain.key` in `CRANK_STATE_DIR`, made at the first start.',
     allowed: 'the path of a file',
   }),
+  ...natsSettings,
   CRANK_WORKER_HOSTS: Type.String({
     default: '',
     allowed: 'host names, *.suffix or CIDR ranges, separated by commas',
@@ -179,6 +181,8 @@ export type ControllerConfig = {
   readonly auditSync: 'fsync' | 'write'
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
+  /** Undefined: no other controller. */
+  readonly nats: NatsTarget | undefined
   readonly workerHosts: HostRules
   readonly bodyLimitBytes: number
   readonly maxConnections: number
@@ -204,6 +208,7 @@ type Parsed = {
   processes: number
   audit: AuditLimits
   auditSigner: NoteSigner | undefined
+  nats: NatsTarget | undefined
 }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
@@ -239,8 +244,9 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
   const readKey = (file: string): NoteSigner => loadSigningKey(file, checkpointKeyName(controllerId))
   const auditSigner = readSetting('CRANK_AUDIT_SIGNING_KEY', values.CRANK_AUDIT_SIGNING_KEY, readKey, faults)
+  const nats = parseNatsSettings(values, trustDomain, faults)
   const hosts = { workerHosts, adminAllowedHosts, host, adminHost }
-  return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner }
+  return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner, nats }
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -317,6 +323,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     auditSigner: parsed.auditSigner,
     auditSync: values.CRANK_AUDIT_SYNC,
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
+    nats: parsed.nats,
     workerHosts,
     bodyLimitBytes: values.CRANK_BODY_LIMIT_BYTES,
     maxConnections: values.CRANK_MAX_CONNECTIONS,

@@ -26,7 +26,7 @@ export function createLinkedRoll(
         throw new AppError('registry_unavailable', 'the process that orders changes of the registry does not answer')
       } catch (cause: unknown) {
         // The policy denies this worker: calls must not wait for the parent either.
-        if (change.kind === 'dismissed') return roll.apply(change)
+        if (change.kind === 'dismissed' || change.kind === 'unconfirmed') return roll.apply(change)
         if (change.kind === 'registered') void giveBack(asked, change, link)
         throw cause instanceof LinkClosedError ? new AppError('shutting_down') : cause
       }

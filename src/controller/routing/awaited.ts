@@ -12,6 +12,10 @@ export type Awaited = {
   readonly has: (holder: Holder) => boolean
   /** Exactly this worker is awaited no more. False if that was so before. */
   readonly forget: (holder: Holder) => boolean
+  /** As `forget`; what was remembered of it. */
+  readonly take: (holder: Holder) => RememberedWorker | undefined
+  /** The awaited worker of this name. */
+  readonly named: (worker: Pick<Registration, 'spiffeId' | 'workerId'>) => RememberedWorker | undefined
   /** A worker of this name has registered: the old one is awaited no more. */
   readonly replaced: (registration: Pick<Registration, 'spiffeId' | 'workerId'>) => void
 }
@@ -32,6 +36,12 @@ export function createAwaited(found: readonly RememberedWorker[]): Awaited {
     },
     has,
     forget: (holder) => has(holder) && workers.delete(keyOf(holder)),
+    take(holder) {
+      const worker = has(holder) ? workers.get(keyOf(holder)) : undefined
+      if (worker !== undefined) workers.delete(keyOf(holder))
+      return worker
+    },
+    named: (worker) => workers.get(keyOf(worker)),
     replaced: (registration) => void workers.delete(keyOf(registration)),
   }
 }

@@ -13,6 +13,8 @@ export type RememberedWorker = {
   readonly leaseHash: LeaseHash
   readonly registeredAt: string
   readonly body: RegisterBody
+  /** Who lost the worker id to it, as far as that is known. */
+  readonly replaced?: ReadonlySet<string>
 }
 
 /** The registry has no more either. */

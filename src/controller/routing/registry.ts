@@ -112,6 +112,11 @@ export class Registry {
     return instance?.leaseHash === holder.leaseHash ? instance : undefined
   }
 
+  /** The instance of this name, whatever its lease. */
+  named(worker: Pick<Registration, 'spiffeId' | 'workerId'>): WorkerInstance | undefined {
+    return this.#instances.get(keyOf(worker))
+  }
+
   /** Keeps an instance alive. */
   heartbeat(instance: WorkerInstance, load: number | undefined): void {
     instance.lastSeenMs = this.#options.monotonic()
@@ -127,6 +132,12 @@ export class Registry {
     if (instance === undefined) return false
     this.#remove(keyOf(instance), instance)
     return true
+  }
+
+  /** Removes whoever has this name. */
+  removeNamed(worker: Pick<Registration, 'spiffeId' | 'workerId'>): void {
+    const instance = this.named(worker)
+    if (instance !== undefined) this.#remove(keyOf(worker), instance)
   }
 
   /** The worker is back: its part of the calls begins small again. */

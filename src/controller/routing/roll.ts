@@ -1,7 +1,8 @@
 // Every change of who is registered, as a message: one process applies it at once, several apply the same ones in one order.
 import type { RegisterBody } from '../../core/wire.ts'
-import type { Awaited } from './awaited.ts'
+import { rememberedHolder, type Awaited } from './awaited.ts'
 import type { HintFile } from './hint-file.ts'
+import type { RememberedWorker } from './hint-format.ts'
 import type { Holder, Registration, Registry, Tenure } from './registry.ts'
 
 export type RollChange =
@@ -18,6 +19,10 @@ export type RollChange =
       readonly tenure: Tenure
       readonly body: RegisterBody
     }
+  /** Another controller has registered it: awaited here until the policy of this one has decided. */
+  | { readonly kind: 'learned'; readonly worker: RememberedWorker }
+  /** An awaited worker did not pass here; for other controllers this means nothing. */
+  | { readonly kind: 'unconfirmed'; readonly holder: Holder }
   /** `left`: it deregistered. `dismissed`: it was evicted, or was awaited and did not pass. */
   | { readonly kind: 'left' | 'dismissed'; readonly holder: Holder }
   | { readonly kind: 'drained' | 'undrained'; readonly id: string }
@@ -44,9 +49,11 @@ type RollParts = {
   readonly awaited: Awaited
   /** Undefined: another process keeps it. */
   readonly hint: HintFile | undefined
+  /** Called for a worker that another controller has registered and that is awaited here now. */
+  readonly onLearned?: (worker: RememberedWorker) => void
 }
 
-export function createRoll({ registry, awaited, hint }: RollParts): Roll {
+export function createRoll({ registry, awaited, hint, onLearned }: RollParts): Roll {
   const apply = (change: RollChange): boolean => {
     switch (change.kind) {
       case 'registered': {
@@ -57,11 +64,22 @@ export function createRoll({ registry, awaited, hint }: RollParts): Roll {
       }
       case 'restored': {
         const { registration, tenure } = change
-        if (!awaited.forget({ ...registration, ...tenure })) return false
-        return registry.restore(registration, tenure) !== undefined
+        const remembered = awaited.take({ ...registration, ...tenure })
+        return remembered !== undefined && registry.restore(registration, tenure, remembered.replaced) !== undefined
+      }
+      case 'learned': {
+        const { worker } = change
+        const holder = rememberedHolder(worker)
+        if (registry.holder(holder) !== undefined || awaited.has(holder)) return false
+        // The later registration wins: the earlier one of the same worker ends now.
+        registry.removeNamed(holder)
+        awaited.add([worker])
+        onLearned?.(worker)
+        return true
       }
       case 'left':
-      case 'dismissed': {
+      case 'dismissed':
+      case 'unconfirmed': {
         const wasAwaited = awaited.forget(change.holder)
         // The registry itself tells of one that is registered.
         if (wasAwaited) hint?.forget(change.holder)

@@ -11,6 +11,7 @@ import { createWorkerCheck } from '../steps/check-worker.ts'
 import { createRecall, untilReady } from '../steps/recall.ts'
 import type { Recorder } from '../steps/record.ts'
 import { createRegister } from '../steps/register.ts'
+import { createTakeOver } from '../steps/take-over.ts'
 import type { Ground } from './ground.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
@@ -54,10 +55,20 @@ export function startRegistrations(
     random: Math.random,
     signal: stop.signal,
   })
+  const takeOver = createTakeOver({
+    ...{ awaited, share: roll.share, registry, onRegistered, isReady, log, now },
+    check: createWorkerCheck({ ...common, probe: () => Promise.resolve() }),
+    tracer: tracing.tracer,
+    signal: stop.signal,
+  })
+  workers.onLearned(takeOver.take)
+  // What was denied may be allowed now.
+  policy.onChange(takeOver.again)
   return {
     register: createRegister({
       check: createWorkerCheck({ ...common, probe: createProbe({ connectorFor, log }) }),
       ...{ registry, share: roll.share, isThere, log, now, onRegistered, heartbeatIntervalMs },
+      previous: (worker) => (registry.named(worker) ?? awaited.named(worker))?.registeredAt,
       newLease: randomUUID,
     }),
     heartbeat(claim, load): HeartbeatReply {

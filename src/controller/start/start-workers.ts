@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostLookupOptions } from '../../platform/host-lookup.ts'
 import type { Logger } from '../../platform/logger.ts'
+import { createListeners } from '../../platform/listeners.ts'
 import { createYoungCollections } from '../../platform/young-collections.ts'
 import type { ControllerConfig } from '../config.ts'
 import { createHealthProbe, type HealthProbe } from '../dispatch/probe.ts'
@@ -10,10 +11,13 @@ import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worke
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
 import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
+import type { Mesh } from '../mesh/mesh.ts'
+import { overMesh } from '../mesh/mesh-roll.ts'
 import { createWorkerStateMetrics } from '../metrics/worker-state-metrics.ts'
 import { createAwaited, type Awaited } from '../routing/awaited.ts'
 import { isOpen } from '../routing/condition.ts'
 import { openHintFile, type HintFile } from '../routing/hint-file.ts'
+import type { RememberedWorker } from '../routing/hint-format.ts'
 import { Registry } from '../routing/registry.ts'
 import { createRoll } from '../routing/roll.ts'
 import { standingOf, type StateChange } from '../routing/standing.ts'
@@ -23,6 +27,7 @@ import { WorkerHealth } from '../routing/worker-health.ts'
 import { unshared, type SharedRoll } from '../processes/siblings.ts'
 import type { Ground } from './ground.ts'
 import { partOf } from './part-of.ts'
+import { startMesh } from './start-mesh.ts'
 
 export type StartedWorkers = {
   readonly registry: Registry
@@ -34,10 +39,16 @@ export type StartedWorkers = {
   readonly pools: WorkerPools
   readonly connectorFor: WorkerConnectors
   readonly roll: SharedRoll
-  /** The workers of an earlier controller that have not been checked again yet. */
+  /** The workers that this controller has not checked yet: of an earlier one, or of another one of the mesh. */
   readonly awaited: Awaited
+  /** Calls `listener` for each worker that another controller of the mesh has registered. */
+  readonly onLearned: (listener: (worker: RememberedWorker) => void) => void
+  /** Undefined: this process is not the one that is part of a mesh, or there is none. */
+  readonly mesh: Mesh | undefined
 }
 
+/** A controller that starts waits so long for what the others know. */
+const FIRST_VIEW_MS = 3000
 const HINT_FILE = 'registry.json'
 /** Bounds of memory, not of time: each call has its own deadline. */
 const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
@@ -93,9 +104,18 @@ export async function startWorkers(
   )
   opened.use(startSweeper({ registry, heartbeatIntervalMs, monotonic }))
   const awaited = createAwaited(hint?.found ?? [])
-  const own = createRoll({ registry, awaited, hint })
-  const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, { registry, awaited, monotonic })
-  return { registry, room, health, isThere, pools, connectorFor, roll, awaited }
+  const learned = createListeners<[RememberedWorker]>((err) =>
+    log.error({ event: 'worker_not_taken_over', err }, 'a worker of another controller could not be looked at'),
+  )
+  const own = createRoll({ registry, awaited, hint, onLearned: learned.notify })
+  const parts = { registry, awaited, monotonic }
+  const mesh = siblings === undefined ? startMesh(ground, { parts, apply: own.apply, beat: own.beat }) : undefined
+  const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, parts)
+  await mesh?.viewed(FIRST_VIEW_MS)
+  return {
+    ...{ registry, room, health, isThere, pools, connectorFor, awaited, mesh, onLearned: learned.add },
+    roll: mesh === undefined ? roll : overMesh(roll, mesh),
+  }
 }
 
 /** The connections to workers. A blocked certificate is refused there, too. */

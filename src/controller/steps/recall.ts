@@ -1,18 +1,17 @@
 // After a restart: checks the workers that the registry on disk remembers, as if each registered again, and routes to those
 // that pass. A few at a time and in random order, so that the start of a large mesh is no storm.
-import { SpanKind, type Tracer } from '@opentelemetry/api'
+import type { Tracer } from '@opentelemetry/api'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toAppError, type ErrorCode } from '../../core/errors.ts'
-import { uuidv7 } from '../../core/ids.ts'
 import { REMOVED_AFTER_MISSED } from '../../core/wire.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { startSpan, traceContextOf } from '../../platform/tracing/tracing.ts'
-import type { Asker, RegistrationVerdict } from '../../policy/verdict.ts'
+import type { RegistrationVerdict } from '../../policy/verdict.ts'
 import { rememberedHolder, type Awaited } from '../routing/awaited.ts'
 import type { RememberedWorker } from '../routing/hint-format.ts'
 import type { Registry } from '../routing/registry.ts'
 import type { Share } from '../routing/roll.ts'
 import type { CheckedWorker, WorkerCheck } from './check-worker.ts'
+import { askerFor } from './remembered-asker.ts'
 
 type RecallDeps = {
   readonly awaited: Awaited
@@ -42,7 +41,7 @@ const RETRY_MS = 1000
 const POLL_MS = 50
 
 /** Not the worker's fault: it is asked about again. */
-const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+export const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'policy_engine_unavailable',
   'policy_engine_error',
   'policy_not_ready',
@@ -91,7 +90,7 @@ async function settle(worker: RememberedWorker, startMs: number, deps: RecallDep
     const checked = await checkAgain(worker, deps)
     if (typeof checked !== 'string') return await restore(worker, checked, deps)
     if (!PASSING.has(checked) || monotonic() > endMs) {
-      return (await share({ kind: 'dismissed', holder })) ? 'refused' : 'replaced'
+      return (await share({ kind: 'unconfirmed', holder })) ? 'refused' : 'replaced'
     }
     await pause(RETRY_MS, signal)
     // The next start asks again.
@@ -102,7 +101,7 @@ async function settle(worker: RememberedWorker, startMs: number, deps: RecallDep
 
 /** A code: why it is not routable. */
 async function checkAgain(worker: RememberedWorker, deps: RecallDeps): Promise<CheckedWorker | ErrorCode> {
-  const asker = askerFor(worker, deps)
+  const asker = askerFor(worker, 'worker.recall', deps)
   try {
     const passed = await deps.check(asker, worker.body)
     deps.registry.refuseIfFull(passed.registration)
@@ -129,12 +128,6 @@ async function restore(worker: RememberedWorker, passed: CheckedWorker, deps: Re
 function unsettled({ spiffeId, body }: RememberedWorker, err: unknown, { log }: RecallDeps): undefined {
   const fields = { event: 'worker_not_recalled', worker_id: body.worker_id, spiffe_id: spiffeId, err }
   log.warn(fields, 'a worker of the registry on disk was checked, and nobody can be told')
-}
-
-/** Nobody asks over the network: the identity is the one that the worker registered with, and the probe proves it. */
-function askerFor({ spiffeId }: RememberedWorker, { tracer, now }: RecallDeps): Asker {
-  const span = startSpan(tracer, 'worker.recall', SpanKind.INTERNAL, undefined)
-  return { decisionId: uuidv7(now()), caller: spiffeId, span, trace: traceContextOf(span) }
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {

@@ -14,6 +14,8 @@ import { afterRecord } from './recorded.ts'
 type RegisterDeps = {
   readonly check: WorkerCheck
   readonly registry: Registry
+  /** When the worker of this name registered last, as far as that is known. */
+  readonly previous: (worker: Pick<Registration, 'spiffeId' | 'workerId'>) => string | undefined
   /** Whether a registered worker answers now. */
   readonly isThere: HealthProbe
   readonly log: Pick<Logger, 'warn'>
@@ -34,7 +36,10 @@ export function createRegister(deps: RegisterDeps): (asker: Asker, body: Registe
     await afterRecord(async () => {
       await refuseReplaced(deps, registration)
       deps.registry.refuseIfFull(registration)
-      const tenure = { leaseHash: hashOfLease(lease), registeredAt: isoTime(deps.now()) }
+      const tenure = {
+        leaseHash: hashOfLease(lease),
+        registeredAt: isoTime(laterThan(deps.previous(registration), deps.now())),
+      }
       await deps.share({ kind: 'registered', registration, tenure, body })
     })
     deps.onRegistered(verdict)
@@ -46,6 +51,11 @@ export function createRegister(deps: RegisterDeps): (asker: Asker, body: Registe
       heartbeat_interval_ms: deps.heartbeatIntervalMs,
     }
   }
+}
+
+/** The clocks of controllers differ: a registration must never look earlier than the one that it replaces. */
+function laterThan(previous: string | undefined, nowMs: number): number {
+  return previous === undefined ? nowMs : Math.max(nowMs, Date.parse(previous) + 1)
 }
 
 /**

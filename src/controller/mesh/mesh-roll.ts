@@ -1,0 +1,17 @@
+// The roll of a controller that is part of a mesh: every change and heartbeat that is made here is told to the others, too.
+import type { SharedRoll } from '../processes/siblings.ts'
+import type { Mesh } from './mesh.ts'
+
+export function overMesh(roll: SharedRoll, mesh: Pick<Mesh, 'changed' | 'beat'>): SharedRoll {
+  return {
+    async share(change) {
+      const isChanged = await roll.share(change)
+      if (isChanged) await mesh.changed(change)
+      return isChanged
+    },
+    beat(beat) {
+      roll.beat(beat)
+      mesh.beat(beat)
+    },
+  }
+}

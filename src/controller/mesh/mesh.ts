@@ -1,0 +1,228 @@
+// One controller's part of the mesh: what it tells the others of its workers over the shared store, and what it learns from
+// them. No call waits for any of it. While the store is away the view stays as it is, and what happens here is written later.
+import { randomUUID } from 'node:crypto'
+import { jetstream } from '@nats-io/jetstream'
+import { Kvm, type KV } from '@nats-io/kv'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { STALE_AFTER_MISSED } from '../../core/wire.ts'
+import type { Logger } from '../../platform/logger.ts'
+import { createReportedFault } from '../../platform/reported-fault.ts'
+import { within } from '../../platform/within.ts'
+import type { Holder } from '../routing/registry.ts'
+import type { Beat, RollChange } from '../routing/roll.ts'
+import { decodeBeats, encodeBeats, type ToldBeat } from './beat-wire.ts'
+import { decodeEntry, storeKeyOf, type LeaseEntry } from './lease-entry.ts'
+import { LeaseTable } from './lease-table.ts'
+import { createLeaseWriter } from './lease-writer.ts'
+import { openStoreLink, type StoreLink, type StoreSession } from './store-link.ts'
+
+type MeshOptions = {
+  readonly connect: () => Promise<NatsConnection>
+  readonly replicas: number
+  readonly heartbeatIntervalMs: number
+  /** Makes a change that another controller has made, here. */
+  readonly apply: (change: RollChange) => void
+  /** Counts a heartbeat that another controller was sent. */
+  readonly beat: (beat: Beat) => void
+  /** Whether this worker is registered here, or awaited. */
+  readonly isKnown: (holder: Holder) => boolean
+  /** Who lost the worker id to a registered one. */
+  readonly replacedBy: (holder: Holder) => ReadonlySet<string>
+  /** The workers that are not stale, with their load. */
+  readonly live: () => readonly Beat[]
+  readonly monotonic: () => number
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+}
+
+/** `unwritten`: changes that the store does not have yet. */
+export type MeshHealth = { readonly awayMs: number | undefined; readonly unwritten: number }
+
+export type Mesh = {
+  /** Tells the others about a change that was made here. Resolves when the store has it, but after 250 ms at the latest. */
+  readonly changed: (change: RollChange) => Promise<void>
+  /** A heartbeat that was sent to this controller. */
+  readonly beat: (beat: Beat) => void
+  readonly health: () => MeshHealth
+  /** Resolves when the first view is complete; after `ms` at the latest. */
+  readonly viewed: (ms: number) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+const BUCKET = 'crank-registry'
+const BEATS = 'crank.beats'
+/** A worker of which no controller hears for so long is gone from the store. */
+const LEASE_MS = 900_000
+/** How long the store says that an entry has expired: longer than the link of a controller blinks. */
+const MARKER_MS = 60_000
+const SHARE_MS = 250
+const COLLECT_MS = 100
+const TICK_MS = 1000
+const SNAPSHOT_MS = 10_000
+
+export function openMesh(options: MeshOptions): Mesh {
+  const { monotonic, heartbeatIntervalMs, log, apply } = options
+  const staleMs = STALE_AFTER_MISSED * heartbeatIntervalMs
+  const table = new LeaseTable({ monotonic, staleMs, renewMs: LEASE_MS / 3 })
+  const own = randomUUID()
+  let open: { readonly nc: NatsConnection; readonly bucket: KV } | undefined
+  const odd = createReportedFault()
+
+  /** One word of the store about one key. */
+  function found(key: string, value: Uint8Array | undefined, revision: number): void {
+    if (value === undefined) {
+      const gone = table.lost(key, revision)
+      if (gone !== undefined) apply({ kind: 'dismissed', holder: gone })
+      writer.wake()
+      return
+    }
+    try {
+      const entry = decodeEntry(key, Buffer.from(value).toString())
+      if (table.seen(key, entry, revision)) learn(entry)
+      writer.wake()
+    } catch (cause: unknown) {
+      // Written by a newer version, or by hand.
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      const message = 'an entry of the shared store cannot be used; the worker of it is not called from here'
+      if (odd.isNews(`${key} ${reason}`)) log.warn({ event: 'mesh_entry_ignored', key, revision, reason }, message)
+    }
+  }
+
+  function learn(entry: LeaseEntry): void {
+    const { spiffeId, workerId, leaseHash, registeredAt, body, replaced } = entry
+    if (body === undefined) apply({ kind: 'dismissed', holder: { spiffeId, workerId, leaseHash } })
+    else if (!options.isKnown(entry))
+      apply({ kind: 'learned', worker: { spiffeId, leaseHash, registeredAt, body, replaced } })
+  }
+
+  const writer = createLeaseWriter({ table, bucket: () => open?.bucket, onFound: found })
+  const link: StoreLink = openStoreLink({
+    connect: options.connect,
+    async open(nc, signal) {
+      const session = await openSession({ nc, signal, replicas: options.replicas, table, found, heard })
+      open = { nc, bucket: session.bucket }
+      signal.addEventListener('abort', () => void (open = undefined))
+      writer.wake()
+      return session
+    },
+    monotonic,
+    log,
+  })
+  const beats = collectBeats((told) => {
+    for (const text of encodeBeats(own, told)) open?.nc.publish(BEATS, text)
+  })
+
+  /** Other controllers' messages about heartbeats. */
+  function heard(text: string): void {
+    for (const { key, lease, load } of decodeBeats(own, text)) {
+      const entry = table.heard(key, false)
+      if (entry?.leaseHash.startsWith(lease) !== true) continue
+      // It was not there when this controller looked: it is, or the heartbeat would not have come.
+      if (options.isKnown(entry)) options.beat({ holder: entry, load })
+      else learn(entry)
+    }
+  }
+
+  const timer = setInterval(() => {
+    table.renew()
+    writer.wake()
+    // Nobody hears from other controllers now: their workers are not silent.
+    if (link.awayMs() !== undefined) options.live().forEach(options.beat)
+  }, TICK_MS).unref()
+
+  return {
+    async changed(change) {
+      const entry = entryOf(change, table, options.replacedBy)
+      if (entry === undefined || !table.changed(entry)) return
+      writer.wake()
+      await within(SHARE_MS, writer.written(storeKeyOf(entry)))
+    },
+    beat({ holder, load }) {
+      const key = storeKeyOf(holder)
+      if (table.heard(key, true) !== undefined) beats.add({ key, lease: holder.leaseHash, load })
+    },
+    health: () => ({ awayMs: link.awayMs(), unwritten: table.dueCount() }),
+    async viewed(ms) {
+      await within(ms, link.opened)
+    },
+    async close() {
+      clearInterval(timer)
+      beats.close()
+      await link.close()
+    },
+  }
+}
+
+/** What the store gets to know of a change; undefined: nothing. */
+function entryOf(change: RollChange, table: LeaseTable, replacedBy: MeshOptions['replacedBy']): LeaseEntry | undefined {
+  switch (change.kind) {
+    case 'registered':
+    case 'restored': {
+      const { registration, tenure, body } = change
+      const { spiffeId, workerId } = registration
+      return { ...tenure, spiffeId, workerId, body, replaced: replacedBy({ spiffeId, workerId, ...tenure }) }
+    }
+    case 'left':
+    case 'dismissed':
+      return table.endOf(change.holder)
+    case 'learned':
+    case 'unconfirmed':
+    case 'drained':
+    case 'undrained':
+      return undefined
+    default:
+      return change satisfies never
+  }
+}
+
+function collectBeats(send: (told: readonly ToldBeat[]) => void) {
+  let collected = new Map<string, ToldBeat>()
+  let timer: NodeJS.Timeout | undefined
+  return {
+    add(beat: ToldBeat): void {
+      collected.set(beat.key, beat)
+      timer ??= setTimeout(() => {
+        timer = undefined
+        send([...collected.values()])
+        collected = new Map()
+      }, COLLECT_MS).unref()
+    },
+    close: () => clearTimeout(timer),
+  }
+}
+
+type SessionOptions = {
+  readonly nc: NatsConnection
+  readonly signal: AbortSignal
+  readonly replicas: number
+  readonly table: LeaseTable
+  readonly found: (key: string, value: Uint8Array | undefined, revision: number) => void
+  readonly heard: (text: string) => void
+}
+
+/** Resolves when everything that the store has is known. */
+async function openSession(options: SessionOptions): Promise<StoreSession & { readonly bucket: KV }> {
+  const { nc, signal, replicas, table, found, heard } = options
+  const limits = { history: 1, replicas, ttl: LEASE_MS, markerTTL: MARKER_MS, allow_direct: false }
+  const bucket = await new Kvm(jetstream(nc, { timeout: 2000 })).create(BUCKET, limits)
+  const beats = nc.subscribe(BEATS, { callback: (_error, message) => heard(message.string()) })
+  const { values } = await bucket.status()
+  const watch = await bucket.watch()
+  signal.addEventListener('abort', () => {
+    beats.unsubscribe()
+    watch.stop()
+  })
+  const present = new Set<string>()
+  const whole = Promise.withResolvers<undefined>()
+  const follow = async (): Promise<string> => {
+    for await (const { key, operation, value, revision, isUpdate } of watch) {
+      if (operation === 'PUT') present.add(key)
+      found(key, operation === 'PUT' ? value : undefined, revision)
+      if (isUpdate) whole.resolve(undefined)
+    }
+    return 'its view has ended'
+  }
+  const ended = follow()
+  if (values > 0) await within(SNAPSHOT_MS, whole.promise)
+  table.absent(present)
+  return { bucket, ended, ask: () => bucket.status() }
+}

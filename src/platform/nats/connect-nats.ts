@@ -1,0 +1,71 @@
+// A connection to NATS with the SVID of this process. The server must have the SPIFFE ID that is expected of it: a host name in
+// its certificate proves nothing here.
+import type { PeerCertificate } from 'node:tls'
+import { connect, type NatsConnection, type TlsOptions } from '@nats-io/transport-node'
+import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
+import { inOrderForOpenssl } from '../svid/trust-bundle.ts'
+import { parseSvid } from '../svid/x509-svid.ts'
+import type { CredentialSource } from '../tls/credentials.ts'
+import type { NatsTarget } from './nats-settings.ts'
+
+type NatsOptions = {
+  readonly target: NatsTarget
+  readonly source: Pick<CredentialSource, 'current'>
+  /** Named in NATS' own monitoring. */
+  readonly name: string
+}
+
+const CONNECT_MS = 2000
+/** A server that hangs is found after three of these, and another one is tried. */
+const PING_MS = 1000
+const MAX_PINGS_OUT = 2
+const RECONNECT_MS = 250
+
+/**
+ * Connects once; from then on the connection heals itself until it is closed.
+ * @throws {Error} when no server can be used now
+ */
+export function connectNats({ target, source, name }: NatsOptions): Promise<NatsConnection> {
+  return connect({
+    servers: [...target.servers],
+    name,
+    tls: target.isTls ? tlsOptions(target.id, source) : null,
+    timeout: CONNECT_MS,
+    pingInterval: PING_MS,
+    maxPingOut: MAX_PINGS_OUT,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_MS,
+    reconnectJitter: RECONNECT_MS,
+    reconnectJitterTLS: RECONNECT_MS,
+    // A server that is configured anew may refuse this identity for a moment.
+    ignoreAuthErrorAbort: true,
+  })
+}
+
+/** Getters: each new connection uses the certificate that is current then. */
+function tlsOptions(expected: SpiffeId, source: NatsOptions['source']): TlsOptions {
+  const options = {
+    get cert(): string {
+      return source.current().certPem
+    },
+    get key(): string {
+      return source.current().keyPem
+    },
+    get ca(): string[] {
+      const anchors = source.current().bundles.get(trustDomainOf(expected)) ?? []
+      return inOrderForOpenssl(anchors).map(String)
+    },
+    minVersion: 'TLSv1.3',
+    allowPartialTrustChain: true,
+    checkServerIdentity: (_host: string, { raw }: PeerCertificate): Error | undefined => {
+      try {
+        const { spiffeId } = parseSvid(raw)
+        return spiffeId === expected ? undefined : new Error(`the NATS server is ${spiffeId}, not ${expected}`)
+      } catch (cause: unknown) {
+        return cause as Error
+      }
+    },
+  }
+  // The client hands these to `tls.connect` as they are; its own type names only some of them.
+  return options as unknown as TlsOptions
+}
