@@ -41,6 +41,7 @@ export type NatsCluster = AsyncDisposable & {
 
 const HOST = '127.0.0.1'
 const START_MS = 20_000
+const MAX_ERRORS = 2000
 
 /** Starts the servers and waits until each accepts connections; the leader of a cluster may come a moment later. */
 export async function startNats(options: NatsOptions): Promise<NatsCluster> {
@@ -83,8 +84,10 @@ function createServer(program: string, { file, port, name }: { file: string; por
       if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') await ended
     },
     async start() {
-      child = spawn(program, ['-c', file], { stdio: 'ignore' })
-      await accepts(port, child)
+      child = spawn(program, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+      let errors = ''
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors = (errors + text).slice(-MAX_ERRORS)))
+      await accepts(port, child).catch((cause: unknown) => Promise.reject(new Error(errors, { cause })))
     },
   }
 }
@@ -126,7 +129,7 @@ function configuration({ tls, users = [] }: NatsOptions, { name, port, folder, c
   if (cluster !== undefined) {
     const routes = cluster.routes.map((route) => `"${route}"`).join(', ')
     const secured = files === undefined ? '' : `tls { ${files}, verify: true, timeout: 5 }`
-    lines.push(`cluster { name: crank, listen: "${HOST}:${cluster.port}", routes: [${routes}] ${secured} }`)
+    lines.push(`cluster {\nname: crank\nlisten: "${HOST}:${cluster.port}"\nroutes: [${routes}]\n${secured}\n}`)
   }
   return `${lines.join('\n')}\n`
 }

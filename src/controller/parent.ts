@@ -17,6 +17,9 @@ import type { HintFile } from './routing/hint-file.ts'
 import { Registry } from './routing/registry.ts'
 import { createRoll } from './routing/roll.ts'
 import { startSweeper } from './routing/sweeper.ts'
+import { watchCredentials } from '../platform/tls/credentials.ts'
+import type { StoreLink } from './mesh/store-link.ts'
+import { startMesh, startStoreLink } from './start/start-mesh.ts'
 import { refuseUsedPort } from './start/listen.ts'
 import { openKeyStore } from './start/start-idempotency.ts'
 import { openHint } from './start/start-workers.ts'
@@ -69,17 +72,20 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
   const metricsRegistry = createRegistry()
   const hint = opened.adopt(await openHint(config, log), (it) => it.close())
   const { parts, roll } = openWorkers(config, hint, monotonic)
+  const link = await openLink(config, log, monotonic, opened)
   const keyMetrics = createIdempotencyMetrics(metricsRegistry)
-  const store = openKeyStore({ config, now: Date.now, monotonic, log, opened }, keyMetrics)
+  const store = openKeyStore({ config, now: Date.now, monotonic, log, opened }, link, keyMetrics)
   keyMetrics.observe(store.health)
   const starts = createStarts(of)
   const family = createFamily({
     ...{ of, store, log },
     ...{ parts, roll },
+    mesh: () => mesh,
     turns: createPolicyTurns(),
     ownMetrics: () => ownFamilies(metricsRegistry),
     onServing: (slot, serving) => starts.serves(slot, serving),
   })
+  const mesh = link && startMesh({ config, log, monotonic, opened }, link, { parts, ...family })
   opened.use(startSweeper({ ...parts, heartbeatIntervalMs: config.heartbeatIntervalMs, onRemoved: family.removed }))
   const metrics = createProcessMetrics(metricsRegistry, { of, serving: family.serving })
   const seats = createSeats({
@@ -111,6 +117,18 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
       log.info({ event: 'controller_stopped', reason: 'stopped' }, 'controller has stopped')
     },
   }
+}
+
+/** The link to the shared store: the parent has it, for all processes. */
+async function openLink(
+  config: ControllerConfig,
+  log: Logger,
+  monotonic: () => number,
+  opened: AsyncDisposableStack,
+): Promise<StoreLink | undefined> {
+  if (config.nats === undefined) return undefined
+  const credentials = opened.adopt(await watchCredentials(config.tls, { now: Date.now, log }), ({ close }) => close())
+  return startStoreLink({ config, credentials, log, monotonic, opened })
 }
 
 /** The parent's view of the workers. It gets no calls, so nothing happens when a worker comes or goes. */

@@ -40,14 +40,22 @@ const at = (index: number): ControllerProcess => controllers[index]!
 const startWorker = (): Promise<FakeWorker> =>
   startFakeWorker({ ...parties, request: () => Promise.reject(new Error('registers by the test')) }, greets)
 
-async function register(controller: ControllerProcess, worker: FakeWorker, workerId = 'worker-hello-world'): Promise<string> {
+async function register(
+  controller: ControllerProcess,
+  worker: FakeWorker,
+  workerId = 'worker-hello-world',
+): Promise<string> {
   const body = { worker_id: workerId, worker_url: worker.url, capabilities: [HELLO_SCHEMA] }
   const answer = await parties.request(controller.origin, HELLO, postJson('/register', body))
   expect(answer).toMatchObject({ status: 200 })
   return (answer.body as { lease: string }).lease
 }
-const leased = (path: string, controller: ControllerProcess, lease: string, workerId = 'worker-hello-world'): Promise<Answer> =>
-  parties.request(controller.origin, HELLO, postJson(path, { worker_id: workerId, lease }))
+const leased = (
+  path: string,
+  controller: ControllerProcess,
+  lease: string,
+  workerId = 'worker-hello-world',
+): Promise<Answer> => parties.request(controller.origin, HELLO, postJson(path, { worker_id: workerId, lease }))
 
 describe('a worker', () => {
   test('that registers at one controller is called by the other, lives by heartbeats at either, and leaves both', async () => {

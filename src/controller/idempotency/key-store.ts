@@ -8,6 +8,8 @@ export type Claim = {
   readonly caller: SpiffeId
   /** Of this request; only the request that holds the key can end it. */
   readonly decisionId: string
+  /** How long the call may wait for a store that several controllers share; default: as long as the store waits by itself. */
+  readonly waitMs?: number
 }
 
 /** A worker's answer. `headers`: a flat list, as the caller got it. `failure`: its error, as the controller reported it. */

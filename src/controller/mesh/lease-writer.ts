@@ -1,8 +1,8 @@
 // Writes the entries that the shared store does not have yet: compare-and-set, so that no controller overwrites a newer word of
 // another one that it has not seen.
 import { setTimeout as delay } from 'node:timers/promises'
-import { JetStreamApiError } from '@nats-io/jetstream'
 import type { KV } from '@nats-io/kv'
+import { isWrongSequence } from './buckets.ts'
 import { encodeEntry, type LeaseEntry } from './lease-entry.ts'
 import type { LeaseTable } from './lease-table.ts'
 
@@ -24,8 +24,6 @@ export type LeaseWriter = {
 const AT_ONCE = 64
 const WRITE_MS = 2000
 const RETRY_MS = 200
-/** JetStream's error of a publish whose expected last sequence is not the last one. */
-const WRONG_LAST_SEQUENCE = 10_071
 
 export function createLeaseWriter({ table, bucket, onFound }: LeaseWriterOptions): LeaseWriter {
   const waiting = new Map<string, (() => void)[]>()
@@ -84,8 +82,4 @@ export function createLeaseWriter({ table, bucket, onFound }: LeaseWriterOptions
 
 function put(kv: KV, key: string, entry: LeaseEntry, revision: number): Promise<number> {
   return kv.put(key, encodeEntry(entry), { previousSeq: revision, timeout: WRITE_MS })
-}
-
-export function isWrongSequence(cause: unknown): boolean {
-  return cause instanceof JetStreamApiError && cause.code === WRONG_LAST_SEQUENCE
 }

@@ -1,9 +1,6 @@
 // One controller's part of the mesh: what it tells the others of its workers over the shared store, and what it learns from
 // them. No call waits for any of it. While the store is away the view stays as it is, and what happens here is written later.
 import { randomUUID } from 'node:crypto'
-import { jetstream } from '@nats-io/jetstream'
-import { Kvm, type KV } from '@nats-io/kv'
-import type { NatsConnection } from '@nats-io/transport-node'
 import { STALE_AFTER_MISSED } from '../../core/wire.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
@@ -14,16 +11,16 @@ import { decodeBeats, encodeBeats, type ToldBeat } from './beat-wire.ts'
 import { decodeEntry, storeKeyOf, type LeaseEntry } from './lease-entry.ts'
 import { LeaseTable } from './lease-table.ts'
 import { createLeaseWriter } from './lease-writer.ts'
-import { openStoreLink, type StoreLink, type StoreSession } from './store-link.ts'
+import { LEASE_MS } from './buckets.ts'
+import type { StoreLink, StoreSession } from './store-link.ts'
 
 type MeshOptions = {
-  readonly connect: () => Promise<NatsConnection>
-  readonly replicas: number
+  readonly link: Pick<StoreLink, 'join' | 'session' | 'awayMs'>
   readonly heartbeatIntervalMs: number
   /** Makes a change that another controller has made, here. */
   readonly apply: (change: RollChange) => void
-  /** Counts a heartbeat that another controller was sent. */
-  readonly beat: (beat: Beat) => void
+  /** Counts heartbeats that another controller was sent. */
+  readonly beats: (beats: readonly Beat[]) => void
   /** Whether this worker is registered here, or awaited. */
   readonly isKnown: (holder: Holder) => boolean
   /** Who lost the worker id to a registered one. */
@@ -45,26 +42,21 @@ export type Mesh = {
   readonly health: () => MeshHealth
   /** Resolves when the first view is complete; after `ms` at the latest. */
   readonly viewed: (ms: number) => Promise<void>
-  readonly close: () => Promise<void>
+  readonly close: () => void
 }
 
-const BUCKET = 'crank-registry'
 const BEATS = 'crank.beats'
-/** A worker of which no controller hears for so long is gone from the store. */
-const LEASE_MS = 900_000
-/** How long the store says that an entry has expired: longer than the link of a controller blinks. */
-const MARKER_MS = 60_000
 const SHARE_MS = 250
 const COLLECT_MS = 100
 const TICK_MS = 1000
 const SNAPSHOT_MS = 10_000
 
 export function openMesh(options: MeshOptions): Mesh {
-  const { monotonic, heartbeatIntervalMs, log, apply } = options
+  const { link, monotonic, heartbeatIntervalMs, log, apply } = options
   const staleMs = STALE_AFTER_MISSED * heartbeatIntervalMs
   const table = new LeaseTable({ monotonic, staleMs, renewMs: LEASE_MS / 3 })
   const own = randomUUID()
-  let open: { readonly nc: NatsConnection; readonly bucket: KV } | undefined
+  const first = Promise.withResolvers<undefined>()
   const odd = createReportedFault()
 
   /** One word of the store about one key. */
@@ -94,39 +86,34 @@ export function openMesh(options: MeshOptions): Mesh {
       apply({ kind: 'learned', worker: { spiffeId, leaseHash, registeredAt, body, replaced } })
   }
 
-  const writer = createLeaseWriter({ table, bucket: () => open?.bucket, onFound: found })
-  const link: StoreLink = openStoreLink({
-    connect: options.connect,
-    async open(nc, signal) {
-      const session = await openSession({ nc, signal, replicas: options.replicas, table, found, heard })
-      open = { nc, bucket: session.bucket }
-      signal.addEventListener('abort', () => void (open = undefined))
-      writer.wake()
-      return session
-    },
-    monotonic,
-    log,
+  const writer = createLeaseWriter({ table, bucket: () => link.session()?.registry, onFound: found })
+  link.join(async (session) => {
+    const view = await viewRegistry(session, { table, found, heard })
+    first.resolve(undefined)
+    return view
   })
   const beats = collectBeats((told) => {
-    for (const text of encodeBeats(own, told)) open?.nc.publish(BEATS, text)
+    for (const text of encodeBeats(own, told)) link.session()?.nc.publish(BEATS, text)
   })
 
   /** Other controllers' messages about heartbeats. */
   function heard(text: string): void {
+    const known: Beat[] = []
     for (const { key, lease, load } of decodeBeats(own, text)) {
       const entry = table.heard(key, false)
       if (entry?.leaseHash.startsWith(lease) !== true) continue
       // It was not there when this controller looked: it is, or the heartbeat would not have come.
-      if (options.isKnown(entry)) options.beat({ holder: entry, load })
+      if (options.isKnown(entry)) known.push({ holder: entry, load })
       else learn(entry)
     }
+    if (known.length > 0) options.beats(known)
   }
 
   const timer = setInterval(() => {
     table.renew()
     writer.wake()
     // Nobody hears from other controllers now: their workers are not silent.
-    if (link.awayMs() !== undefined) options.live().forEach(options.beat)
+    if (link.awayMs() !== undefined) options.beats(options.live())
   }, TICK_MS).unref()
 
   return {
@@ -142,12 +129,11 @@ export function openMesh(options: MeshOptions): Mesh {
     },
     health: () => ({ awayMs: link.awayMs(), unwritten: table.dueCount() }),
     async viewed(ms) {
-      await within(ms, link.opened)
+      await within(ms, first.promise)
     },
-    async close() {
+    close() {
       clearInterval(timer)
       beats.close()
-      await link.close()
     },
   }
 }
@@ -190,23 +176,20 @@ function collectBeats(send: (told: readonly ToldBeat[]) => void) {
   }
 }
 
-type SessionOptions = {
-  readonly nc: NatsConnection
-  readonly signal: AbortSignal
-  readonly replicas: number
+type ViewOptions = {
   readonly table: LeaseTable
   readonly found: (key: string, value: Uint8Array | undefined, revision: number) => void
   readonly heard: (text: string) => void
 }
 
 /** Resolves when everything that the store has is known. */
-async function openSession(options: SessionOptions): Promise<StoreSession & { readonly bucket: KV }> {
-  const { nc, signal, replicas, table, found, heard } = options
-  const limits = { history: 1, replicas, ttl: LEASE_MS, markerTTL: MARKER_MS, allow_direct: false }
-  const bucket = await new Kvm(jetstream(nc, { timeout: 2000 })).create(BUCKET, limits)
+async function viewRegistry(
+  { nc, registry, signal }: StoreSession,
+  { table, found, heard }: ViewOptions,
+): Promise<{ readonly ended: Promise<string> }> {
   const beats = nc.subscribe(BEATS, { callback: (_error, message) => heard(message.string()) })
-  const { values } = await bucket.status()
-  const watch = await bucket.watch()
+  const { values } = await registry.status()
+  const watch = await registry.watch()
   signal.addEventListener('abort', () => {
     beats.unsubscribe()
     watch.stop()
@@ -224,5 +207,5 @@ async function openSession(options: SessionOptions): Promise<StoreSession & { re
   const ended = follow()
   if (values > 0) await within(SNAPSHOT_MS, whole.promise)
   table.absent(present)
-  return { bucket, ended, ask: () => bucket.status() }
+  return { ended }
 }

@@ -1,31 +1,34 @@
-// The link of one controller to the shared store. It is either open, with a view of everything in the store, or away; it comes
+// The link of one controller to the shared store. It is either open, and every part has its view of the store, or away; it comes
 // back by itself. A server that answers but has lost the majority of its cluster is away too: its leader is asked every second.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from '../../platform/logger.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
+import { openBuckets, type Buckets } from './buckets.ts'
 
-/** An open view of the store. */
-export type StoreSession = {
-  /** Asks the leaders for anything. @throws when there is no answer in time */
-  readonly ask: () => Promise<unknown>
-  /** Resolves with the reason when the view has ended by itself. */
-  readonly ended: Promise<string>
-}
+/** The store while it is there. `signal` aborts at the end of the session; the next one is another one. */
+export type StoreSession = Buckets & { readonly nc: NatsConnection; readonly signal: AbortSignal }
+
+/**
+ * A part of the controller that uses the store. Resolves when it has its view; `ended` resolves with the reason if that view ends
+ * before the session. Rejects when the store cannot be used.
+ */
+export type StorePart = (session: StoreSession) => Promise<{ readonly ended: Promise<string> } | undefined>
 
 type StoreLinkOptions = {
   readonly connect: () => Promise<NatsConnection>
-  /** Opens a view; `signal` aborts when the session is over. */
-  readonly open: (nc: NatsConnection, signal: AbortSignal) => Promise<StoreSession>
+  readonly replicas: number
   readonly monotonic: () => number
   readonly log: Pick<Logger, 'info' | 'warn'>
 }
 
 export type StoreLink = {
+  /** Undefined: it is away. */
+  readonly session: () => StoreSession | undefined
   /** For how long the store has been away; undefined: it is there. */
   readonly awayMs: () => number | undefined
-  /** Resolves when the first view is complete, or never. */
-  readonly opened: Promise<void>
+  /** Opens this part in every session from now on, the present one included. */
+  readonly join: (part: StorePart) => void
   readonly close: () => Promise<void>
 }
 
@@ -35,67 +38,62 @@ const SILENT_MS = 3000
 const RETRY_MS = 250
 const MAX_RETRY_MS = 5000
 
-export function openStoreLink({ connect, open, monotonic, log }: StoreLinkOptions): StoreLink {
+export function openStoreLink(options: StoreLinkOptions): StoreLink {
+  const { connect, replicas, monotonic, log } = options
   const closing = new AbortController()
-  const first = Promise.withResolvers<undefined>()
+  const parts: StorePart[] = []
   const fault = createReportedFault()
+  let joined = new AbortController()
   let awaySinceMs: number | undefined = monotonic()
+  let current: StoreSession | undefined
   let nc: NatsConnection | undefined
-  const isClosing = (): boolean => closing.signal.aborted
 
   async function run(): Promise<void> {
     let retryMs = RETRY_MS
-    while (!isClosing()) {
+    while (!closing.signal.aborted) {
       try {
         if (nc === undefined || nc.isClosed()) nc = await connect()
         await serve(nc)
         retryMs = RETRY_MS
       } catch (cause: unknown) {
         report(cause instanceof Error ? cause.message : String(cause))
+        await delay(retryMs * (0.5 + Math.random()), undefined, { signal: closing.signal, ref: false }).catch(nothing)
         retryMs = Math.min(retryMs * 2, MAX_RETRY_MS)
       }
-      await delay(retryMs * (0.5 + Math.random()), undefined, { signal: closing.signal, ref: false }).catch(
-        () => undefined,
-      )
     }
   }
 
   /** One session, from its beginning to its end. */
   async function serve(connection: NatsConnection): Promise<void> {
     const over = new AbortController()
+    joined = new AbortController()
     try {
-      const session = await open(connection, AbortSignal.any([over.signal, closing.signal]))
-      const awayFor = awaySinceMs === undefined ? 0 : Math.round(monotonic() - awaySinceMs)
-      awaySinceMs = undefined
-      fault.end()
-      log.info(
-        { event: 'mesh_connected', server: connection.getServer(), away_ms: awayFor },
-        'the shared store is used',
-      )
-      first.resolve(undefined)
-      const why = await Promise.race([session.ended, silenceOf(session, over.signal), loss(connection)])
-      if (!isClosing()) report(why)
+      const signal = AbortSignal.any([over.signal, closing.signal])
+      const session = { ...(await openBuckets(connection, replicas)), nc: connection, signal }
+      const views = await Promise.all(parts.map((part) => part(session)))
+      opened(session)
+      const endings = views.flatMap((view) => view?.ended ?? [])
+      const why = await Promise.race([
+        ...endings,
+        silenceOf(session, monotonic),
+        lossOf(connection),
+        aborted(joined.signal),
+      ])
+      if (why === JOINED) return
+      if (!closing.signal.aborted) report(why)
     } finally {
       awaySinceMs ??= monotonic()
+      current = undefined
       over.abort()
     }
   }
 
-  async function silenceOf(session: StoreSession, signal: AbortSignal): Promise<string> {
-    let answeredMs = monotonic()
-    while (!signal.aborted) {
-      await delay(ASK_EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined)
-      const askedMs = monotonic()
-      // This process was stopped: nothing is known of the time between.
-      if (askedMs - answeredMs > 2 * SILENT_MS) return 'this process was stopped for a while'
-      const ok = await session.ask().then(
-        () => true,
-        () => false,
-      )
-      if (ok) answeredMs = monotonic()
-      else if (monotonic() - answeredMs > SILENT_MS) return 'its leader does not answer'
-    }
-    return 'closed'
+  function opened(session: StoreSession): void {
+    const away_ms = awaySinceMs === undefined ? 0 : Math.round(monotonic() - awaySinceMs)
+    awaySinceMs = undefined
+    current = session
+    fault.end()
+    log.info({ event: 'mesh_connected', server: session.nc.getServer(), away_ms }, 'the shared store is used')
   }
 
   function report(reason: string): void {
@@ -104,10 +102,15 @@ export function openStoreLink({ connect, open, monotonic, log }: StoreLinkOption
     log.warn({ event: 'mesh_away', reason }, message)
   }
 
-  const running = run()
+  // After this turn, so that parts that join at once are in the first session.
+  const running = Promise.resolve().then(run)
   return {
+    session: () => current,
     awayMs: () => (awaySinceMs === undefined ? undefined : monotonic() - awaySinceMs),
-    opened: first.promise,
+    join(part) {
+      parts.push(part)
+      joined.abort()
+    },
     async close() {
       closing.abort()
       await nc?.close()
@@ -116,10 +119,39 @@ export function openStoreLink({ connect, open, monotonic, log }: StoreLinkOption
   }
 }
 
+const JOINED = 'another part has joined'
+
+function aborted(signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(JOINED)
+    signal.addEventListener('abort', () => resolve(JOINED))
+  })
+}
+
+async function silenceOf({ ask, signal }: StoreSession, monotonic: () => number): Promise<string> {
+  let answeredMs = monotonic()
+  while (!signal.aborted) {
+    await delay(ASK_EVERY_MS, undefined, { signal, ref: false }).catch(nothing)
+    // This process was stopped: nothing is known of the time between.
+    if (monotonic() - answeredMs > 2 * SILENT_MS) return 'this process was stopped for a while'
+    const ok = await ask().then(
+      () => true,
+      () => false,
+    )
+    if (ok) answeredMs = monotonic()
+    else if (monotonic() - answeredMs > SILENT_MS) return 'its leader does not answer'
+  }
+  return 'closed'
+}
+
 /** Resolves when the connection is lost, or closed. */
-async function loss(connection: NatsConnection): Promise<string> {
+async function lossOf(connection: NatsConnection): Promise<string> {
   for await (const { type } of connection.status()) {
     if (type === 'disconnect' || type === 'staleConnection') return 'the connection was lost'
   }
   return 'the connection was closed'
+}
+
+function nothing(): void {
+  // The wait was cut short.
 }

@@ -4,10 +4,11 @@ import type { Logger } from '../../platform/logger.ts'
 import { createLink, type Handlers, type Link } from '../../platform/process-link.ts'
 import { within } from '../../platform/within.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
+import type { Mesh } from '../mesh/mesh.ts'
 import { countedOf, mergeFamilies, type MetricFamily } from '../metrics/merged-metrics.ts'
 import { knownRollOf, type RollParts } from '../routing/known-roll.ts'
 import type { Holder } from '../routing/registry.ts'
-import type { Roll, RollChange } from '../routing/roll.ts'
+import type { Beat, Roll, RollChange } from '../routing/roll.ts'
 import type { PolicyTurns } from './policy-turns.ts'
 import { storeOfProcess, type StoreOfProcess } from './shared-store.ts'
 import { watchForHang } from './watchdog.ts'
@@ -19,6 +20,8 @@ type FamilyOptions = {
   /** The parent's own view of the workers: a process that starts gets it. */
   readonly parts: RollParts
   readonly store: KeyStore
+  /** Other controllers; called after a change was made in all processes of this one. Undefined: there are none. */
+  readonly mesh?: () => Pick<Mesh, 'changed' | 'beat'> | undefined
   readonly turns: PolicyTurns
   readonly ownMetrics: () => Promise<readonly MetricFamily[]>
   readonly log: Pick<Logger, 'error'>
@@ -32,6 +35,10 @@ type Family = {
   readonly serving: () => number
   /** The parent has removed a silent worker. */
   readonly removed: (holder: Holder) => void
+  /** Another controller has made a change: in the parent and in all processes. */
+  readonly apply: (change: RollChange) => void
+  /** Another controller was sent heartbeats. */
+  readonly beats: (beats: readonly Beat[]) => void
   readonly tellToStop: (child: ChildProcess, signal: ToChild['stop']['ask']) => void
 }
 
@@ -57,6 +64,9 @@ export function createFamily(options: FamilyOptions): Family {
   const scrapes = createScrapes(() => [...members.values()], options.ownMetrics)
   const onError = (err: unknown): void =>
     log.error({ event: 'process_message_failed', err }, 'a message of a process could not be handled')
+  const tellAll = (name: 'apply', change: RollChange): void => {
+    for (const { link, follows } of members.values()) if (follows) link.tell(name, change)
+  }
 
   return {
     joined(slot, child) {
@@ -77,8 +87,14 @@ export function createFamily(options: FamilyOptions): Family {
       scrapes.gone(member)
     },
     serving: () => [...members.values()].filter(({ serves }) => serves).length,
-    removed(holder) {
-      for (const { link, follows } of members.values()) if (follows) link.tell('apply', { kind: 'dismissed', holder })
+    removed: (holder) => tellAll('apply', { kind: 'dismissed', holder }),
+    apply(change) {
+      options.roll.apply(change)
+      tellAll('apply', change)
+    },
+    beats(beats) {
+      beats.forEach(options.roll.beat)
+      tellBeats([...members.values()], beats)
     },
     tellToStop: (child, signal) => members.get(child)?.link.tell('stop', signal),
   }
@@ -95,7 +111,7 @@ type HandlersOptions = {
 
 /** What one process may ask of the parent. */
 function createHandlers({ options, all, own, child, metricsOfAll }: HandlersOptions): Handlers<ToParent> {
-  const { of, roll, parts, turns, log, onServing } = options
+  const { of, roll, parts, turns, log, onServing, mesh } = options
   return {
     follow() {
       const member = own()
@@ -106,14 +122,17 @@ function createHandlers({ options, all, own, child, metricsOfAll }: HandlersOpti
     share(change) {
       // Two processes may have had room for one each.
       if (change.kind === 'registered') parts.registry.refuseIfFull(change.registration)
-      return share(roll, all(), own(), change)
+      return share({ roll, members: all(), from: own(), mesh: mesh?.() }, change)
     },
     beats(beats) {
-      for (const beat of beats) roll.beat(beat)
-      for (const other of all()) {
-        // One that hangs must not fill the memory of the parent. It gets the next ones when it continues.
-        if (other !== own() && other.follows && !other.link.isBehind()) other.link.tell('beats', beats)
+      for (const beat of beats) {
+        roll.beat(beat)
+        mesh?.()?.beat(beat)
       }
+      tellBeats(
+        all().filter((other) => other !== own()),
+        beats,
+      )
     },
     begin: (claim) => own().store.begin(claim),
     end: ({ claim, ending }) => own().store.end(claim, ending),
@@ -169,15 +188,30 @@ function nothing(): void {
   // It is not watched yet.
 }
 
+function tellBeats(members: readonly Member[], beats: readonly Beat[]): void {
+  for (const { follows, link } of members) {
+    // One that hangs must not fill the memory of the parent. It gets the next ones when it continues.
+    if (follows && !link.isBehind()) link.tell('beats', beats)
+  }
+}
+
+type Sharing = {
+  readonly roll: Roll
+  readonly members: readonly Member[]
+  readonly from: Member
+  readonly mesh: Pick<Mesh, 'changed'> | undefined
+}
+
 /** Here first, then everywhere: what `from` made of it is the answer. */
-async function share(roll: Roll, members: readonly Member[], from: Member, change: RollChange): Promise<boolean> {
-  roll.apply(change)
+async function share({ roll, members, from, mesh }: Sharing, change: RollChange): Promise<boolean> {
+  const isNews = roll.apply(change)
   const settled = roll.settled(change)
+  const told = isNews ? mesh?.changed(change) : undefined
   const ask = ({ link }: Member): Promise<boolean> => link.ask('apply', change).catch(() => false)
   const others = members.filter((member) => member !== from && member.follows).map(ask)
   const isChanged = await ask(from)
   await within(SHARE_MS, Promise.all(others))
-  await settled
+  await Promise.all([settled, told])
   return isChanged
 }
 

@@ -8,12 +8,16 @@ import type { ToParent } from './words.ts'
 const UNKNOWN: StoreHealth = { ok: true, queued: 0, counts: { in_flight: 0, done: 0, unknown: 0, bytes: 0 } }
 /** Longer than the store itself waits for its disk: the parent hangs. */
 const ANSWER_MS = 6000
+const SPARE_MS = 1000
+/** Longer than any store waits to write the end of a call. */
+const END_MS = 12_000
 
 export function createLinkedStore(link: Link<ToParent>, { answerMs = ANSWER_MS } = {}): KeyStore {
   return {
     async begin(claim) {
       const asked = link.ask('begin', claim)
-      const begun = await within(answerMs, asked).catch((cause: unknown) => {
+      // A store that several controllers share waits as long as the call may.
+      const begun = await within(Math.max(answerMs, (claim.waitMs ?? 0) + SPARE_MS), asked).catch((cause: unknown) => {
         throw toAppError(cause, 'idempotency_unavailable')
       })
       if (begun !== undefined) return begun
@@ -25,7 +29,7 @@ export function createLinkedStore(link: Link<ToParent>, { answerMs = ANSWER_MS }
       throw new AppError('idempotency_unavailable', 'the process that keeps the idempotency keys does not answer')
     },
     async end(claim, ending) {
-      return (await within(answerMs, link.ask('end', { claim, ending })).catch(() => undefined)) ?? false
+      return (await within(END_MS, link.ask('end', { claim, ending })).catch(() => undefined)) ?? false
     },
     // The parent tells its own metrics.
     health: () => UNKNOWN,

@@ -4,6 +4,7 @@ import type { ControllerConfig } from '../config.ts'
 import { createFastifyOtel } from '../edge/fastify-otel.ts'
 import { createLogMetrics } from '../metrics/log-metrics.ts'
 import { createMetrics, type Metrics } from '../metrics/metrics.ts'
+import type { StoreLink } from '../mesh/store-link.ts'
 import type { Siblings } from '../processes/siblings.ts'
 import { ConfigError } from '../../platform/env.ts'
 import type { Logger, ProcessLog } from '../../platform/logger.ts'
@@ -14,6 +15,7 @@ import type { Tracing } from '../../platform/tracing/tracing-port.ts'
 import { createTracing } from '../../platform/tracing/tracing.ts'
 import { createTimeouts, type StartTimeout } from '../../platform/timeouts.ts'
 import { VERSION } from '../../platform/version.ts'
+import { startStoreLink } from './start-mesh.ts'
 
 /** The controller's service name in spans and logs, unless OTEL_* overrides it. */
 export const SERVICE = 'crank-controller'
@@ -52,6 +54,8 @@ export type Ground = {
   readonly metrics: Metrics
   readonly credentials: CredentialSource
   readonly verifier: PeerVerifier
+  /** The store that the controllers of a mesh share. Undefined: there is none, or the parent of this process has it. */
+  readonly store: StoreLink | undefined
 }
 
 /** @throws {ConfigError | Error} when the certificates cannot be used */
@@ -73,6 +77,7 @@ export async function startGround(options: GroundOptions): Promise<Ground> {
   credentials.onChange(() => metrics.credentialsReloaded('ok'))
   credentials.onFault(() => metrics.credentialsReloaded('failed'))
   const verifier = createPeerVerifier({ now })
+  const store = siblings === undefined ? startStoreLink({ config, credentials, log, monotonic, opened }) : undefined
   const { start: startTimeout } = opened.adopt(createTimeouts(), ({ close }) => close())
   return {
     config,
@@ -91,6 +96,7 @@ export async function startGround(options: GroundOptions): Promise<Ground> {
     metrics,
     credentials,
     verifier,
+    store,
   }
 }
 

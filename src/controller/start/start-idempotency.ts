@@ -2,7 +2,9 @@
 import { join } from 'node:path'
 import type { KeyStore } from '../idempotency/key-store.ts'
 import { createHeldBytes } from '../idempotency/held-bytes.ts'
+import { createSharedStore } from '../idempotency/shared-store.ts'
 import { createSqliteStore } from '../idempotency/sqlite-store.ts'
+import type { StoreLink } from '../mesh/store-link.ts'
 import { createIdempotencyMetrics } from '../metrics/idempotency-metrics.ts'
 import type { OnceDeps } from '../steps/once.ts'
 import type { RecorderDeps } from '../steps/record.ts'
@@ -19,7 +21,7 @@ const HELD_BYTES = { perCaller: 32 * MIB, total: 256 * MIB }
 export function startIdempotency(ground: Ground): StartedIdempotency {
   const metrics = createIdempotencyMetrics(ground.metricsRegistry)
   const { siblings } = ground
-  const store = siblings?.keyStore ?? openKeyStore(ground, metrics)
+  const store = siblings?.keyStore ?? openKeyStore(ground, ground.store, metrics)
   metrics.observe(store.health)
   const { perCaller, total } = HELD_BYTES
   // Less would refuse a large call forever.
@@ -34,8 +36,13 @@ export function startIdempotency(ground: Ground): StartedIdempotency {
 /** What the one process that keeps the store opens: this one, or the parent of several. */
 export function openKeyStore(
   { config, now, monotonic, log, opened }: Pick<Ground, 'config' | 'now' | 'monotonic' | 'log' | 'opened'>,
+  link: StoreLink | undefined,
   { written }: Pick<ReturnType<typeof createIdempotencyMetrics>, 'written'>,
 ): KeyStore {
+  if (link !== undefined) {
+    const shared = createSharedStore({ session: link.session, now, monotonic, onWritten: written })
+    return opened.adopt(shared, (it) => it.close())
+  }
   const file = join(config.stateDir, 'idempotency.sqlite')
   return opened.adopt(createSqliteStore({ file, now, monotonic, log, onWritten: written }), ({ close }) => close())
 }

@@ -1,35 +1,37 @@
 // Starts this controller's part of a mesh, if there is one: the process that orders the changes of the registry keeps it.
 import { connectNats } from '../../platform/nats/connect-nats.ts'
 import { openMesh, type Mesh } from '../mesh/mesh.ts'
+import { openStoreLink, type StoreLink } from '../mesh/store-link.ts'
 import type { RollParts } from '../routing/known-roll.ts'
 import { holderOf } from '../routing/registry.ts'
 import type { Beat, RollChange } from '../routing/roll.ts'
 import type { Ground } from './ground.ts'
 
+type StoreGround = Pick<Ground, 'config' | 'credentials' | 'log' | 'monotonic' | 'opened'>
+
+/** The link to the shared store; undefined without CRANK_NATS_URL. */
+export function startStoreLink({ config, credentials, log, monotonic, opened }: StoreGround): StoreLink | undefined {
+  const { nats: target, controllerId: name } = config
+  if (target === undefined) return undefined
+  const connect = () => connectNats({ target, source: credentials, name })
+  const link = openStoreLink({ connect, replicas: target.replicas, monotonic, log })
+  return opened.adopt(link, (it) => it.close())
+}
+
 type MeshParts = {
   readonly parts: RollParts
   /** Makes a change of another controller, in all processes of this one. */
   readonly apply: (change: RollChange) => void
-  readonly beat: (beat: Beat) => void
+  readonly beats: (beats: readonly Beat[]) => void
 }
 
-/** Undefined without CRANK_NATS_URL. */
 export function startMesh(
-  {
-    config,
-    credentials,
-    log,
-    monotonic,
-    opened,
-  }: Pick<Ground, 'config' | 'credentials' | 'log' | 'monotonic' | 'opened'>,
-  { parts: { registry, awaited }, apply, beat }: MeshParts,
-): Mesh | undefined {
-  const { nats: target, heartbeatIntervalMs } = config
-  if (target === undefined) return undefined
+  { config: { heartbeatIntervalMs }, log, monotonic, opened }: Pick<Ground, 'config' | 'log' | 'monotonic' | 'opened'>,
+  link: StoreLink,
+  { parts: { registry, awaited }, apply, beats }: MeshParts,
+): Mesh {
   const mesh = openMesh({
-    connect: () => connectNats({ target, source: credentials, name: config.controllerId }),
-    replicas: target.replicas,
-    ...{ heartbeatIntervalMs, apply, beat, monotonic, log },
+    ...{ link, heartbeatIntervalMs, apply, beats, monotonic, log },
     isKnown: (holder) => registry.holder(holder) !== undefined || awaited.has(holder),
     replacedBy: (holder) => registry.holder(holder)?.replaced ?? new Set(),
     live: () =>

@@ -109,7 +109,9 @@ export async function startWorkers(
   )
   const own = createRoll({ registry, awaited, hint, onLearned: learned.notify })
   const parts = { registry, awaited, monotonic }
-  const mesh = siblings === undefined ? startMesh(ground, { parts, apply: own.apply, beat: own.beat }) : undefined
+  const mesh =
+    ground.store &&
+    startMesh(ground, ground.store, { parts, apply: own.apply, beats: (beats) => beats.forEach(own.beat) })
   const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, parts)
   await mesh?.viewed(FIRST_VIEW_MS)
   return {

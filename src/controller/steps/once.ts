@@ -35,10 +35,14 @@ export function createOnce(deps: OnceDeps): Forward {
       const body = await spoolBody(call, holding).catch(asAppError)
       if (body instanceof AppError) return ended(notSpooled(body))
       const claim = claimOf(call, body)
+      const askedMs = monotonic()
       const begun = await store.begin(claim).catch(asAppError)
       if (begun instanceof AppError) return ended(refused('unavailable', begun))
       if (begun.state !== 'begun') return ended(repeated(call, begun))
-      return ended(await execute(deps, { call: { ...call, body, contentLength: undefined }, verdict, claim, holding }))
+      // The call has waited for the store within its own time.
+      const timeoutMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - askedMs)))
+      const next = { ...call, body, contentLength: undefined, timeoutMs }
+      return ended(await execute(deps, { call: next, verdict, claim, holding }))
     } finally {
       holding.release()
     }
@@ -56,6 +60,7 @@ function claimOf(call: RouteCall, body: Buffer): Claim {
     fingerprint: fingerprintOf({ form, contentType, members: required(call), body }),
     caller,
     decisionId,
+    waitMs: call.timeoutMs,
   }
 }
 

@@ -1,0 +1,49 @@
+// What the mesh keeps in NATS: a bucket for each kind of thing. The first controller makes them.
+import { jetstream, JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
+import { Kvm, type KV } from '@nats-io/kv'
+import type { NatsConnection } from '@nats-io/transport-node'
+
+export type Buckets = {
+  readonly js: JetStreamClient
+  /** A registration per worker; expires when no controller vouches for it. */
+  readonly registry: KV
+  /** A request per idempotency key, and which controllers run. */
+  readonly idempotency: KV
+  /** Asks the leader for anything. @throws {Error} when there is no answer in time */
+  readonly ask: () => Promise<unknown>
+}
+
+/** JetStream's error of a publish whose expected last sequence is not the last one. */
+const WRONG_LAST_SEQUENCE = 10_071
+export const IDEMPOTENCY_BUCKET = 'crank-idempotency'
+const ANSWER_MS = 2000
+/** A worker of which no controller hears for so long is gone from the store. */
+export const LEASE_MS = 900_000
+/** How long a bucket says that an entry has expired: longer than the link of a controller blinks. */
+const MARKER_MS = 60_000
+/** Longer than an idempotency key is kept after its call, and the longest call, together. */
+const KEYS_MS = 7_200_000
+const KEYS_BYTES = 1024 * 1024 * 1024
+
+/** @throws {Error} when the store cannot be used now; `message` says what to do about a wrong number of replicas */
+export async function openBuckets(nc: NatsConnection, replicas: number): Promise<Buckets> {
+  const js = jetstream(nc, { timeout: ANSWER_MS })
+  const kvm = new Kvm(js)
+  // Reads by the leader only: a follower may not know the last write.
+  const common = { history: 1, replicas, markerTTL: MARKER_MS, allow_direct: false }
+  try {
+    const registry = await kvm.create('crank-registry', { ...common, ttl: LEASE_MS })
+    const idempotency = await kvm.create(IDEMPOTENCY_BUCKET, { ...common, ttl: KEYS_MS, max_bytes: KEYS_BYTES })
+    return { js, registry, idempotency, ask: () => registry.status() }
+  } catch (cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    if (!/no suitable peers|replicas > 1 not supported|insufficient resources/i.test(reason)) throw cause
+    const cure = 'set CRANK_NATS_REPLICAS to a number of servers that the NATS cluster has'
+    throw new Error(`${reason} (${replicas} replicas); ${cure}`, { cause })
+  }
+}
+
+/** Whether a write was refused because the store has a newer word than the writer knew. */
+export function isWrongSequence(cause: unknown): boolean {
+  return cause instanceof JetStreamApiError && cause.code === WRONG_LAST_SEQUENCE
+}
