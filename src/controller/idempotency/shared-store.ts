@@ -251,10 +251,12 @@ function put({ idempotency }: Session, key: string, value: Uint8Array, previousS
 async function wholeAnswer(
   { idempotency }: Session,
   claim: Claim,
-  { answer, parts = 0 }: SharedEntry,
+  { answer, parts = 0, decisionId }: SharedEntry,
 ): Promise<SharedEntry['answer']> {
   if (answer?.kind !== 'answer' || parts === 0) return answer
-  const further = await Promise.all(Array.from({ length: parts }, (_, at) => idempotency.get(partKey(claim, at))))
+  const further = await Promise.all(
+    Array.from({ length: parts }, (_, at) => idempotency.get(partKey({ ...claim, decisionId }, at))),
+  )
   const bodies = further.map((part) => (part?.operation === 'PUT' ? part.value : undefined))
   if (bodies.includes(undefined)) return undefined
   return { ...answer, body: Buffer.concat([answer.body, ...(bodies as Uint8Array[])]) }
