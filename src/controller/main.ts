@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isoTime } from '../core/iso-time.ts'
 import type { HostLookupOptions } from '../platform/host-lookup.ts'
+import { meshNote } from './mesh/mesh-health.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/tracing/otel-settings.ts'
 import { VERSION } from '../platform/version.ts'
@@ -106,7 +107,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
 
 function readinessFrom(
   { credentials, now }: Ground,
-  { audit, policy, slos }: StepParts,
+  { audit, policy, slos, workers }: StepParts,
   ending: Ending,
 ): () => Readiness {
   return () =>
@@ -115,6 +116,7 @@ function readinessFrom(
       audit: audit.health,
       svid: credentials.current,
       slos: slos.note,
+      mesh: () => meshNote(workers.meshHealth()),
       isLeaving: () => ending.leaving,
       now,
     })

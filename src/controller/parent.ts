@@ -85,7 +85,7 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
     ownMetrics: () => ownFamilies(metricsRegistry),
     onServing: (slot, serving) => starts.serves(slot, serving),
   })
-  const mesh = link && startMesh({ config, log, monotonic, opened }, link, { parts, ...family })
+  const mesh = link && startMesh({ config, log, monotonic, opened, metricsRegistry }, link, { parts, ...family })
   opened.use(startSweeper({ ...parts, heartbeatIntervalMs: config.heartbeatIntervalMs, onRemoved: family.removed }))
   const metrics = createProcessMetrics(metricsRegistry, { of, serving: family.serving })
   const seats = createSeats({

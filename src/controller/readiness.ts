@@ -11,6 +11,8 @@ export type ReadinessSources = {
   readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
   /** What is wrong with the SLO files; the last good ones stay in force, so this does not affect readiness. */
   readonly slos: () => string | undefined
+  /** What is wrong with the link to other controllers; this one goes on alone, so this does not affect readiness. */
+  readonly mesh: () => string | undefined
   readonly isLeaving: () => boolean
   readonly now: () => number
 }
@@ -23,8 +25,10 @@ export function readinessOf(sources: ReadinessSources): Readiness {
     check('certificate', validity(sources.svid(), sources.now())),
     check('lifecycle', sources.isLeaving() ? { ok: false, reason: 'shutting down' } : { ok: true }),
   ]
-  const note = sources.slos()
-  if (note !== undefined) checks.push({ name: 'slos', ok: true, reason: note })
+  for (const name of ['slos', 'mesh'] as const) {
+    const note = sources[name]()
+    if (note !== undefined) checks.push({ name, ok: true, reason: note })
+  }
   return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks }
 }
 

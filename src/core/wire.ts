@@ -161,7 +161,12 @@ export type HeartbeatBody = Static<typeof HeartbeatBody>
 export const HeartbeatBody = closed({ worker_id: workerId, lease, load: Type.Optional(count) })
 /** `timestamp`: the controller's clock, RFC 3339. */
 export type HeartbeatReply = Static<typeof HeartbeatReply>
-export const HeartbeatReply = closed({ status: Type.Literal('acknowledged'), timestamp: Type.String() })
+export const HeartbeatReply = closed({
+  status: Type.Literal('acknowledged'),
+  timestamp: Type.String(),
+  /** Only in a mesh. `away`: other controllers do not hear of this heartbeat; one that another controller gets is heard. */
+  mesh: Type.Optional(Type.Enum(['ok', 'away'])),
+})
 
 /** POST /deregister */
 export type DeregisterBody = Static<typeof DeregisterBody>

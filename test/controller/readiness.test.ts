@@ -7,6 +7,7 @@ const SOUND: ReadinessSources = {
   audit: () => ({ ok: true }),
   svid: () => ({ notBeforeMs: 1000, notAfterMs: 2000 }),
   slos: () => undefined,
+  mesh: () => undefined,
   isLeaving: () => false,
   now: () => 1500,
 }

@@ -27,6 +27,8 @@ type MeshOptions = {
   readonly replacedBy: (holder: Holder) => ReadonlySet<string>
   /** The workers that are not stale, with their load. */
   readonly live: () => readonly Beat[]
+  /** Called every second. */
+  readonly onHealth?: (health: MeshHealth) => void
   readonly monotonic: () => number
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
 }
@@ -109,12 +111,17 @@ export function openMesh(options: MeshOptions): Mesh {
     if (known.length > 0) options.beats(known)
   }
 
-  const timer = setInterval(() => {
-    table.renew()
-    writer.wake()
-    // Nobody hears from other controllers now: their workers are not silent.
-    if (link.awayMs() !== undefined) options.beats(options.live())
-  }, TICK_MS).unref()
+  const health = (): MeshHealth => ({ awayMs: link.awayMs(), unwritten: table.dueCount() })
+  const timer = setInterval(
+    () => {
+      table.renew()
+      writer.wake()
+      // Nobody hears from other controllers now: their workers are not silent.
+      if (link.awayMs() !== undefined) options.beats(options.live())
+      options.onHealth?.(health())
+    },
+    Math.min(TICK_MS, heartbeatIntervalMs),
+  ).unref()
 
   return {
     async changed(change) {
@@ -127,7 +134,7 @@ export function openMesh(options: MeshOptions): Mesh {
       const key = storeKeyOf(holder)
       if (table.heard(key, true) !== undefined) beats.add({ key, lease: holder.leaseHash, load })
     },
-    health: () => ({ awayMs: link.awayMs(), unwritten: table.dueCount() }),
+    health,
     async viewed(ms) {
       await within(ms, first.promise)
     },

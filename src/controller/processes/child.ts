@@ -3,6 +3,7 @@ import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { createLink, type Handlers } from '../../platform/process-link.ts'
 import { within } from '../../platform/within.ts'
+import type { MeshHealth } from '../mesh/mesh.ts'
 import { learnRoll, type RollParts } from '../routing/known-roll.ts'
 import type { Roll } from '../routing/roll.ts'
 import { createLinkedRoll } from './linked-roll.ts'
@@ -27,6 +28,7 @@ const READINESS_MS = 2000
 export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
   let followed: { readonly roll: Roll; readonly parts: RollParts } | undefined
   let answers: Answers | undefined
+  let meshHealth: MeshHealth | undefined
   const handlers: Handlers<ToChild> = {
     know(known) {
       if (followed !== undefined) learnRoll(known, followed.parts)
@@ -35,6 +37,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     beats(beats) {
       for (const beat of beats) followed?.roll.beat(beat)
     },
+    mesh: (health) => void (meshHealth = health),
     ping: () => undefined,
     readiness: () => servingAnswers(answers).readiness(),
     metrics: () => servingAnswers(answers).metrics(),
@@ -48,6 +51,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
   return {
     ...seat,
     keyStore: createLinkedStore(link),
+    meshHealth: () => meshHealth,
     async follow(roll, parts) {
       followed = { roll, parts }
       await link.ask('follow', null)

@@ -4,7 +4,7 @@ import type { Logger } from '../../platform/logger.ts'
 import { createLink, type Handlers, type Link } from '../../platform/process-link.ts'
 import { within } from '../../platform/within.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
-import type { Mesh } from '../mesh/mesh.ts'
+import type { Mesh, MeshHealth } from '../mesh/mesh.ts'
 import { countedOf, mergeFamilies, type MetricFamily } from '../metrics/merged-metrics.ts'
 import { knownRollOf, type RollParts } from '../routing/known-roll.ts'
 import type { Holder } from '../routing/registry.ts'
@@ -39,6 +39,8 @@ type Family = {
   readonly apply: (change: RollChange) => void
   /** Another controller was sent heartbeats. */
   readonly beats: (beats: readonly Beat[]) => void
+  /** How the link to the shared store is: in all processes. */
+  readonly meshHealth: (health: MeshHealth) => void
   readonly tellToStop: (child: ChildProcess, signal: ToChild['stop']['ask']) => void
 }
 
@@ -95,6 +97,9 @@ export function createFamily(options: FamilyOptions): Family {
     beats(beats) {
       beats.forEach(options.roll.beat)
       tellBeats([...members.values()], beats)
+    },
+    meshHealth(health) {
+      for (const { link, follows } of members.values()) if (follows && !link.isBehind()) link.tell('mesh', health)
     },
     tellToStop: (child, signal) => members.get(child)?.link.tell('stop', signal),
   }

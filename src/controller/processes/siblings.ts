@@ -1,6 +1,7 @@
 // What a process that serves shares with the other processes of its controller. Where there is only one, nobody implements it.
 import type { AuditState } from '../../core/wire.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
+import type { MeshHealth } from '../mesh/mesh.ts'
 import type { MetricFamily } from '../metrics/merged-metrics.ts'
 import type { Readiness } from '../readiness.ts'
 import type { RollParts } from '../routing/known-roll.ts'
@@ -30,6 +31,8 @@ export type Siblings = Seat & {
   readonly keyStore: KeyStore
   /** Takes over what the others know of the workers; from then on their changes arrive here. */
   readonly follow: (roll: Roll, parts: RollParts) => Promise<SharedRoll>
+  /** How the parent's link to the shared store is; undefined: there is none. */
+  readonly meshHealth: () => MeshHealth | undefined
   /** The policy files of this revision are prepared. Resolves when they may come into force. */
   readonly policyTurn: (revision: string) => Promise<void>
   /** This process listens. */

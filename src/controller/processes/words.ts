@@ -1,6 +1,7 @@
 // What the processes of one controller say to each other. All messages go through the parent, which gives them one order.
 import type { AuditState } from '../../core/wire.ts'
 import type { Begun, Claim, Ending } from '../idempotency/key-store.ts'
+import type { MeshHealth } from '../mesh/mesh.ts'
 import type { MetricFamily } from '../metrics/merged-metrics.ts'
 import type { Readiness } from '../readiness.ts'
 import type { KnownRoll } from '../routing/known-roll.ts'
@@ -51,6 +52,8 @@ export type ToChild = {
   readonly know: Ask<KnownRoll>
   readonly apply: Ask<RollChange, boolean>
   readonly beats: Ask<readonly Beat[]>
+  /** How the link to the shared store is. */
+  readonly mesh: Ask<MeshHealth>
   /** Whether it does not hang. */
   readonly ping: Ask<null>
   readonly readiness: Ask<null, Readiness>

@@ -74,6 +74,7 @@ export function createRoll({ registry, awaited, hint, onLearned }: RollParts): R
         // The later registration wins: the earlier one of the same worker ends now.
         registry.removeNamed(holder)
         awaited.add([worker])
+        void hint?.remember(worker)
         onLearned?.(worker)
         return true
       }

@@ -1,6 +1,7 @@
 // Starts this controller's part of a mesh, if there is one: the process that orders the changes of the registry keeps it.
 import { connectNats } from '../../platform/nats/connect-nats.ts'
-import { openMesh, type Mesh } from '../mesh/mesh.ts'
+import { createMeshMetrics } from '../metrics/mesh-metrics.ts'
+import { openMesh, type Mesh, type MeshHealth } from '../mesh/mesh.ts'
 import { openStoreLink, type StoreLink } from '../mesh/store-link.ts'
 import type { RollParts } from '../routing/known-roll.ts'
 import { holderOf } from '../routing/registry.ts'
@@ -23,14 +24,23 @@ type MeshParts = {
   /** Makes a change of another controller, in all processes of this one. */
   readonly apply: (change: RollChange) => void
   readonly beats: (beats: readonly Beat[]) => void
+  /** Called every second with the state of the link. */
+  readonly meshHealth?: (health: MeshHealth) => void
 }
 
 export function startMesh(
-  { config: { heartbeatIntervalMs }, log, monotonic, opened }: Pick<Ground, 'config' | 'log' | 'monotonic' | 'opened'>,
+  {
+    config: { heartbeatIntervalMs },
+    log,
+    monotonic,
+    opened,
+    metricsRegistry,
+  }: Pick<Ground, 'config' | 'log' | 'monotonic' | 'opened' | 'metricsRegistry'>,
   link: StoreLink,
-  { parts: { registry, awaited }, apply, beats }: MeshParts,
+  { parts: { registry, awaited }, apply, beats, meshHealth }: MeshParts,
 ): Mesh {
   const mesh = openMesh({
+    ...(meshHealth !== undefined && { onHealth: meshHealth }),
     ...{ link, heartbeatIntervalMs, apply, beats, monotonic, log },
     isKnown: (holder) => registry.holder(holder) !== undefined || awaited.has(holder),
     replacedBy: (holder) => registry.holder(holder)?.replaced ?? new Set(),
@@ -40,5 +50,6 @@ export function startMesh(
         .filter(({ staleMs }) => staleMs === undefined)
         .map((worker) => ({ holder: holderOf(worker), load: worker.load })),
   })
+  createMeshMetrics(metricsRegistry, mesh.health)
   return opened.adopt(mesh, (it) => it.close())
 }

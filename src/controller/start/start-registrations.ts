@@ -6,6 +6,7 @@ import type { Judge } from '../../policy/judge.ts'
 import { createProbe, createRecallProbe } from '../dispatch/probe.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
+import { isMeshAway } from '../mesh/mesh-health.ts'
 import { holderOf } from '../routing/registry.ts'
 import { createWorkerCheck } from '../steps/check-worker.ts'
 import { createRecall, untilReady } from '../steps/recall.ts'
@@ -77,7 +78,9 @@ export function startRegistrations(
         registry.heartbeat(instance, load)
         roll.beat({ holder: holderOf(instance), load })
       }
-      return { status: 'acknowledged', timestamp: isoTime(now()) }
+      const health = workers.meshHealth()
+      const mesh = isMeshAway(health) ? 'away' : 'ok'
+      return { status: 'acknowledged', timestamp: isoTime(now()), ...(health !== undefined && { mesh }) }
     },
     async deregister(claim): Promise<DeregisterReply> {
       const holder = awaited.owned(claim) ?? holderOf(registry.owned(claim))

@@ -11,7 +11,7 @@ import { createWorkerConnectors, type WorkerConnectors } from '../dispatch/worke
 import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts'
 import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
-import type { Mesh } from '../mesh/mesh.ts'
+import type { MeshHealth } from '../mesh/mesh.ts'
 import { overMesh } from '../mesh/mesh-roll.ts'
 import { createWorkerStateMetrics } from '../metrics/worker-state-metrics.ts'
 import { createAwaited, type Awaited } from '../routing/awaited.ts'
@@ -43,8 +43,8 @@ export type StartedWorkers = {
   readonly awaited: Awaited
   /** Calls `listener` for each worker that another controller of the mesh has registered. */
   readonly onLearned: (listener: (worker: RememberedWorker) => void) => void
-  /** Undefined: this process is not the one that is part of a mesh, or there is none. */
-  readonly mesh: Mesh | undefined
+  /** How the link to the shared store is; undefined: there is no mesh. */
+  readonly meshHealth: () => MeshHealth | undefined
 }
 
 /** A controller that starts waits so long for what the others know. */
@@ -115,7 +115,8 @@ export async function startWorkers(
   const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, parts)
   await mesh?.viewed(FIRST_VIEW_MS)
   return {
-    ...{ registry, room, health, isThere, pools, connectorFor, awaited, mesh, onLearned: learned.add },
+    ...{ registry, room, health, isThere, pools, connectorFor, awaited, onLearned: learned.add },
+    meshHealth: () => mesh?.health() ?? siblings?.meshHealth(),
     roll: mesh === undefined ? roll : overMesh(roll, mesh),
   }
 }
