@@ -70,6 +70,13 @@ const isMesh = async (controller: ControllerProcess, word: RegExp): Promise<bool
   return word.test(checks.find(({ name }) => name === 'mesh')?.reason ?? '')
 }
 
+const drain = ({ adminOrigin }: ControllerProcess, what: 'drain' | 'undrain'): Promise<Response> =>
+  fetch(`${adminOrigin}/workers/worker-hello-world/${what}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ reason: 'test' }),
+  })
+
 /** Sends heartbeats to one controller until it is disposed. */
 function beating(
   controller: () => ControllerProcess,
@@ -164,6 +171,23 @@ describe('a worker', () => {
     expect(beats.last()).toBe(200)
     await again.stop('SIGTERM')
     await beats[Symbol.asyncDispose]()
+    await leased('/deregister', at(0), lease)
+    await worker.close()
+  })
+
+  test('that is drained at one controller gets no calls from any, also from one that starts later', async () => {
+    const worker = await workerOf()
+    const lease = await register(at(0), worker)
+    await using _ = beating(() => at(0), lease)
+    await until('both call it', calls(at(1)))
+    expect((await drain(at(0), 'drain')).status).toBe(200)
+    await until('the other does not call it', async () => (await greet(at(1))).status === 503)
+    const later = await startController('d')
+    await until('the new one knows it', async () => (await calledBy(later)) === worker.url)
+    expect((await greet(later)).status).toBe(503)
+    expect((await drain(later, 'undrain')).status).toBe(200)
+    await until('all call it again', async () => (await calls(at(0))()) && calls(at(1))())
+    await later.stop('SIGTERM')
     await leased('/deregister', at(0), lease)
     await worker.close()
   })

@@ -7,6 +7,8 @@ export type Buckets = {
   readonly js: JetStreamClient
   /** A registration per worker; expires when no controller vouches for it. */
   readonly registry: KV
+  /** What operators have drained. */
+  readonly drains: KV
   /** A request per idempotency key, and which controllers run. */
   readonly idempotency: KV
   /** Asks the leader for anything. @throws {Error} when there is no answer in time */
@@ -34,7 +36,8 @@ export async function openBuckets(nc: NatsConnection, replicas: number): Promise
   try {
     const registry = await kvm.create('crank-registry', { ...common, ttl: LEASE_MS })
     const idempotency = await kvm.create(IDEMPOTENCY_BUCKET, { ...common, ttl: KEYS_MS, max_bytes: KEYS_BYTES })
-    return { js, registry, idempotency, ask: () => registry.status() }
+    const drains = await kvm.create('crank-drains', common)
+    return { js, registry, drains, idempotency, ask: () => registry.status() }
   } catch (cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     if (!/no suitable peers|replicas > 1 not supported|insufficient resources/i.test(reason)) throw cause

@@ -8,6 +8,7 @@ import { within } from '../../platform/within.ts'
 import type { Holder } from '../routing/registry.ts'
 import type { Beat, RollChange } from '../routing/roll.ts'
 import { decodeBeats, encodeBeats, type ToldBeat } from './beat-wire.ts'
+import { createDrainShare } from './drain-share.ts'
 import { decodeEntry, storeKeyOf, type LeaseEntry } from './lease-entry.ts'
 import { LeaseTable } from './lease-table.ts'
 import { createLeaseWriter } from './lease-writer.ts'
@@ -94,6 +95,7 @@ export function openMesh(options: MeshOptions): Mesh {
     first.resolve(undefined)
     return view
   })
+  const shareDrain = createDrainShare({ link, apply })
   const beats = collectBeats((told) => {
     for (const text of encodeBeats(own, told)) link.session()?.nc.publish(BEATS, text)
   })
@@ -125,6 +127,7 @@ export function openMesh(options: MeshOptions): Mesh {
 
   return {
     async changed(change) {
+      if (change.kind === 'drained' || change.kind === 'undrained') return shareDrain(change)
       const entry = entryOf(change, table, options.replacedBy)
       if (entry === undefined || !table.changed(entry)) return
       writer.wake()
