@@ -36,7 +36,7 @@ export const routing = dashboard({
         burn('1h', 14.4, 'two days'),
         burn('6h', 6, 'five days'),
         alerts(
-          'ControllerDown|ControllerProcessesEnd|NoWorker.*|CallsShed|ErrorBudget.*|Slo.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost',
+          'ControllerDown|ControllerProcessesEnd|MeshStoreAway|NoWorker.*|CallsShed|ErrorBudget.*|Slo.*|WatcherDown|Jaeger.*|AlertsNotDelivered|SpansLost',
           12,
         ),
         graph({

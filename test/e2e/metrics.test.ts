@@ -52,9 +52,9 @@ describe('a scrape', () => {
 
   test('holds the metrics that the code is known to export, and no other', async () => {
     const known = await exportedFamilies()
-    // Only where a candidate policy, the decision cache, a sidecar, several processes or a collector of logs are configured.
+    // Only where a candidate policy, the decision cache, a sidecar, several processes, a mesh or a collector of logs are configured.
     const optional =
-      /^controller_(candidate|decision_cache|audit_ship(ped|_lag)|policy_(questions|batches)|process(es|_ends))(_|$)/
+      /^controller_(candidate|decision_cache|audit_ship(ped|_lag)|policy_(questions|batches)|process(es|_ends)|mesh)(_|$)/
     const always = known.map(({ name }) => name).filter((name) => !optional.test(name))
     const families = await scrape()
     expect(families.map(({ name }) => name).sort()).toEqual(always.sort())

@@ -168,7 +168,7 @@ describe('the one admin listener', () => {
   test('exports what one process does, and what is about several', async () => {
     const text = await (await fetch(`${pair.adminOrigin}/metrics`)).text()
     const names = parseOpenMetrics(text).map(({ name }) => name)
-    const optional = /^controller_(candidate|decision_cache|audit_ship(ped|_lag)|policy_(questions|batches))(_|$)/
+    const optional = /^controller_(candidate|decision_cache|audit_ship(ped|_lag)|policy_(questions|batches)|mesh)(_|$)/
     const own = (await exportedFamilies()).map(({ name }) => name).filter((name) => name.startsWith('controller_'))
     expect(names.filter((name) => name.startsWith('controller_')).sort()).toEqual(
       own.filter((name) => !optional.test(name)).sort(),

@@ -114,6 +114,7 @@ test('the alerts are those that the guide promises', () => {
     'JaegerExportFailing',
     'JaegerQueueFilling',
     'LogLinesDropped',
+    'MeshStoreAway',
     'NoWorkerForCapability',
     'PolicyDenialSpike',
     'PolicyDenialUnderEnforcement',

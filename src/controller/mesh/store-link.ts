@@ -29,6 +29,8 @@ export type StoreLink = {
   readonly awayMs: () => number | undefined
   /** Opens this part in every session from now on, the present one included. */
   readonly join: (part: StorePart) => void
+  /** Connects anew, with the certificate that is current now. */
+  readonly renew: () => void
   readonly close: () => Promise<void>
 }
 
@@ -43,7 +45,7 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
   const closing = new AbortController()
   const parts: StorePart[] = []
   const fault = createReportedFault()
-  let joined = new AbortController()
+  let anew = new AbortController()
   let awaySinceMs: number | undefined = monotonic()
   let current: StoreSession | undefined
   let nc: NatsConnection | undefined
@@ -66,7 +68,7 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
   /** One session, from its beginning to its end. */
   async function serve(connection: NatsConnection): Promise<void> {
     const over = new AbortController()
-    joined = new AbortController()
+    anew = new AbortController()
     try {
       const signal = AbortSignal.any([over.signal, closing.signal])
       const session = { ...(await openBuckets(connection, replicas)), nc: connection, signal }
@@ -77,9 +79,9 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
         ...endings,
         silenceOf(session, monotonic),
         lossOf(connection),
-        aborted(joined.signal),
+        aborted(anew.signal),
       ])
-      if (why === JOINED) return
+      if (why === BEGUN_ANEW) return
       if (!closing.signal.aborted) report(why)
     } finally {
       awaySinceMs ??= monotonic()
@@ -109,7 +111,13 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
     awayMs: () => (awaySinceMs === undefined ? undefined : monotonic() - awaySinceMs),
     join(part) {
       parts.push(part)
-      joined.abort()
+      anew.abort()
+    },
+    renew() {
+      const old = nc
+      nc = undefined
+      anew.abort()
+      void old?.close()
     },
     async close() {
       closing.abort()
@@ -119,12 +127,13 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
   }
 }
 
-const JOINED = 'another part has joined'
+/** Not a fault: the next session follows at once. */
+const BEGUN_ANEW = 'begun anew'
 
 function aborted(signal: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve(JOINED)
-    signal.addEventListener('abort', () => resolve(JOINED))
+    if (signal.aborted) resolve(BEGUN_ANEW)
+    signal.addEventListener('abort', () => resolve(BEGUN_ANEW))
   })
 }
 

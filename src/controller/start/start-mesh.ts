@@ -16,6 +16,8 @@ export function startStoreLink({ config, credentials, log, monotonic, opened }: 
   if (target === undefined) return undefined
   const connect = () => connectNats({ target, source: credentials, name })
   const link = openStoreLink({ connect, replicas: target.replicas, monotonic, log })
+  // NATS does not look at a certificate again: the connection must not outlive it.
+  credentials.onChange(link.renew)
   return opened.adopt(link, (it) => it.close())
 }
 
