@@ -7,7 +7,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['audit', 'policy/data'],
   ['policy/engine', 'slo'],
   ['policy'],
-  ['controller/config', 'controller/metrics', 'controller/readiness', 'worker'],
+  ['controller/config', 'controller/metrics', 'controller/readiness', 'controller/store', 'worker'],
   [
     'controller/identity',
     'controller/live-policy',
@@ -21,6 +21,7 @@ const RANKS: readonly (readonly string[])[] = [
     'controller/slo',
     'workers',
   ],
+  ['controller/mesh'],
   ['controller/call', 'controller/processes', 'controller/audit-keeper'],
   ['controller/edge', 'controller/candidate', 'controller/exceptions'],
   ['controller/steps'],

@@ -6,14 +6,14 @@ import type { StoredAnswer } from './key-store.ts'
 
 export type SharedEntry = {
   readonly state: 'in_flight' | 'unknown' | 'done'
-  /** Of the whole request, in hex. */
+  /** The hash of the whole request, in hex. */
   readonly fingerprint: string
   readonly decisionId: string
   /** The controller process that holds the key, while it is in flight. */
   readonly owner: string
   /** Unix ms; the key can be used again then. Null while it is in flight. */
   readonly expiresMs: number | null
-  /** Of a call that is done. */
+  /** Only if the call is done. */
   readonly answer?: StoredAnswer
   /** How many further entries the body of the answer has. */
   readonly parts?: number

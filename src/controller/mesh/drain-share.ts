@@ -6,7 +6,7 @@ import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { RollChange } from '../routing/roll.ts'
 import { within } from '../../platform/within.ts'
-import type { StoreLink } from './store-link.ts'
+import type { StoreLink } from '../store/store-link.ts'
 
 type DrainChange = Extract<RollChange, { kind: 'drained' | 'undrained' }>
 

@@ -5,7 +5,7 @@ import { storeKeyOf, supersedes, type LeaseEntry } from './lease-entry.ts'
 
 type Known = {
   entry: LeaseEntry
-  /** Of the store's last word about this key; 0: it has none. */
+  /** The revision of the store's last word about this key; 0: it has none. */
   revision: number
   /** The entry must be written. */
   isDue: boolean

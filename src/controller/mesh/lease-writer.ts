@@ -2,7 +2,7 @@
 // another one that it has not seen.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { KV } from '@nats-io/kv'
-import { isWrongSequence } from './buckets.ts'
+import { isWrongSequence } from '../store/buckets.ts'
 import { encodeEntry, type LeaseEntry } from './lease-entry.ts'
 import type { LeaseTable } from './lease-table.ts'
 
@@ -14,7 +14,7 @@ type LeaseWriterOptions = {
   readonly onFound: (key: string, value: Uint8Array | undefined, revision: number) => void
 }
 
-export type LeaseWriter = {
+type LeaseWriter = {
   /** Something is due. */
   readonly wake: () => void
   /** Resolves when nothing is left to write under this key. */

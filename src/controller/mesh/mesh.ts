@@ -12,8 +12,8 @@ import { createDrainShare } from './drain-share.ts'
 import { decodeEntry, storeKeyOf, type LeaseEntry } from './lease-entry.ts'
 import { LeaseTable } from './lease-table.ts'
 import { createLeaseWriter } from './lease-writer.ts'
-import { LEASE_MS } from './buckets.ts'
-import type { StoreLink, StoreSession } from './store-link.ts'
+import { LEASE_MS } from '../store/buckets.ts'
+import type { StoreLink, StoreSession } from '../store/store-link.ts'
 
 type MeshOptions = {
   readonly link: Pick<StoreLink, 'join' | 'session' | 'awayMs'>

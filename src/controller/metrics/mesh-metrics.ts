@@ -1,7 +1,8 @@
 // Metrics of the link to the store that the controllers of a mesh share.
 import { Gauge } from 'prom-client'
 import { guardCollector, type Registry } from '../../platform/metrics.ts'
-import type { MeshHealth } from '../mesh/mesh.ts'
+
+type MeshHealth = { readonly awayMs: number | undefined; readonly unwritten: number }
 
 export function createMeshMetrics(registry: Registry, health: () => MeshHealth): void {
   const gauge = (name: string, help: string, value: (health: MeshHealth) => number): void => {

@@ -12,7 +12,7 @@ import { createWorkerPools, type WorkerPools } from '../dispatch/worker-pools.ts
 import { hasCertificate, refusingBlocked } from '../identity/blocked-certificates.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import type { MeshHealth } from '../mesh/mesh.ts'
-import { overMesh } from '../mesh/mesh-roll.ts'
+import { overMesh } from '../processes/mesh-roll.ts'
 import { createWorkerStateMetrics } from '../metrics/worker-state-metrics.ts'
 import { createAwaited, type Awaited } from '../routing/awaited.ts'
 import { isOpen } from '../routing/condition.ts'

@@ -37,7 +37,7 @@ export function connectNats({ target, source, name }: NatsOptions): Promise<Nats
     reconnectTimeWait: RECONNECT_MS,
     reconnectJitter: RECONNECT_MS,
     reconnectJitterTLS: RECONNECT_MS,
-    // A server that is configured anew may refuse this identity for a moment.
+    // A server that is configured again may refuse this identity for a moment.
     ignoreAuthErrorAbort: true,
   })
 }

@@ -51,7 +51,7 @@ function setUp(ids: readonly string[], check: Check, { readyAfter = 0, delayMs =
     share(change) {
       const found = 'registration' in change ? fault?.(change.registration.workerId) : undefined
       if (found !== undefined) return Promise.reject(found)
-      if (change.kind === 'dismissed' && awaited.has(change.holder)) forgotten.push(change.holder.workerId)
+      if (change.kind === 'unconfirmed' && awaited.has(change.holder)) forgotten.push(change.holder.workerId)
       return share(change)
     },
     async check(asker, body) {

@@ -13,7 +13,7 @@ export type StoreSession = Buckets & { readonly nc: NatsConnection; readonly sig
  * A part of the controller that uses the store. Resolves when it has its view; `ended` resolves with the reason if that view ends
  * before the session. Rejects when the store cannot be used.
  */
-export type StorePart = (session: StoreSession) => Promise<{ readonly ended: Promise<string> } | undefined>
+type StorePart = (session: StoreSession) => Promise<{ readonly ended: Promise<string> } | undefined>
 
 type StoreLinkOptions = {
   readonly connect: () => Promise<NatsConnection>
@@ -29,7 +29,7 @@ export type StoreLink = {
   readonly awayMs: () => number | undefined
   /** Opens this part in every session from now on, the present one included. */
   readonly join: (part: StorePart) => void
-  /** Connects anew, with the certificate that is current now. */
+  /** Connects again, with the certificate that is current now. */
   readonly renew: () => void
   readonly close: () => Promise<void>
 }
@@ -45,7 +45,7 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
   const closing = new AbortController()
   const parts: StorePart[] = []
   const fault = createReportedFault()
-  let anew = new AbortController()
+  let again = new AbortController()
   let awaySinceMs: number | undefined = monotonic()
   let current: StoreSession | undefined
   let nc: NatsConnection | undefined
@@ -68,7 +68,7 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
   /** One session, from its beginning to its end. */
   async function serve(connection: NatsConnection): Promise<void> {
     const over = new AbortController()
-    anew = new AbortController()
+    again = new AbortController()
     try {
       const signal = AbortSignal.any([over.signal, closing.signal])
       const session = { ...(await openBuckets(connection, replicas)), nc: connection, signal }
@@ -79,9 +79,9 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
         ...endings,
         silenceOf(session, monotonic),
         lossOf(connection),
-        aborted(anew.signal),
+        aborted(again.signal),
       ])
-      if (why === BEGUN_ANEW) return
+      if (why === BEGUN_AGAIN) return
       if (!closing.signal.aborted) report(why)
     } finally {
       awaySinceMs ??= monotonic()
@@ -111,12 +111,12 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
     awayMs: () => (awaySinceMs === undefined ? undefined : monotonic() - awaySinceMs),
     join(part) {
       parts.push(part)
-      anew.abort()
+      again.abort()
     },
     renew() {
       const old = nc
       nc = undefined
-      anew.abort()
+      again.abort()
       void old?.close()
     },
     async close() {
@@ -128,12 +128,12 @@ export function openStoreLink(options: StoreLinkOptions): StoreLink {
 }
 
 /** Not a fault: the next session follows at once. */
-const BEGUN_ANEW = 'begun anew'
+const BEGUN_AGAIN = 'begun again'
 
 function aborted(signal: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve(BEGUN_ANEW)
-    signal.addEventListener('abort', () => resolve(BEGUN_ANEW))
+    if (signal.aborted) resolve(BEGUN_AGAIN)
+    signal.addEventListener('abort', () => resolve(BEGUN_AGAIN))
   })
 }
 

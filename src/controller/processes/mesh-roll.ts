@@ -1,6 +1,6 @@
 // The roll of a controller that is part of a mesh: every change and heartbeat that is made here is told to the others, too.
-import type { SharedRoll } from '../processes/siblings.ts'
-import type { Mesh } from './mesh.ts'
+import type { SharedRoll } from './siblings.ts'
+import type { Mesh } from '../mesh/mesh.ts'
 
 export function overMesh(roll: SharedRoll, mesh: Pick<Mesh, 'changed' | 'beat'>): SharedRoll {
   return {
