@@ -16,7 +16,7 @@ function faultsOf(env: Record<string, string>): readonly string[] {
 describe('the configuration of a worker', () => {
   test('has defaults for everything but the files', () => {
     expect(loadWorkerConfig({ env: tls })).toStrictEqual({
-      controllerUrl: 'https://127.0.0.1:9000',
+      controllerUrls: ['https://127.0.0.1:9000'],
       controllerId: 'spiffe://crank.local/controller',
       host: '127.0.0.1',
       port: 0,
