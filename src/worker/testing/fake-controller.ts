@@ -30,7 +30,11 @@ export function answerJson(response: ServerResponse, status: number, body: unkno
 }
 
 /** `heartbeatMs`: the heartbeat interval in the answer to a registration. */
-export async function startFakeController(files: CredentialFiles, heartbeatMs = 20, port = 0): Promise<FakeController> {
+export async function startFakeController(
+  files: CredentialFiles,
+  heartbeatMs = 20,
+  { port: wanted = 0, host = '127.0.0.1' }: { port?: number; host?: string } = {},
+): Promise<FakeController> {
   const source = await watchCredentials(files, { now: Date.now, log: silent })
   const scripts = new Map<string, Script>()
   const received: Received[] = []
@@ -39,7 +43,7 @@ export async function startFakeController(files: CredentialFiles, heartbeatMs = 
   const server = createServer(serverTlsOptions(source.current(), { refuseUnverified: true }), (request, response) => {
     void handle(request, response)
   })
-  server.listen(port, '127.0.0.1')
+  server.listen(wanted, host)
   await once(server, 'listening')
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -64,7 +68,7 @@ export async function startFakeController(files: CredentialFiles, heartbeatMs = 
   }
 
   return {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `https://${host}:${(server.address() as AddressInfo).port}`,
     source,
     received,
     script(path, answer) {
