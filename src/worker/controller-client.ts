@@ -71,6 +71,8 @@ type ControllerClientOptions = {
   readonly lookup?: HostLookupOptions['lookup']
   /** Returns a number from 0 to below 1. */
   readonly random?: () => number
+  /** Milliseconds of a clock that is never set. Left out: `performance.now`. */
+  readonly monotonic?: () => number
 }
 
 const CONNECTIONS = 16
@@ -84,10 +86,9 @@ const MAX_REPLY_BYTES = 4 * 1024 * 1024
 /** Of requests other than calls; most have a signal that ends earlier. */
 const LIMIT_MS = 30_000
 
-const monotonic = (): number => performance.now()
-
 export function createControllerClient(options: ControllerClientOptions): ControllerClient {
-  const endpoints = endpointsOf(options)
+  const { monotonic = () => performance.now() } = options
+  const endpoints = endpointsOf({ ...options, monotonic })
   // Connections show the certificate of their handshake. The CA of the old one may be removed next: new calls use new ones.
   const unsubscribe = options.source.onChange((next, previous) => {
     if (next.certPem !== previous.certPem) endpoints.renew()
@@ -119,7 +120,12 @@ export function createControllerClient(options: ControllerClientOptions): Contro
   }
 }
 
-function endpointsOf({ controllerUrls, controllerId, ...options }: ControllerClientOptions): Endpoints {
+function endpointsOf({
+  controllerUrls,
+  controllerId,
+  monotonic,
+  ...options
+}: ControllerClientOptions & { readonly monotonic: () => number }): Endpoints {
   const { source, verifier, lookup, random = Math.random, report = () => undefined } = options
   return createEndpoints({
     urls: controllerUrls,

@@ -37,7 +37,7 @@ export async function attempt(
     own.abort(new ConnectError('connect_timeout', `no connection within ${patienceMs} ms`))
   }
   const onHung = (reason: string): void => {
-    if (!isSent || isRepeatable) own.abort(new Error(`it hangs: ${reason}`))
+    if (!isSent || isRepeatable) own.abort(new Error(reason))
   }
   const timer = patienceMs === undefined ? undefined : setTimeout(onLate, patienceMs)
   const unwatch = isWatched ? endpoint.watch(onHung) : undefined

@@ -133,7 +133,7 @@ export class Endpoint {
       else this.health.looksGood()
     } catch (error: unknown) {
       if (this.#closed.signal.aborted) return
-      const reason = isTimeout(error) ? `no answer within ${LOOK_MS} ms` : (error as Error).message
+      const reason = isTimeout(error) ? `it hangs: no answer within ${LOOK_MS} ms` : (error as Error).message
       this.failed(reason)
       for (const onHung of [...this.#watchers]) onHung(reason)
     } finally {

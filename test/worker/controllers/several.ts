@@ -40,12 +40,14 @@ export type Several = {
   readonly start: (options?: { as?: string; host?: string; port?: number }) => Promise<Linked>
   /** A server that accepts connections and closes each of them. */
   readonly startClosing: () => Promise<string>
-  readonly client: (urls: readonly string[], lookup?: HostLookupOptions['lookup']) => Client
+  readonly client: (urls: readonly string[], options?: ClientOptions) => Client
   readonly source: LiveSource
   /** Other credentials of the same caller. */
   readonly otherCredentials: () => ReturnType<typeof loadCredentials>
   readonly close: () => Promise<void>
 }
+
+type ClientOptions = { readonly lookup?: HostLookupOptions['lookup']; readonly monotonic?: () => number }
 
 export type Client = ControllerClient & {
   readonly changes: ControllerChange[]
@@ -91,7 +93,7 @@ export async function openSeveral(): Promise<Several> {
       opened.defer(() => void server.close())
       return `https://127.0.0.1:${(server.address() as AddressInfo).port}`
     },
-    client(urls, lookup) {
+    client(urls, options = {}) {
       const changes: ControllerChange[] = []
       const client = createControllerClient({
         controllerUrls: urls,
@@ -100,7 +102,7 @@ export async function openSeveral(): Promise<Several> {
         verifier,
         report: (change) => void changes.push(change),
         random: () => 0,
-        ...(lookup !== undefined && { lookup }),
+        ...options,
       })
       opened.defer(() => client.close())
       const call: Client['call'] = async (body = {}, signal = new AbortController().signal) => {
