@@ -35,6 +35,25 @@ describe('the configuration of a worker', () => {
     expect(loadWorkerConfig({ env, flags }).controllerId).toBe('spiffe://other.test/c')
   })
 
+  test('takes several controllers, each once', () => {
+    const CONTROLLER_URL = 'https://a.test:9000, https://b.test:9000/,https://a.test:9000'
+    expect(loadWorkerConfig({ env: { ...tls, CONTROLLER_URL } }).controllerUrls).toStrictEqual([
+      'https://a.test:9000',
+      'https://b.test:9000',
+    ])
+  })
+
+  for (const [what, list, why] of [
+    ['an entry that is no URL', 'https://a.test:9000,nowhere', '"nowhere" is not'],
+    ['a list without an entry', ' , ', 'must be an https URL'],
+    ['too many', Array.from({ length: 33 }, (_, n) => `https://a.test:${n + 1}`).join(), 'at most 32 URLs'],
+  ] as const)
+    test(`refuses ${what} as controllers`, () => {
+      expect(faultsOf({ ...tls, CONTROLLER_URL: list })).toStrictEqual([
+        expect.stringMatching(new RegExp(`^CONTROLLER_URL=.*${why}`)),
+      ])
+    })
+
   test('reports all faults at once', () => {
     const faults = faultsOf({
       CONTROLLER_URL: 'http://localhost:9000',
