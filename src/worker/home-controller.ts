@@ -3,9 +3,9 @@
 import type { Logger } from '../platform/logger.ts'
 import type { Preference } from './controllers/endpoints.ts'
 
-export type Home = {
+type Home = {
   readonly preference: () => Preference
-  readonly registeredAt: (controller: string) => void
+  readonly registeredAt: (at: { readonly controller: string; readonly intervalMs: number }, workerId: string) => void
   readonly acknowledged: (heartbeat: { readonly controller: string; readonly isAway: boolean }) => void
 }
 
@@ -32,7 +32,8 @@ export function createHome(log: Logger): Home {
       first: home,
       last: new Set([...away].filter(([, untilBeat]) => untilBeat > beat).map(([controller]) => controller)),
     }),
-    registeredAt(controller) {
+    registeredAt({ controller, intervalMs }, worker_id) {
+      log.info({ event: 'worker_registered', worker_id, controller, interval_ms: intervalMs }, 'registered')
       home = controller
     },
     acknowledged({ controller, isAway }) {

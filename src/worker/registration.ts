@@ -1,7 +1,7 @@
 // Keeps one worker registered, once for all controllers of a mesh: registers at one, sends heartbeats to it or, while it does not
 // answer, to another with the same lease; registers again when the lease is lost, deregisters at the end.
 import { setTimeout as delay } from 'node:timers/promises'
-import type { RegisterBody } from '../core/wire.ts'
+import type { DeregisterBody, RegisterBody } from '../core/wire.ts'
 import type { Logger } from '../platform/logger.ts'
 import { createReportedFault } from '../platform/reported-fault.ts'
 import type { ControllerClient } from './controller-client.ts'
@@ -53,8 +53,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
     async close() {
       stop.abort()
       await running
-      if (current !== undefined)
-        await deregister(client, { worker_id: body.worker_id, lease: current.lease }, home.preference())
+      if (current !== undefined) await deregister(client, claimOf(body, current), home.preference())
       current = undefined
     },
   }
@@ -70,11 +69,9 @@ export function startRegistration(options: RegistrationOptions): Registration {
   async function registerOnce(): Promise<Lease | undefined> {
     const outcome = await register(client, body, { ...home.preference(), signal: stop.signal })
     if (outcome.kind === 'registered') {
-      const { controller, intervalMs: interval_ms } = outcome
       current = outcome
       trouble.over()
-      home.registeredAt(controller)
-      log.info({ event: 'worker_registered', worker_id: body.worker_id, controller, interval_ms }, 'registered')
+      home.registeredAt(outcome, body.worker_id)
       first.resolve(undefined)
       return outcome
     }
@@ -91,7 +88,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
     for (;;) {
       await sleep(waitMs)
       if (stop.signal.aborted) return true
-      const beat = { worker_id: body.worker_id, lease: lease.lease, load: options.load() }
+      const beat = { ...claimOf(body, lease), load: options.load() }
       const outcome = await heartbeat(client, beat, { ...home.preference(), signal: stop.signal })
       waitMs = nextMs()
       if (outcome.kind === 'acknowledged') {
@@ -109,6 +106,10 @@ export function startRegistration(options: RegistrationOptions): Registration {
   async function sleep(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: stop.signal }).catch(() => undefined)
   }
+}
+
+function claimOf({ worker_id }: RegisterBody, { lease }: Lease): DeregisterBody {
+  return { worker_id, lease }
 }
 
 function backoffMs({ firstRetryMs = FIRST_RETRY_MS, random }: RegistrationOptions, attempt: number): number {

@@ -175,6 +175,7 @@ test('one that is stopped (SIGSTOP) costs callers with keys no call, and is used
 })
 
 test('a worker that has both is registered at one, and moves to the other when that one is killed', async () => {
+  await startMembers({ heartbeatMs: 1000 })
   const worker = await startRealWorker(parties, members.map(({ origin }) => origin).join(','), createHelloWorld())
   opened.defer(() => worker.close())
   const knows = async ({ origin }: Member): Promise<boolean> =>

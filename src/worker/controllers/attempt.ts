@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici'
 import { ConnectError } from '../../platform/tls/connect-failure.ts'
 import type { Endpoint } from './endpoint.ts'
 
-export type AttemptOptions = {
+type AttemptOptions = {
   /** Ends the attempt for good. */
   readonly signal: AbortSignal | undefined
   /** How long to wait for a connection; undefined: as long as connecting takes. */

@@ -6,7 +6,7 @@ export type ControllerChange =
   | { readonly change: 'avoided'; readonly controller: string; readonly reason: string }
   | { readonly change: 'used_again'; readonly controller: string }
 
-export type EndpointHealthDeps = {
+type EndpointHealthDeps = {
   readonly name: string
   readonly monotonic: () => number
   /** Returns a number from 0 to below 1. */

@@ -1,11 +1,7 @@
-// The controllers of a mesh as this process knows them: one for each URL, or for each address behind its name; and the order
-// in which a request asks them.
-import { isIP } from 'node:net'
-import type { buildConnector } from 'undici'
-import type { Addresses, HostLookup } from '../../platform/host-lookup.ts'
+// The controllers of a mesh as this process knows them, and the order in which a request asks them.
 import { untilAborted } from '../../platform/within.ts'
-import { ConnectError } from '../../platform/tls/connect-failure.ts'
-import { Endpoint, type EndpointDeps } from './endpoint.ts'
+import type { Endpoint } from './endpoint.ts'
+import { createSite, type Site, type SiteDeps } from './site.ts'
 
 /** Names of controllers. `first`: this one before the others. `last`: these after all that answer. */
 export type Preference = { readonly first?: string | undefined; readonly last?: ReadonlySet<string> | undefined }
@@ -25,98 +21,18 @@ export type Endpoints = {
   readonly close: () => Promise<void>
 }
 
-type EndpointsDeps = Omit<EndpointDeps, 'name' | 'url' | 'connect'> & {
-  readonly urls: readonly string[]
-  readonly lookup: HostLookup
-  /** `addresses`: connect to these, not to what the name resolves to. */
-  readonly connectorTo: (addresses: Addresses | undefined) => buildConnector.connector
-}
-
-/** The endpoints of one URL, by address. A name that cannot be resolved any more keeps its last addresses. */
-type Site = {
-  readonly url: string
-  readonly host: string
-  readonly isName: boolean
-  readonly endpoints: Map<string, Endpoint>
-  resolving: Promise<void> | undefined
-  resolvedMs: number
-  error: Error | undefined
-}
-
-/** The time for which the lookup itself remembers an answer. */
-const RESOLVE_AFTER_MS = 5000
-const LOOKUP_MS = 2000
-
-export function createEndpoints(deps: EndpointsDeps): Endpoints {
-  const { urls, lookup, connectorTo, monotonic, random } = deps
-  const sites = urls.map(newSite)
-  const retiring = new Set<Endpoint>()
-  let turn = Math.floor(random() * 2 ** 16)
-
-  function newSite(url: string): Site {
-    const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1')
-    const isName = isIP(host) === 0
-    const fixed = isName
-      ? []
-      : [[host, new Endpoint({ ...deps, name: url, url, connect: connectorTo(undefined) })] as const]
-    return {
-      url,
-      host,
-      isName,
-      endpoints: new Map(fixed),
-      resolving: undefined,
-      resolvedMs: -Infinity,
-      error: undefined,
-    }
-  }
-
-  async function resolve(site: Site): Promise<void> {
-    try {
-      const found = await lookup(site.host, site.url, AbortSignal.timeout(LOOKUP_MS))
-      update(site, found)
-      site.error = undefined
-    } catch (cause: unknown) {
-      site.error = new ConnectError('dns', (cause as Error).message, { cause })
-    }
-    site.resolvedMs = monotonic()
-  }
-
-  function update(site: Site, found: Addresses): void {
-    for (const one of found) {
-      if (site.endpoints.has(one.address)) continue
-      const name = `${site.url} (${one.address})`
-      site.endpoints.set(one.address, new Endpoint({ ...deps, name, url: site.url, connect: connectorTo([one]) }))
-    }
-    const current = new Set(found.map(({ address }) => address))
-    for (const [address, endpoint] of site.endpoints) {
-      if (current.has(address)) continue
-      site.endpoints.delete(address)
-      retiring.add(endpoint)
-      void endpoint.retire().finally(() => retiring.delete(endpoint))
-    }
-  }
-
-  async function refresh(
-    isDue: (site: Site) => boolean,
-    mustWait: (site: Site) => boolean,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const named = sites.filter(({ isName }) => isName)
-    for (const site of named.filter(isDue)) site.resolving ??= resolve(site).finally(() => (site.resolving = undefined))
-    const awaited = named.filter(mustWait).flatMap(({ resolving }) => resolving ?? [])
-    if (awaited.length === 0) return
-    const all = Promise.all(awaited)
-    await (signal === undefined ? all : untilAborted(all, signal))
-  }
-
-  const all = (): Endpoint[] => sites.flatMap(({ endpoints }) => [...endpoints.values()])
+export function createEndpoints({ urls, ...deps }: SiteDeps & { readonly urls: readonly string[] }): Endpoints {
+  const sites = urls.map((url) => createSite(url, deps))
+  let turn = Math.floor(deps.random() * 2 ** 16)
+  const all = (): Endpoint[] => sites.flatMap(({ endpoints }) => endpoints())
 
   return {
     async inOrder(preference, signal) {
       // Names are resolved beside the requests: only those wait that know no address yet.
-      await refresh(
-        ({ resolvedMs }) => monotonic() - resolvedMs > RESOLVE_AFTER_MS,
-        ({ resolvedMs }) => resolvedMs === -Infinity || all().length === 0,
+      const wait = all().length === 0 ? () => true : (site: Site) => site.isNew()
+      const resolved = sites.filter(({ isStale }) => isStale()).map((site) => ({ site, done: site.resolve() }))
+      await settled(
+        resolved.filter(({ site }) => wait(site)).map(({ done }) => done),
         signal,
       )
       const known = all()
@@ -130,23 +46,35 @@ export function createEndpoints(deps: EndpointsDeps): Endpoints {
       )
     },
     async resolvedAgain(signal) {
-      const every = (): boolean => true
-      await refresh(every, every, signal)
+      await settled(
+        sites.map((site) => site.resolve()),
+        signal,
+      )
       return all()
     },
     nameless: () =>
-      sites.flatMap(({ url, error, endpoints }) => (error === undefined || endpoints.size > 0 ? [] : [{ url, error }])),
+      sites.flatMap(({ url, error }) => {
+        const why = error()
+        return why === undefined ? [] : [{ url, error: why }]
+      }),
     renew() {
       for (const endpoint of all()) endpoint.renew()
     },
     async close() {
-      await Promise.all([...all(), ...retiring].map((endpoint) => endpoint.close()))
+      await Promise.all(sites.map((site) => site.close()))
     },
   }
 }
 
+async function settled(work: readonly Promise<void>[], signal: AbortSignal | undefined): Promise<void> {
+  if (work.length === 0) return
+  const all = Promise.all(work)
+  await (signal === undefined ? all : untilAborted(all, signal))
+}
+
 function rankOf({ health, controller }: Endpoint, { first, last }: Preference): number {
-  if (!health.isGood()) return 3
-  if (last?.has(controller.name) === true) return controller.name === first ? 2 : 2.5
-  return controller.name === first ? 0 : 1
+  const isFirst = controller.name === first
+  if (!health.isGood()) return 4
+  if (last?.has(controller.name) === true) return isFirst ? 2 : 3
+  return isFirst ? 0 : 1
 }

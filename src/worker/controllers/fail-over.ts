@@ -166,6 +166,6 @@ function failureOf({ faults, asked, isOver, isUnclear }: Course, endpoints: Endp
 function whyOf(error: Error): string {
   if (speaksNoTls(error)) return `it answers without TLS: ${NO_TLS_HINT}`
   const detail =
-    error.cause instanceof Error && /^the peer is /.test(error.cause.message) ? ` (${error.cause.message})` : ''
+    error.cause instanceof Error && error.cause.message.startsWith('the peer is ') ? ` (${error.cause.message})` : ''
   return `${error.message}${detail}`
 }

@@ -175,7 +175,10 @@ test('an answer that only renews its connection does not count as leaving', asyn
   a.answers((_call, response) => answerJson(response, 200, {}, { connection: 'close' }))
   const client = both()
   const looks = () => a.fake.received.filter(({ path }) => path.startsWith('/capabilities')).length
-  await until('it was looked at', async () => (await callsOneByOne(client, 2)) && looks() > 0)
+  await until('it was looked at', async () => {
+    await callsOneByOne(client, 2)
+    return looks() > 0
+  })
   expect(client.changes).toEqual([])
 })
 
