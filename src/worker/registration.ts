@@ -75,9 +75,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
       first.resolve(undefined)
       return outcome
     }
-    const attempt = trouble.met(outcome)
-    const slow = outcome.kind === 'denied' || outcome.kind === 'refused'
-    await sleep(slow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(options, attempt))
+    await sleep(retryMs(options, outcome, trouble.met(outcome)))
     return undefined
   }
 
@@ -110,6 +108,11 @@ export function startRegistration(options: RegistrationOptions): Registration {
 
 function claimOf({ worker_id }: RegisterBody, { lease }: Lease): DeregisterBody {
   return { worker_id, lease }
+}
+
+function retryMs(options: RegistrationOptions, { kind }: Refusal, attempt: number): number {
+  const isSlow = kind === 'denied' || kind === 'refused'
+  return isSlow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(options, attempt)
 }
 
 function backoffMs({ firstRetryMs = FIRST_RETRY_MS, random }: RegistrationOptions, attempt: number): number {
