@@ -73,7 +73,8 @@ export function createTracedClient({ client, spans, urls, caller }: TracedClient
       const noTls = speaksNoTls(cause)
       const what = noTls ? 'it answers without TLS' : messageOf(cause)
       // Of several, the error names each.
-      const text = cause instanceof ControllersUnreachableError ? what : `cannot reach the controller at ${only}: ${what}`
+      const text =
+        cause instanceof ControllersUnreachableError ? what : `cannot reach the controller at ${only}: ${what}`
       throw new CliError(EXIT.unreachable, text, {
         cause,
         hint: noTls ? NO_TLS_HINT : 'is it running? See: crank check',
