@@ -21,7 +21,7 @@ type TracedClientOptions = {
  * Every request except a successful poll has its own trace; without an answer it fails with a CliError `unreachable`.
  */
 export function createTracedClient({ client, spans, urls, caller }: TracedClientOptions): ControllerClient {
-  // Of several, the one that answers is named.
+  // With several, the span names the one that answers.
   const [only, ...others] = urls
   const common = {
     ...(only !== undefined && others.length === 0 && serverOf(only)),
@@ -72,7 +72,7 @@ export function createTracedClient({ client, spans, urls, caller }: TracedClient
       sayTrace(span)
       const noTls = speaksNoTls(cause)
       const what = noTls ? 'it answers without TLS' : messageOf(cause)
-      // Of several, the error names each.
+      // With several, the error names each.
       const text =
         cause instanceof ControllersUnreachableError ? what : `cannot reach the controller at ${only}: ${what}`
       throw new CliError(EXIT.unreachable, text, {

@@ -51,7 +51,7 @@ export const WorkerSettings = Type.Object({
 })
 
 export type WorkerConfig = {
-  /** Of all controllers of the mesh. */
+  /** One for each controller of the mesh. */
   readonly controllerUrls: readonly string[]
   readonly controllerId: SpiffeId
   readonly host: string
