@@ -78,7 +78,11 @@ const COMMANDS: readonly [name: string, fallback: string, what: string][] = [
     '`http://127.0.0.1:9001`',
     'Admin listener that `check`, `can-i`, `explain`, `who-can`, `what-can` and `exception list` ask.',
   ],
-  ['CONTROLLER_URL', '`https://127.0.0.1:9000`', 'Controller that `invoke`, `workers` and `capabilities` call.'],
+  [
+    'CONTROLLER_URL',
+    '`https://127.0.0.1:9000`',
+    'Controller that `invoke`, `workers` and `capabilities` call; or several of one mesh, as for workers.',
+  ],
   ['CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE', 'unset', 'Identity of these commands; `--as` takes precedence.'],
   [
     'CRANK_CONTROLLER_ID, CRANK_TRUST_DOMAIN',

@@ -133,7 +133,7 @@ function describeMesh(
     controllerUrl: url,
     admin: createAdminClient(adminUrl(ports)),
     caller: {
-      controllerUrl: url,
+      controllerUrls: [url],
       controllerId: parseSpiffeId(`spiffe://${TRUST_DOMAIN}/controller`),
       stateDir,
       files: devFiles(stateDir, certificateOf('streaming'), TRUST_DOMAIN),

@@ -14,12 +14,13 @@ import {
   readTrustDomain,
   tlsSettings,
 } from '../platform/settings.ts'
+import { parseControllerUrls } from '../worker/controllers/controller-urls.ts'
 import { CliError, EXIT } from './exit.ts'
 import type { ClientOptions } from './options.ts'
 
 export type ClientConfig = {
-  /** `https://host:port` */
-  readonly controllerUrl: string
+  /** `https://host:port` of each controller of the mesh. */
+  readonly controllerUrls: readonly string[]
   readonly controllerId: SpiffeId
   readonly stateDir: string
   readonly files: CredentialFiles
@@ -69,10 +70,10 @@ export function readClientConfig(options: ClientOptions, env: NodeJS.ProcessEnv)
   const { values, faults } = checkConfig(ClientEnv, { env, flags })
   const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
   const controllerId = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
-  const controllerUrl = readSetting('CONTROLLER_URL', values.CONTROLLER_URL, readControllerUrl, faults)
-  if (faults.length > 0 || trustDomain === undefined || controllerUrl === undefined) throw new ConfigError(faults)
+  const controllerUrls = readSetting('CONTROLLER_URL', values.CONTROLLER_URL, parseControllerUrls, faults)
+  if (faults.length > 0 || trustDomain === undefined || controllerUrls === undefined) throw new ConfigError(faults)
   return {
-    controllerUrl,
+    controllerUrls,
     controllerId: controllerId ?? parseSpiffeId(`spiffe://${trustDomain}/controller`),
     stateDir: values.CRANK_STATE_DIR ?? DEFAULT_STATE_DIR,
     files: chooseFiles(options, values, trustDomain),
@@ -115,10 +116,4 @@ function wholeSet(
     return { certFile, keyFile, bundlePath, trustDomain }
   }
   throw new CliError(EXIT.usage, `${names} must be given together`, { hint: 'or call as a worker: --as streaming' })
-}
-
-function readControllerUrl(text: string): string {
-  const url = URL.parse(text)
-  if (url?.protocol === 'https:' && url.pathname === '/') return url.origin
-  throw new Error('must be an https URL without a path, such as https://127.0.0.1:9000')
 }

@@ -4,6 +4,7 @@ import { loadCredentials, type Credentials, type CredentialSource } from '../pla
 import { refuseWeakening } from '../platform/env.ts'
 import { createPeerVerifier } from '../platform/svid/verify.ts'
 import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
+import type { ControllerChange } from '../worker/controllers/endpoint-health.ts'
 import type { ClientConfig } from './client-config.ts'
 import { openClientSpans } from './client-spans.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
@@ -25,20 +26,25 @@ export async function withControllerClient<T>(
   const credentials = await readCredentials(config, now)
   const spans = await openClientSpans(environment())
   const { spiffeId: caller } = credentials
-  const { controllerUrl: url, controllerId } = config
+  const { controllerUrls, controllerId } = config
   if (config.isDefaultCaller === true) say(`calling as ${caller}; choose another caller with --as`)
   const client = createControllerClient({
-    controllerUrl: url,
+    controllerUrls,
     controllerId,
     source: fixedSource(credentials),
     verifier: createPeerVerifier({ now }),
+    report: sayAvoided,
   })
   try {
-    return await use(createTracedClient({ client, spans, url, caller }), caller)
+    return await use(createTracedClient({ client, spans, urls: controllerUrls, caller }), caller)
   } finally {
     await client.close()
     await spans.close()
   }
+}
+
+function sayAvoided(change: ControllerChange): void {
+  if (change.change === 'avoided') say(`controller ${change.controller}: ${change.reason}; asking another one`)
 }
 
 async function readCredentials(config: ClientConfig, now: () => number): Promise<Credentials> {

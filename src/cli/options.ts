@@ -46,7 +46,10 @@ export function policyDirOption() {
 /** A command that calls the controller's mTLS listener, with the options for it. */
 export function clientCommand(name: string): Command<[], ClientOptions> {
   return new Command(name)
-    .option('--controller-url <url>', 'the controller (CONTROLLER_URL, default https://127.0.0.1:9000)')
+    .option(
+      '--controller-url <url>',
+      'the controller, or several with commas (CONTROLLER_URL, default https://127.0.0.1:9000)',
+    )
     .option('--as <worker>', 'call as this worker, with its development certificate in <state-dir>/pki')
     .option('--cert <file>', 'certificate of the caller (CRANK_TLS_CERT)')
     .option('--key <file>', 'its private key (CRANK_TLS_KEY)')

@@ -159,13 +159,16 @@ export const RegisterReply = closed({
 /** POST /heartbeat. `load`: calls in flight. */
 export type HeartbeatBody = Static<typeof HeartbeatBody>
 export const HeartbeatBody = closed({ worker_id: workerId, lease, load: Type.Optional(count) })
-/** `timestamp`: the controller's clock, RFC 3339. */
+/**
+ * `timestamp`: the controller's clock, RFC 3339. `mesh`: `away` while the controller cannot tell the other controllers of its
+ * mesh about heartbeats; absent, there is nothing to tell.
+ */
 export type HeartbeatReply = Static<typeof HeartbeatReply>
 export const HeartbeatReply = closed({
   status: Type.Literal('acknowledged'),
   timestamp: Type.String(),
   /** Only in a mesh. `away`: other controllers do not hear of this heartbeat; one that another controller gets is heard. */
-  mesh: Type.Optional(Type.Enum(['ok', 'away'])),
+  mesh: Type.Optional(oneOf(['ok', 'away'])),
 })
 
 /** POST /deregister */

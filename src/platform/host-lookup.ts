@@ -5,6 +5,7 @@ import type { LookupAddress } from 'node:dns'
 import { lookup as dnsLookup } from 'node:dns/promises'
 import { LRUCache } from 'lru-cache'
 import { AppError } from '../core/errors.ts'
+import { untilAborted } from './within.ts'
 
 export type Addresses = readonly LookupAddress[]
 
@@ -148,16 +149,4 @@ function sharesKey(one: Job, other: Job): boolean {
 function fromAnswer({ addresses, error }: Answer): Addresses {
   if (addresses === undefined) throw error ?? new Error('no address')
   return addresses
-}
-
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }

@@ -17,13 +17,15 @@ import {
   tlsSettings,
   type TlsFiles,
 } from '../platform/settings.ts'
+import { parseControllerUrls, parseOrigin } from './controllers/controller-urls.ts'
 
 /** The environment variables; their names are the property names. */
 export const WorkerSettings = Type.Object({
   CONTROLLER_URL: Type.String({
     default: 'https://127.0.0.1:9000',
-    description: 'URL of the controller, for registration and calls.',
-    allowed: 'an https URL of host and port only',
+    description:
+      'URL of the controller, for registration and calls. Several controllers of one mesh: all their URLs, separated by commas, or a name with several addresses.',
+    allowed: 'an https URL of host and port only, or several, separated by commas',
   }),
   CRANK_CONTROLLER_ID: optionalText({
     description:
@@ -49,7 +51,8 @@ export const WorkerSettings = Type.Object({
 })
 
 export type WorkerConfig = {
-  readonly controllerUrl: string
+  /** One for each controller of the mesh. */
+  readonly controllerUrls: readonly string[]
   readonly controllerId: SpiffeId
   readonly host: string
   readonly port: number
@@ -66,8 +69,8 @@ const WILDCARDS = new Set(['0.0.0.0', '::'])
 export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
   const { values, faults } = checkConfig(WorkerSettings, source)
   faults.push(...oddNames(source.env, Object.keys(WorkerSettings.properties)).faults)
-  const controllerUrl = readSetting('CONTROLLER_URL', values.CONTROLLER_URL, readOrigin, faults)
-  const workerUrl = readSetting('CRANK_WORKER_URL', values.CRANK_WORKER_URL, readOrigin, faults)
+  const controllerUrls = readSetting('CONTROLLER_URL', values.CONTROLLER_URL, parseControllerUrls, faults)
+  const workerUrl = readSetting('CRANK_WORKER_URL', values.CRANK_WORKER_URL, parseOrigin, faults)
   const instance = readSetting('CRANK_WORKER_INSTANCE', values.CRANK_WORKER_INSTANCE, readInstance, faults)
   const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
   const givenId = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
@@ -75,11 +78,11 @@ export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
   if (workerUrl === undefined && WILDCARDS.has(host ?? '')) {
     faults.push('CRANK_WORKER_URL is not set: it is required when CRANK_WORKER_HOST is a wildcard address')
   }
-  if (faults.length > 0 || controllerUrl === undefined || trustDomain === undefined) throw new ConfigError(faults)
+  if (faults.length > 0 || controllerUrls === undefined || trustDomain === undefined) throw new ConfigError(faults)
   // Without faults every value is present.
   const all = values as Static<typeof WorkerSettings>
   return {
-    controllerUrl,
+    controllerUrls,
     controllerId: givenId ?? parseSpiffeId(`spiffe://${trustDomain}/controller`),
     host: host ?? all.CRANK_WORKER_HOST,
     port: all.CRANK_WORKER_PORT,
@@ -89,13 +92,6 @@ export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
     tls: tlsFilesOf(all, trustDomain),
     logLevel: all.LOG_LEVEL,
   }
-}
-
-function readOrigin(text: string): string {
-  const url = URL.parse(text)
-  const bare = url?.protocol === 'https:' && url.username === '' && url.password === '' && url.pathname === '/'
-  if (url === null || !bare || /[?#]/.test(text)) throw new Error('must be an https URL of host and port only')
-  return url.origin
 }
 
 function readInstance(text: string): string {

@@ -1,8 +1,9 @@
 // The three requests of a registration, each with a time limit and a strictly parsed answer.
-import type { HeartbeatBody, RegisterBody } from '../core/wire.ts'
+import type { DeregisterBody, HeartbeatBody, HeartbeatReply, RegisterBody } from '../core/wire.ts'
 import { RegisterReply } from '../core/wire.ts'
 import { NO_TLS_HINT, speaksNoTls } from '../platform/tls/no-tls.ts'
 import type { ControllerClient, ControllerReply } from './controller-client.ts'
+import type { Preference } from './controllers/endpoints.ts'
 import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
 
 /**
@@ -10,8 +11,17 @@ import { createSchemaCheck, type SchemaCheck } from './schema-check.ts'
  * controller.
  */
 export type Refusal = { readonly kind: 'denied' | 'refused' | 'unavailable'; readonly reason: string }
-type RegisterOutcome = { readonly kind: 'registered'; readonly lease: string; readonly intervalMs: number } | Refusal
-type HeartbeatOutcome = { readonly kind: 'acknowledged' } | { readonly kind: 'lost' } | Refusal
+/** `controller`: the name of the one that answered. */
+type Registered = {
+  readonly kind: 'registered'
+  readonly lease: string
+  readonly intervalMs: number
+  readonly controller: string
+}
+/** `isAway`: that controller has lost its mesh, and the others do not hear of this heartbeat. */
+type Acknowledged = { readonly kind: 'acknowledged'; readonly controller: string; readonly isAway: boolean }
+type RegisterOutcome = Registered | Refusal
+type HeartbeatOutcome = Acknowledged | { readonly kind: 'lost' } | Refusal
 
 type Client = Pick<ControllerClient, 'post'>
 
@@ -22,47 +32,48 @@ const DEREGISTER_TIMEOUT_MS = 2_000
 
 let checkReply: SchemaCheck | undefined
 
+/** Which controllers to ask first and last, and what ends the wait. */
+type Asking = Preference & { readonly signal: AbortSignal }
+
 /** Never rejects. */
-export async function register(client: Client, body: RegisterBody, stop: AbortSignal): Promise<RegisterOutcome> {
-  const reply = await ask(client, '/register', body, within(REGISTER_TIMEOUT_MS, stop))
+export async function register(client: Client, body: RegisterBody, asking: Asking): Promise<RegisterOutcome> {
+  const reply = await ask(client, '/register', body, within(REGISTER_TIMEOUT_MS, asking))
   if ('kind' in reply) return reply
   if (reply.status !== 200) return toRefusal(reply)
   checkReply ??= createSchemaCheck(RegisterReply, 'reply')
   const fault = checkReply(reply.body)
   if (fault !== undefined) return { kind: 'unavailable', reason: `not a registration reply: ${fault}` }
   const { lease, heartbeat_interval_ms: intervalMs } = reply.body as RegisterReply
-  return { kind: 'registered', lease, intervalMs }
+  return { kind: 'registered', lease, intervalMs, controller: reply.controller.name }
 }
 
 /** Never rejects. 404: unknown worker, 403: another worker has the lease; both mean that this lease is lost. */
-export async function heartbeat(client: Client, body: HeartbeatBody, stop: AbortSignal): Promise<HeartbeatOutcome> {
-  const reply = await ask(client, '/heartbeat', body, within(HEARTBEAT_TIMEOUT_MS, stop))
+export async function heartbeat(client: Client, body: HeartbeatBody, asking: Asking): Promise<HeartbeatOutcome> {
+  const reply = await ask(client, '/heartbeat', body, within(HEARTBEAT_TIMEOUT_MS, asking))
   if ('kind' in reply) return reply
-  if (reply.status === 200) return { kind: 'acknowledged' }
+  if (reply.status === 200) {
+    const { mesh } = (reply.body ?? {}) as Partial<HeartbeatReply>
+    return { kind: 'acknowledged', controller: reply.controller.name, isAway: mesh === 'away' }
+  }
   return reply.status === 404 || reply.status === 403 ? { kind: 'lost' } : toRefusal(reply)
 }
 
 /** Never rejects: a controller that has gone needs no deregistration. */
-export async function deregister(client: Client, worker_id: string, lease: string): Promise<void> {
-  await ask(client, '/deregister', { worker_id, lease }, AbortSignal.timeout(DEREGISTER_TIMEOUT_MS))
+export async function deregister(client: Client, body: DeregisterBody, preference: Preference): Promise<void> {
+  await ask(client, '/deregister', body, { ...preference, signal: AbortSignal.timeout(DEREGISTER_TIMEOUT_MS) })
 }
 
-async function ask(
-  client: Client,
-  path: string,
-  body: unknown,
-  signal: AbortSignal,
-): Promise<ControllerReply | Refusal> {
+async function ask(client: Client, path: string, body: unknown, asking: Asking): Promise<ControllerReply | Refusal> {
   try {
-    return await client.post(path, body, { signal })
+    return await client.post(path, body, asking)
   } catch (error: unknown) {
     if (speaksNoTls(error)) return { kind: 'unavailable', reason: `CONTROLLER_URL answers without TLS: ${NO_TLS_HINT}` }
     return { kind: 'unavailable', reason: error instanceof Error ? error.message : String(error) }
   }
 }
 
-function within(timeoutMs: number, stop: AbortSignal): AbortSignal {
-  return AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
+function within(timeoutMs: number, { signal, ...preference }: Asking): Asking {
+  return { ...preference, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) }
 }
 
 function toRefusal({ status, body }: ControllerReply): Refusal {

@@ -1,10 +1,11 @@
-// Keeps one worker registered: registers, sends heartbeats, registers again when the controller has lost the lease,
-// deregisters at the end.
+// Keeps one worker registered, once for all controllers of a mesh: registers at one, sends heartbeats to it or, while it does not
+// answer, to another with the same lease; registers again when the lease is lost, deregisters at the end.
 import { setTimeout as delay } from 'node:timers/promises'
-import type { RegisterBody } from '../core/wire.ts'
+import type { DeregisterBody, RegisterBody } from '../core/wire.ts'
 import type { Logger } from '../platform/logger.ts'
 import { createReportedFault } from '../platform/reported-fault.ts'
 import type { ControllerClient } from './controller-client.ts'
+import { createHome } from './home-controller.ts'
 import { deregister, heartbeat, register, type Refusal } from './registration-calls.ts'
 
 export type Registration = {
@@ -43,6 +44,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
   const stop = new AbortController()
   const first = Promise.withResolvers<undefined>()
   const trouble = createTroubleLog(log)
+  const home = createHome(log)
   let current: Lease | undefined
   const running = run()
   return {
@@ -51,7 +53,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
     async close() {
       stop.abort()
       await running
-      if (current !== undefined) await deregister(client, body.worker_id, current.lease)
+      if (current !== undefined) await deregister(client, claimOf(body, current), home.preference())
       current = undefined
     },
   }
@@ -65,17 +67,15 @@ export function startRegistration(options: RegistrationOptions): Registration {
 
   /** One attempt and, after a failure, the delay before the next. */
   async function registerOnce(): Promise<Lease | undefined> {
-    const outcome = await register(client, body, stop.signal)
+    const outcome = await register(client, body, { ...home.preference(), signal: stop.signal })
     if (outcome.kind === 'registered') {
       current = outcome
       trouble.over()
-      log.info({ event: 'worker_registered', worker_id: body.worker_id, interval_ms: outcome.intervalMs }, 'registered')
+      home.registeredAt(outcome, body.worker_id)
       first.resolve(undefined)
       return outcome
     }
-    const attempt = trouble.met(outcome)
-    const slow = outcome.kind === 'denied' || outcome.kind === 'refused'
-    await sleep(slow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(options, attempt))
+    await sleep(retryMs(options, outcome, trouble.met(outcome)))
     return undefined
   }
 
@@ -86,11 +86,13 @@ export function startRegistration(options: RegistrationOptions): Registration {
     for (;;) {
       await sleep(waitMs)
       if (stop.signal.aborted) return true
-      const load = options.load()
-      const outcome = await heartbeat(client, { worker_id: body.worker_id, lease: lease.lease, load }, stop.signal)
+      const beat = { ...claimOf(body, lease), load: options.load() }
+      const outcome = await heartbeat(client, beat, { ...home.preference(), signal: stop.signal })
       waitMs = nextMs()
-      if (outcome.kind === 'acknowledged') trouble.over()
-      else if (outcome.kind === 'lost') {
+      if (outcome.kind === 'acknowledged') {
+        trouble.over()
+        home.acknowledged(outcome)
+      } else if (outcome.kind === 'lost') {
         log.info({ event: 'worker_registration_lost' }, 'the controller no longer knows this worker; registering again')
         // Many workers lose their lease at the same moment, when a controller restarts.
         await sleep(random() * Math.min(lease.intervalMs / 10, MAX_REJOIN_JITTER_MS))
@@ -102,6 +104,15 @@ export function startRegistration(options: RegistrationOptions): Registration {
   async function sleep(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: stop.signal }).catch(() => undefined)
   }
+}
+
+function claimOf({ worker_id }: RegisterBody, { lease }: Lease): DeregisterBody {
+  return { worker_id, lease }
+}
+
+function retryMs(options: RegistrationOptions, { kind }: Refusal, attempt: number): number {
+  const isSlow = kind === 'denied' || kind === 'refused'
+  return isSlow ? (options.deniedRetryMs ?? DENIED_RETRY_MS) : backoffMs(options, attempt)
 }
 
 function backoffMs({ firstRetryMs = FIRST_RETRY_MS, random }: RegistrationOptions, attempt: number): number {

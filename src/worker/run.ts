@@ -9,6 +9,7 @@ import { createPeerVerifier } from '../platform/svid/verify.ts'
 import type { Tracing } from '../platform/tracing/tracing-port.ts'
 import type { WorkerConfig } from './config.ts'
 import { createControllerClient, type ControllerClient } from './controller-client.ts'
+import type { ControllerChange } from './controllers/endpoint-health.ts'
 import type { WorkerDefinition } from './define.ts'
 import { createExecute } from './execute.ts'
 import { createInvoke } from './invoke.ts'
@@ -17,7 +18,7 @@ import { createWorkerServer, type Health } from './serve.ts'
 import { createSlots, type Slots } from './slots.ts'
 
 export type RunOptions = {
-  readonly config: Pick<WorkerConfig, 'controllerUrl' | 'controllerId' | 'host' | 'port' | 'workerUrl' | 'instance'>
+  readonly config: Pick<WorkerConfig, 'controllerUrls' | 'controllerId' | 'host' | 'port' | 'workerUrl' | 'instance'>
   readonly log: Logger
   /** Number of log lines lost because the reader of the log was too slow. */
   readonly droppedLines?: () => number
@@ -93,10 +94,11 @@ function placingOf({ labels, weight }: WorkerDefinition): Pick<RegisterBody, 'la
 }
 
 function build(definition: WorkerDefinition, workerId: string, life: Life, options: RunOptions): Parts {
-  const { source, tracing, log, now, droppedLines = () => 0 } = options
-  const { controllerUrl, controllerId } = options.config
+  const { source, tracing, log, now, random, droppedLines = () => 0 } = options
+  const { controllerUrls, controllerId } = options.config
   const verifier = createPeerVerifier({ now })
-  const client = createControllerClient({ controllerUrl, controllerId, source, verifier })
+  const report = (change: ControllerChange): void => logChange(log, change)
+  const client = createControllerClient({ controllerUrls, controllerId, source, verifier, random, report })
   const slots = createSlots()
   const stopped = new AbortController()
   const execute = createExecute({
@@ -118,6 +120,11 @@ function build(definition: WorkerDefinition, workerId: string, life: Life, optio
   })
   const app = createWorkerServer({ source, verifier, controllerId, execute, health, log, now })
   return { app, client, slots, stopped }
+}
+
+function logChange(log: Logger, { change, ...facts }: ControllerChange): void {
+  if (change === 'avoided') log.warn({ event: 'controller_avoided', ...facts }, 'calls go to the other controllers')
+  else log.info({ event: 'controller_used_again', ...facts }, 'the controller gets calls again')
 }
 
 async function shutDown(

@@ -130,6 +130,35 @@ test('invoke where nothing listens exits with 3', async () => {
   expect(stderr).toContain('crank check')
 })
 
+test('invoke with several controllers asks the next one when one is away, and says so', async () => {
+  const urls = `https://127.0.0.1:1, ${mesh.controllerUrl}`
+  // Each process begins with one of them at random.
+  const runs = await Promise.all(
+    [1, 2, 3, 4, 5, 6, 7, 8].map(() => hello('{"message":"Ada"}', '--controller-url', urls)),
+  )
+  expect(runs.map(({ code }) => code)).toEqual(runs.map(() => 0))
+  expect(runs.map(({ stderr }) => stderr).join('')).toMatch(
+    /^controller https:\/\/127\.0\.0\.1:1: connect ECONNREFUSED .*; asking another one$/m,
+  )
+  const { code, stdout } = await run(['workers'], { env: { CONTROLLER_URL: urls } })
+  expect(code).toBe(0)
+  expect(stdout).toContain('worker-hello-world')
+})
+
+test('invoke where none of several controllers answers exits with 3 and names each', async () => {
+  const urls = 'https://127.0.0.1:1,https://127.0.0.1:2'
+  const { code, stderr } = await run(['invoke', 'a', 'b', '--controller-url', urls])
+  expect(code).toBe(3)
+  expect(stderr).toMatch(/no controller has answered: https:.*ECONNREFUSED.*; https:.*ECONNREFUSED/)
+  for (const url of urls.split(',')) expect(stderr).toContain(`${url}: connect ECONNREFUSED`)
+})
+
+test('invoke with a list that has an invalid URL exits with 2 and names it', async () => {
+  const { code, stderr } = await run(['workers'], { env: { CONTROLLER_URL: 'https://127.0.0.1:9000,http://b' } })
+  expect(code).toBe(2)
+  expect(stderr).toContain('must be https URLs of host and port only, separated by commas; "http://b" is not')
+})
+
 test('invoke as somebody without a certificate exits with 2 and says how to get one', async () => {
   const { code, stderr } = await run(['invoke', 'a', 'b', '--as', 'nobody'])
   expect(code).toBe(2)

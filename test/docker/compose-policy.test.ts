@@ -141,8 +141,8 @@ describe('the variables', () => {
     const driver_opts = { type: 'tmpfs', device: 'tmpfs', o: 'uid=1000,gid=1000,mode=0700,size=64k' }
     expect(compose.volumes['opa-socket']).toEqual({ driver_opts })
     for (const name of Object.keys(WORKERS)) {
-      const { controllerUrl, workerUrl = '', port } = workerConfig(name)
-      expect(controllerUrl).toBe('https://controller:9000')
+      const { controllerUrls, workerUrl = '', port } = workerConfig(name)
+      expect(controllerUrls).toStrictEqual(['https://controller:9000'])
       expect(workerUrl).toBe(`https://${name}:${port}`)
       expect(parseWorkerUrl(workerUrl, controllerConfig().workerHosts)).toBe(workerUrl)
     }

@@ -286,7 +286,7 @@ describe('a wish', () => {
     const source = await watchCredentials(await mesh.filesOf(STREAMING), { now: Date.now, log })
     const controllerId = parseSpiffeId(`spiffe://${TRUST_DOMAIN}/controller`)
     const verifier = createPeerVerifier({ now: Date.now })
-    const client = createControllerClient({ controllerUrl: mesh.origin, controllerId, source, verifier })
+    const client = createControllerClient({ controllerUrls: [mesh.origin], controllerId, source, verifier })
     closing.push(async () => {
       await client.close()
       source.close()

@@ -49,7 +49,7 @@ beforeAll(async () => {
   source = await watchCredentials(await mesh.filesOf('worker/streaming'), { now: Date.now, log: silent })
   const controllerId = parseSpiffeId(`spiffe://${TRUST_DOMAIN}/controller`)
   const verifier = createPeerVerifier({ now: Date.now })
-  client = createControllerClient({ controllerUrl: mesh.origin, controllerId, source, verifier })
+  client = createControllerClient({ controllerUrls: [mesh.origin], controllerId, source, verifier })
 })
 afterAll(async () => {
   await worker.close()

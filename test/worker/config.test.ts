@@ -16,7 +16,7 @@ function faultsOf(env: Record<string, string>): readonly string[] {
 describe('the configuration of a worker', () => {
   test('has defaults for everything but the files', () => {
     expect(loadWorkerConfig({ env: tls })).toStrictEqual({
-      controllerUrl: 'https://127.0.0.1:9000',
+      controllerUrls: ['https://127.0.0.1:9000'],
       controllerId: 'spiffe://crank.local/controller',
       host: '127.0.0.1',
       port: 0,
@@ -34,6 +34,25 @@ describe('the configuration of a worker', () => {
     const flags = { CRANK_CONTROLLER_ID: 'spiffe://other.test/c' }
     expect(loadWorkerConfig({ env, flags }).controllerId).toBe('spiffe://other.test/c')
   })
+
+  test('takes several controllers, each once', () => {
+    const CONTROLLER_URL = 'https://a.test:9000, https://b.test:9000/,https://a.test:9000'
+    expect(loadWorkerConfig({ env: { ...tls, CONTROLLER_URL } }).controllerUrls).toStrictEqual([
+      'https://a.test:9000',
+      'https://b.test:9000',
+    ])
+  })
+
+  for (const [what, list, why] of [
+    ['an entry that is no URL', 'https://a.test:9000,nowhere', '"nowhere" is not'],
+    ['a list without an entry', ' , ', 'must be an https URL'],
+    ['too many', Array.from({ length: 33 }, (_, n) => `https://a.test:${n + 1}`).join(), 'at most 32 URLs'],
+  ] as const)
+    test(`refuses ${what} as controllers`, () => {
+      expect(faultsOf({ ...tls, CONTROLLER_URL: list })).toStrictEqual([
+        expect.stringMatching(new RegExp(`^CONTROLLER_URL=.*${why}`)),
+      ])
+    })
 
   test('reports all faults at once', () => {
     const faults = faultsOf({

@@ -24,7 +24,8 @@ beforeAll(async () => {
   worker = spawn(binary, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {
-      CONTROLLER_URL: mesh.origin,
+      // Of several controllers, the first is away.
+      CONTROLLER_URL: `https://127.0.0.1:1,${mesh.origin}`,
       CRANK_TLS_CERT: files.certFile,
       CRANK_TLS_KEY: files.keyFile,
       CRANK_TLS_BUNDLE: files.bundlePath,

@@ -6,7 +6,8 @@ import { startRegistration, type Registration } from '../../src/worker/registrat
 import { until } from '../fixtures/until.ts'
 
 const body: RegisterBody = { worker_id: 'worker-echo', worker_url: 'https://127.0.0.1:1', capabilities: [] }
-const registered: ControllerReply = {
+type Reply = Omit<ControllerReply, 'controller'>
+const registered: Reply = {
   status: 200,
   body: {
     status: 'registered',
@@ -16,15 +17,16 @@ const registered: ControllerReply = {
     heartbeat_interval_ms: 10,
   },
 }
-const acknowledged: ControllerReply = { status: 200, body: { status: 'acknowledged', timestamp: 'now' } }
-const denied: ControllerReply = {
+const acknowledged: Reply = { status: 200, body: { status: 'acknowledged', timestamp: 'now' } }
+const denied: Reply = {
   status: 403,
   body: { error: 'registration_denied', reason: 'Worker spiffe://x/y not authorized to register: no manifest' },
 }
-const forgotten: ControllerReply = { status: 404, body: { error: 'worker_not_registered' } }
+const forgotten: Reply = { status: 404, body: { error: 'worker_not_registered' } }
 const down = new Error('connect ECONNREFUSED')
 
-type Step = ControllerReply | Error
+type Step = Reply | Error
+const controller = { name: 'https://127.0.0.1:1', url: 'https://127.0.0.1:1' }
 const open: Registration[] = []
 afterEach(async () => {
   await Promise.all(open.splice(0).map((registration) => registration.close()))
@@ -39,7 +41,7 @@ function registerWith(answers: Record<string, Step[]>) {
     asked.push({ path, body: sent })
     const left = answers[path] ?? [acknowledged]
     const step = left.length > 1 ? left.shift()! : left[0]!
-    return step instanceof Error ? Promise.reject(step) : Promise.resolve(step)
+    return step instanceof Error ? Promise.reject(step) : Promise.resolve({ ...step, controller })
   }
   const load = () => 3
   const timing = { firstRetryMs: 1, deniedRetryMs: 5, random: () => 0.5 }

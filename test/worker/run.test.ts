@@ -96,7 +96,7 @@ describe('a worker that starts', () => {
 
   test('adds its instance to its id', async () => {
     const config = {
-      controllerUrl: site.controller.url,
+      controllerUrls: [site.controller.url],
       controllerId: site.controller.source.current().spiffeId,
       host: '127.0.0.1',
       port: 0,
@@ -113,7 +113,7 @@ describe('a worker that starts', () => {
 
   test('never talks to a controller with another identity', async () => {
     const config = {
-      controllerUrl: site.controller.url,
+      controllerUrls: [site.controller.url],
       controllerId: 'spiffe://crank.local/other' as never,
       host: '127.0.0.1',
       port: 0,

@@ -38,7 +38,7 @@ export async function openSite(heartbeatMs?: number): Promise<Site> {
     const source = await watchCredentials(files, { now: Date.now, log })
     const tracing = await createTracing({ service: 'test', version: '1', env: {}, log })
     const config = {
-      controllerUrl: controller.url,
+      controllerUrls: [controller.url],
       controllerId: parseSpiffeId(CONTROLLER_ID),
       host: '127.0.0.1',
       port: 0,

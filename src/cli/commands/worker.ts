@@ -5,7 +5,11 @@ import { outputOption } from '../options.ts'
 import { addSettings, flagsOf, textOf, type Setting } from '../settings.ts'
 
 export const WORKER_SETTINGS: readonly Setting[] = [
-  ['CONTROLLER_URL', '--controller-url <url>', 'the controller (default https://127.0.0.1:9000)'],
+  [
+    'CONTROLLER_URL',
+    '--controller-url <url>',
+    'the controller, or several with commas (default https://127.0.0.1:9000)',
+  ],
   ['CRANK_WORKER_PORT', '--port <n>', 'port to listen on; 0: any free port'],
   ['CRANK_WORKER_HOST', '--host <address>', 'address to listen on (default 127.0.0.1)'],
   ['CRANK_WORKER_URL', '--url <url>', 'URL at which the controller calls the worker'],

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
+import { text } from 'node:stream/consumers'
 import { Pool } from 'undici'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
 import { watchCredentials, type CredentialFiles, type CredentialSource } from '../../platform/tls/credentials.ts'
@@ -30,7 +30,11 @@ export function answerJson(response: ServerResponse, status: number, body: unkno
 }
 
 /** `heartbeatMs`: the heartbeat interval in the answer to a registration. */
-export async function startFakeController(files: CredentialFiles, heartbeatMs = 20, port = 0): Promise<FakeController> {
+export async function startFakeController(
+  files: CredentialFiles,
+  heartbeatMs = 20,
+  { port: wanted = 0, host = '127.0.0.1' }: { port?: number; host?: string } = {},
+): Promise<FakeController> {
   const source = await watchCredentials(files, { now: Date.now, log: silent })
   const scripts = new Map<string, Script>()
   const received: Received[] = []
@@ -39,12 +43,12 @@ export async function startFakeController(files: CredentialFiles, heartbeatMs = 
   const server = createServer(serverTlsOptions(source.current(), { refuseUnverified: true }), (request, response) => {
     void handle(request, response)
   })
-  server.listen(port, '127.0.0.1')
+  server.listen(wanted, host)
   await once(server, 'listening')
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? ''
-    const call = { path, headers: request.headers, body: await json(request), atMs: Date.now() }
+    const call = { path, headers: request.headers, body: parsed(await text(request)), atMs: Date.now() }
     received.push(call)
     const script = scripts.get(path) ?? [...scripts].find(([start]) => path.startsWith(start))?.[1]
     if (script !== undefined) script(call, response)
@@ -52,18 +56,19 @@ export async function startFakeController(files: CredentialFiles, heartbeatMs = 
   }
 
   function byTheBook({ path, body }: Received, response: ServerResponse): void {
-    const { worker_id, capabilities = [] } = body as { worker_id: string; capabilities?: unknown[] }
+    const { worker_id, capabilities = [] } = (body ?? {}) as { worker_id?: string; capabilities?: unknown[] }
     const registered = { worker_id, capabilities_registered: capabilities.length, lease: `lease-${++leases}` }
     const answers: Record<string, unknown> = {
       '/register': { status: 'registered', ...registered, heartbeat_interval_ms: heartbeatMs },
       '/heartbeat': { status: 'acknowledged', timestamp: new Date().toISOString() },
       '/deregister': { status: 'deregistered' },
+      '/capabilities?limit=1': { capabilities: [] },
     }
     answerJson(response, 200, answers[path])
   }
 
   return {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `https://${host}:${(server.address() as AddressInfo).port}`,
     source,
     received,
     script(path, answer) {
@@ -83,6 +88,11 @@ export async function startFakeController(files: CredentialFiles, heartbeatMs = 
       source.close()
     },
   }
+}
+
+/** Undefined for a request without a body. */
+function parsed(body: string): unknown {
+  return body === '' ? undefined : (JSON.parse(body) as unknown)
 }
 
 const silent = createLogger({ level: 'silent', service: 'test' })

@@ -73,7 +73,7 @@ export async function startTestController({ answers = {} }: TestControllerOption
     const controllerId = devSpiffeId(TRUST_DOMAIN, CONTROLLER)
     const running = await runWorker(definition, {
       config: {
-        controllerUrl: fake.url,
+        controllerUrls: [fake.url],
         controllerId,
         host: '127.0.0.1',
         port: 0,
