@@ -32,8 +32,8 @@ const MESH = [
   'test/workers/semantic_search/index-thread.test.ts',
   'test/workers/zettel/crash.test.ts',
 ]
-/** `npm run test:stack`, in a configuration of its own. */
-const STACK = 'test/stack/**'
+/** `npm run test:stack` and `npm run test:fleet`, in configurations of their own. */
+const OTHERS = ['test/stack/**', 'test/fleet/**']
 
 export default defineConfig({
   test: {
@@ -66,7 +66,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...MESH, STACK],
+          exclude: [...MESH, ...OTHERS],
           setupFiles: ['test/runner/no-processes.ts'],
           isolate: false,
         },

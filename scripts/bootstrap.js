@@ -8,7 +8,7 @@ import { fitNode, NO_DEBUGGER, NO_NODE, runForeground } from '../bin/node-24.js'
 import { packagesToInstall, showProgress } from './install-progress.js'
 import { withProcessLock } from './process-lock.js'
 
-const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|demo|bench|crank [arguments]'
+const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|test:fleet|demo|bench|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal', 'nats-server']
 const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool']
 const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, configure npm (npm config set proxy|registry …); then run this again.`
@@ -52,6 +52,11 @@ export function planFor(what, args) {
       }
     case 'test:faults':
       return { tools: ['opa'], run: ['test/faults/run.ts', ...args] }
+    case 'test:fleet':
+      return {
+        tools: NATIVE_TOOLS,
+        run: ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.fleet.config.ts', ...args],
+      }
     case 'demo':
       return { tools: [], run: ['scripts/demo.ts', ...args] }
     case 'bench':

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { NatsCluster } from '../../scripts/lab/nats-server.ts'
 import { HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
-import { startMeshStore, storeEnv } from '../fixtures/nats.ts'
+import { startMeshStore, storeEnv, storeLeader } from '../fixtures/nats.ts'
 import { createParties, HELLO, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -104,7 +104,7 @@ describe('an idempotency key', () => {
   })
 
   test('waits for a new leader of the store, and one that may not wait is refused; without a key nothing is noticed', async () => {
-    const leader = await leaderOf(nats)
+    const leader = await storeLeader(parties, nats)
     await leader.signal('SIGKILL')
     const before = worker.seen.length
     const key = randomUUID()
@@ -141,32 +141,3 @@ describe('an idempotency key', () => {
     release = []
   })
 })
-
-/** The server that leads the bucket of the keys. */
-async function leaderOf({ servers }: NatsCluster) {
-  const { connectNats } = await import('../../src/platform/nats/connect-nats.ts')
-  const { jetstreamManager } = await import('@nats-io/jetstream')
-  const { watchCredentials } = await import('../../src/platform/tls/credentials.ts')
-  const { parseSpiffeId } = await import('../../src/core/spiffe-id.ts')
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined } as never
-  const source = await watchCredentials({ ...(await parties.filesOf('controller')) } as never, { now: Date.now, log })
-  const nc = await connectNats({
-    target: {
-      servers: servers.map(({ port }) => `127.0.0.1:${port}`),
-      isTls: true,
-      id: parseSpiffeId('spiffe://crank.local/nats'),
-      replicas: 3,
-    },
-    source,
-    name: 'test',
-  })
-  try {
-    const { cluster } = await (await jetstreamManager(nc)).streams.info('KV_crank-idempotency')
-    const leader = servers.find(({ name }) => name === cluster?.leader)
-    if (leader === undefined) throw new Error('the bucket has no leader')
-    return leader
-  } finally {
-    await nc.close()
-    source.close()
-  }
-}

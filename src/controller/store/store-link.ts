@@ -38,7 +38,7 @@ const ASK_EVERY_MS = 1000
 /** An election of a new leader takes some seconds: then it was away. */
 const SILENT_MS = 3000
 const RETRY_MS = 250
-const MAX_RETRY_MS = 5000
+const MAX_RETRY_MS = 1000
 
 export function openStoreLink(options: StoreLinkOptions): StoreLink {
   const { connect, replicas, monotonic, log } = options

@@ -37,6 +37,8 @@ export function connectNats({ target, source, name }: NatsOptions): Promise<Nats
     reconnectTimeWait: RECONNECT_MS,
     reconnectJitter: RECONNECT_MS,
     reconnectJitterTLS: RECONNECT_MS,
+    // Only the servers of the setting: what a server says of others is not ours to trust.
+    ignoreClusterUpdates: true,
     // A server that is configured again may refuse this identity for a moment.
     ignoreAuthErrorAbort: true,
   })
