@@ -16,11 +16,17 @@ type AttemptOptions = {
 
 /**
  * `sent` is false only if no byte of the request was sent. `isSlow`: there was no connection within `patienceMs`, and there may
- * be one later.
+ * be one later. `isSilent`: it was not refused; there is just no answer, as of a machine that is busy.
  */
 export type AttemptResult =
   | { readonly kind: 'answered'; readonly answer: Dispatcher.ResponseData }
-  | { readonly kind: 'failed'; readonly sent: boolean; readonly isSlow: boolean; readonly error: Error }
+  | {
+      readonly kind: 'failed'
+      readonly sent: boolean
+      readonly isSlow: boolean
+      readonly isSilent: boolean
+      readonly error: Error
+    }
 
 /** Never rejects. */
 export async function attempt(
@@ -31,13 +37,16 @@ export async function attempt(
   const own = new AbortController()
   let isSent = false
   let isSlow = false
+  let isHung = false
   const onLate = (): void => {
     if (isSent) return
     isSlow = true
     own.abort(new ConnectError('connect_timeout', `no connection within ${patienceMs} ms`))
   }
   const onHung = (reason: string): void => {
-    if (!isSent || isRepeatable) own.abort(new Error(reason))
+    if (isSent && !isRepeatable) return
+    isHung = true
+    own.abort(new Error(reason))
   }
   const timer = patienceMs === undefined ? undefined : setTimeout(onLate, patienceMs)
   const unwatch = isWatched ? endpoint.watch(onHung) : undefined
@@ -46,7 +55,9 @@ export async function attempt(
     const answer = await endpoint.request({ ...request, signal: either }, () => (isSent = true))
     return { kind: 'answered', answer }
   } catch (error: unknown) {
-    return { kind: 'failed', sent: isSent, isSlow, error: error as Error }
+    const isSilent =
+      isHung || (error instanceof ConnectError && error.kind !== 'connect_refused' && error.kind !== 'dns')
+    return { kind: 'failed', sent: isSent, isSlow, isSilent, error: error as Error }
   } finally {
     clearTimeout(timer)
     unwatch?.()

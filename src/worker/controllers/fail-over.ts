@@ -38,6 +38,8 @@ type Course = {
   /** An attempt may have been executed. */
   isUnclear: boolean
   isOver: boolean
+  /** A controller was silent, none of them said no: it may answer later. */
+  isSilent: boolean
   count: number
 }
 
@@ -45,6 +47,9 @@ type Course = {
 const PATIENCE_MS = 1000
 /** Between two questions for the answer of an attempt that still runs; the controller says one second. */
 const IN_PROGRESS_MS = 1000
+
+/** Before silent controllers are asked once more. */
+const ASK_AGAIN_MS = 500
 
 const NOT_REPEATED = 'it may have been executed, and without an idempotency key it is not sent again'
 
@@ -58,6 +63,7 @@ export async function failOver(
   const course = newCourse(await endpoints.inOrder(call.preference, call.signal))
   for (;;) {
     if (course.queue.length === 0) await addResolved(endpoints, course, call)
+    if (course.queue.length === 0) await askAgain(course, call, endMs - monotonic())
     const turn = course.queue.shift()
     const leftMs = endMs - monotonic()
     if (turn === undefined || leftMs <= 0) break
@@ -72,7 +78,7 @@ export async function failOver(
 
 function newCourse(order: readonly Endpoint[]): Course {
   const queue = order.map((endpoint) => ({ endpoint, isPatient: false }))
-  const nothing = { refusal: undefined, isUnclear: false, isOver: false, count: 0 }
+  const nothing = { refusal: undefined, isUnclear: false, isOver: false, isSilent: false, count: 0 }
   return { queue, asked: new Set(order), faults: new Map(), ...nothing }
 }
 
@@ -83,6 +89,14 @@ async function addResolved(endpoints: Endpoints, { queue, asked, refusal }: Cour
     if (!asked.has(endpoint)) queue.push({ endpoint, isPatient: false })
     asked.add(endpoint)
   }
+}
+
+/** All were asked in vain, and at least one of them was only silent: the call has time, so they are asked once more. */
+async function askAgain(course: Course, { signal }: Call, leftMs: number): Promise<void> {
+  if (!course.isSilent || course.refusal !== undefined || leftMs < 2 * ASK_AGAIN_MS) return
+  course.isSilent = false
+  await delay(ASK_AGAIN_MS, undefined, { ...(signal !== undefined && { signal }) }).catch(() => undefined)
+  for (const endpoint of course.asked) course.queue.push({ endpoint, isPatient: true })
 }
 
 /** One attempt. Returns the answer if it is the call's; else `course` says how to go on. */
@@ -111,13 +125,18 @@ async function take(turn: Turn, course: Course, call: Call, leftMs: number): Pro
     if (!(await goesOn(read, endpoint, course, call))) return answered
     course.refusal = answered
   } catch (error: unknown) {
-    noteFailure({ kind: 'failed', sent: true, isSlow: false, error: error as Error }, endpoint, course, call)
+    noteFailure(
+      { kind: 'failed', sent: true, isSlow: false, isSilent: false, error: error as Error },
+      endpoint,
+      course,
+      call,
+    )
   }
   return undefined
 }
 
 function noteFailure(
-  { sent, isSlow, error }: AttemptResult & { kind: 'failed' },
+  { sent, isSlow, isSilent, error }: AttemptResult & { kind: 'failed' },
   endpoint: Endpoint,
   course: Course,
   { isRepeatable }: Call,
@@ -125,6 +144,7 @@ function noteFailure(
   course.faults.set(endpoint.controller.name, error)
   // While all its connections are busy, a wait for one of them says nothing against the controller.
   if (course.asked.size > 1 && !(isSlow && endpoint.isConnected())) endpoint.failed(whyOf(error))
+  course.isSilent ||= isSilent
   if (isSlow) course.queue.push({ endpoint, isPatient: true })
   if (!sent) return
   course.isUnclear = true
