@@ -19,7 +19,7 @@ const MESH = [
   'test/controller/live-policy/{live-bundle,live-policy,live-sidecar,opa-faults,policy-loader,restarted-sidecar}.test.ts',
   'test/docs/{links,migration-guide,policy-authoring,resilience-commands,slo-authoring,worker-typescript}.test.ts',
   'test/faults/short.test.ts',
-  'test/kubernetes/{built,config-map-volume}.test.ts',
+  'test/kubernetes/{built,built-mesh,config-map-volume,nats}.test.ts',
   'test/manifest/{add,command,definitions}.test.ts',
   'test/observability/{compose-health-checks,grafana-provisioning,log-queries,opa}.test.ts',
   'test/platform/{child-environment,log-output,logger}.test.ts',

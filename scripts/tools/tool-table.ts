@@ -1,6 +1,6 @@
 // The native tools and their differences. Each is built from its own Go module in scripts/tools/<module>.
 
-export const TOOL_NAMES = ['opa', 'regal', 'kustomize', 'jaeger', 'prometheus', 'promtool'] as const
+export const TOOL_NAMES = ['opa', 'regal', 'kustomize', 'jaeger', 'prometheus', 'promtool', 'nats-server'] as const
 export type Tool = (typeof TOOL_NAMES)[number]
 
 export type ToolKind = {
@@ -96,6 +96,16 @@ export const TOOLS: Readonly<Record<Tool, ToolKind>> = {
     variable: 'PROMTOOL_BIN',
     package: '/cmd/promtool',
     ask: { args: ['--version'], answer: /^promtool, version (\S+)/m },
+  },
+  'nats-server': {
+    label: 'NATS',
+    variable: 'NATS_SERVER_BIN',
+    module: 'nats-server',
+    package: '',
+    duration: 'about a minute',
+    mod: 'mod',
+    release: same,
+    ask: { args: ['--version'], answer: /^nats-server: v(\S+)/m },
   },
 }
 

@@ -15,15 +15,16 @@ import { danglingNames } from './references.ts'
 import { KUBERNETES_VERSIONS, schemaCheck } from './schema-check.ts'
 import { arrivedSettings, environmentOf, unknownSettings } from './settings-check.ts'
 
+const OVERLAYS = ['single', 'mesh']
 const CLOSE_MS = 7000
 const { version } = JSON.parse(readFileSync(join(KUBERNETES_DIR, '../../package.json'), 'utf8')) as { version: string }
 
 const built: Record<string, KubeObject[]> = {}
 beforeAll(async () => {
-  for (const overlay of ['single']) built[overlay] = await build(join(KUBERNETES_DIR, 'overlays', overlay))
+  for (const overlay of OVERLAYS) built[overlay] = await build(join(KUBERNETES_DIR, 'overlays', overlay))
 })
 
-describe.each(['single'])('the overlay %s', (overlay) => {
+describe.each(OVERLAYS)('the overlay %s', (overlay) => {
   const objects = (): KubeObject[] => built[overlay] ?? []
 
   test.each(KUBERNETES_VERSIONS)('is valid for Kubernetes %s', (kubernetes) => {

@@ -7,7 +7,7 @@ import { containersOf, parseObjects, selects, workload, workloadsIn, type KubeOb
 import { CONTROLS, podSecurityFaults } from './pod-security.ts'
 import { isAllowed } from './reach.ts'
 import { danglingNames } from './references.ts'
-import type { KUBERNETES_VERSIONS} from './schema-check.ts';
+import type { KUBERNETES_VERSIONS } from './schema-check.ts'
 import { schemaCheck } from './schema-check.ts'
 import { SOON, unknownSettings } from './settings-check.ts'
 

@@ -229,7 +229,7 @@ describe('the program', () => {
     expect(planFor('bench', [])?.run).toEqual(['scripts/bench.ts'])
     expect(planFor('crank', ['check'])?.run).toEqual(['bin/crank.js', 'check'])
     expect(planFor('setup', [])).toEqual({ tools: ['opa', 'regal'], run: undefined })
-    expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal', 'kustomize'] })
+    expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal', 'kustomize', 'nats-server'] })
     expect(planFor('test:faults', ['--list'])).toEqual({ tools: ['opa'], run: ['test/faults/run.ts', '--list'] })
     expect(planFor('test:stack', [])).toMatchObject({ tools: ['opa', 'jaeger', 'prometheus', 'promtool'] })
     expect(planFor('test', ['test/core'])?.npm).toEqual(['run', 'check', '--loglevel=notice', '--', 'test/core'])
