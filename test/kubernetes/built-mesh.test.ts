@@ -124,7 +124,7 @@ describe('the identities for SPIRE', () => {
     const identities = await build(join(KUBERNETES_DIR, 'spire'))
     expect(identities.flatMap(schemaCheck('1.37'))).toEqual([])
     const idOf = (component: string, labels = {}): string | undefined => {
-      const own = { ...LABELS(component), ...labels }
+      const own: Record<string, string> = { ...LABELS(component), ...labels }
       const of = identities.filter(({ spec }) => selects((spec as { podSelector: Selector }).podSelector, own))
       expect(of).toHaveLength(1)
       const { spiffeIDTemplate } = of[0]?.spec as { spiffeIDTemplate: string }

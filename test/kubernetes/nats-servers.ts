@@ -45,12 +45,13 @@ export async function startServer(
     .replaceAll(/"\/(svid|data|run\/nats)/g, `"${folder}`)
   const file = join(folder, 'nats.conf')
   await writeFile(file, text)
-  const replaceSvid = ({ issued, bundlePem }: Svid): Promise<unknown> =>
-    Promise.all([
+  const replaceSvid = async ({ issued, bundlePem }: Svid): Promise<void> => {
+    await Promise.all([
       replace(join(folder, 'svid.pem'), issued.chainPem),
       replace(join(folder, 'key.pem'), issued.keyPem),
       replace(join(folder, 'bundle.pem'), bundlePem),
     ])
+  }
   await replaceSvid(svid)
   const child = spawn(await findTool('nats-server'), ['--config', file], {
     env: { POD_NAME: name },
@@ -65,7 +66,7 @@ export async function startServer(
       log += chunk
     })
   const pidFile = join(folder, 'nats.pid')
-  return { ports, child, pidFile, log: () => log, replaceSvid: async (next) => void (await replaceSvid(next)) }
+  return { ports, child, pidFile, log: () => log, replaceSvid }
 }
 
 const PORTS: Readonly<Record<string, keyof Ports>> = { 4222: 'client', 6222: 'cluster', 8222: 'health' }
