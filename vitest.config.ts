@@ -26,7 +26,7 @@ const MESH = [
   'test/platform/thread/thread.test.ts',
   'test/platform/tracing/tracing.test.ts',
   'test/policy/engine/{bundle,compile,opa-wasm}.test.ts',
-  'test/scripts/{bench,bench-audit,bench-peers,bench-replay,bootstrap,build-policy,native-tools,policy-workflow,quick}.test.ts',
+  'test/scripts/{bench,bench-audit,bench-peers,bench-replay,bootstrap,build-policy,native-tools,policy-workflow,quick,smoke-compose}.test.ts',
   'test/worker/{go-worker,main,run-process}.test.ts',
   'test/workers/document_conversion/threads.test.ts',
   'test/workers/image_classifier/offline.test.ts',
