@@ -1,6 +1,8 @@
 // What only the overlay `mesh` of deploy/kubernetes has: OPA beside each controller, NATS, and what keeps two of three up. And
 // the folders that are built by themselves.
 import { readdirSync } from 'node:fs'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { opaArguments } from '../../scripts/lab/opa-server.ts'
@@ -157,3 +159,23 @@ describe.each(readdirSync(join(KUBERNETES_DIR, 'workers')).filter((name) => name
     })
   },
 )
+
+test('an overlay of your own, as the documents show it, replaces the image and sets the storage class', async () => {
+  const page = await readFile(join(KUBERNETES_DIR, '../../docs/operations/deploy.md'), 'utf8')
+  const [, text = ''] = /```yaml\n# kustomization\.yaml\n([\s\S]+?)```/.exec(page) ?? []
+  const folder = await mkdtemp(join(tmpdir(), 'own-overlay-'))
+  try {
+    await symlink(join(KUBERNETES_DIR, '../..'), join(folder, 'crank'))
+    await writeFile(join(folder, 'kustomization.yaml'), text)
+    const built = await build(folder)
+    expect(built.flatMap(schemaCheck('1.37'))).toEqual([])
+    const controller = workload('controller', built)
+    expect(container('controller', controller).image).toBe('registry.example/crank-controller:0.1.0')
+    expect(container('worker', workload('worker-streaming', built)).image).toBe(
+      'registry.example/crank-controller:0.1.0',
+    )
+    expect(controller.spec.volumeClaimTemplates).toMatchObject([{ spec: { storageClassName: 'fast' } }])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
