@@ -6,8 +6,10 @@
 #   docker build --build-arg WORKERS=all -t crank-controller .
 
 ARG WORKERS=light
+# Where the image of Node comes from a registry of your own. It must be Node >= 24.11 on Debian.
+ARG NODE_IMAGE=node:24-slim
 
-FROM node:24-slim AS manifests
+FROM ${NODE_IMAGE} AS manifests
 WORKDIR /build
 COPY package.json package-lock.json ./
 COPY packages/worker/package.json ./packages/worker/
@@ -32,7 +34,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && rm -rf node_modul
 
 FROM packages-${WORKERS} AS packages
 
-FROM node:24-slim
+FROM ${NODE_IMAGE}
 # State is written, certificates may be (`crank cert dev-ca`). Both belong to the user, so that a new volume there does too.
 RUN install -d -o node -g node -m 0700 /var/lib/crank /pki
 WORKDIR /app

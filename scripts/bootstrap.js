@@ -9,7 +9,8 @@ import { packagesToInstall, showProgress } from './install-progress.js'
 import { withProcessLock } from './process-lock.js'
 
 const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|test:fleet|demo|bench|crank [arguments]'
-const NATIVE_TOOLS = ['opa', 'regal', 'nats-server']
+const NATIVE_TOOLS = ['opa', 'regal']
+const TEST_TOOLS = [...NATIVE_TOOLS, 'kustomize', 'nats-server']
 const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool']
 const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, configure npm (npm config set proxy|registry …); then run this again.`
 
@@ -44,7 +45,7 @@ export function planFor(what, args) {
     case 'setup':
       return { tools: NATIVE_TOOLS, run: undefined }
     case 'test':
-      return { tools: NATIVE_TOOLS, run: undefined, npm: ['run', 'check', '--loglevel=notice', '--', ...args] }
+      return { tools: TEST_TOOLS, run: undefined, npm: ['run', 'check', '--loglevel=notice', '--', ...args] }
     case 'test:stack':
       return {
         tools: STACK_TOOLS,
@@ -54,7 +55,7 @@ export function planFor(what, args) {
       return { tools: ['opa'], run: ['test/faults/run.ts', ...args] }
     case 'test:fleet':
       return {
-        tools: NATIVE_TOOLS,
+        tools: TEST_TOOLS,
         run: ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.fleet.config.ts', ...args],
       }
     case 'demo':

@@ -18,6 +18,8 @@ type NatsOptions = {
   readonly servers?: number
   /** The servers' own SVID; without it they speak plain text. */
   readonly tls?: NatsFiles
+  /** The SPIFFE ID of the servers themselves; only with `tls`. */
+  readonly routeUser?: string
   /** Lines of the `users` list, one per SPIFFE ID; only with `tls`. */
   readonly users?: readonly string[]
 }
@@ -115,7 +117,7 @@ type Place = {
   readonly cluster: { readonly port: number; readonly routes: readonly string[] } | undefined
 }
 
-function configuration({ tls, users = [] }: NatsOptions, { name, port, folder, cluster }: Place): string {
+function configuration({ tls, users = [], routeUser }: NatsOptions, { name, port, folder, cluster }: Place): string {
   const files = tls && `cert_file: "${tls.certFile}", key_file: "${tls.keyFile}", ca_file: "${tls.bundlePath}"`
   const lines = [
     `server_name: ${name}`,
@@ -128,7 +130,11 @@ function configuration({ tls, users = [] }: NatsOptions, { name, port, folder, c
   }
   if (cluster !== undefined) {
     const routes = cluster.routes.map((route) => `"${route}"`).join(', ')
-    const secured = files === undefined ? '' : `tls { ${files}, verify: true, timeout: 5 }`
+    // Without the user any identity of the trust domain could join as a server.
+    const secured =
+      files === undefined || routeUser === undefined
+        ? ''
+        : `authorization { user: "${routeUser}" }\ntls { ${files}, verify_and_map: true, timeout: 5 }`
     lines.push(`cluster {\nname: crank\nlisten: "${HOST}:${cluster.port}"\nroutes: [${routes}]\n${secured}\n}`)
   }
   return `${lines.join('\n')}\n`

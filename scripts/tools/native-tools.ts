@@ -1,4 +1,4 @@
-// Finds a native tool (OPA, Regal, Jaeger, Prometheus, promtool), in this order (ADR 0038):
+// Finds a native tool (OPA, Regal, kustomize, Jaeger, Prometheus, promtool, NATS), in this order (ADR 0038):
 //   1. its variable ($OPA_BIN, $JAEGER_BIN, …)   set but unusable: an error, never a silent next step
 //   2. the cache, <tool>-<version> in $CRANK_CACHE_DIR, $XDG_CACHE_HOME/crank or ~/.cache/crank
 //   3. the tool on PATH, if its version is the pinned one

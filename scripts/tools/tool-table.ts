@@ -1,6 +1,6 @@
 // The native tools and their differences. Each is built from its own Go module in scripts/tools/<module>.
 
-export const TOOL_NAMES = ['opa', 'regal', 'jaeger', 'prometheus', 'promtool', 'nats-server'] as const
+export const TOOL_NAMES = ['opa', 'regal', 'kustomize', 'jaeger', 'prometheus', 'promtool', 'nats-server'] as const
 export type Tool = (typeof TOOL_NAMES)[number]
 
 export type ToolKind = {
@@ -60,6 +60,16 @@ export const TOOLS: Readonly<Record<Tool, ToolKind>> = {
     versionSymbol: '/pkg/version.Version',
     release: same,
     ask: VERSION_LINE,
+  },
+  kustomize: {
+    label: 'kustomize',
+    variable: 'KUSTOMIZE_BIN',
+    module: 'kustomize',
+    package: '',
+    duration: 'about half a minute',
+    mod: 'readonly',
+    release: same,
+    ask: { args: ['version'], answer: /^v?(\d\S*)/m },
   },
   jaeger: {
     label: 'Jaeger',

@@ -39,7 +39,7 @@ export async function issueCertificate(worker: string, options: MintOptions): Pr
   if (!NAME.test(name)) {
     throw new CliError(
       EXIT.usage,
-      `"${worker}" is not a certificate name: must be controller or worker-<name> (a-z, 0-9, -)`,
+      `"${worker}" is not a certificate name: must be controller, nats or worker-<name> (a-z, 0-9, -)`,
     )
   }
   const { stateDir, trustDomain } = readStateConfig(options, environment())

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import type { CredentialFiles } from '../platform/tls/credentials.ts'
-import { devCredentialFiles } from '../platform/tls/dev-pki.ts'
+import { devCredentialFiles, SERVER_NAMES } from '../platform/tls/dev-pki.ts'
 import { checkConfig, ConfigError } from '../platform/env.ts'
 import {
   DEFAULT_STATE_DIR,
@@ -86,7 +86,7 @@ export function readClientConfig(options: ClientOptions, env: NodeJS.ProcessEnv)
 /** `hello_world`, `hello-world` and `worker-hello-world` give the same name of certificate files. */
 export function certificateName(worker: string): string {
   const name = worker.replaceAll('_', '-')
-  return name.startsWith('worker-') || name === 'controller' ? name : `worker-${name}`
+  return name.startsWith('worker-') || SERVER_NAMES.includes(name) ? name : `worker-${name}`
 }
 
 /** The development certificate of that name. */

@@ -58,7 +58,7 @@ test('issue in another trust domain makes identities of that domain', async () =
 test('issue refuses a name that is not a file name with 2', async () => {
   const { code, stderr } = await crank(['cert', 'issue', '../escape', '--state-dir', stateDir])
   expect(code).toBe(2)
-  expect(stderr).toContain('must be controller or worker-<name>')
+  expect(stderr).toContain('must be controller, nats or worker-<name>')
 })
 
 test('issue refuses a trust domain that is none with 2', async () => {

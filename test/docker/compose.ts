@@ -13,7 +13,8 @@ export type Mount = {
 export type HealthCheck = { readonly test?: readonly string[]; readonly disable?: boolean }
 export type Service = {
   readonly image: string
-  readonly build?: string
+  readonly build?: { readonly context: string; readonly args: Readonly<Record<string, string>> }
+  readonly profiles?: readonly string[]
   readonly entrypoint?: readonly string[]
   readonly command?: readonly string[]
   readonly environment?: Readonly<Record<string, string | null>>
@@ -36,7 +37,9 @@ export type Service = {
   readonly security_opt?: readonly string[]
   readonly stop_grace_period?: string
 }
-export type Attachments = Readonly<Record<string, { ipv4_address?: string; gw_priority?: number }>>
+export type Attachments = Readonly<
+  Record<string, { ipv4_address?: string; gw_priority?: number; aliases?: readonly string[] }>
+>
 export type Network = {
   readonly name: string
   readonly internal?: boolean
@@ -54,8 +57,14 @@ type LongMount = { type: 'volume'; source: string; target: string; read_only?: b
 
 export const ROOT = join(import.meta.dirname, '../..')
 
-/** docker-compose.policy.yml with its merge keys resolved. */
-export const compose = read('docker-compose.policy.yml') as Compose
+/** docker-compose.policy.yml with its merge keys resolved, and with its profile `nats`. */
+export const withNats = read('docker-compose.policy.yml') as Compose
+
+/** What starts of it without a profile. */
+export const compose: Compose = {
+  ...withNats,
+  services: Object.fromEntries(Object.entries(withNats.services).filter(([, { profiles }]) => profiles === undefined)),
+}
 
 /** docker-compose.observability.yml, likewise. */
 export const observability = read('docker-compose.observability.yml') as Overlay
@@ -99,16 +108,33 @@ function interpolated(text: string): string {
   )
 }
 
+/** The images that a file names, as written: with their variables. */
+export function imagesIn(file: string): string[] {
+  return [...readFileSync(join(ROOT, file), 'utf8').matchAll(/^ +(?:image|NODE_IMAGE): (.+)$/gm)].map(
+    ([, image = '']) => image,
+  )
+}
+
+/** Images and networks with the defaults of their variables; what runs (commands, environment) keeps them. */
 function read(file: string): unknown {
   const content = parse(readFileSync(join(ROOT, file), 'utf8'), { merge: true }) as {
-    services: Record<string, { networks?: string[] | Attachments }>
+    services: Record<
+      string,
+      { image?: string; build?: object; extra_hosts?: string[]; networks?: string[] | Attachments }
+    >
+    networks: unknown
   }
   const services = Object.entries(content.services).map(([name, service]): [string, unknown] => {
-    const { networks } = service
-    if (networks === undefined || Array.isArray(networks)) return [name, service]
-    return [name, { ...service, networks: Object.keys(networks), attachments: networks }]
+    const { image, build, extra_hosts, networks } = withDefaults(service)
+    const parts = { ...service, ...(image && { image }), ...(build && { build }), ...(extra_hosts && { extra_hosts }) }
+    if (networks === undefined || Array.isArray(networks)) return [name, parts]
+    return [name, { ...parts, networks: Object.keys(networks), attachments: networks }]
   })
-  return { ...content, services: Object.fromEntries(services) }
+  return { ...content, networks: withDefaults(content.networks), services: Object.fromEntries(services) }
+}
+
+function withDefaults<T>(value: T): T {
+  return JSON.parse(interpolated(JSON.stringify(value))) as T
 }
 
 // The required rules of the Compose specification (13-merge.md): mappings are merged, volumes are

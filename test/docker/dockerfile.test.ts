@@ -51,7 +51,7 @@ describe('the Dockerfile', () => {
 
   test('holds no secret: nothing is added from elsewhere, no variable is one', () => {
     expect(argumentsOf('ADD')).toEqual([])
-    expect(argumentsOf('ARG')).toEqual(['WORKERS=light'])
+    expect(argumentsOf('ARG')).toEqual(['WORKERS=light', 'NODE_IMAGE=node:24-slim'])
     const text = instructions.map(({ args }) => args).join('\n')
     expect(text).not.toMatch(/password|secret|token|\.pem|\.key|\.crt|\.crank\b/i)
   })

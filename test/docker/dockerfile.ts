@@ -37,9 +37,18 @@ export function stagesFor(workers: string): Map<string, Stage> {
   const stages = starts.map((start, index): Stage => {
     const [, base = '', name = 'image'] = /^(\S+)(?: AS (\S+))?$/.exec(instructions[start]?.args ?? '') ?? []
     const steps = instructions.slice(start + 1, starts[index + 1])
-    return { name, base: base.replace('${WORKERS}', workers), steps }
+    return { name, base: base.replace('${WORKERS}', workers).replace('${NODE_IMAGE}', nodeImage()), steps }
   })
   return new Map(stages.map((stage) => [stage.name, stage]))
+}
+
+/** What the build argument NODE_IMAGE is by default. */
+export function nodeImage(): string {
+  return (
+    argumentsOf('ARG')
+      .find((argument) => argument.startsWith('NODE_IMAGE='))
+      ?.slice('NODE_IMAGE='.length) ?? ''
+  )
 }
 
 /** The COPY instructions of some stages. */

@@ -239,7 +239,7 @@ describe('Grafana', () => {
 
 test('no $ is one that Compose would take for a variable by mistake', async () => {
   const text = (await readText('docker-compose.observability.yml')).replaceAll(/^\s*#.*$/gm, '')
-  expect([...text.matchAll(/\$\$|\$(\{[^}]*\})?/g)].map(([match]) => match)).toEqual([
-    '${GRAFANA_ADMIN_PASSWORD:-admin}',
-  ])
+  const found = [...text.matchAll(/\$\$|\$(?:\{(\w+):-[^}]*\})?/g)].map(([match, name]) => name ?? match)
+  const images = SERVERS.map((name) => `${name.toUpperCase()}_IMAGE`)
+  expect([...new Set(found)].sort()).toEqual(['ADMIN_NETWORK', 'GRAFANA_ADMIN_PASSWORD', ...images].sort())
 })

@@ -4,4 +4,6 @@ import { findTool } from '../../scripts/tools/native-tools.ts'
 
 export async function setup(): Promise<void> {
   await findTool('opa')
+  await findTool('kustomize')
+  await findTool('nats-server')
 }

@@ -64,6 +64,7 @@ describe('the pinned version', () => {
 describe('the version that users know', () => {
   test.each([
     ['opa', '1.22.2', '1.22.2'],
+    ['kustomize', '5.8.0', '5.8.0'],
     ['jaeger', '1.76.0', '2.13.0'],
     ['prometheus', '0.316.0', '3.16.0'],
     ['promtool', '0.305.1', '3.5.1'],
@@ -72,6 +73,8 @@ describe('the version that users know', () => {
   })
 
   test.each([
+    ['kustomize', 'v5.8.0', '5.8.0'],
+    ['nats-server', 'nats-server: v2.15.2', '2.15.2'],
     ['jaeger', '{"gitCommit":"","gitVersion":"v2.13.0","buildDate":""}', '2.13.0'],
     ['prometheus', 'prometheus, version 3.16.0 (branch: HEAD, revision: x)', '3.16.0'],
     ['promtool', 'promtool, version 3.16.0 (branch: , revision: unknown)', '3.16.0'],
@@ -268,7 +271,7 @@ describe('the command line', () => {
     const { code, stderr } = await cli(['zipkin'])
     expect([code, stderr]).toEqual([
       2,
-      'usage: node scripts/tools/native-tools.ts opa|regal|jaeger|prometheus|promtool\n',
+      'usage: node scripts/tools/native-tools.ts opa|regal|kustomize|jaeger|prometheus|promtool|nats-server\n',
     ])
   })
 })

@@ -13,7 +13,7 @@ import { certificateBlocks } from '../svid/pem.ts'
 type DevPkiOptions = {
   readonly dir: string
   readonly trustDomain: TrustDomain
-  /** `controller`, or `worker-<name>`. */
+  /** `controller`, `nats`, or `worker-<name>`. */
   readonly names: readonly string[]
   readonly now: () => number
 }
@@ -53,13 +53,17 @@ export function writeDevSvid(
   return withFolderLock(options.dir, () => writeSvid(ca, name, options))
 }
 
+/** Names that are no worker's: each is the path of its SPIFFE ID. */
+export const SERVER_NAMES: readonly string[] = ['controller', 'nats']
+
 /** `controller` is `spiffe://<td>/controller`, `worker-x` is `spiffe://<td>/worker/x`. @throws {Error} for another name */
 export function devSpiffeId(trustDomain: TrustDomain, name: string): SpiffeId {
+  if (SERVER_NAMES.includes(name)) return parseSpiffeId(`spiffe://${trustDomain}/${name}`)
   const worker = /^worker-([A-Za-z0-9._-]+)$/.exec(name)?.[1]
-  if (name !== 'controller' && worker === undefined) {
-    throw new Error(`"${name}" is not a name of the development PKI: use controller, or worker-<name>`)
+  if (worker === undefined) {
+    throw new Error(`"${name}" is not a name of the development PKI: use controller, nats, or worker-<name>`)
   }
-  return parseSpiffeId(`spiffe://${trustDomain}/${worker === undefined ? 'controller' : `worker/${worker}`}`)
+  return parseSpiffeId(`spiffe://${trustDomain}/worker/${worker}`)
 }
 
 /** Where the files of a name are. */
@@ -89,7 +93,7 @@ async function writeSvid(
 ): Promise<CredentialFiles> {
   const files = devCredentialFiles(dir, ca.trustDomain, name)
   const spiffeId = devSpiffeId(ca.trustDomain, name)
-  const hosts = name === 'controller' ? { dns: ['localhost'], ips: ['127.0.0.1'] } : {}
+  const hosts = SERVER_NAMES.includes(name) ? { dns: ['localhost'], ips: ['127.0.0.1'] } : {}
   const { certPem, keyPem } = await issueSvid({ ca, spiffeId, ...hosts, days: SVID_DAYS, now })
   await replaceFile(files.keyFile, keyPem, 0o600)
   await replaceFile(files.certFile, certPem, 0o644)

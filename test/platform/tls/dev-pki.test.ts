@@ -180,6 +180,13 @@ describe('issuing by hand', () => {
     )
   })
 
+  test('knows the names of servers', () => {
+    expect(['controller', 'nats'].map((name) => devSpiffeId(trustDomain, name))).toEqual([
+      'spiffe://crank.local/controller',
+      'spiffe://crank.local/nats',
+    ])
+  })
+
   test.each(['', 'worker-', 'worker-../x', 'worker-a/b', 'admin', 'worker-ä'])('refuses the name %j', (name) => {
     expect(() => devSpiffeId(trustDomain, name)).toThrow('is not a name of the development PKI')
   })
