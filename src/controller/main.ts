@@ -114,6 +114,7 @@ function readinessFrom(
       policy: policy.ready,
       audit: audit.health,
       svid: credentials.current,
+      svidFault: credentials.fault,
       slos: slos.note,
       isLeaving: () => ending.leaving,
       now,
