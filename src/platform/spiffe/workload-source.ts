@@ -1,7 +1,7 @@
 // The credentials that a SPIFFE Workload API gives this process: each message of its stream is checked as a whole, and replaces
 // all that came before. https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_API.md
 import type { TrustDomain } from '../../core/spiffe-id.ts'
-import type { Logger } from '../logger.ts'
+import type { EventLog } from '../logger.ts'
 import { createReportedFault } from '../reported-fault.ts'
 import { createHeldCredentials, type CredentialSource, type HeldCredentials } from '../tls/credential-holder.ts'
 import type { Credentials } from '../tls/credential-set.ts'
@@ -14,7 +14,7 @@ import { createX509Streams } from './x509-stream.ts'
 
 type WorkloadOptions = {
   readonly now: () => number
-  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly log: EventLog
   /** Default: the first SVID. */
   readonly choice?: SvidChoice
   /** The trust domain that the SVID must have. Default: any. */

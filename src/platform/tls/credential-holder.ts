@@ -3,7 +3,7 @@ import { isoTime } from '../../core/iso-time.ts'
 import { createExpiryReport } from './bundle-expiry.ts'
 import type { Credentials } from './credential-set.ts'
 import { createListeners } from '../listeners.ts'
-import type { Logger } from '../logger.ts'
+import type { EventLog } from '../logger.ts'
 
 export type CredentialSource = {
   readonly current: () => Credentials
@@ -28,7 +28,7 @@ export type HeldCredentials = CredentialSource & {
 /** After `close` nothing is swapped or reported. */
 export function createHeldCredentials(
   first: Credentials,
-  { now, log }: { readonly now: () => number; readonly log: Pick<Logger, 'info' | 'warn' | 'error'> },
+  { now, log }: { readonly now: () => number; readonly log: EventLog },
 ): HeldCredentials {
   let current = first
   let fault: string | undefined
