@@ -1,6 +1,10 @@
 // A mesh whose identities come from a SPIFFE Workload API: controller, workers and `crank` as real processes on one socket.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
+import { X509Certificate } from 'node:crypto'
+import { Pool, type Dispatcher } from 'undici'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { crank } from '../cli/crank.ts'
+import { readAuditLines } from '../fixtures/audit-log.ts'
+import { runController, startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
 import {
   createParties,
   HELLO,
@@ -10,10 +14,16 @@ import {
   type Answer,
   type Parties,
 } from '../fixtures/parties.ts'
-import type { TestCa } from '../fixtures/pki/ca.ts'
+import { createTestCa, type Issued } from '../fixtures/pki/ca.ts'
+import { crlOf } from '../fixtures/pki/crl.ts'
 import { until } from '../fixtures/until.ts'
 import { startWorkerProcess, type WorkerProcess } from '../fixtures/worker-process.ts'
-import { startFakeWorkloadApi, type FakeWorkloadApi, type Served } from '../fixtures/workload-api/fake-workload-api.ts'
+import {
+  startFakeWorkloadApi,
+  type FakeWorkloadApi,
+  type Served,
+  type SvidFields,
+} from '../fixtures/workload-api/fake-workload-api.ts'
 import { svidOf } from '../fixtures/workload-api/svids.ts'
 
 const ROTATIONS = 10
@@ -26,13 +36,13 @@ let api: FakeWorkloadApi
 let controller: ControllerProcess
 let workers: readonly WorkerProcess[]
 
-type Extra = Omit<Exclude<Served, Buffer>, 'svids'> & { cas?: readonly TestCa[] }
+/** `worker`: in place of a new SVID of the workers. */
+type Extra = Omit<Exclude<Served, Buffer>, 'svids'> & { readonly worker?: SvidFields }
 
 /** What the agent of this machine gives: an SVID for each process; a process names its own. */
-async function serve({ cas = [parties.ca], ...extra }: Extra = {}): Promise<void> {
-  const bundle = Buffer.concat(cas.map(({ certDer }) => certDer))
-  const of = (path: string, hint = '') => svidOf(cas[0]!, idOf(path), {}, { hint, bundle })
-  api.serve({ svids: [await of(STREAMING), await of(HELLO, 'greeter'), await of('controller')], ...extra })
+async function serve({ worker, ...extra }: Extra = {}): Promise<void> {
+  const of = (path: string, hint = '') => svidOf(parties.ca, idOf(path), {}, { hint })
+  api.serve({ svids: [await of(STREAMING), worker ?? (await of(HELLO, 'greeter')), await of('controller')], ...extra })
 }
 
 const settingsFor = (svid: string) => ({ SPIFFE_ENDPOINT_SOCKET: api.endpoint, CRANK_SVID: svid })
@@ -50,6 +60,22 @@ async function servedToAll(extra: Extra = {}): Promise<void> {
   const before = everybody().map(changes)
   await serve(extra)
   await until('all have changed', () => everybody().every((one, index) => changes(one) > before[index]!))
+}
+
+function poolOf({ chainPem: cert, keyPem: key }: Issued): Pool {
+  return new Pool(controller.origin, { connect: { ca: parties.ca.certPem, cert, key, maxCachedSessions: 0 } })
+}
+
+/** What the controller answers to a call with that certificate. */
+async function refusalOf(identity: Issued): Promise<{ status: number; error: string | undefined }> {
+  const pool = poolOf(identity)
+  try {
+    const { statusCode, body } = await pool.request(postJson('/route', GREETING) as Dispatcher.RequestOptions)
+    const { error } = (await body.json()) as { error?: string }
+    return { status: statusCode, error }
+  } finally {
+    await pool.destroy()
+  }
 }
 
 beforeAll(async () => {
@@ -108,5 +134,86 @@ describe('while the agent is away', () => {
     await servedToAll()
     expect((await ready()).text).not.toContain('UNAVAILABLE')
     expect(await greet()).toMatchObject({ status: 200 })
+  })
+})
+
+test('the command line calls with an SVID of the socket', async () => {
+  const env = { ...settingsFor(idOf(STREAMING)), CONTROLLER_URL: controller.origin }
+  const { code, stdout, stderr } = await crank(['invoke', 'invoke', 'hello_world', '--data', '{"message":"x"}'], {
+    env,
+  })
+  expect({ code, stderr: stderr.includes('calling as') }).toEqual({ code: 0, stderr: false })
+  expect(stdout).toContain('Hello')
+})
+
+describe('a federated trust domain', () => {
+  const PARTNER = 'spiffe://partner.test/worker/a'
+
+  test('is verified with its own bundle, allowed by policy only, and refused when its bundle goes', async () => {
+    const partner = await createTestCa('partner.test')
+    const identity = await partner.issue({ uri: PARTNER })
+    expect(await refusalOf(identity)).toMatchObject({ status: 401, error: 'client_certificate_untrusted' })
+    await servedToAll({ federated_bundles: { 'spiffe://partner.test': partner.certDer } })
+    expect(await refusalOf(identity)).toMatchObject({ status: 403, error: 'capability_access_denied' })
+    const borrowed = await partner.issue({ uri: idOf(STREAMING) })
+    expect(await refusalOf(borrowed)).toMatchObject({ status: 401, error: 'client_certificate_untrusted' })
+    await servedToAll()
+    expect(await refusalOf(identity)).toMatchObject({ status: 401, error: 'client_certificate_untrusted' })
+  })
+})
+
+describe('a revoked certificate', () => {
+  test('of a caller is refused, on an open connection too, with a reason and a record', async () => {
+    const identity = await parties.ca.issue({ uri: idOf(STREAMING) })
+    const held = poolOf(identity)
+    onTestFinished(() => held.destroy())
+    const call = async () => {
+      const { statusCode, body } = await held.request({ method: 'GET', path: '/workers' })
+      return { status: statusCode, body: (await body.json()) as { error?: string } }
+    }
+    expect(await call()).toMatchObject({ status: 200 })
+    await servedToAll({ crl: [await crlOf(parties.ca, [identity])] })
+    expect(await call()).toMatchObject({ status: 401, body: { error: 'client_certificate_revoked' } })
+    const isRecorded = async (): Promise<boolean> =>
+      (await readAuditLines(parties.auditLog)).some(
+        (line) => line['event'] === 'identity_refused' && line['error'] === 'client_certificate_revoked',
+      )
+    await until('the refusal is recorded', isRecorded)
+    expect(await greet()).toMatchObject({ status: 200 })
+    await servedToAll()
+    expect(await call()).toMatchObject({ status: 200 })
+  })
+
+  test('of a worker keeps calls from it', async () => {
+    const worker = await svidOf(parties.ca, idOf(HELLO), {}, { hint: 'greeter' })
+    const certPem = new X509Certificate(worker.x509_svid!).toString()
+    await servedToAll({ worker })
+    expect(await greet()).toMatchObject({ status: 200 })
+    await serve({ worker, crl: [await crlOf(parties.ca, [{ certPem }])] })
+    await until('calls are refused', async () => (await greet()).status !== 200)
+    await servedToAll()
+    await until('calls are answered', async () => (await greet()).status === 200)
+  })
+})
+
+describe('a start', () => {
+  test('with the SVID of somebody else ends, and says what to do', async () => {
+    const { code, stderr } = await runController({ CRANK_STATE_DIR: parties.dir, ...settingsFor(idOf(STREAMING)) })
+    expect(code).toBe(2)
+    expect(stderr).toContain(`is for ${idOf(STREAMING)}, but the controller's identity is ${idOf('controller')}`)
+  })
+
+  test('with another trust domain ends, and says what to do', async () => {
+    const env = { ...settingsFor(idOf('controller')), CRANK_TRUST_DOMAIN: 'other.test' }
+    const { code, stderr } = await runController({ CRANK_STATE_DIR: parties.dir, ...env })
+    expect(code).not.toBe(0)
+    expect(stderr).toContain('the trust domain is other.test; set CRANK_TRUST_DOMAIN=crank.local')
+  })
+
+  test('with files and a socket ends', async () => {
+    const env = { ...(await parties.tlsEnv('controller')), SPIFFE_ENDPOINT_SOCKET: api.endpoint }
+    const { code, stderr } = await runController({ CRANK_STATE_DIR: parties.dir, ...env })
+    expect(code).toBe(2)
+    expect(stderr).toContain('an identity has one source; unset the one or the others')
   })
 })

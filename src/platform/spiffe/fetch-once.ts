@@ -2,7 +2,7 @@
 import type { Credentials } from '../tls/credential-set.ts'
 import type { TrustDomain } from '../../core/spiffe-id.ts'
 import type { WorkloadEndpoint } from './endpoint.ts'
-import type { SvidChoice } from './svid-choice.ts'
+import { FIRST_SVID, type SvidChoice } from './svid-choice.ts'
 import { decodeResponse, endError, placeOf } from './workload-words.ts'
 import type { X509Response } from './x509-response.ts'
 import { toSnapshot } from './x509-snapshot.ts'
@@ -41,4 +41,26 @@ export async function fetchCredentials({
 }: FetchOptions): Promise<Credentials> {
   const response = await fetchX509Response(endpoint, timeoutMs)
   return toSnapshot(response, { where: placeOf(endpoint), choice, trustDomain, nowMs: now() }).credentials
+}
+
+/** One SVID of a response. `credentials`: undefined if it cannot be used; `faults` then say why. */
+export type GivenSvid = {
+  readonly spiffeId: string
+  readonly hint: string
+  readonly credentials: Credentials | undefined
+  readonly faults: readonly string[]
+}
+
+/** Checks every SVID of a response, of whatever trust domain. Never throws. */
+export function readEachSvid(endpoint: WorkloadEndpoint, response: X509Response, nowMs: number): GivenSvid[] {
+  const where = placeOf(endpoint)
+  return response.svids.map((svid) => {
+    const { spiffeId, hint } = svid
+    try {
+      const only = { ...response, svids: [svid] }
+      return { spiffeId, hint, ...toSnapshot(only, { where, choice: FIRST_SVID, trustDomain: undefined, nowMs }) }
+    } catch (error: unknown) {
+      return { spiffeId, hint, credentials: undefined, faults: [error instanceof Error ? error.message : 'malformed'] }
+    }
+  })
 }

@@ -92,14 +92,14 @@ describe('EP: the endpoint', () => {
   })
 
   test.each(['UNAVAILABLE', 'PERMISSION_DENIED'] as const)(
-    'EP-5, EP-6: %s is tried again, at most once a second and more seldom each time',
+    'EP-5, EP-6: %s is tried again, with a backoff',
     async (code) => {
       const api = await startApi({ served: await responseFor(ca, A) })
       api.fail(code, 3)
       expect(await shownBy(await start({ endpoint: api.endpoint }))).toBe(A)
-      const waits = api.calls.slice(1).map(({ atMs }, index) => atMs - api.calls[index]!.atMs)
-      expect(waits).toHaveLength(3)
-      waits.forEach((waitMs, index) => expect(waitMs).toBeGreaterThan(2 ** index * 1000 - 50))
+      expect(api.calls).toHaveLength(4)
+      // 1 + 2 + 4 s; keep-streaming.test.ts has the exact times.
+      expect(api.calls[3]!.atMs - api.calls[0]!.atMs).toBeGreaterThan(5000)
     },
   )
 
