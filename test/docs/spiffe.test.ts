@@ -37,10 +37,10 @@ test('a server and a client know each other; the server says when it has a new S
   const server = await start('server', { PORT: String(port) })
   onTestFinished(() => void server.kill())
   let said = ''
-  server.stdout!.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
+  server.stdout.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
   const call = async (): Promise<string> => {
     const client = await start('client', { SERVER: `https://127.0.0.1:${port}/` })
-    const [answer] = await Promise.all([text(client.stdout!), once(client, 'close')])
+    const [answer] = await Promise.all([text(client.stdout), once(client, 'close')])
     return answer
   }
   await until('the server has its stream', () => api.open() === 1)

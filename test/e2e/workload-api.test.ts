@@ -1,5 +1,6 @@
 // A mesh whose identities come from a SPIFFE Workload API: controller, workers and `crank` as real processes on one socket.
 import { X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
 import { Pool, type Dispatcher } from 'undici'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { crank } from '../cli/crank.ts'
@@ -176,7 +177,7 @@ describe('a revoked certificate', () => {
     expect(await call()).toMatchObject({ status: 401, body: { error: 'client_certificate_revoked' } })
     const isRecorded = async (): Promise<boolean> =>
       (await readAuditLines(parties.auditLog)).some(
-        (line) => line['event'] === 'identity_refused' && line['error'] === 'client_certificate_revoked',
+        (line) => line.event === 'identity_refused' && line['error'] === 'client_certificate_revoked',
       )
     await until('the refusal is recorded', isRecorded)
     expect(await greet()).toMatchObject({ status: 200 })
@@ -194,6 +195,16 @@ describe('a revoked certificate', () => {
     await servedToAll()
     await until('calls are answered', async () => (await greet()).status === 200)
   })
+})
+
+test('each process of a controller has a stream of its own', async () => {
+  const before = api.open()
+  const dir = join(parties.dir, 'two')
+  const env = { CRANK_STATE_DIR: dir, CRANK_PROCESSES: '2', ...settingsFor(idOf('controller')) }
+  const two = await startControllerProcess(env)
+  expect(api.open()).toBe(before + 2)
+  await two.stop('SIGTERM')
+  await until('its streams have ended', () => api.open() === before)
 })
 
 describe('a start', () => {
