@@ -11,7 +11,7 @@ import { withProcessLock } from './process-lock.js'
 const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|test:fleet|demo|bench|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
 const TEST_TOOLS = [...NATIVE_TOOLS, 'kustomize', 'nats-server']
-const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool']
+const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool', 'spire-server', 'spire-agent']
 const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, configure npm (npm config set proxy|registry …); then run this again.`
 
 /**

@@ -85,6 +85,11 @@ const COMMANDS: readonly [name: string, fallback: string, what: string][] = [
   ],
   ['CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE', 'unset', 'Identity of these commands; `--as` takes precedence.'],
   [
+    'SPIFFE_ENDPOINT_SOCKET, CRANK_SVID',
+    'unset',
+    'The same from a SPIFFE Workload API; `check` and `spiffe fetch` ask it too.',
+  ],
+  [
     'CRANK_CONTROLLER_ID, CRANK_TRUST_DOMAIN',
     'as above',
     'SPIFFE ID of the controller, and the trust domain of names such as `--who streaming`.',

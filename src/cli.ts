@@ -11,6 +11,7 @@ import { capabilitiesCommand, workersCommand } from './cli/commands/inventory.ts
 import { invokeCommand } from './cli/commands/invoke.ts'
 import { policyCommand } from './cli/commands/policy.ts'
 import { shadowCommand } from './cli/commands/shadow.ts'
+import { spiffeCommand } from './cli/commands/spiffe.ts'
 import { sloCommand } from './cli/commands/slo.ts'
 import { replayCommand } from './cli/commands/replay.ts'
 import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cli/commands/policy-ask.ts'
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     .addCommand(capabilitiesCommand())
     .addCommand(checkCommand())
     .addCommand(certCommand())
+    .addCommand(spiffeCommand())
     .addCommand(auditCommand())
     .addCommand(canICommand())
     .addCommand(explainCommand())

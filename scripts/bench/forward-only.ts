@@ -18,7 +18,7 @@ import { createForward } from '../../src/controller/steps/forward.ts'
 import { createRegister } from '../../src/controller/steps/register.ts'
 import { createSelectWorker } from '../../src/controller/steps/select-worker.ts'
 import type { SpiffeId } from '../../src/core/spiffe-id.ts'
-import { watchCredentials } from '../../src/platform/tls/credentials.ts'
+import { openCredentials } from '../../src/platform/open-credentials.ts'
 import { createTimeouts } from '../../src/platform/timeouts.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createYoungCollections } from '../../src/platform/young-collections.ts'
@@ -33,7 +33,7 @@ const { workerHosts, heartbeatIntervalMs } = config
 const now = Date.now
 const monotonic = performance.now.bind(performance)
 const log = createLogger({ level: 'warn', service: 'bench' })
-const credentials = await watchCredentials(config.tls, { now, log })
+const credentials = await openCredentials(config.identity, { now, log })
 const verifier = createPeerVerifier({ now })
 const seeded = isSeeded(process.env)
 const connectorFor = (expected: SpiffeId) =>

@@ -21,7 +21,7 @@ export type Mesh = AsyncDisposable & {
   readonly controllerUrl: string
   readonly admin: AdminClient
   /** The identity of the demo's calls. */
-  readonly caller: ClientConfig
+  readonly caller: ClientConfig & { readonly identity: { readonly from: 'files' } }
   readonly stateDir: string
   readonly auditLog: string
   /** With --trace. */
@@ -136,7 +136,7 @@ function describeMesh(
       controllerUrls: [url],
       controllerId: parseSpiffeId(`spiffe://${TRUST_DOMAIN}/controller`),
       stateDir,
-      files: devFiles(stateDir, certificateOf('streaming'), TRUST_DOMAIN),
+      identity: { from: 'files', ...devFiles(stateDir, certificateOf('streaming'), TRUST_DOMAIN) },
     },
     stateDir,
     auditLog: slotFolder(auditDirIn(stateDir), 0),

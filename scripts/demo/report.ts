@@ -51,7 +51,7 @@ export function printResults(results: Results, found?: Found): void {
 
 /** Prints commands to try next. */
 export function printWaysOn(mesh: Mesh, { denied, allowed }: Results): void {
-  const { certFile, keyFile, bundlePath } = mesh.caller.files
+  const { certFile, keyFile, bundlePath } = mesh.caller.identity
   const place = mesh.stateDir === '.crank' ? '' : ` --state-dir ${mesh.stateDir}`
   const at = `${mesh.controllerUrl === 'https://127.0.0.1:9000' ? '' : ` --controller-url ${mesh.controllerUrl}`}${place}`
   const spansTo = spansVariable(process.env)

@@ -1,4 +1,4 @@
-// Finds a native tool (OPA, Regal, kustomize, Jaeger, Prometheus, promtool, NATS), in this order (ADR 0038):
+// Finds a native tool (OPA, Regal, kustomize, Jaeger, Prometheus, promtool, NATS, SPIRE), in this order (ADR 0038):
 //   1. its variable ($OPA_BIN, $JAEGER_BIN, …)   set but unusable: an error, never a silent next step
 //   2. the cache, <tool>-<version> in $CRANK_CACHE_DIR, $XDG_CACHE_HOME/crank or ~/.cache/crank
 //   3. the tool on PATH, if its version is the pinned one
@@ -83,7 +83,12 @@ async function build(
   const args = ['build', ...buildFlags(tool, pin), '-o', temporary, `${pin.module}${TOOLS[tool].package}`]
   // GOFLAGS and GOWORK of the user could change the result of the build.
   const inherited = childEnvironment(to.env, (name) => FOR_GO.test(name))
-  const env = { ...inherited, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' }
+  const env = {
+    ...inherited,
+    CGO_ENABLED: TOOLS[tool].cgo === true ? '1' : '0',
+    GOFLAGS: '-buildvcs=false',
+    GOWORK: 'off',
+  }
   try {
     // In a copy: -mod=mod may write to go.mod, and the work tree must not change.
     await cp(moduleDir(tool), folder, { recursive: true })
@@ -125,8 +130,9 @@ function buildFlags(tool: Tool, { module, release }: Pin): string[] {
 }
 
 function wayOut(tool: Tool, { release }: Pin): string {
-  const { label, variable } = TOOLS[tool]
-  return `install Go >= ${MIN_GO} (it is then built once), or install ${label} ${release} and set ${variable} to its path`
+  const { label, variable, cgo } = TOOLS[tool]
+  const builders = `Go >= ${MIN_GO}${cgo === true ? ' and a C compiler' : ''}`
+  return `install ${builders} (it is then built once), or install ${label} ${release} and set ${variable} to its path`
 }
 
 function lastLines(output: string): string {

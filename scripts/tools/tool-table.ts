@@ -1,6 +1,6 @@
 // The native tools and their differences. Each is built from its own Go module in scripts/tools/<module>.
 
-export const TOOL_NAMES = ['opa', 'regal', 'kustomize', 'jaeger', 'prometheus', 'promtool', 'nats-server'] as const
+export const TOOL_NAMES = ['opa', 'regal', 'kustomize', 'jaeger', 'prometheus', 'promtool', 'nats-server', 'spire-server', 'spire-agent'] as const
 export type Tool = (typeof TOOL_NAMES)[number]
 
 export type ToolKind = {
@@ -18,6 +18,8 @@ export type ToolKind = {
   readonly mod: 'readonly' | 'mod'
   /** Symbol for the version, below the required module or absolute; undefined: the version is in the source. */
   readonly versionSymbol?: string
+  /** It contains C, so that its build needs a C compiler. */
+  readonly cgo?: true
   /** Converts the module's version to the release of the tool. */
   readonly release: (moduleVersion: string) => string
   /** How to query its version; the first group of the answer is the version. */
@@ -37,6 +39,15 @@ const PROMETHEUS = {
   // The module of Prometheus 3.16.0 is v0.316.0.
   release: (version: string) =>
     version.replace(/^0\.(\d)(\d\d)\./, (_, major: string, minor: string) => `${major}.${Number(minor)}.`),
+} as const
+
+const SPIRE = {
+  module: 'spire',
+  duration: 'about four minutes',
+  mod: 'mod',
+  versionSymbol: '/pkg/common/version.gittag',
+  release: same,
+  ask: { args: ['--version'], answer: /^(\d\S*)/m },
 } as const
 
 export const TOOLS: Readonly<Record<Tool, ToolKind>> = {
@@ -107,6 +118,15 @@ export const TOOLS: Readonly<Record<Tool, ToolKind>> = {
     release: same,
     ask: { args: ['--version'], answer: /^nats-server: v(\S+)/m },
   },
+  'spire-server': {
+    ...SPIRE,
+    label: 'SPIRE server',
+    variable: 'SPIRE_SERVER_BIN',
+    package: '/cmd/spire-server',
+    // Its SQLite.
+    cgo: true,
+  },
+  'spire-agent': { ...SPIRE, label: 'SPIRE agent', variable: 'SPIRE_AGENT_BIN', package: '/cmd/spire-agent' },
 }
 
 export function isTool(name: string | undefined): name is Tool {

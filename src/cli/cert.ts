@@ -6,11 +6,11 @@ import { ensureDevCa, ensureDevPki, writeDevSvid } from '../platform/tls/dev-pki
 import type { CredentialFiles } from '../platform/tls/credentials.ts'
 import { parseSvid, type Svid } from '../platform/svid/x509-svid.ts'
 import { workerNames } from '../workers/registry.ts'
-import { formatLeft } from './checks/certificates.ts'
 import { certificateName, devFiles, PKI_FOLDER, readStateConfig } from './client-config.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { paint, say, writeJson, writeLine, writeTable, type Format } from './output.ts'
 import { environment } from './environment.ts'
+import { formatLeft } from './time-left.ts'
 
 type MintOptions = { stateDir?: string | undefined; trustDomain?: string | undefined; output: Format }
 

@@ -7,12 +7,15 @@ import { devCredentialFiles, SERVER_NAMES } from '../platform/tls/dev-pki.ts'
 import { checkConfig, ConfigError } from '../platform/env.ts'
 import {
   DEFAULT_STATE_DIR,
+  identitySettings,
   optionalText,
   placeSettings,
+  readIdentitySource,
   readSetting,
   readSpiffeId,
   readTrustDomain,
-  tlsSettings,
+  trustDomainSetting,
+  type IdentitySource,
 } from '../platform/settings.ts'
 import { parseControllerUrls } from '../worker/controllers/controller-urls.ts'
 import { CliError, EXIT } from './exit.ts'
@@ -23,7 +26,7 @@ export type ClientConfig = {
   readonly controllerUrls: readonly string[]
   readonly controllerId: SpiffeId
   readonly stateDir: string
-  readonly files: CredentialFiles
+  readonly identity: IdentitySource
   /** Set when no caller was chosen. */
   readonly isDefaultCaller?: boolean
 }
@@ -35,15 +38,13 @@ const DEFAULT_CALLER = 'streaming'
 
 const StateEnv = Type.Object({
   CRANK_STATE_DIR: placeSettings.CRANK_STATE_DIR,
-  CRANK_TRUST_DOMAIN: tlsSettings.CRANK_TRUST_DOMAIN,
+  ...trustDomainSetting,
 })
 const ClientEnv = Type.Object({
   ...StateEnv.properties,
   CONTROLLER_URL: Type.String({ default: 'https://127.0.0.1:9000' }),
   CRANK_CONTROLLER_ID: optionalText({ description: 'SPIFFE ID of the controller' }),
-  CRANK_TLS_CERT: optionalText({ description: 'certificate of the caller' }),
-  CRANK_TLS_KEY: optionalText({ description: 'its private key' }),
-  CRANK_TLS_BUNDLE: optionalText({ description: 'trust bundle' }),
+  ...identitySettings,
 })
 type ClientEnv = Static<typeof ClientEnv>
 
@@ -60,8 +61,8 @@ export function readStateConfig(
 }
 
 /**
- * The controller and the identity of the caller. The certificate is that of `--cert`, else `--as`, else CRANK_TLS_*,
- * else the streaming worker's development certificate.
+ * The controller and the identity of the caller. The certificate is that of `--cert`, else `--as`, else CRANK_TLS_* or
+ * SPIFFE_ENDPOINT_SOCKET, else the streaming worker's development certificate.
  * @throws {ConfigError} for unusable values
  * @throws {CliError} `usage` for an incomplete set of certificate, key and bundle
  */
@@ -71,15 +72,16 @@ export function readClientConfig(options: ClientOptions, env: NodeJS.ProcessEnv)
   const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
   const controllerId = readSetting('CRANK_CONTROLLER_ID', values.CRANK_CONTROLLER_ID, readSpiffeId, faults)
   const controllerUrls = readSetting('CONTROLLER_URL', values.CONTROLLER_URL, parseControllerUrls, faults)
-  if (faults.length > 0 || trustDomain === undefined || controllerUrls === undefined) throw new ConfigError(faults)
+  const identity = trustDomain && chooseIdentity(options, { values, trustDomain, faults })
+  if (faults.length > 0 || trustDomain === undefined || controllerUrls === undefined || identity === undefined) {
+    throw new ConfigError(faults)
+  }
   return {
     controllerUrls,
     controllerId: controllerId ?? parseSpiffeId(`spiffe://${trustDomain}/controller`),
     stateDir: values.CRANK_STATE_DIR ?? DEFAULT_STATE_DIR,
-    files: chooseFiles(options, values, trustDomain),
-    isDefaultCaller: [options.as, options.cert, options.key, values.CRANK_TLS_CERT, values.CRANK_TLS_KEY].every(
-      (given) => given === undefined,
-    ),
+    identity,
+    isDefaultCaller: isDefaultCaller(options, values),
   }
 }
 
@@ -94,26 +96,28 @@ export function devFiles(stateDir: string, name: string, trustDomain: TrustDomai
   return devCredentialFiles(join(stateDir, PKI_FOLDER), trustDomain, name)
 }
 
-function chooseFiles(options: ClientOptions, values: Partial<ClientEnv>, trustDomain: TrustDomain): CredentialFiles {
-  const { CRANK_TLS_CERT, CRANK_TLS_KEY, CRANK_TLS_BUNDLE, CRANK_STATE_DIR = DEFAULT_STATE_DIR } = values
-  if (options.cert !== undefined || options.key !== undefined) {
-    const set = [options.cert, options.key, options.bundle ?? CRANK_TLS_BUNDLE]
-    return wholeSet(set, '--cert, --key and --bundle', trustDomain)
-  }
-  if (options.as === undefined && (CRANK_TLS_CERT !== undefined || CRANK_TLS_KEY !== undefined)) {
-    const set = [CRANK_TLS_CERT, CRANK_TLS_KEY, options.bundle ?? CRANK_TLS_BUNDLE]
-    return wholeSet(set, 'CRANK_TLS_CERT, CRANK_TLS_KEY and CRANK_TLS_BUNDLE', trustDomain)
-  }
-  return devFiles(CRANK_STATE_DIR, certificateName(options.as ?? DEFAULT_CALLER), trustDomain)
+/** The variables that choose a caller. */
+const OWN = ['SPIFFE_ENDPOINT_SOCKET', 'CRANK_TLS_CERT', 'CRANK_TLS_KEY'] as const
+
+function isDefaultCaller({ as, cert, key }: ClientOptions, values: Partial<ClientEnv>): boolean {
+  return [as, cert, key, ...OWN.map((name) => values[name])].every((given) => given === undefined)
 }
 
-function wholeSet(
-  [certFile, keyFile, bundlePath]: (string | undefined)[],
-  names: string,
-  trustDomain: TrustDomain,
-): CredentialFiles {
-  if (certFile !== undefined && keyFile !== undefined && bundlePath !== undefined) {
-    return { certFile, keyFile, bundlePath, trustDomain }
+type Chosen = { readonly values: Partial<ClientEnv>; readonly trustDomain: TrustDomain; readonly faults: string[] }
+
+function chooseIdentity(options: ClientOptions, { values, trustDomain, faults }: Chosen): IdentitySource | undefined {
+  if (options.cert !== undefined || options.key !== undefined) {
+    const { cert: certFile, key: keyFile, bundle: bundlePath = values.CRANK_TLS_BUNDLE } = options
+    if (certFile !== undefined && keyFile !== undefined && bundlePath !== undefined) {
+      return { from: 'files', certFile, keyFile, bundlePath, trustDomain }
+    }
+    const hint = 'or call as a worker: --as streaming'
+    throw new CliError(EXIT.usage, '--cert, --key and --bundle must be given together', { hint })
   }
-  throw new CliError(EXIT.usage, `${names} must be given together`, { hint: 'or call as a worker: --as streaming' })
+  if (options.as === undefined && !isDefaultCaller(options, values)) {
+    const bundle = options.bundle === undefined ? {} : { CRANK_TLS_BUNDLE: options.bundle }
+    return readIdentitySource({ ...values, ...bundle }, trustDomain, faults)
+  }
+  const { CRANK_STATE_DIR = DEFAULT_STATE_DIR } = values
+  return { from: 'files', ...devFiles(CRANK_STATE_DIR, certificateName(options.as ?? DEFAULT_CALLER), trustDomain) }
 }

@@ -2,6 +2,7 @@
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import { loadCredentials, type Credentials, type CredentialSource } from '../platform/tls/credentials.ts'
 import { refuseWeakening } from '../platform/env.ts'
+import { fetchCredentials } from '../platform/spiffe/fetch-once.ts'
 import { createPeerVerifier } from '../platform/svid/verify.ts'
 import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
 import type { ControllerChange } from '../worker/controllers/endpoint-health.ts'
@@ -47,16 +48,23 @@ function sayAvoided(change: ControllerChange): void {
   if (change.change === 'avoided') say(`controller ${change.controller}: ${change.reason}; asking another one`)
 }
 
-async function readCredentials(config: ClientConfig, now: () => number): Promise<Credentials> {
+/** A Workload API that does not answer is not running. */
+export const WORKLOAD_API_TIMEOUT_MS = 5000
+
+async function readCredentials({ identity }: ClientConfig, now: () => number): Promise<Credentials> {
+  const isFiles = identity.from === 'files'
   try {
-    return await loadCredentials(config.files, now)
+    if (isFiles) return await loadCredentials(identity, now)
+    return await fetchCredentials({ ...identity, timeoutMs: WORKLOAD_API_TIMEOUT_MS, now })
   } catch (cause: unknown) {
-    throw new CliError(EXIT.usage, messageOf(cause), { cause, hint: 'for development certificates: crank cert dev-ca' })
+    const hint = isFiles ? 'for development certificates: crank cert dev-ca' : 'see what it gives: crank spiffe fetch'
+    throw new CliError(EXIT.usage, messageOf(cause), { cause, hint })
   }
 }
 
 /** A command ends before a certificate changes. */
 export function fixedSource(credentials: Credentials): CredentialSource {
   const nothing = () => () => undefined
-  return { current: () => credentials, onChange: nothing, onFault: nothing, close: () => undefined }
+  const none = () => undefined
+  return { current: () => credentials, onChange: nothing, onFault: nothing, fault: none, close: none }
 }

@@ -25,9 +25,9 @@ import {
   readSpiffeId,
   readTrustDomain,
   timeSetting,
-  tlsFilesOf,
+  readIdentitySource,
   tlsSettings,
-  type TlsFiles,
+  type IdentitySource,
 } from '../platform/settings.ts'
 import { sloPlaceOf, type SloPlace } from '../slo/slo-folder.ts'
 import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
@@ -155,7 +155,7 @@ export type ControllerConfig = {
   readonly adminAllowedHosts: HostRules
   readonly trustDomain: TrustDomain
   readonly controllerId: SpiffeId
-  readonly tls: TlsFiles
+  readonly identity: IdentitySource
   readonly tlsRefuseUnverified: boolean
   readonly policyDir: string
   /** Undefined: no candidate. */
@@ -196,20 +196,13 @@ export type ControllerConfig = {
 
 type Values = Static<typeof ControllerEnv>
 /** The settings with their own parser, after parsing. */
-type Parsed = {
-  trustDomain: TrustDomain
-  controllerId: SpiffeId
-  opa: OpaTarget | undefined
-  maxStalenessMs: number | undefined
-  workerHosts: HostRules
-  adminAllowedHosts: HostRules
-  host: string
-  adminHost: string
-  processes: number
-  audit: AuditLimits
-  auditSigner: NoteSigner | undefined
-  nats: NatsTarget | undefined
-}
+type Parsed = Pick<ControllerConfig, 'trustDomain' | 'controllerId' | 'identity' | 'opa' | 'workerHosts'> &
+  Pick<ControllerConfig, 'adminAllowedHosts' | 'processes' | 'auditSigner' | 'nats'> & {
+    maxStalenessMs: number | undefined
+    host: string
+    adminHost: string
+    audit: AuditLimits
+  }
 
 /** Reads and checks the configuration; the result is frozen. @throws {ConfigError} with every fault. */
 export function loadControllerConfig(source: ConfigSource): ControllerConfig {
@@ -236,17 +229,19 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   if (values.HTTPS_ONLY === false) {
     faults.push(fault('HTTPS_ONLY', 'false', 'must be true or unset: the controller supports only mutual TLS'))
   }
+  const identity = readIdentitySource(values, trustDomain, faults)
   checkOwnDomain(given, trustDomain, faults)
   checkPorts({ ...values, CRANK_HOST: host, CRANK_ADMIN_HOST: adminHost } as Partial<Values>, faults)
   if (trustDomain === undefined || workerHosts === undefined || adminAllowedHosts === undefined) return undefined
   const audit = parseAuditSettings(values, faults)
+  if (identity === undefined) return undefined
   if (host === undefined || adminHost === undefined || processes === undefined || audit === undefined) return undefined
   const controllerId = given ?? parseSpiffeId(`spiffe://${trustDomain}/controller`)
   const readKey = (file: string): NoteSigner => loadSigningKey(file, checkpointKeyName(controllerId))
   const auditSigner = readSetting('CRANK_AUDIT_SIGNING_KEY', values.CRANK_AUDIT_SIGNING_KEY, readKey, faults)
   const nats = parseNatsSettings(values, trustDomain, faults)
   const hosts = { workerHosts, adminAllowedHosts, host, adminHost }
-  return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner, nats }
+  return { trustDomain, controllerId, identity, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner, nats }
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -301,7 +296,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     adminAllowedHosts,
     trustDomain,
     controllerId,
-    tls: tlsFilesOf(values, trustDomain),
+    identity: parsed.identity,
     tlsRefuseUnverified: values.TLS_REFUSE_UNVERIFIED,
     policyDir: resolve(values.CRANK_POLICY_DIR),
     candidatePolicyDir: values.CRANK_CANDIDATE_POLICY_DIR && resolve(values.CRANK_CANDIDATE_POLICY_DIR),

@@ -115,6 +115,7 @@ function readinessFrom(
       policy: policy.ready,
       audit: audit.health,
       svid: credentials.current,
+      svidFault: credentials.fault,
       slos: slos.note,
       mesh: () => meshNote(workers.meshHealth()),
       isLeaving: () => ending.leaving,

@@ -17,7 +17,7 @@ import type { HintFile } from './routing/hint-file.ts'
 import { Registry } from './routing/registry.ts'
 import { createRoll } from './routing/roll.ts'
 import { startSweeper } from './routing/sweeper.ts'
-import { watchCredentials } from '../platform/tls/credentials.ts'
+import { openCredentials } from '../platform/open-credentials.ts'
 import type { StoreLink } from './store/store-link.ts'
 import { startMesh } from './start/start-mesh.ts'
 import { startStoreLink } from './start/start-store.ts'
@@ -128,7 +128,9 @@ async function openLink(
   opened: AsyncDisposableStack,
 ): Promise<StoreLink | undefined> {
   if (config.nats === undefined) return undefined
-  const credentials = opened.adopt(await watchCredentials(config.tls, { now: Date.now, log }), ({ close }) => close())
+  const credentials = opened.adopt(await openCredentials(config.identity, { now: Date.now, log }), ({ close }) =>
+    close(),
+  )
   return startStoreLink({ config, credentials, log, monotonic, opened })
 }
 

@@ -9,6 +9,8 @@ export type ReadinessSources = {
   readonly policy: () => { readonly ok: boolean; readonly reason?: string }
   readonly audit: () => { readonly ok: boolean; readonly reason?: string }
   readonly svid: () => { readonly notBeforeMs: number; readonly notAfterMs: number }
+  /** Why the certificate could not be renewed; it stays in use, so this does not affect readiness before it expires. */
+  readonly svidFault: () => string | undefined
   /** What is wrong with the SLO files; the last good ones stay in force, so this does not affect readiness. */
   readonly slos: () => string | undefined
   /** What is wrong with the link to other controllers; this one goes on alone, so this does not affect readiness. */
@@ -22,7 +24,7 @@ export function readinessOf(sources: ReadinessSources): Readiness {
   const checks: Check[] = [
     check('policy', sources.policy()),
     check('audit', sources.audit()),
-    check('certificate', validity(sources.svid(), sources.now())),
+    check('certificate', withFault(validity(sources.svid(), sources.now()), sources.svidFault())),
     check('lifecycle', sources.isLeaving() ? { ok: false, reason: 'shutting down' } : { ok: true }),
   ]
   for (const name of ['slos', 'mesh'] as const) {
@@ -41,6 +43,11 @@ function validity(
   if (notBeforeMs <= nowMs) return { ok: true }
   const from = isoTime(notBeforeMs)
   return { ok: false, reason: `the controller's certificate is not valid before ${from}; check the clock` }
+}
+
+function withFault({ ok, reason }: Omit<Check, 'name'>, fault: string | undefined): Omit<Check, 'name'> {
+  const reasons = [reason, fault].filter((each) => each !== undefined)
+  return reasons.length === 0 ? { ok } : { ok, reason: reasons.join('; ') }
 }
 
 function check(name: string, { ok, reason }: { readonly ok: boolean; readonly reason?: string }): Check {

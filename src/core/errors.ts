@@ -11,6 +11,7 @@ export const ERRORS = {
   },
   client_certificate_expired: { status: 401, title: 'the certificate has expired' },
   client_certificate_not_yet_valid: { status: 401, title: 'the certificate is not valid yet' },
+  client_certificate_revoked: { status: 401, title: 'the certificate, or one of its issuers, is revoked' },
   client_certificate_profile_invalid: { status: 401, title: 'the certificate is not a valid X.509-SVID leaf' },
   spiffe_id_not_found_in_certificate: { status: 401, title: 'the certificate has no URI SAN' },
   spiffe_id_invalid: { status: 401, title: 'the certificate does not have exactly one valid SPIFFE ID' },

@@ -137,6 +137,12 @@ export function childEnvironment(
   return Object.fromEntries(Object.entries(env).filter(([name]) => FOR_EVERY_PROGRAM.test(name) || also(name)))
 }
 
+/** SPIFFE_ENDPOINT_SOCKET of our own environment, for a library: a program takes it from its configuration. */
+export function spiffeEndpointSocket(): string | undefined {
+  const { SPIFFE_ENDPOINT_SOCKET: socket = '' } = process.env
+  return socket === '' ? undefined : socket
+}
+
 function readGiven(schema: TObject, { env, flags = {} }: ConfigSource): Record<string, string> {
   const given: Record<string, string> = {}
   for (const name of Object.keys(schema.properties)) {

@@ -8,6 +8,8 @@ import { printableTexts } from '../core/printable.ts'
 import { LogOutput } from './log-output.ts'
 
 export type Logger = pino.Logger
+/** The part of a logger that parts with events need. */
+export type EventLog = Readonly<Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>>
 
 /** `pretty`: by default true if stdout is a terminal and no destination is given. `destination`: default stdout, best effort. */
 type LoggerOptions = {

@@ -40,6 +40,7 @@ export const SETTING_NAMES: readonly string[] = [
   'CRANK_PROCESSES',
   'CRANK_SLO_DIR',
   'CRANK_STATE_DIR',
+  'CRANK_SVID',
   'CRANK_TLS_BUNDLE',
   'CRANK_TLS_CERT',
   'CRANK_TLS_KEY',
@@ -70,7 +71,7 @@ const REPLACED: Readonly<Record<string, string>> = {
 
 const PREFIX = /^(?:CRANK|OPA)_/
 /** Settings without our prefix; with the prefix they are not read. */
-const BARE_NAMES = ['CONTROLLER_URL', 'HTTPS_ONLY', 'LOG_LEVEL', 'TLS_REFUSE_UNVERIFIED']
+const BARE_NAMES = ['CONTROLLER_URL', 'HTTPS_ONLY', 'LOG_LEVEL', 'SPIFFE_ENDPOINT_SOCKET', 'TLS_REFUSE_UNVERIFIED']
 const MAX_DISTANCE = 2
 const URL_OF_SERVICE = /^(?:tcp|udp|sctp):\/\//
 const NUMBER = /^\d+$/

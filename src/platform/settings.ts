@@ -3,7 +3,9 @@ import { isIPv6 } from 'node:net'
 import Type from 'typebox'
 import type { SpiffeId, TrustDomain } from '../core/spiffe-id.ts'
 import { parseSpiffeId, parseTrustDomain, SpiffeIdError } from '../core/spiffe-id.ts'
-import { fault, type SettingOptions } from './env.ts'
+import { allowedBy, fault, type SettingOptions } from './env.ts'
+import { parseWorkloadEndpoint, type WorkloadEndpoint } from './spiffe/endpoint.ts'
+import { FIRST_SVID, parseSvidChoice, type SvidChoice } from './spiffe/svid-choice.ts'
 
 /** A TCP port; 0 lets the system choose, and the ready log line reports which. */
 export const portSetting = (port: number, description: string) =>
@@ -19,33 +21,51 @@ export const timeSetting = (
   options: { description: string; minimum?: number; maximum?: number },
 ) => Type.Integer({ minimum: 1, maximum: 3_600_000, default: milliseconds, ...options })
 
-/** A text that is required and has no default. */
-const requiredText = (options: SettingOptions) => Type.String({ minLength: 1, ...options })
-
 /** An optional text. */
 export const optionalText = (options: SettingOptions) => Type.Optional(Type.String({ minLength: 1, ...options }))
 
-/** Our identity and our trust: only paths of files, so that no key is ever in an environment variable. */
-export const tlsSettings = {
+/** The trust domain of a process or command. */
+export const trustDomainSetting = {
   CRANK_TRUST_DOMAIN: Type.String({
     default: 'crank.local',
     description: 'Trust domain of this process, the first part of every SPIFFE ID.',
     allowed: 'a trust domain (a-z, 0-9, dot, dash, underscore)',
   }),
-  CRANK_TLS_CERT: requiredText({
-    description: 'X.509-SVID of this process with its chain, PEM. Watched: a new one is used without a restart.',
-    allowed: 'the path of a PEM file',
-  }),
-  CRANK_TLS_KEY: requiredText({
-    description: 'Private key of CRANK_TLS_CERT, PEM. Watched.',
-    allowed: 'the path of a PEM file',
-  }),
-  CRANK_TLS_BUNDLE: requiredText({
+}
+
+/**
+ * Our identity and our trust, from files or from a SPIFFE Workload API: only paths and addresses, so that no key is ever in an
+ * environment variable.
+ */
+export const identitySettings = {
+  SPIFFE_ENDPOINT_SOCKET: optionalText({
     description:
-      'Trusted CAs: a PEM file for CRANK_TRUST_DOMAIN, or a folder of `<trust-domain>.pem` for several domains. Each certificate in it is a trust anchor, root or not. Watched.',
+      'SPIFFE Workload API, such as the socket of a SPIRE agent, that gives certificate, key and trusted CAs in place of the three `CRANK_TLS_*` files.',
+    allowed: 'unix:///path of a socket, or tcp://ip:port',
+  }),
+  CRANK_SVID: optionalText({
+    description:
+      'Which SVID of the Workload API to use, if it gives several: its SPIFFE ID, or its hint. Unset: the first.',
+    allowed: 'a SPIFFE ID or a hint',
+  }),
+  CRANK_TLS_CERT: optionalText({
+    description:
+      'X.509-SVID of this process with its chain, PEM. Required without SPIFFE_ENDPOINT_SOCKET. Watched: a new one is used without a restart.',
+    allowed: 'the path of a PEM file',
+  }),
+  CRANK_TLS_KEY: optionalText({
+    description: 'Private key of CRANK_TLS_CERT, PEM. Required with it. Watched.',
+    allowed: 'the path of a PEM file',
+  }),
+  CRANK_TLS_BUNDLE: optionalText({
+    description:
+      'Required with CRANK_TLS_CERT. Trusted CAs: a PEM file for CRANK_TRUST_DOMAIN, or a folder of `<trust-domain>.pem` for several domains. Each certificate in it is a trust anchor, root or not. Watched.',
     allowed: 'the path of a PEM file, or of a folder of <trust-domain>.pem',
   }),
 }
+
+/** What every process with an identity needs. */
+export const tlsSettings = { ...trustDomainSetting, ...identitySettings }
 
 /** What must outlive a process, of the controller, the workers and the command line. */
 export const DEFAULT_STATE_DIR = '.crank'
@@ -89,19 +109,62 @@ export const logLevelSetting = {
 }
 
 /** The files of an identity, as `watchCredentials` takes them. */
-export type TlsFiles = { certFile: string; keyFile: string; bundlePath: string; trustDomain: TrustDomain }
+type TlsFiles = { certFile: string; keyFile: string; bundlePath: string; trustDomain: TrustDomain }
 
-/** `CRANK_TLS_*` in the form that `watchCredentials` takes. */
-export function tlsFilesOf(
-  values: { CRANK_TLS_CERT: string; CRANK_TLS_KEY: string; CRANK_TLS_BUNDLE: string },
-  trustDomain: TrustDomain,
-): TlsFiles {
-  return {
-    certFile: values.CRANK_TLS_CERT,
-    keyFile: values.CRANK_TLS_KEY,
-    bundlePath: values.CRANK_TLS_BUNDLE,
-    trustDomain,
+/** Where the identity of a process comes from. */
+export type IdentitySource =
+  | ({ readonly from: 'files' } & Readonly<TlsFiles>)
+  | {
+      readonly from: 'workload_api'
+      readonly endpoint: WorkloadEndpoint
+      readonly choice: SvidChoice
+      readonly trustDomain: TrustDomain
+    }
+
+type IdentityValues = Partial<Record<'SPIFFE_ENDPOINT_SOCKET' | 'CRANK_SVID' | (typeof TLS_FILES)[number], string>>
+
+const TLS_FILES = ['CRANK_TLS_CERT', 'CRANK_TLS_KEY', 'CRANK_TLS_BUNDLE'] as const
+
+/** The one source of an identity that is set. Undefined, with sentences added to `faults`, when there is not exactly one. */
+export function readIdentitySource(
+  values: IdentityValues,
+  trustDomain: TrustDomain | undefined,
+  faults: string[],
+): IdentitySource | undefined {
+  const { SPIFFE_ENDPOINT_SOCKET: socket, CRANK_SVID: svid } = values
+  const endpoint = readSetting('SPIFFE_ENDPOINT_SOCKET', socket, parseWorkloadEndpoint, faults)
+  const choice = svid === undefined ? FIRST_SVID : readSetting('CRANK_SVID', svid, parseSvidChoice, faults)
+  if (socket === undefined) {
+    const files = readTlsFiles(values, trustDomain, faults)
+    if (svid === undefined) return files
+    faults.push(fault('CRANK_SVID', svid, 'is for SPIFFE_ENDPOINT_SOCKET: set that, or unset this'))
+    return undefined
   }
+  const both = TLS_FILES.filter((name) => values[name] !== undefined)
+  if (both.length > 0) {
+    const sentence = `is set together with ${both.join(', ')}: an identity has one source; unset the one or the others`
+    faults.push(fault('SPIFFE_ENDPOINT_SOCKET', socket, sentence))
+    return undefined
+  }
+  if (endpoint === undefined || choice === undefined || trustDomain === undefined) return undefined
+  return { from: 'workload_api', endpoint, choice, trustDomain }
+}
+
+function readTlsFiles(
+  values: IdentityValues,
+  trustDomain: TrustDomain | undefined,
+  faults: string[],
+): IdentitySource | undefined {
+  const { CRANK_TLS_CERT: certFile, CRANK_TLS_KEY: keyFile, CRANK_TLS_BUNDLE: bundlePath } = values
+  const missing = TLS_FILES.filter((name) => values[name] === undefined)
+  // Who sets none of the files may want the other source.
+  const orElse =
+    missing.length === TLS_FILES.length ? '; or set SPIFFE_ENDPOINT_SOCKET in place of the three files' : ''
+  for (const [index, name] of missing.entries()) {
+    faults.push(`${name} is not set: must be ${allowedBy(identitySettings[name])}${index === 0 ? orElse : ''}`)
+  }
+  if (certFile === undefined || keyFile === undefined || bundlePath === undefined) return undefined
+  return trustDomain && { from: 'files', certFile, keyFile, bundlePath, trustDomain }
 }
 
 /**

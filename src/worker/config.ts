@@ -1,4 +1,4 @@
-// Configuration of a worker process: the same CRANK_TLS_* as the controller, and the controller's address.
+// Configuration of a worker process: the same identity settings as the controller, and the controller's address.
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
 import { checkConfig, ConfigError, type ConfigSource } from '../platform/env.ts'
@@ -13,9 +13,9 @@ import {
   readSetting,
   readSpiffeId,
   readTrustDomain,
-  tlsFilesOf,
+  readIdentitySource,
   tlsSettings,
-  type TlsFiles,
+  type IdentitySource,
 } from '../platform/settings.ts'
 import { parseControllerUrls, parseOrigin } from './controllers/controller-urls.ts'
 
@@ -59,7 +59,7 @@ export type WorkerConfig = {
   readonly workerUrl: string | undefined
   readonly instance: string | undefined
   readonly stateDir: string
-  readonly tls: TlsFiles
+  readonly identity: IdentitySource
   readonly logLevel: Static<typeof WorkerSettings>['LOG_LEVEL']
 }
 
@@ -78,7 +78,10 @@ export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
   if (workerUrl === undefined && WILDCARDS.has(host ?? '')) {
     faults.push('CRANK_WORKER_URL is not set: it is required when CRANK_WORKER_HOST is a wildcard address')
   }
-  if (faults.length > 0 || controllerUrls === undefined || trustDomain === undefined) throw new ConfigError(faults)
+  const identity = readIdentitySource(values, trustDomain, faults)
+  if (faults.length > 0 || controllerUrls === undefined || trustDomain === undefined || identity === undefined) {
+    throw new ConfigError(faults)
+  }
   // Without faults every value is present.
   const all = values as Static<typeof WorkerSettings>
   return {
@@ -89,7 +92,7 @@ export function loadWorkerConfig(source: ConfigSource): WorkerConfig {
     workerUrl,
     instance,
     stateDir: all.CRANK_STATE_DIR,
-    tls: tlsFilesOf(all, trustDomain),
+    identity,
     logLevel: all.LOG_LEVEL,
   }
 }

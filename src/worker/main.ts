@@ -1,7 +1,7 @@
 // The process of one worker: configuration, log, traces, credentials, the worker, and an orderly shutdown.
 import { resolve } from 'node:path'
 import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
-import { watchCredentials } from '../platform/tls/credentials.ts'
+import { openCredentials } from '../platform/open-credentials.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/tracing/otel-settings.ts'
 import { endInOrder, guardProcess } from '../platform/process-guard.ts'
@@ -65,7 +65,7 @@ async function start(
   { config, processLog, env, service, version }: Process,
 ): Promise<RunningWorker> {
   const { log, droppedLines } = processLog
-  const source = await watchCredentials(config.tls, { now: Date.now, log })
+  const source = await openCredentials(config.identity, { now: Date.now, log })
   const tracing = await createTracing({ service, version, env, log })
   const options = { config, log, droppedLines, tracing, source, now: Date.now, random: Math.random }
   const starting = runWorker(definition, options).catch((error: unknown) => {

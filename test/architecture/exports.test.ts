@@ -8,7 +8,7 @@ const ROOT = join(import.meta.dirname, '../..')
 const USERS = ['src', 'scripts', 'bin', 'packages', 'test']
 
 /** The doors of packages/worker: their users are in other repositories. */
-const DOORS = ['src/worker/index.ts', 'src/worker/testing/test-controller.ts']
+const DOORS = ['src/spiffe/index.ts', 'src/worker/index.ts', 'src/worker/testing/test-controller.ts']
 
 /** What only tests use, by the reason to export it all the same: `file name`. */
 const EXPORTED_FOR_TESTS: Readonly<Record<string, readonly string[]>> = {

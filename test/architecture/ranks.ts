@@ -7,7 +7,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['audit', 'policy/data'],
   ['policy/engine', 'slo'],
   ['policy'],
-  ['controller/config', 'controller/metrics', 'controller/readiness', 'controller/store', 'worker'],
+  ['controller/config', 'controller/metrics', 'controller/readiness', 'controller/store', 'spiffe', 'worker'],
   [
     'controller/identity',
     'controller/live-policy',
@@ -46,6 +46,7 @@ const MAY_IMPORT_ONLY: Readonly<Record<string, readonly string[]>> = {
   slo: ['core', 'platform', 'policy/data'],
   policy: ['core', 'platform', 'policy/data', 'policy/engine'],
   'controller/live-policy': ['core', 'platform', ...POLICY],
+  spiffe: ['core', 'platform'],
   worker: ['core', 'platform'],
   workers: ['worker'],
   cli: [

@@ -13,7 +13,10 @@ import { openRecord } from '../../src/audit/chain.ts'
 import { verifierKey } from '../../src/audit/signed-note.ts'
 import { createProgram } from '../../src/cli.ts'
 import { withControllerClient } from '../../src/cli/controller-client.ts'
+import { createTestCa } from '../fixtures/pki/ca.ts'
 import { until } from '../fixtures/until.ts'
+import { startFakeWorkloadApi, type FakeWorkloadApi } from '../fixtures/workload-api/fake-workload-api.ts'
+import { responseFor } from '../fixtures/workload-api/svids.ts'
 import { checkpointOf, newKey } from './proven-log.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
@@ -44,10 +47,13 @@ const stays = (line: string): boolean => STAY.some(([start]) => line.startsWith(
 
 let checkout = ''
 let mesh: Mesh
+let workloadApi: FakeWorkloadApi
 let ids = { decision: '', trace: '' }
 beforeAll(async () => {
   const noStop = new AbortController().signal
   mesh = await startMesh({ once: true, json: true, opa: false, trace: false, all: false, port: 0 }, noStop)
+  const served = await responseFor(await createTestCa('crank.local'), 'spiffe://crank.local/worker/streaming')
+  workloadApi = await startFakeWorkloadApi({ served })
   checkout = await mkdtemp(join(tmpdir(), 'crank-examples-'))
   for (const path of COPIED) await cp(join(REPOSITORY, path), join(checkout, path), { recursive: true })
   await symlink(join(REPOSITORY, 'node_modules'), join(checkout, 'node_modules'))
@@ -86,6 +92,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(async () => {
   await mesh[Symbol.asyncDispose]()
+  await workloadApi[Symbol.asyncDispose]()
   await rm(checkout, { recursive: true, force: true })
 })
 
@@ -112,7 +119,11 @@ function start(line: string) {
       ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_DIR: join(checkout, 'second') }
       : {}),
   }
-  const real = line.replace(DECISION, ids.decision).replace(TRACE, ids.trace).replace(' /media/', ` ${checkout}/media/`)
+  const real = line
+    .replace(DECISION, ids.decision)
+    .replace(TRACE, ids.trace)
+    .replace(' /media/', ` ${checkout}/media/`)
+    .replace('/run/spire/agent.sock', workloadApi.socket)
   return spawn('/bin/sh', ['-c', real], { cwd: checkout, env, detached: true })
 }
 

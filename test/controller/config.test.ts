@@ -26,7 +26,8 @@ describe('loadControllerConfig', () => {
       admin: { host: '127.0.0.1', port: 9001 },
       trustDomain: 'crank.local',
       controllerId: 'spiffe://crank.local/controller',
-      tls: {
+      identity: {
+        from: 'files',
         certFile: 'controller.crt',
         keyFile: 'controller.key',
         bundlePath: 'crank.local.pem',
@@ -58,7 +59,7 @@ describe('loadControllerConfig', () => {
       logLevel: 'info',
     })
     expect(faultsOf({})).toEqual([
-      'CRANK_TLS_CERT is not set: must be the path of a PEM file',
+      'CRANK_TLS_CERT is not set: must be the path of a PEM file; or set SPIFFE_ENDPOINT_SOCKET in place of the three files',
       'CRANK_TLS_KEY is not set: must be the path of a PEM file',
       'CRANK_TLS_BUNDLE is not set: must be the path of a PEM file, or of a folder of <trust-domain>.pem',
     ])
@@ -70,7 +71,7 @@ describe('loadControllerConfig', () => {
     })
     expect(config).toMatchObject({
       controllerId: 'spiffe://prod.example/controller',
-      tls: { trustDomain: 'prod.example' },
+      identity: { trustDomain: 'prod.example' },
       auditDir: '/var/crank/audit',
     })
   })
@@ -118,7 +119,6 @@ describe('loadControllerConfig', () => {
       HTTPS_ONLY: 'false',
     })
     expect(faults).toEqual([
-      'CRANK_TLS_BUNDLE is not set: must be the path of a PEM file, or of a folder of <trust-domain>.pem',
       'TLS_REFUSE_UNVERIFIED="1": must be true or false',
       'OPA_TIMEOUT_MS="0": must be an integer from 1 to 60000',
       'CRANK_AUDIT_SYNC="sometimes": must be one of fsync, write',
@@ -126,6 +126,7 @@ describe('loadControllerConfig', () => {
       'OPA_URL="https://opa:8181": must be http://host:port or unix:///absolute/path',
       'CRANK_WORKER_HOSTS="worker.local,10.0.0.0/33": must be host names, *.suffix or CIDR ranges, separated by commas; "10.0.0.0/33" is none of these',
       'HTTPS_ONLY="false": must be true or unset: the controller supports only mutual TLS',
+      'CRANK_TLS_BUNDLE is not set: must be the path of a PEM file, or of a folder of <trust-domain>.pem',
       'CRANK_CONTROLLER_ID="spiffe://other.example/controller": must be in the trust domain crank.local (CRANK_TRUST_DOMAIN)',
       'CRANK_ADMIN_PORT="9001": must differ from CRANK_PORT on the same host',
     ])

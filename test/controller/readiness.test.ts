@@ -6,6 +6,7 @@ const SOUND: ReadinessSources = {
   policy: () => ({ ok: true }),
   audit: () => ({ ok: true }),
   svid: () => ({ notBeforeMs: 1000, notAfterMs: 2000 }),
+  svidFault: () => undefined,
   slos: () => undefined,
   mesh: () => undefined,
   isLeaving: () => false,

@@ -54,6 +54,7 @@ describe('no program under the AGPL is in the tool chain', () => {
       'opa',
       'prometheus',
       'regal',
+      'spire',
     ])
     for (const { name } of modules) {
       const sums = await readFile(join(tools, name, 'go.sum'), 'utf8')

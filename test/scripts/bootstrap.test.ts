@@ -231,7 +231,9 @@ describe('the program', () => {
     expect(planFor('setup', [])).toEqual({ tools: ['opa', 'regal'], run: undefined })
     expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal', 'kustomize', 'nats-server'] })
     expect(planFor('test:faults', ['--list'])).toEqual({ tools: ['opa'], run: ['test/faults/run.ts', '--list'] })
-    expect(planFor('test:stack', [])).toMatchObject({ tools: ['opa', 'jaeger', 'prometheus', 'promtool'] })
+    expect(planFor('test:stack', [])).toMatchObject({
+      tools: ['opa', 'jaeger', 'prometheus', 'promtool', 'spire-server', 'spire-agent'],
+    })
     expect(planFor('test', ['test/core'])?.npm).toEqual(['run', 'check', '--loglevel=notice', '--', 'test/core'])
   })
 })

@@ -78,6 +78,8 @@ describe('the version that users know', () => {
     ['jaeger', '{"gitCommit":"","gitVersion":"v2.13.0","buildDate":""}', '2.13.0'],
     ['prometheus', 'prometheus, version 3.16.0 (branch: HEAD, revision: x)', '3.16.0'],
     ['promtool', 'promtool, version 3.16.0 (branch: , revision: unknown)', '3.16.0'],
+    ['spire-server', '1.13.3', '1.13.3'],
+    ['spire-agent', '1.13.3-dev-unk', '1.13.3-dev-unk'],
   ] as const)('is read from what %s says', (name, says, version) => {
     expect(TOOLS[name].ask.answer.exec(says)?.[1]).toBe(version)
   })
@@ -189,6 +191,16 @@ describe('fourth, a build', () => {
     expect(await readdir(cache)).toEqual(['promtool-3.16.0'])
   })
 
+  test('of a tool with C in it gets the compiler; without Go a sentence names both', async () => {
+    await fakeGo()
+    await find({}, 'spire-server')
+    const log = await readFile(join(home, 'go.log'), 'utf8')
+    expect(log).toMatch(/^1 -buildvcs=false off build -mod=mod .*\/cmd\/spire-server\n$/)
+    await rm(join(bin, 'go'))
+    await rm(cache, { recursive: true })
+    await expect(find({}, 'spire-server')).rejects.toThrow(/Go >= \S+ and a C compiler .* set SPIRE_SERVER_BIN/)
+  })
+
   test('by three processes at once happens once: the others wait for it and take it', async () => {
     await fakeGo()
     const all = await Promise.all([1, 2, 3].map(() => cli(['opa'])))
@@ -271,7 +283,7 @@ describe('the command line', () => {
     const { code, stderr } = await cli(['zipkin'])
     expect([code, stderr]).toEqual([
       2,
-      'usage: node scripts/tools/native-tools.ts opa|regal|kustomize|jaeger|prometheus|promtool|nats-server\n',
+      'usage: node scripts/tools/native-tools.ts opa|regal|kustomize|jaeger|prometheus|promtool|nats-server|spire-server|spire-agent\n',
     ])
   })
 })

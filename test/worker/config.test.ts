@@ -23,7 +23,13 @@ describe('the configuration of a worker', () => {
       workerUrl: undefined,
       instance: undefined,
       stateDir: '.crank',
-      tls: { certFile: 'a.crt', keyFile: 'a.key', bundlePath: 'crank.local.pem', trustDomain: 'crank.local' },
+      identity: {
+        from: 'files',
+        certFile: 'a.crt',
+        keyFile: 'a.key',
+        bundlePath: 'crank.local.pem',
+        trustDomain: 'crank.local',
+      },
       logLevel: 'info',
     })
   })

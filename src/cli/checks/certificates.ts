@@ -1,4 +1,4 @@
-// Certificates: those of CRANK_TLS_*, else the development certificates of the state folder.
+// Certificates: those of SPIFFE_ENDPOINT_SOCKET or CRANK_TLS_*, else the development certificates of the state folder.
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isoTime } from '../../core/iso-time.ts'
@@ -7,7 +7,9 @@ import { loadCredentials, type CredentialFiles, type Credentials } from '../../p
 import { expiredAnchors } from '../../platform/svid/trust-bundle.ts'
 import { devFiles, PKI_FOLDER } from '../client-config.ts'
 import { messageOf } from '../exit.ts'
+import { DAY_MS, formatLeft } from '../time-left.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
+import { checkWorkloadApi } from './workload-api.ts'
 
 type State = { readonly stateDir: string; readonly trustDomain: TrustDomain }
 type CertificateChecks = {
@@ -16,9 +18,6 @@ type CertificateChecks = {
   readonly controller: Credentials | undefined
 }
 
-const MINUTE_MS = 60_000
-const HOUR_MS = 60 * MINUTE_MS
-const DAY_MS = 24 * HOUR_MS
 const DEV_HINT = 'create development certificates: crank cert dev-ca'
 
 /** Loads each set as the controller and the workers do: identity, key, chain, validity. */
@@ -27,13 +26,17 @@ export async function checkCertificates(
   env: NodeJS.ProcessEnv,
   now: () => number,
 ): Promise<CertificateChecks> {
+  const controllerId = env['CRANK_CONTROLLER_ID'] ?? `spiffe://${state.trustDomain}/controller`
+  if ((env['SPIFFE_ENDPOINT_SOCKET'] ?? '') !== '') {
+    const { finding, credentials } = await checkWorkloadApi(state.trustDomain, env, now)
+    return { findings: [finding], controller: credentials?.spiffeId === controllerId ? credentials : undefined }
+  }
   const { sets, hint } = await findSets(state, env)
   if (sets.length === 0) {
     const message = `CRANK_TLS_CERT is not set, and there are no certificates in ${join(state.stateDir, PKI_FOLDER)}`
     return { findings: [fail('certificates', message, DEV_HINT)], controller: undefined }
   }
   const checked = await Promise.all(sets.map((files) => checkSet(files, hint, now)))
-  const controllerId = env['CRANK_CONTROLLER_ID'] ?? `spiffe://${state.trustDomain}/controller`
   const controller = checked.find(({ credentials }) => credentials?.spiffeId === controllerId)
   const findings = [...checked.map(({ finding }) => finding), ...judgeBundles(checked, now())]
   return { findings, controller: controller?.credentials }
@@ -91,11 +94,4 @@ function judgeLife({ certFile }: CredentialFiles, { spiffeId, notAfterMs }: Cred
   const message = `${certFile}: ${spiffeId}, ${formatLeft(notAfterMs - nowMs)} left`
   if (notAfterMs - nowMs > DAY_MS) return ok('certificate', message)
   return warn('certificate', message, 'renew it; it is loaded without a restart')
-}
-
-/** `6.9 days`; below two days in hours, below one hour in minutes. */
-export function formatLeft(leftMs: number): string {
-  if (leftMs > 2 * DAY_MS) return `${(leftMs / DAY_MS).toFixed(1)} days`
-  if (leftMs >= HOUR_MS) return `${(leftMs / HOUR_MS).toFixed(1)} hours`
-  return leftMs < MINUTE_MS ? 'less than a minute' : `${Math.floor(leftMs / MINUTE_MS)} min`
 }

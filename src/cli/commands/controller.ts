@@ -10,6 +10,8 @@ export const CONTROLLER_SETTINGS: readonly Setting[] = [
   ['CRANK_ADMIN_ALLOWED_HOSTS', '--admin-allowed-hosts <list>', 'host names that the admin listener accepts'],
   ['CRANK_TRUST_DOMAIN', '--trust-domain <name>', 'SPIFFE trust domain (default crank.local)'],
   ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'own SPIFFE ID (default spiffe://<trust domain>/controller)'],
+  ['SPIFFE_ENDPOINT_SOCKET', '--spiffe-endpoint-socket <uri>', 'SPIFFE Workload API, in place of the --tls-* files'],
+  ['CRANK_SVID', '--svid <id or hint>', 'which SVID of the Workload API (default the first)'],
   ['CRANK_TLS_CERT', '--tls-cert <file>', 'certificate, PEM'],
   ['CRANK_TLS_KEY', '--tls-key <file>', 'its key, PEM'],
   ['CRANK_TLS_BUNDLE', '--tls-bundle <path>', 'trust bundle: a PEM file, or a folder of <trust-domain>.pem'],

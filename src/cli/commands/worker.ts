@@ -17,6 +17,8 @@ export const WORKER_SETTINGS: readonly Setting[] = [
   ['CRANK_STATE_DIR', '--state-dir <folder>', 'folder for persistent data (default .crank)'],
   ['CRANK_TRUST_DOMAIN', '--trust-domain <name>', 'SPIFFE trust domain (default crank.local)'],
   ['CRANK_CONTROLLER_ID', '--controller-id <spiffe-id>', 'the only identity that may call the worker'],
+  ['SPIFFE_ENDPOINT_SOCKET', '--spiffe-endpoint-socket <uri>', 'SPIFFE Workload API, in place of the --tls-* files'],
+  ['CRANK_SVID', '--svid <id or hint>', 'which SVID of the Workload API (default the first)'],
   ['CRANK_TLS_CERT', '--tls-cert <file>', 'certificate, PEM'],
   ['CRANK_TLS_KEY', '--tls-key <file>', 'its key, PEM'],
   ['CRANK_TLS_BUNDLE', '--tls-bundle <path>', 'trust bundle: a PEM file, or a folder of <trust-domain>.pem'],

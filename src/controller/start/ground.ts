@@ -10,7 +10,8 @@ import { ConfigError } from '../../platform/env.ts'
 import type { Logger, ProcessLog } from '../../platform/logger.ts'
 import { createRegistry, type Registry } from '../../platform/metrics.ts'
 import { createPeerVerifier, type PeerVerifier } from '../../platform/svid/verify.ts'
-import { watchCredentials, type CredentialSource } from '../../platform/tls/credentials.ts'
+import { openCredentials } from '../../platform/open-credentials.ts'
+import type { CredentialSource } from '../../platform/tls/credentials.ts'
 import type { Tracing } from '../../platform/tracing/tracing-port.ts'
 import { createTracing } from '../../platform/tracing/tracing.ts'
 import { createTimeouts, type StartTimeout } from '../../platform/timeouts.ts'
@@ -72,7 +73,7 @@ export async function startGround(options: GroundOptions): Promise<Ground> {
   const metrics = createMetrics(metricsRegistry, { now, isDelivering: tracing.isDelivering })
   createLogMetrics(metricsRegistry, droppedLines)
 
-  const credentials = opened.adopt(await watchCredentials(config.tls, { now, log }), ({ close }) => close())
+  const credentials = opened.adopt(await openCredentials(config.identity, { now, log }), ({ close }) => close())
   checkOwnIdentity(config, credentials.current().spiffeId)
   credentials.onChange(() => metrics.credentialsReloaded('ok'))
   credentials.onFault(() => metrics.credentialsReloaded('failed'))

@@ -48,7 +48,8 @@ function parseBundle(text: string, file: string): X509Certificate[] {
   return anchors
 }
 
-function checkAnchor(anchor: X509Certificate, where: string): void {
+/** @throws {Error} beginning with `where`, when the certificate may not issue others */
+export function checkAnchor(anchor: X509Certificate, where: string): void {
   if (mayIssue(readAnchor(anchor, where))) return
   throw new Error(`${where} is not a CA (cA and keyCertSign); a bundle contains the issuers, not the SVIDs`)
 }

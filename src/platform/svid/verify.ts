@@ -11,7 +11,8 @@
 //      with issuers that are valid now               client_certificate_expired, client_certificate_not_yet_valid
 //   7. the leaf is valid now                         the same two                       below
 //   8. the leaf has the profile of an SVID           client_certificate_profile_invalid x509-svid.ts
-//   9. OpenSSL found no other fault                  depends on OpenSSL's code          chain-words.ts
+//   9. no issuer on its path has revoked it          client_certificate_revoked         revocations.ts, crl.ts
+//  10. OpenSSL found no other fault                  depends on OpenSSL's code          chain-words.ts
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { LRUCache } from 'lru-cache'
@@ -19,9 +20,10 @@ import { AppError, ERRORS, type IdentityErrorCode } from '../../core/errors.ts'
 import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { readCertificate, type CertificateFacts } from './certificate-facts.ts'
 import { createChainFinder, isSameCertificate, isSelfSigned, type Anchored, type FindChain } from './chain.ts'
-import { issuerOutOfTime, missedPath, outOfValidity, type OutOfTime } from './chain-words.ts'
+import { issuerOutOfTime, missedPath, outOfValidity, subjectOf, type OutOfTime } from './chain-words.ts'
 import type { Credentials } from '../tls/credentials.ts'
 import { presentedIssuers, presentedLeaf } from './presented-chain.ts'
+import { NO_REVOCATIONS, type Revocations } from './revocations.ts'
 import type { TrustBundles } from './trust-bundle.ts'
 import { checkLeafProfile, spiffeIdOf } from './x509-svid.ts'
 
@@ -50,7 +52,8 @@ export type PeerVerifier = {
 
 /**
  * Cached facts of a certificate that was trusted once: reading it costs a millisecond, its chain some signatures. `bundle`:
- * the anchors at that time, set only when more anchors matter than the one at which the path ends.
+ * the anchors at that time, set only when more anchors matter than the one at which the path ends. `clearedBy`: the lists in
+ * which neither it nor an issuer on its path was.
  */
 type Known = {
   readonly facts: CertificateFacts
@@ -58,6 +61,7 @@ type Known = {
   readonly issuerAndSerial: string | null
   readonly chain: Pick<Anchored, 'anchor' | 'notBeforeMs' | 'notAfterMs'>
   readonly bundle: string | undefined
+  readonly clearedBy: Revocations
 }
 
 /** @param opts.cacheSize how many certificates are cached; only trusted ones, so that strangers cannot push them out */
@@ -75,14 +79,16 @@ export function createPeerVerifier({
       const leaf = presentedLeaf(socket)
       if (leaf === undefined) throw new AppError('client_certificate_required')
       const fingerprint = fingerprintOf(leaf)
-      const question = { findChain, leaf, bundles: credentials.bundles, nowMs: now() }
+      const { bundles, revocations } = credentials
+      const question = { findChain, leaf, bundles, nowMs: now() }
       const remembered = cache.get(fingerprint)
       cache.delete(fingerprint) // added again below if all checks still pass
       const known = isStillAnchored(remembered, question) ? remembered : trust(question)
       checkValidity(known.facts, question.nowMs)
       checkLeafProfile(known.facts)
+      if (known.clearedBy !== revocations) checkRevocation(question, known, revocations)
       checkAuthorized(socket, question)
-      cache.set(fingerprint, known)
+      cache.set(fingerprint, known.clearedBy === revocations ? known : { ...known, clearedBy: revocations })
       return toPeer(known, credentials.generation, fingerprint)
     },
   }
@@ -119,7 +125,27 @@ function trust(question: Question): Known {
   const bundle = isSelfSigned(anchor) ? undefined : contentOf(own)
   const { issuerKeyId } = facts
   const issuerAndSerial = issuerKeyId === null ? null : `${issuerKeyId}:${leaf.serialNumber.toLowerCase()}`
-  return { facts, spiffeId, issuerAndSerial, chain: { anchor, notBeforeMs, notAfterMs }, bundle }
+  return {
+    facts,
+    spiffeId,
+    issuerAndSerial,
+    chain: { anchor, notBeforeMs, notAfterMs },
+    bundle,
+    clearedBy: NO_REVOCATIONS,
+  }
+}
+
+/** The path is searched again: the cache holds no issuers, and lists change seldom. */
+function checkRevocation(question: Question, { spiffeId }: Known, revocations: Revocations): void {
+  if (revocations.size === 0) return
+  const own = question.bundles.get(trustDomainOf(spiffeId)) ?? []
+  const { issuers = [] } = find(question, own) ?? {}
+  // An anchor is trusted by itself; its successor of the same name may have signed the list.
+  const signers = [...issuers, ...own]
+  const revoked = [question.leaf, ...issuers.slice(0, -1)].find((each) => revocations.has(each, signers))
+  if (revoked === undefined) return
+  const which = revoked === question.leaf ? 'the leaf' : `the intermediate ${subjectOf(revoked)}`
+  throw new AppError('client_certificate_revoked', `${which} is on a revocation list of its issuer`)
 }
 
 function find(

@@ -2,10 +2,10 @@
 // refused, and the refusals alone would not show an operator that the bundle is the cause.
 import { isoTime } from '../../core/iso-time.ts'
 import { times } from '../svid/chain-words.ts'
-import type { Logger } from '../logger.ts'
+import type { EventLog } from '../logger.ts'
 import { expiredAnchors, type TrustBundles } from '../svid/trust-bundle.ts'
 
-type ExpiryReportOptions = { readonly now: () => number; readonly log: Pick<Logger, 'warn'> }
+type ExpiryReportOptions = { readonly now: () => number; readonly log: Pick<EventLog, 'warn'> }
 
 /** Call it with the current bundles as often as you like: it checks them when they are new, and when the next anchor expires. */
 export function createExpiryReport({ now, log }: ExpiryReportOptions): (bundles: TrustBundles) => void {

@@ -1,7 +1,7 @@
 // Applies changed credentials to a TLS server: new handshakes use the new set, and connections that it no longer trusts end.
 import type { Server, TLSSocket } from 'node:tls'
 import type { CredentialSource, Credentials } from './credentials.ts'
-import type { Logger } from '../logger.ts'
+import type { EventLog } from '../logger.ts'
 import type { PeerVerifier } from '../svid/verify.ts'
 import { keepPresentedChains } from '../svid/presented-chain.ts'
 import { endPathsAtAnchors, serverContextOptions } from './tls.ts'
@@ -17,7 +17,7 @@ type ConnectionKeeperOptions = {
   readonly server: Server
   readonly source: CredentialSource
   readonly verifier: PeerVerifier
-  readonly log: Logger
+  readonly log: EventLog
 }
 
 /** Call it before the server listens. A connection whose peer no longer verifies is destroyed in the same tick as the change. */

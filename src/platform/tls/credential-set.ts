@@ -6,6 +6,7 @@ import { trustDomainOf, type SpiffeId, type TrustDomain } from '../../core/spiff
 import { issuerOutOfTime } from '../svid/chain-words.ts'
 import { createChainFinder } from '../svid/chain.ts'
 import { certificateBlocks, parseCertificates } from '../svid/pem.ts'
+import { NO_REVOCATIONS, type Revocations } from '../svid/revocations.ts'
 import { bundleFiles, inOrderForOpenssl, loadTrustBundles, type TrustBundles } from '../svid/trust-bundle.ts'
 import { parseSvid, type Svid } from '../svid/x509-svid.ts'
 
@@ -19,6 +20,7 @@ export type Credentials = {
   readonly keyPem: string
   readonly caPem: readonly string[]
   readonly bundles: TrustBundles
+  readonly revocations: Revocations
   readonly spiffeId: SpiffeId
   readonly notBeforeMs: number
   readonly notAfterMs: number
@@ -32,6 +34,19 @@ export type CredentialFiles = {
   readonly trustDomain: TrustDomain
 }
 
+/** The parts of a set, parsed. */
+type CredentialParts = {
+  readonly leaf: X509Certificate
+  readonly intermediates: readonly X509Certificate[]
+  readonly key: KeyObject
+  readonly keyPem: string
+  readonly bundles: TrustBundles
+  readonly revocations: Revocations
+}
+
+/** What messages call the parts (for files their paths), and the trust domain that the certificate must have. */
+type PartNames = CredentialFiles
+
 /**
  * Reads and checks a set: the certificate is a valid X.509-SVID of our own trust domain, the key belongs to it, and it chains
  * to our own bundle. @throws {Error} whose message names the file, what is wrong with it and how to fix it
@@ -43,18 +58,26 @@ export async function loadCredentials(files: CredentialFiles, now: () => number)
     readText(keyFile),
     loadBundles(bundlePath, trustDomain),
   ])
-  const blocks = certificateBlocks(certText)
-  const [leaf, ...intermediates] = parseCertificates(blocks, certFile)
+  const [leaf, ...intermediates] = parseCertificates(certificateBlocks(certText), certFile)
   if (leaf === undefined)
     throw new Error(`${certFile}: contains no certificate; write the X.509-SVID into it, followed by its intermediates`)
+  const key = parseKey(keyPem, keyFile)
+  return fitTogether({ leaf, intermediates, key, keyPem, bundles, revocations: NO_REVOCATIONS }, files, now())
+}
+
+/** Checks that the parts of a set fit together, as `loadCredentials` says. @throws {Error} naming the part at fault */
+export function fitTogether(parts: CredentialParts, names: PartNames, nowMs: number): Credentials {
+  const { leaf, intermediates, key, keyPem, bundles, revocations } = parts
+  const { certFile, trustDomain } = names
   const svid = parseOwnSvid(leaf, certFile)
-  checkKey(leaf, parseKey(keyPem, keyFile), files)
-  checkTrustDomain(svid.spiffeId, files)
-  checkValidity(svid, now(), certFile)
-  checkChain({ leaf, intermediates, anchors: bundles.get(trustDomain) ?? [], nowMs: now() }, files)
+  checkKey(leaf, key, names)
+  checkTrustDomain(svid.spiffeId, names)
+  checkValidity(svid, nowMs, certFile)
+  checkChain({ leaf, intermediates, anchors: bundles.get(trustDomain) ?? [], nowMs }, names)
+  const certPem = [leaf, ...intermediates].map(String).join('')
   const caPem = inOrderForOpenssl([...bundles.values()].flat()).map(String)
   const { spiffeId, notBeforeMs, notAfterMs } = svid
-  return { generation: 1, certPem: blocks.join(''), keyPem, caPem, bundles, spiffeId, notBeforeMs, notAfterMs }
+  return { generation: 1, certPem, keyPem, caPem, bundles, revocations, spiffeId, notBeforeMs, notAfterMs }
 }
 
 async function readText(file: string): Promise<string> {
@@ -90,12 +113,12 @@ function parseKey(keyPem: string, keyFile: string): KeyObject {
   }
 }
 
-function checkKey(leaf: X509Certificate, key: KeyObject, { certFile, keyFile }: CredentialFiles): void {
+function checkKey(leaf: X509Certificate, key: KeyObject, { certFile, keyFile }: PartNames): void {
   if (leaf.checkPrivateKey(key)) return
   throw new Error(`${keyFile}: is not the key of ${certFile}; both must come from the same issuance`)
 }
 
-function checkTrustDomain(spiffeId: SpiffeId, { certFile, trustDomain }: CredentialFiles): void {
+function checkTrustDomain(spiffeId: SpiffeId, { certFile, trustDomain }: PartNames): void {
   if (trustDomainOf(spiffeId) === trustDomain) return
   throw new Error(
     `${certFile}: is ${spiffeId}, but the trust domain is ${trustDomain}; change CRANK_TRUST_DOMAIN or the certificate`,
@@ -118,7 +141,7 @@ type OwnChain = {
   readonly nowMs: number
 }
 
-function checkChain(chain: OwnChain, { certFile, bundlePath }: CredentialFiles): void {
+function checkChain(chain: OwnChain, { certFile, bundlePath }: PartNames): void {
   const { leaf, intermediates: presented, anchors, nowMs } = chain
   const findChain = createChainFinder()
   if (findChain({ leaf, presented, anchors, nowMs }) !== undefined) return

@@ -1,24 +1,14 @@
 // Watches credential files and swaps them as one snapshot. If a new set does not fit together, the old one stays in use.
 import { stat } from 'node:fs/promises'
-import { isoTime } from '../../core/iso-time.ts'
+import { createHeldCredentials, type CredentialSource } from './credential-holder.ts'
 import { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
-import { createExpiryReport } from './bundle-expiry.ts'
 import { markOfStats, watchFiles, type LookoutPace } from '../file-lookout.ts'
-import { createListeners } from '../listeners.ts'
 import type { Logger } from '../logger.ts'
 import { createReportedFault } from '../reported-fault.ts'
 import { bundleFiles } from '../svid/trust-bundle.ts'
 
+export type { CredentialSource } from './credential-holder.ts'
 export { loadCredentials, type CredentialFiles, type Credentials } from './credential-set.ts'
-
-export type CredentialSource = {
-  readonly current: () => Credentials
-  /** Called after each swap; the returned function unsubscribes. */
-  readonly onChange: (listener: (next: Credentials, previous: Credentials) => void) => () => void
-  /** Called when a broken set has been on disk for 2 s, once for each different fault. */
-  readonly onFault: (listener: (error: Error) => void) => () => void
-  readonly close: () => void
-}
 
 type WatchOptions = { readonly now: () => number; readonly log: Logger; readonly pace?: Partial<LookoutPace> }
 
@@ -29,22 +19,15 @@ const SETTLE_MS = 2000
 export async function watchCredentials(files: CredentialFiles, options: WatchOptions): Promise<CredentialSource> {
   const { now, log, pace = {} } = options
   let seen = await signatureOf(files).catch(() => '')
-  let current = await loadCredentials(files, now)
-  const reportExpiry = createExpiryReport({ now, log })
-  reportExpiry(current.bundles)
-  const onThrown = (err: unknown): void =>
-    log.error({ event: 'credentials_listener_failed', err }, 'a listener for credential changes failed')
-  const changed = createListeners<[Credentials, Credentials]>(onThrown)
-  const faulty = createListeners<[Error]>(onThrown)
+  const held = createHeldCredentials(await loadCredentials(files, now), { now, log })
   const faults = createFaultFilter()
-  let closed = false
   const lookout = watchFiles({
     paths: [files.certFile, files.keyFile, files.bundlePath],
     async look() {
-      reportExpiry(current.bundles)
+      held.reportExpiry()
       return (await read()) && !faults.pending()
     },
-    onSame: () => reportExpiry(current.bundles),
+    onSame: held.reportExpiry,
     pace,
   })
 
@@ -55,43 +38,23 @@ export async function watchCredentials(files: CredentialFiles, options: WatchOpt
     try {
       const next = await loadCredentials(files, now)
       if (signature === '' || signature !== (await signatureOf(files))) return false
-      checkSameIdentity(next, current, files)
+      checkSameIdentity(next, held.current(), files)
       seen = signature
       faults.clear()
-      if (!closed) swap(next)
+      held.replace(next)
     } catch (error: unknown) {
-      if (faults.isNew(error as Error) && !closed) report(error as Error)
+      if (faults.isNew(error as Error)) held.report(error as Error)
     }
     return true
   }
 
-  function swap(next: Credentials): void {
-    if (isSameSet(next, current)) return
-    const previous = current
-    current = { ...next, generation: previous.generation + 1 }
-    logChange(log, current)
-    changed.notify(current, previous)
-  }
-
-  function report(error: Error): void {
-    log.error({ event: 'credentials_broken', reason: error.message }, 'invalid credentials on disk; the old ones stay')
-    faulty.notify(error)
-  }
-
   return {
-    current: () => current,
-    onChange: changed.add,
-    onFault: faulty.add,
+    ...held,
     close() {
-      closed = true
+      held.close()
       lookout.close()
     },
   }
-}
-
-function logChange(log: Logger, { generation, spiffeId, notAfterMs }: Credentials): void {
-  const fields = { event: 'credentials_changed', generation, spiffe_id: spiffeId, not_after: isoTime(notAfterMs) }
-  log.info(fields, 'credentials changed')
 }
 
 /** Changes whenever one of the files is written or replaced. Follows links: Kubernetes swaps a linked folder. */
@@ -108,14 +71,6 @@ function checkSameIdentity(next: Credentials, current: Credentials, { certFile }
   throw new Error(
     `${certFile}: is for ${next.spiffeId}, but this process is ${current.spiffeId}; put its own certificate there, or restart it as the other one`,
   )
-}
-
-function isSameSet(one: Credentials, other: Credentials): boolean {
-  return contentOf(one) === contentOf(other)
-}
-
-function contentOf({ certPem, keyPem, bundles }: Credentials): string {
-  return JSON.stringify([certPem, keyPem, [...bundles].map(([domain, anchors]) => [domain, anchors.map(String)])])
 }
 
 type FaultFilter = {
