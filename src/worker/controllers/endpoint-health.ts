@@ -1,5 +1,4 @@
 // Whether calls go to a controller. One that failed is avoided for a while; then it is looked at before a call goes there again.
-import { createReportedFault } from '../../platform/reported-fault.ts'
 
 /** A change that a person should know. `reason` names what failed. */
 export type ControllerChange =
@@ -17,11 +16,13 @@ type EndpointHealthDeps = {
 const FIRST_PAUSE_MS = 250
 /** A controller that is back is found within this time and one look. */
 const MAX_PAUSE_MS = 4000
+const MAX_REPORTED = 8
 
 /** Invariant: `#failures` counts pauses since the last answer to a call, so that a look alone does not shorten the next pause. */
 export class EndpointHealth {
   readonly #deps: EndpointHealthDeps
-  readonly #reported = createReportedFault()
+  /** Each reason is reported once until it answers a call: calls and looks may fail in turn, in different ways. */
+  readonly #reported = new Set<string>()
   #failures = 0
   #pausedUntilMs: number | undefined
 
@@ -41,7 +42,10 @@ export class EndpointHealth {
   /** Returns whether it was good until now. Failures during a pause do not make the pause longer. */
   failed(reason: string): boolean {
     const { name, monotonic, random, report } = this.#deps
-    if (this.#reported.isNews(reason)) report({ change: 'avoided', controller: name, reason })
+    if (!this.#reported.has(reason) && this.#reported.size < MAX_REPORTED) {
+      this.#reported.add(reason)
+      report({ change: 'avoided', controller: name, reason })
+    }
     const wasGood = this.isGood()
     if (!wasGood && !this.isDue()) return false
     const fullMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, MAX_PAUSE_MS)
@@ -59,6 +63,8 @@ export class EndpointHealth {
   answered(): void {
     this.#pausedUntilMs = undefined
     this.#failures = 0
-    if (this.#reported.end()) this.#deps.report({ change: 'used_again', controller: this.#deps.name })
+    if (this.#reported.size === 0) return
+    this.#reported.clear()
+    this.#deps.report({ change: 'used_again', controller: this.#deps.name })
   }
 }

@@ -2,6 +2,7 @@
 import { Client, type Dispatcher, type Pool, type buildConnector } from 'undici'
 import { untilAborted } from '../../platform/within.ts'
 import { EndpointHealth, type ControllerChange } from './endpoint-health.ts'
+import { whyOf } from './failure-reason.ts'
 import { createRenewablePool, type RenewablePool } from './renewable-pool.ts'
 
 /** A controller as a person reads it, and its URL. The name of one of several addresses has the address behind the URL. */
@@ -133,7 +134,7 @@ export class Endpoint {
       else this.health.looksGood()
     } catch (error: unknown) {
       if (this.#closed.signal.aborted) return
-      const reason = isTimeout(error) ? `it hangs: no answer within ${LOOK_MS} ms` : (error as Error).message
+      const reason = isTimeout(error) ? `it hangs: no answer within ${LOOK_MS} ms` : whyOf(error as Error)
       this.failed(reason)
       for (const onHung of [...this.#watchers]) onHung(reason)
     } finally {

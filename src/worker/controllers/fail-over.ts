@@ -2,10 +2,10 @@
 // that is safe.
 import { setTimeout as delay } from 'node:timers/promises'
 import { errors, type Dispatcher } from 'undici'
-import { NO_TLS_HINT, speaksNoTls } from '../../platform/tls/no-tls.ts'
 import { attempt, type AttemptResult } from './attempt.ts'
 import { closes, type Controller, type Endpoint } from './endpoint.ts'
 import type { Endpoints, Preference } from './endpoints.ts'
+import { whyOf } from './failure-reason.ts'
 import { isInProgress, isUnfit, knowsNoWorker, readRefusal, type Answer, type ReadAnswer } from './refusals.ts'
 
 export type Call = {
@@ -181,11 +181,4 @@ function failureOf({ faults, asked, isOver, isUnclear }: Course, endpoints: Endp
   const why = isOver && isUnclear ? `; ${NOT_REPEATED}` : ''
   const cause = new AggregateError(reasons.map(([, error]) => error))
   return new ControllersUnreachableError(`no controller has answered: ${texts.join('; ')}${why}`, { cause })
-}
-
-function whyOf(error: Error): string {
-  if (speaksNoTls(error)) return `it answers without TLS: ${NO_TLS_HINT}`
-  const detail =
-    error.cause instanceof Error && error.cause.message.startsWith('the peer is ') ? ` (${error.cause.message})` : ''
-  return `${error.message}${detail}`
 }

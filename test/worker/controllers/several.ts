@@ -116,12 +116,22 @@ export async function openSeveral(): Promise<Several> {
 }
 
 /** `count` calls, one after the other. Returns how many each controller has answered. */
-export async function callsOneByOne({ call }: Client, count: number): Promise<Record<string, number>> {
+export async function callsOneByOne(
+  { call }: Client,
+  count: number,
+  body: Partial<RouteBody> = {},
+): Promise<Record<string, number>> {
   const by: Record<string, number> = {}
   for (let made = 0; made < count; made++) {
-    const answer = await call()
+    const answer = await call(body)
     if (answer.status !== 200) throw new Error(`a call got ${answer.status}: ${answer.text}`)
     by[answer.by] = (by[answer.by] ?? 0) + 1
   }
   return by
+}
+
+/** The controllers that were avoided, each with the first reason. A look may fail in another way than the call before it. */
+export function avoidedOf({ changes }: Client): Record<string, string> {
+  const avoided = changes.flatMap((one) => (one.change === 'avoided' ? [[one.controller, one.reason] as const] : []))
+  return Object.fromEntries(avoided.toReversed())
 }
