@@ -3,7 +3,7 @@
 import type { Logger } from './logger.ts'
 import { createNotifyRelay, type SendNote } from './notify-relay.ts'
 
-export type ServiceManager = {
+type ServiceManager = {
   /**
    * The start is complete; from now on the watchdog (WatchdogSec=) is fed, twice per its time, by the event loop of this process
    * and only while `isAlive`: a loop that is blocked, or a process that cannot serve, is restarted.

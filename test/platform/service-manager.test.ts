@@ -1,6 +1,6 @@
 // When the service manager is told what. What carries it there is tested in test/e2e/service-manager.test.ts.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { joinServiceManager, type ServiceManager } from '../../src/platform/service-manager.ts'
+import { joinServiceManager } from '../../src/platform/service-manager.ts'
 
 let sent: string[]
 beforeEach(() => {
@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const join = (env: NodeJS.ProcessEnv, pids = [100, 99]): ServiceManager =>
+const join = (env: NodeJS.ProcessEnv, pids = [100, 99]): ReturnType<typeof joinServiceManager> =>
   joinServiceManager({
     env: { NOTIFY_SOCKET: '/run/systemd/notify', ...env },
     log: { warn: () => undefined },
