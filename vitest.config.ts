@@ -8,7 +8,7 @@ import { SlowestTests } from './test/runner/slowest-tests.ts'
  * (test/runner/no-processes.ts): such a test belongs here.
  */
 const MESH = [
-  'test/{contract,docker,e2e}/**/*.test.ts',
+  'test/{contract,deploy,docker,e2e}/**/*.test.ts',
   'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
@@ -25,7 +25,7 @@ const MESH = [
   'test/platform/thread/thread.test.ts',
   'test/platform/tracing/tracing.test.ts',
   'test/policy/engine/{bundle,compile,opa-wasm}.test.ts',
-  'test/scripts/{bench,bench-audit,bench-peers,bench-replay,bootstrap,build-policy,native-tools,policy-workflow,quick}.test.ts',
+  'test/scripts/{bench,bench-audit,bench-peers,bench-replay,bootstrap,build-policy,native-tools,policy-workflow,quick,release}.test.ts',
   'test/worker/{go-worker,main,run-process}.test.ts',
   'test/workers/document_conversion/threads.test.ts',
   'test/workers/image_classifier/offline.test.ts',

@@ -8,7 +8,7 @@ import { fitNode, NO_DEBUGGER, NO_NODE, runForeground } from '../bin/node-24.js'
 import { packagesToInstall, showProgress } from './install-progress.js'
 import { withProcessLock } from './process-lock.js'
 
-const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|demo|bench|crank [arguments]'
+const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|demo|bench|release|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
 const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool']
 const NPM_CI_FAILED = `npm ci failed: the dependencies could not be installed. Without a network, copy node_modules/ from a machine that has one; behind a proxy or a mirror, configure npm (npm config set proxy|registry …); then run this again.`
@@ -56,6 +56,8 @@ export function planFor(what, args) {
       return { tools: [], run: ['scripts/demo.ts', ...args] }
     case 'bench':
       return { tools: [], run: ['scripts/bench.ts', ...args] }
+    case 'release':
+      return { tools: [], run: ['scripts/release.ts', ...args] }
     case 'crank':
       return { tools: [], run: ['bin/crank.js', ...args] }
     default:
