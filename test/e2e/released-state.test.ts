@@ -18,6 +18,7 @@ const RELEASED = join(import.meta.dirname, '../fixtures/released')
 const HOUR_MS = 3_600_000
 const versions = await readdir(RELEASED)
 
+const started: ControllerProcess[] = []
 let parties: Parties
 let env: NodeJS.ProcessEnv
 let stateDir: string
@@ -25,7 +26,17 @@ beforeEach(async () => {
   parties = await createParties()
   stateDir = join(parties.dir, 'state')
 })
-afterEach(() => parties.close())
+afterEach(async () => {
+  // One that a failed test left.
+  for (const { child } of started.splice(0)) child.kill('SIGKILL')
+  await parties.close()
+})
+
+async function start(settings: NodeJS.ProcessEnv): Promise<ControllerProcess> {
+  const controller = await startControllerProcess(settings)
+  started.push(controller)
+  return controller
+}
 
 async function takeOver(version: string): Promise<string> {
   const released = join(RELEASED, version)
@@ -69,7 +80,7 @@ describe.each(versions)('the state of %s', (version) => {
     // The key of the release is not in the repository: this version signs with another one, and both are trusted.
     const signingKey = join(parties.dir, 'audit.key')
     const made = await crank(['audit', 'key', `--out=${signingKey}`])
-    controller = await startControllerProcess({ ...env, CRANK_AUDIT_SIGNING_KEY: signingKey })
+    controller = await start({ ...env, CRANK_AUDIT_SIGNING_KEY: signingKey })
     await until('the registry is recalled', () => event('registry_recalled') !== undefined)
     expect(event('registry_recalled')).toMatchObject({ remembered: 1 })
     // As the caller sent it to the release; no worker is there that could answer.
@@ -91,7 +102,7 @@ describe.each(versions)('the state of %s', (version) => {
 
   test('has a registration that this version accepts as it was sent', async () => {
     await takeOver(version)
-    controller = await startControllerProcess(env)
+    controller = await start(env)
     const { workers } = JSON.parse(await readFile(join(RELEASED, version, 'registry.json'), 'utf8')) as {
       workers: { registration: object }[]
     }
@@ -120,7 +131,7 @@ describe.each(versions)('the state of %s', (version) => {
     const database = new DatabaseSync(join(stateDir, 'idempotency.sqlite'))
     database.exec(`PRAGMA user_version = ${FORMATS.idempotency_store + 1}`)
     database.close()
-    controller = await startControllerProcess(env)
+    controller = await start(env)
     const call = { verb: 'invoke', capability: 'hello_world', payload: { message: 'x' } }
     const request = (body: object) => parties.request(controller.origin, STREAMING, postJson('/route', body))
     expect(await request({ ...call, idempotency_key: 'release' })).toMatchObject({
@@ -138,7 +149,7 @@ describe.each(versions)('the state of %s', (version) => {
     await takeOver(version)
     const file = join(stateDir, 'registry.json')
     await writeFile(file, (await readFile(file, 'utf8')).replace('{"v":1,', `{"v":${FORMATS.registry + 1},`))
-    controller = await startControllerProcess(env)
+    controller = await start(env)
     expect(event('registry_hint_ignored')).toMatchObject({
       reason: `it has format ${FORMATS.registry + 1}, and this version of crank reads format ${FORMATS.registry}`,
     })

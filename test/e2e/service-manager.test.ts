@@ -1,7 +1,7 @@
 // What systemd hears of a controller and of a worker: real processes, the real systemd-notify, a real datagram socket.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
 import { openNotifySocket, type NotifySocket } from '../fixtures/notify-socket.ts'
 import { createParties, type Parties } from '../fixtures/parties.ts'
@@ -14,15 +14,22 @@ vi.setConfig({ testTimeout: 60_000 })
 const systemdNotify = await systemdTool('systemd-notify')
 const WATCHDOG_USEC = '200000'
 
+const started: ControllerProcess[] = []
 let parties: Parties
 beforeAll(async () => {
   parties = await createParties()
 })
 afterAll(() => parties.close())
+afterEach(() => {
+  // One that a failed test left.
+  for (const { child } of started.splice(0)) child.kill('SIGKILL')
+})
 
 async function start(env: NodeJS.ProcessEnv): Promise<ControllerProcess> {
   const own = { ...(await parties.tlsEnv('controller')), CRANK_STATE_DIR: parties.dir }
-  return startControllerProcess({ ...own, ...env })
+  const controller = await startControllerProcess({ ...own, ...env })
+  started.push(controller)
+  return controller
 }
 
 describe.skipIf(systemdNotify === undefined)('a service manager', () => {
