@@ -60,7 +60,7 @@ function endMsOf({ lameDuckMs, drainTimeoutMs }: ControllerConfig): number {
 
 async function serve(config: ControllerConfig, processLog: ProcessLog, seat?: Seat): Promise<void> {
   const { log } = processLog
-  // Of several processes the parent speaks for all.
+  // Where there are several processes, the parent speaks for all.
   const manager = seat === undefined ? joinServiceManager({ env: environment(), log }) : undefined
   // Nothing is lost while no listener is open.
   let endNow: EndNow = () => process.exit()
