@@ -8,7 +8,7 @@ import { SlowestTests } from './test/runner/slowest-tests.ts'
  * (test/runner/no-processes.ts): such a test belongs here.
  */
 const MESH = [
-  'test/{contract,docker,e2e}/**/*.test.ts',
+  'test/{contract,deploy,docker,e2e}/**/*.test.ts',
   'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
@@ -17,7 +17,7 @@ const MESH = [
   'test/controller/dispatch/probe.test.ts',
   'test/controller/idempotency/sqlite-store.test.ts',
   'test/controller/live-policy/{live-bundle,live-policy,live-sidecar,opa-faults,policy-loader,restarted-sidecar}.test.ts',
-  'test/docs/{links,migration-guide,policy-authoring,resilience-commands,slo-authoring,spiffe,worker-typescript}.test.ts',
+  'test/docs/{backup-and-restore,links,migration-guide,policy-authoring,resilience-commands,slo-authoring,spiffe,worker-typescript}.test.ts',
   'test/faults/short.test.ts',
   'test/kubernetes/{built,built-mesh,config-map-volume,nats}.test.ts',
   'test/manifest/{add,command,definitions}.test.ts',
@@ -26,7 +26,7 @@ const MESH = [
   'test/platform/thread/thread.test.ts',
   'test/platform/tracing/tracing.test.ts',
   'test/policy/engine/{bundle,compile,opa-wasm}.test.ts',
-  'test/scripts/{bench,bench-audit,bench-peers,bench-replay,bootstrap,build-policy,native-tools,policy-workflow,quick,smoke-compose}.test.ts',
+  'test/scripts/{bench,bench-audit,bench-peers,bench-replay,bootstrap,build-policy,native-tools,policy-workflow,quick,release,smoke-compose}.test.ts',
   'test/worker/{go-worker,main,run-process}.test.ts',
   'test/workers/document_conversion/threads.test.ts',
   'test/workers/image_classifier/offline.test.ts',

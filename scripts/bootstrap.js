@@ -8,7 +8,7 @@ import { fitNode, NO_DEBUGGER, NO_NODE, runForeground } from '../bin/node-24.js'
 import { packagesToInstall, showProgress } from './install-progress.js'
 import { withProcessLock } from './process-lock.js'
 
-const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|test:fleet|demo|bench|crank [arguments]'
+const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|test:fleet|demo|bench|release|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
 const TEST_TOOLS = [...NATIVE_TOOLS, 'kustomize', 'nats-server']
 const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool', 'spire-server', 'spire-agent']
@@ -62,6 +62,8 @@ export function planFor(what, args) {
       return { tools: [], run: ['scripts/demo.ts', ...args] }
     case 'bench':
       return { tools: [], run: ['scripts/bench.ts', ...args] }
+    case 'release':
+      return { tools: [], run: ['scripts/release.ts', ...args] }
     case 'crank':
       return { tools: [], run: ['bin/crank.js', ...args] }
     default:

@@ -16,6 +16,7 @@ import { sloCommand } from './cli/commands/slo.ts'
 import { replayCommand } from './cli/commands/replay.ts'
 import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cli/commands/policy-ask.ts'
 import { manifestCommand } from './cli/commands/manifest.ts'
+import { versionCommand } from './cli/commands/version.ts'
 import { workerCommand } from './cli/commands/worker.ts'
 import { endEarly } from './cli/early-end.ts'
 import { CliError, EXIT, EXIT_CODES_HELP } from './cli/exit.ts'
@@ -71,6 +72,7 @@ export function createProgram(): Command {
     .addCommand(policyCommand())
     .addCommand(exceptionCommand())
     .addCommand(manifestCommand())
+    .addCommand(versionCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
   program.hook('preAction', (_, command) => refuseOddNames(command.name(), environment()))
   prepare(program, 'crank')

@@ -1,5 +1,6 @@
 // Opens a record from its bytes, for `verify`: as strict as `openRecord`, at half its cost.
 import { hash as digest } from 'node:crypto'
+import { RECORD_START } from './chain.ts'
 import { isAt, isCompactObject } from './json-bytes.ts'
 
 /** What `verify` needs of every record. */
@@ -12,7 +13,7 @@ type RecordBytes = {
   readonly membersAt: number
 }
 
-const BEGIN = Buffer.from('{"v":1,"seq":')
+const BEGIN = Buffer.from(RECORD_START)
 const PREV = Buffer.from(',"prev":"')
 const HASH = Buffer.from('","hash":"')
 const EVENT = Buffer.from('","event":"')
@@ -45,7 +46,7 @@ export function openBytes(bytes: Buffer, start: number, end: number): RecordByte
   const prev = bytes.toString('latin1', prevAt, prevAt + HEX)
   const membersAt = hashAt + HEX + 2
   if (hashOf(bytes, start, membersAt, end) !== claimed) {
-    bytes.write(`{"v":1,"seq":${seq},"prev":"${prev}","hash":"${claimed}",`, start, 'latin1')
+    bytes.write(`${RECORD_START}${seq},"prev":"${prev}","hash":"${claimed}",`, start, 'latin1')
     return undefined
   }
   const event = bytes.toString('latin1', eventAt, eventEnd)

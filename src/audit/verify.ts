@@ -1,6 +1,7 @@
 // Checks whole audit logs: every hash, every link, every number, and records that are known from elsewhere.
+import { FORMATS, otherFormat } from '../core/formats.ts'
 import { ChainCheck, type Fault } from './chain-check.ts'
-import { openRecord, type Head, type LineFault } from './chain.ts'
+import { newerFormatOf, openRecord, type Head, type LineFault } from './chain.ts'
 import { eachLine } from './line-bytes.ts'
 import { Proof, type KnownRecord } from './proof.ts'
 import { openBytes } from './record-bytes.ts'
@@ -72,10 +73,10 @@ async function verifyParts(parts: readonly AuditPart[], options: VerifyOptions =
     }
     const { seq, prev, hash, event, membersAt } = record
     const members = (): string => bytes.toString('latin1', membersAt, end)
-    check.see(line, { seq, prev, hash, event, members: () => JSON.parse(`{"v":1${members()}`) as RecordMembers })
+    check.see(line, { seq, prev, hash, event, members: () => JSON.parse(`{${members().slice(1)}`) as RecordMembers })
     proof.see(seq, hash)
     calls.see(event, members)
-    if (event === 'audit_signing_key') keys.add(keyIn(JSON.parse(`{"v":1${members()}`) as RecordMembers))
+    if (event === 'audit_signing_key') keys.add(keyIn(JSON.parse(`{${members().slice(1)}`) as RecordMembers))
   }
   let tornTailBytes = 0
   for (const [n, { file, firstSeq }] of parts.entries()) {
@@ -97,7 +98,7 @@ function seeText(
 ): void {
   const record = openRecord(text)
   if (typeof record === 'string') {
-    check.seeBad(line, record, FAULTS[record], record === 'hash_mismatch' ? claimIn(text) : undefined)
+    check.seeBad(line, record, sentenceOf(record, text), record === 'hash_mismatch' ? claimIn(text) : undefined)
     return
   }
   check.see(line, { ...record, members: () => record })
@@ -129,13 +130,18 @@ function keyIn({ key_name: name, key_id: id, public_key: key }: RecordMembers): 
   return [name, id, key].map(String).join('+')
 }
 
-const FAULTS: Readonly<Record<LineFault, string>> = {
+const FAULTS: Readonly<Record<Exclude<LineFault, 'newer_format'>, string>> = {
   not_json: 'the line is not JSON',
   malformed: 'the line does not have the layout of a record',
   hash_mismatch: 'the record was changed: it does not match its own hash',
 }
 
-const CLAIM = /^\{"v":1,"seq":(\d+),"prev":"[0-9a-f]{64}","hash":"([0-9a-f]{64})"/
+function sentenceOf(fault: LineFault, text: string): string {
+  if (fault !== 'newer_format') return FAULTS[fault]
+  return `the record ${otherFormat(newerFormatOf(text), FORMATS.audit_record)}; verify it with the version that wrote it`
+}
+
+const CLAIM = /^\{"v":\d+,"seq":(\d+),"prev":"[0-9a-f]{64}","hash":"([0-9a-f]{64})"/
 
 function claimIn(text: string): Head | undefined {
   const [, seq, hash] = CLAIM.exec(text) ?? []

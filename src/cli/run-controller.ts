@@ -5,6 +5,7 @@ import { refuseWeakening } from '../platform/env.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/tracing/otel-settings.ts'
 import { endInOrder, guardProcess, type EndNow } from '../platform/process-guard.ts'
+import { joinServiceManager } from '../platform/service-manager.ts'
 import { warnOfUnknown } from '../platform/setting-names.ts'
 import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { startFailure } from './start-failure.ts'
@@ -59,6 +60,8 @@ function endMsOf({ lameDuckMs, drainTimeoutMs }: ControllerConfig): number {
 
 async function serve(config: ControllerConfig, processLog: ProcessLog, seat?: Seat): Promise<void> {
   const { log } = processLog
+  // Where there are several processes, the parent speaks for all.
+  const manager = seat === undefined ? joinServiceManager({ env: environment(), log }) : undefined
   // Nothing is lost while no listener is open.
   let endNow: EndNow = () => process.exit()
   const siblings = seat && joinParent({ port: process, seat, log, end: (signal) => endNow(signal) })
@@ -75,6 +78,7 @@ async function serve(config: ControllerConfig, processLog: ProcessLog, seat?: Se
           if (err !== undefined) {
             log.fatal({ event: 'controller_crashed', err }, 'controller stops after an unexpected error')
           }
+          manager?.stopping()
           // A signal may arrive between the first listener and the end of the start.
           const controller = await starting
           // Only an orchestrator gives callers somewhere else to go; at a terminal nobody wants to wait.
@@ -85,9 +89,10 @@ async function serve(config: ControllerConfig, processLog: ProcessLog, seat?: Se
       })
     },
   })
-  await starting.catch((cause: unknown) => {
+  const { port } = await starting.catch((cause: unknown) => {
     // A person reads the reason on stderr; a log collector needs it as a log line.
     if (!process.stdout.isTTY) log.fatal({ event: 'controller_start_failed', err: cause }, 'controller cannot start')
     throw startFailure('the controller', cause)
   })
+  manager?.ready(`listens on port ${port}`)
 }

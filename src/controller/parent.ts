@@ -26,6 +26,9 @@ import { openKeyStore } from './start/start-idempotency.ts'
 import { openHint } from './start/start-workers.ts'
 
 type RunningParent = {
+  readonly port: number
+  /** How many processes serve. */
+  readonly serving: () => number
   /** Ends all processes in order: each leaves, drains and ends as after this signal. */
   readonly close: (signal: 'SIGTERM' | 'SIGINT') => Promise<void>
 }
@@ -112,6 +115,8 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
   log.info({ event: 'controller_ready', ...addresses, ...about }, 'controller is listening')
   const release = opened.move()
   return {
+    port,
+    serving: family.serving,
     async close(signal) {
       await stop(signal)
       await release.disposeAsync()

@@ -5,6 +5,7 @@ import { openCredentials } from '../platform/open-credentials.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/tracing/otel-settings.ts'
 import { endInOrder, guardProcess } from '../platform/process-guard.ts'
+import { joinServiceManager } from '../platform/service-manager.ts'
 import { warnOfUnknown } from '../platform/setting-names.ts'
 import { outliveStandardStreams } from '../platform/standard-streams.ts'
 import { createTracing } from '../platform/tracing/tracing.ts'
@@ -67,6 +68,7 @@ async function start(
   const { log, droppedLines } = processLog
   const source = await openCredentials(config.identity, { now: Date.now, log })
   const tracing = await createTracing({ service, version, env, log })
+  const manager = joinServiceManager({ env, log })
   const options = { config, log, droppedLines, tracing, source, now: Date.now, random: Math.random }
   const starting = runWorker(definition, options).catch((error: unknown) => {
     throw portTaken(error) ? new ConfigError([fault('CRANK_WORKER_PORT', String(config.port), 'is taken')]) : error
@@ -75,13 +77,17 @@ async function start(
     delayMs: CLOSE_DELAY_MS,
     async close({ err }) {
       if (err !== undefined) log.fatal({ event: 'worker_crashed', err }, 'worker stops after an unexpected error')
+      manager.stopping()
       await (await starting).close()
       source.close()
       await tracing.shutdown()
       await processLog.flush()
     },
   })
-  return starting
+  const worker = await starting
+  // It need not be registered: a unit may be started before its controller.
+  manager.ready(`listens at ${worker.url}`)
+  return worker
 }
 
 function portTaken(error: unknown): boolean {

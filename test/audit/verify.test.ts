@@ -66,6 +66,21 @@ test('one changed byte in any of a thousand places is found, with the number of 
   }
 })
 
+test('a record of a newer version is named with both formats, and what is behind it is still checked', async () => {
+  const [first = '', second = '', ...others] = LINES
+  const newer = second.replace('{"v":1,', '{"v":2,"more":true,')
+  const { ok, faults } = await verifyAudit(fileWith(`${[first, newer, ...others].join('\n')}\n`))
+  expect(ok).toBe(false)
+  expect(faults).toEqual([
+    expect.objectContaining({
+      line: 2,
+      why: 'newer_format',
+      message:
+        'the record has format 2, and this version of crank reads format 1; verify it with the version that wrote it',
+    }),
+  ])
+})
+
 for (const gone of [0, 7, 18]) {
   test(`the deletion of line ${gone + 1} is found`, async () => {
     const lines = LINES.toSpliced(gone, 1)

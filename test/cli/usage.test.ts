@@ -27,6 +27,7 @@ const LEAVES = [
   ['manifest', 'verify'],
   ['manifest', 'diff'],
   ['manifest', 'add'],
+  ['version'],
 ]
 
 /** Writes the packages that were loaded to stderr when the process ends. */

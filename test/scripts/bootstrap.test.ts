@@ -221,7 +221,7 @@ describe('the program', () => {
   test('that does not exist is answered with what there is', async () => {
     const { code, stderr } = await run('demos')
     expect(code).toBe(2)
-    expect(stderr).toContain('setup|test|test:stack|test:faults|test:fleet|demo|bench|crank')
+    expect(stderr).toContain('setup|test|test:stack|test:faults|test:fleet|demo|bench|release|crank')
   })
 
   test('is the script of that name; test and setup also see to the native tools', () => {

@@ -2,6 +2,7 @@
 // file that is damaged, of another version or of another segment is removed and made again.
 import { closeSync, fchownSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { FORMATS } from '../../core/formats.ts'
 
 /** How far an index is made. Positions are those of the segment's lines. */
 export type Progress = {
@@ -34,7 +35,7 @@ const NOTHING: Progress = {
   sealedStamp: '',
 }
 
-const VERSION = 1
+const VERSION = FORMATS.audit_index
 const SUFFIX = '.index'
 /** Each file of an index: SQLite keeps a journal while it writes. */
 const FILES = ['', '-journal', '-wal', '-shm']

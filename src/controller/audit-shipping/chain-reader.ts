@@ -20,7 +20,7 @@ type Current = {
 
 /** Far longer than any record. */
 const MAX_LINE = 1024 * 1024
-const SEQ = /^\{"v":1,"seq":(\d{1,16}),/
+const SEQ = /^\{"v":\d+,"seq":(\d{1,16}),/
 
 export class ChainReader {
   readonly #folder: string

@@ -1,7 +1,8 @@
 // Reads the end of an audit file at start: where the chain continues, and what a crash left behind it.
 import { fstatSync, readSync } from 'node:fs'
+import { FORMATS, otherFormat } from '../../core/formats.ts'
 import { AuditFileError } from './audit-file-error.ts'
-import { GENESIS, openRecord, startsLikeRecord, type Head } from '../../audit/chain.ts'
+import { GENESIS, newerFormatOf, openRecord, startsLikeRecord, type Head } from '../../audit/chain.ts'
 
 /** `size`: how much of the file to keep; the `tornBytes` after it are an incomplete last line. */
 type Tail = { readonly head: Head; readonly size: number; readonly tornBytes: number }
@@ -15,12 +16,13 @@ const LINE_FEED = 10
  * Reads the last record and checks it against its own hash. Does not check earlier records, so that a start takes the same
  * time with any file; `verifyAudit` checks all of it. Only an incomplete write of our own counts as torn, at most one line:
  * it begins like the next record, or consists of the zeros that a power cut leaves after a record.
- * @throws {AuditFileError} when the file is not an audit log, or its last whole record is not genuine.
+ * @throws {AuditFileError} when the file is not an audit log or of a newer version, or its last whole record is not genuine.
  */
 export function readTail(fd: number, file: string): Tail {
   const { size } = fstatSync(fd)
   if (size === 0) return { head: GENESIS, size, tornBytes: 0 }
   const last = lineBefore(fd, size)
+  refuseNewer(file, last.text)
   const record = last.whole ? openRecord(last.text) : 'not_json'
   if (typeof record === 'object') return { head: headOf(record), size, tornBytes: 0 }
   if (last.start === 0) {
@@ -47,6 +49,15 @@ function isTorn({ text, whole }: TailLine, head: Head): boolean {
   const hole = text.indexOf('\0')
   if (whole && hole === -1) return false
   return /^\0+$/.test(text) || startsLikeRecord(hole === -1 ? text : text.slice(0, hole), head)
+}
+
+/** @throws {AuditFileError} when a newer version of crank wrote this line: what it says of the chain is not known */
+export function refuseNewer(file: string, line: string): void {
+  const newer = newerFormatOf(line)
+  if (newer === undefined) return
+  const reason = `the last record of the audit file ${otherFormat(newer, FORMATS.audit_record)}`
+  const cure = 'start the version of crank that wrote it, or set CRANK_AUDIT_DIR to a new folder and keep this one'
+  throw new AuditFileError(`audit file ${file}: ${reason}; ${cure}`, { reason: `${reason}; start the newer version` })
 }
 
 export function damaged(file: string, fault: string): AuditFileError {

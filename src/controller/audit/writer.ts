@@ -16,7 +16,7 @@ import { GroupCommit, type AuditLog } from './group-commit.ts'
 import { lockAuditFolder } from './lock.ts'
 import { Segments, segmentsAtStart, type SegmentLimits } from './segments.ts'
 import { makeFolder } from './sync-folder.ts'
-import { damaged, readTail } from './tail.ts'
+import { damaged, readTail, refuseNewer } from './tail.ts'
 
 export type AuditLogOptions = {
   /** The folder of the slot. */
@@ -177,6 +177,7 @@ async function lastOf(file: string): Promise<Head> {
     if ('syscall' in (cause as object)) throw cause
     throw damaged(file, 'it cannot be decompressed')
   }
+  refuseNewer(file, last ?? '')
   const record = last === undefined ? 'empty' : openRecord(last)
   if (typeof record === 'string') throw damaged(file, record)
   return { seq: record.seq, hash: record.hash }

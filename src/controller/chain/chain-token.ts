@@ -4,6 +4,7 @@
 //   v1;<depth>;<deadline, Unix ms>;<decision id>;<origin>;<worker>;<HMAC in base64url>
 import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { MAX_CALL_DEPTH } from '../../core/call-chain.ts'
+import { FORMATS } from '../../core/formats.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 
 /** The facts about the call that a worker executes; `worker` is the only identity that may hand the token back. */
@@ -18,10 +19,10 @@ type ChainToken = {
 /** Why a text is not a token that one of the keys made. */
 export type TokenFault = 'repeated' | 'malformed' | 'unknown_version' | 'forged'
 
-const VERSION = 'v1'
+const VERSION = `v${FORMATS.chain_token}`
 // The characters are those of SPIFFE IDs; whether they are valid ones is known from the HMAC.
-const FORM =
-  /^v1;(\d{1,2});(\d{1,15});([0-9a-f-]{36});(spiffe:\/\/[\w./-]{1,2039});(spiffe:\/\/[\w./-]{1,2039});[\w-]{43}$/
+const ID = String.raw`(spiffe://[\w./-]{1,2039})`
+const FORM = new RegExp(String.raw`^${VERSION};(\d{1,2});(\d{1,15});([0-9a-f-]{36});${ID};${ID};[\w-]{43}$`)
 const MAC_CHARS = 43
 
 /** The token as the value of a header. */

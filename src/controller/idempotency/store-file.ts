@@ -3,6 +3,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { FORMATS, otherFormat } from '../../core/formats.ts'
 
 /** Why the file cannot be used. `reason` names no path: it is for health; `message` is for the operator. */
 export class StoreFileError extends Error {
@@ -17,7 +18,7 @@ export class StoreFileError extends Error {
 
 /** "Crnk", in the header of the file. */
 const APPLICATION_ID = 0x43726e6b
-const FORMAT = 1
+const FORMAT = FORMATS.idempotency_store
 /** Another process may be writing. */
 const BUSY_MS = 2000
 const MAX_JOURNAL_BYTES = 64 * 1024 * 1024
@@ -53,7 +54,7 @@ export function openStoreFile(file: string): DatabaseSync {
     const { user_version: format } = database.prepare('PRAGMA user_version').get() as { user_version: number }
     if (format !== FORMAT) {
       const cure = 'start the version that wrote it, or move the file away, which forgets the keys in it'
-      throw new StoreFileError(file, `the store has the format ${format}, not ${FORMAT}`, cure)
+      throw new StoreFileError(file, `the store ${otherFormat(format, FORMAT)}`, cure)
     }
     return database
   } catch (cause: unknown) {

@@ -2,6 +2,7 @@
 // docs/operations/process.md describes it.
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import { FORMATS, otherFormat } from '../../core/formats.ts'
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
 import { RegisterBody } from '../../core/wire.ts'
 import { LEASE_HASH, type LeaseHash } from './lease.ts'
@@ -22,7 +23,7 @@ const MAX_WORKERS = 10_000
 
 const Hint = Type.Object(
   {
-    v: Type.Literal(1),
+    v: Type.Literal(FORMATS.registry),
     trust_domain: Type.String(),
     workers: Type.Array(
       Type.Object(
@@ -52,13 +53,14 @@ export function hintLine({ spiffeId, leaseHash, registeredAt, body }: Remembered
 
 /** The whole file. */
 export function hintText(trustDomain: TrustDomain, lines: Iterable<string>): string {
-  return `{"v":1,"trust_domain":${JSON.stringify(trustDomain)},"workers":[\n${[...lines].join(',\n')}\n]}\n`
+  return `{"v":${FORMATS.registry},"trust_domain":${JSON.stringify(trustDomain)},"workers":[\n${[...lines].join(',\n')}\n]}\n`
 }
 
 /** Reads the whole file. @throws {Error} that says why it cannot be used; then none of it is. */
 export function parseHint(text: string, trustDomain: TrustDomain): RememberedWorker[] {
   const value: unknown = JSON.parse(text)
-  if ((value as { v?: unknown } | null)?.v !== 1) throw new Error('it has another version')
+  const format = (value as { v?: unknown } | null)?.v
+  if (format !== FORMATS.registry) throw new Error(`it ${otherFormat(format, FORMATS.registry)}`)
   const validator = Compile(Hint)
   if (!validator.Check(value)) {
     const [fault] = validator.Errors(value)

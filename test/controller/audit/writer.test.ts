@@ -209,6 +209,25 @@ for (const [name, content] of Object.entries(behindRecords)) {
   })
 }
 
+for (const [state, change] of [
+  ['whole', (file: string) => file],
+  ['compressed', compressSegment],
+] as const) {
+  test(`a log that a newer version wrote, ${state}, is refused with both formats, and left as it is`, async () => {
+    const log = await logWithRecords(3)
+    const file = unseal(newest(log))
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
+    writeFileSync(file, `${lines.with(-1, lines.at(-1)!.replace('{"v":1,', '{"v":2,')).join('\n')}\n`)
+    change(file)
+    const left = newest(log)
+    const before = readFileSync(left)
+    await expect(openLog(log)).rejects.toThrow(
+      /has format 2, and this version of crank reads format 1; start the version of crank that wrote it, or set CRANK_AUDIT_DIR/,
+    )
+    expect(readFileSync(left)).toEqual(before)
+  })
+}
+
 test('a newest segment whose compressed form is damaged is refused by its name', async () => {
   const log = await logWithRecords(3)
   const file = newest(log)

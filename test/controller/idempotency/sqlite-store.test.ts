@@ -139,7 +139,7 @@ describe('a file that is not a store', () => {
     const older = open()
     await until('the store is away', () => !older.health().ok)
     expect(String(lines.at(-1)?.['reason'])).toContain(
-      'the store has the format 2, not 1; start the version that wrote it',
+      'the store has format 2, and this version of crank reads format 1; start the version that wrote it',
     )
   })
 })

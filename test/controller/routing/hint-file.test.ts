@@ -141,7 +141,6 @@ describe('is ignored, and that is said, when it', () => {
     ['is empty', ''],
     ['is null', 'null'],
     ['is cut off', good.slice(0, -20)],
-    ['has another version', changed('"v":1', '"v":2')],
     ['belongs to another trust domain', changed('"crank.local"', '"other.local"')],
     ['has an unknown member', changed('"v":1', '"v":1,"more":1')],
     ['has a worker with an unknown member', changed('"registered_at"', '"more":1,"registered_at"')],
@@ -153,6 +152,13 @@ describe('is ignored, and that is said, when it', () => {
     await writeFile(file, text)
     expect((await openHint()).found).toEqual([])
     expect(lines).toMatchObject([{ event: 'registry_hint_ignored', file, reason: expect.stringMatching(/./) }])
+  })
+
+  test('has another version: both are named', async () => {
+    await writeFile(file, changed('"v":1', '"v":2'))
+    await openHint()
+    const reason = 'it has format 2, and this version of crank reads format 1'
+    expect(lines).toMatchObject([{ event: 'registry_hint_ignored', reason }])
   })
 
   test('is a folder, or larger than any registry', async () => {
