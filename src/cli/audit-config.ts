@@ -1,8 +1,11 @@
 // The location of the audit logs, for commands that read them.
 // Their two settings are plain paths: without the schema compiler, which takes longer than the search for a decision.
 import { auditChainsIn, auditDirIn, chainsAt, slotFolder, type AuditChain } from '../audit/places.ts'
+import { DEFAULT_STATE_DIR } from '../platform/default-places.ts'
+import { ConfigError } from '../platform/setting-fault.ts'
 import { replacedNames } from '../platform/setting-names.ts'
 import { CliError, EXIT } from './exit.ts'
+import { firstSet } from './places.ts'
 import type { Format } from './output.ts'
 
 export type AuditOptions = {
@@ -19,9 +22,6 @@ export type AuditLogs = {
   readonly name: string
 }
 
-/** As the schemas of the controller have it (src/platform/settings.ts). */
-const DEFAULT_STATE_DIR = '.crank'
-
 /**
  * The audit logs to read: what `--audit` names, else all slots of the audit folder.
  * @throws {CliError} `usage` when there is none, or when the folder cannot be read
@@ -35,9 +35,7 @@ export function auditLogsOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.P
 /** The same, but there may be none; `name` is then that of the first slot. */
 export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
   const replaced = replacedNames(env)
-  if (replaced.length > 0) {
-    throw new CliError(EXIT.usage, `configuration is not usable:\n${replaced.map((fault) => `  ${fault}`).join('\n')}`)
-  }
+  if (replaced.length > 0) throw new ConfigError(replaced)
   const stateDir = firstSet(options.stateDir, env['CRANK_STATE_DIR']) ?? DEFAULT_STATE_DIR
   const auditDir = firstSet(options.auditDir, env['CRANK_AUDIT_DIR'])
   const { auditFile } = options
@@ -65,11 +63,6 @@ export function unreadable(name: string, cause: unknown): unknown {
     return new CliError(EXIT.usage, `${file} is damaged: ${code}`, { cause, hint })
   }
   return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
-}
-
-/** A flag takes precedence; an empty value counts as unset. */
-function firstSet(...values: readonly (string | undefined)[]): string | undefined {
-  return values.find((value) => value !== undefined && value !== '')
 }
 
 const HINT = 'name it: --audit <path>, --audit-dir <dir>, or --state-dir <dir> of the controller'

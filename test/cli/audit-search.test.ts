@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { DEFAULT_STATE_DIR } from '../../src/platform/settings.ts'
+import { DEFAULT_STATE_DIR } from '../../src/platform/default-places.ts'
 import { callOf, idAt, temporaryDir, traceOf, writeChain, type AnyEvent } from '../audit/index/logs.ts'
 import { crank } from './in-process.ts'
 
