@@ -1,5 +1,6 @@
 // The location of the audit logs, for commands that read them.
 // Their two settings are plain paths: without the schema compiler, which takes longer than the search for a decision.
+import { damageOfContent } from '../audit/damage.ts'
 import { auditChainsIn, auditDirIn, chainsAt, slotFolder, type AuditChain } from '../audit/places.ts'
 import { DEFAULT_STATE_DIR } from '../platform/default-places.ts'
 import { ConfigError } from '../platform/setting-fault.ts'
@@ -58,7 +59,7 @@ export function unreadable(name: string, cause: unknown): unknown {
   const { code, path: file = name } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
   if (code === 'ENOENT') return noAuditLog(file, cause)
   if (typeof code !== 'string') return cause
-  if (/^(?:ZSTD|Z|ERR_ZSTD|ERR_BUFFER)_/.test(code)) {
+  if (damageOfContent(cause) !== undefined) {
     const hint = 'crank audit verify says where; restore the segment from a backup, or move it away to read the rest'
     return new CliError(EXIT.usage, `${file} is damaged: ${code}`, { cause, hint })
   }

@@ -9,6 +9,7 @@ import { parseCapability } from '../core/capability.ts'
 import { auditLogsOf, type AuditOptions } from './audit-config.ts'
 import { searchLogs } from './audit-index.ts'
 import { formatIds, formatRecord, parseTraceId } from './audit-tail.ts'
+import { createDamageReport } from './damage-report.ts'
 import { environment } from './environment.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { parseCount, parseSince } from './option-values.ts'
@@ -47,14 +48,15 @@ export async function searchAudit(options: SearchOptions): Promise<ExitCode> {
     if (id === undefined) return search.page(query, { order: options.order, limit, after })
     return { hits: [], next: undefined, records: await (id.isTrace ? search.ofTrace : search.ofDecision)(id.value) }
   }
-  const found = await searchLogs(logs, ask, { ignoresIndexes: !options.index })
+  const damage = createDamageReport()
+  const found = await searchLogs(logs, ask, { ignoresIndexes: !options.index, onDamaged: damage.onDamaged })
   const records = found.records ?? recordsOf(found.hits)
   print(records)
   sayNext(found, options)
-  if (records.length > 0) return EXIT.ok
+  if (records.length > 0) return damage.exit(EXIT.ok)
   say(`no record matches in ${logs.name}`)
   if (options.status !== undefined) say('the log has no status of a refusal: --decision deny finds denials')
-  return EXIT.negative
+  return damage.exit(EXIT.negative)
 }
 
 function recordsOf(hits: readonly AuditHit[]): AuditRecord[] {
