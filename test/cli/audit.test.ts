@@ -150,6 +150,24 @@ test('verify finds a whole chain intact', async () => {
   })
 })
 
+test('verify takes segments in the order of their numbers, however the shell lists them', async () => {
+  const folder = join(dir, 'many')
+  await mkdir(folder)
+  const lines = (await readFile(file, 'utf8')).split(/(?<=\n)/)
+  const names = await Promise.all(
+    lines.map(async (line) => {
+      // The numbers begin at 8: a shell lists 10 before 8.
+      const name = join(folder, `${(JSON.parse(line) as { seq: number }).seq + 7}.jsonl`)
+      await writeFile(name, line)
+      return name
+    }),
+  )
+  const { code, stdout } = await crank(['audit', 'verify', ...names.toSorted(), '-o', 'json'])
+  expect(names.toSorted()).not.toEqual(names)
+  expect(JSON.parse(stdout)).toMatchObject({ logs: [{ records: 5, faults: [] }] })
+  expect(code).toBe(0)
+})
+
 test('verify names the first record that was changed, and exits with 1', async () => {
   const changed = await variant('changed.jsonl', (text) => text.replace('"deny"', '"allow"'))
   const { code, stdout } = await crank(['audit', 'verify', '--audit-file', changed])
