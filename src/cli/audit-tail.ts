@@ -8,7 +8,7 @@ import { auditLogsIn, auditLogsOf, unreadable, type AuditLogs, type AuditOptions
 import { searchLogs } from './audit-index.ts'
 import { createDamageReport, type DamageReport } from './damage-report.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
-import { parseCount, parseSince } from './option-values.ts'
+import { parseCap, parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
 import { isTraceId } from './policy-ask/record.ts'
 import { environment } from './environment.ts'
@@ -87,7 +87,7 @@ function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number):
   return {
     ...(deny === true && { deny }),
     ...(who !== undefined && { who }),
-    ...(cap !== undefined && { cap }),
+    ...(cap !== undefined && { cap: parseCap(cap) }),
     ...(trace !== undefined && { trace: parseTraceId(trace) }),
     ...(since !== undefined && { since: parseSince(since, nowMs) }),
   }

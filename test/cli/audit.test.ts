@@ -141,6 +141,12 @@ test('tail of a log that is not there exits with 2 and says where it looked', as
   expect(stderr).toContain(`there is no audit log at ${slotOf(join(dir, 'nowhere'), 0)}`)
 })
 
+test('tail refuses what is no capability, which no record could have', async () => {
+  const { code, stdout, stderr } = await crank(['audit', 'tail', '--audit-file', file, '--cap', 'foo'])
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('--cap "foo": must be verb:name')
+})
+
 test('verify finds a whole chain intact', async () => {
   const { code, stdout } = await crank(['audit', 'verify', '--audit-file', file, '-o', 'json'])
   expect(code).toBe(0)
