@@ -17,7 +17,7 @@ export type Verified = Omit<Verification, 'faults' | 'firstBad' | 'provenUpTo' |
   readonly firstBad?: ReportedFault
   readonly faults: readonly ReportedFault[]
   readonly checkpoint: Proven | null
-  /** Of those that were given: how many are of records before the first one that was read. */
+  /** How many of those that were given are of records before the first one that was read. */
   readonly checkpointsNotCompared: number
   readonly ownCheckpointBehind: number | null
 }
