@@ -9,7 +9,7 @@ import { SlowestTests } from './test/runner/slowest-tests.ts'
  */
 const MESH = [
   'test/{contract,deploy,docker,e2e}/**/*.test.ts',
-  'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
+  'test/cli/{audit,examples,loaded-modules,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
   'test/controller/audit-shipping/sigkill.test.ts',

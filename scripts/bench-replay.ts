@@ -6,6 +6,7 @@
 // of CPU times holds on a busy machine too.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { enableCompileCache } from 'node:module'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -42,6 +43,8 @@ type Round = {
 type Replayed = { readonly report: Report; readonly perSecond: number; readonly cpuUs: number }
 
 async function main(): Promise<void> {
+  // As bin/crank.js does.
+  enableCompileCache()
   const { values } = parseArgs({
     options: { decisions: { type: 'string', default: '400000' }, rounds: { type: 'string', default: '3' } },
   })

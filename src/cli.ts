@@ -1,23 +1,6 @@
-// The command line `crank`: its commands, and the exit code of each failure. The code of a command is loaded when it
-// runs, so
-// that `--help` stays fast.
-import { Command } from '@commander-js/extra-typings'
-import { auditCommand } from './cli/commands/audit.ts'
-import { certCommand } from './cli/commands/cert.ts'
-import { checkCommand } from './cli/commands/check.ts'
-import { controllerCommand } from './cli/commands/controller.ts'
-import { exceptionCommand } from './cli/commands/exception.ts'
-import { capabilitiesCommand, workersCommand } from './cli/commands/inventory.ts'
-import { invokeCommand } from './cli/commands/invoke.ts'
-import { policyCommand } from './cli/commands/policy.ts'
-import { shadowCommand } from './cli/commands/shadow.ts'
-import { spiffeCommand } from './cli/commands/spiffe.ts'
-import { sloCommand } from './cli/commands/slo.ts'
-import { replayCommand } from './cli/commands/replay.ts'
-import { canICommand, explainCommand, whatCanCommand, whoCanCommand } from './cli/commands/policy-ask.ts'
-import { manifestCommand } from './cli/commands/manifest.ts'
-import { versionCommand } from './cli/commands/version.ts'
-import { workerCommand } from './cli/commands/worker.ts'
+// The command line `crank`: its commands, and the exit code of each failure. What a command needs is loaded when it is asked
+// for: its options with its name, its code when it runs.
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { endEarly } from './cli/early-end.ts'
 import { CliError, EXIT, EXIT_CODES_HELP } from './cli/exit.ts'
 import { say } from './cli/output.ts'
@@ -33,6 +16,30 @@ const EXAMPLES = `Examples:
   crank audit tail -f --deny                         follow the denials
 `
 
+/** In the order of `--help`. */
+const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
+  controller: async () => (await import('./cli/commands/controller.ts')).controllerCommand(),
+  worker: async () => (await import('./cli/commands/worker.ts')).workerCommand(),
+  invoke: async () => (await import('./cli/commands/invoke.ts')).invokeCommand(),
+  workers: async () => (await import('./cli/commands/inventory.ts')).workersCommand(),
+  capabilities: async () => (await import('./cli/commands/inventory.ts')).capabilitiesCommand(),
+  check: async () => (await import('./cli/commands/check.ts')).checkCommand(),
+  cert: async () => (await import('./cli/commands/cert.ts')).certCommand(),
+  spiffe: async () => (await import('./cli/commands/spiffe.ts')).spiffeCommand(),
+  audit: async () => (await import('./cli/commands/audit.ts')).auditCommand(),
+  'can-i': async () => (await import('./cli/commands/policy-ask.ts')).canICommand(),
+  explain: async () => (await import('./cli/commands/policy-ask.ts')).explainCommand(),
+  'who-can': async () => (await import('./cli/commands/policy-ask.ts')).whoCanCommand(),
+  'what-can': async () => (await import('./cli/commands/policy-ask.ts')).whatCanCommand(),
+  replay: async () => (await import('./cli/commands/replay.ts')).replayCommand(),
+  shadow: async () => (await import('./cli/commands/shadow.ts')).shadowCommand(),
+  slo: async () => (await import('./cli/commands/slo.ts')).sloCommand(),
+  policy: async () => (await import('./cli/commands/policy.ts')).policyCommand(),
+  exception: async () => (await import('./cli/commands/exception.ts')).exceptionCommand(),
+  manifest: async () => (await import('./cli/commands/manifest.ts')).manifestCommand(),
+  version: async () => (await import('./cli/commands/version.ts')).versionCommand(),
+}
+
 /** Runs `crank` with these arguments and sets the exit code of the process. Never rejects. */
 export async function main(argv: readonly string[]): Promise<void> {
   // A closed reader (`crank audit tail | head`) is not a fault.
@@ -42,38 +49,20 @@ export async function main(argv: readonly string[]): Promise<void> {
   // A fault of stderr does not change the exit code.
   process.stderr.on('error', () => undefined)
   try {
-    await createProgram().parseAsync(argv, { from: 'user' })
+    await (await createProgram(argv[0])).parseAsync(argv, { from: 'user' })
   } catch (cause: unknown) {
     process.exitCode = reportFailure(cause)
   }
 }
 
-/** All commands; nothing is read or run yet. */
-export function createProgram(): Command {
+/** The command of this name, or all of them when none has it; nothing is read or run yet. */
+export async function createProgram(name = ''): Promise<Command> {
+  const wanted = Object.entries(COMMANDS).filter(([other]) => other === name || !Object.hasOwn(COMMANDS, name))
   const program = new Command('crank')
     .description('Crank controller: zero-trust capability router')
     .version(VERSION, '-V, --version')
-    .addCommand(controllerCommand())
-    .addCommand(workerCommand())
-    .addCommand(invokeCommand())
-    .addCommand(workersCommand())
-    .addCommand(capabilitiesCommand())
-    .addCommand(checkCommand())
-    .addCommand(certCommand())
-    .addCommand(spiffeCommand())
-    .addCommand(auditCommand())
-    .addCommand(canICommand())
-    .addCommand(explainCommand())
-    .addCommand(whoCanCommand())
-    .addCommand(whatCanCommand())
-    .addCommand(replayCommand())
-    .addCommand(shadowCommand())
-    .addCommand(sloCommand())
-    .addCommand(policyCommand())
-    .addCommand(exceptionCommand())
-    .addCommand(manifestCommand())
-    .addCommand(versionCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
+  for (const [, load] of wanted) program.addCommand(await load())
   program.hook('preAction', (_, command) => refuseOddNames(command.name(), environment()))
   prepare(program, 'crank')
   return program

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createLineSplitter, endOfLines, lineAt } from './lines.ts'
+import { tellDamage, type OnDamaged } from './damage.ts'
 import { mergeByTime } from './merge.ts'
 import type { AuditChain, AuditSegment } from './places.ts'
 import { lastOfAudits, toRecord, type AuditFilter, type AuditRecord } from './reader.ts'
@@ -12,7 +13,7 @@ const POLL_MS = 200
 
 /**
  * The last `last` (default 10) matching records of the chains, then each new one as it is written, until `signal` is aborted.
- * `chains` is asked again and again: a chain that appears later is read from its beginning. What was written since the last
+ * With `onDamaged` a damaged segment is told instead of thrown, and the next one read. `chains` is asked again and again: a chain that appears later is read from its beginning. What was written since the last
  * look is merged by time. A file that is cut or replaced is read from its new end or its new beginning; when there is none,
  * waits for one.
  */
@@ -20,20 +21,20 @@ export async function* followAudit(
   chains: () => readonly AuditChain[],
   filter: AuditFilter,
   signal: AbortSignal,
-  last = 10,
+  { last = 10, onDamaged }: { readonly last?: number; readonly onDamaged?: OnDamaged } = {},
 ): AsyncGenerator<AuditRecord, void> {
   const followed = new Map<number | null, Followed>()
   try {
     const atStart = chains()
-    for (const { slot, segments } of atStart) followed.set(slot, await Followed.atEndOf(segments))
+    for (const chain of atStart) followed.set(chain.slot, await Followed.atEndOf(chain, onDamaged))
     const ends = new Map([...followed.values()].map(({ file, position }) => [file, position]))
     const there = atStart.filter(({ slot }) => followed.get(slot)?.isOpen === true)
-    yield* await lastOfAudits(there, filter, last, ends)
+    yield* await lastOfAudits(there, filter, last, { ends, onDamaged })
     while (!signal.aborted) {
-      const news = chains().map(({ slot, segments }) => {
-        const one = followed.get(slot) ?? new Followed()
-        followed.set(slot, one)
-        return one.news(segments, filter)
+      const news = chains().map((chain) => {
+        const one = followed.get(chain.slot) ?? new Followed(onDamaged)
+        followed.set(chain.slot, one)
+        return one.news(chain, filter)
       })
       yield* mergeByTime(news)
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined)
@@ -52,13 +53,22 @@ class Followed {
   #first: string | undefined
   #inode: number | undefined
   #open: SegmentBytes | undefined
+  readonly #onDamaged: OnDamaged | undefined
+
+  constructor(onDamaged: OnDamaged | undefined) {
+    this.#onDamaged = onDamaged
+  }
 
   /** Follows from the end of the newest segment. */
-  static async atEndOf(segments: readonly AuditSegment[]): Promise<Followed> {
-    const one = new Followed()
-    const newest = segments.at(-1)
-    if (newest === undefined || !(await one.#enter(newest))) return one
-    if (one.#open !== undefined) one.position = await endOfLines(one.#open)
+  static async atEndOf(chain: AuditChain, onDamaged: OnDamaged | undefined): Promise<Followed> {
+    const one = new Followed(onDamaged)
+    const newest = chain.segments.at(-1)
+    if (newest === undefined) return one
+    try {
+      if ((await one.#enter(newest)) && one.#open !== undefined) one.position = await endOfLines(one.#open)
+    } catch (cause: unknown) {
+      await one.#leave(chain, newest, cause)
+    }
     return one
   }
 
@@ -68,21 +78,32 @@ class Followed {
   }
 
   /** The matching records that were written since. */
-  async *news(segments: readonly AuditSegment[], filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
+  async *news(chain: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
     yield* this.#drain(filter)
-    for (const segment of segments) {
+    for (const segment of chain.segments) {
       if (segment.firstSeq < this.#firstSeq) continue
       if (segment.firstSeq === this.#firstSeq && !this.#isReplaced(segment)) {
         this.file = segment.file
         continue
       }
-      if (await this.#enter(segment)) yield* this.#drain(filter)
+      try {
+        if (await this.#enter(segment)) yield* this.#drain(filter)
+      } catch (cause: unknown) {
+        await this.#leave(chain, segment, cause)
+      }
     }
   }
 
   async close(): Promise<void> {
     await this.#open?.close()
     this.#open = undefined
+  }
+
+  /** Goes on behind a damaged segment: nothing of it is followed any more. @throws any other error */
+  async #leave(chain: AuditChain, { firstSeq, file }: AuditSegment, cause: unknown): Promise<void> {
+    if (!tellDamage(chain, file, { cause, onDamaged: this.#onDamaged })) throw cause
+    await this.close()
+    this.#firstSeq = firstSeq + 1
   }
 
   /** Opens a segment, to read it from its beginning, or further if it begins as the one before. @returns whether it is there */

@@ -90,8 +90,13 @@ export function chainsAt(path: string): AuditChain[] {
     const segments = segmentsIn(path)
     return segments.length > 0 ? [{ slot: null, place: path, segments }] : auditChainsIn(path)
   }
-  const [, first] = SEGMENT.exec(basename(path)) ?? []
-  return [{ slot: null, place: path, segments: [{ firstSeq: Number(first ?? 1), file: path }] }]
+  return [{ slot: null, place: path, segments: [{ firstSeq: firstSeqIn(path) ?? 1, file: path }] }]
+}
+
+/** The number in the name of a segment; undefined for any other name. */
+export function firstSeqIn(file: string): number | undefined {
+  const [, first] = SEGMENT.exec(basename(file)) ?? []
+  return first === undefined ? undefined : Number(first)
 }
 
 export function filesOf({ segments }: AuditChain): string[] {

@@ -1,6 +1,7 @@
 // Reads audit files for people, with filters. It does not verify: it skips lines that are not records, such as a torn tail;
 // `verifyAudit` reports them.
 import { openRecord, type ChainedRecord } from './chain.ts'
+import { tellDamage, type OnDamaged } from './damage.ts'
 import { readLines, readLinesBackwards } from './lines.ts'
 import { mergeByTime } from './merge.ts'
 import type { AuditChain } from './places.ts'
@@ -30,27 +31,31 @@ async function* readAudit(file: string, filter: AuditFilter = {}): AsyncGenerato
   }
 }
 
-/** The matching records of several chains by time, each of which keeps its own order. Rejects as `readAudit` does. */
+/**
+ * The matching records of several chains by time, each of which keeps its own order. Rejects as `readAudit` does. With `onDamaged`
+ * a damaged segment is told instead, and the next one read.
+ */
 export async function* readAudits(
   chains: readonly AuditChain[],
   filter: AuditFilter = {},
+  onDamaged?: OnDamaged,
 ): AsyncGenerator<AuditRecord, void> {
-  const logs = chains.map((chain) => readChain(chain, filter))
+  const logs = chains.map((chain) => readChain(chain, filter, onDamaged))
   yield* logs.length === 1 && logs[0] !== undefined ? logs[0] : mergeByTime(logs)
 }
 
-/**
- * The last `count` matching records of all chains by time. Reads from the ends.
- * @param ends where to begin in a segment, instead of at its end
- */
+/** `ends`: where to begin in a segment, instead of at its end. `onDamaged`: as for `readAudits`. */
+type LastOptions = { readonly ends?: ReadonlyMap<string, number>; readonly onDamaged?: OnDamaged | undefined }
+
+/** The last `count` matching records of all chains by time. Reads from the ends. */
 export async function lastOfAudits(
   chains: readonly AuditChain[],
   filter: AuditFilter,
   count: number,
-  ends?: ReadonlyMap<string, number>,
+  options: LastOptions = {},
 ): Promise<AuditRecord[]> {
   if (count === 0) return []
-  const lasts = await Promise.all(chains.map((chain) => lastOf(chain, filter, count, ends)))
+  const lasts = await Promise.all(chains.map((chain) => lastOf(chain, { filter, count, ...options })))
   const merged: AuditRecord[] = []
   for await (const record of mergeByTime(lasts.map(each))) merged.push(record)
   return merged.slice(-count)
@@ -58,13 +63,11 @@ export async function lastOfAudits(
 
 async function lastOf(
   chain: AuditChain,
-  filter: AuditFilter,
-  count: number,
-  ends: ReadonlyMap<string, number> | undefined,
+  { filter, count, ends, onDamaged }: LastOptions & { readonly filter: AuditFilter; readonly count: number },
 ): Promise<AuditRecord[]> {
   const found: AuditRecord[] = []
   for (const { file } of chain.segments.toReversed()) {
-    for await (const text of whileThere(chain, file, readLinesBackwards(file, ends?.get(file)))) {
+    for await (const text of whileReadable({ chain, file, onDamaged }, readLinesBackwards(file, ends?.get(file)))) {
       const record = toRecord(0, text, filter)
       if (record !== undefined) found.push(record)
       if (found.length === count) return found.reverse()
@@ -73,16 +76,21 @@ async function lastOf(
   return found.reverse()
 }
 
-/** Ends early when the segment is gone: retention removes the oldest while somebody reads. A file that somebody named must be there. */
-async function* whileThere<T>(
-  { place }: AuditChain,
-  file: string,
+type Reading = { readonly chain: AuditChain; readonly file: string; readonly onDamaged: OnDamaged | undefined }
+
+/**
+ * Ends early when the segment is gone, since retention removes the oldest while somebody reads, or damaged. A file that somebody named
+ * must be there.
+ */
+async function* whileReadable<T>(
+  { chain, file, onDamaged }: Reading,
   items: AsyncGenerator<T, void>,
 ): AsyncGenerator<T, void> {
   try {
     yield* items
   } catch (cause: unknown) {
-    if (file === place || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    if (tellDamage(chain, file, { cause, onDamaged })) return
+    if (file === chain.place || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
   }
 }
 
@@ -91,9 +99,13 @@ async function* each(records: readonly AuditRecord[]): AsyncGenerator<AuditRecor
   yield* records
 }
 
-async function* readChain(chain: AuditChain, filter: AuditFilter): AsyncGenerator<AuditRecord, void> {
+async function* readChain(
+  chain: AuditChain,
+  filter: AuditFilter,
+  onDamaged: OnDamaged | undefined,
+): AsyncGenerator<AuditRecord, void> {
   for (const { file } of await segmentsWithin(chain.segments, filter))
-    yield* whileThere(chain, file, readAudit(file, filter))
+    yield* whileReadable({ chain, file, onDamaged }, readAudit(file, filter))
 }
 
 /** The record of a line, if the line is one and matches. */

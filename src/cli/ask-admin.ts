@@ -1,6 +1,6 @@
 // POST to the controller's admin listener.
-import { request } from 'undici'
 import { CliError, EXIT, messageOf } from './exit.ts'
+import { requestHttp } from './http-request.ts'
 
 const TIMEOUT_MS = 10_000
 
@@ -13,21 +13,15 @@ export async function askAdmin<T>(
   body: object,
   isReply: (answer: unknown) => answer is T,
 ): Promise<T> {
-  const { statusCode, text } = await request(`${url}${path}`, {
+  const { statusCode, text } = await requestHttp(`${url}${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
-    headersTimeout: TIMEOUT_MS,
-    bodyTimeout: TIMEOUT_MS,
+    timeoutMs: TIMEOUT_MS,
+  }).catch((cause: unknown) => {
+    const hint = 'is it running (crank check), and is this its admin listener?'
+    throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, { cause, hint })
   })
-    .then(async (answer) => ({ statusCode: answer.statusCode, text: await answer.body.text() }))
-    .catch((cause: unknown) => {
-      const hint = 'is it running (crank check), and is this its admin listener?'
-      throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
-        cause,
-        hint,
-      })
-    })
   const answer = parsed(text)
   if (statusCode === 200 && isReply(answer)) return answer
   const { reason: why } = (answer ?? {}) as { reason?: unknown }

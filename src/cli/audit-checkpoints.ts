@@ -1,9 +1,9 @@
 // Loads what `crank audit verify` compares a log with: checkpoints from files and URLs, and the keys that must have signed them.
 import { readFile } from 'node:fs/promises'
-import { request } from 'undici'
 import { trustedKey, type TrustedKey } from '../audit/checkpoint-trust.ts'
 import { checkpointsIn, type Checkpoint } from '../audit/checkpoint.ts'
 import { CliError, EXIT, messageOf } from './exit.ts'
+import { requestHttp } from './http-request.ts'
 
 /** `source`: the file or URL. */
 export type GivenCheckpoint = { readonly checkpoint: Checkpoint; readonly source: string }
@@ -42,12 +42,7 @@ async function textOf(file: string): Promise<string> {
 /** Whatever the status: a controller in trouble answers 503, and has its checkpoint in the answer. */
 async function textAt(url: string): Promise<string> {
   try {
-    const { body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
-    let text = ''
-    for await (const chunk of body.setEncoding('utf8')) {
-      text += String(chunk)
-      if (text.length > MAX_BYTES) throw new Error(`the answer has more than ${MAX_BYTES} bytes`)
-    }
+    const { text } = await requestHttp(url, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES })
     return text
   } catch (cause: unknown) {
     throw new CliError(EXIT.unreachable, `no checkpoint from ${url}: ${messageOf(cause)}`, { cause })

@@ -1,8 +1,12 @@
 // The location of the audit logs, for commands that read them.
 // Their two settings are plain paths: without the schema compiler, which takes longer than the search for a decision.
+import { damageOfContent } from '../audit/damage.ts'
 import { auditChainsIn, auditDirIn, chainsAt, slotFolder, type AuditChain } from '../audit/places.ts'
+import { DEFAULT_STATE_DIR } from '../platform/default-places.ts'
+import { ConfigError } from '../platform/setting-fault.ts'
 import { replacedNames } from '../platform/setting-names.ts'
 import { CliError, EXIT } from './exit.ts'
+import { firstSet } from './places.ts'
 import type { Format } from './output.ts'
 
 export type AuditOptions = {
@@ -19,9 +23,6 @@ export type AuditLogs = {
   readonly name: string
 }
 
-/** As the schemas of the controller have it (src/platform/settings.ts). */
-const DEFAULT_STATE_DIR = '.crank'
-
 /**
  * The audit logs to read: what `--audit` names, else all slots of the audit folder.
  * @throws {CliError} `usage` when there is none, or when the folder cannot be read
@@ -35,9 +36,7 @@ export function auditLogsOf(options: Omit<AuditOptions, 'output'>, env: NodeJS.P
 /** The same, but there may be none; `name` is then that of the first slot. */
 export function auditLogsIn(options: Omit<AuditOptions, 'output'>, env: NodeJS.ProcessEnv): AuditLogs {
   const replaced = replacedNames(env)
-  if (replaced.length > 0) {
-    throw new CliError(EXIT.usage, `configuration is not usable:\n${replaced.map((fault) => `  ${fault}`).join('\n')}`)
-  }
+  if (replaced.length > 0) throw new ConfigError(replaced)
   const stateDir = firstSet(options.stateDir, env['CRANK_STATE_DIR']) ?? DEFAULT_STATE_DIR
   const auditDir = firstSet(options.auditDir, env['CRANK_AUDIT_DIR'])
   const { auditFile } = options
@@ -60,16 +59,11 @@ export function unreadable(name: string, cause: unknown): unknown {
   const { code, path: file = name } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
   if (code === 'ENOENT') return noAuditLog(file, cause)
   if (typeof code !== 'string') return cause
-  if (/^(?:ZSTD|Z|ERR_ZSTD|ERR_BUFFER)_/.test(code)) {
+  if (damageOfContent(cause) !== undefined) {
     const hint = 'crank audit verify says where; restore the segment from a backup, or move it away to read the rest'
     return new CliError(EXIT.usage, `${file} is damaged: ${code}`, { cause, hint })
   }
   return new CliError(EXIT.usage, `cannot read ${file}: ${code}`, { cause, hint: HINT })
-}
-
-/** A flag takes precedence; an empty value counts as unset. */
-function firstSet(...values: readonly (string | undefined)[]): string | undefined {
-  return values.find((value) => value !== undefined && value !== '')
 }
 
 const HINT = 'name it: --audit <path>, --audit-dir <dir>, or --state-dir <dir> of the controller'

@@ -6,6 +6,7 @@ import { isText, rulingIn } from '../audit/record-members.ts'
 import { passes } from '../core/ruling.ts'
 import { auditLogsOf, type AuditOptions } from './audit-config.ts'
 import { searchLogs } from './audit-index.ts'
+import { createDamageReport } from './damage-report.ts'
 import { environment } from './environment.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
 import { say, writeJson, writeLine } from './output.ts'
@@ -32,19 +33,22 @@ export async function getAudit(id: string, options: GetOptions): Promise<ExitCod
   }
   const linkTo = toLink(options.traceUrl)
   const logs = auditLogsOf(options, environment())
-  const calls = await searchLogs(logs, async (search) => {
+  const damage = createDamageReport()
+  const find = async (search: AuditSearch): Promise<Call[]> => {
     const records = await (isTraceId(id) ? search.ofTrace(id) : search.ofDecision(id))
     const found: Call[] = []
     for (const group of groups(records)) found.push(await callOf(search, group))
     return found
-  })
+  }
+  const calls = await searchLogs(logs, find, { onDamaged: damage.onDamaged })
   if (calls.length === 0) {
     say(`no record of ${isTraceId(id) ? 'trace' : 'decision'} ${id} in ${logs.name}`)
-    return EXIT.negative
+    return damage.exit(EXIT.negative)
   }
-  if (options.output === 'json') writeJson({ calls: calls.map((call) => asJson(call, linkTo)) })
+  if (options.output === 'json')
+    writeJson({ calls: calls.map((call) => asJson(call, linkTo)), missing: damage.missing() })
   else for (const call of calls) print(call, linkTo)
-  return EXIT.ok
+  return damage.exit(EXIT.ok)
 }
 
 /** The records by decision, in the order of the decisions. */

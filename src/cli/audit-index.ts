@@ -1,4 +1,5 @@
 // Opens the audit logs for a search, and says so when an index has to be made first.
+import type { OnDamaged } from '../audit/damage.ts'
 import { createAuditSearch, type AuditSearch } from '../audit/index/search.ts'
 import { isOfSqlite } from '../audit/index/index-file.ts'
 import { unreadable, type AuditLogs } from './audit-config.ts'
@@ -8,16 +9,17 @@ import { say } from './output.ts'
 const QUIET_MS = 1000
 const EVERY_MS = 5000
 
-/** Runs `ask` on the logs, and frees what was opened. @throws {CliError} `usage` when they cannot be read or indexed */
+/** Runs `ask` on the logs, and frees what was opened. Goes on behind damaged segments. @throws {CliError} `usage` when they cannot be read or indexed */
 export async function searchLogs<T>(
   { chains, name }: AuditLogs,
   ask: (search: AuditSearch) => Promise<T>,
-  { ignoresIndexes = false }: { ignoresIndexes?: boolean } = {},
+  { ignoresIndexes = false, onDamaged }: { ignoresIndexes?: boolean; onDamaged: OnDamaged },
 ): Promise<T> {
   try {
     await using search = createAuditSearch(chains, {
       onIndexing: createReport(() => performance.now()),
       ignoresIndexes,
+      onDamaged,
     })
     return await ask(search)
   } catch (cause: unknown) {

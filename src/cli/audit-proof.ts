@@ -9,7 +9,12 @@ import type { Verification } from '../audit/verify.ts'
 import type { GivenCheckpoint } from './audit-checkpoints.ts'
 
 type CheckpointFaultKind =
-  'checkpoint_unsigned' | 'checkpoint_untrusted' | 'checkpoint_forged' | 'checkpoint_foreign' | 'checkpoint_missing'
+  | 'checkpoint_unsigned'
+  | 'checkpoint_untrusted'
+  | 'checkpoint_forged'
+  | 'checkpoint_foreign'
+  | 'checkpoint_missing'
+  | 'checkpoint_not_compared'
 
 export type ReportedFault = Omit<Fault, 'why'> & { readonly why: FaultKind | CheckpointFaultKind }
 
@@ -64,6 +69,31 @@ export function checkpointFaults(proof: ProofOf, named: readonly string[]): Repo
   if (!isMissing || faults.length > 0) return faults
   const message = 'there is no checkpoint that a given key has signed, so nothing proves the end of the log'
   return [{ file: '', line: 0, seq: 0, why: 'checkpoint_missing', message }]
+}
+
+/**
+ * The given checkpoints of records before the first one that was read, `continues`: nothing could be compared with them. A fault only
+ * where that is so of all that were given; a newer one covers the records of an older one.
+ */
+export function notCompared(
+  proof: ProofOf,
+  continues: Verification['continues'],
+): { readonly count: number; readonly faults: readonly ReportedFault[] } {
+  const good = proof.given.filter((one) => faultOf({ ...one, isOwn: false }, proof) === undefined)
+  const before = good.filter(({ checkpoint: { seq, hash } }) => {
+    return continues !== undefined && seq <= continues.seq && !isSame({ seq, hash }, continues)
+  })
+  const newest = before.toSorted((a, b) => a.checkpoint.seq - b.checkpoint.seq).at(-1)
+  if (newest === undefined || continues === undefined || before.length < good.length) {
+    return { count: before.length, faults: [] }
+  }
+  const { checkpoint, source } = newest
+  const begins = `what was read begins with record ${continues.seq + 1}`
+  const message = `the checkpoint of ${checkpoint.time} (${source}) was not compared: it names record ${checkpoint.seq}, and ${begins}`
+  return {
+    count: before.length,
+    faults: [{ file: '', line: 0, seq: checkpoint.seq, why: 'checkpoint_not_compared', message }],
+  }
 }
 
 /** What the checkpoint that the verification found in the log is worth. */

@@ -5,13 +5,13 @@ import type { AuditQuery } from '../audit/index/traits.ts'
 import type { AuditRecord } from '../audit/reader.ts'
 import { RULING_NAMES } from '../core/ruling.ts'
 import { OUTCOMES } from '../core/outcome.ts'
-import { parseCapability } from '../core/capability.ts'
 import { auditLogsOf, type AuditOptions } from './audit-config.ts'
 import { searchLogs } from './audit-index.ts'
 import { formatIds, formatRecord, parseTraceId } from './audit-tail.ts'
+import { createDamageReport } from './damage-report.ts'
 import { environment } from './environment.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
-import { parseCount, parseSince } from './option-values.ts'
+import { parseCap, parseCount, parseSince } from './option-values.ts'
 import { say, writeLine } from './output.ts'
 import { isDecisionId } from './policy-ask/record.ts'
 
@@ -47,14 +47,15 @@ export async function searchAudit(options: SearchOptions): Promise<ExitCode> {
     if (id === undefined) return search.page(query, { order: options.order, limit, after })
     return { hits: [], next: undefined, records: await (id.isTrace ? search.ofTrace : search.ofDecision)(id.value) }
   }
-  const found = await searchLogs(logs, ask, { ignoresIndexes: !options.index })
+  const damage = createDamageReport()
+  const found = await searchLogs(logs, ask, { ignoresIndexes: !options.index, onDamaged: damage.onDamaged })
   const records = found.records ?? recordsOf(found.hits)
   print(records)
   sayNext(found, options)
-  if (records.length > 0) return EXIT.ok
+  if (records.length > 0) return damage.exit(EXIT.ok)
   say(`no record matches in ${logs.name}`)
   if (options.status !== undefined) say('the log has no status of a refusal: --decision deny finds denials')
-  return EXIT.negative
+  return damage.exit(EXIT.negative)
 }
 
 function recordsOf(hits: readonly AuditHit[]): AuditRecord[] {
@@ -100,7 +101,7 @@ function toQuery(options: SearchOptions, nowMs: number): AuditQuery {
     ...(decision !== undefined && { decision: oneOf('--decision', decision, RULING_NAMES, 'a decision id') }),
     ...(outcome !== undefined && { outcome: oneOf('--outcome', outcome, OUTCOMES) }),
     ...(who !== undefined && { who: notEmpty('--who', who) }),
-    ...(cap !== undefined && { cap: toCapability(cap) }),
+    ...(cap !== undefined && { cap: parseCap(cap) }),
     ...(worker !== undefined && { worker: notEmpty('--worker', worker) }),
     ...(status !== undefined && { status: parseStatus(status) }),
     ...(text !== undefined && { text: notEmpty('--text', text) }),
@@ -118,14 +119,6 @@ function oneOf(option: string, value: string, names: readonly string[], or?: str
 function notEmpty(option: string, value: string): string {
   if (value !== '') return value
   throw new CliError(EXIT.usage, `${option} "": must not be empty`)
-}
-
-function toCapability(cap: string): string {
-  try {
-    return parseCapability(cap)
-  } catch (cause: unknown) {
-    throw new CliError(EXIT.usage, `--cap "${cap}": must be verb:name, such as convert:document_to_pdf`, { cause })
-  }
 }
 
 /** `503`, or `5xx` for all of its hundred. */

@@ -6,8 +6,9 @@ import { reasonsIn } from '../audit/record-members.ts'
 import { BREAKS, type BreakReason } from '../core/segment-reason.ts'
 import { auditLogsIn, auditLogsOf, unreadable, type AuditLogs, type AuditOptions } from './audit-config.ts'
 import { searchLogs } from './audit-index.ts'
+import { createDamageReport, type DamageReport } from './damage-report.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
-import { parseCount, parseSince } from './option-values.ts'
+import { parseCap, parseCount, parseSince } from './option-values.ts'
 import { paint, writeLine, type Colour } from './output.ts'
 import { isTraceId } from './policy-ask/record.ts'
 import { environment } from './environment.ts'
@@ -33,19 +34,21 @@ export async function tailAudit(options: TailOptions): Promise<ExitCode> {
   const isFollowing = options.follow === true
   // What is followed may be written later.
   const logs = isFollowing ? auditLogsIn(options, environment()) : auditLogsOf(options, environment())
+  const damage = createDamageReport()
   const print = ({ text, record }: AuditRecord) =>
     writeLine(options.output === 'json' ? text : `${formatRecord(record)}  ${formatIds(record)}`.trimEnd())
   try {
     if (isFollowing) {
       const chains = () => auditLogsIn(options, environment()).chains
-      for await (const found of followAudit(chains, filter, untilSignal(), lines)) print(found)
+      const following = { last: lines, onDamaged: damage.onDamaged }
+      for await (const found of followAudit(chains, filter, untilSignal(), following)) print(found)
     } else {
-      for (const found of await lastRecords(logs, filter, lines)) print(found)
+      for (const found of await lastRecords(logs, { filter, lines, damage })) print(found)
     }
   } catch (cause: unknown) {
     throw unreadable(logs.name, cause)
   }
-  return EXIT.ok
+  return damage.exit(EXIT.ok)
 }
 
 /** One record as a line: time, event, caller, capability and reason. */
@@ -64,15 +67,19 @@ export function formatIds(record: ChainedRecord): string {
 }
 
 /** From the end, since a log has years; those of a trace by the index, all others that match from their beginning. */
-async function lastRecords(logs: AuditLogs, filter: AuditFilter, lines: number): Promise<readonly AuditRecord[]> {
+async function lastRecords(
+  logs: AuditLogs,
+  { filter, lines, damage }: { filter: AuditFilter; lines: number; damage: DamageReport },
+): Promise<readonly AuditRecord[]> {
   const { trace } = filter
+  const { onDamaged } = damage
   if (trace !== undefined && lines > 0) {
-    const found = await searchLogs(logs, (search) => search.ofTrace(trace))
+    const found = await searchLogs(logs, (search) => search.ofTrace(trace), { onDamaged })
     return found.filter(({ record }) => matches(record, filter)).slice(-lines)
   }
-  if (Number.isFinite(lines)) return await lastOfAudits(logs.chains, filter, lines)
+  if (Number.isFinite(lines)) return await lastOfAudits(logs.chains, filter, lines, { onDamaged })
   const all: AuditRecord[] = []
-  for await (const record of readAudits(logs.chains, filter)) all.push(record)
+  for await (const record of readAudits(logs.chains, filter, onDamaged)) all.push(record)
   return all
 }
 
@@ -80,7 +87,7 @@ function toFilter({ deny, who, cap, trace, since }: TailOptions, nowMs: number):
   return {
     ...(deny === true && { deny }),
     ...(who !== undefined && { who }),
-    ...(cap !== undefined && { cap }),
+    ...(cap !== undefined && { cap: parseCap(cap) }),
     ...(trace !== undefined && { trace: parseTraceId(trace) }),
     ...(since !== undefined && { since: parseSince(since, nowMs) }),
   }

@@ -2,7 +2,7 @@
 import { basename, dirname } from 'node:path'
 import { readOwnCheckpoints, slotsWithCheckpoints, type OwnCheckpoints } from '../audit/checkpoint-files.ts'
 import { firstRecordOf } from '../audit/outlook.ts'
-import { chainsAt, slotFolder, type AuditChain } from '../audit/places.ts'
+import { chainsAt, firstSeqIn, slotFolder, type AuditChain } from '../audit/places.ts'
 import type { AuditPart } from '../audit/verify.ts'
 import { auditLogsIn, noAuditLog, unreadable, type AuditOptions } from './audit-config.ts'
 import { environment } from './environment.ts'
@@ -86,7 +86,7 @@ function logsAt(path: string): Log[] {
 }
 
 function namedLog(files: readonly string[]): Log {
-  const parts = files.map((file) => ({ file }))
+  const parts = inOrder(files).map((file) => ({ file }))
   return {
     slot: null,
     checkpointSlot: slotOf(files[0]),
@@ -95,6 +95,17 @@ function namedLog(files: readonly string[]): Log {
     isWhole: false,
     folder: undefined,
   }
+}
+
+/**
+ * Segments of one folder by the numbers in their names: a shell lists `1001.jsonl` before `2.jsonl`. Any other files are in the order
+ * in which they were named.
+ */
+function inOrder(files: readonly string[]): readonly string[] {
+  const seqs = new Map(files.map((file) => [file, firstSeqIn(file)]))
+  const isOneFolder = new Set(files.map((file) => dirname(file))).size === 1
+  if (!isOneFolder || [...seqs.values()].includes(undefined)) return files
+  return files.toSorted((a, b) => (seqs.get(a) ?? 0) - (seqs.get(b) ?? 0))
 }
 
 /** Only of a file that is in its place: any other folder may have a number as its name. */

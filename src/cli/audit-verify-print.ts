@@ -17,6 +17,8 @@ export type Verified = Omit<Verification, 'faults' | 'firstBad' | 'provenUpTo' |
   readonly firstBad?: ReportedFault
   readonly faults: readonly ReportedFault[]
   readonly checkpoint: Proven | null
+  /** How many of those that were given are of records before the first one that was read. */
+  readonly checkpointsNotCompared: number
   readonly ownCheckpointBehind: number | null
 }
 
@@ -41,6 +43,8 @@ export function printVerified(log: Verified, slot: string): void {
     writeLine(`${paint('green', '√')} ${slot}${file}: ${records} records, chain intact, head ${head?.hash ?? 'none'}`)
     if (withoutOutcome > 0) say(`${slot}calls without an outcome: ${withoutOutcome}; ${UNKNOWN_OUTCOME}`)
     sayWhereItBegins(log, slot)
+    if (log.checkpointsNotCompared > 0)
+      say(`${slot}given checkpoints of records before those: ${log.checkpointsNotCompared}, not compared`)
     sayWhatIsProven(log, slot)
     return
   }

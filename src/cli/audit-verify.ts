@@ -6,7 +6,7 @@ import { openSegment } from '../audit/segment-bytes.ts'
 import { verifySegments, type AuditPart, type Verification } from '../audit/verify.ts'
 import { loadCheckpoints, loadTrustedKeys, type GivenCheckpoint } from './audit-checkpoints.ts'
 import { unreadable, type AuditOptions } from './audit-config.ts'
-import { checkpointFaults, knownBy, provenBy, type ProofOf } from './audit-proof.ts'
+import { checkpointFaults, knownBy, notCompared, provenBy, type ProofOf } from './audit-proof.ts'
 import { logsToVerify, ownCheckpoints, partsSince, type Log } from './audit-verify-logs.ts'
 import { printVerified, type Verified } from './audit-verify-print.ts'
 import { CliError, EXIT, type ExitCode } from './exit.ts'
@@ -77,7 +77,8 @@ async function verifyLog(log: Log, own: OwnCheckpoints | undefined, { given, key
   const onProgress = (count: number, records: number): void => progress.update((bytes += count), records)
   const verification = await verifySegments(parts, { isWhole, known: knownBy(proof), onProgress }).finally(progress.end)
   const { signingKeys = [], faults, ...rest } = verification
-  const more = checkpointFaults(proof, signingKeys)
+  const before = notCompared(proof, rest.continues)
+  const more = [...checkpointFaults(proof, signingKeys), ...before.faults]
   const all = [...faults, ...more]
   const [firstBad] = all
   return {
@@ -91,6 +92,7 @@ async function verifyLog(log: Log, own: OwnCheckpoints | undefined, { given, key
     faults: all,
     faultCount: rest.faultCount + more.length,
     checkpoint: provenBy(proof, verification) ?? null,
+    checkpointsNotCompared: before.count,
     ownCheckpointBehind: behind(ownCheckpoints(log)?.newest?.seq, rest.head?.seq),
   }
 }

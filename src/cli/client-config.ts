@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../core/spiffe-id.ts'
 import type { CredentialFiles } from '../platform/tls/credentials.ts'
+import { DEFAULT_STATE_DIR } from '../platform/default-places.ts'
 import { devCredentialFiles, SERVER_NAMES } from '../platform/tls/dev-pki.ts'
-import { checkConfig, ConfigError } from '../platform/env.ts'
+import { checkConfig } from '../platform/env.ts'
+import { ConfigError } from '../platform/setting-fault.ts'
 import {
-  DEFAULT_STATE_DIR,
   identitySettings,
   optionalText,
   placeSettings,

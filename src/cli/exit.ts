@@ -1,7 +1,7 @@
 // The exit codes of `crank`, and the error that carries one.
 import { printable } from '../core/printable.ts'
 
-export const EXIT = { ok: 0, negative: 1, usage: 2, unreachable: 3, internal: 5 } as const
+export const EXIT = { ok: 0, negative: 1, usage: 2, unreachable: 3, incomplete: 4, internal: 5 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
 /** Listed in `crank --help`. */
@@ -10,6 +10,7 @@ export const EXIT_CODES_HELP = `Exit codes:
   1  negative answer: denied, refused, or a check failed
   2  wrong usage or configuration
   3  cannot reach the controller, or the Workload API
+  4  incomplete: a part of the audit log cannot be read
   5  internal error`
 
 /** Ends the command with `exit`; `message` is a sentence for the user, `hint` the next step. */

@@ -1,4 +1,5 @@
 // Parses the values of options; error messages state the valid values.
+import { parseCapability, type Capability } from '../core/capability.ts'
 import { CliError, EXIT } from './exit.ts'
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -23,6 +24,15 @@ export function parseSince(when: string, nowMs: number, option = '--since'): num
 export function parseCount(option: string, text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text)
   throw new CliError(EXIT.usage, `${option} "${text}": must be a whole number`)
+}
+
+/** The value of `--cap`. @throws {CliError} `usage` */
+export function parseCap(cap: string): Capability {
+  try {
+    return parseCapability(cap)
+  } catch (cause: unknown) {
+    throw new CliError(EXIT.usage, `--cap "${cap}": must be verb:name, such as convert:document_to_pdf`, { cause })
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 // `crank spiffe fetch`: what a SPIFFE Workload API gives this user, and whether it can be used.
 import { times } from '../platform/svid/chain-words.ts'
 import { isoTime } from '../core/iso-time.ts'
-import { fault } from '../platform/env.ts'
+import { fault } from '../platform/setting-fault.ts'
 import { parseWorkloadEndpoint, type WorkloadEndpoint } from '../platform/spiffe/endpoint.ts'
 import { fetchX509Response, readEachSvid, type GivenSvid } from '../platform/spiffe/fetch-once.ts'
 import { WORKLOAD_API_TIMEOUT_MS } from './controller-client.ts'

@@ -10,7 +10,8 @@ import { parseSpiffeId, trustDomainOf, type SpiffeId, type TrustDomain } from '.
 import { auditSettings, parseAuditSettings, type AuditLimits } from '../platform/audit-settings.ts'
 import { parseDuration } from '../platform/duration.ts'
 import { natsSettings, parseNatsSettings, type NatsTarget } from '../platform/nats/nats-settings.ts'
-import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
+import { checkConfig, type ConfigSource } from '../platform/env.ts'
+import { ConfigError, fault } from '../platform/setting-fault.ts'
 import { oddNames } from '../platform/setting-names.ts'
 import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
 import {

@@ -28,6 +28,12 @@ export function parseCapability(text: string): Capability {
   return makeCapability(verb, name)
 }
 
+/** Whether `parseCapability` accepts it. */
+export function isCapability(value: unknown): value is Capability {
+  const [verb = '', name = '', ...rest] = typeof value === 'string' ? value.split(':') : []
+  return rest.length === 0 && WORD.test(verb) && WORD.test(name)
+}
+
 /** The two words of a capability. */
 export function splitCapability(capability: Capability): { verb: string; name: string } {
   const colon = capability.indexOf(':')

@@ -3,6 +3,7 @@
 import { url as inspectorUrl } from 'node:inspector'
 import { Ajv, type ErrorObject } from 'ajv'
 import type { Static, TObject } from 'typebox'
+import { ConfigError, fault } from './setting-fault.ts'
 import { kubernetesHint } from './setting-names.ts'
 
 /** Where values come from. Flags are keyed by the variable's name and take precedence over the environment. */
@@ -10,17 +11,6 @@ export type ConfigSource = { env: NodeJS.ProcessEnv; flags?: Record<string, stri
 
 /** Our own schema keywords: `allowed` completes "must be …", `secret` keeps the value out of every message. */
 export type SettingOptions = { description: string; allowed?: string; secret?: boolean }
-
-/** The configuration is invalid; `faults` are sentences for the person who set it. The process exits with 2. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly faults: readonly string[]
-
-  constructor(faults: readonly string[]) {
-    super(`configuration is not usable:\n${faults.map((fault) => `  ${fault}`).join('\n')}`)
-    this.faults = faults
-  }
-}
 
 /** The result of a check: the valid values, and one sentence for each invalid one. */
 type ConfigCheck<S extends TObject> = { values: Partial<Static<S>>; faults: string[] }
@@ -34,7 +24,6 @@ export type SettingSchema = Partial<SettingOptions> & {
   default?: unknown
 }
 
-const MAX_VALUE_CHARS = 80
 /** What every program needs: to find programs and the user's folders, and to use the user's language. */
 const FOR_EVERY_PROGRAM = /^(PATH|HOME|USER|TMPDIR|TZ|LANG|LC_[A-Z]+|XDG_CACHE_HOME)$/
 
@@ -78,11 +67,6 @@ export function checkConfig<S extends TObject>(schema: S, source: ConfigSource):
     values: Object.fromEntries(Object.entries(values).filter(([name]) => !bad.has(name))) as Partial<Static<S>>,
     faults,
   }
-}
-
-/** A fault in the common form: `NAME="value": must be …`. */
-export function fault(name: string, value: string, sentence: string): string {
-  return `${name}=${quote(value)}: ${sentence}`
 }
 
 /** What a setting accepts, completing "must be": `an integer from 0 to 65535`. */
@@ -172,10 +156,6 @@ function range({ minimum, maximum }: SettingSchema): string {
   if (minimum !== undefined && maximum !== undefined) return ` from ${minimum} to ${maximum}`
   if (minimum !== undefined) return ` of at least ${minimum}`
   return maximum === undefined ? '' : ` of at most ${maximum}`
-}
-
-function quote(value: string): string {
-  return JSON.stringify(value.length > MAX_VALUE_CHARS ? `${value.slice(0, MAX_VALUE_CHARS)}…` : value)
 }
 
 function otelVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -3,7 +3,9 @@ import { isIPv6 } from 'node:net'
 import Type from 'typebox'
 import type { SpiffeId, TrustDomain } from '../core/spiffe-id.ts'
 import { parseSpiffeId, parseTrustDomain, SpiffeIdError } from '../core/spiffe-id.ts'
-import { allowedBy, fault, type SettingOptions } from './env.ts'
+import { DEFAULT_POLICY_DIR, DEFAULT_STATE_DIR, DEFAULT_TRUST_DOMAIN } from './default-places.ts'
+import { allowedBy, type SettingOptions } from './env.ts'
+import { fault } from './setting-fault.ts'
 import { parseWorkloadEndpoint, type WorkloadEndpoint } from './spiffe/endpoint.ts'
 import { FIRST_SVID, parseSvidChoice, type SvidChoice } from './spiffe/svid-choice.ts'
 
@@ -27,7 +29,7 @@ export const optionalText = (options: SettingOptions) => Type.Optional(Type.Stri
 /** The trust domain of a process or command. */
 export const trustDomainSetting = {
   CRANK_TRUST_DOMAIN: Type.String({
-    default: 'crank.local',
+    default: DEFAULT_TRUST_DOMAIN,
     description: 'Trust domain of this process, the first part of every SPIFFE ID.',
     allowed: 'a trust domain (a-z, 0-9, dot, dash, underscore)',
   }),
@@ -67,13 +69,10 @@ export const identitySettings = {
 /** What every process with an identity needs. */
 export const tlsSettings = { ...trustDomainSetting, ...identitySettings }
 
-/** What must outlive a process, of the controller, the workers and the command line. */
-export const DEFAULT_STATE_DIR = '.crank'
-
 /** Where things are: the same for the controller and for every command. */
 export const placeSettings = {
   CRANK_POLICY_DIR: Type.String({
-    default: 'policies',
+    default: DEFAULT_POLICY_DIR,
     allowed: 'the path of a folder',
     description: 'Folder of the Rego sources and of `data/`.',
   }),

@@ -1,13 +1,14 @@
 // Configuration of a worker process: the same identity settings as the controller, and the controller's address.
 import Type, { type Static } from 'typebox'
 import { parseSpiffeId, type SpiffeId } from '../core/spiffe-id.ts'
-import { checkConfig, ConfigError, type ConfigSource } from '../platform/env.ts'
+import { checkConfig, type ConfigSource } from '../platform/env.ts'
+import { DEFAULT_STATE_DIR } from '../platform/default-places.ts'
+import { ConfigError } from '../platform/setting-fault.ts'
 import { oddNames } from '../platform/setting-names.ts'
 import {
   hostSetting,
   logLevelSetting,
   optionalText,
-  DEFAULT_STATE_DIR,
   portSetting,
   readListenHost,
   readSetting,

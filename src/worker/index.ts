@@ -1,7 +1,7 @@
 // The entry point of the package @crank/worker: everything needed to write a worker outside of this repository.
 export { Type, type Static, type TSchema } from 'typebox'
 export type { SpiffeId } from '../core/spiffe-id.ts'
-export { ConfigError } from '../platform/env.ts'
+export { ConfigError } from '../platform/setting-fault.ts'
 export type { Logger } from '../platform/logger.ts'
 export { capabilityError, HandlerError } from './call-error.ts'
 export {

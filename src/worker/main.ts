@@ -1,6 +1,7 @@
 // The process of one worker: configuration, log, traces, credentials, the worker, and an orderly shutdown.
 import { resolve } from 'node:path'
-import { ConfigError, fault, refuseWeakening, type ConfigSource } from '../platform/env.ts'
+import { refuseWeakening, type ConfigSource } from '../platform/env.ts'
+import { ConfigError, fault } from '../platform/setting-fault.ts'
 import { openCredentials } from '../platform/open-credentials.ts'
 import { createProcessLog, type ProcessLog } from '../platform/logger.ts'
 import { serviceName } from '../platform/tracing/otel-settings.ts'

@@ -28,7 +28,8 @@ function followAll(chains: () => readonly AuditChain[], filter: AuditFilter = {}
   const stop = new AbortController()
   const seen: AuditRecord[] = []
   const ended = (async () => {
-    for await (const record of followAudit(chains, filter, stop.signal, last)) seen.push(record)
+    for await (const record of followAudit(chains, filter, stop.signal, { ...(last !== undefined && { last }) }))
+      seen.push(record)
   })()
   onTestFinished(() => {
     stop.abort()

@@ -1,5 +1,5 @@
 // `crank audit export`, as a user runs it.
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -121,8 +121,9 @@ describe('--out', () => {
     const folder = await temporary()
     const out = join(folder, 'all.jsonl')
     await writeFile(out, 'old')
-    await writeFile(`${second.file}.zst`, 'damaged')
     await rm(second.file)
+    await mkdir(second.file)
+    await symlink(second.file, `${second.file}.zst`)
     const { code } = await crank(['audit', 'export', '--audit-dir', dir, '--out', out])
     expect(code).not.toBe(0)
     expect(await readdir(folder)).toEqual(['all.jsonl'])

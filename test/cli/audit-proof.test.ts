@@ -386,3 +386,23 @@ async function serve(answer: (path: string) => string): Promise<string> {
   onTestFinished(() => void server.close())
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
+
+test('a given checkpoint of records that were not read is a fault, unless a newer one is compared', async () => {
+  const old = keptCheckpoint(5, 'old')
+  expect(await verify('--since', '21', '--checkpoint', old)).toMatchObject({
+    code: 1,
+    whys: ['checkpoint_not_compared'],
+    logs: [{ ok: false, faults: [{ seq: 5 }] }],
+  })
+  expect(await say('--since', '21', '--checkpoint', old)).toContain(
+    `(${old}) was not compared: it names record 5, and what was read begins with record 21`,
+  )
+  expect(await verify(log.files[2]!, '--checkpoint', old)).toMatchObject({ code: 1, whys: ['checkpoint_not_compared'] })
+  const both = ['--since', '21', '--checkpoint', old, '--checkpoint', keptCheckpoint(22, 'new')]
+  expect(await verify(...both)).toMatchObject({ code: 0, logs: [{ checkpoint: { seq: 22 } }] })
+  expect(await say(...both)).toContain('given checkpoints of records before those: 1, not compared')
+})
+
+test('a given checkpoint of the record before the first one is compared with what that continues', async () => {
+  expect(await verify('--since', '21', '--checkpoint', keptCheckpoint(20))).toMatchObject({ code: 0, whys: [] })
+})

@@ -141,6 +141,12 @@ test('tail of a log that is not there exits with 2 and says where it looked', as
   expect(stderr).toContain(`there is no audit log at ${slotOf(join(dir, 'nowhere'), 0)}`)
 })
 
+test('tail refuses what is no capability, which no record could have', async () => {
+  const { code, stdout, stderr } = await crank(['audit', 'tail', '--audit-file', file, '--cap', 'foo'])
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('--cap "foo": must be verb:name')
+})
+
 test('verify finds a whole chain intact', async () => {
   const { code, stdout } = await crank(['audit', 'verify', '--audit-file', file, '-o', 'json'])
   expect(code).toBe(0)
@@ -148,6 +154,24 @@ test('verify finds a whole chain intact', async () => {
     ok: true,
     logs: [{ slot: null, file, ok: true, records: 5, tornTailBytes: 0 }],
   })
+})
+
+test('verify takes segments in the order of their numbers, however the shell lists them', async () => {
+  const folder = join(dir, 'many')
+  await mkdir(folder)
+  const lines = (await readFile(file, 'utf8')).split(/(?<=\n)/)
+  const names = await Promise.all(
+    lines.map(async (line) => {
+      // The numbers begin at 8: a shell lists 10 before 8.
+      const name = join(folder, `${(JSON.parse(line) as { seq: number }).seq + 7}.jsonl`)
+      await writeFile(name, line)
+      return name
+    }),
+  )
+  const { code, stdout } = await crank(['audit', 'verify', ...names.toSorted(), '-o', 'json'])
+  expect(names.toSorted()).not.toEqual(names)
+  expect(JSON.parse(stdout)).toMatchObject({ logs: [{ records: 5, faults: [] }] })
+  expect(code).toBe(0)
 })
 
 test('verify names the first record that was changed, and exits with 1', async () => {

@@ -42,7 +42,7 @@ const STAY: readonly (readonly [start: string, says: string])[] = [
   ['crank audit tail -f', 'deny'],
 ]
 
-const examples = [...new Set(helpOf(createProgram()).flatMap(examplesIn))]
+const examples = [...new Set(helpOf(await createProgram()).flatMap(examplesIn))]
 const stays = (line: string): boolean => STAY.some(([start]) => line.startsWith(start))
 
 let checkout = ''

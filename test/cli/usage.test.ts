@@ -3,7 +3,7 @@ import { CONTROLLER_SETTINGS } from '../../src/cli/commands/controller.ts'
 import { WORKER_SETTINGS } from '../../src/cli/commands/worker.ts'
 import { CliError, describeFailure } from '../../src/cli/exit.ts'
 import { ControllerEnv } from '../../src/controller/config.ts'
-import { ConfigError } from '../../src/platform/env.ts'
+import { ConfigError } from '../../src/platform/setting-fault.ts'
 import { VERSION } from '../../src/platform/version.ts'
 import { WorkerSettings } from '../../src/worker/config.ts'
 import { crank } from './crank.ts'
@@ -48,7 +48,7 @@ test('--help names every command, has examples, and lists the exit codes', async
   expect(stderr).toBe('')
   for (const [command] of LEAVES) expect(stdout).toMatch(new RegExp(`^  ${command!} `, 'm'))
   expect(stdout).toContain('Examples:')
-  expect([...stdout.matchAll(/^ {2}(\d) {2}\w/gm)].map(([, exit]) => exit)).toEqual(['0', '1', '2', '3', '5'])
+  expect([...stdout.matchAll(/^ {2}(\d) {2}\w/gm)].map(([, exit]) => exit)).toEqual(['0', '1', '2', '3', '4', '5'])
 })
 
 test('--help loads no package but commander', async () => {

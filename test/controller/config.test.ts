@@ -3,7 +3,7 @@ import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadControllerConfig } from '../../src/controller/config.ts'
 import { parseOpaUrl } from '../../src/policy/engine/opa-target.ts'
-import type { ConfigError } from '../../src/platform/env.ts'
+import type { ConfigError } from '../../src/platform/setting-fault.ts'
 
 const TLS = { CRANK_TLS_CERT: 'controller.crt', CRANK_TLS_KEY: 'controller.key', CRANK_TLS_BUNDLE: 'crank.local.pem' }
 

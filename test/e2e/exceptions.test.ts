@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { exceptionId } from '../../src/policy/data/exceptions.ts'
+import { exceptionId } from '../../src/policy/data/exception-entries.ts'
 import type { ExceptionsReply } from '../../src/core/policy-exceptions.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { HELLO, startMesh, STREAMING, TRUST_DOMAIN, type Mesh } from '../fixtures/mesh.ts'

@@ -1,9 +1,10 @@
 // Asking the policy instead of calling: the running controller, its files, and /route itself agree.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openSource, type PolicySource } from '../../src/cli/policy-ask/source.ts'
-import { knownCapabilities, knownIdentities } from '../../src/cli/policy-ask/knowledge.ts'
+import { openSource } from '../../src/cli/policy-ask/source.ts'
+import { knownCapabilities, knownIdentities, type PolicySource } from '../../src/cli/policy-ask/knowledge.ts'
 import { makeCapability } from '../../src/core/capability.ts'
-import { formatInstant, type AskAnswer } from '../../src/core/policy-ask.ts'
+import { formatInstant } from '../../src/core/instant.ts'
+import type { AskAnswer } from '../../src/core/policy-ask.ts'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import { startMesh, STREAMING, type Mesh } from '../fixtures/mesh.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'

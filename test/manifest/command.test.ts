@@ -192,7 +192,7 @@ test.each([
     args: ['--manifest', 'package.json'],
     says: 'package.json: the file has no "workers"',
   },
-  { what: 'a bad trust domain', args: ['--trust-domain', 'A'], says: 'trust domain "A"' },
+  { what: 'a bad trust domain', args: ['--trust-domain', 'A'], says: 'CRANK_TRUST_DOMAIN="A": must be a trust domain' },
 ])('$what ends with 2', async ({ args, says }) => {
   const { code, stderr } = await crank(['manifest', 'verify', ...args])
   expect(code).toBe(2)

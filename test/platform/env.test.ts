@@ -1,7 +1,8 @@
 import inspector from 'node:inspector'
 import Type from 'typebox'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { checkConfig, ConfigError, loadConfig, refuseWeakening } from '../../src/platform/env.ts'
+import { checkConfig, loadConfig, refuseWeakening } from '../../src/platform/env.ts'
+import { ConfigError } from '../../src/platform/setting-fault.ts'
 
 const Schema = Type.Object({
   PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 9000, description: 'port' }),

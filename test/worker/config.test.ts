@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ConfigError } from '../../src/platform/env.ts'
+import type { ConfigError } from '../../src/platform/setting-fault.ts'
 import { loadWorkerConfig } from '../../src/worker/config.ts'
 
 const tls = { CRANK_TLS_CERT: 'a.crt', CRANK_TLS_KEY: 'a.key', CRANK_TLS_BUNDLE: 'crank.local.pem' }

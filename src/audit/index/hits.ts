@@ -93,7 +93,8 @@ async function toHit(
   place: Place,
   query: AuditQuery,
 ): Promise<AuditHit | 'wrong' | undefined> {
-  const own = await (await chain.segment(at))?.recordAt(place.at)
+  const own = await chain.recordAt(at, place.at)
+  if (own === 'damaged') return undefined
   if (own === undefined) return 'wrong'
   const { record } = own
   const others = await companions(chain, at, own)

@@ -1,4 +1,5 @@
 // The segments of one chain, opened as they are needed. A search may pass over thousands of them: only some stay open.
+import { tellDamage, type OnDamaged } from '../damage.ts'
 import type { AuditChain } from '../places.ts'
 import type { AuditRecord } from '../reader.ts'
 import { indexFileOf, isOfSqlite } from './index-file.ts'
@@ -10,6 +11,7 @@ type ChainOptions = {
   readonly temporaryFolder: () => string
   readonly onIndexing: (indexing: Indexing) => void
   readonly ignoresIndexes: boolean
+  readonly onDamaged: OnDamaged | undefined
 }
 
 const MAX_OPEN = 64
@@ -24,6 +26,8 @@ export class OpenChain {
   /** Whether an index that was found wrong was removed yet. */
   readonly #wrong = new Map<number, boolean>()
   readonly #times = new Map<number, Times>()
+  /** Damaged ones for which no index can be made. */
+  readonly #unreadable = new Set<number>()
 
   constructor(chain: AuditChain, options: ChainOptions) {
     this.chain = chain
@@ -34,8 +38,9 @@ export class OpenChain {
     return this.chain.segments.length
   }
 
-  /** The segment with its index. Undefined once it is gone: retention removes the oldest. */
+  /** The segment with its index. Undefined once it is gone, since retention removes the oldest, and when it is damaged. */
   async segment(at: number): Promise<OpenSegment | undefined> {
+    if (this.#unreadable.has(at)) return undefined
     const opened = this.#open.get(at) ?? this.#enter(at)
     this.#open.delete(at)
     this.#open.set(at, opened)
@@ -44,6 +49,10 @@ export class OpenChain {
       return await opened
     } catch (cause: unknown) {
       this.#open.delete(at)
+      if (this.#isDamage(at, cause)) {
+        this.#unreadable.add(at)
+        return undefined
+      }
       // A file that somebody named must be there.
       if (this.#isNamed(at) || (cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
       return undefined
@@ -60,18 +69,29 @@ export class OpenChain {
 
   /** The records with this id in a segment. Reads what is not in an index in a file that somebody named, or at the end. */
   async withId(at: number, member: IdMember, id: string): Promise<AuditRecord[]> {
-    const read = await this.#readWithId(at, member, id)
+    const read = this.#unreadable.has(at) ? [] : await this.#readWithId(at, member, id)
     if (read !== undefined) return read
     const segment = await this.segment(at)
     if (segment === undefined) return []
     const found: AuditRecord[] = []
     for (const place of await this.#placesOf(at, segment, member, id)) {
-      const record = await segment.recordAt(place)
+      const record = await this.recordAt(at, place)
+      if (record === 'damaged') continue
       // Not even a record: the index is not that of this segment.
       if (record === undefined && (await this.makeAgain(at))) return this.withId(at, member, id)
       if (record?.record[member] === id) found.push(record)
     }
     return found
+  }
+
+  /** The record that begins there; undefined when none does. */
+  async recordAt(at: number, place: number): Promise<AuditRecord | 'damaged' | undefined> {
+    try {
+      return await (await this.segment(at))?.recordAt(place)
+    } catch (cause: unknown) {
+      if (this.#isDamage(at, cause)) return 'damaged'
+      throw cause
+    }
   }
 
   /** The limits of the times in a segment: a fresh index knows them, else they are guessed. Infinite where nothing is known. */
@@ -115,6 +135,11 @@ export class OpenChain {
     return !this.#options.ignoresIndexes && !this.#isNamed(at)
   }
 
+  #isDamage(at: number, cause: unknown): boolean {
+    const { file } = this.chain.segments[at] ?? { file: '' }
+    return tellDamage(this.chain, file, { cause, onDamaged: this.#options.onDamaged })
+  }
+
   #isNamed(at: number): boolean {
     return this.chain.segments[at]?.file === this.chain.place
   }
@@ -149,6 +174,7 @@ export class OpenChain {
     const maxBytes = this.#isKept(at) ? MAX_READ_BYTES : Number.POSITIVE_INFINITY
     const indexFile = this.#options.ignoresIndexes || this.#wrong.has(at) ? undefined : indexFileOf(file)
     return readWithId({ file, indexFile, maxBytes }, member, id).catch((cause: unknown) => {
+      if (this.#isDamage(at, cause)) return []
       // Whoever opens the segment makes a damaged index again, and knows what a missing segment means.
       if (this.#isKept(at) && (isOfSqlite(cause) || (cause as NodeJS.ErrnoException).code === 'ENOENT'))
         return undefined

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { OnDamaged } from '../damage.ts'
 import { mergeByTime } from '../merge.ts'
 import type { AuditChain } from '../places.ts'
 import type { AuditRecord } from '../reader.ts'
@@ -34,13 +35,15 @@ type SearchOptions = {
   readonly onIndexing?: (indexing: Indexing) => void
   /** Everything is read from the segments: slow, and independent of what may have happened to an index. */
   readonly ignoresIndexes?: boolean
+  /** Told instead of rejecting, once a segment or more often: the search goes on with the others. */
+  readonly onDamaged?: OnDamaged | undefined
 }
 
 /** Its methods reject as those of the readers do, and with SQLite's errors. */
 export function createAuditSearch(chains: readonly AuditChain[], options: SearchOptions = {}): AuditSearch {
-  const { onIndexing = () => undefined, ignoresIndexes = false } = options
+  const { onIndexing = () => undefined, ignoresIndexes = false, onDamaged } = options
   const temporary = createTemporaryFolder()
-  const chainOptions = { temporaryFolder: temporary.path, onIndexing, ignoresIndexes }
+  const chainOptions = { temporaryFolder: temporary.path, onIndexing, ignoresIndexes, onDamaged }
   const opened = chains.map((chain) => new OpenChain(chain, chainOptions))
   return {
     ofDecision: (id) => recordsOfDecision(opened, id.toLowerCase()),

@@ -3,12 +3,14 @@ import { readFile } from 'node:fs/promises'
 import { WRITERS, type ExportFormat } from '../../audit/export/formats.ts'
 import type { Exported } from '../../audit/export/exported.ts'
 import { createPseudonyms, type Pseudonyms } from '../../audit/export/pseudonyms.ts'
+import { damageOf, type OnDamaged } from '../../audit/damage.ts'
 import { mergeByTime } from '../../audit/merge.ts'
 import type { AuditChain } from '../../audit/places.ts'
 import { readAudits, type AuditRecord } from '../../audit/reader.ts'
 import { openSegment } from '../../audit/segment-bytes.ts'
 import { segmentsWithin } from '../../audit/segments-within.ts'
 import { auditLogsOf, unreadable, type AuditOptions } from '../audit-config.ts'
+import { createDamageReport, type DamageReport } from '../damage-report.ts'
 import { environment } from '../environment.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { parseSince } from '../option-values.ts'
@@ -34,6 +36,7 @@ type Summary = {
   last: string | null
   readonly pseudonymised: boolean
 }
+type Reported = Summary & { readonly missing: ReturnType<DamageReport['missing']> }
 
 /** Shorter keys can be guessed. */
 const MIN_KEY_BYTES = 16
@@ -45,23 +48,24 @@ export async function exportAudit(options: ExportOptions): Promise<ExitCode> {
   const pseudonyms =
     options.pseudonymise === undefined ? undefined : createPseudonyms(await readKey(options.pseudonymise))
   const sink = await openSink(options.out)
+  const damage = createDamageReport()
   try {
     const chains = await Promise.all(logs.chains.map((chain) => upTo(chain, window.untilMs)))
-    const summary = await copy(chains, { options, window, pseudonyms, sink })
+    const summary = await copy(chains, { options, window, pseudonyms, sink, damage })
     await sink.finish()
-    report(summary, options)
+    report({ ...summary, missing: damage.missing() }, options)
   } catch (cause: unknown) {
     await sink.abandon()
     throw unreadable(logs.name, cause)
   }
-  return EXIT.ok
+  return damage.exit(EXIT.ok)
 }
 
 async function copy(
   chains: readonly AuditChain[],
-  to: { options: ExportOptions; window: Window; pseudonyms: Pseudonyms | undefined; sink: Sink },
+  to: { options: ExportOptions; window: Window; pseudonyms: Pseudonyms | undefined; sink: Sink; damage: DamageReport },
 ): Promise<Summary> {
-  const { options, window, pseudonyms, sink } = to
+  const { options, window, pseudonyms, sink, damage } = to
   const { header, line } = WRITERS[options.format]
   const isPseudonymised = pseudonyms !== undefined
   const summary: Summary = {
@@ -76,7 +80,7 @@ async function copy(
   let bytes = 0
   await sink.write(header)
   try {
-    for await (const { text, record, slot } of recordsOf(chains, window)) {
+    for await (const { text, record, slot } of recordsOf(chains, window, damage.onDamaged)) {
       bytes += text.length + 1
       if (Date.parse(record.timestamp) >= window.untilMs) continue
       const exported: Exported = isPseudonymised
@@ -94,9 +98,13 @@ async function copy(
   return summary
 }
 
-async function* recordsOf(chains: readonly AuditChain[], { sinceMs }: Window): AsyncGenerator<Placed, void> {
+async function* recordsOf(
+  chains: readonly AuditChain[],
+  { sinceMs }: Window,
+  onDamaged: OnDamaged,
+): AsyncGenerator<Placed, void> {
   const filter = sinceMs === undefined ? {} : { since: sinceMs }
-  yield* mergeByTime(chains.map((chain) => placed(chain, readAudits([chain], filter))))
+  yield* mergeByTime(chains.map((chain) => placed(chain, readAudits([chain], filter, onDamaged))))
 }
 
 async function* placed({ slot }: AuditChain, records: AsyncGenerator<AuditRecord, void>): AsyncGenerator<Placed, void> {
@@ -113,11 +121,16 @@ async function sizeOf(chains: readonly AuditChain[], { sinceMs }: Window): Promi
   if (!process.stderr.isTTY || sinceMs !== undefined) return 0
   let bytes = 0
   for (const { file } of chains.flatMap(({ segments }) => segments)) {
-    const segment = await openSegment(file)
-    bytes += await segment.size()
-    await segment.close()
+    const segment = await openSegment(file).catch(unlessDamaged)
+    bytes += (await segment?.size()) ?? 0
+    await segment?.close()
   }
   return bytes
+}
+
+/** It is told when it is read. */
+function unlessDamaged(cause: unknown): undefined {
+  if (damageOf(cause) === undefined) throw cause
 }
 
 function windowOf({ since, until }: ExportOptions, nowMs: number): Window {
@@ -140,7 +153,7 @@ async function readKey(file: string): Promise<Buffer> {
 }
 
 /** On stderr where the data is on stdout. */
-function report(summary: Summary, { out, output }: ExportOptions): void {
+function report(summary: Reported, { out, output }: ExportOptions): void {
   if (out !== undefined && output === 'json') {
     writeJson(summary)
     return

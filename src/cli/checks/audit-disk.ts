@@ -6,7 +6,8 @@ import type { AuditChain } from '../../audit/places.ts'
 import { isFull } from '../../audit/retention.ts'
 import { auditSettings, parseAuditSettings, type AuditLimits } from '../../platform/audit-settings.ts'
 import { formatBytes } from '../../platform/byte-size.ts'
-import { checkConfig, ConfigError } from '../../platform/env.ts'
+import { checkConfig } from '../../platform/env.ts'
+import { ConfigError } from '../../platform/setting-fault.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 /** Time enough to get a larger disk. */

@@ -1,5 +1,5 @@
 // The running controller, queried on its admin listener.
-import { request } from 'undici'
+import { requestHttp } from '../http-request.ts'
 import type { WorkerEntry, WorkersReply } from '../../core/wire.ts'
 import { allPages } from '../all-pages.ts'
 import { messageOf } from '../exit.ts'
@@ -68,13 +68,8 @@ function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefi
 type Answer = { readonly json: unknown; readonly date: string | undefined; readonly dateAtMs: number }
 
 async function getJson(url: string, now: () => number): Promise<Answer> {
-  const { statusCode, headers, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
+  const { statusCode, headers, text } = await requestHttp(url, { timeoutMs: TIMEOUT_MS })
   const dateAtMs = now()
-  const content = await body.text()
   if (statusCode !== 200) throw new Error(`status ${statusCode}`)
-  return { json: JSON.parse(content) as unknown, date: firstOf(headers['date']), dateAtMs }
-}
-
-function firstOf(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header
+  return { json: JSON.parse(text) as unknown, date: headers.date, dateAtMs }
 }

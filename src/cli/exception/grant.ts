@@ -2,9 +2,9 @@
 import { isoTime } from '../../core/iso-time.ts'
 import { CapabilityError, parseCapability, type Capability } from '../../core/capability.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { exceptionFaults, exceptionId, NS_PER_MS } from '../../policy/data/exceptions.ts'
+import { exceptionId, NS_PER_MS } from '../../policy/data/exception-entries.ts'
+import { exceptionFaults } from '../../policy/data/exceptions.ts'
 import { parseDuration } from '../../platform/duration.ts'
-import { readTrustDomain } from '../../platform/settings.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson } from '../output.ts'
 import { didYouMean } from '../policy-ask/likeness.ts'
@@ -47,7 +47,7 @@ export async function grantException(options: GrantOptions): Promise<ExitCode> {
 
 /** `--who` as a SPIFFE ID of CRANK_TRUST_DOMAIN, or unchanged. @throws {CliError | ConfigError} */
 export function readWho(who: string): SpiffeId {
-  return parseWho(who, readTrustDomain(trustDomainOf({})))
+  return parseWho(who, trustDomainOf({}))
 }
 
 /** `--cap` without duplicates, in alphabetical order. @throws {CliError} `usage` */

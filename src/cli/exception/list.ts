@@ -1,10 +1,11 @@
 // `crank exception list`: the exceptions of the policy folder, with the uses in the audit log and those counted by a
 // running controller. A restart resets the controller's counts, not the log.
-import { request } from 'undici'
 import { isoTime } from '../../core/iso-time.ts'
-import { NS_PER_MS, parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
+import { NS_PER_MS, type ExceptionEntry } from '../../policy/data/exception-entries.ts'
+import { parseExceptions } from '../../policy/data/exceptions.ts'
 import type { ExceptionsReply } from '../../core/policy-exceptions.ts'
-import type { PlacedFault } from '../../policy/data/schema-faults.ts'
+import type { PlacedFault } from '../../policy/data/fault-place.ts'
+import { requestHttp } from '../http-request.ts'
 import { adminUrlOf } from '../places.ts'
 import { auditLogsIn } from '../audit-config.ts'
 import { formatLeft } from '../time-left.ts'
@@ -140,9 +141,7 @@ function sourceOf({ reply, logged }: Told, { url, logName }: { url: string; logN
 /** Undefined without an answer: the list is useful without it. */
 async function askController(url: string): Promise<ExceptionsReply | undefined> {
   try {
-    const path = `${url}/policy/exceptions`
-    const { statusCode, body } = await request(path, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS })
-    const text = await body.text()
+    const { statusCode, text } = await requestHttp(`${url}/policy/exceptions`, { timeoutMs: TIMEOUT_MS })
     return statusCode === 200 ? (JSON.parse(text) as ExceptionsReply) : undefined
   } catch {
     return undefined

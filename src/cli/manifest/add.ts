@@ -3,11 +3,12 @@ import { CapabilityError, parseCapability } from '../../core/capability.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId } from '../../core/spiffe-id.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
+import { trustDomainOf } from '../places.ts'
 import { didYouMean } from '../policy-ask/likeness.ts'
 import type { ListName } from './compare.ts'
 import { formatManifest, newEntry, withMembers, type Entry, type ManifestFile } from './entries.ts'
 import { compareText } from './fault.ts'
-import { deploymentTime, manifestPath, readManifestDomain, readManifestFile, replaceManifest } from './manifest-file.ts'
+import { deploymentTime, manifestPath, readManifestFile, replaceManifest } from './manifest-file.ts'
 
 type AddOptions = {
   provides?: readonly string[] | undefined
@@ -72,7 +73,7 @@ function readWanted(name: string, options: AddOptions): Wanted {
   if (!NAME.test(name)) {
     throw new CliError(EXIT.usage, `"${name}" is not a name for a worker: must be 1 to 57 letters, digits, - and _`)
   }
-  const given = options.spiffeId ?? `spiffe://${readManifestDomain(options.trustDomain)}/worker/${name}`
+  const given = options.spiffeId ?? `spiffe://${trustDomainOf(options)}/worker/${name}`
   return { workerId: `worker-${name}`, spiffeId: readSpiffeId(given), provides, requires }
 }
 

@@ -1,11 +1,9 @@
 // worker_manifests.json on disk: its path, reading, and replacing.
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseTrustDomain, SpiffeIdError, type TrustDomain } from '../../core/spiffe-id.ts'
 import { CliError, EXIT } from '../exit.ts'
 import { policyDirOf } from '../places.ts'
 import { EMPTY_MANIFEST, ManifestError, parseManifest, type ManifestFile } from './entries.ts'
-import { trustDomainOf } from '../places.ts'
 
 /** The given file, or the one of CRANK_POLICY_DIR. */
 export function manifestPath(given: string | undefined): string {
@@ -39,17 +37,6 @@ export async function replaceManifest(path: string, text: string): Promise<void>
     await rename(draft, path)
   } catch (cause: unknown) {
     throw new CliError(EXIT.usage, `the manifest cannot be written: ${String(cause)}`, { cause })
-  }
-}
-
-/** `--trust-domain`, else CRANK_TRUST_DOMAIN, else its default. @throws {CliError} `usage` */
-export function readManifestDomain(given: string | undefined): TrustDomain {
-  const text = trustDomainOf({ trustDomain: given })
-  try {
-    return parseTrustDomain(text)
-  } catch (cause: unknown) {
-    if (cause instanceof SpiffeIdError) throw new CliError(EXIT.usage, `trust domain "${text}": ${cause.message}`)
-    throw cause
   }
 }
 

@@ -1,18 +1,12 @@
 // `crank manifest generate|verify|diff`: reads code and manifest, and prints or writes the result.
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
+import { trustDomainOf } from '../places.ts'
 import { compare, differencesOf, formatDifference, update, type Comparison, type Difference } from './compare.ts'
 import { formatManifest, type ManifestFile } from './entries.ts'
 import { formatFault, type Fault } from './fault.ts'
 import { importDefinitions, type Definitions } from './import-definitions.ts'
-import {
-  deploymentTime,
-  manifestPath,
-  readManifestDomain,
-  readManifestFile,
-  replaceManifest,
-  withManifestErrors,
-} from './manifest-file.ts'
+import { deploymentTime, manifestPath, readManifestFile, replaceManifest, withManifestErrors } from './manifest-file.ts'
 import { diffLines, toJson } from './report.ts'
 
 export type ManifestOptions = {
@@ -104,7 +98,7 @@ export function linesOf({ faults, differences }: Inspection): string[] {
 /** @throws {CliError} when sources or manifest cannot be read */
 export async function inspect(options: Omit<ManifestOptions, 'output'>): Promise<Inspection> {
   const path = manifestPath(options.manifest)
-  const trustDomain = readManifestDomain(options.trustDomain)
+  const trustDomain = trustDomainOf(options)
   const { workers, faults } = await readDefinitions(options.workers)
   if (workers.length === 0 && faults.length === 0) {
     throw new CliError(EXIT.usage, `${options.workers}: no source calls defineWorker`)

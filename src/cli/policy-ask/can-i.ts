@@ -1,14 +1,15 @@
 // `crank can-i`: whether a call is allowed, as a sentence and as exit code.
 import type { PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
-import { readStateConfig } from '../client-config.ts'
 import { CliError, EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeLine, type Format } from '../output.ts'
+import { trustDomainOf } from '../places.ts'
 import { askDecided, may, why } from './answer.ts'
 import { shellWord } from './change.ts'
 import { notKnown } from './nearest-miss.ts'
 import { parseAt, parseTarget, parseWho, type Words } from './question.ts'
-import { openSource, type PolicySource, type SourceOptions } from './source.ts'
+import type { PolicySource } from './knowledge.ts'
+import { openSource, type SourceOptions } from './source.ts'
 import { environment } from '../environment.ts'
 
 export type AskOptions = SourceOptions & { at?: string | undefined; output: Format }
@@ -38,8 +39,7 @@ export function readQuestion(
   { at }: { at?: string | undefined },
   env: NodeJS.ProcessEnv,
 ): PolicyQuestion {
-  const { trustDomain } = readStateConfig({}, env)
-  return { spiffeId: parseWho(who, trustDomain), capability: parseTarget(words), atNs: parseAt(at) }
+  return { spiffeId: parseWho(who, trustDomainOf({}, env)), capability: parseTarget(words), atNs: parseAt(at) }
 }
 
 /** One question, one decision. */

@@ -1,7 +1,7 @@
 // What would change an answer: the file, the position in it, and the command that does it.
 import { join } from 'node:path'
 import type { DataFileName } from '../../policy/data/data-shapes.ts'
-import { placeOf } from '../../policy/data/schema-faults.ts'
+import { placeOf } from '../../policy/data/fault-place.ts'
 
 /** `file`: in the folder `data` of the policies. */
 export type Change = {

@@ -1,11 +1,13 @@
 // `crank explain`: explains a recorded decision or a question: the nearest miss, and what would change the answer.
 import { callIn, exceptionIn, groundsIn, isText, reasonsIn, rulingIn } from '../../audit/record-members.ts'
 import type { ChainedRecord } from '../../audit/chain.ts'
+import type { AuditSearch } from '../../audit/index/search.ts'
 import type { AuditRecord } from '../../audit/reader.ts'
 import { passes } from '../../core/ruling.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { auditLogsOf } from '../audit-config.ts'
 import { searchLogs } from '../audit-index.ts'
+import { createDamageReport } from '../damage-report.ts'
 import { CliError, describeFailure, EXIT, type ExitCode } from '../exit.ts'
 import { say, writeJson } from '../output.ts'
 import { why } from './answer.ts'
@@ -67,26 +69,30 @@ async function explainQuestion(typed: Typed, options: ExplainOptions): Promise<E
 /** Explains every decision of the trace in order: a worker that calls others adds one per call. `negative` when there is none. */
 async function explainTrace(traceId: string, options: ExplainOptions): Promise<ExitCode> {
   const logs = auditLogsOf(options, environment())
-  const calls = await searchLogs(logs, async (search) => {
+  const damage = createDamageReport()
+  const find = async (search: AuditSearch): Promise<AuditRecord[][]> => {
     const records = (await search.ofTrace(traceId)).map(({ record }) => record)
     const ids = new Set(records.map(({ decision_id: id }) => id).filter(isText))
     const found: AuditRecord[][] = []
     for (const id of ids) found.push(await search.ofDecision(id))
     return found
-  })
+  }
+  const calls = await searchLogs(logs, find, { onDamaged: damage.onDamaged })
   for (const records of calls) await explainRecords(records, options)
-  if (calls.length > 0) return EXIT.ok
+  if (calls.length > 0) return damage.exit(EXIT.ok)
   say(`no record of trace ${traceId} in ${logs.name}`)
-  return EXIT.negative
+  return damage.exit(EXIT.negative)
 }
 
 /** `negative` when the log has no such decision. */
 async function explainRecord(decisionId: string, options: ExplainOptions): Promise<ExitCode> {
   const logs = auditLogsOf(options, environment())
-  const records = await searchLogs(logs, (search) => search.ofDecision(decisionId))
-  if (await explainRecords(records, options)) return EXIT.ok
+  const damage = createDamageReport()
+  const find = (search: AuditSearch): Promise<AuditRecord[]> => search.ofDecision(decisionId)
+  const records = await searchLogs(logs, find, { onDamaged: damage.onDamaged })
+  if (await explainRecords(records, options)) return damage.exit(EXIT.ok)
   say(`no record of decision ${decisionId} in ${logs.name}`)
-  return EXIT.negative
+  return damage.exit(EXIT.negative)
 }
 
 /** Without a policy to ask, it still shows the record. @returns whether there is one */

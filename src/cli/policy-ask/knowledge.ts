@@ -1,9 +1,10 @@
 // The policy data, to list and explain its content. It decides nothing: the policy does.
 import { parseEnforcement, type Enforcement } from '../../policy/data/enforcement.ts'
 import { parseExactJson } from '../../policy/data/exact-json.ts'
-import { parseExceptions, type ExceptionEntry } from '../../policy/data/exceptions.ts'
+import { wellFormedExceptions, type ExceptionEntry } from '../../policy/data/exception-entries.ts'
 import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
-import type { PlacedFault } from '../../policy/data/schema-faults.ts'
+import type { PlacedFault } from '../../policy/data/fault-place.ts'
+import type { AskPolicy } from '../../policy/ask.ts'
 import type { Capability } from '../../core/capability.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId } from '../../core/spiffe-id.ts'
 import { manifestsIn, type Manifest } from '../../policy/data/manifests.ts'
@@ -26,14 +27,20 @@ export type Knowledge = {
   readonly enforcement: Enforcement
 }
 
+/** Where a command asks: a controller or a folder. */
+export type PolicySource = {
+  readonly ask: AskPolicy
+  readonly knowledge: () => Promise<Knowledge>
+}
+
 /** `dataText`: the whole data document with its original numbers. */
-export function parseKnowledge({
+export async function parseKnowledge({
   policyDir,
   revision,
   dataText,
-}: Readonly<Record<'policyDir' | 'revision' | 'dataText', string>>): Knowledge {
+}: Readonly<Record<'policyDir' | 'revision' | 'dataText', string>>): Promise<Knowledge> {
   const data = parseExactJson(dataText) as Readonly<Record<string, unknown>>
-  const { entries, faults } = parseExceptions(data['exceptions'] ?? {}, maxDays(data))
+  const { entries, faults } = await exceptionsIn(data)
   const blocked = isRecord(data['blocked']) ? data['blocked'] : {}
   return {
     policyDir,
@@ -48,6 +55,17 @@ export function parseKnowledge({
     },
     enforcement: parseEnforcement(data['enforcement']),
   }
+}
+
+/** Only where one is malformed, the schemas are loaded to say why: that takes longer than an answer of the controller. */
+async function exceptionsIn(
+  data: Readonly<Record<string, unknown>>,
+): Promise<{ entries: readonly ExceptionEntry[]; faults: readonly PlacedFault[] }> {
+  const { exceptions = {} } = data
+  const entries = wellFormedExceptions(exceptions, maxDays(data))
+  if (entries !== undefined) return { entries, faults: [] }
+  const { parseExceptions } = await import('../../policy/data/exceptions.ts')
+  return parseExceptions(exceptions, maxDays(data))
 }
 
 /** Every identity in the data, sorted. */

@@ -2,9 +2,9 @@
 import type { PolicyQuestion } from '../../policy/ask.ts'
 import type { AskAnswer } from '../../core/policy-ask.ts'
 import { parseCapability } from '../../core/capability.ts'
-import { readStateConfig } from '../client-config.ts'
 import { EXIT, type ExitCode } from '../exit.ts'
 import { paint, say, writeJson, writeTable, type Column } from '../output.ts'
+import { trustDomainOf } from '../places.ts'
 import { askDecided, COLOURS, may, why } from './answer.ts'
 import type { AskOptions } from './can-i.ts'
 import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from './knowledge.ts'
@@ -34,7 +34,7 @@ export async function whoCan(typed: Words, options: ListOptions): Promise<ExitCo
 
 /** Lists the capabilities that an identity may use; `negative` when there are none. */
 export async function whatCan(who: string, options: ListOptions): Promise<ExitCode> {
-  const spiffeId = parseWho(who, readStateConfig({}, environment()).trustDomain)
+  const spiffeId = parseWho(who, trustDomainOf({}))
   const atNs = parseAt(options.at)
   const questions = (known: Knowledge) => knownCapabilities(known).map((capability) => ({ spiffeId, capability, atNs }))
   const columns = (known: Knowledge): Column<AskAnswer>[] => [

@@ -1,9 +1,10 @@
 // Explains an answer from the policy data, and what would change it. A pure function: the policy gives the answer; this
 // only looks for what the author may have meant.
 import type { Capability } from '../../core/capability.ts'
-import { formatInstant, type AskAnswer } from '../../core/policy-ask.ts'
+import { formatInstant } from '../../core/instant.ts'
+import type { AskAnswer } from '../../core/policy-ask.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
-import { placeOf } from '../../policy/data/schema-faults.ts'
+import { placeOf } from '../../policy/data/fault-place.ts'
 import { declare, grant, namedInstead, takeOut, type Change } from './change.ts'
 import { knownCapabilities, knownIdentities, workersWith, type Knowledge } from './knowledge.ts'
 import { alike, alikeIdentity, didYouMean, type Likeness } from './likeness.ts'

@@ -1,7 +1,7 @@
 // The arguments as a question to the policy. Invalid input ends here, with exit code 2.
 import { isoTime } from '../../core/iso-time.ts'
 import { CapabilityError, makeCapability, parseCapability, type Capability } from '../../core/capability.ts'
-import { INSTANT_RULE, parseInstant } from '../../core/policy-ask.ts'
+import { INSTANT_RULE, parseInstant } from '../../core/instant.ts'
 import { parseSpiffeId, SpiffeIdError, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
 import { CliError, EXIT } from '../exit.ts'
 import { parseTime } from '../option-values.ts'

@@ -1,61 +1,30 @@
 // Where a command asks: a running controller (default), or a policy folder. Both judge as /route does.
+// Only a folder needs the policy engine: it is loaded then.
 import { resolve } from 'node:path'
-import { Compile } from 'typebox/compile'
-import { request } from 'undici'
-import { withBrake } from '../../policy/brake.ts'
-import { createOfflineEngine } from '../../policy/engine/evaluate-files.ts'
-import { createAsk, type AskPolicy, type PolicyQuestion } from '../../policy/ask.ts'
-import { createOwnKnowledge } from '../../policy/ruling.ts'
+import type { PolicyQuestion } from '../../policy/ask.ts'
+import { answersIn } from '../../core/ask-answers.ts'
+import { MAX_QUESTIONS } from '../../core/ask-limit.ts'
 import { splitCapability } from '../../core/capability.ts'
+import { formatInstant } from '../../core/instant.ts'
 import { jsonMembers } from '../../core/json-members.ts'
-import { AskAnswers, formatInstant, MAX_QUESTIONS, type AskAnswer, type AskQuestion } from '../../core/policy-ask.ts'
+import type { AskAnswer, AskQuestion } from '../../core/policy-ask.ts'
+import { CliError, EXIT, messageOf } from '../exit.ts'
+import { requestHttp, type HttpRequest } from '../http-request.ts'
 import { adminUrlOf } from '../places.ts'
-import { CliError, EXIT, messageOf, usageFailure } from '../exit.ts'
-import { say } from '../output.ts'
-import { parseKnowledge, type Knowledge } from './knowledge.ts'
+import { parseKnowledge, type PolicySource } from './knowledge.ts'
 
 export type SourceOptions = { adminUrl?: string | undefined; policy?: string | undefined }
-
-export type PolicySource = {
-  readonly ask: AskPolicy
-  readonly knowledge: () => Promise<Knowledge>
-}
 
 const TIMEOUT_MS = 10_000
 const MAX_DATA_DEPTH = 100
 
 /** @throws {CliError} `usage` for an unusable folder; a controller is contacted only when it is asked. */
 export async function openSource({ adminUrl, policy }: SourceOptions, env: NodeJS.ProcessEnv): Promise<PolicySource> {
-  if (policy !== undefined) return folderSource(resolve(policy), env)
+  if (policy !== undefined) {
+    const { openFolder } = await import('./folder-source.ts')
+    return openFolder(resolve(policy), env)
+  }
   return adminSource(adminUrlOf({ adminUrl }, env))
-}
-
-async function folderSource(policyDir: string, env: NodeJS.ProcessEnv): Promise<PolicySource> {
-  const now = Date.now
-  const onCompile = (reason: string): void => {
-    say(`${reason}: compiled again`)
-  }
-  const { name, decide, files } = await createOfflineEngine(policyDir, { env, now, onCompile }).catch(
-    (cause: unknown) => {
-      throw usageFailure('--policy cannot be used', cause)
-    },
-  )
-  const { revision, dataText } = files
-  return {
-    ask: createAsk({
-      // As in a controller with this folder: its block list is checked before the policy.
-      policy: {
-        decide: withBrake({ blocked: () => files.blocked, revision: () => revision }, decide),
-        engine: name,
-        isRemote: false,
-        revision: () => revision,
-      },
-      own: createOwnKnowledge(() => files),
-      monotonic: performance.now.bind(performance),
-      now,
-    }),
-    knowledge: () => Promise.resolve(parseKnowledge({ policyDir, revision, dataText })),
-  }
 }
 
 function adminSource(url: string): PolicySource {
@@ -72,11 +41,9 @@ function adminSource(url: string): PolicySource {
   }
 }
 
-const isAnswers = Compile(AskAnswers)
-
-function parseAnswers(text: string): AskAnswer[] {
-  const reply = parseJson(text)
-  if (isAnswers.Check(reply)) return reply.answers
+function parseAnswers(text: string): readonly AskAnswer[] {
+  const answers = answersIn(parseJson(text))
+  if (answers !== undefined) return answers
   throw strangeAnswer('/policy/ask')
 }
 
@@ -122,20 +89,19 @@ function toWire({ spiffeId, capability, atNs }: PolicyQuestion): AskQuestion {
 }
 
 async function call(url: string, path: string, body?: object): Promise<string> {
-  const sent =
+  const sent: Omit<HttpRequest, 'timeoutMs'> =
     body === undefined
-      ? ({ method: 'GET' } as const)
-      : ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) } as const)
-  const limits = { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS }
-  const { statusCode, text } = await request(url + path, { ...sent, ...limits })
-    .then(async (answer) => ({ statusCode: answer.statusCode, text: await answer.body.text() }))
-    .catch((cause: unknown) => {
+      ? {}
+      : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+  const { statusCode, text } = await requestHttp(url + path, { ...sent, timeoutMs: TIMEOUT_MS }).catch(
+    (cause: unknown) => {
       const hint = 'is it running (crank check), and is this its admin listener? To query files instead: --policy <dir>'
       throw new CliError(EXIT.unreachable, `cannot reach the controller at ${url}: ${messageOf(cause)}`, {
         cause,
         hint,
       })
-    })
+    },
+  )
   if (statusCode === 200) return text
   const exit = statusCode === 400 ? EXIT.usage : EXIT.unreachable
   throw new CliError(exit, `${url}${path} answers ${statusCode}: ${text.slice(0, 500)}`, {

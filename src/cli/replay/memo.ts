@@ -2,7 +2,7 @@
 // cannot distinguish. memo-scan.ts proves that the policy reads nothing else of the input. For time, the policy
 // compares only with the
 // expiry of the caller's exception and with the longest lifetime of one.
-import { DEFAULT_MAX_DAYS, NS_PER_MS } from '../../policy/data/exceptions.ts'
+import { DEFAULT_MAX_DAYS, NS_PER_MS } from '../../policy/data/exception-entries.ts'
 import { parseExactJson } from '../../policy/data/exact-json.ts'
 import { entriesOf, isRecord } from '../../policy/data/json-object.ts'
 import type { RegistrationInput } from '../../core/decision.ts'

@@ -1,7 +1,7 @@
 // The metrics of a controller, from a file or from its admin listener: only the series of the SLOs.
 import { readFile } from 'node:fs/promises'
-import { request } from 'undici'
 import { CliError, EXIT, messageOf } from '../exit.ts'
+import { requestHttp } from '../http-request.ts'
 import { adminUrlOf } from '../places.ts'
 
 /** Where a scrape comes from; without both, the controller at CRANK_ADMIN_URL. */
@@ -40,12 +40,8 @@ async function textOf(options: ScrapeOptions): Promise<{ source: string; text: s
   }
   const url = adminUrlOf({ adminUrl: options.url })
   try {
-    const { statusCode, body } = await request(`${url}/metrics`, {
-      headers: { accept: 'text/plain' },
-      headersTimeout: TIMEOUT_MS,
-      bodyTimeout: TIMEOUT_MS,
-    })
-    const text = await body.text()
+    const headers = { accept: 'text/plain' }
+    const { statusCode, text } = await requestHttp(`${url}/metrics`, { headers, timeoutMs: TIMEOUT_MS })
     if (statusCode !== 200) throw new Error(`status ${statusCode}`)
     return { source: url, text }
   } catch (cause: unknown) {

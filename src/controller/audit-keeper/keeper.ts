@@ -52,6 +52,8 @@ class RunningKeeper implements Keeper {
   #said = ''
   /** The first record that was removed before that could be recorded. */
   #owedSeq: number | undefined
+  /** Up to here a removal is on record: files that cannot be deleted are tried again without another. */
+  #recordedSeq = 0
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -96,6 +98,7 @@ class RunningKeeper implements Keeper {
       if (report !== undefined) {
         this.#take(report)
         if (report.removable !== undefined) await this.#remove(report.removable)
+        if (report.faults.length === 0) this.#said = ''
         more = report.more || report.removable !== undefined
       }
     } catch (err: unknown) {
@@ -129,7 +132,6 @@ class RunningKeeper implements Keeper {
     const mustStop = isFull(report.disk) && data.full === 'stop'
     audit.refuse(mustStop ? 'too little of the disk is free (CRANK_AUDIT_MIN_FREE)' : undefined)
     if (report.faults.length > 0) this.#say(report.faults.join('; '))
-    else this.#said = ''
   }
 
   /**
@@ -139,9 +141,10 @@ class RunningKeeper implements Keeper {
   async #remove(removable: Removable): Promise<void> {
     const { log } = this.#options
     const { files, reason, firstSeq, lastSeq, lastHash } = removable
-    const range = { first_seq: Math.min(firstSeq, this.#owedSeq ?? firstSeq), last_seq: lastSeq, last_hash: lastHash }
+    const from = Math.max(firstSeq, this.#recordedSeq + 1)
+    const range = { first_seq: Math.min(from, this.#owedSeq ?? from), last_seq: lastSeq, last_hash: lastHash }
     try {
-      await this.#record(reason, range)
+      if (lastSeq > this.#recordedSeq) await this.#record(reason, range)
     } catch (cause: unknown) {
       if (!isWithoutRoom(cause)) throw cause
       await this.#ask({ kind: 'remove', files: files.slice(0, 1) })
@@ -149,10 +152,11 @@ class RunningKeeper implements Keeper {
       await this.#record(reason, range)
     }
     this.#owedSeq = undefined
+    this.#recordedSeq = Math.max(this.#recordedSeq, lastSeq)
     await this.#ask({ kind: 'remove', files })
     const level = reason === 'disk_full' ? 'warn' : 'info'
     log[level](
-      { event: 'audit_segments_removed', reason, ...range, segments: files.length },
+      { event: 'audit_segments_removed', reason, ...range, first_seq: firstSeq, segments: files.length },
       'old audit segments are removed',
     )
   }

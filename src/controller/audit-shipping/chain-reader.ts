@@ -1,18 +1,22 @@
 // Reads the lines of a slot in order, from where shipping stopped to the newest, while the log grows, is rotated and compressed.
+// Goes on behind a segment whose content is damaged.
+import { damageOfContent } from '../../audit/damage.ts'
 import { segmentsIn, type AuditSegment } from '../../audit/places.ts'
 import { lineAt, readLines } from '../../audit/lines.ts'
 import { openSegment, type SegmentBytes } from '../../audit/segment-bytes.ts'
 import { openRecord, type Head } from '../../audit/chain.ts'
-import { readLine, type ReadLine } from './log-record.ts'
+import { readLine, type Gap, type ReadLine } from './log-record.ts'
 import { unlessAbsent } from '../../audit/unless-absent.ts'
 
-/** A line and where it begins in its segment. `before`: the record before the first of the segment. */
-export type PlacedLine = ReadLine & { readonly at: number; readonly before: Head | null }
+/**
+ * A line and where it begins in its segment. `before`: the record before the first of the segment. `gap`: the line is the first
+ * behind a damaged segment.
+ */
+export type PlacedLine = ReadLine & { readonly at: number; readonly before: Head | null; readonly gap?: Gap }
 type Room = { records: number; bytes: number }
 type BatchLimit = Readonly<Room>
 
-type Current = {
-  readonly firstSeq: number
+type Current = AuditSegment & {
   readonly segment: SegmentBytes
   position: number
   before: Head | null
@@ -26,6 +30,10 @@ export class ChainReader {
   readonly #folder: string
   readonly #durableSeq: () => number
   #current: Current | undefined
+  /** The number of the last record that was read. */
+  #lastSeq = 0
+  /** To be told with the next line. */
+  #gap: Gap | undefined
 
   /** @param durableSeq the number of the last record that is on the disk: a later one may still be withdrawn */
   constructor(folder: string, durableSeq: () => number) {
@@ -39,12 +47,18 @@ export class ChainReader {
    */
   async resume(shipped: Head | undefined, position = 0): Promise<boolean> {
     await this.close()
+    this.#gap = undefined
+    this.#lastSeq = shipped?.seq ?? 0
     if (shipped === undefined) return true
     const segments = segmentsIn(this.#folder)
     const segment = segments.findLast(({ firstSeq }) => firstSeq <= shipped.seq)
     if (segment === undefined) return isAfter(segments[0], shipped.seq)
-    const next = await positionAfter(segment, shipped, position)
-    return next !== undefined && (await this.#enter(segment, next))
+    try {
+      const next = await positionAfter(segment, shipped, position)
+      return next !== undefined && (await this.#enter(segment, next))
+    } catch (cause: unknown) {
+      return this.#skip(segment, cause)
+    }
   }
 
   /**
@@ -53,13 +67,30 @@ export class ChainReader {
    */
   async next(limit: BatchLimit): Promise<readonly PlacedLine[] | undefined> {
     const lines: PlacedLine[] = []
-    const room = { ...limit }
+    let damaged: AuditSegment | undefined
+    try {
+      return await this.#next(lines, { ...limit }, (segment) => (damaged = segment))
+    } catch (cause: unknown) {
+      if (damageOfContent(cause) === undefined) throw cause
+      // What was read before it comes first; the next call meets the damage again.
+      if (lines.length > 0) return lines
+      return (await this.#skip(damaged, cause)) ? this.next(limit) : lines
+    }
+  }
+
+  async #next(
+    lines: PlacedLine[],
+    room: Room,
+    reads: (segment: AuditSegment) => void,
+  ): Promise<readonly PlacedLine[] | undefined> {
     for (;;) {
       if (this.#current === undefined) {
         const [first] = segmentsIn(this.#folder)
+        if (first !== undefined) reads(first)
         if (first === undefined || !(await this.#enter(first, 0))) return lines
         continue
       }
+      reads(this.#current)
       if (await isCut(this.#current)) return lines.length > 0 ? lines : undefined
       if (await this.#read(this.#current, lines, room)) return lines
       const { firstSeq } = this.#current
@@ -68,8 +99,26 @@ export class ChainReader {
       const after = segments.find((one) => one.firstSeq > firstSeq)
       // The writer ends a segment before it begins the next: what it wrote meanwhile comes first.
       if (after === undefined || (await this.#read(this.#current, lines, room))) return lines
+      reads(after)
       if (!(await this.#enter(after, 0))) return lines
     }
+  }
+
+  /** To the first segment behind a damaged one that can be read. @returns whether it is still there @throws `cause` when there is none */
+  async #skip(damaged: AuditSegment | undefined, cause: unknown): Promise<boolean> {
+    const reason = damageOfContent(cause)
+    if (reason === undefined || damaged === undefined) throw cause
+    const { file } = damaged
+    const firstSeq = this.#gap?.firstSeq ?? Math.max(damaged.firstSeq, this.#lastSeq + 1)
+    for (const after of segmentsIn(this.#folder).filter((one) => one.firstSeq > damaged.firstSeq)) {
+      this.#gap = { file, firstSeq, lastSeq: after.firstSeq - 1, reason }
+      try {
+        return await this.#enter(after, 0)
+      } catch (again: unknown) {
+        if (damageOfContent(again) === undefined) throw again
+      }
+    }
+    throw cause
   }
 
   async close(): Promise<void> {
@@ -82,21 +131,29 @@ export class ChainReader {
     const segment = await openSegment(file).catch(unlessAbsent)
     if (segment === undefined) return false
     await this.close()
-    this.#current = { firstSeq, segment, position, before: await headBefore(segment) }
+    this.#current = { firstSeq, file, segment, position, before: await headBefore(segment) }
     return true
   }
 
   /** @returns whether there is no room for more, or `piece` is not durable yet */
   #take(current: Current, piece: { text: string; bytes: number }, lines: PlacedLine[], room: Room): boolean {
     const { text, bytes } = piece
-    if (Number(SEQ.exec(text)?.[1] ?? 0) > this.#durableSeq()) return true
+    const seq = Number(SEQ.exec(text)?.[1] ?? 0)
+    if (seq > this.#durableSeq()) return true
     // The segment may have been empty when it was opened.
     if (current.position === 0) current.before = headBeforeLine(text)
-    lines.push({ ...readLine(text), at: current.position, before: current.before })
+    lines.push({ ...readLine(text), at: current.position, before: current.before, ...this.#takeGap() })
+    if (seq > 0) this.#lastSeq = seq
     current.position += bytes
     room.records -= 1
     room.bytes -= text.length
     return room.records <= 0 || room.bytes <= 0
+  }
+
+  #takeGap(): { readonly gap?: Gap } {
+    const gap = this.#gap
+    this.#gap = undefined
+    return gap === undefined ? {} : { gap }
   }
 
   /** Reads whole lines into `lines`. @returns whether there is no room for more, or a record that is not durable yet */

@@ -21,6 +21,15 @@ export type LogRecord = {
   readonly spanId?: string
 }
 
+/** Records of a segment that cannot be read any more; `lastSeq`: the one before the next segment. */
+export type Gap = {
+  readonly file: string
+  readonly firstSeq: number
+  readonly lastSeq: number
+  /** The code of the error. */
+  readonly reason: string
+}
+
 type Origin = { readonly slot: number; readonly observedMs: number }
 
 /** What every record of a request has in common. */
@@ -76,6 +85,23 @@ export function checkpointRecord(note: string, { slot, observedMs }: Origin): Lo
     eventName: 'audit_checkpoint',
     body: { stringValue: note },
     attributes: [integer('crank.audit.slot', slot), string('crank.audit.event', 'audit_checkpoint')],
+  }
+}
+
+/** Stands in what is shipped for the records of a damaged segment: whoever has it shall know what it lacks. */
+export function gapRecord({ file, firstSeq, lastSeq, reason }: Gap, { slot, observedMs }: Origin): LogRecord {
+  const text = `records ${firstSeq} to ${lastSeq} of slot ${slot} cannot be read: ${file} is damaged (${reason})`
+  return {
+    timeUnixNano: nanoseconds(observedMs),
+    ...common('ERROR', { slot, observedMs }),
+    eventName: 'audit_segment_damaged',
+    body: { stringValue: text },
+    attributes: [
+      integer('crank.audit.slot', slot),
+      string('crank.audit.event', 'audit_segment_damaged'),
+      integer('crank.audit.first_seq', firstSeq),
+      integer('crank.audit.last_seq', lastSeq),
+    ],
   }
 }
 

@@ -12,7 +12,7 @@ import { createReportedFault } from '../../platform/reported-fault.ts'
 import { ChainReader, type PlacedLine } from './chain-reader.ts'
 import { createCollector, type Collector } from './collector.ts'
 import { deliver, type Pace } from './delivery.ts'
-import { checkpointRecord, logRecordOf, type LogRecord, type ShippedFrom } from './log-record.ts'
+import { checkpointRecord, gapRecord, logRecordOf, type Gap, type LogRecord, type ShippedFrom } from './log-record.ts'
 import type { ShippingTarget } from './target.ts'
 
 /**
@@ -163,7 +163,10 @@ class Shipping {
     this.#pendingSinceMs = timeOf(lines) ?? this.#pendingSinceMs
     this.#countMissed(lines)
     const origin = { slot: this.#options.slot, observedMs }
-    const records = lines.map((line) => logRecordOf(line, origin))
+    const records = lines.flatMap((line) => [
+      ...(line.gap === undefined ? [] : [gapRecord(line.gap, origin)]),
+      logRecordOf(line, origin),
+    ])
     if (note !== undefined) records.push(checkpointRecord(note, origin))
     if (!(await this.#deliver(records))) return false
     await this.#acknowledged(lines, note)
@@ -210,7 +213,8 @@ class Shipping {
   #countMissed(lines: readonly PlacedLine[]): void {
     const { slot, log } = this.#options
     let before = this.#shipped?.seq
-    for (const { record } of lines) {
+    for (const { record, gap } of lines) {
+      if (gap !== undefined) this.#sayDamage(gap)
       if (record === undefined) continue
       const missed = before === undefined ? 0 : record.seq - before - 1
       before = record.seq
@@ -221,6 +225,20 @@ class Shipping {
         'records were no longer in the audit log when they were to be shipped',
       )
     }
+  }
+
+  #sayDamage({ file, firstSeq, lastSeq, reason }: Gap): void {
+    this.#options.log.warn(
+      {
+        event: 'audit_segment_damaged',
+        slot: this.#options.slot,
+        file,
+        first_seq: firstSeq,
+        last_seq: lastSeq,
+        reason,
+      },
+      'a segment of the audit log is damaged; what follows it is shipped, with a record of what is missing',
+    )
   }
 
   /** The checkpoint, if it is another one than the last that was shipped. */

@@ -1,6 +1,6 @@
 // Where the audit log is shipped to, from the OTEL_* variables of logs. The general OTEL_EXPORTER_OTLP_ENDPOINT is not read: it
 // is the address of a trace store, and records of who called what must not leave the machine because somebody wanted traces.
-import { ConfigError } from '../../platform/env.ts'
+import { ConfigError } from '../../platform/setting-fault.ts'
 import { serviceName } from '../../platform/tracing/otel-settings.ts'
 import type { ShippedFrom } from './log-record.ts'
 

@@ -3,7 +3,7 @@
 import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { ConfigError } from '../../platform/env.ts'
+import { ConfigError } from '../../platform/setting-fault.ts'
 
 export type ChainKeys = readonly [KeyObject, ...KeyObject[]]
 

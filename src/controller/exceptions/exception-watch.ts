@@ -2,7 +2,7 @@
 // before it ends. The counts are of this process only; the audit log has every use.
 import { isoTime } from '../../core/iso-time.ts'
 import type { PolicyLog } from '../live-policy/guard.ts'
-import { NS_PER_MS, type ExceptionEntry } from '../../policy/data/exceptions.ts'
+import { NS_PER_MS, type ExceptionEntry } from '../../policy/data/exception-entries.ts'
 
 /** One exception with its use. Times in Unix ms. */
 export type ExceptionUse = {

@@ -1,7 +1,7 @@
 // Opens a listener, with a clear message for the operator if its port is in use.
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import { ConfigError } from '../../platform/env.ts'
+import { ConfigError } from '../../platform/setting-fault.ts'
 
 type At = { readonly host: string; readonly port: number }
 type Listener = {

@@ -1,7 +1,7 @@
 // Starts the live policy, with everything that a change triggers: audit record, metrics, the known capabilities.
 import { stat } from 'node:fs/promises'
 import { isoTime } from '../../core/iso-time.ts'
-import { ConfigError } from '../../platform/env.ts'
+import { ConfigError } from '../../platform/setting-fault.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { Append } from '../audit/group-commit.ts'
 import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'

@@ -1,5 +1,5 @@
 // Starts the SLOs: the files, their watch, what is counted by them, and their metrics.
-import { ConfigError } from '../../platform/env.ts'
+import { ConfigError } from '../../platform/setting-fault.ts'
 import { loadSloFolder, signatureOfSlos, SloFilesError } from '../../slo/slo-folder.ts'
 import type { Slo } from '../../slo/slo.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'

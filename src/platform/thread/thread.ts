@@ -1,6 +1,7 @@
 // A worker thread that answers requests. One rule about the process: the thread keeps it alive exactly while a reply is
 // outstanding or the thread is closing. A failed thread stays failed; its owner starts another one.
-import { extname } from 'node:path'
+import { getCompileCacheDir } from 'node:module'
+import { dirname, extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { failureOf, ThreadFailure } from './failure.ts'
 import { threadCpuMs, watchLimits, type ReadCpuMs, type RequestLimits } from './limits.ts'
@@ -13,7 +14,7 @@ export type ThreadOptions<News = never> = {
   readonly name: string
   /** Passed to the thread's start function; it must be cloneable. */
   readonly data?: unknown
-  /** Its environment variables; default: none. */
+  /** Its environment variables; default: none but that of the compile cache of this process, if it has one. */
   readonly env?: NodeJS.Dict<string>
   readonly maxHeapMib?: number
   /** Receives the thread's unsolicited messages. */
@@ -51,6 +52,14 @@ export function startThread<Request, Reply, News = never>(options: ThreadOptions
   return new RunningThread<Request, Reply, News>(options)
 }
 
+/**
+ * A thread does not take over the compile cache of its process; with it, it starts in about half the time. The cache is a folder below the one that the variable names.
+ */
+function compileCache(): NodeJS.Dict<string> {
+  const folder = getCompileCacheDir()
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) }
+}
+
 type Owed<Reply> = {
   readonly resolve: (reply: Reply) => void
   readonly reject: (reason: unknown) => void
@@ -73,7 +82,7 @@ class RunningThread<Request, Reply, News> implements Thread<Request, Reply> {
     this.#options = options
     this.#worker = new Worker(options.entry, {
       name: options.name,
-      env: options.env ?? {},
+      env: { ...compileCache(), ...options.env },
       workerData: options.data,
       // The thread's output is discarded, since the log is JSON. It is not read either: reading would keep the process alive.
       stdout: true,

@@ -1,6 +1,7 @@
 // Checks a file of policies/data: against its schema, and against rules that a schema cannot express.
 import { DATA_SCHEMAS, type DataFileName } from './data-shapes.ts'
-import { parseExceptions, type ExceptionLimits } from './exceptions.ts'
+import type { ExceptionLimits } from './exception-entries.ts'
+import { parseExceptions } from './exceptions.ts'
 import { schemaFaults } from './schema-faults.ts'
 
 /** `path`: position in the file, such as `workers["spiffe://…"].owner`; empty for the whole file. */

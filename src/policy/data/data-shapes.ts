@@ -3,6 +3,7 @@
 import Type, { type TSchema } from 'typebox'
 import { CAPABILITY_WORD } from '../../core/capability.ts'
 import { PRIORITIES } from '../../core/decision.ts'
+import { ID_RULE, TIME_RULE, UTC_TIME } from './exception-entries.ts'
 
 const word = CAPABILITY_WORD.slice(1, -1)
 const segments = '(/(?!\\.{1,2}(/|$))[A-Za-z0-9._-]+)'
@@ -12,14 +13,8 @@ const SPIFFE_ID = `^${domain}${segments}+$`
 /** A SPIFFE ID, or a prefix of SPIFFE IDs: whole path segments and a slash. */
 const CALLER = `^${domain}(${segments}+|${segments}*/)$`
 const CAPABILITY = `^${word}:${word}$`
-/** RFC 3339 in UTC. exceptions.ts checks whether the month has that day. */
-const UTC_TIME = '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])T([01]\\d|2[0-3])(:[0-5]\\d){2}(\\.\\d{1,9})?Z$'
 
 const capabilityRule = 'must be verb:name, two lower-case words'
-/** The message of an editor and of the log for an invalid caller. */
-export const ID_RULE = 'must be a SPIFFE ID such as spiffe://crank.local/worker/streaming'
-/** The message of an editor and of the log for an invalid time. */
-export const TIME_RULE = 'must be a time in UTC such as 2026-11-24T10:00:00Z'
 
 // VS Code shows `errorMessage` and `patternErrorMessage`; the log uses the same texts.
 const Capability = Type.String({ pattern: CAPABILITY, patternErrorMessage: capabilityRule })

@@ -6,7 +6,8 @@ import type { Priority } from '../../core/decision.ts'
 import type { SpiffeId } from '../../core/spiffe-id.ts'
 import { entryOfCaller, parseCaller } from './caller-entries.ts'
 import { LimitsShape, type CallerLimitShape, type LimitShape } from './data-shapes.ts'
-import { placeOf, schemaFaults } from './schema-faults.ts'
+import { placeOf } from './fault-place.ts'
+import { schemaFaults } from './schema-faults.ts'
 
 /** Undefined members do not limit. `rate`: calls per second, of which `burst` may come at once. */
 export type Limit = {

@@ -2,10 +2,9 @@
 // which editors show too.
 import type { TSchema } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
+import { placeOf, type PlacedFault } from './fault-place.ts'
 import { isRecord } from './json-object.ts'
 
-/** `path`: position in the value, such as `workers["spiffe://…"].owner`; empty for the whole value. */
-export type PlacedFault = { readonly path: string; readonly reason: string }
 /** `parts`: the keys and indexes that lead to it. `isMember`: the member itself is the fault (unknown or missing), not its value. */
 type LocatedFault = PlacedFault & { readonly parts: readonly (string | number)[]; readonly isMember: boolean }
 
@@ -39,13 +38,6 @@ export function locatedFaults(schema: TSchema, value: unknown): LocatedFault[] {
   if (validator.Check(value)) return []
   const faults = (validator.Errors(value) as readonly Issue[]).flatMap((issue) => describe(schema, issue))
   return [...new Map(faults.map((fault) => [`${fault.path} ${fault.reason}`, fault])).values()]
-}
-
-/** The path of a member or an item below `path`. */
-export function placeOf(path: string, key: string | number): string {
-  if (typeof key === 'number') return `${path}[${key}]`
-  if (!/^[a-z_]\w*$/i.test(key)) return `${path}[${JSON.stringify(key)}]`
-  return path === '' ? key : `${path}.${key}`
 }
 
 function describe(schema: TSchema, { keyword, schemaPath, instancePath, params, message }: Issue): LocatedFault[] {

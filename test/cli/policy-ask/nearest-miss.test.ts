@@ -29,7 +29,7 @@ const DATA = {
   blocked: { identities: { [`${ID}/bad`]: 'key was lost' }, capabilities: { 'drop:everything': null } },
 }
 const dataText = JSON.stringify(DATA).replaceAll('"AT"', '1796083200123456789')
-const KNOWN = parseKnowledge({ policyDir: '/p', revision: 'r', dataText })
+const KNOWN = await parseKnowledge({ policyDir: '/p', revision: 'r', dataText })
 
 const denied = (...codes: string[]): Said => ({
   decision: 'deny',

@@ -15,6 +15,15 @@ import { isSealed, newest, openLog, outcome, SILENT, temporaryLog, until } from 
 
 const NOTHING = { maxAgeMs: undefined, maxBytes: undefined }
 
+const DATA: Omit<KeeperData, 'folder'> = {
+  keep: NOTHING,
+  keepOfAll: NOTHING,
+  full: 'stop',
+  minFree: { bytes: 1 },
+  shipping: undefined,
+  durableSeq: new SharedArrayBuffer(8),
+}
+
 type Kept = { readonly log: string; readonly audit: AuditLog; readonly keeper: Keeper; readonly said: string[] }
 
 type Append = AuditLog['append']
@@ -28,16 +37,7 @@ async function keep(
   let wake = (): void => undefined
   const audit = await openLog(log, { onSealed: () => wake() })
   const keeper = startKeeper({
-    data: {
-      folder: log,
-      keep: NOTHING,
-      keepOfAll: NOTHING,
-      full: 'stop',
-      minFree: { bytes: 1 },
-      shipping: undefined,
-      durableSeq: new SharedArrayBuffer(8),
-      ...data,
-    },
+    data: { ...DATA, folder: log, ...data },
     audit: { append: appendTo(audit), refuse: audit.refuse.bind(audit) },
     log: Object.assign(Object.create(SILENT) as typeof SILENT, {
       warn: ({ event, reason }: { event: string; reason: string }) => said.push(`${event}: ${reason}`),
@@ -127,6 +127,38 @@ test('a disk without a single byte left takes no record of a removal, until the 
     last_hash: lines[0]!['prev'],
   })
   expect(await verifySegments(segmentsIn(log), { isWhole: true })).toMatchObject({ ok: true })
+})
+
+test('segments that cannot be deleted are tried again, with one record for each range', async () => {
+  const log = temporaryLog()
+  mkdirSync(log, { recursive: true })
+  const said: unknown[] = []
+  const recorded: unknown[] = []
+  let looks = 0
+  const keeper = startKeeper({
+    data: { ...DATA, folder: log },
+    audit: {
+      append: (event) => {
+        recorded.push([event.event, 'first_seq' in event && event.first_seq, 'last_seq' in event && event.last_seq])
+        return Promise.resolve()
+      },
+      refuse: () => undefined,
+    },
+    log: Object.assign(Object.create(SILENT) as typeof SILENT, { warn: (fields: object) => said.push(fields) }),
+    now: () => looks++,
+    pauseMs: 1,
+    entry: new URL('./undeletable-main.ts', import.meta.url),
+  })
+  onTestFinished(() => keeper.close())
+  await until(() => {
+    keeper.wake()
+    return existsSync(join(log, 'attempts')) && readFileSync(join(log, 'attempts')).length > 2 && recorded.length > 1
+  })
+  expect(recorded).toEqual([
+    ['audit_segments_removed', 1, 7],
+    ['audit_segments_removed', 8, 9],
+  ])
+  expect(said).toHaveLength(1)
 })
 
 test('what somebody else put there under the name of a segment is left alone, and keeps nothing from its work', async () => {

@@ -1,7 +1,7 @@
 // Where the audit log is shipped to, from the variables of logs alone, and over TLS.
 import { describe, expect, test } from 'vitest'
 import { shippedFrom, shippingTarget } from '../../../src/controller/audit-shipping/target.ts'
-import type { ConfigError } from '../../../src/platform/env.ts'
+import type { ConfigError } from '../../../src/platform/setting-fault.ts'
 
 const target = (variables: Record<string, string>) =>
   shippingTarget(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createExceptionWatch, type ExceptionWatch } from '../../../src/controller/exceptions/exception-watch.ts'
-import { parseExceptions, type ExceptionEntry } from '../../../src/policy/data/exceptions.ts'
+import type { ExceptionEntry } from '../../../src/policy/data/exception-entries.ts'
+import { parseExceptions } from '../../../src/policy/data/exceptions.ts'
 import { until } from '../../fixtures/until.ts'
 
 const DAY_MS = 86_400_000

@@ -1,5 +1,7 @@
 // A thread that answers requests, with one that does what it is asked: whatever happens to it, nobody waits forever.
 import { execFile } from 'node:child_process'
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -38,9 +40,11 @@ describe('a thread', () => {
     expect(news).toStrictEqual(['hello'])
   })
 
-  test('gets the environment that it is given, and no other', async () => {
-    expect(await start().ask({ do: 'environment' })).toStrictEqual({})
-    expect(await start({ env: { A: 'b' } }).ask({ do: 'environment' })).toStrictEqual({ A: 'b' })
+  test('gets the environment that it is given, and of the process only its compile cache', async () => {
+    const folder = getCompileCacheDir()
+    const cache = folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) }
+    expect(await start().ask({ do: 'environment' })).toStrictEqual(cache)
+    expect(await start({ env: { A: 'b' } }).ask({ do: 'environment' })).toStrictEqual({ ...cache, A: 'b' })
   })
 
   test('takes over the buffers of a request, and gives its own away', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { exceptionId, parseExceptions } from '../../../src/policy/data/exceptions.ts'
+import { exceptionId } from '../../../src/policy/data/exception-entries.ts'
+import { parseExceptions } from '../../../src/policy/data/exceptions.ts'
 
 const A = 'spiffe://crank.local/worker/a'
 const NOW_MS = Date.UTC(2026, 10, 24, 10)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatInstant, parseInstant } from '../../src/core/policy-ask.ts'
+import { formatInstant, parseInstant } from '../../src/core/instant.ts'
 
 for (const [text, ns] of Object.entries({
   '1970-01-01T00:00:00Z': 0n,
