@@ -55,96 +55,128 @@ const TICK_MS = 1000
 const SNAPSHOT_MS = 10_000
 
 export function openMesh(options: MeshOptions): Mesh {
-  const { link, monotonic, heartbeatIntervalMs, log, apply } = options
-  const staleMs = STALE_AFTER_MISSED * heartbeatIntervalMs
-  const table = new LeaseTable({ monotonic, staleMs, renewMs: LEASE_MS / 3 })
-  const own = randomUUID()
-  const first = Promise.withResolvers<undefined>()
-  const odd = createReportedFault()
+  return new Member(options)
+}
+
+class Member implements Mesh {
+  readonly #options: MeshOptions
+  /** Names this process in what it tells the others. */
+  readonly #own = randomUUID()
+  readonly #table: LeaseTable
+  readonly #writer: ReturnType<typeof createLeaseWriter>
+  readonly #shareDrain: ReturnType<typeof createDrainShare>
+  readonly #beats: ReturnType<typeof collectBeats>
+  readonly #timer: NodeJS.Timeout
+  readonly #viewed = Promise.withResolvers<undefined>()
+  readonly #odd = createReportedFault()
+
+  constructor(options: MeshOptions) {
+    this.#options = options
+    const { link, monotonic, heartbeatIntervalMs, apply } = options
+    this.#table = new LeaseTable({
+      monotonic,
+      staleMs: STALE_AFTER_MISSED * heartbeatIntervalMs,
+      renewMs: LEASE_MS / 3,
+    })
+    const bucket = () => link.session()?.registry
+    this.#writer = createLeaseWriter({ table: this.#table, bucket, onFound: this.#found })
+    this.#shareDrain = createDrainShare({ link, apply })
+    this.#beats = collectBeats((told) => {
+      for (const text of encodeBeats(this.#own, told)) link.session()?.nc.publish(BEATS, text)
+    })
+    link.join(async (session) => {
+      const view = await viewRegistry(session, { table: this.#table, found: this.#found, heard: this.#heard })
+      this.#viewed.resolve(undefined)
+      return view
+    })
+    this.#timer = setInterval(() => this.#tick(), Math.min(TICK_MS, heartbeatIntervalMs)).unref()
+  }
+
+  readonly changed: Mesh['changed'] = async (change) => {
+    if (change.kind === 'drained' || change.kind === 'undrained') return this.#shareDrain(change)
+    const entry = entryOf(change, this.#table, this.#options.replacedBy)
+    if (entry === undefined || !this.#table.changed(entry)) return
+    this.#writer.wake()
+    await within(SHARE_MS, this.#writer.written(storeKeyOf(entry)))
+  }
+
+  readonly beat: Mesh['beat'] = ({ holder, load }) => {
+    const key = storeKeyOf(holder)
+    if (this.#table.heard(key, true) !== undefined) this.#beats.add({ key, lease: holder.leaseHash, load })
+  }
+
+  readonly health: Mesh['health'] = () => {
+    return { awayMs: this.#options.link.awayMs(), unwritten: this.#table.dueCount() }
+  }
+
+  readonly viewed: Mesh['viewed'] = async (ms) => {
+    await within(ms, this.#viewed.promise)
+  }
+
+  readonly close: Mesh['close'] = () => {
+    clearInterval(this.#timer)
+    this.#beats.close()
+  }
+
+  #tick(): void {
+    const { link, beats, live, onHealth } = this.#options
+    this.#table.renew()
+    this.#writer.wake()
+    // Nobody hears from other controllers now: their workers are not silent.
+    if (link.awayMs() !== undefined) beats(live())
+    onHealth?.(this.health())
+  }
 
   /** One word of the store about one key. */
-  function found(key: string, value: Uint8Array | undefined, revision: number): void {
+  readonly #found = (key: string, value: Uint8Array | undefined, revision: number): void => {
     if (value === undefined) {
-      const gone = table.lost(key, revision)
-      if (gone !== undefined) apply({ kind: 'dismissed', holder: gone })
-      writer.wake()
-      return
+      const gone = this.#table.lost(key, revision)
+      if (gone !== undefined) this.#options.apply({ kind: 'dismissed', holder: gone })
+    } else {
+      try {
+        const entry = decodeEntry(key, Buffer.from(value).toString())
+        if (this.#table.seen(key, entry, revision)) this.#learn(entry)
+      } catch (cause: unknown) {
+        // Written by a newer version, or by hand.
+        this.#report({ event: 'mesh_entry_ignored', key, revision }, cause)
+      }
     }
-    try {
-      const entry = decodeEntry(key, Buffer.from(value).toString())
-      if (table.seen(key, entry, revision)) learn(entry)
-      writer.wake()
-    } catch (cause: unknown) {
-      // Written by a newer version, or by hand.
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const message = 'an entry of the shared store cannot be used; the worker of it is not called from here'
-      if (odd.isNews(`${key} ${reason}`)) log.warn({ event: 'mesh_entry_ignored', key, revision, reason }, message)
-    }
+    this.#writer.wake()
   }
 
-  function learn(entry: LeaseEntry): void {
+  #learn(entry: LeaseEntry): void {
+    const { apply, isKnown } = this.#options
     const { spiffeId, workerId, leaseHash, registeredAt, body, replaced } = entry
     if (body === undefined) apply({ kind: 'dismissed', holder: { spiffeId, workerId, leaseHash } })
-    else if (!options.isKnown(entry))
-      apply({ kind: 'learned', worker: { spiffeId, leaseHash, registeredAt, body, replaced } })
+    else if (!isKnown(entry)) apply({ kind: 'learned', worker: { spiffeId, leaseHash, registeredAt, body, replaced } })
   }
 
-  const writer = createLeaseWriter({ table, bucket: () => link.session()?.registry, onFound: found })
-  link.join(async (session) => {
-    const view = await viewRegistry(session, { table, found, heard })
-    first.resolve(undefined)
-    return view
-  })
-  const shareDrain = createDrainShare({ link, apply })
-  const beats = collectBeats((told) => {
-    for (const text of encodeBeats(own, told)) link.session()?.nc.publish(BEATS, text)
-  })
-
-  /** Other controllers' messages about heartbeats. */
-  function heard(text: string): void {
+  /** Heartbeats that another controller was sent. Never throws. */
+  readonly #heard = (text: string): void => {
     const known: Beat[] = []
-    for (const { key, lease, load } of decodeBeats(own, text)) {
-      const entry = table.heard(key, false)
+    for (const { key, lease, load } of this.#readBeats(text)) {
+      const entry = this.#table.heard(key, false)
       if (entry?.leaseHash.startsWith(lease) !== true) continue
       // It was not there when this controller looked: it is, or the heartbeat would not have come.
-      if (options.isKnown(entry)) known.push({ holder: entry, load })
-      else learn(entry)
+      if (this.#options.isKnown(entry)) known.push({ holder: entry, load })
+      else this.#learn(entry)
     }
-    if (known.length > 0) options.beats(known)
+    if (known.length > 0) this.#options.beats(known)
   }
 
-  const health = (): MeshHealth => ({ awayMs: link.awayMs(), unwritten: table.dueCount() })
-  const timer = setInterval(
-    () => {
-      table.renew()
-      writer.wake()
-      // Nobody hears from other controllers now: their workers are not silent.
-      if (link.awayMs() !== undefined) options.beats(options.live())
-      options.onHealth?.(health())
-    },
-    Math.min(TICK_MS, heartbeatIntervalMs),
-  ).unref()
+  #readBeats(text: string): readonly ToldBeat[] {
+    try {
+      return decodeBeats(this.#own, text)
+    } catch (cause: unknown) {
+      this.#report({ event: 'mesh_message_ignored' }, cause)
+      return []
+    }
+  }
 
-  return {
-    async changed(change) {
-      if (change.kind === 'drained' || change.kind === 'undrained') return shareDrain(change)
-      const entry = entryOf(change, table, options.replacedBy)
-      if (entry === undefined || !table.changed(entry)) return
-      writer.wake()
-      await within(SHARE_MS, writer.written(storeKeyOf(entry)))
-    },
-    beat({ holder, load }) {
-      const key = storeKeyOf(holder)
-      if (table.heard(key, true) !== undefined) beats.add({ key, lease: holder.leaseHash, load })
-    },
-    health,
-    async viewed(ms) {
-      await within(ms, first.promise)
-    },
-    close() {
-      clearInterval(timer)
-      beats.close()
-    },
+  #report(fields: { readonly event: string; readonly key?: string; readonly revision?: number }, cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    if (!this.#odd.isNews(`${fields.event} ${fields.key ?? ''} ${reason}`)) return
+    this.#options.log.warn({ ...fields, reason }, 'a word of the shared store cannot be used, and is ignored')
   }
 }
 

@@ -19,7 +19,7 @@ import { isOpen } from '../routing/condition.ts'
 import { openHintFile, type HintFile } from '../routing/hint-file.ts'
 import type { RememberedWorker } from '../routing/hint-format.ts'
 import { Registry } from '../routing/registry.ts'
-import { createRoll } from '../routing/roll.ts'
+import { createRoll, type Beat } from '../routing/roll.ts'
 import { standingOf, type StateChange } from '../routing/standing.ts'
 import { startSweeper } from '../routing/sweeper.ts'
 import { WaitingRoom } from '../routing/waiting-room.ts'
@@ -103,21 +103,31 @@ export async function startWorkers(
     (it) => it.close(),
   )
   opened.use(startSweeper({ registry, heartbeatIntervalMs, monotonic }))
+  const rolled = await startRoll(ground, registry, hint)
+  return { registry, room, health, isThere, pools, connectorFor, ...rolled }
+}
+
+/** Who is registered, as this process, its siblings and the mesh change it. */
+async function startRoll(
+  ground: Ground,
+  registry: Registry,
+  hint: HintFile | undefined,
+): Promise<Pick<StartedWorkers, 'roll' | 'awaited' | 'onLearned' | 'meshHealth'>> {
+  const { monotonic, log, siblings, store } = ground
   const awaited = createAwaited(hint?.found ?? [])
   const learned = createListeners<[RememberedWorker]>((err) =>
     log.error({ event: 'worker_not_taken_over', err }, 'a worker of another controller could not be looked at'),
   )
   const own = createRoll({ registry, awaited, hint, onLearned: learned.notify })
   const parts = { registry, awaited, monotonic }
-  const mesh =
-    ground.store &&
-    startMesh(ground, ground.store, { parts, apply: own.apply, beats: (beats) => beats.forEach(own.beat) })
+  const beats = (told: readonly Beat[]): void => told.forEach(own.beat)
+  const mesh = store && startMesh(ground, store, { parts, apply: own.apply, beats })
   const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, parts)
   await mesh?.viewed(FIRST_VIEW_MS)
   return {
-    ...{ registry, room, health, isThere, pools, connectorFor, awaited, onLearned: learned.add },
-    meshHealth: () => mesh?.health() ?? siblings?.meshHealth(),
     roll: mesh === undefined ? roll : overMesh(roll, mesh),
+    ...{ awaited, onLearned: learned.add },
+    meshHealth: () => mesh?.health() ?? siblings?.meshHealth(),
   }
 }
 

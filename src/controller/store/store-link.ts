@@ -41,89 +41,101 @@ const RETRY_MS = 250
 const MAX_RETRY_MS = 1000
 
 export function openStoreLink(options: StoreLinkOptions): StoreLink {
-  const { connect, replicas, monotonic, log } = options
-  const closing = new AbortController()
-  const parts: StorePart[] = []
-  const fault = createReportedFault()
-  let again = new AbortController()
-  let awaySinceMs: number | undefined = monotonic()
-  let current: StoreSession | undefined
-  let nc: NatsConnection | undefined
+  return new Link(options)
+}
 
-  async function run(): Promise<void> {
+class Link implements StoreLink {
+  readonly #options: StoreLinkOptions
+  readonly #parts: StorePart[] = []
+  readonly #closing = new AbortController()
+  readonly #fault = createReportedFault()
+  readonly #running: Promise<void>
+  #again = new AbortController()
+  #awaySinceMs: number | undefined
+  #current: StoreSession | undefined
+  #nc: NatsConnection | undefined
+
+  constructor(options: StoreLinkOptions) {
+    this.#options = options
+    this.#awaySinceMs = options.monotonic()
+    // After this turn, so that parts that join at once are in the first session.
+    this.#running = Promise.resolve().then(() => this.#run())
+  }
+
+  readonly session: StoreLink['session'] = () => this.#current
+
+  readonly awayMs: StoreLink['awayMs'] = () => {
+    return this.#awaySinceMs === undefined ? undefined : this.#options.monotonic() - this.#awaySinceMs
+  }
+
+  readonly join: StoreLink['join'] = (part) => {
+    this.#parts.push(part)
+    this.#again.abort()
+  }
+
+  readonly renew: StoreLink['renew'] = () => {
+    const old = this.#nc
+    this.#nc = undefined
+    this.#again.abort()
+    void old?.close()
+  }
+
+  readonly close: StoreLink['close'] = async () => {
+    this.#closing.abort()
+    await this.#nc?.close()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
     let retryMs = RETRY_MS
-    while (!closing.signal.aborted) {
+    while (!signal.aborted) {
       try {
-        if (nc === undefined || nc.isClosed()) nc = await connect()
-        await serve(nc)
+        if (this.#nc === undefined || this.#nc.isClosed()) this.#nc = await this.#options.connect()
+        await this.#serve(this.#nc)
         retryMs = RETRY_MS
       } catch (cause: unknown) {
-        report(cause instanceof Error ? cause.message : String(cause))
-        await delay(retryMs * (0.5 + Math.random()), undefined, { signal: closing.signal, ref: false }).catch(nothing)
+        this.#report(cause instanceof Error ? cause.message : String(cause))
+        await delay(retryMs * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(nothing)
         retryMs = Math.min(retryMs * 2, MAX_RETRY_MS)
       }
     }
   }
 
   /** One session, from its beginning to its end. */
-  async function serve(connection: NatsConnection): Promise<void> {
+  async #serve(connection: NatsConnection): Promise<void> {
+    const { replicas, monotonic } = this.#options
     const over = new AbortController()
-    again = new AbortController()
+    const again = (this.#again = new AbortController())
     try {
-      const signal = AbortSignal.any([over.signal, closing.signal])
+      const signal = AbortSignal.any([over.signal, this.#closing.signal])
       const session = { ...(await openBuckets(connection, replicas)), nc: connection, signal }
-      const views = await Promise.all(parts.map((part) => part(session)))
-      opened(session)
+      const views = await Promise.all(this.#parts.map((part) => part(session)))
+      this.#opened(session)
       const endings = views.flatMap((view) => view?.ended ?? [])
-      const why = await Promise.race([
-        ...endings,
-        silenceOf(session, monotonic),
-        lossOf(connection),
-        aborted(again.signal),
-      ])
-      if (why === BEGUN_AGAIN) return
-      if (!closing.signal.aborted) report(why)
+      const silence = silenceOf(session, monotonic)
+      const why = await Promise.race([...endings, silence, lossOf(connection), aborted(again.signal)])
+      if (why !== BEGUN_AGAIN && !this.#closing.signal.aborted) this.#report(why)
     } finally {
-      awaySinceMs ??= monotonic()
-      current = undefined
+      this.#awaySinceMs ??= monotonic()
+      this.#current = undefined
       over.abort()
     }
   }
 
-  function opened(session: StoreSession): void {
-    const away_ms = awaySinceMs === undefined ? 0 : Math.round(monotonic() - awaySinceMs)
-    awaySinceMs = undefined
-    current = session
-    fault.end()
-    log.info({ event: 'mesh_connected', server: session.nc.getServer(), away_ms }, 'the shared store is used')
+  #opened(session: StoreSession): void {
+    const away_ms = Math.round(this.awayMs() ?? 0)
+    this.#awaySinceMs = undefined
+    this.#current = session
+    this.#fault.end()
+    const fields = { event: 'mesh_connected', server: session.nc.getServer(), away_ms }
+    this.#options.log.info(fields, 'the shared store is used')
   }
 
-  function report(reason: string): void {
-    if (!fault.isNews(reason)) return
+  #report(reason: string): void {
+    if (!this.#fault.isNews(reason)) return
     const message = 'the shared store is away; this controller goes on with what it knows'
-    log.warn({ event: 'mesh_away', reason }, message)
-  }
-
-  // After this turn, so that parts that join at once are in the first session.
-  const running = Promise.resolve().then(run)
-  return {
-    session: () => current,
-    awayMs: () => (awaySinceMs === undefined ? undefined : monotonic() - awaySinceMs),
-    join(part) {
-      parts.push(part)
-      again.abort()
-    },
-    renew() {
-      const old = nc
-      nc = undefined
-      again.abort()
-      void old?.close()
-    },
-    async close() {
-      closing.abort()
-      await nc?.close()
-      await running
-    },
+    this.#options.log.warn({ event: 'mesh_away', reason }, message)
   }
 }
 
