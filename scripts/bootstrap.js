@@ -8,7 +8,8 @@ import { fitNode, NO_DEBUGGER, NO_NODE, runForeground } from '../bin/node-24.js'
 import { packagesToInstall, showProgress } from './install-progress.js'
 import { withProcessLock } from './process-lock.js'
 
-const USAGE = 'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|test:fleet|demo|bench|release|crank [arguments]'
+const USAGE =
+  'usage: node scripts/bootstrap.js setup|test|test:stack|test:faults|test:fleet|demo|bench|release|crank [arguments]'
 const NATIVE_TOOLS = ['opa', 'regal']
 const TEST_TOOLS = [...NATIVE_TOOLS, 'kustomize', 'nats-server']
 const STACK_TOOLS = ['opa', 'jaeger', 'prometheus', 'promtool', 'spire-server', 'spire-agent']

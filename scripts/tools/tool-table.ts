@@ -1,6 +1,16 @@
 // The native tools and their differences. Each is built from its own Go module in scripts/tools/<module>.
 
-export const TOOL_NAMES = ['opa', 'regal', 'kustomize', 'jaeger', 'prometheus', 'promtool', 'nats-server', 'spire-server', 'spire-agent'] as const
+export const TOOL_NAMES = [
+  'opa',
+  'regal',
+  'kustomize',
+  'jaeger',
+  'prometheus',
+  'promtool',
+  'nats-server',
+  'spire-server',
+  'spire-agent',
+] as const
 export type Tool = (typeof TOOL_NAMES)[number]
 
 export type ToolKind = {

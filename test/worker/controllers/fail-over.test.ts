@@ -1,4 +1,5 @@
 // What callers see of several controllers of which one is away, refuses, or is a stranger. Real sockets.
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { answerJson } from '../../../src/worker/testing/fake-controller.ts'
 import { until } from '../../fixtures/until.ts'
@@ -51,6 +52,15 @@ describe('a controller that is away', () => {
     const client = several.client([closing, b.url])
     expect(await callsOneByOne(client, 50)).toEqual({ [b.url]: 50 })
     expect(avoidedOf(client)).toEqual({ [closing]: expect.stringContaining('TLS') })
+  })
+
+  test('for a while, like all others, costs no call that has time: silent controllers are asked once more', async () => {
+    await Promise.all([a, b].map(({ link }) => link.set({ silence: true })))
+    const called = both().call({ timeout_ms: 30_000 })
+    // Longer than one connection is waited for.
+    await delay(7000)
+    await Promise.all([a, b].map(({ link }) => link.set({})))
+    expect((await called).status).toBe(200)
   })
 
   test('of which connections are accepted and nothing is answered is left after a second, then avoided', async () => {
