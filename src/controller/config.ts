@@ -291,6 +291,7 @@ function checkPorts(
 function toConfig(values: Values, parsed: Parsed): ControllerConfig {
   const { trustDomain, controllerId, opa, maxStalenessMs, workerHosts, adminAllowedHosts } = parsed
   const { host, adminHost, processes } = parsed
+  const auditDir = resolve(values.CRANK_AUDIT_DIR ?? auditDirIn(values.CRANK_STATE_DIR))
   return {
     listen: { host, port: values.CRANK_PORT },
     admin: { host: adminHost, port: values.CRANK_ADMIN_PORT },
@@ -308,10 +309,8 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     decisionCache: values.CRANK_DECISION_CACHE,
     sloPlace: sloPlaceOf(values.CRANK_SLO_DIR),
     stateDir: resolve(values.CRANK_STATE_DIR),
-    auditDir: resolve(values.CRANK_AUDIT_DIR ?? auditDirIn(values.CRANK_STATE_DIR)),
-    auditDirGiven:
-      resolve(values.CRANK_AUDIT_DIR ?? auditDirIn(values.CRANK_STATE_DIR)) !==
-      resolve(auditDirIn(values.CRANK_STATE_DIR)),
+    auditDir,
+    auditDirGiven: auditDir !== resolve(auditDirIn(values.CRANK_STATE_DIR)),
     auditLimits: parsed.audit.limits,
     auditKeep: parsed.audit.keep,
     auditMinFree: parsed.audit.minFree,

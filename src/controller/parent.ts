@@ -67,12 +67,8 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
   const { config, log, env, entry, endMs } = options
   const { processes: of } = config
   const monotonic = performance.now.bind(performance)
-  for (const [at, variable] of [
-    [config.listen, 'CRANK_PORT'],
-    [config.admin, 'CRANK_ADMIN_PORT'],
-  ] as const) {
-    await refuseUsedPort(at, variable)
-  }
+  await refuseUsedPort(config.listen, 'CRANK_PORT')
+  await refuseUsedPort(config.admin, 'CRANK_ADMIN_PORT')
   const metricsRegistry = createRegistry()
   const hint = opened.adopt(await openHint(config, log), (it) => it.close())
   const { parts, roll } = openWorkers(config, hint, monotonic)

@@ -40,12 +40,8 @@ beforeAll(async () => {
   )
   const body = { worker_id: 'worker-hello-world', worker_url: worker.url, capabilities: [HELLO_SCHEMA] }
   // The store may still be choosing its leader.
-  await until('the mesh has a store', async () => {
-    const ready = await Promise.all(
-      controllers.map(async ({ log }) => log.some(({ event }) => event === 'mesh_connected')),
-    )
-    return ready.every(Boolean)
-  })
+  const isConnected = ({ log }: ControllerProcess): boolean => log.some(({ event }) => event === 'mesh_connected')
+  await until('the mesh has a store', () => controllers.every(isConnected))
   expect(await parties.request(at(0).origin, HELLO, postJson('/register', body))).toMatchObject({ status: 200 })
   await until('both call it', async () => (await greet(at(1))).status === 200)
 })

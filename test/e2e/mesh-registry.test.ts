@@ -167,7 +167,7 @@ describe('a worker', () => {
     const again = await startController('c')
     await until('it remembers the worker', calls(again))
     await nats.servers[0]!.start()
-    await until('it is part of the mesh', async () => again.log.some(({ event }) => event === 'mesh_connected'))
+    await until('it is part of the mesh', () => again.log.some(({ event }) => event === 'mesh_connected'))
     expect(beats.last()).toBe(200)
     await again.stop('SIGTERM')
     await beats[Symbol.asyncDispose]()

@@ -232,7 +232,7 @@ describe('the program', () => {
     expect(planFor('test', ['test/core'])).toMatchObject({ tools: ['opa', 'regal', 'kustomize', 'nats-server'] })
     expect(planFor('test:faults', ['--list'])).toEqual({ tools: ['opa'], run: ['test/faults/run.ts', '--list'] })
     expect(planFor('test:stack', [])).toMatchObject({
-      tools: ['opa', 'jaeger', 'prometheus', 'promtool', 'spire-server', 'spire-agent'],
+      tools: ['opa', 'jaeger', 'prometheus', 'promtool'],
     })
     expect(planFor('test', ['test/core'])?.npm).toEqual(['run', 'check', '--loglevel=notice', '--', 'test/core'])
   })

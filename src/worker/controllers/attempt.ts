@@ -28,6 +28,13 @@ export type AttemptResult =
       readonly error: Error
     }
 
+/** It was found out that the controller answers nobody. */
+class HungError extends Error {
+  override readonly name = 'HungError'
+}
+
+const SILENT: ReadonlySet<ConnectError['kind']> = new Set(['connect_timeout', 'tls'])
+
 /** Never rejects. */
 export async function attempt(
   endpoint: Endpoint,
@@ -37,7 +44,6 @@ export async function attempt(
   const own = new AbortController()
   let isSent = false
   let isSlow = false
-  let isHung = false
   const onLate = (): void => {
     if (isSent) return
     isSlow = true
@@ -45,8 +51,7 @@ export async function attempt(
   }
   const onHung = (reason: string): void => {
     if (isSent && !isRepeatable) return
-    isHung = true
-    own.abort(new Error(reason))
+    own.abort(new HungError(reason))
   }
   const timer = patienceMs === undefined ? undefined : setTimeout(onLate, patienceMs)
   const unwatch = isWatched ? endpoint.watch(onHung) : undefined
@@ -55,8 +60,7 @@ export async function attempt(
     const answer = await endpoint.request({ ...request, signal: either }, () => (isSent = true))
     return { kind: 'answered', answer }
   } catch (error: unknown) {
-    const isSilent =
-      isHung || (error instanceof ConnectError && error.kind !== 'connect_refused' && error.kind !== 'dns')
+    const isSilent = error instanceof HungError || (error instanceof ConnectError && SILENT.has(error.kind))
     return { kind: 'failed', sent: isSent, isSlow, isSilent, error: error as Error }
   } finally {
     clearTimeout(timer)
