@@ -179,6 +179,8 @@ export type ControllerConfig = {
   /** Undefined: checkpoints are not signed. */
   readonly auditSigner: NoteSigner | undefined
   readonly auditSync: 'fsync' | 'write'
+  /** Whether records are shipped to the stream of the mesh. */
+  readonly auditStream: boolean
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
   /** Undefined: no other controller. */
@@ -245,8 +247,14 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const readKey = (file: string): NoteSigner => loadSigningKey(file, checkpointKeyName(controllerId))
   const auditSigner = readSetting('CRANK_AUDIT_SIGNING_KEY', values.CRANK_AUDIT_SIGNING_KEY, readKey, faults)
   const nats = parseNatsSettings(values, trustDomain, faults)
+  checkAuditStream(values, faults)
   const hosts = { workerHosts, adminAllowedHosts, host, adminHost }
   return { trustDomain, controllerId, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner, nats }
+}
+
+function checkAuditStream({ CRANK_AUDIT_STREAM, CRANK_NATS_URL }: Partial<Values>, faults: string[]): void {
+  if (CRANK_AUDIT_STREAM !== 'on' || CRANK_NATS_URL !== undefined) return
+  faults.push(fault('CRANK_AUDIT_STREAM', 'on', 'needs CRANK_NATS_URL, the NATS servers that have the stream'))
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -322,6 +330,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     auditFull: values.CRANK_AUDIT_FULL,
     auditSigner: parsed.auditSigner,
     auditSync: values.CRANK_AUDIT_SYNC,
+    auditStream: values.CRANK_AUDIT_STREAM === 'on',
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     nats: parsed.nats,
     workerHosts,

@@ -44,7 +44,10 @@ export class ChainReader {
     const segment = segments.findLast(({ firstSeq }) => firstSeq <= shipped.seq)
     if (segment === undefined) return isAfter(segments[0], shipped.seq)
     const next = await positionAfter(segment, shipped, position)
-    return next !== undefined && (await this.#enter(segment, next))
+    if (next !== undefined) return this.#enter(segment, next)
+    // The record is lost, but the log went on behind a checkpoint of it.
+    const after = segments.find(({ firstSeq }) => firstSeq === shipped.seq + 1)
+    return after !== undefined && (await this.#enter(after, 0)) && this.#current?.before?.hash === shipped.hash
   }
 
   /**

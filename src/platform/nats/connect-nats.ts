@@ -5,12 +5,12 @@ import { connect, type NatsConnection, type TlsOptions } from '@nats-io/transpor
 import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { inOrderForOpenssl } from '../svid/trust-bundle.ts'
 import { parseSvid } from '../svid/x509-svid.ts'
-import type { CredentialSource } from '../tls/credentials.ts'
+import type { Credentials } from '../tls/credentials.ts'
 import type { NatsTarget } from './nats-settings.ts'
 
 type NatsOptions = {
   readonly target: NatsTarget
-  readonly source: Pick<CredentialSource, 'current'>
+  readonly source: { readonly current: () => Pick<Credentials, 'certPem' | 'keyPem' | 'bundles'> }
   /** Named in NATS' own monitoring. */
   readonly name: string
 }
