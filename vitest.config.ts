@@ -9,10 +9,10 @@ import { SlowestTests } from './test/runner/slowest-tests.ts'
  */
 const MESH = [
   'test/{contract,docker,e2e}/**/*.test.ts',
-  'test/cli/{audit,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
+  'test/cli/{audit,audit-export-stream,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
-  'test/controller/audit-shipping/sigkill.test.ts',
+  'test/controller/audit-shipping/{sigkill,stream}.test.ts',
   'test/controller/candidate/candidate.test.ts',
   'test/controller/dispatch/probe.test.ts',
   'test/controller/idempotency/sqlite-store.test.ts',

@@ -8,6 +8,9 @@ export const AUDIT_SUBJECTS = 'crank.audit.*'
 export const HOST_HEADER = 'Crank-Host'
 export const SLOT_HEADER = 'Crank-Slot'
 
+/** Where NATS answers a reader. Controllers get their answers below `_INBOX.`: whoever may listen there could read the records, too. */
+export const AUDITOR_INBOX = '_INBOX_CRANK_AUDITOR'
+
 const PREFIX = 'crank.audit.'
 
 /** @param chain the name of a chain, which is unique in the mesh */

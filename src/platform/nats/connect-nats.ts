@@ -13,6 +13,8 @@ type NatsOptions = {
   readonly source: { readonly current: () => Pick<Credentials, 'certPem' | 'keyPem' | 'bundles'> }
   /** Named in NATS' own monitoring. */
   readonly name: string
+  /** Where answers arrive; default: `_INBOX`. */
+  readonly inboxPrefix?: string
 }
 
 const CONNECT_MS = 2000
@@ -25,10 +27,11 @@ const RECONNECT_MS = 250
  * Connects once; from then on the connection heals itself until it is closed.
  * @throws {Error} when no server can be used now
  */
-export function connectNats({ target, source, name }: NatsOptions): Promise<NatsConnection> {
+export function connectNats({ target, source, name, inboxPrefix = '_INBOX' }: NatsOptions): Promise<NatsConnection> {
   return connect({
     servers: [...target.servers],
     name,
+    inboxPrefix,
     tls: target.isTls ? tlsOptions(target.id, source) : null,
     timeout: CONNECT_MS,
     pingInterval: PING_MS,
