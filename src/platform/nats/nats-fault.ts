@@ -13,7 +13,8 @@ export class StreamRefusal extends Error {
 }
 
 /** A sentence for whatever the client throws. */
-export function natsFault(cause: unknown): string {
+export function natsFault(thrown: unknown): string {
+  const cause = innermost(thrown)
   if (cause instanceof errors.PermissionViolationError) {
     const what = `this identity may not ${cause.operation} ${cause.subject}`
     return `NATS: ${what}; give it the permissions that docs/operations/audit.md lists`
@@ -22,8 +23,15 @@ export function natsFault(cause: unknown): string {
     return 'NATS does not know this identity; add its SPIFFE ID to the users of the NATS servers'
   }
   if (cause instanceof errors.TimeoutError) return 'NATS did not answer in time'
-  if (hasNoResponders(cause)) return 'JetStream does not answer: it is off, or its cluster has no leader now'
-  return cause instanceof Error ? cause.message : String(cause)
+  if (cause instanceof errors.NoRespondersError) {
+    return 'JetStream does not answer: it is off, or its cluster has no leader now'
+  }
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}
+
+/** What the client wraps. */
+function innermost(cause: unknown): unknown {
+  return cause instanceof Error && cause.cause instanceof Error ? innermost(cause.cause) : cause
 }
 
 /** The fault of a bucket or stream that cannot be made, with the cure if it is about replicas. */
@@ -32,10 +40,4 @@ export function withCureForReplicas(cause: unknown, replicas: number): unknown {
   if (!/no suitable peers|replicas > 1 not supported|insufficient resources/i.test(reason)) return cause
   const cure = 'set CRANK_NATS_REPLICAS to a number of servers that the NATS cluster has'
   return new Error(`${reason} (${replicas} replicas); ${cure}`, { cause })
-}
-
-function hasNoResponders(cause: unknown): boolean {
-  if (cause instanceof errors.NoRespondersError) return true
-  if (cause instanceof errors.RequestError) return cause.isNoResponders()
-  return cause instanceof Error && cause.cause !== undefined && hasNoResponders(cause.cause)
 }
