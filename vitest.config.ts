@@ -12,6 +12,7 @@ const MESH = [
   'test/cli/{audit,audit-export-stream,examples,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
+  'test/controller/audit-keeper/keeper-nats.test.ts',
   'test/controller/audit-shipping/{sigkill,stream}.test.ts',
   'test/controller/candidate/candidate.test.ts',
   'test/controller/dispatch/probe.test.ts',

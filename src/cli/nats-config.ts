@@ -28,13 +28,17 @@ export async function readNatsClient(env: NodeJS.ProcessEnv, now: () => number):
   if (trustDomain === undefined) throw new ConfigError(faults)
   const target = parseNatsSettings(values, trustDomain, faults)
   if (target === undefined && faults.length === 0)
-    faults.push(fault('CRANK_NATS_URL', '', 'must name the NATS servers of the mesh, such as tls://nats-1.internal:4222'))
+    faults.push(
+      fault('CRANK_NATS_URL', '', 'must name the NATS servers of the mesh, such as tls://nats-1.internal:4222'),
+    )
   const { CRANK_TLS_CERT: certFile, CRANK_TLS_KEY: keyFile, CRANK_TLS_BUNDLE: bundlePath } = values
   if (faults.length > 0 || target === undefined) throw new ConfigError(faults)
   if (!target.isTls) return { target, credentials: undefined }
   if (certFile === undefined || keyFile === undefined || bundlePath === undefined) {
     const hint = 'the certificate of an identity that may read the stream'
-    throw new CliError(EXIT.usage, 'CRANK_TLS_CERT, CRANK_TLS_KEY and CRANK_TLS_BUNDLE must be given together', { hint })
+    throw new CliError(EXIT.usage, 'CRANK_TLS_CERT, CRANK_TLS_KEY and CRANK_TLS_BUNDLE must be given together', {
+      hint,
+    })
   }
   try {
     const files = { certFile, keyFile, bundlePath, trustDomain }

@@ -1,5 +1,4 @@
 // The controller's configuration: one schema, read once; all faults, also those between fields, are reported together.
-import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { checkpointKeyName } from '../audit/checkpoint.ts'
@@ -11,6 +10,7 @@ import { auditSettings, parseAuditSettings, type AuditLimits } from '../platform
 import { parseDuration } from '../platform/duration.ts'
 import { natsSettings, parseNatsSettings, type NatsTarget } from '../platform/nats/nats-settings.ts'
 import { checkConfig, ConfigError, fault, type ConfigSource } from '../platform/env.ts'
+import { parseProcesses } from '../platform/process-count.ts'
 import { oddNames } from '../platform/setting-names.ts'
 import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
 import {
@@ -31,10 +31,6 @@ import {
 } from '../platform/settings.ts'
 import { sloPlaceOf, type SloPlace } from '../slo/slo-folder.ts'
 import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
-
-const MAX_PROCESSES = 64
-/** An idle one takes about 170 MB; the rest is for bodies. */
-const BYTES_PER_PROCESS = 512 * 1024 * 1024
 
 /** Every variable of the controller; docs/configuration.md is generated from it. */
 export const ControllerEnv = Type.Object({
@@ -270,20 +266,6 @@ function parseStaleness(text: string): number {
   const milliseconds = parseDuration(text)
   if (milliseconds < 10_000) throw new Error('must be at least 10s')
   return milliseconds
-}
-
-/** One per core, but no more than the memory of the container or machine is enough for. */
-function automaticProcesses(): number {
-  const constrained = process.constrainedMemory()
-  const bytes = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
-  return Math.max(1, Math.min(MAX_PROCESSES, availableParallelism(), Math.floor(bytes / BYTES_PER_PROCESS)))
-}
-
-function parseProcesses(text: string): number {
-  if (text === 'auto') return automaticProcesses()
-  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0
-  if (count < 1 || count > MAX_PROCESSES) throw new Error(`must be a number from 1 to ${MAX_PROCESSES}, or auto`)
-  return count
 }
 
 function checkOwnDomain(id: SpiffeId | undefined, trustDomain: TrustDomain | undefined, faults: string[]): void {

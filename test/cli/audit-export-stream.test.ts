@@ -161,7 +161,9 @@ describe('a stream that cannot be read', () => {
   test('there is none', async () => {
     const { code, stderr } = await exported()
     expect(code).toBe(3)
-    expect(stderr).toMatch(/cannot read the stream CRANK-AUDIT: stream not found\s+the first controller with CRANK_AUDIT_STREAM=on/)
+    expect(stderr).toMatch(
+      /cannot read the stream CRANK-AUDIT: stream not found\s+the first controller with CRANK_AUDIT_STREAM=on/,
+    )
   })
 
   test('no server listens', async () => {

@@ -31,7 +31,11 @@ async function startStore(options: { servers?: number; denied?: readonly string[
   return nats
 }
 
-async function startController(nats: NatsCluster, state: string, env: NodeJS.ProcessEnv = {}): Promise<ControllerProcess> {
+async function startController(
+  nats: NatsCluster,
+  state: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<ControllerProcess> {
   const controller = await startControllerProcess({
     ...(await parties.tlsEnv('controller')),
     ...storeEnv(nats),
@@ -83,7 +87,12 @@ async function hasAll(nats: NatsCluster, ...logs: string[]): Promise<void> {
 
 async function metric({ adminOrigin }: ControllerProcess, name: string): Promise<number> {
   const text = await (await fetch(`${adminOrigin}/metrics`)).text()
-  return Number(text.split('\n').find((line) => line.startsWith(`${name} `))?.split(' ')[1])
+  return Number(
+    text
+      .split('\n')
+      .find((line) => line.startsWith(`${name} `))
+      ?.split(' ')[1],
+  )
 }
 
 describe('an auditor', () => {

@@ -148,7 +148,10 @@ function exportCommand(): CommandUnknownOpts {
   return new Command('export')
     .description('write the records of all slots, or of all controllers of a mesh, by time, for other tools')
     .addOption(
-      new Option('--from <source>', 'the files, or the stream of the mesh (CRANK_NATS_URL, CRANK_TLS_*), which is checked')
+      new Option(
+        '--from <source>',
+        'the files, or the stream of the mesh (CRANK_NATS_URL, CRANK_TLS_*), which is checked',
+      )
         .choices(['disk', 'nats'] as const)
         .default('disk' as const),
     )

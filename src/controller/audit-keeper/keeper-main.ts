@@ -56,7 +56,7 @@ class Keeper {
   async do(task: KeeperTask): Promise<KeeperReport | undefined> {
     if (task.kind === 'look') {
       if (task.svid !== undefined) this.#svid = receivedSvid(task.svid)
-      this.#shippers ??= this.#data.shipping.map((where) => shipTo(where, this.#data, this.#log, () => this.#svid))
+      this.#shippers ??= await this.#startShippers()
       return await this.#look(task.nowMs, this.#shippers)
     }
     for (const file of task.files) {
@@ -65,6 +65,11 @@ class Keeper {
       removeIndex(indexFileOf(file))
     }
     return undefined
+  }
+
+  #startShippers(): Promise<Shipper[]> {
+    const { shipping } = this.#data
+    return Promise.all(shipping.map((where) => shipTo(where, this.#data, this.#log, () => this.#svid)))
   }
 
   async #look(nowMs: number, shippers: readonly Shipper[]): Promise<KeeperReport> {

@@ -101,8 +101,13 @@ class StreamDestination implements Destination {
       this.#isUp = true
       void this.#follow(nc)
     }
-    if (!this.#isUp) throw new Error('the connection to NATS is lost; it is made again as soon as a server can be reached')
+    this.#checkUp()
     return openAuditStream(this.#nc, { replicas, writer: { host, slot } })
+  }
+
+  #checkUp(): void {
+    if (this.#isUp) return
+    throw new Error('the connection to NATS is lost; it is made again as soon as a server can be reached')
   }
 
   /** What is asked over a connection that is down would be sent later, when nobody waits for it. */
@@ -140,7 +145,8 @@ class StreamDestination implements Destination {
       return place
     }
     this.#looks += 1
-    if (this.#looks < LOOKS) throw new Error(`record ${head.seq}, the last that the stream has, is not found in the audit log`)
+    if (this.#looks < LOOKS)
+      throw new Error(`record ${head.seq}, the last that the stream has, is not found in the audit log`)
     return this.#begin(reader, head.seq)
   }
 

@@ -73,12 +73,11 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
   )
   Atomics.store(durable, 0, BigInt(auditLog.health().head.seq))
   const checkpoints = await openCheckpoints(checkpointOptions(ground, folder), auditLog.health().head)
-  const keeper = opened.adopt(startKeeper({ data, audit: auditLog, log, now, credentials: ground.credentials }), (it) => it.close())
+  const keeper = opened.adopt(startKeeper({ data, audit: auditLog, log, now, credentials: ground.credentials }), (it) =>
+    it.close(),
+  )
   Object.assign(followers, { checkpoints, keeper })
-  if (data.shipping.length > 0) {
-    const targets = data.shipping.map(({ to }) => to)
-    createAuditShippingMetrics(ground.metricsRegistry, targets, () => keeper.report()?.shipping ?? [])
-  }
+  createShippingMetrics(ground, data, keeper)
   const append = auditLog.append.bind(auditLog)
   if (config.auditSigner !== undefined)
     await append(signingKeyEvent(config.auditSigner, isoTime(now())), { patient: true })
@@ -100,6 +99,12 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
   }
 }
 
+/** Only where records are shipped. */
+function createShippingMetrics({ metricsRegistry }: Ground, { shipping }: KeeperData, keeper: Keeper): void {
+  const targets = shipping.map(({ to }) => to)
+  if (targets.length > 0) createAuditShippingMetrics(metricsRegistry, targets, () => keeper.report()?.shipping ?? [])
+}
+
 /** Each process keeps its own part. */
 function keeperData({ config, env, siblings }: Ground, folder: string): KeeperData {
   const { maxAgeMs, maxBytes } = config.auditKeep
@@ -119,7 +124,8 @@ function shippingOf({ auditStream, nats, controllerId }: Ground['config'], env: 
     const from = shippedFrom(env, { service: SERVICE, version: VERSION, host })
     shipping.push({ to: 'otlp', target, from })
   }
-  if (auditStream && nats !== undefined) shipping.push({ to: 'nats', target: nats, host, name: `${controllerId} audit` })
+  if (auditStream && nats !== undefined)
+    shipping.push({ to: 'nats', target: nats, host, name: `${controllerId} audit` })
   return shipping
 }
 

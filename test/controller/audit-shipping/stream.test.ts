@@ -27,7 +27,10 @@ const SHORT_WINDOW = { duplicate_window: 1_000_000_000 }
 
 type Lab = { readonly nats: NatsCluster; readonly nc: NatsConnection }
 
-async function started({ servers = 1, limits }: { servers?: number; limits?: Partial<StreamConfig> } = {}): Promise<Lab> {
+async function started({
+  servers = 1,
+  limits,
+}: { servers?: number; limits?: Partial<StreamConfig> } = {}): Promise<Lab> {
   const dir = await mkdtemp(join(tmpdir(), 'crank-nats-'))
   const nats = await startNats({ dir, servers })
   const nc = await connectTo(nats)
@@ -36,7 +39,13 @@ async function started({ servers = 1, limits }: { servers?: number; limits?: Par
     await nats[Symbol.asyncDispose]()
     await rm(dir, { recursive: true, force: true })
   })
-  if (limits !== undefined) await until('the stream is made', () => makeStream(nc, limits).then(() => true, () => false))
+  if (limits !== undefined)
+    await until('the stream is made', () =>
+      makeStream(nc, limits).then(
+        () => true,
+        () => false,
+      ),
+    )
   return { nats, nc }
 }
 

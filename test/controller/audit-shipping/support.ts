@@ -1,10 +1,7 @@
 // A shipper at full pace between a chain of segments and a receiver or a stream, and what it logs.
 import { onTestFinished } from 'vitest'
 import type { Destination } from '../../../src/controller/audit-shipping/destination.ts'
-import {
-  createOtlpDestination,
-  type OtlpOptions,
-} from '../../../src/controller/audit-shipping/otlp-destination.ts'
+import { createOtlpDestination, type OtlpOptions } from '../../../src/controller/audit-shipping/otlp-destination.ts'
 import { startShipper, type Shipper, type ShipperOptions } from '../../../src/controller/audit-shipping/shipper.ts'
 import { shippingTarget } from '../../../src/controller/audit-shipping/target.ts'
 import type { MadeChain } from '../../fixtures/audit-segments.ts'

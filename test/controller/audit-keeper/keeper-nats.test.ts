@@ -1,0 +1,87 @@
+// The thread that keeps the segments ships them to NATS with the identity that the process has at that moment.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { startNats } from '../../../scripts/lab/nats-server.ts'
+import { readShipped } from '../../../src/audit/shipped.ts'
+import { startKeeper } from '../../../src/controller/audit-keeper/keeper.ts'
+import { parseSpiffeId, parseTrustDomain } from '../../../src/core/spiffe-id.ts'
+import { loadCredentials, type Credentials } from '../../../src/platform/tls/credentials.ts'
+import { createTestCa } from '../../fixtures/pki/ca.ts'
+import { writeCredentials } from '../../fixtures/pki/credential-files.ts'
+import { until } from '../../fixtures/until.ts'
+import { openLog, outcome, SILENT, temporaryLog } from '../audit/support.ts'
+
+const DOMAIN = 'crank.local'
+const CONTROLLER = `spiffe://${DOMAIN}/controller`
+const NOTHING = { maxAgeMs: undefined, maxBytes: undefined }
+
+/** Certificates of both sides by a new CA, in the place of the ones before. */
+async function renew(dir: string): Promise<{ own: Credentials; nats: Awaited<ReturnType<typeof writeCredentials>> }> {
+  const ca = await createTestCa(DOMAIN)
+  const write = async (path: string) =>
+    writeCredentials(dir, {
+      name: path,
+      issued: await ca.issue({ uri: `spiffe://${DOMAIN}/${path}`, dns: ['localhost'], ips: ['127.0.0.1'] }),
+      cas: [ca],
+    })
+  const files = { ...(await write('controller')), trustDomain: parseTrustDomain(DOMAIN) }
+  return { own: await loadCredentials(files, Date.now), nats: await write('nats') }
+}
+
+test('after the CA and all certificates were replaced, a new connection uses the new ones', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'crank-nats-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  const first = await renew(dir)
+  let current = first.own
+  const nats = await startNats({ dir, tls: first.nats, users: [`{ user: "${CONTROLLER}" }`] })
+  onTestFinished(() => nats[Symbol.asyncDispose]())
+  const [server] = nats.servers
+
+  const log = temporaryLog()
+  let durable = 0n
+  const durableSeq = new SharedArrayBuffer(8)
+  const audit = await openLog(log, {
+    onHead: ({ seq }) => Atomics.store(new BigUint64Array(durableSeq), 0, (durable = BigInt(seq))),
+  })
+  const servers = [`127.0.0.1:${server!.port}`]
+  const target = { servers, isTls: true, id: parseSpiffeId(`spiffe://${DOMAIN}/nats`), replicas: 1 }
+  const keeper = startKeeper({
+    data: {
+      folder: log,
+      slot: 0,
+      keep: NOTHING,
+      keepOfAll: NOTHING,
+      full: 'stop',
+      minFree: { bytes: 1 },
+      shipping: [{ to: 'nats', target, host: 'test', name: 'test' }],
+      durableSeq,
+    },
+    audit,
+    log: SILENT,
+    now: Date.now,
+    credentials: { current: () => current },
+    pauseMs: 10,
+  })
+  onTestFinished(() => keeper.close())
+  const isShipped = (): Promise<void> =>
+    until('all is shipped', async () => BigInt((await readShipped(log, 'nats'))?.seq ?? 0) === durable, 30_000)
+
+  await audit.append(outcome('mark-1'))
+  await isShipped()
+  const { own } = await renew(dir)
+  await server!.signal('SIGKILL')
+  await server!.start()
+  await audit.append(outcome('mark-2'))
+  keeper.wake()
+  const lastError = (): string | null | undefined => keeper.report()?.shipping[0]?.lastError
+  await until('the old identity is refused', () => {
+    keeper.wake()
+    return typeof lastError() === 'string'
+  })
+  current = { ...own, generation: 2 }
+  keeper.wake()
+  await isShipped()
+  expect(durable).toBe(2n)
+})
