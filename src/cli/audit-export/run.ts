@@ -32,7 +32,7 @@ type Placed = AuditRecord & { readonly slot: number | string | null }
 type Source = {
   /** For messages. */
   readonly name: string
-  /** Of all that is read, if it is known. */
+  /** The size of all that is read; 0: not known. */
   readonly bytes: number
   /** Each in its order. */
   readonly chains: readonly AsyncGenerator<Placed, void>[]

@@ -12,9 +12,9 @@ import { CliError, EXIT } from '../exit.ts'
 import type { NatsClient } from '../nats-config.ts'
 
 /** `slot`: the name of its chain, which is unique in the mesh. */
-export type StreamRecord = AuditRecord & { readonly slot: string }
+type StreamRecord = AuditRecord & { readonly slot: string }
 
-export type StreamSource = {
+type StreamSource = {
   /** The records of each chain. Throws {CliError}. */
   readonly chains: readonly AsyncGenerator<StreamRecord, void>[]
   /** What was wrong with those that were read to their end; `file` is the name of the chain, `line` the number of the message. */

@@ -59,7 +59,7 @@ export type KeeperReport = {
   readonly bytes: number
   readonly oldestMs: number | undefined
   readonly segments: number
-  /** Of each target. */
+  /** One for each target. */
   readonly shipping: readonly ShippingStanding[]
   readonly removable: Removable | undefined
   /** What could not be done, a sentence each; it is tried again. */

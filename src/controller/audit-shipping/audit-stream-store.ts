@@ -7,9 +7,9 @@ import { openRecord, type ChainedRecord, type Head } from '../../audit/chain.ts'
 import { StreamRefusal, withCureForReplicas } from '../../platform/nats/nats-fault.ts'
 
 /** Who writes, for people who look into the stream. */
-export type StreamWriter = { readonly host: string; readonly slot: number }
+type StreamWriter = { readonly host: string; readonly slot: number }
 
-export type StoredRecord = { readonly text: string; readonly record: ChainedRecord }
+type StoredRecord = { readonly text: string; readonly record: ChainedRecord }
 
 /** The last message of a chain. `streamSeq`: its number in the stream. */
 export type LastStored = { readonly head: Head; readonly streamSeq: number }
@@ -140,7 +140,7 @@ function headersOf(seq: number, { chain, writer }: Pick<Appended, 'chain' | 'wri
   return header
 }
 
-/** Of an acknowledgement; undefined for the empty answer to the beginning of a batch. @throws {StreamRefusal} */
+/** What an acknowledgement says; undefined for the empty answer to the beginning of a batch. @throws {StreamRefusal} */
 function sequenceIn(message: Msg): number | undefined {
   if (message.data.length === 0) return undefined
   const { error, seq } = message.json<{ seq?: number; error?: { err_code?: number; description?: string } }>()

@@ -9,7 +9,7 @@ import { checkpointRecord, logRecordOf, type LogRecord, type ShippedFrom } from 
 import type { Pace } from './pace.ts'
 import type { ShippingTarget } from './target.ts'
 
-export type OtlpOptions = {
+type OtlpOptions = {
   readonly slot: number
   readonly target: ShippingTarget
   readonly from: ShippedFrom

@@ -36,7 +36,7 @@ export type Shipper = {
   readonly close: (graceMs?: number) => Promise<void>
 }
 
-export type ShipperOptions = {
+type ShipperOptions = {
   /** The folder of the slot. */
   readonly folder: string
   readonly slot: number

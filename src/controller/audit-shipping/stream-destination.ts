@@ -11,7 +11,7 @@ import { newChainName, readChainName, writeChainName, type ChainName } from './c
 import type { Batch, Delivery, DeliveryOptions, Destination, ShipLog } from './destination.ts'
 import { retryPauseMs, type Pace } from './pace.ts'
 
-export type StreamOptions = {
+type StreamOptions = {
   /** The folder of the slot. */
   readonly folder: string
   readonly slot: number
@@ -82,7 +82,7 @@ class StreamDestination implements Destination {
       if (isOutOfStep(cause) && this.#failures === 1) return 'unsure'
       onFailed(natsFault(cause))
       await this.#pause(this.#failures - 1, signal)
-      return signal.aborted ? 'ended' : 'unsure'
+      return 'unsure'
     }
   }
 

@@ -4,14 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { startNats } from '../../../scripts/lab/nats-server.ts'
+import { segmentsIn } from '../../../src/audit/places.ts'
 import { readShipped } from '../../../src/audit/shipped.ts'
 import { startKeeper } from '../../../src/controller/audit-keeper/keeper.ts'
 import { parseSpiffeId, parseTrustDomain } from '../../../src/core/spiffe-id.ts'
+import { shippingTarget } from '../../../src/controller/audit-shipping/target.ts'
 import { loadCredentials, type Credentials } from '../../../src/platform/tls/credentials.ts'
+import { startLogsReceiver } from '../../fixtures/otlp-logs-receiver.ts'
 import { createTestCa } from '../../fixtures/pki/ca.ts'
 import { writeCredentials } from '../../fixtures/pki/credential-files.ts'
 import { until } from '../../fixtures/until.ts'
-import { openLog, outcome, SILENT, temporaryLog } from '../audit/support.ts'
+import { FROM } from '../audit-shipping/support.ts'
+import { isSealed, newest, openLog, outcome, SILENT, temporaryLog } from '../audit/support.ts'
 
 const DOMAIN = 'crank.local'
 const CONTROLLER = `spiffe://${DOMAIN}/controller`
@@ -84,4 +88,69 @@ test('after the CA and all certificates were replaced, a new connection uses the
   keeper.wake()
   await isShipped()
   expect(durable).toBe(2n)
+})
+
+test('a segment is kept until every target has it', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'crank-nats-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  const nats = await startNats({ dir })
+  onTestFinished(() => nats[Symbol.asyncDispose]())
+  const [server] = nats.servers
+  await server!.signal('SIGKILL')
+  const receiver = await startLogsReceiver()
+  const { own } = await renew(dir)
+  const log = temporaryLog()
+  const durableSeq = new SharedArrayBuffer(8)
+  const audit = await openLog(log, {
+    onHead: ({ seq }) => Atomics.store(new BigUint64Array(durableSeq), 0, BigInt(seq)),
+  })
+  const stream = {
+    servers: [`127.0.0.1:${server!.port}`],
+    isTls: false,
+    id: parseSpiffeId(`spiffe://${DOMAIN}/nats`),
+    replicas: 1,
+  }
+  const collector = shippingTarget({ OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: receiver.url })!
+  const keeper = startKeeper({
+    data: {
+      folder: log,
+      slot: 0,
+      keep: { maxAgeMs: undefined, maxBytes: 1 },
+      keepOfAll: NOTHING,
+      full: 'stop',
+      minFree: { bytes: 1 },
+      shipping: [
+        { to: 'otlp', target: collector, from: FROM },
+        { to: 'nats', target: stream, host: 'test', name: 'test' },
+      ],
+      durableSeq,
+    },
+    audit,
+    log: SILENT,
+    now: Date.now,
+    // Sent to the thread, and not used: the connection is plain text.
+    credentials: { current: () => own },
+    pauseMs: 10,
+  })
+  onTestFinished(() => keeper.close())
+  await audit.append(outcome('mark-1'))
+  const first = newest(log)
+  await audit.rotate()
+  await until('the segment is complete', () => isSealed(first))
+  const lagOf = (target: string): number | undefined =>
+    keeper.report()?.shipping.find((standing) => standing.target === target)?.lagRecords
+  await until('the collector has all, and NATS nothing', () => {
+    keeper.wake()
+    return lagOf('otlp') === 0 && lagOf('nats') === 2
+  })
+  expect(segmentsIn(log).map(({ firstSeq }) => firstSeq)).toEqual([1, 2])
+  await server!.start()
+  await until(
+    'the first segment is removed',
+    () => {
+      keeper.wake()
+      return segmentsIn(log)[0]?.firstSeq !== 1
+    },
+    30_000,
+  )
 })

@@ -1,8 +1,8 @@
 // A shipper at full pace between a chain of segments and a receiver or a stream, and what it logs.
 import { onTestFinished } from 'vitest'
 import type { Destination } from '../../../src/controller/audit-shipping/destination.ts'
-import { createOtlpDestination, type OtlpOptions } from '../../../src/controller/audit-shipping/otlp-destination.ts'
-import { startShipper, type Shipper, type ShipperOptions } from '../../../src/controller/audit-shipping/shipper.ts'
+import { createOtlpDestination } from '../../../src/controller/audit-shipping/otlp-destination.ts'
+import { startShipper, type Shipper } from '../../../src/controller/audit-shipping/shipper.ts'
 import { shippingTarget } from '../../../src/controller/audit-shipping/target.ts'
 import type { MadeChain } from '../../fixtures/audit-segments.ts'
 
@@ -12,8 +12,8 @@ export const FROM = { resource: { 'service.name': 'crank-controller' }, scope: {
 export type Said = { readonly event: string } & Record<string, unknown>
 export type Ship = { readonly shipper: Shipper; readonly said: Said[] }
 
-type Common = Omit<OtlpOptions, 'target' | 'from'> & { readonly folder: string }
-type Chosen = Partial<Pick<ShipperOptions, 'now' | 'random' | 'pace' | 'slot' | 'durableSeq'>>
+type Common = Omit<Parameters<typeof createOtlpDestination>[0], 'target' | 'from'> & { readonly folder: string }
+type Chosen = Partial<Pick<Parameters<typeof startShipper>[0], 'now' | 'random' | 'pace' | 'slot' | 'durableSeq'>>
 
 /** It ends with the test. `env`: variables of the target, without their prefix. */
 export function ship(
