@@ -15,6 +15,8 @@ import { createProgram } from '../../src/cli.ts'
 import { withControllerClient } from '../../src/cli/controller-client.ts'
 import { until } from '../fixtures/until.ts'
 import { checkpointOf, newKey } from './proven-log.ts'
+import { startNats, type NatsCluster } from '../../scripts/lab/nats-server.ts'
+import { connectTo, makeStream } from '../fixtures/audit-stream.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
 const COPIED = ['bin', 'policies', 'slos', 'src', 'package.json', 'tsconfig.json', 'test/workers/registry.test.ts']
@@ -44,12 +46,17 @@ const stays = (line: string): boolean => STAY.some(([start]) => line.startsWith(
 
 let checkout = ''
 let mesh: Mesh
+let nats: NatsCluster
 let ids = { decision: '', trace: '' }
 beforeAll(async () => {
   const noStop = new AbortController().signal
   mesh = await startMesh({ once: true, json: true, opa: false, trace: false, all: false, port: 0 }, noStop)
   checkout = await mkdtemp(join(tmpdir(), 'crank-examples-'))
   for (const path of COPIED) await cp(join(REPOSITORY, path), join(checkout, path), { recursive: true })
+  nats = await startNats({ dir: join(checkout, 'nats') })
+  const nc = await connectTo(nats)
+  await makeStream(nc)
+  await nc.close()
   await symlink(join(REPOSITORY, 'node_modules'), join(checkout, 'node_modules'))
   await cp(join(mesh.stateDir), join(checkout, '.crank'), { recursive: true })
   await mkdir(join(checkout, 'path'))
@@ -86,6 +93,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(async () => {
   await mesh[Symbol.asyncDispose]()
+  await nats[Symbol.asyncDispose]()
   await rm(checkout, { recursive: true, force: true })
 })
 
@@ -108,6 +116,7 @@ function start(line: string) {
     CRANK_ADMIN_URL: mesh.admin.url,
     // A busy machine must not look like a fault of the policy; two controllers have a port each, and an audit log each.
     OPA_TIMEOUT_MS: '10000',
+    ...(line.includes('--from nats') ? { CRANK_NATS_URL: nats.url } : {}),
     ...(line.startsWith('crank controller')
       ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_DIR: join(checkout, 'second') }
       : {}),
