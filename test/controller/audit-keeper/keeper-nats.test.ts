@@ -1,5 +1,6 @@
-// The thread that keeps the segments ships them to NATS with the identity that the process has at that moment.
-import { mkdtemp, rm } from 'node:fs/promises'
+// The thread that keeps the segments ships them to NATS with the identity that the process has at that moment, and with the rights
+// that the documents give.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -13,16 +14,26 @@ import { loadCredentials, type Credentials } from '../../../src/platform/tls/cre
 import { startLogsReceiver } from '../../fixtures/otlp-logs-receiver.ts'
 import { createTestCa } from '../../fixtures/pki/ca.ts'
 import { writeCredentials } from '../../fixtures/pki/credential-files.ts'
+import { auditText } from '../../fixtures/audit-log.ts'
 import { until } from '../../fixtures/until.ts'
+import { crank } from '../../cli/in-process.ts'
 import { FROM } from '../audit-shipping/support.ts'
 import { isSealed, newest, openLog, outcome, SILENT, temporaryLog } from '../audit/support.ts'
 
 const DOMAIN = 'crank.local'
-const CONTROLLER = `spiffe://${DOMAIN}/controller`
 const NOTHING = { maxAgeMs: undefined, maxBytes: undefined }
 
-/** Certificates of both sides by a new CA, in the place of the ones before. */
-async function renew(dir: string): Promise<{ own: Credentials; nats: Awaited<ReturnType<typeof writeCredentials>> }> {
+type Files = Awaited<ReturnType<typeof writeCredentials>>
+
+/** The lines of the `users` list that an operator copies. */
+async function documentedUsers(): Promise<string> {
+  const page = await readFile('docs/operations/audit.md', 'utf8')
+  const [, users] = /```text\n(\{ user: [^`]+)```/.exec(page) ?? []
+  return users ?? expect.unreachable('docs/operations/audit.md has no list of users')
+}
+
+/** Certificates of all sides by a new CA, in the place of the ones before. */
+async function renew(dir: string): Promise<{ own: Credentials; nats: Files; auditor: Files }> {
   const ca = await createTestCa(DOMAIN)
   const write = async (path: string) =>
     writeCredentials(dir, {
@@ -31,7 +42,7 @@ async function renew(dir: string): Promise<{ own: Credentials; nats: Awaited<Ret
       cas: [ca],
     })
   const files = { ...(await write('controller')), trustDomain: parseTrustDomain(DOMAIN) }
-  return { own: await loadCredentials(files, Date.now), nats: await write('nats') }
+  return { own: await loadCredentials(files, Date.now), nats: await write('nats'), auditor: await write('auditor') }
 }
 
 test('after the CA and all certificates were replaced, a new connection uses the new ones', async () => {
@@ -39,7 +50,7 @@ test('after the CA and all certificates were replaced, a new connection uses the
   onTestFinished(() => rm(dir, { recursive: true, force: true }))
   const first = await renew(dir)
   let current = first.own
-  const nats = await startNats({ dir, tls: first.nats, users: [`{ user: "${CONTROLLER}" }`] })
+  const nats = await startNats({ dir, tls: first.nats, users: [await documentedUsers()] })
   onTestFinished(() => nats[Symbol.asyncDispose]())
   const [server] = nats.servers
 
@@ -74,7 +85,7 @@ test('after the CA and all certificates were replaced, a new connection uses the
 
   await audit.append(outcome('mark-1'))
   await isShipped()
-  const { own } = await renew(dir)
+  const { own, auditor } = await renew(dir)
   await server!.signal('SIGKILL')
   await server!.start()
   await audit.append(outcome('mark-2'))
@@ -88,6 +99,15 @@ test('after the CA and all certificates were replaced, a new connection uses the
   keeper.wake()
   await isShipped()
   expect(durable).toBe(2n)
+  const read = await crank(['audit', 'export', '--from', 'nats'], {
+    env: {
+      CRANK_NATS_URL: nats.url,
+      CRANK_TLS_CERT: auditor.certFile,
+      CRANK_TLS_KEY: auditor.keyFile,
+      CRANK_TLS_BUNDLE: auditor.bundlePath,
+    },
+  })
+  expect(read).toMatchObject({ code: 0, stdout: `${(await auditText(log)).join('\n')}\n` })
 })
 
 test('a segment is kept until every target has it', async () => {
