@@ -9,10 +9,11 @@ import { SlowestTests } from './test/runner/slowest-tests.ts'
  */
 const MESH = [
   'test/{contract,deploy,docker,e2e}/**/*.test.ts',
-  'test/cli/{audit,examples,loaded-modules,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
+  'test/cli/{audit,audit-export-stream,examples,loaded-modules,mesh,new-worker,setting-names,terminal,traces,usage,worker-file}.test.ts',
   'test/controller/config.test.ts',
   'test/controller/audit/faults.test.ts',
-  'test/controller/audit-shipping/sigkill.test.ts',
+  'test/controller/audit-keeper/keeper-nats.test.ts',
+  'test/controller/audit-shipping/{sigkill,stream}.test.ts',
   'test/controller/candidate/candidate.test.ts',
   'test/controller/dispatch/probe.test.ts',
   'test/controller/idempotency/sqlite-store.test.ts',

@@ -1,5 +1,5 @@
 // The rows of the Audit and identity dashboard about the audit log: whether records are written, how long the disk lasts, and
-// whether they arrive at the collector of logs.
+// whether they arrive where they are shipped to.
 import { AUDIT, toAudit } from './explore.ts'
 import { graph, logs, stat } from './panels.ts'
 import { logql, now, series } from './queries.ts'
@@ -154,9 +154,9 @@ export const auditLogRows = [
       graph({
         title: 'Shipping lag',
         description:
-          'Age of the oldest audit record that the collector of logs does not have. Seconds are normal. Growing: the collector is away or refuses the records; the log event audit_ship_failed has its answer. Empty: nothing is shipped.',
+          'Age of the oldest audit record that a target does not have: otlp, the collector of logs, or nats, the stream of the mesh. Seconds are normal. Growing: it is away, full or refuses the records; the log event audit_ship_failed has the reason. Empty: nothing is shipped.',
         width: 8,
-        queries: [series('max by (instance) (controller_audit_ship_lag_seconds)', '{{instance}}')],
+        queries: [series('max by (instance, target) (controller_audit_ship_lag_seconds)', '{{instance}} {{target}}')],
         unit: 's',
         min: 0,
         thresholds: ['green', [300, 'orange']],
@@ -165,16 +165,16 @@ export const auditLogRows = [
       graph({
         title: 'Records not shipped yet',
         description:
-          'Audit records on the disk of the controller that the collector of logs does not have. They are kept until they are shipped; a disk that runs full ends that.',
+          'Audit records on the disk of the controller that a target does not have. They are kept until all targets have them; a disk that runs full ends that.',
         width: 8,
-        queries: [series('sum by (instance) (controller_audit_ship_lag_records)', '{{instance}}')],
+        queries: [series('sum by (instance, target) (controller_audit_ship_lag_records)', '{{instance}} {{target}}')],
         unit: 'none',
         min: 0,
       }),
       graph({
         title: 'Records shipped',
         description:
-          'Audit records per second that the collector of logs accepted, that it rejected for good, and that were no longer in the log. The last two should be 0: the log events audit_ship_rejected and audit_ship_gap name them.',
+          'Audit records per second that the targets accepted, that they rejected for good, and that were no longer in the log. The last two should be 0: the log events audit_ship_rejected and audit_ship_gap name them.',
         width: 8,
         queries: [series(`sum by (outcome) (rate(controller_audit_shipped_total${RATE}))`, '{{outcome}}')],
         unit: 'cps',

@@ -1,5 +1,4 @@
 // The controller's configuration: one schema, read once; all faults, also those between fields, are reported together.
-import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { checkpointKeyName } from '../audit/checkpoint.ts'
@@ -12,6 +11,7 @@ import { parseDuration } from '../platform/duration.ts'
 import { natsSettings, parseNatsSettings, type NatsTarget } from '../platform/nats/nats-settings.ts'
 import { checkConfig, type ConfigSource } from '../platform/env.ts'
 import { ConfigError, fault } from '../platform/setting-fault.ts'
+import { parseProcesses } from '../platform/process-count.ts'
 import { oddNames } from '../platform/setting-names.ts'
 import { parseHostRules, type HostRules } from '../platform/host-rules.ts'
 import {
@@ -32,10 +32,6 @@ import {
 } from '../platform/settings.ts'
 import { sloPlaceOf, type SloPlace } from '../slo/slo-folder.ts'
 import { parseOpaUrl, type OpaTarget } from '../policy/engine/opa-target.ts'
-
-const MAX_PROCESSES = 64
-/** An idle one takes about 170 MB; the rest is for bodies. */
-const BYTES_PER_PROCESS = 512 * 1024 * 1024
 
 /** Every variable of the controller; docs/configuration.md is generated from it. */
 export const ControllerEnv = Type.Object({
@@ -180,6 +176,8 @@ export type ControllerConfig = {
   /** Undefined: checkpoints are not signed. */
   readonly auditSigner: NoteSigner | undefined
   readonly auditSync: 'fsync' | 'write'
+  /** Whether records are shipped to the stream of the mesh. */
+  readonly auditStream: boolean
   /** Undefined: `chain.key` in `stateDir`. */
   readonly chainKeyFile: string | undefined
   /** Undefined: no other controller. */
@@ -241,8 +239,14 @@ function parseValues(values: Partial<Values>, faults: string[]): Parsed | undefi
   const readKey = (file: string): NoteSigner => loadSigningKey(file, checkpointKeyName(controllerId))
   const auditSigner = readSetting('CRANK_AUDIT_SIGNING_KEY', values.CRANK_AUDIT_SIGNING_KEY, readKey, faults)
   const nats = parseNatsSettings(values, trustDomain, faults)
+  checkAuditStream(values, faults)
   const hosts = { workerHosts, adminAllowedHosts, host, adminHost }
   return { trustDomain, controllerId, identity, opa, maxStalenessMs, ...hosts, processes, audit, auditSigner, nats }
+}
+
+function checkAuditStream({ CRANK_AUDIT_STREAM, CRANK_NATS_URL }: Partial<Values>, faults: string[]): void {
+  if (CRANK_AUDIT_STREAM !== 'on' || CRANK_NATS_URL !== undefined) return
+  faults.push(fault('CRANK_AUDIT_STREAM', 'on', 'needs CRANK_NATS_URL, the NATS servers that have the stream'))
 }
 
 /** Detects CRANK_WORKER_HOST, a worker's setting, set where CRANK_WORKER_HOSTS was probably meant: the limit would not apply. */
@@ -258,20 +262,6 @@ function parseStaleness(text: string): number {
   const milliseconds = parseDuration(text)
   if (milliseconds < 10_000) throw new Error('must be at least 10s')
   return milliseconds
-}
-
-/** One per core, but no more than the memory of the container or machine is enough for. */
-function automaticProcesses(): number {
-  const constrained = process.constrainedMemory()
-  const bytes = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
-  return Math.max(1, Math.min(MAX_PROCESSES, availableParallelism(), Math.floor(bytes / BYTES_PER_PROCESS)))
-}
-
-function parseProcesses(text: string): number {
-  if (text === 'auto') return automaticProcesses()
-  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0
-  if (count < 1 || count > MAX_PROCESSES) throw new Error(`must be a number from 1 to ${MAX_PROCESSES}, or auto`)
-  return count
 }
 
 function checkOwnDomain(id: SpiffeId | undefined, trustDomain: TrustDomain | undefined, faults: string[]): void {
@@ -317,6 +307,7 @@ function toConfig(values: Values, parsed: Parsed): ControllerConfig {
     auditFull: values.CRANK_AUDIT_FULL,
     auditSigner: parsed.auditSigner,
     auditSync: values.CRANK_AUDIT_SYNC,
+    auditStream: values.CRANK_AUDIT_STREAM === 'on',
     chainKeyFile: values.CRANK_CHAIN_KEY && resolve(values.CRANK_CHAIN_KEY),
     nats: parsed.nats,
     workerHosts,

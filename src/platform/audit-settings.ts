@@ -43,6 +43,11 @@ export const auditSettings = {
     description:
       '`stop`: calls are refused with 503 until there is room. `drop_unshipped`: the oldest complete segments are removed, shipped or not, and the removal is recorded.',
   }),
+  CRANK_AUDIT_STREAM: Type.Enum(['off', 'on'], {
+    default: 'off',
+    description:
+      '`on`: the records are shipped to the JetStream stream `CRANK-AUDIT` of the mesh, which has those of all its controllers. Needs CRANK_NATS_URL.',
+  }),
 }
 
 type AuditValues = Static<Type.TObject<typeof auditSettings>>

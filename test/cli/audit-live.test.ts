@@ -11,6 +11,7 @@ import { openLog, outcome, SILENT, temporaryLog } from '../controller/audit/supp
 import { segmentFiles, slotOf } from '../fixtures/audit-log.ts'
 import { until } from '../fixtures/until.ts'
 import { crank } from './in-process.ts'
+import { NO_CREDENTIALS } from '../fixtures/no-credentials.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -43,12 +44,14 @@ async function writeWithoutEnd(slot: number): Promise<void> {
       keepOfAll: { maxAgeMs: undefined, maxBytes: undefined },
       full: 'stop',
       minFree: { bytes: 1 },
-      shipping: undefined,
+      slot: 0,
+      shipping: [],
       durableSeq: new SharedArrayBuffer(8),
     },
     audit,
     log,
     now: Date.now,
+    credentials: NO_CREDENTIALS,
     pauseMs: 1,
   })
   seen = () => {

@@ -18,6 +18,8 @@ import { until } from '../fixtures/until.ts'
 import { startFakeWorkloadApi, type FakeWorkloadApi } from '../fixtures/workload-api/fake-workload-api.ts'
 import { responseFor } from '../fixtures/workload-api/svids.ts'
 import { checkpointOf, newKey } from './proven-log.ts'
+import { startNats, type NatsCluster } from '../../scripts/lab/nats-server.ts'
+import { connectTo, makeStream } from '../fixtures/audit-stream.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
 const COPIED = ['bin', 'policies', 'slos', 'src', 'package.json', 'tsconfig.json', 'test/workers/registry.test.ts']
@@ -48,6 +50,7 @@ const stays = (line: string): boolean => STAY.some(([start]) => line.startsWith(
 let checkout = ''
 let mesh: Mesh
 let workloadApi: FakeWorkloadApi
+let nats: NatsCluster
 let ids = { decision: '', trace: '' }
 beforeAll(async () => {
   const noStop = new AbortController().signal
@@ -56,6 +59,10 @@ beforeAll(async () => {
   workloadApi = await startFakeWorkloadApi({ served })
   checkout = await mkdtemp(join(tmpdir(), 'crank-examples-'))
   for (const path of COPIED) await cp(join(REPOSITORY, path), join(checkout, path), { recursive: true })
+  nats = await startNats({ dir: join(checkout, 'nats') })
+  const nc = await connectTo(nats)
+  await makeStream(nc)
+  await nc.close()
   await symlink(join(REPOSITORY, 'node_modules'), join(checkout, 'node_modules'))
   await cp(join(mesh.stateDir), join(checkout, '.crank'), { recursive: true })
   await mkdir(join(checkout, 'path'))
@@ -93,6 +100,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await mesh[Symbol.asyncDispose]()
   await workloadApi[Symbol.asyncDispose]()
+  await nats[Symbol.asyncDispose]()
   await rm(checkout, { recursive: true, force: true })
 })
 
@@ -115,6 +123,7 @@ function start(line: string) {
     CRANK_ADMIN_URL: mesh.admin.url,
     // A busy machine must not look like a fault of the policy; two controllers have a port each, and an audit log each.
     OPA_TIMEOUT_MS: '10000',
+    ...(line.includes('--from nats') ? { CRANK_NATS_URL: nats.url } : {}),
     ...(line.startsWith('crank controller')
       ? { CRANK_PORT: '0', CRANK_ADMIN_PORT: '0', CRANK_AUDIT_DIR: join(checkout, 'second') }
       : {}),

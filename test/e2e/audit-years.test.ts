@@ -100,7 +100,7 @@ describe('one process', () => {
       const { text: metrics } = { text: await (await fetch(`${controller.adminOrigin}/metrics`)).text() }
       for (const name of ['audit_bytes', 'audit_oldest_record_timestamp_seconds', 'audit_disk_days_left'])
         expect(metrics).toMatch(new RegExp(`^controller_${name} [\\d+]`, 'm'))
-      expect(metrics).toMatch(/^controller_audit_shipped_total\{outcome="accepted"\} \d+/m)
+      expect(metrics).toMatch(/^controller_audit_shipped_total\{target="otlp",outcome="accepted"\} \d+/m)
 
       const id = answers.at(-1)!.headers['x-decision-id'] as string
       const got = await crank(['audit', 'get', id, '--state-dir', state])

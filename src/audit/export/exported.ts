@@ -3,10 +3,10 @@ import { isText, reasonsIn, type RecordMembers } from '../record-members.ts'
 
 /**
  * `text`: the unchanged line; undefined when identities were replaced, since the line does not match its hash any more.
- * `record`: its members; without `hash` and `prev` then.
+ * `slot`: of its process; from the stream of a mesh, the name of its chain. `record`: its members; without `hash` and `prev` then.
  */
 export type Exported = {
-  readonly slot: number | null
+  readonly slot: number | string | null
   readonly text: string | undefined
   readonly record: ExportedRecord
 }
@@ -65,7 +65,7 @@ export function codeOf(record: ExportedRecord): string | undefined {
   return reasonsIn(record)[0]?.code ?? textOf(record, 'error')
 }
 
-/** Unique in the log of a controller. */
+/** Unique in the log of a controller, and in the stream of a mesh. */
 export function idOf({ slot, record }: Exported): string {
   return `${slot ?? 'file'}-${record.seq}`
 }

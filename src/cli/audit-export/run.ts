@@ -1,5 +1,7 @@
-// `crank audit export`: the records of all slots by time, in a format that other tools read.
+// `crank audit export`: the records of all slots, or of all controllers of a mesh, by time, in a format that other tools read.
 import { readFile } from 'node:fs/promises'
+import { AUDIT_STREAM } from '../../audit/audit-stream.ts'
+import type { Fault } from '../../audit/chain-check.ts'
 import { WRITERS, type ExportFormat } from '../../audit/export/formats.ts'
 import type { Exported } from '../../audit/export/exported.ts'
 import { createPseudonyms, type Pseudonyms } from '../../audit/export/pseudonyms.ts'
@@ -20,6 +22,7 @@ import { openSink, type Sink } from './sink.ts'
 
 type ExportOptions = AuditOptions & {
   format: ExportFormat
+  from: 'disk' | 'nats'
   since?: string | undefined
   until?: string | undefined
   pseudonymise?: string | undefined
@@ -27,7 +30,18 @@ type ExportOptions = AuditOptions & {
 }
 
 type Window = { readonly sinceMs: number | undefined; readonly untilMs: number }
-type Placed = AuditRecord & { readonly slot: number | null }
+type Placed = AuditRecord & { readonly slot: number | string | null }
+type Source = {
+  /** For messages. */
+  readonly name: string
+  /** The size of all that is read; 0: not known. */
+  readonly bytes: number
+  /** Each in its order. */
+  readonly chains: readonly AsyncGenerator<Placed, void>[]
+  /** What is missing or changed; known when all is read. */
+  readonly faults: () => readonly Fault[]
+  readonly close: () => Promise<void>
+}
 type Summary = {
   readonly format: ExportFormat
   readonly file: string | null
@@ -44,28 +58,42 @@ const MIN_KEY_BYTES = 16
 /** Streams the records to standard output, or to `--out`, which then exists as a whole or not at all. */
 export async function exportAudit(options: ExportOptions): Promise<ExitCode> {
   const window = windowOf(options, Date.now())
-  const logs = auditLogsOf(options, environment())
+  const damage = createDamageReport()
+  const source =
+    options.from === 'nats'
+      ? await streamSource(options, window)
+      : await diskSource(options, window, damage.onDamaged)
   const pseudonyms =
     options.pseudonymise === undefined ? undefined : createPseudonyms(await readKey(options.pseudonymise))
-  const sink = await openSink(options.out)
-  const damage = createDamageReport()
   try {
-    const chains = await Promise.all(logs.chains.map((chain) => upTo(chain, window.untilMs)))
-    const summary = await copy(chains, { options, window, pseudonyms, sink, damage })
-    await sink.finish()
-    report({ ...summary, missing: damage.missing() }, options)
-  } catch (cause: unknown) {
-    await sink.abandon()
-    throw unreadable(logs.name, cause)
+    const summary = await writeOut(source, { options, window, pseudonyms })
+    const faults = source.faults()
+    report({ ...summary, missing: damage.missing() }, options, faults)
+    return damage.exit(faults.length === 0 ? EXIT.ok : EXIT.negative)
+  } finally {
+    await source.close()
   }
-  return damage.exit(EXIT.ok)
 }
 
-async function copy(
-  chains: readonly AuditChain[],
-  to: { options: ExportOptions; window: Window; pseudonyms: Pseudonyms | undefined; sink: Sink; damage: DamageReport },
-): Promise<Summary> {
-  const { options, window, pseudonyms, sink, damage } = to
+type To = {
+  readonly options: ExportOptions
+  readonly window: Window
+  readonly pseudonyms: Pseudonyms | undefined
+}
+
+async function writeOut(source: Source, to: To): Promise<Summary> {
+  const sink = await openSink(to.options.out)
+  try {
+    const summary = await copy(source, { ...to, sink })
+    await sink.finish()
+    return summary
+  } catch (cause: unknown) {
+    await sink.abandon()
+    throw unreadable(source.name, cause)
+  }
+}
+
+async function copy(source: Source, { options, window, pseudonyms, sink }: To & { sink: Sink }): Promise<Summary> {
   const { header, line } = WRITERS[options.format]
   const isPseudonymised = pseudonyms !== undefined
   const summary: Summary = {
@@ -76,11 +104,11 @@ async function copy(
     last: null,
     pseudonymised: isPseudonymised,
   }
-  const progress = createProgress(await sizeOf(chains, window), process.stderr, () => performance.now(), 'records')
+  const progress = createProgress(source.bytes, process.stderr, () => performance.now(), 'records')
   let bytes = 0
   await sink.write(header)
   try {
-    for await (const { text, record, slot } of recordsOf(chains, window, damage.onDamaged)) {
+    for await (const { text, record, slot } of mergeByTime(source.chains)) {
       bytes += text.length + 1
       if (Date.parse(record.timestamp) >= window.untilMs) continue
       const exported: Exported = isPseudonymised
@@ -98,13 +126,31 @@ async function copy(
   return summary
 }
 
-async function* recordsOf(
-  chains: readonly AuditChain[],
-  { sinceMs }: Window,
-  onDamaged: OnDamaged,
-): AsyncGenerator<Placed, void> {
+async function diskSource(options: ExportOptions, window: Window, onDamaged: OnDamaged): Promise<Source> {
+  const { sinceMs, untilMs } = window
+  const logs = auditLogsOf(options, environment())
   const filter = sinceMs === undefined ? {} : { since: sinceMs }
-  yield* mergeByTime(chains.map((chain) => placed(chain, readAudits([chain], filter, onDamaged))))
+  try {
+    const chains = await Promise.all(logs.chains.map((chain) => upTo(chain, untilMs)))
+    return {
+      name: logs.name,
+      bytes: await sizeOf(chains, window),
+      chains: chains.map((chain) => placed(chain, readAudits([chain], filter, onDamaged))),
+      faults: () => [],
+      close: () => Promise.resolve(),
+    }
+  } catch (cause: unknown) {
+    throw unreadable(logs.name, cause)
+  }
+}
+
+async function streamSource({ auditFile, auditDir }: ExportOptions, { sinceMs }: Window): Promise<Source> {
+  if (auditFile !== undefined || auditDir !== undefined)
+    throw new CliError(EXIT.usage, '--from nats reads no files: leave out --audit and --audit-dir')
+  const { openStreamSource } = await import('./stream-source.ts')
+  const { readNatsClient } = await import('../nats-config.ts')
+  const source = await openStreamSource(await readNatsClient(environment(), Date.now), sinceMs)
+  return { ...source, name: AUDIT_STREAM, bytes: 0 }
 }
 
 async function* placed({ slot }: AuditChain, records: AsyncGenerator<AuditRecord, void>): AsyncGenerator<Placed, void> {
@@ -153,7 +199,8 @@ async function readKey(file: string): Promise<Buffer> {
 }
 
 /** On stderr where the data is on stdout. */
-function report(summary: Reported, { out, output }: ExportOptions): void {
+function report(summary: Reported, { out, output }: ExportOptions, faults: readonly Fault[]): void {
+  for (const { file, message } of faults) say(`chain ${file}: ${message}`)
   if (out !== undefined && output === 'json') {
     writeJson(summary)
     return

@@ -146,7 +146,15 @@ function exportCommand(): CommandUnknownOpts {
   // As in src/audit/export/formats.ts, which --help shall not load.
   const formats = ['jsonl', 'ecs', 'ocsf', 'csv'] as const satisfies readonly ExportFormat[]
   return new Command('export')
-    .description('write the records of all slots by time, for other tools')
+    .description('write the records of all slots, or of all controllers of a mesh, by time, for other tools')
+    .addOption(
+      new Option(
+        '--from <source>',
+        'the files, or the stream of the mesh (CRANK_NATS_URL, CRANK_TLS_*), which is checked',
+      )
+        .choices(['disk', 'nats'] as const)
+        .default('disk' as const),
+    )
     .addOption(
       new Option('--format <format>', 'jsonl (unchanged), ecs (Elastic), ocsf or csv')
         .choices(formats)
@@ -163,7 +171,8 @@ function exportCommand(): CommandUnknownOpts {
     .addHelpText(
       'after',
       '\nExamples:\n  crank audit export --format ecs --since 1d > day.ndjson' +
-        '\n  crank audit export --format csv --since 2026-11-01 --until 2026-12-01 --pseudonymise pseudonyms.key --out november.csv',
+        '\n  crank audit export --format csv --since 2026-11-01 --until 2026-12-01 --pseudonymise pseudonyms.key --out november.csv' +
+        '\n  crank audit export --from nats --since 7d > mesh.jsonl',
     )
     .action(async (options) => {
       const { exportAudit } = await import('../audit-export/run.ts')

@@ -9,10 +9,13 @@ import { indexSegment } from '../../audit/index/index-segment.ts'
 import { diskOutlook, diskRoom, firstRecordOf, segmentFacts, sizeOf, type SegmentFacts } from '../../audit/outlook.ts'
 import { auditChainsIn, compressedFile, isCompressed, isWritable, type AuditSegment } from '../../audit/places.ts'
 import { removalOf } from '../../audit/retention.ts'
-import { readShipped } from '../../audit/shipped.ts'
+import { readShipped, type ShippedTo } from '../../audit/shipped.ts'
 import { serveThread } from '../../platform/thread/serve.ts'
-import { startShipper, type Shipper, type ShipperOptions } from '../audit-shipping/shipper.ts'
+import { receivedSvid, type ReceivedSvid } from '../../platform/tls/sent-svid.ts'
+import type { ShipLog } from '../audit-shipping/destination.ts'
+import type { Shipper } from '../audit-shipping/shipper.ts'
 import { ownSegments } from './own-segments.ts'
+import { shipTo } from './ship-to.ts'
 import type { KeeperData, KeeperNews, KeeperReport, KeeperTask, Removable } from './words.ts'
 
 /** Of -20 to 19: beside a busy process it gets a tenth of a core. */
@@ -30,7 +33,9 @@ class NoRoomError extends Error {
 
 class Keeper {
   readonly #data: KeeperData
-  readonly #shipper: Shipper | undefined
+  readonly #log: ShipLog
+  #shippers: readonly Shipper[] | undefined
+  #svid: ReceivedSvid | undefined
   /** Numbers of segments that are ours. */
   readonly #own = new Set<number>()
   /** Times of first records, which never change. */
@@ -38,29 +43,22 @@ class Keeper {
   /** Complete segments whose index is complete, by name: compressed ones have another. */
   readonly #indexed = new Set<string>()
 
-  constructor(data: KeeperData, log: ShipperOptions['log']) {
+  constructor(data: KeeperData, log: ShipLog) {
     this.#data = data
-    const { folder, shipping, durableSeq } = data
-    const durable = new BigUint64Array(durableSeq)
-    this.#shipper =
-      shipping &&
-      startShipper({
-        ...shipping,
-        folder,
-        now: Date.now,
-        random: Math.random,
-        log,
-        durableSeq: () => Number(Atomics.load(durable, 0)),
-      })
+    this.#log = log
   }
 
   /** What is left is shipped for a moment longer. */
   async close(): Promise<void> {
-    await this.#shipper?.close(SHIP_ON_MS)
+    await Promise.all((this.#shippers ?? []).map((shipper) => shipper.close(SHIP_ON_MS)))
   }
 
   async do(task: KeeperTask): Promise<KeeperReport | undefined> {
-    if (task.kind === 'look') return await this.#look(task.nowMs)
+    if (task.kind === 'look') {
+      if (task.svid !== undefined) this.#svid = receivedSvid(task.svid)
+      this.#shippers ??= await this.#startShippers()
+      return await this.#look(task.nowMs, this.#shippers)
+    }
     for (const file of task.files) {
       const compressed = compressedFile(file)
       for (const name of [file, compressed, draftFile(compressed)]) rmSync(name, { force: true })
@@ -69,24 +67,29 @@ class Keeper {
     return undefined
   }
 
-  async #look(nowMs: number): Promise<KeeperReport> {
-    const { folder, keep, keepOfAll, full, minFree, shipping } = this.#data
+  #startShippers(): Promise<Shipper[]> {
+    const { shipping } = this.#data
+    return Promise.all(shipping.map((where) => shipTo(where, this.#data, this.#log, () => this.#svid)))
+  }
+
+  async #look(nowMs: number, shippers: readonly Shipper[]): Promise<KeeperReport> {
+    const { folder, keep, keepOfAll, full, minFree } = this.#data
     const faults: string[] = []
     const isCompressing = this.#compressSome((await ownSegments(folder, this.#own)).segments, faults)
     const { segments: own, faults: foreign } = await ownSegments(folder, this.#own)
     faults.push(...foreign)
     const isIndexing = await this.#indexSome(own, faults)
     const segments = await segmentFacts(own, this.#began)
-    const shippedSeq = shipping === undefined ? undefined : await this.#shippedSeq(faults)
+    const shippedSeq = await this.#shippedSeq(faults)
     // What waits to be shipped is kept.
     const waits = shippedSeq !== undefined && shippedSeq < (segments.at(-1)?.firstSeq ?? 1) - 1
     const all = [...segments, ...(await segmentFacts(this.#others(), this.#began))]
     const disk = diskOutlook(folder, all, { minFree, keep: waits ? undefined : keepOfAll, nowMs })
     const removal = removalOf(segments, disk, { keep, full, nowMs, shippedSeq })
     const removable = removal && (await this.#removable(segments.slice(0, removal.count + 1), removal.reason))
-    const standing = await this.#shipper?.standing()
+    const shipping = await Promise.all(shippers.map((shipper) => shipper.standing()))
     const about = { bytes: sizeOf(segments), oldestMs: segments[0]?.beganMs, segments: segments.length }
-    return { disk, ...about, shipping: standing, removable, faults, more: isCompressing || isIndexing }
+    return { disk, ...about, shipping, removable, faults, more: isCompressing || isIndexing }
   }
 
   /** The segments of the other slots. */
@@ -95,10 +98,16 @@ class Keeper {
     return auditChainsIn(dirname(folder)).flatMap(({ place, segments }) => (place === folder ? [] : segments))
   }
 
+  /** What all targets have; undefined: there is none. */
+  async #shippedSeq(faults: string[]): Promise<number | undefined> {
+    const seqs = await Promise.all(this.#data.shipping.map(({ to }) => this.#shippedTo(to, faults)))
+    return seqs.length === 0 ? undefined : Math.min(...seqs)
+  }
+
   /** 0 when it is not known: then nothing counts as shipped. */
-  async #shippedSeq(faults: string[]): Promise<number> {
+  async #shippedTo(to: ShippedTo, faults: string[]): Promise<number> {
     try {
-      return (await readShipped(this.#data.folder))?.seq ?? 0
+      return (await readShipped(this.#data.folder, to))?.seq ?? 0
     } catch (cause: unknown) {
       faults.push(`what is shipped cannot be read: ${messageOf(cause)}`)
       return 0

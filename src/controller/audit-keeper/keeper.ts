@@ -2,6 +2,8 @@
 // and refusing calls when the disk is full. Nothing here is on the path of a call.
 import type { Logger } from '../../platform/logger.ts'
 import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'
+import type { CredentialSource } from '../../platform/tls/credentials.ts'
+import { sentSvid, type SentSvid } from '../../platform/tls/sent-svid.ts'
 import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'
 import { isoTime } from '../../core/iso-time.ts'
@@ -14,6 +16,8 @@ type KeeperOptions = {
   readonly audit: Pick<AuditLog, 'append' | 'refuse'>
   readonly log: Logger
   readonly now: () => number
+  /** The identity of this process, for targets that it authenticates to. */
+  readonly credentials: Pick<CredentialSource, 'current'>
   /** The shortest time between two looks. */
   readonly pauseMs?: number
   readonly entry?: URL
@@ -42,6 +46,8 @@ class RunningKeeper implements Keeper {
   readonly #options: KeeperOptions
   readonly #pauseMs: number
   #thread: Thread<KeeperTask, KeeperReport | undefined> | undefined
+  /** Which identity the thread has. */
+  #sentGeneration = 0
   #report: KeeperReport | undefined
   #looking: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -94,7 +100,7 @@ class RunningKeeper implements Keeper {
     let more = false
     const wakes = this.#wakes
     try {
-      const report = await this.#ask({ kind: 'look', nowMs: this.#options.now() })
+      const report = await this.#ask({ kind: 'look', nowMs: this.#options.now(), svid: this.#newSvid() })
       if (report !== undefined) {
         this.#take(report)
         if (report.removable !== undefined) await this.#remove(report.removable)
@@ -112,7 +118,17 @@ class RunningKeeper implements Keeper {
   async #startAgain(err: unknown): Promise<void> {
     await this.#thread?.end()
     this.#thread = undefined
+    this.#sentGeneration = 0
     if (!this.#isClosed) this.#say('the thread failed', err)
+  }
+
+  #newSvid(): SentSvid | undefined {
+    const { data, credentials } = this.#options
+    if (!data.shipping.some(({ to }) => to === 'nats')) return undefined
+    const current = credentials.current()
+    if (current.generation === this.#sentGeneration) return undefined
+    this.#sentGeneration = current.generation
+    return sentSvid(current)
   }
 
   #ask(task: KeeperTask): Promise<KeeperReport | undefined> {

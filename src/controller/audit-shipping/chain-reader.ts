@@ -55,10 +55,13 @@ export class ChainReader {
     if (segment === undefined) return isAfter(segments[0], shipped.seq)
     try {
       const next = await positionAfter(segment, shipped, position)
-      return next !== undefined && (await this.#enter(segment, next))
+      if (next !== undefined) return await this.#enter(segment, next)
     } catch (cause: unknown) {
       return this.#skip(segment, cause)
     }
+    // The record is lost, but the log went on behind a checkpoint of it.
+    const after = segments.find(({ firstSeq }) => firstSeq === shipped.seq + 1)
+    return after !== undefined && (await this.#enter(after, 0)) && this.#current?.before?.hash === shipped.hash
   }
 
   /**

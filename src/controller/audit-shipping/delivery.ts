@@ -3,8 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Answer, Collector } from './collector.ts'
 import { exportRequest, type LogRecord, type ShippedFrom } from './log-record.ts'
-
-export type Pace = { readonly idleMs: number; readonly firstRetryMs: number; readonly maxRetryMs: number }
+import { retryPauseMs, type Pace } from './pace.ts'
 
 type DeliveryOptions = {
   readonly collector: Collector
@@ -54,9 +53,8 @@ async function takesOthers({ collector, from, signal }: DeliveryOptions): Promis
   return (await collector.post(exportRequest([], from), signal)).kind === 'accepted'
 }
 
-/** Exponential with jitter, but not before the time that the collector asked for. */
+/** Not before the time that the collector asked for. */
 function pauseMs(answer: Answer, attempt: number, { pace, random }: DeliveryOptions): number {
-  const most = Math.min(pace.maxRetryMs, pace.firstRetryMs * 2 ** Math.min(attempt, 30))
   const asked = answer.kind === 'failed' ? answer.retryAfterMs : 0
-  return Math.max(asked, most * (0.5 + random() / 2))
+  return Math.max(asked, retryPauseMs(attempt, pace, random()))
 }

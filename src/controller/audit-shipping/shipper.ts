@@ -1,25 +1,25 @@
-// Ships the audit log of a slot to a collector: each record at least once, in order, and the newest checkpoint. It runs in the
-// background thread of the slot and reads what is on the disk; a call never waits for it. Its memory is one batch.
+// Ships the audit log of a slot to one destination: each record at least once, in order. It runs in the background thread of the
+// slot and reads what is on the disk; a call never waits for it. Its memory is one batch.
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
 import { readLinesBackwards } from '../../audit/lines.ts'
 import { segmentsIn } from '../../audit/places.ts'
-import { readShipped, shippedFile, shippedText, type Shipped } from '../../audit/shipped.ts'
+import { readShipped, shippedFile, shippedText, type Shipped, type ShippedTo } from '../../audit/shipped.ts'
 import { replaceFile } from '../../platform/replace-file.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
 import { ChainReader, type PlacedLine } from './chain-reader.ts'
-import { createCollector, type Collector } from './collector.ts'
-import { deliver, type Pace } from './delivery.ts'
-import { checkpointRecord, gapRecord, logRecordOf, type Gap, type LogRecord, type ShippedFrom } from './log-record.ts'
-import type { ShippingTarget } from './target.ts'
+import type { Batch, Delivery, Destination, Rejection, ShipLog } from './destination.ts'
+import { retryPauseMs, type Pace } from './pace.ts'
+import type { Gap } from './log-record.ts'
 
 /**
- * `lagRecords`: records of the log that the collector does not have yet; `oldestUnshippedMs` is the age of the first of them.
- * Since the start: `accepted` by the collector, `rejected` by it for good, `missed` because they were no longer in the log.
+ * `lagRecords`: records of the log that the target does not have yet; `oldestUnshippedMs` is the age of the first of them.
+ * Since the start: `accepted` by the target, `rejected` by it for good, `missed` because they were no longer in the log.
  */
 export type ShippingStanding = {
+  readonly target: ShippedTo
   readonly shippedSeq: number
   readonly headSeq: number
   readonly lagRecords: number
@@ -37,22 +37,21 @@ export type Shipper = {
   readonly close: (graceMs?: number) => Promise<void>
 }
 
-export type ShipperOptions = {
+type ShipperOptions = {
   /** The folder of the slot. */
   readonly folder: string
   readonly slot: number
-  readonly target: ShippingTarget
-  readonly from: ShippedFrom
+  /** Closed with the shipper. */
+  readonly destination: Destination
+  readonly pace: Pace
   readonly now: () => number
   /** From 0 to below 1. */
   readonly random: () => number
-  readonly log: Readonly<Record<'info' | 'warn', (fields: object, message: string) => void>>
+  readonly log: ShipLog
   /** The number of the last record that is on the disk. Default: every record in the file is. */
   readonly durableSeq?: () => number
-  readonly pace?: Partial<Pace>
 }
 
-const PACE: Pace = { idleMs: 500, firstRetryMs: 1000, maxRetryMs: 60_000 }
 const BATCH = { records: 512, bytes: 1024 * 1024 }
 const CHECKPOINT = 'checkpoint'
 const CURSOR_MODE = 0o600
@@ -72,9 +71,7 @@ export function startShipper(options: ShipperOptions): Shipper {
 
 class Shipping {
   readonly #options: ShipperOptions
-  readonly #pace: Pace
   readonly #reader: ChainReader
-  readonly #collector: Collector
   readonly #fault = createReportedFault()
   /** `ending`: no pauses, until nothing is left or something fails. `ended`: at once. */
   readonly #ending = new AbortController()
@@ -86,29 +83,34 @@ class Shipping {
 
   constructor(options: ShipperOptions) {
     this.#options = options
-    this.#pace = { ...PACE, ...options.pace }
     this.#reader = new ChainReader(options.folder, options.durableSeq ?? (() => Number.MAX_SAFE_INTEGER))
-    this.#collector = createCollector(options.target, options.now)
+    this.#ended.signal.addEventListener('abort', () => void this.#close())
   }
 
   async run(): Promise<void> {
     let isAtPlace = false
-    while (!this.#ended.signal.aborted) {
+    for (let failures = 0; !this.#ended.signal.aborted;) {
       try {
         if (!isAtPlace) await this.#resume()
-        isAtPlace = true
         const lines = await this.#reader.next(BATCH)
         isAtPlace = lines !== undefined
-        if (lines !== undefined && !(await this.#ship(lines)) && this.#ending.signal.aborted) break
+        if (failures > 0) this.#recovered()
+        failures = 0
+        if (lines === undefined) continue
+        const shipped = await this.#ship(lines)
+        isAtPlace = shipped !== 'unsure'
+        if (shipped === 'idle' && this.#ending.signal.aborted) break
       } catch (cause: unknown) {
         isAtPlace = false
         this.#failed(messageOf(cause))
+        this.#pendingSinceMs ??= await this.#oldestWaiting().catch(() => undefined)
         if (this.#ending.signal.aborted) break
-        await this.#pause(this.#pace.firstRetryMs)
+        const { pace, random } = this.#options
+        await this.#pause(retryPauseMs(failures++, pace, random()))
       }
     }
     // Nobody waits for `run` before the end: it must not reject.
-    await Promise.allSettled([this.#reader.close(), this.#collector.close()])
+    await Promise.allSettled([this.#reader.close(), this.#close()])
   }
 
   async end(graceMs: number): Promise<void> {
@@ -124,6 +126,7 @@ class Shipping {
     const lagRecords = Math.max(0, headSeq - shippedSeq)
     const since = this.#pendingSinceMs
     return {
+      target: this.#options.destination.name,
       shippedSeq,
       headSeq,
       lagRecords,
@@ -133,70 +136,57 @@ class Shipping {
     }
   }
 
-  /** To the last shipped record; else to the end of the segment before its own; else to the beginning of the log. */
+  /** To the line after the last that the destination has. */
   async #resume(): Promise<void> {
-    const { folder, slot, log } = this.#options
-    const shipped = (this.#shipped ??= await readShipped(folder))
-    if ((await this.#reader.resume(shipped, shipped?.position)) || shipped === undefined) return
-    const before = shipped.before
-    const isThere = before !== null && (await this.#reader.resume(before))
-    log.warn(
-      { event: 'audit_ship_place_lost', slot, seq: shipped.seq, from_seq: isThere ? before.seq + 1 : 1 },
-      'the record that was shipped last is not in the audit log any more; what follows from_seq is shipped again',
-    )
-    if (!isThere) await this.#reader.resume(undefined)
-    this.#shipped = isThere ? { ...before, position: 0, before: null } : undefined
+    const { folder, destination } = this.#options
+    const known = (this.#shipped ??= await readShipped(folder, destination.name))
+    this.#shipped = await destination.resume(this.#reader, known)
+    if (this.#shipped === known) return
     // Until something is acknowledged, nothing that is shipped again may be taken for shipped.
-    if (this.#shipped === undefined) await rm(shippedFile(folder), { force: true })
-    else await replaceFile(shippedFile(folder), shippedText(this.#shipped), CURSOR_MODE)
+    const file = shippedFile(folder, destination.name)
+    if (this.#shipped === undefined) await rm(file, { force: true })
+    else await replaceFile(file, shippedText(this.#shipped), CURSOR_MODE)
   }
 
-  /** @returns whether there may be more at once */
-  async #ship(lines: readonly PlacedLine[]): Promise<boolean> {
-    const note = await this.#newNote()
+  /** `idle`: there was nothing to ship. */
+  async #ship(lines: readonly PlacedLine[]): Promise<Delivery | 'idle'> {
+    const { destination, pace } = this.#options
+    const note = destination.takesCheckpoints ? await this.#newNote() : undefined
     if (lines.length === 0 && note === undefined) {
       this.#pendingSinceMs = undefined
-      await this.#pause(this.#pace.idleMs)
-      return false
+      await this.#pause(pace.idleMs)
+      return 'idle'
     }
     const observedMs = this.#options.now()
     this.#pendingSinceMs = timeOf(lines) ?? this.#pendingSinceMs
     this.#countMissed(lines)
-    const origin = { slot: this.#options.slot, observedMs }
-    const records = lines.flatMap((line) => [
-      ...(line.gap === undefined ? [] : [gapRecord(line.gap, origin)]),
-      logRecordOf(line, origin),
-    ])
-    if (note !== undefined) records.push(checkpointRecord(note, origin))
-    if (!(await this.#deliver(records))) return false
+    const delivery = await this.#deliver({ lines, note, observedMs })
+    if (delivery !== 'done') return delivery
     await this.#acknowledged(lines, note)
-    if (!isFull(lines)) await this.#pause(this.#pace.idleMs)
-    return true
+    if (!isFull(lines)) await this.#pause(pace.idleMs)
+    return delivery
   }
 
-  async #deliver(records: readonly LogRecord[]): Promise<boolean> {
-    const { from, random } = this.#options
+  async #deliver(batch: Batch): Promise<Delivery> {
     const rejectedBefore = this.#counts.rejected
-    const isDone = await deliver(records, {
-      collector: this.#collector,
-      from,
-      random,
-      pace: this.#pace,
+    const delivery = await this.#options.destination.deliver(batch, {
       // While it ends, the first failure is the last attempt.
       signal: this.#ended.signal,
       onFailed: (error) => {
         this.#failed(error)
         if (this.#ending.signal.aborted) this.#ended.abort()
       },
-      onRejected: (rejected, count, reason) => this.#rejected(rejected, count, reason),
+      onRejected: (rejection) => this.#rejected(rejection),
     })
-    if (isDone) this.#counts.accepted += records.length - (this.#counts.rejected - rejectedBefore)
-    return isDone
+    const count = batch.lines.length + (batch.note === undefined ? 0 : 1)
+    if (delivery === 'done') this.#counts.accepted += count - (this.#counts.rejected - rejectedBefore)
+    return delivery
   }
 
   async #acknowledged(lines: readonly PlacedLine[], note: string | undefined): Promise<void> {
-    const { folder, slot, log } = this.#options
-    if (this.#fault.end()) log.info({ event: 'audit_ship_resumed', slot }, 'the audit log is shipped again')
+    const { folder, destination } = this.#options
+    this.#recovered()
+    this.#countMissed(lines)
     this.#sentNote = note ?? this.#sentNote
     this.#pendingSinceMs = undefined
     const last = lines.findLast(({ record }) => record !== undefined)
@@ -204,14 +194,15 @@ class Shipping {
     const { seq, hash } = last.record
     this.#shipped = { seq, hash, position: last.at, before: last.before }
     // Without it, a restart ships again what the collector has, and retention keeps it: no reason to stop.
-    await replaceFile(shippedFile(folder), shippedText(this.#shipped), CURSOR_MODE).catch((cause: unknown) => {
-      this.#failed(`${shippedFile(folder)} cannot be written: ${messageOf(cause)}`)
+    const file = shippedFile(folder, destination.name)
+    await replaceFile(file, shippedText(this.#shipped), CURSOR_MODE).catch((cause: unknown) => {
+      this.#failed(`${file} cannot be written: ${messageOf(cause)}`)
     })
   }
 
   /** Records that were removed, or moved away, before they were shipped. */
   #countMissed(lines: readonly PlacedLine[]): void {
-    const { slot, log } = this.#options
+    const { slot, log, destination } = this.#options
     let before = this.#shipped?.seq
     for (const { record, gap } of lines) {
       if (gap !== undefined) this.#sayDamage(gap)
@@ -221,7 +212,7 @@ class Shipping {
       if (missed <= 0) continue
       this.#counts.missed += missed
       log.warn(
-        { event: 'audit_ship_gap', slot, records: missed, next_seq: record.seq },
+        { event: 'audit_ship_gap', slot, target: destination.name, records: missed, next_seq: record.seq },
         'records were no longer in the audit log when they were to be shipped',
       )
     }
@@ -232,6 +223,7 @@ class Shipping {
       {
         event: 'audit_segment_damaged',
         slot: this.#options.slot,
+        target: this.#options.destination.name,
         file,
         first_seq: firstSeq,
         last_seq: lastSeq,
@@ -251,29 +243,44 @@ class Shipping {
     return note === '' || note === this.#sentNote ? undefined : note
   }
 
-  #rejected(records: readonly LogRecord[], count: number, reason: string): void {
+  #rejected({ count, firstSeq, lastSeq, reason }: Rejection): void {
     this.#counts.rejected += count
-    const seqs = records.flatMap(({ attributes }) => attributes.filter(({ key }) => key === 'crank.audit.seq'))
-    const [first, last] = [seqs[0], seqs.at(-1)].map((it) =>
-      it !== undefined && 'intValue' in it.value ? Number(it.value.intValue) : null,
-    )
-    this.#options.log.warn(
+    const { slot, log, destination } = this.#options
+    log.warn(
       {
         event: 'audit_ship_rejected',
-        slot: this.#options.slot,
+        slot,
+        target: destination.name,
         records: count,
-        first_seq: first,
-        last_seq: last,
+        first_seq: firstSeq,
+        last_seq: lastSeq,
         reason,
       },
-      'the collector rejected records of the audit log; they are not sent again',
+      'records of the audit log were rejected for good; they are not sent again',
     )
+  }
+
+  async #close(): Promise<void> {
+    await this.#options.destination.close().catch(() => undefined)
   }
 
   #failed(reason: string): void {
     if (!this.#fault.isNews(reason)) return
-    const { slot, log } = this.#options
-    log.warn({ event: 'audit_ship_failed', slot, reason }, 'the audit log cannot be shipped; it is tried again')
+    const { slot, log, destination } = this.#options
+    const fields = { event: 'audit_ship_failed', slot, target: destination.name, reason }
+    log.warn(fields, 'the audit log cannot be shipped; it is tried again')
+  }
+
+  #recovered(): void {
+    const { slot, log, destination } = this.#options
+    const fields = { event: 'audit_ship_resumed', slot, target: destination.name }
+    if (this.#fault.end()) log.info(fields, 'the audit log is shipped again')
+  }
+
+  /** The time of the first record that is not shipped, by the place on the disk. */
+  async #oldestWaiting(): Promise<number | undefined> {
+    const isThere = await this.#reader.resume(this.#shipped, this.#shipped?.position)
+    return isThere ? timeOf((await this.#reader.next({ records: 1, bytes: 1 })) ?? []) : undefined
   }
 
   async #pause(ms: number): Promise<void> {

@@ -7,7 +7,7 @@ import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget
 import { takeOverOldLog } from '../audit/take-over.ts'
 import { openAuditLog } from '../audit/writer.ts'
 import { startKeeper, type Keeper } from '../audit-keeper/keeper.ts'
-import type { KeeperData } from '../audit-keeper/words.ts'
+import type { KeeperData, KeeperShipping } from '../audit-keeper/words.ts'
 import { checkpointKeyName, checkpointOrigin } from '../../audit/checkpoint.ts'
 import { slotFolder } from '../../audit/places.ts'
 import { signingKeyEvent } from '../../audit/signing-key.ts'
@@ -73,9 +73,11 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
   )
   Atomics.store(durable, 0, BigInt(auditLog.health().head.seq))
   const checkpoints = await openCheckpoints(checkpointOptions(ground, folder), auditLog.health().head)
-  const keeper = opened.adopt(startKeeper({ data, audit: auditLog, log, now }), (it) => it.close())
+  const keeper = opened.adopt(startKeeper({ data, audit: auditLog, log, now, credentials: ground.credentials }), (it) =>
+    it.close(),
+  )
   Object.assign(followers, { checkpoints, keeper })
-  if (data.shipping !== undefined) createAuditShippingMetrics(ground.metricsRegistry, () => keeper.report()?.shipping)
+  createShippingMetrics(ground, data, keeper)
   const append = auditLog.append.bind(auditLog)
   if (config.auditSigner !== undefined)
     await append(signingKeyEvent(config.auditSigner, isoTime(now())), { patient: true })
@@ -97,16 +99,34 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
   }
 }
 
+/** Only where records are shipped. */
+function createShippingMetrics({ metricsRegistry }: Ground, { shipping }: KeeperData, keeper: Keeper): void {
+  const targets = shipping.map(({ to }) => to)
+  if (targets.length > 0) createAuditShippingMetrics(metricsRegistry, targets, () => keeper.report()?.shipping ?? [])
+}
+
 /** Each process keeps its own part. */
 function keeperData({ config, env, siblings }: Ground, folder: string): KeeperData {
   const { maxAgeMs, maxBytes } = config.auditKeep
   const keep = { maxAgeMs, maxBytes: maxBytes === undefined ? undefined : partOf(maxBytes, siblings) }
-  const target = shippingTarget(env)
-  const from = shippedFrom(env, { service: SERVICE, version: VERSION, host: hostname() })
-  const shipping = target && { slot: siblings?.slot ?? 0, target, from }
+  const slot = siblings?.slot ?? 0
   const durableSeq = new SharedArrayBuffer(8)
   const rules = { keep, keepOfAll: config.auditKeep, full: config.auditFull, minFree: config.auditMinFree }
-  return { folder, ...rules, shipping, durableSeq }
+  return { folder, slot, ...rules, shipping: shippingOf(config, env), durableSeq }
+}
+
+/** Where this process ships its records to. */
+function shippingOf({ auditStream, nats, controllerId }: Ground['config'], env: Ground['env']): KeeperShipping[] {
+  const shipping: KeeperShipping[] = []
+  const host = hostname()
+  const target = shippingTarget(env)
+  if (target !== undefined) {
+    const from = shippedFrom(env, { service: SERVICE, version: VERSION, host })
+    shipping.push({ to: 'otlp', target, from })
+  }
+  if (auditStream && nats !== undefined)
+    shipping.push({ to: 'nats', target: nats, host, name: `${controllerId} audit` })
+  return shipping
 }
 
 function checkpointOptions({ config, now, monotonic, log, metrics, siblings }: Ground, folder: string) {

@@ -2,6 +2,7 @@
 import { jetstream, JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
 import { Kvm, type KV } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { withCureForReplicas } from '../../platform/nats/nats-fault.ts'
 
 export type Buckets = {
   readonly js: JetStreamClient
@@ -39,10 +40,7 @@ export async function openBuckets(nc: NatsConnection, replicas: number): Promise
     const drains = await kvm.create('crank-drains', common)
     return { js, registry, drains, idempotency, ask: () => registry.status() }
   } catch (cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    if (!/no suitable peers|replicas > 1 not supported|insufficient resources/i.test(reason)) throw cause
-    const cure = 'set CRANK_NATS_REPLICAS to a number of servers that the NATS cluster has'
-    throw new Error(`${reason} (${replicas} replicas); ${cure}`, { cause })
+    throw withCureForReplicas(cause, replicas)
   }
 }
 

@@ -5,14 +5,16 @@ import { connect, type NatsConnection, type TlsOptions } from '@nats-io/transpor
 import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { inOrderForOpenssl } from '../svid/trust-bundle.ts'
 import { parseSvid } from '../svid/x509-svid.ts'
-import type { CredentialSource } from '../tls/credentials.ts'
+import type { Credentials } from '../tls/credentials.ts'
 import type { NatsTarget } from './nats-settings.ts'
 
 type NatsOptions = {
   readonly target: NatsTarget
-  readonly source: Pick<CredentialSource, 'current'>
+  readonly source: { readonly current: () => Pick<Credentials, 'certPem' | 'keyPem' | 'bundles'> }
   /** Named in NATS' own monitoring. */
   readonly name: string
+  /** Where answers arrive; default: `_INBOX`. */
+  readonly inboxPrefix?: string
 }
 
 const CONNECT_MS = 2000
@@ -25,10 +27,11 @@ const RECONNECT_MS = 250
  * Connects once; from then on the connection heals itself until it is closed.
  * @throws {Error} when no server can be used now
  */
-export function connectNats({ target, source, name }: NatsOptions): Promise<NatsConnection> {
+export function connectNats({ target, source, name, inboxPrefix = '_INBOX' }: NatsOptions): Promise<NatsConnection> {
   return connect({
     servers: [...target.servers],
     name,
+    inboxPrefix,
     tls: target.isTls ? tlsOptions(target.id, source) : null,
     timeout: CONNECT_MS,
     pingInterval: PING_MS,

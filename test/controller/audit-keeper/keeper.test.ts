@@ -12,6 +12,7 @@ import { AppError } from '../../../src/core/errors.ts'
 import { AUDIT_EVENTS } from '../../observability/audit-events.ts'
 import { auditText, readAuditLines, segmentFiles } from '../../fixtures/audit-log.ts'
 import { isSealed, newest, openLog, outcome, SILENT, temporaryLog, until } from '../audit/support.ts'
+import { NO_CREDENTIALS } from '../../fixtures/no-credentials.ts'
 
 const NOTHING = { maxAgeMs: undefined, maxBytes: undefined }
 
@@ -20,7 +21,8 @@ const DATA: Omit<KeeperData, 'folder'> = {
   keepOfAll: NOTHING,
   full: 'stop',
   minFree: { bytes: 1 },
-  shipping: undefined,
+  slot: 0,
+  shipping: [],
   durableSeq: new SharedArrayBuffer(8),
 }
 
@@ -43,6 +45,7 @@ async function keep(
       warn: ({ event, reason }: { event: string; reason: string }) => said.push(`${event}: ${reason}`),
     }),
     now: Date.now,
+    credentials: NO_CREDENTIALS,
     pauseMs: 10,
   })
   wake = () => keeper.wake()
@@ -137,6 +140,7 @@ test('segments that cannot be deleted are tried again, with one record for each 
   let looks = 0
   const keeper = startKeeper({
     data: { ...DATA, folder: log },
+    credentials: NO_CREDENTIALS,
     audit: {
       append: (event) => {
         recorded.push([event.event, 'first_seq' in event && event.first_seq, 'last_seq' in event && event.last_seq])

@@ -15,7 +15,7 @@ serveThread<KeeperData, KeeperTask, KeeperReport | undefined>(({ folder }) => ({
     // One segment more is old after the third look.
     const lastSeq = task.nowMs < 3 ? 7 : 9
     const removable: Removable = { files: ['1.jsonl'], reason: 'age', firstSeq: 1, lastSeq, lastHash: 'a'.repeat(64) }
-    const about = { bytes: 1, oldestMs: 0, segments: 2, shipping: undefined, faults: [], more: false }
+    const about = { bytes: 1, oldestMs: 0, segments: 2, shipping: [], faults: [], more: false }
     return { disk: DISK, ...about, removable }
   },
 }))

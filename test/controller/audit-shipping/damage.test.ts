@@ -86,15 +86,15 @@ test('in which the last shipped record is does not hold up a restart', async () 
   const first = ship(chain, receiver.url)
   await taken(receiver, 49)
   await first.shipper.close(5000)
-  const place = await readShipped(chain.folder)
+  const place = await readShipped(chain.folder, 'otlp')
   expect(place).toMatchObject({ seq: 62 })
   // As it was before the last batch was acknowledged.
   const hashOf = (seq: number): string => (JSON.parse(chain.lines[seq - 1]!) as { hash: string }).hash
   const before = { seq: 20, hash: hashOf(20) }
-  await writeFile(shippedFile(chain.folder), JSON.stringify({ seq: 25, hash: hashOf(25), position: 0, before }))
+  await writeFile(shippedFile(chain.folder, 'otlp'), JSON.stringify({ seq: 25, hash: hashOf(25), position: 0, before }))
   await writeFile(compressedFile(files[1]!), 'garbage')
   ship(chain, receiver.url)
   await taken(receiver, 49 + 22)
   expect(numbers(receiver).slice(49)).toEqual([[26, 41], ...range(42, 62)])
-  await until('the place moves on', async () => (await readShipped(chain.folder))?.seq === 62)
+  await until('the place moves on', async () => (await readShipped(chain.folder, 'otlp'))?.seq === 62)
 })

@@ -211,7 +211,7 @@ describe('a collector that does not take it', () => {
     let nowMs = Date.now()
     const shipping = ship(chain, receiver.url, { now: () => nowMs })
     await arrives(receiver, chain)
-    await until('the place is on disk', async () => (await readShipped(chain.folder))?.seq === 2)
+    await until('the place is on disk', async () => (await readShipped(chain.folder, 'otlp'))?.seq === 2)
     await receiver.close()
     await chain.add(...decisions(3))
     await hasSaid(shipping, 'audit_ship_failed')
@@ -220,7 +220,7 @@ describe('a collector that does not take it', () => {
     expect(standing).toMatchObject({ shippedSeq: 2, headSeq: 5, lagRecords: 3 })
     expect(standing.lastError).toContain('ECONNREFUSED')
     expect(standing.oldestUnshippedMs).toBe(90_000)
-    expect(await readShipped(chain.folder)).toMatchObject({ seq: 2 })
+    expect(await readShipped(chain.folder, 'otlp')).toMatchObject({ seq: 2 })
     const again = await startLogsReceiver({ port: receiver.port })
     await again.waitForBodies(3)
     expect(once(again.bodies())).toEqual(chain.lines.slice(2))
@@ -328,7 +328,7 @@ describe('the place', () => {
     const { chain, receiver } = await started(decisions(1500))
     await ship(chain, receiver.url).shipper.close(30_000)
     expect(receiver.bodies()).toEqual(chain.lines)
-    expect(await readShipped(chain.folder)).toMatchObject({ seq: 1500, hash: chain.head.hash })
+    expect(await readShipped(chain.folder, 'otlp')).toMatchObject({ seq: 1500, hash: chain.head.hash })
   })
 
   test('close does not wait for a collector that is away, and ends a request that hangs', async () => {
@@ -339,12 +339,12 @@ describe('the place', () => {
     await shipper.close(20)
     await receiver.close()
     await ship(chain, receiver.url).shipper.close(60_000)
-    expect(await readShipped(chain.folder)).toBeUndefined()
+    expect(await readShipped(chain.folder, 'otlp')).toBeUndefined()
   })
 
   test('a damaged place: everything is shipped again', async () => {
     const { chain, receiver } = await started()
-    await writeFile(shippedFile(chain.folder), '{"seq":')
+    await writeFile(shippedFile(chain.folder, 'otlp'), '{"seq":')
     ship(chain, receiver.url)
     await arrives(receiver, chain)
   })
@@ -352,7 +352,7 @@ describe('the place', () => {
   test('a place whose position is wrong is found by its hash', async () => {
     const { chain, receiver } = await started(decisions(5))
     const { hash } = JSON.parse(chain.lines[2]!) as { hash: string }
-    await writeFile(shippedFile(chain.folder), JSON.stringify({ seq: 3, hash, position: 7, before: null }))
+    await writeFile(shippedFile(chain.folder, 'otlp'), JSON.stringify({ seq: 3, hash, position: 7, before: null }))
     ship(chain, receiver.url)
     await receiver.waitForBodies(2)
     expect(receiver.bodies()).toEqual(chain.lines.slice(3))
@@ -383,7 +383,7 @@ describe('the place', () => {
     expect(shipping.said[0]).toMatchObject({ seq: 8, from_seq: 5 })
     await until('its records are shipped again', () => receiver.taken.length === 10)
     expect(receiver.bodies().slice(8)).toEqual(chain.lines.slice(4, 6))
-    await until('the place is the new end', async () => (await readShipped(chain.folder))?.seq === 6)
+    await until('the place is the new end', async () => (await readShipped(chain.folder, 'otlp'))?.seq === 6)
   })
 
   test('while a lost place is not found again, nothing counts as shipped', async () => {
@@ -392,7 +392,7 @@ describe('the place', () => {
     await truncate(chain.file, 10)
     receiver.reply = refuseWith(503)
     await hasSaid(ship(chain, receiver.url), 'audit_ship_place_lost')
-    await until('the place is gone', async () => (await readShipped(chain.folder)) === undefined)
+    await until('the place is gone', async () => (await readShipped(chain.folder, 'otlp')) === undefined)
   })
 
   test('a log that is cut while it runs is noticed', async () => {
@@ -422,9 +422,9 @@ describe('the place', () => {
   test('a place that cannot be written is said, and stops nothing', async () => {
     const { chain, receiver } = await started(decisions(2))
     const shipping = ship(chain, receiver.url)
-    await until('the place is on disk', async () => (await readShipped(chain.folder))?.seq === 2)
-    await rm(shippedFile(chain.folder))
-    await mkdir(shippedFile(chain.folder))
+    await until('the place is on disk', async () => (await readShipped(chain.folder, 'otlp'))?.seq === 2)
+    await rm(shippedFile(chain.folder, 'otlp'))
+    await mkdir(shippedFile(chain.folder, 'otlp'))
     await chain.add(...decisions(3))
     await arrives(receiver, chain)
     await hasSaid(shipping, 'audit_ship_failed')

@@ -41,7 +41,7 @@ test('between the request and its answer: the batch is sent again', async () => 
   await chain.add(...decisions(RECORDS))
   receiver.reply = 'hang'
   await killedWhen(chain, receiver, () => receiver.requests.length === 1)
-  expect(await readShipped(chain.folder)).toBeUndefined()
+  expect(await readShipped(chain.folder, 'otlp')).toBeUndefined()
   receiver.reply = 'take'
   await killedWhen(chain, receiver, () => receiver.taken.length >= RECORDS)
   expect(firstTimes(receiver)).toEqual(chain.lines)
@@ -57,11 +57,11 @@ test(`${KILLS} times at moments of its own choice, while the log grows and is ro
     const moments = [
       () => receiver.requests.length > before,
       () => firstTimes(receiver).length === chain.lines.length,
-      async () => (await readShipped(chain.folder))?.seq === chain.head.seq,
+      async () => (await readShipped(chain.folder, 'otlp'))?.seq === chain.head.seq,
     ]
     await killedWhen(chain, receiver, moments[kill % moments.length]!)
   }
-  await killedWhen(chain, receiver, async () => (await readShipped(chain.folder))?.seq === chain.head.seq)
+  await killedWhen(chain, receiver, async () => (await readShipped(chain.folder, 'otlp'))?.seq === chain.head.seq)
   expect(firstTimes(receiver)).toEqual(chain.lines)
   expect(receiver.faults).toEqual([])
 })

@@ -8,6 +8,7 @@ import { startKeeper } from '../../../src/controller/audit-keeper/keeper.ts'
 import { openAuditLog } from '../../../src/controller/audit/writer.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { parseSpiffeId } from '../../../src/core/spiffe-id.ts'
+import { NO_CREDENTIALS } from '../../fixtures/no-credentials.ts'
 
 const [folder = '', sync = '', prefix = '', appenders = '', maxBytes = '268435456'] = process.argv.slice(2)
 const requester = parseSpiffeId('spiffe://crank.local/worker/streaming')
@@ -34,12 +35,14 @@ const keeper = startKeeper({
     keepOfAll: { maxAgeMs: undefined, maxBytes: undefined },
     full: 'stop',
     minFree: { bytes: 1 },
-    shipping: undefined,
+    slot: 0,
+    shipping: [],
     durableSeq: new SharedArrayBuffer(8),
   },
   audit,
   log,
   now: Date.now,
+  credentials: NO_CREDENTIALS,
   pauseMs: 1,
 })
 wake = () => keeper.wake()
