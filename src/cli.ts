@@ -3,6 +3,7 @@
 // that `--help` stays fast.
 import { Command } from '@commander-js/extra-typings'
 import { auditCommand } from './cli/commands/audit.ts'
+import { blockCommand, unblockCommand } from './cli/commands/block.ts'
 import { certCommand } from './cli/commands/cert.ts'
 import { checkCommand } from './cli/commands/check.ts'
 import { controllerCommand } from './cli/commands/controller.ts'
@@ -68,6 +69,8 @@ export function createProgram(): Command {
     .addCommand(sloCommand())
     .addCommand(policyCommand())
     .addCommand(exceptionCommand())
+    .addCommand(blockCommand())
+    .addCommand(unblockCommand())
     .addCommand(manifestCommand())
     .addHelpText('after', `\n${EXAMPLES}\n${EXIT_CODES_HELP}\n`)
   program.hook('preAction', (_, command) => refuseOddNames(command.name(), environment()))

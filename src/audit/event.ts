@@ -127,6 +127,17 @@ export type LifeEvent = { readonly timestamp: string } & (
       /** For files, and for each kind of entry: how many were added, removed and changed, and some of their names. */
       readonly changed: Readonly<Record<string, unknown>>
     }
+  /** An operator has changed the block list that all controllers of the mesh share. */
+  | {
+      readonly event: 'block_changed'
+      /** One name: `+` blocked, `-` unblocked, `~` blocked by somebody else or for another reason. */
+      readonly names: readonly string[]
+      readonly requested_by: string
+      /** By the operator's clock. */
+      readonly requested_at: string
+      readonly reason: string
+      readonly policy_revision: string
+    }
   | {
       readonly event: 'worker_evicted'
       readonly requester_spiffe_id: string

@@ -9,7 +9,7 @@ export const EXIT_CODES_HELP = `Exit codes:
   0  success
   1  negative answer: denied, refused, or a check failed
   2  wrong usage or configuration
-  3  cannot reach the controller
+  3  cannot reach the controller, or NATS
   5  internal error`
 
 /** Ends the command with `exit`; `message` is a sentence for the user, `hint` the next step. */

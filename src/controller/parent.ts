@@ -19,7 +19,8 @@ import { createRoll } from './routing/roll.ts'
 import { startSweeper } from './routing/sweeper.ts'
 import { watchCredentials } from '../platform/tls/credentials.ts'
 import type { StoreLink } from './mesh/store-link.ts'
-import { startMesh, startStoreLink } from './start/start-mesh.ts'
+import { shareChainKeys } from './start/start-chains.ts'
+import { openBlocks, startMesh, startStoreLink } from './start/start-mesh.ts'
 import { refuseUsedPort } from './start/listen.ts'
 import { openKeyStore } from './start/start-idempotency.ts'
 import { openHint } from './start/start-workers.ts'
@@ -77,8 +78,10 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
   const store = openKeyStore({ config, now: Date.now, monotonic, log, opened }, link, keyMetrics)
   keyMetrics.observe(store.health)
   const starts = createStarts(of)
+  const blocks = link && (await openBlocks({ config, log, opened }, link))
+  if (link !== undefined) await shareChainKeys({ config, log, now: Date.now, opened }, link)
   const family = createFamily({
-    ...{ of, store, log },
+    ...{ of, store, log, blocks },
     ...{ parts, roll },
     mesh: () => mesh,
     turns: createPolicyTurns(),

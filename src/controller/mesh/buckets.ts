@@ -2,6 +2,7 @@
 import { jetstream, JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
 import { Kvm, type KV } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { BLOCKS_BUCKET } from '../../platform/nats/shared-buckets.ts'
 
 export type Buckets = {
   readonly js: JetStreamClient
@@ -9,6 +10,10 @@ export type Buckets = {
   readonly registry: KV
   /** A request per idempotency key, and which controllers run. */
   readonly idempotency: KV
+  /** What operators have blocked. Controllers only read it. */
+  readonly blocks: KV
+  /** The keys that all controllers of the mesh share. */
+  readonly keys: KV
   /** Asks the leader for anything. @throws {Error} when there is no answer in time */
   readonly ask: () => Promise<unknown>
 }
@@ -34,7 +39,10 @@ export async function openBuckets(nc: NatsConnection, replicas: number): Promise
   try {
     const registry = await kvm.create('crank-registry', { ...common, ttl: LEASE_MS })
     const idempotency = await kvm.create(IDEMPOTENCY_BUCKET, { ...common, ttl: KEYS_MS, max_bytes: KEYS_BYTES })
-    return { js, registry, idempotency, ask: () => registry.status() }
+    // Neither expires: only a word of an operator lifts a block.
+    const blocks = await kvm.create(BLOCKS_BUCKET, common)
+    const keys = await kvm.create('crank-keys', common)
+    return { js, registry, idempotency, blocks, keys, ask: () => registry.status() }
   } catch (cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     if (!/no suitable peers|replicas > 1 not supported|insufficient resources/i.test(reason)) throw cause

@@ -5,6 +5,7 @@ import { createLink, type Handlers } from '../../platform/process-link.ts'
 import { within } from '../../platform/within.ts'
 import { learnRoll, type RollParts } from '../routing/known-roll.ts'
 import type { Roll } from '../routing/roll.ts'
+import { createLinkedBlocks } from './linked-blocks.ts'
 import { createLinkedRoll } from './linked-roll.ts'
 import { createLinkedStore } from './linked-store.ts'
 import type { Answers, Siblings } from './siblings.ts'
@@ -27,6 +28,7 @@ const READINESS_MS = 2000
 export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
   let followed: { readonly roll: Roll; readonly parts: RollParts } | undefined
   let answers: Answers | undefined
+  const blocks = createLinkedBlocks(log)
   const handlers: Handlers<ToChild> = {
     know(known) {
       if (followed !== undefined) learnRoll(known, followed.parts)
@@ -35,6 +37,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
     beats(beats) {
       for (const beat of beats) followed?.roll.beat(beat)
     },
+    blocks: blocks.told,
     ping: () => undefined,
     readiness: () => servingAnswers(answers).readiness(),
     metrics: () => servingAnswers(answers).metrics(),
@@ -52,6 +55,9 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
       followed = { roll, parts }
       await link.ask('follow', null)
       return createLinkedRoll(link, roll)
+    },
+    async blocks() {
+      return (await link.ask('followBlocks', null)) ? blocks.source : undefined
     },
     async policyTurn(revision) {
       if ((await within(TURN_MS, link.ask('policyTurn', { revision }))) === 'together') return

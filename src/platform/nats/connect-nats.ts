@@ -13,6 +13,10 @@ type NatsOptions = {
   readonly source: Pick<CredentialSource, 'current'>
   /** Named in NATS' own monitoring. */
   readonly name: string
+  /** Where answers arrive; default: `_INBOX`. */
+  readonly inboxPrefix?: string
+  /** For a command: a lost connection stays lost, and who is refused once is refused. */
+  readonly isOnce?: boolean
 }
 
 const CONNECT_MS = 2000
@@ -25,20 +29,28 @@ const RECONNECT_MS = 250
  * Connects once; from then on the connection heals itself until it is closed.
  * @throws {Error} when no server can be used now
  */
-export function connectNats({ target, source, name }: NatsOptions): Promise<NatsConnection> {
+export function connectNats({
+  target,
+  source,
+  name,
+  inboxPrefix = '_INBOX',
+  isOnce = false,
+}: NatsOptions): Promise<NatsConnection> {
   return connect({
     servers: [...target.servers],
     name,
+    inboxPrefix,
     tls: target.isTls ? tlsOptions(target.id, source) : null,
     timeout: CONNECT_MS,
     pingInterval: PING_MS,
     maxPingOut: MAX_PINGS_OUT,
-    maxReconnectAttempts: -1,
+    maxReconnectAttempts: isOnce ? 0 : -1,
+    reconnect: !isOnce,
     reconnectTimeWait: RECONNECT_MS,
     reconnectJitter: RECONNECT_MS,
     reconnectJitterTLS: RECONNECT_MS,
     // A server that is configured anew may refuse this identity for a moment.
-    ignoreAuthErrorAbort: true,
+    ignoreAuthErrorAbort: !isOnce,
   })
 }
 
