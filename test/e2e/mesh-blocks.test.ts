@@ -1,6 +1,6 @@
 // The block list of a mesh: an operator blocks once, and every controller refuses. Real controllers (one of two processes), a real
 // NATS server with the permissions of the documents, and `crank` as a process.
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { NatsCluster } from '../../scripts/lab/nats-server.ts'
@@ -25,15 +25,20 @@ let worker: FakeWorker
 let elsewhere: string
 const controllers: ControllerProcess[] = []
 
-async function startController(name: string, env: NodeJS.ProcessEnv = {}): Promise<ControllerProcess> {
-  return startControllerProcess({
+async function startController(
+  name: string,
+  env: NodeJS.ProcessEnv = {},
+  options: Parameters<typeof startControllerProcess>[1] = {},
+): Promise<ControllerProcess> {
+  const variables = {
     ...(await parties.tlsEnv('controller')),
     ...storeEnv(nats),
     CRANK_STATE_DIR: join(parties.dir, name),
     CRANK_POLICY_DIR: policies.dir,
     CRANK_HEARTBEAT_INTERVAL_MS: '60000',
     ...env,
-  })
+  }
+  return startControllerProcess(variables, options)
 }
 
 beforeAll(async () => {
@@ -236,9 +241,16 @@ describe('while NATS is away', () => {
       await until('readiness says so', async () => (await checkOf(at(index))).reason === lastKnown)
       expect(await checkOf(at(index))).toMatchObject({ ok: true })
     }
-    // It would be the second of the same name; it only has to know nothing.
-    await rm(join(parties.dir, 'a', 'mesh-blocks.json'))
+    // One that has no list: it serves, and decides nothing until NATS is back.
     await at(0).stop('SIGTERM')
-    await expect(startController('a', { OPA_TIMEOUT_MS: '1000' })).rejects.toThrow()
+    await rm(join(parties.dir, 'a', 'mesh-blocks.json'))
+    controllers[0] = await startController('a', {}, { isReady: false })
+    const unknown = 'the block list of the mesh is not known'
+    expect(await checkOf(at(0))).toMatchObject({ ok: false, reason: expect.stringContaining(unknown) as string })
+    expect(await greet(at(0))).toMatchObject({ status: 503, body: { error: 'policy_not_ready' } })
+    await nats.servers[0]!.start()
+    await until('it knows the list', async () => (await greet(at(0))).status === 403)
+    expect(await operate(['unblock', STREAMING_ID, '--reason', 'over'])).toMatchObject({ code: 0 })
+    await until('it is lifted everywhere', async () => (await answers()).every(({ status }) => status !== 403))
   })
 })

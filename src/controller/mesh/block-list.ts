@@ -105,13 +105,7 @@ export async function openBlockList({ link, file, log }: BlockListOptions): Prom
     known: () => known,
     onChange: listeners.add,
     async viewed(ms) {
-      if (
-        (await within(
-          ms,
-          first.promise,
-        )) === true
-      )
-        return
+      if ((await within(ms, first.promise, { ref: true })) === true) return
       const fields = { event: 'mesh_blocks_unconfirmed', file, entries: known.entries?.length ?? null }
       const message =
         known.entries === undefined
