@@ -9,7 +9,7 @@ import type { AttemptMade, Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
-import type { BlockedEvent } from './blocked-event.ts'
+import type { BlockChange, BlockedEvent } from './blocked-event.ts'
 import type { ProofEvent } from './proof-event.ts'
 
 type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
@@ -127,17 +127,6 @@ export type LifeEvent = { readonly timestamp: string } & (
       /** For files, and for each kind of entry: how many were added, removed and changed, and some of their names. */
       readonly changed: Readonly<Record<string, unknown>>
     }
-  /** An operator has changed the block list that all controllers of the mesh share. */
-  | {
-      readonly event: 'block_changed'
-      /** One name: `+` blocked, `-` unblocked, `~` blocked by somebody else or for another reason. */
-      readonly names: readonly string[]
-      readonly requested_by: string
-      /** By the operator's clock. */
-      readonly requested_at: string
-      readonly reason: string
-      readonly policy_revision: string
-    }
   | {
       readonly event: 'worker_evicted'
       readonly requester_spiffe_id: string
@@ -172,6 +161,7 @@ export type LifeEvent = { readonly timestamp: string } & (
     }
   /** The wall clock was set: use `seq`, not `timestamp`, for the order of records around this one. */
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
+  | BlockChange
 )
 
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent

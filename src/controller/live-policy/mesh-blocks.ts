@@ -51,10 +51,8 @@ export function createMeshBlocks({ source, record, log }: MeshBlocksOptions): Me
     log.error({ event: 'policy_listener_failed', detail: String(cause) }, 'a listener for blocks of the mesh failed'),
   )
   const known = (): readonly BlockEntry[] => source?.known().entries ?? []
-  const fault = createReportedFault()
   let recorded = byKey(known())
   let blocked = blockedBy(known())
-  let running: Promise<void> | undefined
 
   /** What is recorded counts until its end is recorded, and what is known counts at once. */
   function refresh(): void {
@@ -63,44 +61,20 @@ export function createMeshBlocks({ source, record, log }: MeshBlocksOptions): Me
     if (!isSame(before, blocked)) listeners.notify(before)
   }
 
-  async function recordAll(): Promise<void> {
-    for (;;) {
-      const next = byKey(known())
-      const changes = changesOf(recorded, next)
-      if (closing.signal.aborted) return
-      try {
-        for (const change of changes) await record(change)
-        fault.end()
-      } catch (cause: unknown) {
-        const reason = String(cause)
-        const message =
-          'a change of the block list of the mesh cannot be recorded; blocks are in force, lifted ones too'
-        if (fault.isNews(reason)) log.error({ event: 'mesh_blocks_unrecorded', reason }, message)
-        await delay(RETRY_MS, undefined, { signal: closing.signal, ref: false }).catch(() => undefined)
-        continue
-      }
-      for (const { sign, entry } of changes) say(sign, entry)
+  const recorder = createRecorder({
+    record,
+    log,
+    signal: closing.signal,
+    next: () => byKey(known()),
+    recorded: () => recorded,
+    onRecorded(next) {
       recorded = next
       refresh()
-      if (changesOf(recorded, byKey(known())).length === 0) return
-    }
-  }
-
-  function say(sign: BlockChange['sign'], { section, name, by, at, reason }: BlockEntry): void {
-    const fields = {
-      event: 'block_changed',
-      names: [`${sign}${name}`],
-      section,
-      requested_by: by,
-      requested_at: at,
-      reason,
-    }
-    log.info(fields, 'the block list of the mesh has changed')
-  }
-
+    },
+  })
   const end = source?.onChange(() => {
     refresh()
-    running ??= recordAll().finally(() => (running = undefined))
+    recorder.wake()
   })
   return {
     blocked: () => blocked,
@@ -112,6 +86,53 @@ export function createMeshBlocks({ source, record, log }: MeshBlocksOptions): Me
     close() {
       end?.()
       closing.abort()
+    },
+  }
+}
+
+type Words = ReadonlyMap<string, BlockEntry>
+type RecorderOptions = Pick<MeshBlocksOptions, 'record' | 'log'> & {
+  readonly signal: AbortSignal
+  readonly next: () => Words
+  readonly recorded: () => Words
+  readonly onRecorded: (words: Words) => void
+}
+
+/** Records the difference between what is recorded and what is known, and tries again until it is. */
+function createRecorder({ record, log, signal, next, recorded, onRecorded }: RecorderOptions) {
+  const fault = createReportedFault()
+  let running: Promise<void> | undefined
+
+  async function run(): Promise<void> {
+    for (;;) {
+      const words = next()
+      const changes = changesOf(recorded(), words)
+      if (changes.length === 0 || signal.aborted) return
+      try {
+        for (const change of changes) await record(change)
+        fault.end()
+        for (const change of changes) say(change)
+        onRecorded(words)
+      } catch (cause: unknown) {
+        const reason = String(cause)
+        const message = 'a change of the blocks of the mesh cannot be recorded; new blocks and lifted ones are in force'
+        if (fault.isNews(reason)) log.error({ event: 'mesh_blocks_unrecorded', reason }, message)
+        await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined)
+      }
+    }
+  }
+
+  function say({ sign, entry: { section, name, by, at, reason } }: BlockChange): void {
+    const who = { requested_by: by, requested_at: at, reason }
+    log.info(
+      { event: 'block_changed', names: [`${sign}${name}`], section, ...who },
+      'the block list of the mesh has changed',
+    )
+  }
+
+  return {
+    wake(): void {
+      running ??= run().finally(() => (running = undefined))
     },
   }
 }
@@ -129,7 +150,7 @@ function createOver(blocked: () => Blocked): MeshBlocks['over'] {
   }
 }
 
-function changesOf(before: ReadonlyMap<string, BlockEntry>, after: ReadonlyMap<string, BlockEntry>): BlockChange[] {
+function changesOf(before: Words, after: Words): BlockChange[] {
   return [...after].flatMap(([key, entry]): BlockChange[] => {
     const old = before.get(key)
     if (old?.isBlocked !== true) return entry.isBlocked ? [{ sign: '+', entry }] : []
@@ -138,7 +159,7 @@ function changesOf(before: ReadonlyMap<string, BlockEntry>, after: ReadonlyMap<s
   })
 }
 
-function byKey(entries: readonly BlockEntry[]): ReadonlyMap<string, BlockEntry> {
+function byKey(entries: readonly BlockEntry[]): Words {
   return new Map(entries.map((entry) => [blockKey(entry), entry]))
 }
 

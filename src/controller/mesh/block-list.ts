@@ -40,62 +40,40 @@ const AWAY_MS = 3000
 
 /** Never rejects: a file that cannot be used is reported, and then no list is known until the store is there. */
 export async function openBlockList({ link, file, log }: BlockListOptions): Promise<BlockList> {
-  const entries = new Map<string, BlockEntry>()
   const kept = await readKept(file, log)
-  for (const entry of kept ?? []) entries.set(blockKey(entry), entry)
   const listeners = createListeners<[]>((err) =>
     log.error({ event: 'mesh_blocks_failed', err }, 'the block list of the mesh could not be handed on'),
   )
-  const writer = createWriter(file, log, () => [...entries.values()])
+  const writer = createWriter(file, log, () => words.entries())
   const first = Promise.withResolvers<true>()
-  const odd = createReportedFault()
   let known: KnownBlocks = { entries: kept, isCurrent: false }
   let awayTimer: NodeJS.Timeout | undefined
+  const words = createWords(kept ?? [], log, () => {
+    writer.changed()
+    tell(known.isCurrent)
+  })
 
-  /** What is known, or whether it is current, has changed. */
+  /** What is known, or whether it is current, has changed. Part of a first view is not known yet. */
   function tell(isCurrent: boolean): void {
-    known = { entries: known.entries === undefined && !isCurrent ? undefined : [...entries.values()], isCurrent }
+    known = { entries: known.entries === undefined && !isCurrent ? undefined : words.entries(), isCurrent }
     listeners.notify()
   }
 
-  function heard(key: string, value: Uint8Array | undefined, revision: number): void {
-    // Deleted by hand, or by a limit of the bucket: that is nobody's word.
-    if (value === undefined) return missing(key)
-    try {
-      const entry = decodeBlock(key, Buffer.from(value).toString())
-      const before = entries.get(key)
-      if (before !== undefined && encodeBlock(before) === encodeBlock(entry)) return
-      entries.set(key, entry)
-      writer.changed()
-      // Before the first view is complete nothing is known; what was known before counts until then, and this too.
-      tell(known.isCurrent)
-    } catch (cause: unknown) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const message =
-        'an entry of the block list of the mesh cannot be used; what was known of it before stays in force'
-      if (odd.isNews(`${key} ${reason}`)) log.error({ event: 'mesh_block_ignored', key, revision, reason }, message)
-    }
-  }
-
-  function missing(key: string): void {
-    const entry = entries.get(key)
-    if (entry?.isBlocked !== true) return
-    const message =
-      'the store has lost a block without an unblock; it stays in force here: write it again with crank block; to lift it, crank unblock after that'
-    log.error({ event: 'mesh_block_missing', name: entry.name, by: entry.by }, message)
-  }
-
   async function view(session: StoreSession): Promise<{ readonly ended: Promise<string> }> {
-    const { isWhole, present, ended } = await viewBucket({ session, bucket: session.blocks, onEntry: heard })
+    const { isWhole, present, ended } = await viewBucket({
+      session,
+      bucket: session.blocks,
+      onEntry: words.heard.bind(words),
+    })
     if (!isWhole) throw new Error('the block list of the mesh did not come in time')
-    for (const key of entries.keys()) if (!present.has(key)) missing(key)
+    words.compare(present)
     clearTimeout(awayTimer)
     session.signal.addEventListener('abort', () => {
       awayTimer = setTimeout(() => tell(false), AWAY_MS).unref()
     })
-    if (!known.isCurrent) tell(true)
     // Also an empty list is known from now on.
-    if (kept === undefined) writer.changed()
+    if (known.entries === undefined) writer.changed()
+    if (!known.isCurrent) tell(true)
     first.resolve(true)
     return { ended }
   }
@@ -105,17 +83,59 @@ export async function openBlockList({ link, file, log }: BlockListOptions): Prom
     known: () => known,
     onChange: listeners.add,
     async viewed(ms) {
-      if ((await within(ms, first.promise, { ref: true })) === true) return
-      const fields = { event: 'mesh_blocks_unconfirmed', file, entries: known.entries?.length ?? null }
-      const message =
-        known.entries === undefined
-          ? 'the store is away and no block list of the mesh is known: no decision is made until it is'
-          : 'the store is away: the last known block list of the mesh is in force'
-      log.warn(fields, message)
+      if ((await within(ms, first.promise, { ref: true })) !== true) sayUnconfirmed(known, file, log)
     },
     async close() {
       clearTimeout(awayTimer)
       await writer.settled()
+    },
+  }
+}
+
+function sayUnconfirmed({ entries }: KnownBlocks, file: string, log: BlockListOptions['log']): void {
+  const message =
+    entries === undefined
+      ? 'the store is away and no block list of the mesh is known: no decision is made until it is'
+      : 'the store is away: the last known block list of the mesh is in force'
+  log.warn({ event: 'mesh_blocks_unconfirmed', file, entries: entries?.length ?? null }, message)
+}
+
+/** The last word about each name. None is ever forgotten: only another word changes it. */
+function createWords(kept: readonly BlockEntry[], log: BlockListOptions['log'], onChange: () => void) {
+  const words = new Map(kept.map((entry) => [blockKey(entry), entry]))
+  const odd = createReportedFault()
+
+  function missing(key: string): void {
+    const entry = words.get(key)
+    if (entry?.isBlocked !== true) return
+    const message =
+      'the store has lost a block without an unblock; it stays in force here: write it again with crank block; to lift it, crank unblock after that'
+    log.error({ event: 'mesh_block_missing', name: entry.name, by: entry.by }, message)
+  }
+
+  return {
+    entries: (): BlockEntry[] => [...words.values()],
+    /** One word of the store; `value` undefined: deleted by hand, or by a limit of the bucket, which is nobody's word. */
+    heard(key: string, value: Uint8Array | undefined, revision: number): void {
+      try {
+        if (value === undefined) {
+          missing(key)
+          return
+        }
+        const entry = decodeBlock(key, Buffer.from(value).toString())
+        const before = words.get(key)
+        if (before !== undefined && encodeBlock(before) === encodeBlock(entry)) return
+        words.set(key, entry)
+        onChange()
+      } catch (cause: unknown) {
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        const message = 'an entry of the block list of the mesh cannot be used; what was known of it stays in force'
+        if (odd.isNews(`${key} ${reason}`)) log.error({ event: 'mesh_block_ignored', key, revision, reason }, message)
+      }
+    },
+    /** After a whole view: reports what the store does not have. */
+    compare(present: ReadonlySet<string>): void {
+      for (const key of words.keys()) if (!present.has(key)) missing(key)
     },
   }
 }

@@ -56,15 +56,18 @@ export function inUse(keys: readonly StoredKey[], nowMs: number, signAfterMs: nu
   return [signing, ...keys.filter((one) => one !== signing)].flatMap((one) => one?.key ?? [])
 }
 
-export function openChainKeys({ link, file, now, log, pace = PACE }: ChainKeysOptions): SharedChainKeys {
-  const { rotateMs, signAfterMs } = pace
+export function openChainKeys({
+  link,
+  file,
+  now,
+  log,
+  pace: { rotateMs, signAfterMs } = PACE,
+}: ChainKeysOptions): SharedChainKeys {
   const first = Promise.withResolvers<true>()
-  const fault = createReportedFault()
+  const keyFile = createKeyFile(file)
+  const report = createReport(file, log)
   let keys: readonly StoredKey[] = []
   let revision = 0
-  let written = ''
-  /** What this controller signed with before it knew the keys of the mesh: calls in flight have its tokens. */
-  let own: readonly string[] | undefined
   let running: Promise<void> = Promise.resolve()
 
   function heard(name: string, value: Uint8Array | undefined, seen: number): void {
@@ -75,74 +78,43 @@ export function openChainKeys({ link, file, now, log, pace = PACE }: ChainKeysOp
       if (value !== undefined) keys = decodeKeys(value)
       step()
     } catch (cause: unknown) {
-      report('the keys of the mesh for chains of calls cannot be used; those in use stay', cause)
+      report.fault('the keys of the mesh for chains of calls cannot be used; those in use stay', cause)
     }
   }
 
   /** What is due now: the file, a successor of the newest key. */
   function step(): void {
     running = running.then(run).catch((cause: unknown) => {
-      report('the keys of the mesh for chains of calls cannot be kept up to date; those in use stay', cause)
+      report.fault('the keys of the mesh for chains of calls cannot be kept up to date; those in use stay', cause)
     })
   }
 
   async function run(): Promise<void> {
-    if (keys.length > 0) {
-      const lines = inUse(keys, now(), signAfterMs)
-      await write(lines)
-      first.resolve(true)
-    }
-    await rotateIfDue()
-    fault.end()
-  }
-
-  async function write(lines: readonly string[]): Promise<void> {
-    own ??= await signingKeyIn(file)
-    const text = [...lines, ...own.filter((key) => !lines.includes(key))].join('\n')
-    if (text === written) return
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    await replaceFile(file, `${text}\n`, 0o600)
-    written = text
-  }
-
-  async function rotateIfDue(): Promise<void> {
-    const bucket = link.session()?.keys
     const [newest] = keys
-    if (bucket === undefined || newest === undefined || newest.at + rotateMs > now()) return
-    await put(bucket, withNewKey())
-  }
-
-  function withNewKey(): readonly StoredKey[] {
-    return [{ key: randomBytes(32).toString('base64'), at: now() }, ...keys].slice(0, KEPT)
+    if (newest === undefined) return
+    await keyFile.write(inUse(keys, now(), signAfterMs))
+    first.resolve(true)
+    const bucket = link.session()?.keys
+    if (bucket !== undefined && newest.at + rotateMs <= now()) await put(bucket, withNewKey(keys, now()))
+    report.end()
   }
 
   /** The first controller wins: the others hear of its keys. */
   async function put(bucket: StoreSession['keys'], next: readonly StoredKey[]): Promise<void> {
     try {
       await bucket.put(KEY, JSON.stringify({ v: 1, keys: next }), { previousSeq: revision })
-      log.info(
-        { event: 'chain_keys_shared', keys: next.length },
-        'this controller has written the keys for chains of calls',
-      )
+      const message = 'this controller has written the keys for chains of calls'
+      log.info({ event: 'chain_keys_shared', keys: next.length }, message)
     } catch (cause: unknown) {
       if (!isWrongSequence(cause)) throw cause
     }
   }
 
-  function report(message: string, cause: unknown): void {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    const kind = (cause as NodeJS.ErrnoException).code ?? reason
-    if (fault.isNews(kind)) log.error({ event: 'chain_keys_unshared', file, reason }, message)
-  }
-
   link.join(async (session) => {
+    revision = 0
     const { isWhole, present, ended } = await viewBucket({ session, bucket: session.keys, onEntry: heard })
     if (!isWhole) throw new Error('the keys of the mesh did not come in time')
-    if (!present.has(KEY)) {
-      // The first controller of the mesh, or the store has lost them.
-      revision = 0
-      await put(session.keys, keys.length === 0 ? withNewKey() : keys)
-    }
+    if (!present.has(KEY)) await put(session.keys, keys.length === 0 ? withNewKey([], now()) : keys)
     return { ended }
   })
   const timer = setInterval(step, Math.min(MAX_TICK_MS, signAfterMs / 4)).unref()
@@ -155,6 +127,40 @@ export function openChainKeys({ link, file, now, log, pace = PACE }: ChainKeysOp
     async close() {
       clearInterval(timer)
       await running
+    },
+  }
+}
+
+/** Of the first controller of the mesh, where `keys` is empty, or as the successor of the newest one. */
+function withNewKey(keys: readonly StoredKey[], at: number): readonly StoredKey[] {
+  return [{ key: randomBytes(32).toString('base64'), at }, ...keys].slice(0, KEPT)
+}
+
+function createReport(file: string, log: ChainKeysOptions['log']) {
+  const reported = createReportedFault()
+  return {
+    fault(message: string, cause: unknown): void {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      // The message has the random name of the draft.
+      const kind = (cause as NodeJS.ErrnoException).code ?? reason
+      if (reported.isNews(kind)) log.error({ event: 'chain_keys_unshared', file, reason }, message)
+    },
+    end: reported.end,
+  }
+}
+
+function createKeyFile(file: string) {
+  let written = ''
+  /** What this controller signed with before it knew the keys of the mesh: calls in flight have its tokens. */
+  let own: readonly string[] | undefined
+  return {
+    async write(lines: readonly string[]): Promise<void> {
+      own ??= await signingKeyIn(file)
+      const text = [...lines, ...own.filter((key) => !lines.includes(key))].join('\n')
+      if (text === written) return
+      await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+      await replaceFile(file, `${text}\n`, 0o600)
+      written = text
     },
   }
 }
