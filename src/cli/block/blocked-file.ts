@@ -1,6 +1,7 @@
 // data/blocked.json of the policy folder: read alone, since a fault in another file must not keep a block from being written.
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { withFolderLock } from '../../platform/folder-lock.ts'
 import { replaceFile } from '../../platform/replace-file.ts'
 import type { BlockTarget } from '../../policy/data/block-entry.ts'
 import { checkPolicyData } from '../../policy/data/data-schema.ts'
@@ -11,7 +12,7 @@ import { parseAsWritten } from '../../policy/data/raw-json.ts'
 import { CliError, EXIT, messageOf } from '../exit.ts'
 
 /** The sections of the file, by name; each entry as it is written there. */
-export type BlockedFile = {
+type BlockedFile = {
   readonly path: string
   readonly text: string
   readonly sections: Readonly<Record<string, Readonly<Record<string, unknown>>>>
@@ -21,8 +22,10 @@ export type BlockedFile = {
 export type FileEntry = { readonly reason: string; readonly by: string; readonly at: string }
 
 const FILE = 'blocked.json'
-/** Another command may write at the same time. */
+/** An editor may write at the same time; another command waits for the lock. */
 const ATTEMPTS = 5
+/** Two seconds: whoever holds the lock for longer is dead, and a block is urgent. */
+const LOCK_TRIES = 100
 
 /** @throws {CliError} `usage` when the file cannot be used */
 export async function readBlocked(dir: string): Promise<BlockedFile> {
@@ -39,11 +42,13 @@ export async function readBlocked(dir: string): Promise<BlockedFile> {
  * Sets (`entry`) or removes (undefined) one name, and replaces the file in one step. False: it is as wanted already.
  * @throws {CliError} `usage` when the file cannot be used, `internal` when it cannot be written
  */
-export async function editBlocked(
-  dir: string,
-  { section, name }: BlockTarget,
-  entry: FileEntry | undefined,
-): Promise<boolean> {
+export async function editBlocked(dir: string, target: BlockTarget, entry: FileEntry | undefined): Promise<boolean> {
+  // Before the lock, which would make the folder.
+  await readBlocked(dir)
+  return withFolderLock(join(dir, 'data'), () => editLocked(dir, target, entry), LOCK_TRIES)
+}
+
+async function editLocked(dir: string, { section, name }: BlockTarget, entry: FileEntry | undefined): Promise<boolean> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const { path, text, sections } = await readBlocked(dir)
     if (Object.hasOwn(sections[section] ?? {}, name) === (entry !== undefined)) return attempt > 0

@@ -10,7 +10,7 @@ import { blockKey, decodeBlock, encodeBlock, type BlockEntry, type BlockTarget }
 import { fixedSource } from '../controller-client.ts'
 import { CliError, EXIT, messageOf } from '../exit.ts'
 
-export type MeshBucket = {
+type MeshBucket = {
   /** The last word about a name. */
   readonly find: (target: BlockTarget) => Promise<BlockEntry | undefined>
   readonly put: (entry: BlockEntry) => Promise<void>

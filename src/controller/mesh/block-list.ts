@@ -27,7 +27,7 @@ type BlockListOptions = {
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
 }
 
-export type BlockList = BlockSource & {
+type BlockList = BlockSource & {
   /** Resolves when the first view of the store is complete; after `ms` at the latest. */
   readonly viewed: (ms: number) => Promise<void>
   /** Resolves when the file has the list. */

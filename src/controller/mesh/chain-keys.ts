@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import Type, { type Static } from 'typebox'
+import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { Logger } from '../../platform/logger.ts'
 import { replaceFile } from '../../platform/replace-file.ts'
@@ -12,10 +12,11 @@ import { createReportedFault } from '../../platform/reported-fault.ts'
 import { within } from '../../platform/within.ts'
 import { viewBucket } from './bucket-view.ts'
 import { isWrongSequence } from './buckets.ts'
+import { inUse, type StoredKey } from './key-order.ts'
 import type { StoreLink, StoreSession } from './store-link.ts'
 
 /** `rotateMs`: age at which a key gets a successor. `signAfterMs`: how long every controller can only verify with a new key. */
-export type ChainKeyPace = { readonly rotateMs: number; readonly signAfterMs: number }
+type ChainKeyPace = { readonly rotateMs: number; readonly signAfterMs: number }
 
 type ChainKeysOptions = {
   readonly link: Pick<StoreLink, 'join' | 'session'>
@@ -27,7 +28,7 @@ type ChainKeysOptions = {
   readonly pace?: ChainKeyPace
 }
 
-export type SharedChainKeys = {
+type SharedChainKeys = {
   /** Resolves when the file has the keys of the mesh; after `ms` at the latest. */
   readonly viewed: (ms: number) => Promise<void>
   readonly close: () => Promise<void>
@@ -47,14 +48,7 @@ const StoredKeys = Type.Object({
     { minItems: 1, maxItems: MAX_KEYS },
   ),
 })
-type StoredKey = Static<typeof StoredKeys>['keys'][number]
 const validator = Compile(StoredKeys)
-
-/** The keys in the order of the file: first the one that signs, then the others, newest first. */
-export function inUse(keys: readonly StoredKey[], nowMs: number, signAfterMs: number): readonly string[] {
-  const signing = keys.find(({ at }) => at + signAfterMs <= nowMs) ?? keys.at(-1)
-  return [signing, ...keys.filter((one) => one !== signing)].flatMap((one) => one?.key ?? [])
-}
 
 export function openChainKeys({
   link,
