@@ -19,7 +19,7 @@ export function blockCommand() {
     .addOption(outputOption())
     .addHelpText(
       'after',
-      `${WHERE}\n\nExamples:\n  crank block spiffe://crank.local/worker/streaming --reason INC-12\n  crank block --list`,
+      `${WHERE}\n\nExamples:\n  crank block spiffe://crank.local/worker/zettel --reason INC-12\n  crank block --list`,
     )
     .action(async (what, options) => {
       if (options.list === true) {
@@ -42,7 +42,7 @@ export function unblockCommand() {
     .addOption(outputOption())
     .addHelpText(
       'after',
-      `${WHERE}\n\nExample:\n  crank unblock spiffe://crank.local/worker/streaming --reason "INC-12 is over"`,
+      `${WHERE}\n\nExample:\n  crank unblock spiffe://crank.local/worker/zettel --reason "INC-12 is over"`,
     )
     .action(async (what, options) => {
       const { unblock } = await import('../block/run.ts')

@@ -125,7 +125,7 @@ export function openChainKeys({
   }
 }
 
-/** Of the first controller of the mesh, where `keys` is empty, or as the successor of the newest one. */
+/** The keys with a new one: the very first, or a successor of the newest. */
 function withNewKey(keys: readonly StoredKey[], at: number): readonly StoredKey[] {
   return [{ key: randomBytes(32).toString('base64'), at }, ...keys].slice(0, KEPT)
 }
