@@ -39,6 +39,7 @@ const PACE: ChainKeyPace = { rotateMs: 86_400_000, signAfterMs: 3_600_000 }
 /** The newest, the one before it, which signs until then, and one whose last tokens may still be in use. */
 const KEPT = 3
 const KEY = 'chain'
+const UNCONFIRMED = 'the store is away: chains of calls are signed with the last known keys, or an own one'
 const MAX_KEYS = 7
 const MAX_TICK_MS = 60_000
 const StoredKeys = Type.Object({
@@ -50,13 +51,9 @@ const StoredKeys = Type.Object({
 })
 const validator = Compile(StoredKeys)
 
-export function openChainKeys({
-  link,
-  file,
-  now,
-  log,
-  pace: { rotateMs, signAfterMs } = PACE,
-}: ChainKeysOptions): SharedChainKeys {
+export function openChainKeys(options: ChainKeysOptions): SharedChainKeys {
+  const { link, file, now, log, pace = PACE } = options
+  const { rotateMs, signAfterMs } = pace
   const first = Promise.withResolvers<true>()
   const keyFile = createKeyFile(file)
   const report = createReport(file, log)
@@ -115,8 +112,7 @@ export function openChainKeys({
   return {
     async viewed(ms) {
       if ((await within(ms, first.promise, { ref: true })) === true) return
-      const message = 'the store is away: chains of calls are signed with the last known keys, or an own one'
-      log.warn({ event: 'chain_keys_unconfirmed', file }, message)
+      log.warn({ event: 'chain_keys_unconfirmed', file }, UNCONFIRMED)
     },
     async close() {
       clearInterval(timer)

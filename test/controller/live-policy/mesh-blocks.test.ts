@@ -49,7 +49,7 @@ function start(entries: readonly BlockEntry[] | undefined, record?: (change: Blo
     recorded,
     errors,
     now: () => [...blocks.blocked().capabilities].sort(),
-    say(next: readonly BlockEntry[] | undefined, isCurrent = true): void {
+    say: (next: readonly BlockEntry[] | undefined, isCurrent = true): void => {
       known = { entries: next, isCurrent }
       tell()
     },
