@@ -52,8 +52,7 @@ const StoredKeys = Type.Object({
 const validator = Compile(StoredKeys)
 
 export function openChainKeys(options: ChainKeysOptions): SharedChainKeys {
-  const { link, file, now, log, pace = PACE } = options
-  const { rotateMs, signAfterMs } = pace
+  const { link, file, now, log, pace: { rotateMs, signAfterMs } = PACE } = options
   const first = Promise.withResolvers<true>()
   const keyFile = createKeyFile(file)
   const report = createReport(file, log)
