@@ -36,6 +36,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
   slo: async () => (await import('./cli/commands/slo.ts')).sloCommand(),
   policy: async () => (await import('./cli/commands/policy.ts')).policyCommand(),
   exception: async () => (await import('./cli/commands/exception.ts')).exceptionCommand(),
+  block: async () => (await import('./cli/commands/block.ts')).blockCommand(),
+  unblock: async () => (await import('./cli/commands/block.ts')).unblockCommand(),
   manifest: async () => (await import('./cli/commands/manifest.ts')).manifestCommand(),
   version: async () => (await import('./cli/commands/version.ts')).versionCommand(),
 }

@@ -1,5 +1,5 @@
-// The audit record of a request by an identity on the controller's own block list, refused before anything else in it is
-// examined: a denial with the members of every `policy_decision`, but without a capability and without an engine.
+// The audit records about blocks. A request by an identity on the controller's own block list is refused before anything else in it
+// is examined: a denial with the members of every `policy_decision`, but without a capability and without an engine.
 import type { Reason } from '../core/decision.ts'
 import { isoTime } from '../core/iso-time.ts'
 import type { TraceContext } from '../core/trace-context.ts'
@@ -34,6 +34,18 @@ export type BlockedEvent = {
   readonly route: string
   readonly idempotency_key_present: boolean
   readonly count: number
+}
+
+/** An operator has changed the block list that all controllers of the mesh share. */
+export type BlockChange = {
+  readonly event: 'block_changed'
+  /** One name: `+` blocked, `-` unblocked, `~` blocked by somebody else or for another reason. */
+  readonly names: readonly string[]
+  readonly requested_by: string
+  /** By the operator's clock. */
+  readonly requested_at: string
+  readonly reason: string
+  readonly policy_revision: string
 }
 
 /** The record of one such request. `route`: the template of its route, such as `/route/{verb}/{capability}`, or `unknown`. */

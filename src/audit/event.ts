@@ -9,7 +9,7 @@ import type { AttemptMade, Outcome } from '../core/outcome.ts'
 import type { Decided, Ruling, Undecided } from '../core/ruling.ts'
 import type { SpiffeId } from '../core/spiffe-id.ts'
 import type { TraceContext } from '../core/trace-context.ts'
-import type { BlockedEvent } from './blocked-event.ts'
+import type { BlockChange, BlockedEvent } from './blocked-event.ts'
 import type { ProofEvent } from './proof-event.ts'
 
 type Traced = { readonly decision_id: string; readonly trace_id: string; readonly span_id: string }
@@ -161,6 +161,7 @@ export type LifeEvent = { readonly timestamp: string } & (
     }
   /** The wall clock was set: use `seq`, not `timestamp`, for the order of records around this one. */
   | { readonly event: 'clock_stepped'; readonly step_ms: number }
+  | BlockChange
 )
 
 export type RefusalEvent = IdentityRefusedEvent | HandshakeRefusedEvent | RequestRefusedEvent | BlockedEvent

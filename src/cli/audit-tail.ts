@@ -124,6 +124,8 @@ function describe(record: ChainedRecord): { what: string; detail: string } {
       }
     case 'policy_changed':
       return { what: record.event, detail: changeOf(record) }
+    case 'block_changed':
+      return { what: 'block list', detail: blockOf(record) }
     case 'identity_refused':
     case 'handshake_refused':
     case 'request_refused':
@@ -156,6 +158,11 @@ function reasonOfSegment(reason: unknown): string {
 function changeOf(record: ChainedRecord): string {
   const revisions = `${text(record['old_revision']) ?? '-'} -> ${text(record['new_revision']) ?? '-'}`
   return record['scope'] === 'blocked' ? `block list alone, revision ${text(record['new_revision']) ?? '-'}` : revisions
+}
+
+function blockOf(record: ChainedRecord): string {
+  const names = Array.isArray(record['names']) ? record['names'].map(String).join(' ') : '-'
+  return `${names} by ${text(record['requested_by']) ?? '-'}: ${text(record['reason']) ?? '-'}`
 }
 
 function reasonsOf(record: ChainedRecord): string {

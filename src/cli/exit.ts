@@ -9,7 +9,7 @@ export const EXIT_CODES_HELP = `Exit codes:
   0  success
   1  negative answer: denied, refused, or a check failed
   2  wrong usage or configuration
-  3  cannot reach the controller, or the Workload API
+  3  cannot reach the controller, NATS, or the Workload API
   4  incomplete: a part of the audit log cannot be read
   5  internal error`
 

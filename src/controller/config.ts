@@ -100,7 +100,7 @@ export const ControllerEnv = Type.Object({
   CRANK_CHAIN_KEY: optionalText({
     description:
       'File with the keys for `x-crank-chain`, one per line: the first signs, all of them verify. Controllers of one mesh ' +
-      'share it. Unset: `chain.key` in `CRANK_STATE_DIR`, made at the first start.',
+      'share it. Unset: `chain.key` in `CRANK_STATE_DIR`, made at the first start; with CRANK_NATS_URL the controllers share it.',
     allowed: 'the path of a file',
   }),
   ...natsSettings,

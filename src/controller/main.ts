@@ -24,6 +24,7 @@ import { startCandidate } from './start/start-candidate.ts'
 import { startChains } from './start/start-chains.ts'
 import { startExceptions } from './start/start-exceptions.ts'
 import { startIdempotency } from './start/start-idempotency.ts'
+import { startBlocks } from './start/start-mesh.ts'
 import { startPolicy } from './start/start-policy.ts'
 import { startServers, type Ending, type StartedServers } from './start/start-servers.ts'
 import { startSlos } from './start/start-slos.ts'
@@ -67,7 +68,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const opened = outer.use(new AsyncDisposableStack())
   const ground = await startGround({ config, env, processLog, opened, siblings, sloClock: options.sloClock })
   const audit = await startAudit(ground)
-  const policy = await startPolicy(ground, audit.append)
+  const policy = await startPolicy(ground, audit.append, await startBlocks(ground))
   const exceptions = startExceptions(ground, policy)
   const candidate = startCandidate(ground)
   // Before the workers: it closes after the calls to them have ended.
@@ -141,6 +142,7 @@ function observe(
     policyLastSuccessMs: policy.lastSuccessMs,
     policyStale: policy.isStale,
     policyNotes: () => notedCauses(policy.notes()),
+    blocks: policy.blockCounts,
     shadowEntries: () => shadowEntries(policy.files().enforcement),
     openConnections: servers.keeper.count,
   })

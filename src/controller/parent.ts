@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Logger } from '../platform/logger.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { VERSION } from '../platform/version.ts'
+import type { BlockSource } from '../policy/data/block-entry.ts'
 import type { ControllerConfig } from './config.ts'
 import { createIdempotencyMetrics } from './metrics/idempotency-metrics.ts'
 import { familiesOf, type MetricFamily } from './metrics/merged-metrics.ts'
@@ -19,7 +20,8 @@ import { createRoll } from './routing/roll.ts'
 import { startSweeper } from './routing/sweeper.ts'
 import { openCredentials } from '../platform/open-credentials.ts'
 import type { StoreLink } from './store/store-link.ts'
-import { startMesh } from './start/start-mesh.ts'
+import { shareChainKeys } from './start/start-chains.ts'
+import { openBlocks, startMesh } from './start/start-mesh.ts'
 import { startStoreLink } from './start/start-store.ts'
 import { refuseUsedPort } from './start/listen.ts'
 import { openKeyStore } from './start/start-idempotency.ts'
@@ -77,9 +79,9 @@ export async function startParent(options: ParentOptions): Promise<RunningParent
   const store = openKeyStore({ config, now: Date.now, monotonic, log, opened }, link, keyMetrics)
   keyMetrics.observe(store.health)
   const starts = createStarts(of)
+  const blocks = link && (await openShared({ config, log, opened }, link))
   const family = createFamily({
-    ...{ of, store, log },
-    ...{ parts, roll },
+    ...{ of, store, log, blocks, parts, roll },
     mesh: () => mesh,
     turns: createPolicyTurns(),
     ownMetrics: () => ownFamilies(metricsRegistry),
@@ -133,6 +135,13 @@ async function openLink(
     close(),
   )
   return startStoreLink({ config, credentials, log, monotonic, opened })
+}
+
+/** What the mesh shares beside its workers: its blocks, for all processes, and its keys, which each finds in the file. */
+async function openShared(parts: Parameters<typeof openBlocks>[0], link: StoreLink): Promise<BlockSource> {
+  const blocks = await openBlocks(parts, link)
+  await shareChainKeys({ ...parts, now: Date.now }, link)
+  return blocks
 }
 
 /** The parent's view of the workers. It gets no calls, so nothing happens when a worker comes or goes. */

@@ -8,15 +8,18 @@ export type CrankOptions = {
   readonly env?: NodeJS.ProcessEnv
   readonly input?: string
   readonly nodeArgs?: readonly string[]
+  /** Default: that of the test. */
+  readonly cwd?: string
 }
 
 const CRANK = new URL('../../bin/crank.js', import.meta.url).pathname
 
 /** Starts it; the environment is empty but for PATH and `env`. */
-export function startCrank(args: readonly string[], { env = {}, nodeArgs = [] }: CrankOptions = {}): ChildProcess {
+export function startCrank(args: readonly string[], { env = {}, nodeArgs = [], cwd }: CrankOptions = {}): ChildProcess {
   return spawn(process.execPath, [...nodeArgs, CRANK, ...args], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
+    cwd,
   })
 }
 

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { main } from '../../src/cli.ts'
 import type { CrankOptions, Finished } from './crank.ts'
 
-type InProcessOptions = Omit<CrankOptions, 'nodeArgs'>
+type InProcessOptions = Omit<CrankOptions, 'nodeArgs' | 'cwd'>
 
 let last: Promise<unknown> = Promise.resolve()
 

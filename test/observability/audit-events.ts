@@ -68,6 +68,15 @@ export const AUDIT_EVENTS: { readonly [E in AuditEvent['event']]: AuditEvent & {
     scope: 'policy',
     changed: {},
   },
+  block_changed: {
+    event: 'block_changed',
+    timestamp,
+    names: [`+${requester}`],
+    requested_by: 'spiffe://crank.local/operator/ada',
+    requested_at: timestamp,
+    reason: 'INC-12',
+    policy_revision: 'r1',
+  },
   worker_evicted: {
     event: 'worker_evicted',
     timestamp,

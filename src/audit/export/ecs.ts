@@ -26,6 +26,7 @@ const CLASSES: Readonly<Record<string, readonly [category: string, type: string]
   identity_refused: ['authentication', 'start'],
   handshake_refused: ['network', 'connection'],
   policy_changed: ['configuration', 'change'],
+  block_changed: ['configuration', 'change'],
   worker_drain_changed: ['configuration', 'change'],
   controller_started: ['process', 'start'],
   controller_stopped: ['process', 'end'],

@@ -42,6 +42,7 @@ const CLASSES: Readonly<Record<string, readonly [classUid: number, activityId: n
   controller_started: [LIFECYCLE, 3],
   controller_stopped: [LIFECYCLE, 4],
   policy_changed: [LIFECYCLE, 8],
+  block_changed: [LIFECYCLE, 8],
 }
 const [ENABLE, DISABLE] = [6, 7]
 const VENDOR = 'Crank'

@@ -60,9 +60,7 @@ export async function exportAudit(options: ExportOptions): Promise<ExitCode> {
   const window = windowOf(options, Date.now())
   const damage = createDamageReport()
   const source =
-    options.from === 'nats'
-      ? await streamSource(options, window)
-      : await diskSource(options, window, damage.onDamaged)
+    options.from === 'nats' ? await streamSource(options, window) : await diskSource(options, window, damage.onDamaged)
   const pseudonyms =
     options.pseudonymise === undefined ? undefined : createPseudonyms(await readKey(options.pseudonymise))
   try {

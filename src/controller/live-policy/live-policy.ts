@@ -4,6 +4,7 @@
 import type { Decide } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { blockReasons, withBrake } from '../../policy/brake.ts'
+import type { BlockSource } from '../../policy/data/block-entry.ts'
 import { createDecisionCache, type DecisionCache } from '../../policy/decision-cache.ts'
 import type { Blocked } from '../../policy/data/blocked.ts'
 import type { DataFault } from '../../policy/data/data-schema.ts'
@@ -17,6 +18,8 @@ import { createBlockFollow, type BlockFollow } from './block-follow.ts'
 import { createBlockProbe } from './block-probe.ts'
 import { createFreshness, type Freshness, type StalenessAction } from './freshness.ts'
 import { createGuard, type Guard, type PolicyLog, type PolicyReadiness } from './guard.ts'
+import { createMeshBlocks, type BlockChange, type MeshBlocks } from './mesh-blocks.ts'
+import { blockedDelta, NO_DELTA } from './policy-delta.ts'
 import { createPolicyFaults, type PolicyFaults } from './policy-faults.ts'
 import { loadPolicyFolder } from './policy-folder.ts'
 import { createPolicyLoader, type LoaderLimits, type PolicyLoader } from './policy-loader.ts'
@@ -38,8 +41,10 @@ export type LivePolicy = {
   readonly cache: DecisionCache | undefined
   readonly ready: () => PolicyReadiness
   readonly revision: () => string
-  /** The controller's own copy of the files in force. */
+  /** The controller's own copy of the files in force, with the blocks of the mesh among theirs. */
   readonly files: () => PolicyFiles
+  /** How many entries each list blocks. */
+  readonly blockCounts: () => Readonly<Record<'file' | 'mesh', number>>
   /** What the controller itself refuses, regardless of the engine; the same as `files().blocked`. */
   readonly blocked: () => Blocked
   /** Problems that do not prevent decisions. */
@@ -68,6 +73,10 @@ export type LivePolicyOptions = {
   readonly env: NodeJS.ProcessEnv
   /** Records a change durably before it takes effect; rejects when that fails. */
   readonly record: (change: PolicyChange) => Promise<void>
+  /** Blocks that operators share among all controllers; default: there is no mesh. */
+  readonly meshBlocks?: BlockSource | undefined
+  /** Records a change of those durably. */
+  readonly recordBlock?: (change: BlockChange, revision: string) => Promise<void>
   /** CRANK_DECISION_CACHE */
   readonly decisionCache: 'off' | 'on'
   readonly staleness: { readonly maxMs: number | undefined; readonly action: StalenessAction }
@@ -113,7 +122,8 @@ export async function createLivePolicy(options: LivePolicyOptions): Promise<Live
     isRetry: () => watch.cause() !== undefined,
     recheck: () => guard.recheck(),
   })
-  const parts = { options, host, transition, blocks, freshness, faults }
+  const meshBlocks = opened.adopt(openMeshBlocks(options, transition), ({ close }) => close())
+  const parts = { options, host, transition, blocks, meshBlocks, freshness, faults }
   const loader = opened.adopt(openLoader({ ...parts, adoption }), ({ close }) => close())
   const watch = opened.adopt(watchFolder({ ...parts, loader, adoption }), ({ close }) => close())
   const selfCheck = createSelfCheckInForce(options, transition)
@@ -152,12 +162,16 @@ type Parts = {
   readonly host: EngineHost
   readonly transition: Transition
   readonly blocks: BlockFollow
+  readonly meshBlocks: MeshBlocks
   readonly freshness: Freshness
   readonly faults: PolicyFaults
 }
 
 /** `guard`: exists when the first call comes. */
-function openCache({ options, host, transition, freshness }: Parts, guard: () => Guard): DecisionCache | undefined {
+function openCache(
+  { options, host, transition, meshBlocks, freshness }: Parts,
+  guard: () => Guard,
+): DecisionCache | undefined {
   const { decisionCache, staleness, monotonic } = options
   if (decisionCache === 'off') return undefined
   return createDecisionCache({
@@ -165,7 +179,9 @@ function openCache({ options, host, transition, freshness }: Parts, guard: () =>
     maxAgeMs: host.isRemote ? SIDECAR_MAX_AGE_MS : Infinity,
     monotonic,
     obstacle(input) {
-      if (blockReasons('capability_access', input, transition.current().files.blocked).length > 0) return 'blocked'
+      const { blocked } = meshBlocks.over(transition.current().files)
+      if (blockReasons('capability_access', input, blocked).length > 0) return 'blocked'
+      if (meshBlocks.obstacle() !== undefined) return 'not_ready'
       if (!guard().ready().ok) return 'not_ready'
       return staleness.action === 'deny' && freshness.isStale() ? 'stale' : undefined
     },
@@ -180,6 +196,13 @@ async function withoutRepeats<T>(cache: DecisionCache | undefined, check: () => 
   } finally {
     cache?.clear()
   }
+}
+
+function openMeshBlocks(
+  { meshBlocks: source, recordBlock, log }: LivePolicyOptions,
+  { current }: Transition,
+): MeshBlocks {
+  return createMeshBlocks({ source, record: async (change) => recordBlock?.(change, current().revision), log })
 }
 
 function openHost({ opa, timeoutMs, env, now, log }: LivePolicyOptions): EngineHost {
@@ -229,13 +252,16 @@ type Running = Parts & {
 }
 
 function seenFromOutside(running: Running): LivePolicy {
-  const { options, host, transition, freshness, faults, guard, cache, sidecar, close } = running
+  const { options, host, transition, meshBlocks, freshness, faults, guard, cache, sidecar, close } = running
   const { action } = options.staleness
   const { current } = transition
-  const blocked = () => current().files.blocked
+  const files = () => meshBlocks.over(current().files)
+  const blocked = () => files().blocked
   const revision = () => current().revision
-  const notes = () => [...faults.notes(), ...(sidecar?.notes() ?? [])]
+  const notes = () => [...faults.notes(), ...(sidecar?.notes() ?? []), ...meshBlocks.notes()]
   const decide: Decide = async (question, input, trace) => {
+    const obstacle = meshBlocks.obstacle()
+    if (obstacle !== undefined) throw new AppError('policy_not_ready', undefined, { cause: new Error(obstacle) })
     if (action === 'deny' && freshness.isStale()) {
       throw new AppError('policy_not_ready', undefined, { cause: new Error(STALE) })
     }
@@ -258,19 +284,39 @@ function seenFromOutside(running: Running): LivePolicy {
     cache,
     ready() {
       const readiness = guard.ready()
+      const obstacle = meshBlocks.obstacle()
+      if (readiness.ok && obstacle !== undefined) return { ok: false, reason: obstacle }
       if (readiness.ok && action !== 'warn' && freshness.isStale()) return { ok: false, reason: STALE }
       const reason = readiness.ok ? notesText(notes()) : undefined
       return reason === undefined ? readiness : { ok: true, reason }
     },
     revision,
-    files: () => current().files,
+    files,
     blocked,
+    blockCounts: () => ({ file: sizeOf(current().files.blocked), mesh: sizeOf(meshBlocks.blocked()) }),
     notes,
-    onChange: transition.onChange,
+    onChange(listener) {
+      const ends = [
+        transition.onChange(listener),
+        meshBlocks.onChange((before) => listener(blockChangeOf(running, before))),
+      ]
+      return () => ends.forEach((end) => end())
+    },
     onFault: faults.onFault,
     dataFaults: () => [...current().files.dataFaults, ...faults.refused()],
     lastSuccessMs: freshness.lastSuccessMs,
     isStale: freshness.isStale,
     close,
   }
+}
+
+/** A change of the mesh's list as one of the controller's own list. */
+function blockChangeOf({ transition, meshBlocks }: Parts, before: Blocked): PolicyChange {
+  const inForce = transition.current()
+  const changed = blockedDelta(before, meshBlocks.blocked()) ?? NO_DELTA
+  return { scope: 'blocked', previous: inForce, next: inForce, changed }
+}
+
+function sizeOf({ identities, capabilities, certificates }: Blocked): number {
+  return identities.size + capabilities.size + certificates.size
 }

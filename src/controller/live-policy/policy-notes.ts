@@ -3,9 +3,9 @@
 
 /**
  * `folder`: the files on disk are not in force. `opa_files`: OPA has loaded different files. `opa_bundle`: OPA did not
- * activate its bundle. `opa_silent`: OPA does not report what it has loaded.
+ * activate its bundle. `opa_silent`: OPA does not report what it has loaded. `mesh_blocks`: blocks of the mesh may be missing.
  */
-const NOTE_CAUSES = ['folder', 'opa_files', 'opa_bundle', 'opa_silent'] as const
+const NOTE_CAUSES = ['folder', 'opa_files', 'opa_bundle', 'opa_silent', 'mesh_blocks'] as const
 export type NoteCause = (typeof NOTE_CAUSES)[number]
 export type PolicyNote = { readonly cause: NoteCause; readonly reason: string }
 

@@ -7,6 +7,7 @@ import { createReportedFault } from '../../platform/reported-fault.ts'
 import { within } from '../../platform/within.ts'
 import type { Holder } from '../routing/registry.ts'
 import type { Beat, RollChange } from '../routing/roll.ts'
+import { viewBucket } from './bucket-view.ts'
 import { decodeBeats, encodeBeats, type ToldBeat } from './beat-wire.ts'
 import { createDrainShare } from './drain-share.ts'
 import { decodeEntry, storeKeyOf, type LeaseEntry } from './lease-entry.ts'
@@ -52,7 +53,6 @@ const BEATS = 'crank.beats'
 const SHARE_MS = 250
 const COLLECT_MS = 100
 const TICK_MS = 1000
-const SNAPSHOT_MS = 10_000
 
 export function openMesh(options: MeshOptions): Mesh {
   return new Member(options)
@@ -110,7 +110,7 @@ class Member implements Mesh {
   }
 
   readonly viewed: Mesh['viewed'] = async (ms) => {
-    await within(ms, this.#viewed.promise)
+    await within(ms, this.#viewed.promise, { ref: true })
   }
 
   readonly close: Mesh['close'] = () => {
@@ -226,28 +226,13 @@ type ViewOptions = {
 
 /** Resolves when everything that the store has is known. */
 async function viewRegistry(
-  { nc, registry, signal }: StoreSession,
+  session: StoreSession,
   { table, found, heard }: ViewOptions,
 ): Promise<{ readonly ended: Promise<string> }> {
+  const { nc, registry, signal } = session
   const beats = nc.subscribe(BEATS, { callback: (_error, message) => heard(message.string()) })
-  const { values } = await registry.status()
-  const watch = await registry.watch()
-  signal.addEventListener('abort', () => {
-    beats.unsubscribe()
-    watch.stop()
-  })
-  const present = new Set<string>()
-  const whole = Promise.withResolvers<undefined>()
-  const follow = async (): Promise<string> => {
-    for await (const { key, operation, value, revision, isUpdate } of watch) {
-      if (operation === 'PUT') present.add(key)
-      found(key, operation === 'PUT' ? value : undefined, revision)
-      if (isUpdate) whole.resolve(undefined)
-    }
-    return 'its view has ended'
-  }
-  const ended = follow()
-  if (values > 0) await within(SNAPSHOT_MS, whole.promise)
+  signal.addEventListener('abort', () => beats.unsubscribe())
+  const { present, ended } = await viewBucket({ session, bucket: registry, onEntry: found })
   table.absent(present)
   return { ended }
 }

@@ -23,6 +23,8 @@ export type ControllerState = {
   readonly policyStale: () => boolean
   /** Why the policy in force is not confirmed to be the intended one; does not affect readiness. */
   readonly policyNotes: () => Readonly<Record<string, boolean>>
+  /** Entries of the block lists: of blocked.json, and of the mesh. */
+  readonly blocks: () => Readonly<Record<'file' | 'mesh', number>>
   /** Entries of the enforcement data that let denied calls pass. */
   readonly shadowEntries: () => Readonly<Record<'default' | 'callers' | 'capabilities', number>>
   readonly openConnections: () => number
@@ -131,6 +133,9 @@ function observe(state: ControllerState, { registry, known, now }: StateGaugesOp
   const unconfirmedHelp = '1 while the policy in force is not confirmed to be the intended one, by cause.'
   const unconfirmed = gauge(registry, 'policy_unconfirmed', unconfirmedHelp, ['cause'], () => {
     for (const [cause, isNoted] of Object.entries(state.policyNotes())) unconfirmed.set({ cause }, isNoted ? 1 : 0)
+  })
+  const entries = gauge(registry, 'blocked_entries', 'Entries of the block lists.', ['source'], () => {
+    for (const [source, count] of Object.entries(state.blocks())) entries.set({ source }, count)
   })
   const shadow = gauge(
     registry,

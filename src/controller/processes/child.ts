@@ -6,6 +6,7 @@ import { within } from '../../platform/within.ts'
 import type { MeshHealth } from '../mesh/mesh.ts'
 import { learnRoll, type RollParts } from '../routing/known-roll.ts'
 import type { Roll } from '../routing/roll.ts'
+import { createLinkedBlocks } from './linked-blocks.ts'
 import { createLinkedRoll } from './linked-roll.ts'
 import { createLinkedStore } from './linked-store.ts'
 import type { Answers, Siblings } from './siblings.ts'
@@ -29,6 +30,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
   let followed: { readonly roll: Roll; readonly parts: RollParts } | undefined
   let answers: Answers | undefined
   let meshHealth: MeshHealth | undefined
+  const blocks = createLinkedBlocks(log)
   const handlers: Handlers<ToChild> = {
     know(known) {
       if (followed !== undefined) learnRoll(known, followed.parts)
@@ -38,6 +40,7 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
       for (const beat of beats) followed?.roll.beat(beat)
     },
     mesh: (health) => void (meshHealth = health),
+    blocks: blocks.told,
     ping: () => undefined,
     readiness: () => servingAnswers(answers).readiness(),
     metrics: () => servingAnswers(answers).metrics(),
@@ -56,6 +59,9 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
       followed = { roll, parts }
       await link.ask('follow', null)
       return createLinkedRoll(link, roll)
+    },
+    async blocks() {
+      return (await link.ask('followBlocks', null)) ? blocks.source : undefined
     },
     async policyTurn(revision) {
       if ((await within(TURN_MS, link.ask('policyTurn', { revision }))) === 'together') return

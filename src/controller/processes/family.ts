@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Logger } from '../../platform/logger.ts'
 import { createLink, type Handlers, type Link } from '../../platform/process-link.ts'
 import { within } from '../../platform/within.ts'
+import type { BlockSource } from '../../policy/data/block-entry.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
 import type { Mesh, MeshHealth } from '../mesh/mesh.ts'
 import { countedOf, mergeFamilies, type MetricFamily } from '../metrics/merged-metrics.ts'
@@ -22,6 +23,8 @@ type FamilyOptions = {
   readonly store: KeyStore
   /** Other controllers; called after a change was made in all processes of this one. Undefined: there are none. */
   readonly mesh?: () => Pick<Mesh, 'changed' | 'beat'> | undefined
+  /** The blocks of the mesh; undefined: there is none. */
+  readonly blocks?: BlockSource | undefined
   readonly turns: PolicyTurns
   readonly ownMetrics: () => Promise<readonly MetricFamily[]>
   readonly log: Pick<Logger, 'error'>
@@ -50,6 +53,8 @@ type Member = {
   readonly store: StoreOfProcess
   /** It has the roll, and gets its changes. */
   follows: boolean
+  /** It has the block list of the mesh, and gets its changes. */
+  followsBlocks: boolean
   serves: boolean
   /** Ends the watch over it. */
   unwatch: () => void
@@ -70,13 +75,17 @@ export function createFamily(options: FamilyOptions): Family {
     for (const { link, follows } of members.values()) if (follows) link.tell(name, change)
   }
 
+  options.blocks?.onChange(() => {
+    for (const member of members.values()) if (member.followsBlocks) tellBlocks(member, options.blocks)
+  })
+
   return {
     joined(slot, child) {
       const store = storeOfProcess(options.store)
       const all = (): Member[] => [...members.values()]
       const handlers = createHandlers({ options, all, own: () => member, child, metricsOfAll: () => scrapes.all() })
       const link = createLink<ToChild, ToParent>(child, handlers, onError)
-      const member: Member = { slot, link, store, follows: false, serves: false, unwatch: nothing, lastMetrics: [] }
+      const member: Member = { slot, link, store, ...NEW_MEMBER }
       members.set(child, member)
     },
     left(slot, child) {
@@ -141,6 +150,10 @@ function createHandlers({ options, all, own, child, metricsOfAll }: HandlersOpti
     },
     begin: (claim) => own().store.begin(claim),
     end: ({ claim, ending }) => own().store.end(claim, ending),
+    followBlocks() {
+      own().followsBlocks = true
+      return tellBlocks(own(), options.blocks)
+    },
     policyTurn: ({ revision }) => turns.prepared(own().slot, revision),
     listening(serving) {
       const member = own()
@@ -191,6 +204,14 @@ function endHanging(slot: number, child: ChildProcess, log: FamilyOptions['log']
 
 function nothing(): void {
   // It is not watched yet.
+}
+
+const NEW_MEMBER = { follows: false, followsBlocks: false, serves: false, unwatch: nothing, lastMetrics: [] }
+
+/** A block must not be lost, however far behind a process is. @returns whether there is a mesh */
+function tellBlocks({ link }: Member, blocks: BlockSource | undefined): boolean {
+  if (blocks !== undefined) link.tell('blocks', blocks.known())
+  return blocks !== undefined
 }
 
 function tellBeats(members: readonly Member[], beats: readonly Beat[]): void {

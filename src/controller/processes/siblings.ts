@@ -1,5 +1,6 @@
 // What a process that serves shares with the other processes of its controller. Where there is only one, nobody implements it.
 import type { AuditState } from '../../core/wire.ts'
+import type { BlockSource } from '../../policy/data/block-entry.ts'
 import type { KeyStore } from '../idempotency/key-store.ts'
 import type { MeshHealth } from '../mesh/mesh.ts'
 import type { MetricFamily } from '../metrics/merged-metrics.ts'
@@ -35,6 +36,8 @@ export type Siblings = Seat & {
   readonly meshHealth: () => MeshHealth | undefined
   /** The policy files of this revision are prepared. Resolves when they may come into force. */
   readonly policyTurn: (revision: string) => Promise<void>
+  /** The blocks of the mesh; undefined: there is none. */
+  readonly blocks: () => Promise<BlockSource | undefined>
   /** This process listens. */
   readonly serve: (serving: Serving, answers: Answers) => Promise<void>
   /** What each process that serves says, this one included. */

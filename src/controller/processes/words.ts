@@ -1,5 +1,6 @@
 // What the processes of one controller say to each other. All messages go through the parent, which gives them one order.
 import type { AuditState } from '../../core/wire.ts'
+import type { KnownBlocks } from '../../policy/data/block-entry.ts'
 import type { Begun, Claim, Ending } from '../idempotency/key-store.ts'
 import type { MeshHealth } from '../mesh/mesh.ts'
 import type { MetricFamily } from '../metrics/merged-metrics.ts'
@@ -40,6 +41,8 @@ export type ToParent = {
   readonly end: Ask<{ readonly claim: Claim; readonly ending: Ending }, boolean>
   /** The policy is prepared; answered when every process has prepared it, or the wait is over. */
   readonly policyTurn: Ask<{ readonly revision: string }, 'together' | 'alone'>
+  /** It follows the block list of the mesh from now on; the first `blocks` comes before the answer. False: there is no mesh. */
+  readonly followBlocks: Ask<null, boolean>
   readonly listening: Ask<Serving>
   readonly readinessOfAll: Ask<null, BySlot<Readiness>>
   readonly metricsOfAll: Ask<null, readonly MetricFamily[]>
@@ -54,6 +57,8 @@ export type ToChild = {
   readonly beats: Ask<readonly Beat[]>
   /** How the link to the shared store is. */
   readonly mesh: Ask<MeshHealth>
+  /** The block list of the mesh, whole. */
+  readonly blocks: Ask<KnownBlocks>
   /** Whether it does not hang. */
   readonly ping: Ask<null>
   readonly readiness: Ask<null, Readiness>

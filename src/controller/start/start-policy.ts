@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { isoTime } from '../../core/iso-time.ts'
 import { ConfigError } from '../../platform/setting-fault.ts'
+import type { BlockSource } from '../../policy/data/block-entry.ts'
 import type { PolicyFiles } from '../../policy/data/policy-files.ts'
 import type { Append } from '../audit/group-commit.ts'
 import { createLivePolicy, type LivePolicy } from '../live-policy/live-policy.ts'
@@ -10,7 +11,11 @@ import { createSidecarMetrics } from '../metrics/sidecar-metrics.ts'
 import type { Ground } from './ground.ts'
 
 /** @throws {ConfigError} without a policy folder; else like createLivePolicy: a controller does not start without a policy */
-export async function startPolicy(ground: Ground, append: Append): Promise<LivePolicy> {
+export async function startPolicy(
+  ground: Ground,
+  append: Append,
+  meshBlocks: BlockSource | undefined,
+): Promise<LivePolicy> {
   const { config, env, metrics, metricsRegistry, log, now, monotonic, opened, siblings } = ground
   await refuseMissingFolder(config.policyDir)
   const policy = opened.adopt(
@@ -26,6 +31,17 @@ export async function startPolicy(ground: Ground, append: Append): Promise<LiveP
       log,
       now,
       monotonic,
+      meshBlocks,
+      recordBlock: ({ sign, entry }, revision) =>
+        append({
+          event: 'block_changed',
+          timestamp: isoTime(now()),
+          names: [`${sign}${entry.name}`],
+          requested_by: entry.by,
+          requested_at: entry.at,
+          reason: entry.reason,
+          policy_revision: revision,
+        }),
       record: ({ scope, previous, next, changed }) =>
         append({
           event: 'policy_changed',

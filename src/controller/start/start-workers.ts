@@ -27,7 +27,7 @@ import { WorkerHealth } from '../routing/worker-health.ts'
 import { unshared, type SharedRoll } from '../processes/siblings.ts'
 import type { Ground } from './ground.ts'
 import { partOf } from './part-of.ts'
-import { startMesh } from './start-mesh.ts'
+import { firstViewMs, startMesh } from './start-mesh.ts'
 
 export type StartedWorkers = {
   readonly registry: Registry
@@ -47,8 +47,6 @@ export type StartedWorkers = {
   readonly meshHealth: () => MeshHealth | undefined
 }
 
-/** A controller that starts waits so long for what the others know. */
-const FIRST_VIEW_MS = 3000
 const HINT_FILE = 'registry.json'
 /** Bounds of memory, not of time: each call has its own deadline. */
 const WAITING = { perCapability: 1000, inAll: 10_000, bytes: 64 * 1024 * 1024 }
@@ -123,7 +121,7 @@ async function startRoll(
   const beats = (told: readonly Beat[]): void => told.forEach(own.beat)
   const mesh = store && startMesh(ground, store, { parts, apply: own.apply, beats })
   const roll = siblings === undefined ? unshared(own) : await siblings.follow(own, parts)
-  await mesh?.viewed(FIRST_VIEW_MS)
+  if (ground.store !== undefined) await mesh?.viewed(firstViewMs(ground.store))
   return {
     roll: mesh === undefined ? roll : overMesh(roll, mesh),
     ...{ awaited, onLearned: learned.add },

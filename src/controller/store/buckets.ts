@@ -3,6 +3,7 @@ import { jetstream, JetStreamApiError, type JetStreamClient } from '@nats-io/jet
 import { Kvm, type KV } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { withCureForReplicas } from '../../platform/nats/nats-fault.ts'
+import { BLOCKS_BUCKET } from '../../platform/nats/shared-buckets.ts'
 
 export type Buckets = {
   readonly js: JetStreamClient
@@ -12,6 +13,10 @@ export type Buckets = {
   readonly drains: KV
   /** A request per idempotency key, and which controllers run. */
   readonly idempotency: KV
+  /** What operators have blocked. Controllers only read it. */
+  readonly blocks: KV
+  /** The keys that all controllers of the mesh share. */
+  readonly keys: KV
   /** Asks the leader for anything. @throws {Error} when there is no answer in time */
   readonly ask: () => Promise<unknown>
 }
@@ -38,7 +43,10 @@ export async function openBuckets(nc: NatsConnection, replicas: number): Promise
     const registry = await kvm.create('crank-registry', { ...common, ttl: LEASE_MS })
     const idempotency = await kvm.create(IDEMPOTENCY_BUCKET, { ...common, ttl: KEYS_MS, max_bytes: KEYS_BYTES })
     const drains = await kvm.create('crank-drains', common)
-    return { js, registry, drains, idempotency, ask: () => registry.status() }
+    // Neither expires: only a word of an operator lifts a block.
+    const blocks = await kvm.create(BLOCKS_BUCKET, common)
+    const keys = await kvm.create('crank-keys', common)
+    return { js, registry, drains, idempotency, blocks, keys, ask: () => registry.status() }
   } catch (cause: unknown) {
     throw withCureForReplicas(cause, replicas)
   }

@@ -15,6 +15,8 @@ type NatsOptions = {
   readonly name: string
   /** Where answers arrive; default: `_INBOX`. */
   readonly inboxPrefix?: string
+  /** For a command: a lost connection stays lost, and who is refused once is refused. */
+  readonly isOnce?: boolean
 }
 
 const CONNECT_MS = 2000
@@ -27,7 +29,13 @@ const RECONNECT_MS = 250
  * Connects once; from then on the connection heals itself until it is closed.
  * @throws {Error} when no server can be used now
  */
-export function connectNats({ target, source, name, inboxPrefix = '_INBOX' }: NatsOptions): Promise<NatsConnection> {
+export function connectNats({
+  target,
+  source,
+  name,
+  inboxPrefix = '_INBOX',
+  isOnce = false,
+}: NatsOptions): Promise<NatsConnection> {
   return connect({
     servers: [...target.servers],
     name,
@@ -36,14 +44,15 @@ export function connectNats({ target, source, name, inboxPrefix = '_INBOX' }: Na
     timeout: CONNECT_MS,
     pingInterval: PING_MS,
     maxPingOut: MAX_PINGS_OUT,
-    maxReconnectAttempts: -1,
+    maxReconnectAttempts: isOnce ? 0 : -1,
+    reconnect: !isOnce,
     reconnectTimeWait: RECONNECT_MS,
     reconnectJitter: RECONNECT_MS,
     reconnectJitterTLS: RECONNECT_MS,
     // Only the servers of the setting: what a server says of others is not ours to trust.
     ignoreClusterUpdates: true,
     // A server that is configured again may refuse this identity for a moment.
-    ignoreAuthErrorAbort: true,
+    ignoreAuthErrorAbort: !isOnce,
   })
 }
 

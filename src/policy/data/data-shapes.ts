@@ -116,8 +116,9 @@ const Enforcement = Type.Object(
   },
 )
 
-const CERTIFICATE = '^(sha256:[0-9a-f]{64}|[0-9a-f]{2,128}:[0-9a-f]{1,64})$'
-const certificateRule =
+/** How a certificate is named: a pattern, and the sentence about it. */
+export const CERTIFICATE_NAME = '^(sha256:[0-9a-f]{64}|[0-9a-f]{2,128}:[0-9a-f]{1,64})$'
+export const certificateRule =
   'must be sha256:<64 digits> or <issuer key id>:<serial number>, in lower-case hex; crank cert inspect prints them'
 
 const Blocked = Type.Object(
@@ -132,7 +133,7 @@ const Blocked = Type.Object(
             keyed(CAPABILITY, capabilityRule, Type.Unknown(), 'blocked capabilities; the value is the reason'),
           ),
           certificates: Type.Optional(
-            keyed(CERTIFICATE, certificateRule, Type.Unknown(), 'blocked certificates; the value is the reason'),
+            keyed(CERTIFICATE_NAME, certificateRule, Type.Unknown(), 'blocked certificates; the value is the reason'),
           ),
         },
         closed,

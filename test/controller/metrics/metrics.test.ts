@@ -220,6 +220,7 @@ describe('gauges', () => {
     policyStale: () => false,
     policyNotes: () => ({ folder: true, opa_files: false }),
     shadowEntries: () => ({ default: 0, callers: 2, capabilities: 1 }),
+    blocks: () => ({ file: 2, mesh: 1 }),
     openConnections: () => 5,
   }
 
