@@ -159,7 +159,6 @@ class Shipping {
     }
     const observedMs = this.#options.now()
     this.#pendingSinceMs = timeOf(lines) ?? this.#pendingSinceMs
-    this.#countMissed(lines)
     const delivery = await this.#deliver({ lines, note, observedMs })
     if (delivery !== 'done') return delivery
     await this.#acknowledged(lines, note)
