@@ -57,9 +57,9 @@ test('that has no whole frame left is told as a whole, and counted as missed', a
   const gap = receiver.taken.find(({ eventName }) => eventName === 'audit_segment_damaged')
   expect(gap).toMatchObject({ severityText: 'ERROR', body: expect.stringContaining(`${file} is damaged (`) as string })
   expect(receiver.faults).toEqual([])
+  await until('all is acknowledged', async () => (await shipper.standing()).shippedSeq === 62)
   const news = said.find(({ event }) => event === 'audit_segment_damaged')
   expect(news).toMatchObject({ slot: 0, first_seq: 21, last_seq: 41, file })
-  await until('all is acknowledged', async () => (await shipper.standing()).shippedSeq === 62)
   expect(await shipper.standing()).toMatchObject({ missed: 21, lagRecords: 0 })
 })
 
