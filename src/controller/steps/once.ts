@@ -19,6 +19,9 @@ export type OnceDeps = {
   readonly monotonic: () => number
 }
 
+/** The store of one machine answers sooner, unless it just starts. */
+const NOTED_WAIT_MS = 1000
+
 type Executed = RouteOutcome & { readonly idempotency: IdempotencyResult }
 
 /** Never rejects, if `forward` does not. The call must have passed the policy: a stored answer is for those who may make the call now. */
@@ -39,8 +42,9 @@ export function createOnce(deps: OnceDeps): Forward {
       const begun = await store.begin(claim).catch(asAppError)
       if (begun instanceof AppError) return ended(refused('unavailable', begun))
       if (begun.state !== 'begun') return ended(repeated(call, begun))
-      // The call has waited for the store within its own time.
-      const timeoutMs = Math.max(1, Math.round(call.timeoutMs - (monotonic() - askedMs)))
+      // A long wait for the store is part of the call's own time.
+      const waitedMs = monotonic() - askedMs
+      const timeoutMs = waitedMs < NOTED_WAIT_MS ? call.timeoutMs : Math.max(1, Math.round(call.timeoutMs - waitedMs))
       const next = { ...call, body, contentLength: undefined, timeoutMs }
       return ended(await execute(deps, { call: next, verdict, claim, holding }))
     } finally {
