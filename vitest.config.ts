@@ -18,7 +18,7 @@ const MESH = [
   'test/controller/dispatch/probe.test.ts',
   'test/controller/idempotency/sqlite-store.test.ts',
   'test/controller/live-policy/{live-bundle,live-policy,live-sidecar,opa-faults,policy-loader,restarted-sidecar}.test.ts',
-  'test/docs/{backup-and-restore,links,migration-guide,policy-authoring,resilience-commands,slo-authoring,spiffe,worker-typescript}.test.ts',
+  'test/docs/{backup-and-restore,incident,links,migration-guide,policy-authoring,resilience-commands,slo-authoring,spiffe,worker-typescript}.test.ts',
   'test/faults/short.test.ts',
   'test/kubernetes/{built,built-mesh,config-map-volume,nats}.test.ts',
   'test/manifest/{add,command,definitions}.test.ts',

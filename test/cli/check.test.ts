@@ -36,6 +36,7 @@ test('a policy folder at fault is named with what to do, and what the controller
   const checks = [
     { name: 'policy', ok: true, reason: 'the policy folder is not in force: blocked.json: no such file' },
     { name: 'audit', ok: true, reason: 'in a new segment since 2026-11-24T08:00:00.000Z: the one before was renamed' },
+    { name: 'mesh', ok: true, reason: 'degraded: the shared store has been away for 5 s' },
   ]
   await using server = createServer(({ url }, response) => {
     response.end(JSON.stringify(url === '/health' ? { ...HEALTH, checks } : { workers: [] }))
@@ -60,4 +61,27 @@ test('a policy folder at fault is named with what to do, and what the controller
     message: checks[1]!.reason,
     hint: 'crank audit verify says which records are missing',
   })
+  expect(findings.find(({ name }) => name === 'controller mesh')).toMatchObject({
+    status: 'warn',
+    hint: expect.stringContaining('CRANK_NATS_URL'),
+  })
+})
+
+test('OPA with another policy than the folder is told by the check of the policy, not by the advice to restart', async () => {
+  await using policies = await copyPolicies()
+  const reason = 'OPA has had different data than the policy folder for more than 5 s'
+  const gather = async (policy: object) => {
+    await using server = createServer(({ url }, response) => {
+      response.end(JSON.stringify(url === '/health' ? { ...HEALTH, checks: [policy] } : { workers: [] }))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const adminUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const stateDir = join(tmpdir(), 'crank-that-is-not-there')
+    return await gatherFindings({ adminUrl, stateDir }, { CRANK_POLICY_DIR: policies.dir }, Date.now)
+  }
+  const behind = await gather({ name: 'policy', ok: false, reason })
+  expect(behind.find(({ name }) => name === 'controller policy')).toMatchObject({ status: 'fail', message: reason })
+  expect(behind.find(({ name }) => name === 'policy revision')).toBeUndefined()
+  const other = await gather({ name: 'policy', ok: true })
+  expect(other.find(({ name }) => name === 'policy revision')).toMatchObject({ status: 'warn' })
 })

@@ -244,7 +244,7 @@ describe('while NATS is away', () => {
     // One that has no list: it serves, and decides nothing until NATS is back.
     await at(0).stop('SIGTERM')
     await rm(join(parties.dir, 'a', 'mesh-blocks.json'))
-    controllers[0] = await startController('a', {}, { isReady: false })
+    controllers[0] = await startController('a', {}, { waitReady: false })
     const unknown = 'the block list of the mesh is not known'
     expect(await checkOf(at(0))).toMatchObject({ ok: false, reason: expect.stringContaining(unknown) as string })
     expect(await greet(at(0))).toMatchObject({ status: 503, body: { error: 'policy_not_ready' } })

@@ -13,8 +13,14 @@ type Health = {
 }
 
 const TIMEOUT_MS = 2000
-const NOTED_HINT = 'it decides by the last good policy; fix this before you restart it'
-const AUDIT_HINT = 'crank audit verify says which records are missing'
+/** What to do about a check that is passed with a reason, by its name. */
+const NOTED_HINTS: Readonly<Record<string, string>> = {
+  policy: 'it decides by the last good policy; fix this before you restart it',
+  audit: 'crank audit verify says which records are missing',
+  certificate: 'the old certificate stays in use until it expires; have a new one issued',
+  mesh: 'look at the NATS servers of CRANK_NATS_URL; do not restart the controller meanwhile',
+}
+const LOG_HINT = 'see the log of the controller'
 
 /** Data of the controller; all but `findings` are undefined when it does not answer. */
 type ControllerCheck = {
@@ -51,14 +57,14 @@ function judge(adminUrl: string, health: Health, revisionOnDisk: string | undefi
   const red = health.checks.filter((check) => !check.ok)
   const noted = health.checks.filter(({ ok: passed, reason }) => passed && reason !== undefined)
   const { version, engine, policy_revision: revision } = health
-  const findings = red.map(({ name, reason = 'not ready' }) =>
-    fail(`controller ${name}`, reason, 'see the log of the controller'),
-  )
+  const findings = red.map(({ name, reason = 'not ready' }) => fail(`controller ${name}`, reason, LOG_HINT))
   if (red.length === 0)
     findings.push(ok('controller', `${adminUrl} is ready: ${version}, ${engine}, revision ${revision}`))
   for (const { name, reason = '' } of noted)
-    findings.push(warn(`controller ${name}`, reason, name === 'audit' ? AUDIT_HINT : NOTED_HINT))
-  if (revisionOnDisk !== undefined && revision !== revisionOnDisk) {
+    findings.push(warn(`controller ${name}`, reason, NOTED_HINTS[name] ?? LOG_HINT))
+  // A policy check with a reason says it better: OPA is behind, or the folder has a fault. A restart would not help.
+  const isExplained = [...red, ...noted].some(({ name }) => name === 'policy')
+  if (revisionOnDisk !== undefined && revision !== revisionOnDisk && !isExplained) {
     const message = `the controller decides by revision ${revision}, the policy folder holds ${revisionOnDisk}`
     findings.push(warn('policy revision', message, 'restart the controller, if it reads this folder'))
   }

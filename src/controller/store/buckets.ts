@@ -30,7 +30,7 @@ export const LEASE_MS = 900_000
 /** How long a bucket says that an entry has expired: longer than the link of a controller blinks. */
 const MARKER_MS = 60_000
 /** Longer than an idempotency key is kept after its call, and the longest call, together. */
-const KEYS_MS = 7_200_000
+const KEYS_MS = 4_200_000
 const KEYS_BYTES = 1024 * 1024 * 1024
 
 /** @throws {Error} when the store cannot be used now; `message` says what to do about a wrong number of replicas */
