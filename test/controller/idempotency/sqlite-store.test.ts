@@ -157,6 +157,8 @@ describe('a store that fails while it is used', () => {
 
   test('because another process locks it: keys that ended meanwhile are settled when it is back', async () => {
     const store = open({ pace: { ...PACE, answerMs: 1000 } })
+    // The start of its thread may take longer than the time that it has for an answer.
+    await begun(store, claim('first'))
     const [ran, idle, runs] = [claim('ran'), claim('idle'), claim('runs')]
     for (const it of [ran, idle, runs]) await store.begin(it)
     const other = new DatabaseSync(file)
