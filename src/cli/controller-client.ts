@@ -1,14 +1,13 @@
 // The mTLS connection of a command to the controller: the client of the workers, with the errors of commands.
 import type { SpiffeId } from '../core/spiffe-id.ts'
-import { loadCredentials, type Credentials, type CredentialSource } from '../platform/tls/credentials.ts'
+import type { Credentials, CredentialSource } from '../platform/tls/credentials.ts'
 import { refuseWeakening } from '../platform/env.ts'
-import { fetchCredentials } from '../platform/spiffe/fetch-once.ts'
 import { createPeerVerifier } from '../platform/svid/verify.ts'
 import { createControllerClient, type ControllerClient } from '../worker/controller-client.ts'
 import type { ControllerChange } from '../worker/controllers/endpoint-health.ts'
 import type { ClientConfig } from './client-config.ts'
 import { openClientSpans } from './client-spans.ts'
-import { CliError, EXIT, messageOf } from './exit.ts'
+import { readIdentity } from './own-identity.ts'
 import { say } from './output.ts'
 import { createTracedClient } from './traced-client.ts'
 import { environment } from './environment.ts'
@@ -24,7 +23,7 @@ export async function withControllerClient<T>(
   use: (client: ControllerClient, caller: SpiffeId) => Promise<T>,
 ): Promise<T> {
   refuseWeakening(environment(), process.execArgv)
-  const credentials = await readCredentials(config, now)
+  const credentials = await readIdentity(config.identity, now)
   const spans = await openClientSpans(environment())
   const { spiffeId: caller } = credentials
   const { controllerUrls, controllerId } = config
@@ -46,20 +45,6 @@ export async function withControllerClient<T>(
 
 function sayAvoided(change: ControllerChange): void {
   if (change.change === 'avoided') say(`controller ${change.controller}: ${change.reason}; asking another one`)
-}
-
-/** A Workload API that does not answer is not running. */
-export const WORKLOAD_API_TIMEOUT_MS = 5000
-
-async function readCredentials({ identity }: ClientConfig, now: () => number): Promise<Credentials> {
-  const isFiles = identity.from === 'files'
-  try {
-    if (isFiles) return await loadCredentials(identity, now)
-    return await fetchCredentials({ ...identity, timeoutMs: WORKLOAD_API_TIMEOUT_MS, now })
-  } catch (cause: unknown) {
-    const hint = isFiles ? 'for development certificates: crank cert dev-ca' : 'see what it gives: crank spiffe fetch'
-    throw new CliError(EXIT.usage, messageOf(cause), { cause, hint })
-  }
 }
 
 /** A command ends before a certificate changes. */

@@ -48,6 +48,7 @@ export async function listBlocks(options: BlockOptions): Promise<ExitCode> {
 
 async function fromMesh({ mesh }: BlockPlaces): Promise<Row[]> {
   if (mesh === undefined) return []
+  if (mesh instanceof CliError) throw mesh
   const entries = await withMeshBucket(mesh.target, mesh.credentials, ({ all }) => all())
   return entries
     .filter(({ isBlocked }) => isBlocked)

@@ -71,6 +71,7 @@ async function carryOut({ target, isBlocked, reason }: Asked, options: BlockOpti
 
 async function inMesh({ mesh }: BlockPlaces, { target, isBlocked, entry }: Order): Promise<(Done | Failed)[]> {
   if (mesh === undefined) return []
+  if (mesh instanceof CliError) return [{ place: 'mesh', failure: mesh }]
   return [
     await attempt('mesh', mesh.target.servers.join(', '), () =>
       withMeshBucket(mesh.target, mesh.credentials, async (bucket) => {

@@ -155,11 +155,15 @@ describe('invalid input', () => {
     expect(await crank(['block', '--list', '--policy', join(policies.dir, 'none')])).toMatchObject({ code: 2 })
   })
 
-  test('a mesh needs a certificate', async () => {
+  test('a mesh needs an identity; without one the file blocks all the same', async () => {
     const env = { CRANK_NATS_URL: 'nats://127.0.0.1:1', CRANK_POLICY_DIR: policies.dir }
     const { code, stderr } = await crank(['block', STREAMING, '--reason', 'x'], { env })
     expect(code).toBe(2)
-    expect(stderr).toContain('CRANK_NATS_URL needs CRANK_TLS_CERT, CRANK_TLS_KEY and CRANK_TLS_BUNDLE')
+    expect(stderr).toContain('the mesh is unchanged: CRANK_NATS_URL needs an identity that NATS knows')
+    expect(stderr).toContain('or SPIFFE_ENDPOINT_SOCKET')
+    expect(await readFile(file(), 'utf8')).toContain(STREAMING)
+    const socket = { ...env, SPIFFE_ENDPOINT_SOCKET: `unix://${policies.dir}/none.sock` }
+    expect((await crank(['block', STREAMING, '--reason', 'x'], { env: socket })).stderr).toContain('none.sock')
     const odd = { ...env, CRANK_NATS_URL: 'nats://elsewhere.internal' }
     expect((await crank(['block', STREAMING, '--reason', 'x'], { env: odd })).stderr).toContain('use tls://')
   })
