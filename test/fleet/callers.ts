@@ -10,6 +10,27 @@ import { createControllerClient, type ControllerClient } from '../../src/worker/
 import { STREAMING, TRUST_DOMAIN, type Parties } from '../fixtures/parties.ts'
 import { createLiveSource } from '../fixtures/pki/live-source.ts'
 
+const LANES = 16
+
+/** Calls as fast as some lanes can, each without a key. Throws unless all are answered 200. */
+export async function callAll(parties: Parties, urls: readonly string[], count: number): Promise<void> {
+  const client = createControllerClient({
+    controllerUrls: urls,
+    controllerId: parseSpiffeId(`spiffe://${TRUST_DOMAIN}/controller`),
+    source: createLiveSource(await loadCredentials(await parties.filesOf(STREAMING), Date.now)),
+    verifier: createPeerVerifier({ now: Date.now }),
+  })
+  let left = count
+  const lane = async (): Promise<void> => {
+    while (left-- > 0) {
+      const { status, says } = await call(client, undefined)
+      if (status !== 200) throw new Error(`a call got ${status}: ${says}`)
+    }
+  }
+  await Promise.all(Array.from({ length: LANES }, lane))
+  await client.close()
+}
+
 /** `status` 0: there was no answer. Times in ms of `performance.now()`. */
 export type Told = {
   readonly startMs: number

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { verifyLog } from '../fixtures/audit-log.ts'
 import { storeLeader } from '../fixtures/nats.ts'
 import { seeded } from '../fixtures/seeded.ts'
-import type { Told } from './callers.ts'
+import { callAll, type Told } from './callers.ts'
 import { openFleet, WORKERS, type Fleet } from './fleet.ts'
 
 const seed = Number(process.env['CRANK_TEST_SEED'] ?? randomInt(2 ** 31))
@@ -14,6 +14,7 @@ const random = seeded(seed)
 const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)]!
 /** How long a fault lasts. */
 const FAULT_MS = 6000
+const CALLS = 3000
 const rows: string[] = []
 
 let fleet: Fleet
@@ -155,6 +156,18 @@ describe(`a fleet under load, with the seed ${seed}`, () => {
       },
     })
     expect(before.calls).toBeGreaterThan(0)
+  })
+
+  test.each([1, 2, 3])('answers calls over %i controllers, and says what each costs', async (count) => {
+    const used = fleet.controllers.slice(0, count)
+    const before = await Promise.all(used.map(fleet.cpuMs))
+    await callAll(fleet.parties, fleet.urls.slice(0, count), CALLS)
+    const after = await Promise.all(used.map(fleet.cpuMs))
+    const cpuMs = after.reduce((sum, one, at) => sum + one - before[at]!, 0)
+    rows.push(
+      `${CALLS} calls over ${count} controllers: ${(cpuMs / CALLS).toFixed(2)} ms of CPU a call, in all of them`,
+    )
+    expect(cpuMs).toBeGreaterThan(0)
   })
 
   test('has executed no key twice, called no wrong worker, and every chain is whole', async () => {

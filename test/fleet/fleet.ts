@@ -2,7 +2,7 @@
 // each NATS server is a link that can be cut.
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startFaultProxy, type FaultProxy } from '../../scripts/lab/fault-proxy.ts'
 import { freePorts } from '../../scripts/lab/free-port.ts'
@@ -48,6 +48,10 @@ export type Fleet = {
   readonly callers: Callers
   /** Milliseconds until every controller has the same live workers, this many. */
   readonly untilEqual: (workers?: number) => Promise<number>
+  /** Of the controllers. */
+  readonly urls: readonly string[]
+  /** The CPU time that a process has used, in ms: all threads, user and system. */
+  readonly cpuMs: (controller: Controller) => Promise<number>
   readonly close: () => Promise<void>
 }
 
@@ -72,7 +76,21 @@ export async function openFleet(seed: number): Promise<Fleet> {
   }
   await untilEqual()
   const callers = opened.adopt(await startCallers(parties, urls), (it) => it.close())
-  return { seed, nats, parties, controllers, swarms, callers, untilEqual, close: () => opened.disposeAsync() }
+  const close = () => opened.disposeAsync()
+  return { seed, nats, parties, controllers, swarms, callers, untilEqual, urls, cpuMs, close }
+}
+
+/** The clock of /proc ticks a hundred times a second. */
+const TICK_MS = 10
+
+async function cpuMs(controller: Controller): Promise<number> {
+  const stat = await readFile(`/proc/${controller.process().pid}/stat`, 'latin1')
+  // Fields 14 and 15; the second field is the name, which may contain spaces.
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13)
+  return (Number(user) + Number(system)) * TICK_MS
 }
 
 type ControllerParts = {
