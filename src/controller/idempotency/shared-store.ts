@@ -31,6 +31,8 @@ const CLOSE_MS = 2000
 const OWNER_EVERY_MS = 5000
 const OWNER_TTL = '20s'
 const COUNT_MS = 5000
+/** Looks, a second apart, until a write that was not acknowledged counts as never made. */
+const SURE_ABSENT = 30
 /** Servers take 1 MiB in one message, unless they are configured otherwise; the head needs some of it. */
 const ROOM = 768 * 1024
 const MAX_BYTES_EXCEEDED = /maximum bytes exceeded|insufficient (storage|resources)/i
@@ -73,6 +75,10 @@ class SharedStore implements KeyStore {
         try {
           if (session !== undefined) {
             const begun = await this.#tryBegin(session, claim)
+            if (begun?.state === 'begun' && monotonic() > endMs) {
+              void this.end(claim, { to: 'free' })
+              throw unavailable('it answered too late for this call')
+            }
             if (begun !== undefined) {
               onWritten?.((monotonic() - startMs) / 1000)
               return begun
@@ -88,7 +94,7 @@ class SharedStore implements KeyStore {
         await delay(RETRY_MS)
       }
     } catch (cause: unknown) {
-      if (isUncertain) void this.#settleLater(claim, { to: 'free' })
+      if (isUncertain) void this.#settleLater(claim, { to: 'free' }).catch(nothing)
       throw cause
     } finally {
       this.#queued--
@@ -100,7 +106,7 @@ class SharedStore implements KeyStore {
     if (held === undefined) return false
     this.#held.delete(claim.decisionId)
     if (await this.#settle(held, ending, END_MS)) return true
-    void this.#settleLater(claim, { to: 'unknown' })
+    void this.#settleLater(claim, { to: 'unknown' }).catch(nothing)
     return false
   }
 
@@ -135,7 +141,7 @@ class SharedStore implements KeyStore {
     const found = await session.idempotency.get(keyOf(claim))
     if (found === null) return undefined
     if (found.operation !== 'PUT') return this.#tryBegin(session, claim, found.revision)
-    return this.#known(session, claim, { entry: decodeShared(found.value), revision: found.revision })
+    return this.#known(session, claim, { entry: readEntry(found.value), revision: found.revision })
   }
 
   async #known(
@@ -209,13 +215,15 @@ class SharedStore implements KeyStore {
 
   /** Nobody waits: what this controller may have written must not stay held. */
   async #settleLater(claim: Claim, ending: Ending): Promise<void> {
+    let absent = 0
     for (let tries = 0; tries < HOUR_MS / END_MS; tries++) {
       const found = await this.#options
         .session()
         ?.idempotency.get(keyOf(claim))
         .catch(() => undefined)
-      if (found === null) return
-      if (found !== undefined) {
+      // A leader that has lost its majority does not know what is still on its way.
+      if (found === null && ++absent > SURE_ABSENT) return
+      if (found) {
         const entry = found.operation === 'PUT' ? decodeShared(found.value) : undefined
         if (entry?.decisionId !== claim.decisionId || entry.state !== 'in_flight') return
         if (await this.#settle({ claim, revision: found.revision }, ending, END_MS)) return
@@ -241,6 +249,15 @@ class SharedStore implements KeyStore {
     const status = await this.#options.session()?.idempotency.status()
     if (status === undefined) return
     this.#counts = { in_flight: 0, done: status.values, unknown: 0, bytes: status.size }
+  }
+}
+
+/** @throws {AppError} `idempotency_unavailable` for an entry of a newer version */
+function readEntry(value: Uint8Array): SharedEntry {
+  try {
+    return decodeShared(value)
+  } catch (cause: unknown) {
+    throw unavailable(cause instanceof Error ? cause.message : String(cause))
   }
 }
 

@@ -24,6 +24,8 @@ const SNAPSHOT_MS = 10_000
 export async function viewBucket({ session: { signal }, bucket, onEntry }: ViewOptions): Promise<BucketView> {
   const { values } = await bucket.status()
   const watch = await bucket.watch()
+  if (signal.aborted) watch.stop()
+  signal.throwIfAborted()
   signal.addEventListener('abort', () => watch.stop())
   const present = new Set<string>()
   const whole = Promise.withResolvers<true>()

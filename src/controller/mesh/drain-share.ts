@@ -15,15 +15,21 @@ type DrainShareOptions = {
   readonly apply: (change: DrainChange) => void
 }
 
-/** Tells the other controllers. Resolves when the store has it, but after 250 ms at the latest. */
-type ShareDrain = (change: DrainChange) => Promise<void>
+type DrainShare = {
+  /** Tells the other controllers. Resolves when the store has it, but after 250 ms at the latest. */
+  readonly share: (change: DrainChange) => Promise<void>
+  /** Writes what could not be written. Called by a timer. */
+  readonly again: () => void
+  /** How many words the store does not have. */
+  readonly unwritten: () => number
+}
 
 const Stored = Type.Object({ v: Type.Literal(1), id: Type.String({ maxLength: 256 }), draining: Type.Boolean() })
 const validator = Compile(Stored)
 const SHARE_MS = 250
 const WRITE_MS = 2000
 
-export function createDrainShare({ link, apply }: DrainShareOptions): ShareDrain {
+export function createDrainShare({ link, apply }: DrainShareOptions): DrainShare {
   const unwritten = new Map<string, DrainChange>()
 
   async function write(bucket: KV, change: DrainChange): Promise<void> {
@@ -36,6 +42,8 @@ export function createDrainShare({ link, apply }: DrainShareOptions): ShareDrain
   link.join(async ({ drains, signal }) => {
     for (const change of unwritten.values()) await write(drains, change)
     const watch = await drains.watch()
+    if (signal.aborted) watch.stop()
+    signal.throwIfAborted()
     signal.addEventListener('abort', () => watch.stop())
     const follow = async (): Promise<string> => {
       for await (const { operation, value } of watch) {
@@ -48,15 +56,20 @@ export function createDrainShare({ link, apply }: DrainShareOptions): ShareDrain
     return { ended: follow() }
   })
 
-  return async (change) => {
-    unwritten.set(change.id, change)
+  /** A word that fails stays unwritten, for the next turn. */
+  const tell = async (change: DrainChange): Promise<void> => {
     const session = link.session()
-    if (session === undefined) return
-    // It stays unwritten, for the next session.
-    await within(
-      SHARE_MS,
-      write(session.drains, change).catch(() => undefined),
-    )
+    if (session !== undefined) await write(session.drains, change).catch(() => undefined)
+  }
+  return {
+    async share(change) {
+      unwritten.set(change.id, change)
+      await within(SHARE_MS, tell(change))
+    },
+    again() {
+      for (const change of unwritten.values()) void tell(change)
+    },
+    unwritten: () => unwritten.size,
   }
 }
 

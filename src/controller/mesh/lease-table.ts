@@ -48,8 +48,19 @@ export class LeaseTable {
 
   /** The end of a registration that this table knows; undefined if it does not know it. */
   endOf(holder: Holder): LeaseEntry | undefined {
+    const entry = this.wordOf(holder)
+    return entry && { ...entry, body: undefined }
+  }
+
+  /** What is known of exactly this registration. */
+  wordOf(holder: Holder): LeaseEntry | undefined {
     const entry = this.#known.get(storeKeyOf(holder))?.entry
-    return entry?.leaseHash === holder.leaseHash ? { ...entry, body: undefined } : undefined
+    return entry?.leaseHash === holder.leaseHash ? entry : undefined
+  }
+
+  /** When the worker of this name registered last, ended or not. */
+  registeredAt(worker: Pick<Holder, 'spiffeId' | 'workerId'>): string | undefined {
+    return this.#known.get(storeKeyOf(worker))?.entry.registeredAt
   }
 
   /** What the store has under a key. True: it is news, and counts. */
@@ -84,10 +95,10 @@ export class LeaseTable {
     return known.entry
   }
 
-  /** A heartbeat that this controller was sent, or has heard of from another one. */
-  heard(key: string, isOwn: boolean): LeaseEntry | undefined {
+  /** A heartbeat under this lease, or the beginning of its hash, that this controller was sent, or has heard of. */
+  heard(key: string, lease: string, isOwn: boolean): LeaseEntry | undefined {
     const known = this.#known.get(key)
-    if (known?.entry.body === undefined) return undefined
+    if (known?.entry.body === undefined || !known.entry.leaseHash.startsWith(lease)) return undefined
     known.aliveMs = this.#options.monotonic()
     if (isOwn) known.heardMs = known.aliveMs
     return known.entry
@@ -110,6 +121,11 @@ export class LeaseTable {
       known.revision = 0
       if (known.entry.body !== undefined && this.#isHeard(known)) this.#owe(key, known)
     }
+  }
+
+  /** The write of a key has failed: others come first. */
+  postpone(key: string): void {
+    if (this.#due.delete(key)) this.#due.add(key)
   }
 
   /** Some of the keys whose entries must be written. */

@@ -12,6 +12,8 @@ type LeaseWriterOptions = {
   readonly bucket: () => KV | undefined
   /** What the store has under a key, found by a refused write. */
   readonly onFound: (key: string, value: Uint8Array | undefined, revision: number) => void
+  /** A write has failed, and is tried again. */
+  readonly onFailed: (key: string, cause: unknown) => void
 }
 
 type LeaseWriter = {
@@ -25,7 +27,7 @@ const AT_ONCE = 64
 const WRITE_MS = 2000
 const RETRY_MS = 200
 
-export function createLeaseWriter({ table, bucket, onFound }: LeaseWriterOptions): LeaseWriter {
+export function createLeaseWriter({ table, bucket, onFound, onFailed }: LeaseWriterOptions): LeaseWriter {
   const waiting = new Map<string, (() => void)[]>()
   let isRunning = false
 
@@ -37,7 +39,9 @@ export function createLeaseWriter({ table, bucket, onFound }: LeaseWriterOptions
         const keys = table.due(AT_ONCE)
         const kv = bucket()
         if (keys.length === 0 || kv === undefined) break
-        const results = await Promise.all(keys.map((key) => write(kv, key).catch(() => false)))
+        const results = await Promise.all(
+          keys.map((key) => write(kv, key).catch((cause: unknown) => failed(key, cause))),
+        )
         settle()
         if (results.includes(false)) await delay(RETRY_MS, undefined, { ref: false })
       }
@@ -45,6 +49,12 @@ export function createLeaseWriter({ table, bucket, onFound }: LeaseWriterOptions
       isRunning = false
       settle()
     }
+  }
+
+  function failed(key: string, cause: unknown): boolean {
+    table.postpone(key)
+    onFailed(key, cause)
+    return false
   }
 
   /** False: try again later. */

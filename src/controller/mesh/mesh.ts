@@ -43,12 +43,19 @@ export type Mesh = {
   readonly changed: (change: RollChange) => Promise<void>
   /** A heartbeat that was sent to this controller. */
   readonly beat: (beat: Beat) => void
+  /** When the worker of this name registered last in the mesh, as far as that is known. */
+  readonly registeredAt: (worker: Pick<Holder, 'spiffeId' | 'workerId'>) => string | undefined
   readonly health: () => MeshHealth
   /** Resolves when the first view is complete; after `ms` at the latest. */
   readonly viewed: (ms: number) => Promise<void>
   readonly close: () => void
 }
 
+const MESSAGES = {
+  mesh_entry_ignored: 'an entry of the shared store cannot be used, and is ignored',
+  mesh_message_ignored: 'a message of another controller cannot be used, and is ignored',
+  mesh_write_failed: 'an entry cannot be written to the shared store; it is tried again',
+} as const
 const BEATS = 'crank.beats'
 const SHARE_MS = 250
 const COLLECT_MS = 100
@@ -64,7 +71,7 @@ class Member implements Mesh {
   readonly #own = randomUUID()
   readonly #table: LeaseTable
   readonly #writer: ReturnType<typeof createLeaseWriter>
-  readonly #shareDrain: ReturnType<typeof createDrainShare>
+  readonly #drains: ReturnType<typeof createDrainShare>
   readonly #beats: ReturnType<typeof collectBeats>
   readonly #timer: NodeJS.Timeout
   readonly #viewed = Promise.withResolvers<undefined>()
@@ -79,8 +86,11 @@ class Member implements Mesh {
       renewMs: LEASE_MS / 3,
     })
     const bucket = () => link.session()?.registry
-    this.#writer = createLeaseWriter({ table: this.#table, bucket, onFound: this.#found })
-    this.#shareDrain = createDrainShare({ link, apply })
+    this.#writer = createLeaseWriter({
+      ...{ table: this.#table, bucket, onFound: this.#found },
+      onFailed: (key, cause) => this.#report({ event: 'mesh_write_failed', key }, cause),
+    })
+    this.#drains = createDrainShare({ link, apply })
     this.#beats = collectBeats((told) => {
       for (const text of encodeBeats(this.#own, told)) link.session()?.nc.publish(BEATS, text)
     })
@@ -93,20 +103,33 @@ class Member implements Mesh {
   }
 
   readonly changed: Mesh['changed'] = async (change) => {
-    if (change.kind === 'drained' || change.kind === 'undrained') return this.#shareDrain(change)
+    if (change.kind === 'drained' || change.kind === 'undrained') return this.#drains.share(change)
+    if (change.kind === 'dismissed') {
+      this.#keepAwaited(change.holder)
+      return
+    }
     const entry = entryOf(change, this.#table, this.#options.replacedBy)
     if (entry === undefined || !this.#table.changed(entry)) return
     this.#writer.wake()
     await within(SHARE_MS, this.#writer.written(storeKeyOf(entry)))
   }
 
-  readonly beat: Mesh['beat'] = ({ holder, load }) => {
-    const key = storeKeyOf(holder)
-    if (this.#table.heard(key, true) !== undefined) this.#beats.add({ key, lease: holder.leaseHash, load })
+  /** The policy of this controller denies it: here it waits for another policy, and other controllers decide for themselves. */
+  #keepAwaited(holder: Holder): void {
+    const entry = this.#table.wordOf(holder)
+    if (entry !== undefined) this.#learn(entry)
   }
 
+  readonly beat: Mesh['beat'] = ({ holder, load }) => {
+    const key = storeKeyOf(holder)
+    if (this.#table.heard(key, holder.leaseHash, true) !== undefined)
+      this.#beats.add({ key, lease: holder.leaseHash, load })
+  }
+
+  readonly registeredAt: Mesh['registeredAt'] = (worker) => this.#table.registeredAt(worker)
+
   readonly health: Mesh['health'] = () => {
-    return { awayMs: this.#options.link.awayMs(), unwritten: this.#table.dueCount() }
+    return { awayMs: this.#options.link.awayMs(), unwritten: this.#table.dueCount() + this.#drains.unwritten() }
   }
 
   readonly viewed: Mesh['viewed'] = async (ms) => {
@@ -122,6 +145,7 @@ class Member implements Mesh {
     const { link, beats, live, onHealth } = this.#options
     this.#table.renew()
     this.#writer.wake()
+    this.#drains.again()
     // Nobody hears from other controllers now: their workers are not silent.
     if (link.awayMs() !== undefined) beats(live())
     onHealth?.(this.health())
@@ -155,8 +179,8 @@ class Member implements Mesh {
   readonly #heard = (text: string): void => {
     const known: Beat[] = []
     for (const { key, lease, load } of this.#readBeats(text)) {
-      const entry = this.#table.heard(key, false)
-      if (entry?.leaseHash.startsWith(lease) !== true) continue
+      const entry = this.#table.heard(key, lease, false)
+      if (entry === undefined) continue
       // It was not there when this controller looked: it is, or the heartbeat would not have come.
       if (this.#options.isKnown(entry)) known.push({ holder: entry, load })
       else this.#learn(entry)
@@ -173,10 +197,13 @@ class Member implements Mesh {
     }
   }
 
-  #report(fields: { readonly event: string; readonly key?: string; readonly revision?: number }, cause: unknown): void {
+  #report(
+    fields: { readonly event: keyof typeof MESSAGES; readonly key?: string; readonly revision?: number },
+    cause: unknown,
+  ): void {
     const reason = cause instanceof Error ? cause.message : String(cause)
     if (!this.#odd.isNews(`${fields.event} ${fields.key ?? ''} ${reason}`)) return
-    this.#options.log.warn({ ...fields, reason }, 'a word of the shared store cannot be used, and is ignored')
+    this.#options.log.warn({ ...fields, reason }, MESSAGES[fields.event])
   }
 }
 
@@ -190,8 +217,8 @@ function entryOf(change: RollChange, table: LeaseTable, replacedBy: MeshOptions[
       return { ...tenure, spiffeId, workerId, body, replaced: replacedBy({ spiffeId, workerId, ...tenure }) }
     }
     case 'left':
-    case 'dismissed':
       return table.endOf(change.holder)
+    case 'dismissed':
     case 'learned':
     case 'unconfirmed':
     case 'drained':
@@ -230,7 +257,12 @@ async function viewRegistry(
   { table, found, heard }: ViewOptions,
 ): Promise<{ readonly ended: Promise<string> }> {
   const { nc, registry, signal } = session
-  const beats = nc.subscribe(BEATS, { callback: (_error, message) => heard(message.string()) })
+  const beats = nc.subscribe(BEATS, {
+    // Without the right to listen there is an error, and no message.
+    callback: (error, message) => {
+      if (error === null) heard(message.string())
+    },
+  })
   signal.addEventListener('abort', () => beats.unsubscribe())
   const { present, ended } = await viewBucket({ session, bucket: registry, onEntry: found })
   table.absent(present)

@@ -232,10 +232,12 @@ type Sharing = {
 async function share({ roll, members, from, mesh }: Sharing, change: RollChange): Promise<boolean> {
   const isNews = roll.apply(change)
   const settled = roll.settled(change)
-  const told = isNews ? mesh?.changed(change) : undefined
   const ask = ({ link }: Member): Promise<boolean> => link.ask('apply', change).catch(() => false)
   const others = members.filter((member) => member !== from && member.follows).map(ask)
-  const isChanged = await ask(from)
+  const asked = ask(from)
+  // Behind the change itself: what the mesh makes of it is told to the processes, too.
+  const told = isNews ? mesh?.changed(change) : undefined
+  const isChanged = await asked
   await within(SHARE_MS, Promise.all(others))
   await Promise.all([settled, told])
   return isChanged

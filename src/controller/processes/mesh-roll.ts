@@ -5,8 +5,11 @@ import type { Mesh } from '../mesh/mesh.ts'
 export function overMesh(roll: SharedRoll, mesh: Pick<Mesh, 'changed' | 'beat'>): SharedRoll {
   return {
     async share(change) {
-      const isChanged = await roll.share(change)
-      if (isChanged) await mesh.changed(change)
+      const shared = roll.share(change)
+      // The change is made; nobody may hear of the old state while the disk writes.
+      const told = mesh.changed(change)
+      const isChanged = await shared
+      await told
       return isChanged
     },
     beat(beat) {

@@ -16,6 +16,8 @@ import { createTakeOver } from '../steps/take-over.ts'
 import type { Ground } from './ground.ts'
 import type { StartedWorkers } from './start-workers.ts'
 
+const MAX_SHARED_BYTES = 768 * 1024
+
 export type StartedRegistrations = Pick<RegistrationRoutesOptions, 'register' | 'heartbeat' | 'deregister'> & {
   /** Checks the workers of an earlier controller again, in the background. */
   readonly recall: () => void
@@ -69,15 +71,17 @@ export function startRegistrations(
     register: createRegister({
       check: createWorkerCheck({ ...common, probe: createProbe({ connectorFor, log }) }),
       ...{ registry, share: roll.share, isThere, log, now, onRegistered, heartbeatIntervalMs },
-      previous: (worker) => (registry.named(worker) ?? awaited.named(worker))?.registeredAt,
+      previous: workers.registeredAt,
+      // Larger ones do not fit into one message of NATS.
+      maxBytes: workers.meshHealth() === undefined ? undefined : MAX_SHARED_BYTES,
       newLease: randomUUID,
     }),
     heartbeat(claim, load): HeartbeatReply {
-      if (awaited.owned(claim) === undefined) {
-        const instance = registry.owned(claim)
-        registry.heartbeat(instance, load)
-        roll.beat({ holder: holderOf(instance), load })
-      }
+      const waiting = awaited.owned(claim)
+      const holder = waiting ?? holderOf(registry.owned(claim))
+      if (waiting === undefined) registry.heartbeat(registry.owned(claim), load)
+      // Also of one that is only awaited here: other controllers may call it.
+      roll.beat({ holder, load })
       const health = workers.meshHealth()
       const mesh = isMeshAway(health) ? 'away' : 'ok'
       return { status: 'acknowledged', timestamp: isoTime(now()), ...(health !== undefined && { mesh }) }

@@ -41,7 +41,7 @@ const RETRY_MS = 1000
 const POLL_MS = 50
 
 /** Not the worker's fault: it is asked about again. */
-export const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'policy_engine_unavailable',
   'policy_engine_error',
   'policy_not_ready',

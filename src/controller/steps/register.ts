@@ -21,6 +21,8 @@ type RegisterDeps = {
   readonly log: Pick<Logger, 'warn'>
   /** The worker learns its lease when this resolves. */
   readonly share: Share
+  /** Of the registration; undefined: as large as a body may be. */
+  readonly maxBytes?: number | undefined
   readonly newLease: () => string
   readonly now: () => number
   /** Called when the worker is routable; `verdict` allowed it. */
@@ -31,6 +33,7 @@ type RegisterDeps = {
 /** Registers the caller as a worker. @throws {AppError} as the check does, and `overloaded` */
 export function createRegister(deps: RegisterDeps): (asker: Asker, body: RegisterBody) => Promise<RegisterReply> {
   return async (asker, body) => {
+    refuseLarge(body, deps.maxBytes)
     const { registration, verdict } = await deps.check(asker, body)
     const lease = deps.newLease()
     await afterRecord(async () => {
@@ -51,6 +54,15 @@ export function createRegister(deps: RegisterDeps): (asker: Asker, body: Registe
       heartbeat_interval_ms: deps.heartbeatIntervalMs,
     }
   }
+}
+
+function refuseLarge(body: RegisterBody, maxBytes = Infinity): void {
+  const bytes = Buffer.byteLength(JSON.stringify(body))
+  if (bytes <= maxBytes) return
+  throw new AppError(
+    'request_invalid',
+    `the registration has ${bytes} bytes; in a mesh at most ${maxBytes} are allowed`,
+  )
 }
 
 /** The clocks of controllers differ: a registration must never look earlier than the one that it replaces. */

@@ -2,7 +2,7 @@
 // decides, and its decision is recorded, before a call goes to them. One that is denied stays awaited: it may be allowed later.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Tracer } from '@opentelemetry/api'
-import { toAppError } from '../../core/errors.ts'
+import { toAppError, type ErrorCode } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import type { RegistrationVerdict } from '../../policy/verdict.ts'
 import { rememberedHolder, type Awaited } from '../routing/awaited.ts'
@@ -10,7 +10,7 @@ import type { RememberedWorker } from '../routing/hint-format.ts'
 import { keyOf, type Registry } from '../routing/registry.ts'
 import type { Share } from '../routing/roll.ts'
 import type { WorkerCheck } from './check-worker.ts'
-import { PASSING, untilReady } from './recall.ts'
+import { untilReady } from './recall.ts'
 import { askerFor } from './remembered-asker.ts'
 
 type TakeOverDeps = {
@@ -28,6 +28,8 @@ type TakeOverDeps = {
   readonly signal: AbortSignal
 }
 
+/** Anything else may pass: it is asked about again. */
+const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['registration_denied', 'request_invalid'])
 const AT_ONCE = 50
 const RETRY_MS = 1000
 
@@ -88,7 +90,7 @@ async function takeOver(worker: RememberedWorker, deps: TakeOverDeps): Promise<'
     if (isNew) deps.onRegistered(verdict)
   } catch (cause: unknown) {
     const { code, message } = toAppError(cause, 'internal_error')
-    if (PASSING.has(code)) return 'later'
+    if (!DENIALS.has(code)) return 'later'
     const fields = {
       event: 'worker_not_taken_over',
       worker_id: body.worker_id,

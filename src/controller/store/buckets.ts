@@ -21,8 +21,8 @@ export type Buckets = {
   readonly ask: () => Promise<unknown>
 }
 
-/** JetStream's error of a publish whose expected last sequence is not the last one. */
-const WRONG_LAST_SEQUENCE = 10_071
+/** JetStream's errors of a publish whose expected last sequence is not the last one; the second in a cluster, of two at once. */
+const WRONG_LAST_SEQUENCE: ReadonlySet<number> = new Set([10_071, 10_164])
 export const IDEMPOTENCY_BUCKET = 'crank-idempotency'
 const ANSWER_MS = 2000
 /** A worker of which no controller hears for so long is gone from the store. */
@@ -46,13 +46,24 @@ export async function openBuckets(nc: NatsConnection, replicas: number): Promise
     // Neither expires: only a word of an operator lifts a block.
     const blocks = await kvm.create(BLOCKS_BUCKET, common)
     const keys = await kvm.create('crank-keys', common)
-    return { js, registry, drains, idempotency, blocks, keys, ask: () => registry.status() }
+    const all = [registry, idempotency, drains, blocks, keys]
+    const made = await createdOf(all)
+    // A bucket that was made again has other revisions: every view of it must begin again.
+    const ask = async (): Promise<void> => {
+      if ((await createdOf(all)) !== made) throw new Error('a bucket was made again')
+    }
+    return { js, registry, drains, idempotency, blocks, keys, ask }
   } catch (cause: unknown) {
     throw withCureForReplicas(cause, replicas)
   }
 }
 
+async function createdOf(buckets: readonly KV[]): Promise<string> {
+  const all = await Promise.all(buckets.map((bucket) => bucket.status()))
+  return all.map(({ streamInfo }) => streamInfo.created).join()
+}
+
 /** Whether a write was refused because the store has a newer word than the writer knew. */
 export function isWrongSequence(cause: unknown): boolean {
-  return cause instanceof JetStreamApiError && cause.code === WRONG_LAST_SEQUENCE
+  return cause instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.has(cause.code)
 }

@@ -92,7 +92,7 @@ describe('a key that the store has lost', () => {
     const table = tableAt(clock)
     table.seen(KEY, entry('a', 1), 1)
     clock.ms = 2 * STALE_MS
-    table.heard(KEY, false)
+    table.heard(KEY, hashOfLease('a'), false)
     clock.ms += STALE_MS
     expect(table.lost(KEY, 2)).toBeUndefined()
     expect(table.due(10)).toEqual([])
@@ -118,7 +118,7 @@ test('an entry is renewed before it expires, as long as its worker sends heartbe
   clock.ms = RENEW_MS + 1
   table.renew()
   expect(table.due(10)).toEqual([])
-  table.heard(KEY, true)
+  table.heard(KEY, hashOfLease('a'), true)
   table.renew()
   expect(table.due(10)).toEqual([KEY])
 })
