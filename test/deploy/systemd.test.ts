@@ -1,12 +1,13 @@
 // The systemd units: valid, hardened, and true to the product. systemd-analyze needs no running systemd.
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { run } from '../../scripts/tools/run.ts'
 import { ControllerEnv, loadControllerConfig } from '../../src/controller/config.ts'
-import { WorkerSettings } from '../../src/worker/config.ts'
+import { loadWorkerConfig, WorkerSettings } from '../../src/worker/config.ts'
 import { systemdTool } from '../fixtures/systemd.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -17,6 +18,14 @@ const MAX_EXPOSURE = '20'
 const analyze = await systemdTool('systemd-analyze')
 const units = (await readdir(UNITS)).filter((name) => /\.(?:service|path)$/.test(name))
 const services = units.filter((name) => name.endsWith('.service'))
+
+/** The files of README.md, by their path. */
+const readmeFiles = [
+  ...(await readFile(join(UNITS, 'README.md'), 'utf8')).matchAll(
+    /^```ini\n# (\/etc\/[^\s,]+)[^\n]*\n([\s\S]*?)^```$/gm,
+  ),
+].map(([, path = '', text = '']) => ({ path, text }))
+const SYSTEM = '/etc/systemd/system/'
 
 const read = (unit: string): Promise<string> => readFile(join(UNITS, unit), 'utf8')
 
@@ -37,7 +46,7 @@ describe.skipIf(analyze === undefined)('systemd-analyze', () => {
     dir = await mkdtemp(join(tmpdir(), 'crank-units-'))
     // Programs that this machine need not have.
     await mkdir(join(dir, 'bin'))
-    for (const name of ['node', 'opa']) {
+    for (const name of ['node', 'opa', 'nats-server']) {
       await writeFile(join(dir, 'bin', name), '#!/bin/sh\n')
       await chmod(join(dir, 'bin', name), 0o755)
     }
@@ -46,12 +55,17 @@ describe.skipIf(analyze === undefined)('systemd-analyze', () => {
       const text = (await read(unit)).replace(/^(ExecStart=)\/usr\/(?:local\/)?bin\/(node|opa)/m, `$1${dir}/bin/$2`)
       await writeFile(join(dir, unit), text)
     }
+    for (const { path, text } of readmeFiles.filter((file) => file.path.startsWith(SYSTEM))) {
+      const to = join(dir, path.slice(SYSTEM.length))
+      await mkdir(dirname(to), { recursive: true })
+      await writeFile(to, text.replace(/^(ExecStart=)\/usr\/(?:local\/)?bin\/(node|nats-server)/m, `$1${dir}/bin/$2`))
+    }
   })
   afterAll(() => rm(dir, { recursive: true, force: true }))
 
-  test.each(units)('verify finds nothing in %s', async (unit) => {
+  test.each([...units, 'nats.service'])('verify finds nothing in %s, with the drop-ins of README.md', async (unit) => {
     const { code, stdout, stderr } = await run(analyze!, ['verify', '--man=no', join(dir, unit)])
-    const ours = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('crank'))
+    const ours = `${stdout}${stderr}`.split('\n').filter((line) => /crank|nats/.test(line))
     expect({ code, ours }).toEqual({ code: 0, ours: [] })
   })
 
@@ -70,6 +84,17 @@ describe('the units', () => {
     const own = (await settingsOf(unit)).filter((name) => name !== 'NODE_ENV')
     expect(own.length).toBeGreaterThan(3)
     expect(own.filter((name) => !known.includes(name))).toEqual([])
+  })
+
+  test('start with the identity of an agent and as a mesh, as README.md says', () => {
+    const settingsIn = (path: string): NodeJS.ProcessEnv[] =>
+      readmeFiles.filter((file) => file.path === path).map(({ text }) => parseEnv(text))
+    const [agent, mesh] = settingsIn('/etc/crank/controller.env')
+    expect(loadControllerConfig({ env: IDENTITY }).identity.from).toBe('files')
+    expect(loadControllerConfig({ env: { ...IDENTITY, ...agent } }).identity.from).toBe('workload_api')
+    expect(loadControllerConfig({ env: { ...IDENTITY, ...mesh } }).nats?.servers).toHaveLength(3)
+    const [worker] = settingsIn('/etc/crank/workers/hello_world.env')
+    expect(loadWorkerConfig({ env: { ...IDENTITY, ...worker } }).controllerUrls).toHaveLength(3)
   })
 
   test('give a process the time that it takes to end: docs/operations/process.md', async () => {

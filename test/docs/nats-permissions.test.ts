@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { OPERATOR } from '../fixtures/nats.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PLACES = [
@@ -34,3 +35,12 @@ test.each(PLACES)('%s lets controllers write every bucket but the blocks', async
   const allowed = [...rights.matchAll(/"\$KV\.(crank-[a-z]+)\.>"/g)].map(([, name = '']) => name)
   expect(allowed.sort()).toEqual(buckets.filter((name) => name !== READ_ONLY).sort())
 })
+
+test.each([...PLACES.slice(0, 3), 'docs/operations/policy-live-change.md', 'docs/operations/certificates.md'])(
+  '%s has the operator of the other places',
+  async (file) => {
+    const text = await readFile(join(ROOT, file), 'utf8')
+    const names = [...text.matchAll(/spiffe:\/\/crank\.local\/(operator[\w/-]*)/g)].map(([, name]) => name)
+    expect([...new Set(names)]).toEqual([OPERATOR])
+  },
+)
