@@ -276,11 +276,18 @@ describe('a collector that does not take it', () => {
 
   test('an address that refuses everything loses nothing: it is an outage', async () => {
     const { chain, receiver } = await started(decisions(4))
-    receiver.reply = refuseWith(400, {}, 'no such thing')
+    let isCorrected = false
+    let takes = false
+    // Corrected between two attempts: within one, the records that were refused before would be to blame.
+    receiver.reply = (response, records) => {
+      if (records.length === 4) takes = isCorrected
+      response.writeHead(takes ? 200 : 400, JSON_TYPE).end('{}')
+      return takes
+    }
     const shipping = ship(chain, receiver.url)
     await hasSaid(shipping, 'audit_ship_failed')
     expect(await shipping.shipper.standing()).toMatchObject({ shippedSeq: 0, lagRecords: 4, rejected: 0 })
-    receiver.reply = 'take'
+    isCorrected = true
     await arrives(receiver, chain)
   })
 
