@@ -21,7 +21,7 @@ type RegisterDeps = {
   readonly log: Pick<Logger, 'warn'>
   /** The worker learns its lease when this resolves. */
   readonly share: Share
-  /** Of the registration; undefined: as large as a body may be. */
+  /** The largest registration; undefined: as large as a body may be. */
   readonly maxBytes?: number | undefined
   readonly newLease: () => string
   readonly now: () => number
