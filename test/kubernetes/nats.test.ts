@@ -94,7 +94,7 @@ describe('who may connect', () => {
     )
   })
 
-  test('as a server is no worker: it does not get into the cluster', async () => {
+  test('a worker that poses as a server does not get into the cluster', async () => {
     const [own] = await portsOf(1)
     if (own === undefined) throw new Error('no ports')
     const all = servers.map(({ ports }) => ports)

@@ -101,7 +101,7 @@ describe('a key that the store has lost', () => {
     expect(table.entries()).toEqual([])
   })
 
-  test('is written again after the store was made anew', () => {
+  test('is written again after the store was lost and made again', () => {
     const table = tableAt({ ms: 0 })
     table.changed(entry('a', 1))
     table.wrote(KEY, table.toWrite(KEY)!.entry, 7)
