@@ -1,8 +1,9 @@
 // The audit log under what operators do at night, on the running product: rotated, renamed, copied and cut, replaced.
 import { existsSync } from 'node:fs'
 import { chmod, copyFile, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { readOwnCheckpoints } from '../../src/audit/checkpoint-files.ts'
 import { crank } from '../cli/crank.ts'
 import { greets, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
@@ -84,7 +85,10 @@ test('rotated by an operator: no call fails, the old segment is read-only, then 
   await callsGoOnWhile(async () => {
     const { code, stdout } = await crank(['audit', 'rotate', '--admin-url', controller.adminOrigin, '-o', 'json'])
     expect(code).toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({ slots: [{ slot: 0, first_seq: expect.any(Number) }] })
+    const { slots } = JSON.parse(stdout) as { slots: { slot: number; first_seq: number }[] }
+    expect(slots).toEqual([{ slot: 0, first_seq: expect.any(Number) }])
+    // What is copied now is proved to its end.
+    expect(readOwnCheckpoints(dirname(newest())).newest!.seq).toBeGreaterThanOrEqual(slots[0]!.first_seq - 1)
   })
   await until('it is compressed', () => existsSync(`${before}.zst`) && !existsSync(before))
   expect((await stat(`${before}.zst`)).mode & 0o777).toBe(0o400)

@@ -94,12 +94,17 @@ export class Checkpoints {
     }
   }
 
+  /** Makes one of what was seen until now, unless there is one. One that fails is logged and counted, and made later. */
+  async cover(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing
+    this.#start()
+    await this.#writing
+  }
+
   /** Makes the last one. Call it when the last record is durable. */
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#writing
-    this.#start()
-    await this.#writing
+    await this.cover()
   }
 
   /** Looks at the newest checkpoint of an earlier run, and keeps it if the log contradicts it. Before the first record. */

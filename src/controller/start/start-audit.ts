@@ -91,7 +91,11 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
     append,
     note: auditLog.note.bind(auditLog),
     health: auditLog.health.bind(auditLog),
-    rotate: auditLog.rotate.bind(auditLog),
+    async rotate() {
+      const seq = await auditLog.rotate()
+      await checkpoints.cover()
+      return seq
+    },
     state: stateOf(auditLog, checkpoints),
     keeper,
     strangers: openBudget(),

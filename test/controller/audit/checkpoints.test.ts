@@ -62,6 +62,15 @@ async function open(options: Partial<CheckpointsOptions> = {}, head = GENESIS): 
   return { checkpoints, folder, next, failed }
 }
 
+test('asked for at once, by two, there is one checkpoint of what was seen, and no second one', async () => {
+  const made: number[] = []
+  const { checkpoints, folder } = await open({ onMade: ({ seq }) => void made.push(seq) })
+  checkpoints.seen(headOf(4))
+  await Promise.all([checkpoints.cover(), checkpoints.cover()])
+  expect(made).toEqual([4])
+  expect(readOwnCheckpoints(folder).newest).toMatchObject({ seq: 4 })
+})
+
 test('a second after the first new record there is a signed checkpoint of the newest one, in a private file', async () => {
   const { checkpoints, folder, next } = await open()
   checkpoints.seen(headOf(1))
