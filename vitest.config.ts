@@ -23,6 +23,7 @@ const MESH = [
   'test/kubernetes/{built,built-mesh,config-map-volume,nats}.test.ts',
   'test/manifest/{add,command,definitions}.test.ts',
   'test/observability/{compose-health-checks,grafana-provisioning,log-queries,opa}.test.ts',
+  'test/platform/nats/connect-nats.test.ts',
   'test/platform/{child-environment,log-output,logger}.test.ts',
   'test/platform/thread/thread.test.ts',
   'test/platform/tracing/tracing.test.ts',

@@ -81,8 +81,8 @@ export class Checkpoints {
   seen(head: Head): void {
     this.#head = head
     if (this.#writing !== undefined || this.#isClosed) return
-    if (head.seq - this.#covered >= EVERY_RECORDS && this.#fault.current() === undefined) this.#start()
-    else this.#timer ??= setTimeout(() => this.#start(), EVERY_MS).unref()
+    if (head.seq - this.#covered >= EVERY_RECORDS && this.#fault.current() === undefined) void this.#start()
+    else this.#timer ??= setTimeout(() => void this.#start(), EVERY_MS).unref()
   }
 
   health(): CheckpointsHealth {
@@ -96,9 +96,9 @@ export class Checkpoints {
 
   /** Makes one of what was seen until now, unless there is one. One that fails is logged and counted, and made later. */
   async cover(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing
-    this.#start()
     await this.#writing
+    // What somebody else began meanwhile covers it too.
+    await (this.#writing ?? this.#start())
   }
 
   /** Makes the last one. Call it when the last record is durable. */
@@ -132,14 +132,15 @@ export class Checkpoints {
     await this.#append(signatures === undefined ? body : `${body}\n${signatures}`)
   }
 
-  #start(): void {
+  #start(): Promise<void> | undefined {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#head.seq <= this.#covered) return
+    if (this.#head.seq <= this.#covered) return undefined
     this.#writing = this.#make(this.#head).finally(() => {
       this.#writing = undefined
       if (this.#head.seq > this.#covered) this.seen(this.#head)
     })
+    return this.#writing
   }
 
   async #make(head: Head): Promise<void> {

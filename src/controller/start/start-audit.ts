@@ -91,11 +91,7 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
     append,
     note: auditLog.note.bind(auditLog),
     health: auditLog.health.bind(auditLog),
-    async rotate() {
-      const seq = await auditLog.rotate()
-      await checkpoints.cover()
-      return seq
-    },
+    rotate: () => auditLog.rotate().finally(checkpoints.cover.bind(checkpoints)),
     state: stateOf(auditLog, checkpoints),
     keeper,
     strangers: openBudget(),

@@ -1,16 +1,18 @@
 // A connection to NATS with the SVID of this process. The server must have the SPIFFE ID that is expected of it: a host name in
 // its certificate proves nothing here.
-import type { PeerCertificate } from 'node:tls'
+import { X509Certificate } from 'node:crypto'
+import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls'
 import { connect, type NatsConnection, type TlsOptions } from '@nats-io/transport-node'
 import { trustDomainOf, type SpiffeId } from '../../core/spiffe-id.ts'
 import { inOrderForOpenssl } from '../svid/trust-bundle.ts'
-import { parseSvid } from '../svid/x509-svid.ts'
+import { MAX_PRESENTED } from '../svid/presented-chain.ts'
+import { verifyServer } from '../svid/verify.ts'
 import type { Credentials } from '../tls/credentials.ts'
 import type { NatsTarget } from './nats-settings.ts'
 
 type NatsOptions = {
   readonly target: NatsTarget
-  readonly source: { readonly current: () => Pick<Credentials, 'certPem' | 'keyPem' | 'bundles'> }
+  readonly source: { readonly current: () => Pick<Credentials, 'certPem' | 'keyPem' | 'bundles' | 'revocations'> }
   /** Named in NATS' own monitoring. */
   readonly name: string
   /** Where answers arrive; default: `_INBOX`. */
@@ -71,15 +73,26 @@ function tlsOptions(expected: SpiffeId, source: NatsOptions['source']): TlsOptio
     },
     minVersion: 'TLSv1.3',
     allowPartialTrustChain: true,
-    checkServerIdentity: (_host: string, { raw }: PeerCertificate): Error | undefined => {
+    checkServerIdentity: (_host: string, certificate: PeerCertificate): Error | undefined => {
       try {
-        const { spiffeId } = parseSvid(raw)
-        return spiffeId === expected ? undefined : new Error(`the NATS server is ${spiffeId}, not ${expected}`)
+        const id = verifyServer(chainOf(certificate), source.current(), Date.now())
+        return id === expected ? undefined : new Error(`the NATS server is ${id}, not ${expected}`)
       } catch (cause: unknown) {
-        return cause as Error
+        return new Error(`the NATS server is refused: ${cause instanceof Error ? cause.message : ''}`, { cause })
       }
     },
   }
   // The client hands these to `tls.connect` as they are; its own type names only some of them.
   return options as unknown as TlsOptions
+}
+
+/** What Node found of the server's chain, leaf first. */
+function chainOf(leaf: PeerCertificate): X509Certificate[] {
+  const chain: X509Certificate[] = []
+  // The issuer of a root is the root itself.
+  for (let next: Partial<DetailedPeerCertificate> | undefined = leaf; next?.raw !== undefined;) {
+    if (chain.push(new X509Certificate(next.raw)) > MAX_PRESENTED || next.issuerCertificate === next) break
+    next = next.issuerCertificate
+  }
+  return chain
 }

@@ -4,7 +4,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Server, TLSSocket } from 'node:tls'
 
 /** How many presented certificates we read at most; SPIRE's deepest nesting needs four. */
-const MAX_PRESENTED = 8
+export const MAX_PRESENTED = 8
 
 const leaves = new WeakMap<TLSSocket, X509Certificate>()
 

@@ -6,8 +6,8 @@ import { fingerprintOf } from './certificate-facts.ts'
 import { parseCrl, serialOf, type Crl } from './crl.ts'
 
 export type Revocations = {
-  /** How many lists there are. */
-  readonly size: number
+  /** Each in DER. */
+  readonly lists: readonly Buffer[]
   /** The same for the same lists. */
   readonly fingerprint: string
   /**
@@ -17,14 +17,14 @@ export type Revocations = {
   readonly has: (certificate: X509Certificate, signers: readonly X509Certificate[]) => boolean
 }
 
-export const NO_REVOCATIONS: Revocations = { size: 0, fingerprint: '', has: () => false }
+export const NO_REVOCATIONS: Revocations = { lists: [], fingerprint: '', has: () => false }
 
 /** @param lists each in DER. @throws {Error} when one of them cannot be parsed */
 export function createRevocations(lists: readonly Buffer[]): Revocations {
   if (lists.length === 0) return NO_REVOCATIONS
   const parsed = lists.map(parseNumbered).map((crl) => ({ crl, signedBy: signatureChecks(crl) }))
   return {
-    size: parsed.length,
+    lists,
     fingerprint: lists.map(fingerprintOf).join(),
     has(certificate, signers) {
       const serial = serialOf(certificate.serialNumber)

@@ -24,7 +24,7 @@ describe('a list', () => {
 
   test('may be empty', async () => {
     const revocations = createRevocations([await crlOf(ca, [])])
-    expect([revocations.size, revocations.has(certificateOf(bad), [anchor])]).toEqual([1, false])
+    expect([revocations.lists.length, revocations.has(certificateOf(bad), [anchor])]).toEqual([1, false])
   })
 
   test('counts beside lists of others', async () => {
