@@ -2,7 +2,7 @@
 // message; the others are entries of their own.
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
-import type { StoredAnswer } from './key-store.ts'
+import type { Claim, StoredAnswer } from './key-store.ts'
 
 export type SharedEntry = {
   readonly state: 'in_flight' | 'unknown' | 'done'
@@ -84,4 +84,24 @@ function headOf(answer: StoredAnswer): object {
   if (answer.kind === 'failure') return answer
   const { kind, status, headers } = answer
   return { kind, status, headers }
+}
+
+/** The hash of the whole request, in hex. */
+export function fingerprintOf({ fingerprint }: Claim): string {
+  return Buffer.from(fingerprint).toString('hex')
+}
+
+/** Where the entry of a claim is. */
+export function keyOf({ id }: Claim): string {
+  return `key.${Buffer.from(id).toString('base64url')}`
+}
+
+/** Where a further part of its answer is, from 0. */
+export function partKey(claim: Claim, at: number): string {
+  return `part.${Buffer.from(claim.id).toString('base64url')}.${claim.decisionId}.${at}`
+}
+
+/** Where a controller says that it runs. */
+export function ownerKey(owner: string): string {
+  return `owner.${owner}`
 }

@@ -5,10 +5,20 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
 import type { KV } from '@nats-io/kv'
 import { AppError } from '../../core/errors.ts'
+import { within } from '../../platform/within.ts'
 import { IDEMPOTENCY_BUCKET, isWrongSequence } from '../store/buckets.ts'
 import { CallerKeys } from './caller-keys.ts'
 import type { Begun, Claim, Ending, KeyStore, StoreCounts } from './key-store.ts'
-import { decodeShared, encodeShared, type SharedEntry } from './shared-entry.ts'
+import { wholeAnswer } from './shared-answer.ts'
+import {
+  decodeShared,
+  encodeShared,
+  fingerprintOf,
+  keyOf,
+  ownerKey,
+  partKey,
+  type SharedEntry,
+} from './shared-entry.ts'
 
 type Session = { readonly js: JetStreamClient; readonly idempotency: KV }
 
@@ -74,16 +84,19 @@ class SharedStore implements KeyStore {
         const session = this.#options.session()
         try {
           if (session !== undefined) {
-            const begun = await this.#tryBegin(session, claim)
-            if (begun?.state === 'begun' && monotonic() > endMs) {
-              void this.end(claim, { to: 'free' })
-              throw unavailable('it answered too late for this call')
+            const trying = this.#tryBegin(session, claim)
+            const answer = await within(
+              endMs - monotonic(),
+              trying.then((begun) => ({ begun })),
+            )
+            if (answer === undefined) {
+              void this.#giveBack(claim, trying)
+              throw unavailable('it does not answer in the time of this call')
             }
-            if (begun !== undefined) {
-              onWritten?.((monotonic() - startMs) / 1000)
-              return begun
-            }
-            continue
+            const { begun } = answer
+            if (begun === undefined) continue
+            onWritten?.((monotonic() - startMs) / 1000)
+            return begun
           }
         } catch (cause: unknown) {
           if (cause instanceof AppError) throw cause
@@ -98,6 +111,15 @@ class SharedStore implements KeyStore {
       throw cause
     } finally {
       this.#queued--
+    }
+  }
+
+  /** The call has ended before its key was there. */
+  async #giveBack(claim: Claim, trying: Promise<Begun | undefined>): Promise<void> {
+    try {
+      if ((await trying)?.state === 'begun') await this.end(claim, { to: 'free' })
+    } catch {
+      await this.#settleLater(claim, { to: 'free' }).catch(nothing)
     }
   }
 
@@ -165,7 +187,7 @@ class SharedStore implements KeyStore {
       await put(session, keyOf(claim), encodeShared(unknown, ROOM).head, revision)
       return { state: 'unknown' }
     }
-    const answer = await wholeAnswer(session, claim, entry)
+    const answer = await wholeAnswer(session.idempotency, claim, entry)
     return answer === undefined ? { state: 'unknown' } : { state: 'done', decisionId: entry.decisionId, answer }
   }
 
@@ -263,36 +285,6 @@ function readEntry(value: Uint8Array): SharedEntry {
 
 function put({ idempotency }: Session, key: string, value: Uint8Array, previousSeq: number): Promise<number> {
   return idempotency.put(key, value, { previousSeq, timeout: WRITE_MS })
-}
-
-async function wholeAnswer(
-  { idempotency }: Session,
-  claim: Claim,
-  { answer, parts = 0, decisionId }: SharedEntry,
-): Promise<SharedEntry['answer']> {
-  if (answer?.kind !== 'answer' || parts === 0) return answer
-  const further = await Promise.all(
-    Array.from({ length: parts }, (_, at) => idempotency.get(partKey({ ...claim, decisionId }, at))),
-  )
-  const bodies = further.map((part) => (part?.operation === 'PUT' ? part.value : undefined))
-  if (bodies.includes(undefined)) return undefined
-  return { ...answer, body: Buffer.concat([answer.body, ...(bodies as Uint8Array[])]) }
-}
-
-function keyOf({ id }: Claim): string {
-  return `key.${Buffer.from(id).toString('base64url')}`
-}
-
-function partKey(claim: Claim, at: number): string {
-  return `part.${Buffer.from(claim.id).toString('base64url')}.${claim.decisionId}.${at}`
-}
-
-function ownerKey(owner: string): string {
-  return `owner.${owner}`
-}
-
-function fingerprintOf({ fingerprint }: Claim): string {
-  return Buffer.from(fingerprint).toString('hex')
 }
 
 function unavailable(why: string): AppError {

@@ -18,7 +18,7 @@ import {
   type KnownBlocks,
 } from '../../policy/data/block-entry.ts'
 import { viewBucket } from './bucket-view.ts'
-import type { StoreLink, StoreSession } from '../store/store-link.ts'
+import type { StoreLink, StoreSession, StoreView } from '../store/store-link.ts'
 
 type BlockListOptions = {
   readonly link: Pick<StoreLink, 'join'>
@@ -59,14 +59,10 @@ export async function openBlockList({ link, file, log }: BlockListOptions): Prom
     listeners.notify()
   }
 
-  async function view(session: StoreSession): Promise<{ readonly ended: Promise<string> }> {
-    const { isWhole, present, ended } = await viewBucket({
-      session,
-      bucket: session.blocks,
-      onEntry: words.heard.bind(words),
-    })
-    if (!isWhole) throw new Error('the block list of the mesh did not come in time')
-    words.compare(present)
+  async function follow(session: StoreSession): Promise<StoreView> {
+    const view = await viewBucket({ session, bucket: session.blocks, onEntry: words.heard.bind(words) })
+    if (!view.isWhole) throw new Error('the block list of the mesh did not come in time')
+    words.compare(view.present)
     clearTimeout(awayTimer)
     session.signal.addEventListener('abort', () => {
       awayTimer = setTimeout(() => tell(false), AWAY_MS).unref()
@@ -75,10 +71,10 @@ export async function openBlockList({ link, file, log }: BlockListOptions): Prom
     if (known.entries === undefined) writer.changed()
     if (!known.isCurrent) tell(true)
     first.resolve(true)
-    return { ended }
+    return view
   }
 
-  link.join(view)
+  link.join(follow)
   return {
     known: () => known,
     onChange: listeners.add,

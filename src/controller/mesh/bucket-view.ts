@@ -1,7 +1,8 @@
 // The view of one bucket: everything that it has, then each change, until the end of the session.
 import type { KV } from '@nats-io/kv'
 import { within } from '../../platform/within.ts'
-import type { StoreSession } from '../store/store-link.ts'
+import type { LastRevision } from '../store/buckets.ts'
+import type { StoreSession, StoreView } from '../store/store-link.ts'
 
 type ViewOptions = {
   readonly session: Pick<StoreSession, 'signal'>
@@ -11,27 +12,24 @@ type ViewOptions = {
 }
 
 /** `isWhole`: everything that the bucket had was seen within ten seconds. `present`: the keys that were seen to have a value. */
-type BucketView = {
-  readonly isWhole: boolean
-  readonly present: ReadonlySet<string>
-  /** Resolves with the reason when no more changes come. */
-  readonly ended: Promise<string>
-}
+type BucketView = StoreView & { readonly isWhole: boolean; readonly present: ReadonlySet<string> }
 
 const SNAPSHOT_MS = 10_000
 
 /** Rejects when the bucket cannot be watched. */
 export async function viewBucket({ session: { signal }, bucket, onEntry }: ViewOptions): Promise<BucketView> {
-  const { values } = await bucket.status()
+  const { values, streamInfo } = await bucket.status()
   const watch = await bucket.watch()
   if (signal.aborted) watch.stop()
   signal.throwIfAborted()
   signal.addEventListener('abort', () => watch.stop())
   const present = new Set<string>()
   const whole = Promise.withResolvers<true>()
+  let seen = streamInfo.state.last_seq
   const follow = async (): Promise<string> => {
     for await (const { key, operation, value, revision, isUpdate } of watch) {
       if (operation === 'PUT') present.add(key)
+      seen = Math.max(seen, revision)
       onEntry(key, operation === 'PUT' ? value : undefined, revision)
       if (isUpdate) whole.resolve(true)
     }
@@ -39,5 +37,20 @@ export async function viewBucket({ session: { signal }, bucket, onEntry }: ViewO
   }
   const ended = follow()
   const isWhole = values === 0 || (await within(SNAPSHOT_MS, whole.promise)) === true
-  return { isWhole, present, ended }
+  return { isWhole, present, ended, isStuck: watchForStandstill(bucket, () => seen) }
+}
+
+/**
+ * The server that sends the changes may be another than the one that is connected; nobody tells of its end for ten seconds and
+ * more. True: the bucket had more than was seen here twice, and nothing came between.
+ */
+function watchForStandstill(bucket: KV, seen: () => number): StoreView['isStuck'] {
+  let before = Infinity
+  let times = 0
+  return (lastRevision: LastRevision) => {
+    const isBehind = seen() === before && seen() < lastRevision(bucket)
+    times = isBehind ? times + 1 : 0
+    before = seen()
+    return times >= 2
+  }
 }

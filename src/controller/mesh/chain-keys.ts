@@ -6,6 +6,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import { misfitOf } from '../../core/misfit.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { replaceFile } from '../../platform/replace-file.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
@@ -102,10 +103,10 @@ export function openChainKeys(options: ChainKeysOptions): SharedChainKeys {
 
   link.join(async (session) => {
     revision = 0
-    const { isWhole, present, ended } = await viewBucket({ session, bucket: session.keys, onEntry: heard })
-    if (!isWhole) throw new Error('the keys of the mesh did not come in time')
-    if (!present.has(KEY)) await put(session.keys, keys.length === 0 ? withNewKey([], now()) : keys)
-    return { ended }
+    const view = await viewBucket({ session, bucket: session.keys, onEntry: heard })
+    if (!view.isWhole) throw new Error('the keys of the mesh did not come in time')
+    if (!view.present.has(KEY)) await put(session.keys, keys.length === 0 ? withNewKey([], now()) : keys)
+    return view
   })
   const timer = setInterval(step, Math.min(MAX_TICK_MS, signAfterMs / 4)).unref()
   return {
@@ -157,8 +158,7 @@ function createKeyFile(file: string) {
 function decodeKeys(value: Uint8Array): readonly StoredKey[] {
   const stored: unknown = JSON.parse(Buffer.from(value).toString())
   if (validator.Check(stored)) return stored.keys
-  const [fault] = validator.Errors(stored)
-  throw new Error(`${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`.trim())
+  throw new Error(misfitOf(validator, stored))
 }
 
 async function signingKeyIn(file: string): Promise<string[]> {

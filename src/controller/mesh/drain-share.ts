@@ -4,15 +4,19 @@ import { hash } from 'node:crypto'
 import type { KV } from '@nats-io/kv'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import { misfitOf } from '../../core/misfit.ts'
 import type { RollChange } from '../routing/roll.ts'
 import { within } from '../../platform/within.ts'
 import type { StoreLink } from '../store/store-link.ts'
+import { viewBucket } from './bucket-view.ts'
 
 type DrainChange = Extract<RollChange, { kind: 'drained' | 'undrained' }>
 
 type DrainShareOptions = {
   readonly link: Pick<StoreLink, 'join' | 'session'>
   readonly apply: (change: DrainChange) => void
+  /** An entry cannot be used. */
+  readonly onOdd: (key: string, revision: number, cause: unknown) => void
 }
 
 type DrainShare = {
@@ -29,7 +33,7 @@ const validator = Compile(Stored)
 const SHARE_MS = 250
 const WRITE_MS = 2000
 
-export function createDrainShare({ link, apply }: DrainShareOptions): DrainShare {
+export function createDrainShare({ link, apply, onOdd }: DrainShareOptions): DrainShare {
   const unwritten = new Map<string, DrainChange>()
 
   async function write(bucket: KV, change: DrainChange): Promise<void> {
@@ -39,21 +43,21 @@ export function createDrainShare({ link, apply }: DrainShareOptions): DrainShare
     if (unwritten.get(id) === change) unwritten.delete(id)
   }
 
-  link.join(async ({ drains, signal }) => {
-    for (const change of unwritten.values()) await write(drains, change)
-    const watch = await drains.watch()
-    if (signal.aborted) watch.stop()
-    signal.throwIfAborted()
-    signal.addEventListener('abort', () => watch.stop())
-    const follow = async (): Promise<string> => {
-      for await (const { operation, value } of watch) {
-        const told = operation === 'PUT' ? parse(value) : undefined
-        // Ours is newer, and on its way.
-        if (told !== undefined && !unwritten.has(told.id)) apply(told)
-      }
-      return 'its view of the drains has ended'
+  function heard(key: string, value: Uint8Array | undefined, revision: number): void {
+    if (value === undefined) return
+    try {
+      const told = decode(value)
+      // Ours is newer, and on its way.
+      if (!unwritten.has(told.id)) apply(told)
+    } catch (cause: unknown) {
+      // Written by a newer version, or by hand.
+      onOdd(key, revision, cause)
     }
-    return { ended: follow() }
+  }
+
+  link.join(async (session) => {
+    for (const change of unwritten.values()) await write(session.drains, change)
+    return viewBucket({ session, bucket: session.drains, onEntry: heard })
   })
 
   /** A word that fails stays unwritten, for the next turn. */
@@ -73,13 +77,9 @@ export function createDrainShare({ link, apply }: DrainShareOptions): DrainShare
   }
 }
 
-function parse(value: Uint8Array): DrainChange | undefined {
-  try {
-    const told: unknown = JSON.parse(Buffer.from(value).toString())
-    if (!validator.Check(told)) return undefined
-    return { kind: told.draining ? 'drained' : 'undrained', id: told.id }
-  } catch {
-    // Written by a newer version, or by hand.
-    return undefined
-  }
+/** @throws {Error} that says why it is none */
+function decode(value: Uint8Array): DrainChange {
+  const told: unknown = JSON.parse(Buffer.from(value).toString())
+  if (validator.Check(told)) return { kind: told.draining ? 'drained' : 'undrained', id: told.id }
+  throw new Error(misfitOf(validator, told))
 }

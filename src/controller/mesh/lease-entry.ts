@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { misfitOf } from '../../core/misfit.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
 import { RegisterBody } from '../../core/wire.ts'
 import type { RememberedWorker } from '../routing/hint-format.ts'
@@ -47,10 +48,7 @@ export function encodeEntry({ spiffeId, workerId, leaseHash, registeredAt, body,
 /** @throws {Error} that says why it is none, or not the one of this key */
 export function decodeEntry(key: string, text: string): LeaseEntry {
   const value: unknown = JSON.parse(text)
-  if (!validator.Check(value)) {
-    const [fault] = validator.Errors(value)
-    throw new Error(`${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`.trim())
-  }
+  if (!validator.Check(value)) throw new Error(misfitOf(validator, value))
   const { spiffe_id, worker_id: workerId, lease_sha256, registered_at: registeredAt, registration: body } = value
   const spiffeId: SpiffeId = parseSpiffeId(spiffe_id)
   if (storeKeyOf({ spiffeId, workerId }) !== key || (body !== undefined && body.worker_id !== workerId)) {

@@ -9,6 +9,8 @@ type Known = {
   revision: number
   /** The entry must be written. */
   isDue: boolean
+  /** The store has lost the key, and nobody has written it again. */
+  isLost: boolean
   /** When this controller itself was last sent a heartbeat of it, monotonic ms. */
   heardMs: number
   /** When any controller was last known to be sent one, monotonic ms. */
@@ -71,6 +73,7 @@ export class LeaseTable {
       return true
     }
     known.revision = revision
+    known.isLost = false
     // The store has an older word: this one is written again.
     if (supersedes(known.entry, entry)) this.#owe(key, known)
     else this.#settle(key, known)
@@ -79,20 +82,15 @@ export class LeaseTable {
 
   /**
    * The store has lost a key: it has expired, or somebody has deleted it. Only the word of a controller ends a registration, so
-   * who sends heartbeats here is written again. Returns a worker that has been silent for long: it is forgotten.
+   * who sends heartbeats here is written again.
    */
-  lost(key: string, revision: number): LeaseEntry | undefined {
+  lost(key: string, revision: number): void {
     const known = this.#known.get(key)
-    if (known === undefined) return undefined
+    if (known === undefined) return
     known.revision = revision
-    if (known.entry.body === undefined) {
-      this.#forget(key)
-      return undefined
-    }
-    if (this.#isHeard(known)) this.#owe(key, known)
-    if (known.isDue || this.#options.monotonic() - known.aliveMs <= this.#options.staleMs) return undefined
-    this.#forget(key)
-    return known.entry
+    known.isLost = true
+    if (known.entry.body === undefined) this.#forget(key)
+    else if (this.#isHeard(known)) this.#owe(key, known)
   }
 
   /** A heartbeat under this lease, or the beginning of its hash, that this controller was sent, or has heard of. */
@@ -104,22 +102,36 @@ export class LeaseTable {
     return known.entry
   }
 
-  /** Marks what must not expire, and forgets ends that are old. Called by a timer. */
-  renew(): void {
-    const nowMs = this.#options.monotonic()
+  /**
+   * Marks what must not expire, and forgets ends that are old. Returns the workers whose entry is lost and that no controller
+   * hears: they are forgotten, too. Called by a timer.
+   */
+  renew(): LeaseEntry[] {
+    const { monotonic, staleMs, renewMs } = this.#options
+    const nowMs = monotonic()
+    const gone: LeaseEntry[] = []
     for (const [key, known] of this.#known) {
       if (known.entry.body === undefined) {
         if (!known.isDue && nowMs - known.writtenMs > GONE_KEPT_MS) this.#forget(key)
-      } else if (nowMs - known.writtenMs > this.#options.renewMs && this.#isHeard(known)) this.#owe(key, known)
+      } else if (this.#isHeard(known)) {
+        if (nowMs - known.writtenMs > renewMs) this.#owe(key, known)
+      } else if (known.isLost && !known.isDue && nowMs - known.aliveMs > staleMs) {
+        this.#forget(key)
+        gone.push(known.entry)
+      }
     }
+    return gone
   }
 
-  /** After a new view of the whole store: what it does not have. */
+  /** After a new view of the whole store: what it does not have. Other controllers may still write it again. */
   absent(present: ReadonlySet<string>): void {
     for (const [key, known] of this.#known) {
       if (present.has(key)) continue
       known.revision = 0
-      if (known.entry.body !== undefined && this.#isHeard(known)) this.#owe(key, known)
+      if (known.entry.body === undefined) continue
+      known.isLost = true
+      known.aliveMs = this.#options.monotonic()
+      if (this.#isHeard(known)) this.#owe(key, known)
     }
   }
 
@@ -148,6 +160,7 @@ export class LeaseTable {
     const known = this.#known.get(key)
     if (known === undefined) return
     known.revision = revision
+    known.isLost = false
     known.writtenMs = this.#options.monotonic()
     if (known.entry === entry) this.#settle(key, known)
   }
@@ -164,7 +177,8 @@ export class LeaseTable {
 
   #set(key: string, entry: LeaseEntry, { revision, isDue }: { revision: number; isDue: boolean }): void {
     const nowMs = this.#options.monotonic()
-    const known: Known = { entry, revision, isDue: false, heardMs: -Infinity, aliveMs: nowMs, writtenMs: nowMs }
+    const times = { heardMs: -Infinity, aliveMs: nowMs, writtenMs: nowMs }
+    const known: Known = { entry, revision, isDue: false, isLost: false, ...times }
     // Who registers here is heard here.
     if (isDue && entry.body !== undefined) known.heardMs = nowMs
     this.#known.set(key, known)

@@ -14,7 +14,7 @@ import { decodeEntry, storeKeyOf, type LeaseEntry } from './lease-entry.ts'
 import { LeaseTable } from './lease-table.ts'
 import { createLeaseWriter } from './lease-writer.ts'
 import { LEASE_MS } from '../store/buckets.ts'
-import type { StoreLink, StoreSession } from '../store/store-link.ts'
+import type { StoreLink, StoreSession, StoreView } from '../store/store-link.ts'
 
 type MeshOptions = {
   readonly link: Pick<StoreLink, 'join' | 'session' | 'awayMs'>
@@ -76,6 +76,8 @@ class Member implements Mesh {
   readonly #timer: NodeJS.Timeout
   readonly #viewed = Promise.withResolvers<undefined>()
   readonly #odd = createReportedFault()
+  /** When the workers of others were last kept from looking silent. */
+  #keptMs = -Infinity
 
   constructor(options: MeshOptions) {
     this.#options = options
@@ -90,7 +92,9 @@ class Member implements Mesh {
       ...{ table: this.#table, bucket, onFound: this.#found },
       onFailed: (key, cause) => this.#report({ event: 'mesh_write_failed', key }, cause),
     })
-    this.#drains = createDrainShare({ link, apply })
+    const onOdd = (key: string, revision: number, cause: unknown): void =>
+      this.#report({ event: 'mesh_entry_ignored', key, revision }, cause)
+    this.#drains = createDrainShare({ link, apply, onOdd })
     this.#beats = collectBeats((told) => {
       for (const text of encodeBeats(this.#own, told)) link.session()?.nc.publish(BEATS, text)
     })
@@ -142,20 +146,22 @@ class Member implements Mesh {
   }
 
   #tick(): void {
-    const { link, beats, live, onHealth } = this.#options
-    this.#table.renew()
+    const { link, apply, beats, live, onHealth, monotonic, heartbeatIntervalMs } = this.#options
+    for (const holder of this.#table.renew()) apply({ kind: 'dismissed', holder })
     this.#writer.wake()
     this.#drains.again()
     // Nobody hears from other controllers now: their workers are not silent.
-    if (link.awayMs() !== undefined) beats(live())
+    if (link.awayMs() !== undefined && monotonic() - this.#keptMs >= heartbeatIntervalMs) {
+      this.#keptMs = monotonic()
+      beats(live())
+    }
     onHealth?.(this.health())
   }
 
   /** One word of the store about one key. */
   readonly #found = (key: string, value: Uint8Array | undefined, revision: number): void => {
     if (value === undefined) {
-      const gone = this.#table.lost(key, revision)
-      if (gone !== undefined) this.#options.apply({ kind: 'dismissed', holder: gone })
+      this.#table.lost(key, revision)
     } else {
       try {
         const entry = decodeEntry(key, Buffer.from(value).toString())
@@ -252,10 +258,7 @@ type ViewOptions = {
 }
 
 /** Resolves when everything that the store has is known. */
-async function viewRegistry(
-  session: StoreSession,
-  { table, found, heard }: ViewOptions,
-): Promise<{ readonly ended: Promise<string> }> {
+async function viewRegistry(session: StoreSession, { table, found, heard }: ViewOptions): Promise<StoreView> {
   const { nc, registry, signal } = session
   const beats = nc.subscribe(BEATS, {
     // Without the right to listen there is an error, and no message.
@@ -264,7 +267,7 @@ async function viewRegistry(
     },
   })
   signal.addEventListener('abort', () => beats.unsubscribe())
-  const { present, ended } = await viewBucket({ session, bucket: registry, onEntry: found })
-  table.absent(present)
-  return { ended }
+  const view = await viewBucket({ session, bucket: registry, onEntry: found })
+  table.absent(view.present)
+  return view
 }

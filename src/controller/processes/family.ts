@@ -10,6 +10,7 @@ import { countedOf, mergeFamilies, type MetricFamily } from '../metrics/merged-m
 import { knownRollOf, type RollParts } from '../routing/known-roll.ts'
 import type { Holder } from '../routing/registry.ts'
 import type { Beat, Roll, RollChange } from '../routing/roll.ts'
+import { inOrder } from './mesh-roll.ts'
 import type { PolicyTurns } from './policy-turns.ts'
 import { storeOfProcess, type StoreOfProcess } from './shared-store.ts'
 import { watchForHang } from './watchdog.ts'
@@ -22,7 +23,7 @@ type FamilyOptions = {
   readonly parts: RollParts
   readonly store: KeyStore
   /** Other controllers; called after a change was made in all processes of this one. Undefined: there are none. */
-  readonly mesh?: () => Pick<Mesh, 'changed' | 'beat'> | undefined
+  readonly mesh?: () => Pick<Mesh, 'changed' | 'beat' | 'registeredAt'> | undefined
   /** The blocks of the mesh; undefined: there is none. */
   readonly blocks?: BlockSource | undefined
   readonly turns: PolicyTurns
@@ -136,7 +137,8 @@ function createHandlers({ options, all, own, child, metricsOfAll }: HandlersOpti
     share(change) {
       // Two processes may have had room for one each.
       if (change.kind === 'registered') parts.registry.refuseIfFull(change.registration)
-      return share({ roll, members: all(), from: own(), mesh: mesh?.() }, change)
+      const joined = mesh?.()
+      return share({ roll, members: all(), from: own(), mesh: joined }, inOrder(change, joined))
     },
     beats(beats) {
       for (const beat of beats) {

@@ -3,6 +3,7 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { FORMATS, otherFormat } from '../../core/formats.ts'
+import { misfitOf } from '../../core/misfit.ts'
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from '../../core/spiffe-id.ts'
 import { RegisterBody } from '../../core/wire.ts'
 import { LEASE_HASH, type LeaseHash } from './lease.ts'
@@ -62,10 +63,7 @@ export function parseHint(text: string, trustDomain: TrustDomain): RememberedWor
   const format = (value as { v?: unknown } | null)?.v
   if (format !== FORMATS.registry) throw new Error(`it ${otherFormat(format, FORMATS.registry)}`)
   const validator = Compile(Hint)
-  if (!validator.Check(value)) {
-    const [fault] = validator.Errors(value)
-    throw new Error(`${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`.trim())
-  }
+  if (!validator.Check(value)) throw new Error(misfitOf(validator, value))
   if (value.trust_domain !== trustDomain) throw new Error('it belongs to another trust domain')
   const workers = value.workers.map((worker) => ({
     spiffeId: parseSpiffeId(worker.spiffe_id),

@@ -9,9 +9,10 @@ import type { RegistrationRoutesOptions } from '../routes/registration.ts'
 import { isMeshAway } from '../mesh/mesh-health.ts'
 import { holderOf } from '../routing/registry.ts'
 import { createWorkerCheck } from '../steps/check-worker.ts'
-import { createRecall, untilReady } from '../steps/recall.ts'
+import { createRecall } from '../steps/recall.ts'
 import type { Recorder } from '../steps/record.ts'
 import { createRegister } from '../steps/register.ts'
+import { untilReady } from '../steps/remembered-worker.ts'
 import { createTakeOver } from '../steps/take-over.ts'
 import type { Ground } from './ground.ts'
 import type { StartedWorkers } from './start-workers.ts'
@@ -92,6 +93,6 @@ export function startRegistrations(
       return { status: 'deregistered' }
     },
     recall: () => void recall(),
-    review: () => void untilReady(isReady, stop.signal).then(reconsider),
+    review: () => void untilReady({ isReady, signal: stop.signal }).then(reconsider),
   }
 }

@@ -128,8 +128,7 @@ async function startRoll(
     roll: mesh === undefined ? roll : overMesh(roll, mesh),
     ...{ awaited, onLearned: learned.add },
     meshHealth: () => mesh?.health() ?? siblings?.meshHealth(),
-    registeredAt: (worker) =>
-      latest([registry.named(worker)?.registeredAt, awaited.named(worker)?.registeredAt, mesh?.registeredAt(worker)]),
+    registeredAt: (worker) => latest([registry.named(worker)?.registeredAt, awaited.named(worker)?.registeredAt]),
   }
 }
 

@@ -1,36 +1,21 @@
 // After a restart: checks the workers that the registry on disk remembers, as if each registered again, and routes to those
 // that pass. A few at a time and in random order, so that the start of a large mesh is no storm.
-import type { Tracer } from '@opentelemetry/api'
-import { setTimeout as delay } from 'node:timers/promises'
 import { toAppError, type ErrorCode } from '../../core/errors.ts'
 import { REMOVED_AFTER_MISSED } from '../../core/wire.ts'
 import type { Logger } from '../../platform/logger.ts'
-import type { RegistrationVerdict } from '../../policy/verdict.ts'
-import { rememberedHolder, type Awaited } from '../routing/awaited.ts'
+import { rememberedHolder } from '../routing/awaited.ts'
 import type { RememberedWorker } from '../routing/hint-format.ts'
-import type { Registry } from '../routing/registry.ts'
-import type { Share } from '../routing/roll.ts'
-import type { CheckedWorker, WorkerCheck } from './check-worker.ts'
-import { askerFor } from './remembered-asker.ts'
+import type { CheckedWorker } from './check-worker.ts'
+import { checkRemembered, makeRoutable, pause, untilReady, type RememberedDeps } from './remembered-worker.ts'
 
-type RecallDeps = {
-  readonly awaited: Awaited
-  readonly check: WorkerCheck
-  readonly registry: Pick<Registry, 'refuseIfFull'>
-  readonly share: Share
-  /** Called when a worker is routable again; `verdict` allowed it. */
-  readonly onRegistered: (verdict: RegistrationVerdict) => void
-  readonly isReady: () => boolean
+type RecallDeps = RememberedDeps & {
   /** The first look at who is awaited; default: at once. */
   readonly delayMs?: number
-  readonly tracer: Tracer
   readonly log: Pick<Logger, 'info' | 'warn'>
   readonly heartbeatIntervalMs: number
-  readonly now: () => number
   readonly monotonic: () => number
   /** Returns a number from 0 to below 1. */
   readonly random: () => number
-  readonly signal: AbortSignal
 }
 
 type Result = 'restored' | 'refused' | 'replaced'
@@ -38,7 +23,6 @@ type Result = 'restored' | 'refused' | 'replaced'
 const LANES = 16
 const MAX_MEAN_GAP_MS = 100
 const RETRY_MS = 1000
-const POLL_MS = 50
 
 /** Not the worker's fault: it is asked about again. */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -67,18 +51,13 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
         if (queue.length > 0) await pause(2 * gapMs * deps.random(), signal)
       }
     }
-    await untilReady(deps.isReady, signal)
+    await untilReady(deps)
     await Promise.all(Array.from({ length: LANES }, lane))
     if (signal.aborted) return
     const duration_ms = Math.round(monotonic() - startMs)
     const fields = { event: 'registry_recalled', remembered, ...results, duration_ms }
     log.info(fields, 'the workers of the registry on disk were checked again')
   }
-}
-
-/** Resolves when the policy can be asked, or the signal aborts. */
-export async function untilReady(isReady: () => boolean, signal: AbortSignal): Promise<void> {
-  while (!isReady() && !signal.aborted) await pause(POLL_MS, signal)
 }
 
 /** @throws {AppError} as `share` */
@@ -88,7 +67,7 @@ async function settle(worker: RememberedWorker, startMs: number, deps: RecallDep
   const holder = rememberedHolder(worker)
   while (awaited.has(holder)) {
     const checked = await checkAgain(worker, deps)
-    if (typeof checked !== 'string') return await restore(worker, checked, deps)
+    if (typeof checked !== 'string') return (await makeRoutable(worker, checked, deps)) ? 'restored' : 'replaced'
     if (!PASSING.has(checked) || monotonic() > endMs) {
       return (await share({ kind: 'unconfirmed', holder })) ? 'refused' : 'replaced'
     }
@@ -101,27 +80,11 @@ async function settle(worker: RememberedWorker, startMs: number, deps: RecallDep
 
 /** A code: why it is not routable. */
 async function checkAgain(worker: RememberedWorker, deps: RecallDeps): Promise<CheckedWorker | ErrorCode> {
-  const asker = askerFor(worker, 'worker.recall', deps)
   try {
-    const passed = await deps.check(asker, worker.body)
-    deps.registry.refuseIfFull(passed.registration)
-    return passed
+    return await checkRemembered(worker, 'worker.recall', deps)
   } catch (cause: unknown) {
     return toAppError(cause, 'internal_error').code
-  } finally {
-    asker.span.end()
   }
-}
-
-/** `replaced`: it has left, or registered again, during the check. */
-async function restore(worker: RememberedWorker, passed: CheckedWorker, deps: RecallDeps): Promise<Result> {
-  const { awaited, share } = deps
-  const { leaseHash, registeredAt, body } = worker
-  const { registration, verdict } = passed
-  if (!awaited.has(rememberedHolder(worker))) return 'replaced'
-  if (!(await share({ kind: 'restored', registration, tenure: { leaseHash, registeredAt }, body }))) return 'replaced'
-  deps.onRegistered(verdict)
-  return 'restored'
 }
 
 /** The other processes cannot be told: the parent is gone, and this process ends, or it hangs, and makes the change later. */
@@ -135,8 +98,4 @@ function shuffled<T>(items: readonly T[], random: () => number): T[] {
     .map((item) => ({ item, order: random() }))
     .sort((a, b) => a.order - b.order)
     .map(({ item }) => item)
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return delay(ms, undefined, { signal, ref: false }).catch(() => undefined)
 }

@@ -1,11 +1,11 @@
 // A registration: what is checked before a worker is routable is in check-worker.ts.
 import type { RegisterBody, RegisterReply } from '../../core/wire.ts'
-import { isoTime } from '../../core/iso-time.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
 import type { Asker, RegistrationVerdict } from '../../policy/verdict.ts'
 import type { HealthProbe } from '../dispatch/probe.ts'
 import { hashOfLease } from '../routing/lease.ts'
+import { registeredAfter } from '../routing/registered-at.ts'
 import type { Registration, Registry } from '../routing/registry.ts'
 import type { Share } from '../routing/roll.ts'
 import type { WorkerCheck } from './check-worker.ts'
@@ -14,7 +14,7 @@ import { afterRecord } from './recorded.ts'
 type RegisterDeps = {
   readonly check: WorkerCheck
   readonly registry: Registry
-  /** When the worker of this name registered last, as far as that is known. */
+  /** When the worker of this name registered last, as far as this process knows. */
   readonly previous: (worker: Pick<Registration, 'spiffeId' | 'workerId'>) => string | undefined
   /** Whether a registered worker answers now. */
   readonly isThere: HealthProbe
@@ -41,7 +41,7 @@ export function createRegister(deps: RegisterDeps): (asker: Asker, body: Registe
       deps.registry.refuseIfFull(registration)
       const tenure = {
         leaseHash: hashOfLease(lease),
-        registeredAt: isoTime(laterThan(deps.previous(registration), deps.now())),
+        registeredAt: registeredAfter(deps.previous(registration), deps.now()),
       }
       await deps.share({ kind: 'registered', registration, tenure, body })
     })
@@ -63,11 +63,6 @@ function refuseLarge(body: RegisterBody, maxBytes = Infinity): void {
     'request_invalid',
     `the registration has ${bytes} bytes; in a mesh at most ${maxBytes} are allowed`,
   )
-}
-
-/** The clocks of controllers differ: a registration must never look earlier than the one that it replaces. */
-function laterThan(previous: string | undefined, nowMs: number): number {
-  return previous === undefined ? nowMs : Math.max(nowMs, Date.parse(previous) + 1)
 }
 
 /**

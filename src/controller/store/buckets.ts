@@ -1,5 +1,5 @@
 // What the mesh keeps in NATS: a bucket for each kind of thing. The first controller makes them.
-import { jetstream, JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
+import { jetstream, JetStreamApiError, type JetStreamClient, type StreamInfo } from '@nats-io/jetstream'
 import { Kvm, type KV } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { withCureForReplicas } from '../../platform/nats/nats-fault.ts'
@@ -17,9 +17,11 @@ export type Buckets = {
   readonly blocks: KV
   /** The keys that all controllers of the mesh share. */
   readonly keys: KV
-  /** Asks the leader for anything. @throws {Error} when there is no answer in time */
-  readonly ask: () => Promise<unknown>
+  /** Asks the leaders for the last revision of each bucket. @throws {Error} when there is no answer in time */
+  readonly ask: () => Promise<LastRevision>
 }
+
+export type LastRevision = (bucket: KV) => number
 
 /** JetStream's errors of a publish whose expected last sequence is not the last one; the second in a cluster, of two at once. */
 const WRONG_LAST_SEQUENCE: ReadonlySet<number> = new Set([10_071, 10_164])
@@ -47,10 +49,12 @@ export async function openBuckets(nc: NatsConnection, replicas: number): Promise
     const blocks = await kvm.create(BLOCKS_BUCKET, common)
     const keys = await kvm.create('crank-keys', common)
     const all = [registry, idempotency, drains, blocks, keys]
-    const made = await createdOf(all)
-    // A bucket that was made again has other revisions: every view of it must begin again.
-    const ask = async (): Promise<void> => {
-      if ((await createdOf(all)) !== made) throw new Error('a bucket was made again')
+    const made = createdOf(await statesOf(all))
+    const ask = async (): Promise<LastRevision> => {
+      const states = await statesOf(all)
+      // A bucket that was made again has other revisions: every view of it must begin again.
+      if (createdOf(states) !== made) throw new Error('a bucket was made again')
+      return (bucket) => states.get(bucket)?.state.last_seq ?? 0
     }
     return { js, registry, drains, idempotency, blocks, keys, ask }
   } catch (cause: unknown) {
@@ -58,9 +62,13 @@ export async function openBuckets(nc: NatsConnection, replicas: number): Promise
   }
 }
 
-async function createdOf(buckets: readonly KV[]): Promise<string> {
-  const all = await Promise.all(buckets.map((bucket) => bucket.status()))
-  return all.map(({ streamInfo }) => streamInfo.created).join()
+async function statesOf(buckets: readonly KV[]): Promise<ReadonlyMap<KV, StreamInfo>> {
+  const asked = buckets.map(async (bucket) => [bucket, (await bucket.status()).streamInfo] as const)
+  return new Map(await Promise.all(asked))
+}
+
+function createdOf(states: ReadonlyMap<KV, StreamInfo>): string {
+  return [...states.values()].map(({ created }) => created).join()
 }
 
 /** Whether a write was refused because the store has a newer word than the writer knew. */

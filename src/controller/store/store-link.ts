@@ -4,16 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from '../../platform/logger.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
-import { openBuckets, type Buckets } from './buckets.ts'
+import { openBuckets, type Buckets, type LastRevision } from './buckets.ts'
 
 /** The store while it is there. `signal` aborts at the end of the session; the next one is another one. */
 export type StoreSession = Buckets & { readonly nc: NatsConnection; readonly signal: AbortSignal }
 
 /**
- * A part of the controller that uses the store. Resolves when it has its view; `ended` resolves with the reason if that view ends
- * before the session. Rejects when the store cannot be used.
+ * What a part of the controller sees of the store. `ended` resolves with the reason if it ends before the session. `isStuck` is
+ * asked every second with the last revision of each bucket: whether news has stopped coming.
  */
-type StorePart = (session: StoreSession) => Promise<{ readonly ended: Promise<string> } | undefined>
+export type StoreView = { readonly ended: Promise<string>; readonly isStuck: (last: LastRevision) => boolean }
+
+/** A part of the controller that uses the store. Resolves when it has its view. Rejects when the store cannot be used. */
+type StorePart = (session: StoreSession) => Promise<StoreView>
 
 type StoreLinkOptions = {
   readonly connect: () => Promise<NatsConnection>
@@ -112,9 +115,9 @@ class Link implements StoreLink {
       const session = { ...(await openBuckets(connection, replicas)), nc: connection, signal }
       const views = await Promise.all(this.#parts.map((part) => part(session)))
       this.#opened(session)
-      const endings = views.flatMap((view) => view?.ended ?? [])
-      const silence = silenceOf(session, monotonic)
-      const why = await Promise.race([...endings, silence, lossOf(connection), aborted(again.signal)])
+      const endings = views.map(({ ended }) => ended)
+      const fault = faultOf(session, views, monotonic)
+      const why = await Promise.race([...endings, fault, lossOf(connection), aborted(again.signal)])
       if (why !== BEGUN_AGAIN && !this.#closing.signal.aborted) this.#report(why)
     } finally {
       this.#awaySinceMs ??= monotonic()
@@ -149,18 +152,23 @@ function aborted(signal: AbortSignal): Promise<string> {
   })
 }
 
-async function silenceOf({ ask, signal }: StoreSession, monotonic: () => number): Promise<string> {
+/** Asks the store every second; resolves with what is wrong with it. */
+async function faultOf(
+  { ask, signal }: StoreSession,
+  views: readonly StoreView[],
+  monotonic: () => number,
+): Promise<string> {
   let answeredMs = monotonic()
   while (!signal.aborted) {
     await delay(ASK_EVERY_MS, undefined, { signal, ref: false }).catch(nothing)
     // This process was stopped: nothing is known of the time between.
     if (monotonic() - answeredMs > 2 * SILENT_MS) return 'this process was stopped for a while'
-    const ok = await ask().then(
-      () => true,
-      () => false,
-    )
-    if (ok) answeredMs = monotonic()
-    else if (monotonic() - answeredMs > SILENT_MS) return 'its leader does not answer'
+    const last = await ask().catch(nothing)
+    if (last !== undefined) {
+      answeredMs = monotonic()
+      // Each of them, every time: they count.
+      if (views.map(({ isStuck }) => isStuck(last)).includes(true)) return 'its changes do not arrive'
+    } else if (monotonic() - answeredMs > SILENT_MS) return 'its leader does not answer'
   }
   return 'closed'
 }
@@ -173,6 +181,6 @@ async function lossOf(connection: NatsConnection): Promise<string> {
   return 'the connection was closed'
 }
 
-function nothing(): void {
-  // The wait was cut short.
+function nothing(): undefined {
+  // The wait was cut short, or there is no answer.
 }

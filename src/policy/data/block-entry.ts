@@ -4,6 +4,7 @@ import { hash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { parseCapability } from '../../core/capability.ts'
+import { misfitOf } from '../../core/misfit.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe-id.ts'
 import type { Blocked } from './blocked.ts'
 import { CERTIFICATE_NAME, certificateRule } from './data-shapes.ts'
@@ -60,10 +61,7 @@ export function encodeBlock({ section, name, isBlocked, by, at, reason }: BlockE
 /** @throws {Error} that says why it is none, or not the one of this key */
 export function decodeBlock(key: string, text: string): BlockEntry {
   const value: unknown = JSON.parse(text)
-  if (!validator.Check(value)) {
-    const [fault] = validator.Errors(value)
-    throw new Error(`${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`.trim())
-  }
+  if (!validator.Check(value)) throw new Error(misfitOf(validator, value))
   const { section, name, blocked: isBlocked, by, at, reason } = value
   checkName({ section, name })
   if (blockKey({ section, name }) !== key) throw new Error('it is stored under the key of another name')

@@ -83,7 +83,7 @@ describe('a key that the store has lost', () => {
     table.changed(entry('a', 1))
     table.wrote(KEY, table.toWrite(KEY)!.entry, 1)
     clock.ms = STALE_MS
-    expect(table.lost(KEY, 2)).toBeUndefined()
+    table.lost(KEY, 2)
     expect(table.toWrite(KEY)).toMatchObject({ revision: 2 })
   })
 
@@ -94,11 +94,35 @@ describe('a key that the store has lost', () => {
     clock.ms = 2 * STALE_MS
     table.heard(KEY, hashOfLease('a'), false)
     clock.ms += STALE_MS
-    expect(table.lost(KEY, 2)).toBeUndefined()
+    table.lost(KEY, 2)
+    expect(table.renew()).toEqual([])
     expect(table.due(10)).toEqual([])
     clock.ms += 1
-    expect(table.lost(KEY, 3)).toMatchObject({ leaseHash: hashOfLease('a') })
+    expect(table.renew()).toMatchObject([{ leaseHash: hashOfLease('a') }])
     expect(table.entries()).toEqual([])
+  })
+
+  test('removes nobody whose entry another controller has written again', () => {
+    const clock = { ms: 0 }
+    const table = tableAt(clock)
+    table.seen(KEY, entry('a', 1), 1)
+    table.lost(KEY, 2)
+    table.seen(KEY, entry('a', 1), 3)
+    clock.ms = STALE_MS + 1
+    expect(table.renew()).toEqual([])
+    expect(table.entries()).toHaveLength(1)
+  })
+
+  test('while this controller was away removes who is silent, after the others had time to write it again', () => {
+    const clock = { ms: 10 * STALE_MS }
+    const table = tableAt(clock)
+    table.seen(KEY, entry('a', 1), 1)
+    clock.ms += 10 * STALE_MS
+    table.absent(new Set())
+    clock.ms += STALE_MS
+    expect(table.renew()).toEqual([])
+    clock.ms += 1
+    expect(table.renew()).toMatchObject([{ leaseHash: hashOfLease('a') }])
   })
 
   test('is written again after the store was lost and made again', () => {
