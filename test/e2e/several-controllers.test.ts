@@ -2,7 +2,7 @@
 // They share nothing yet, so a fake worker is registered at each.
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFailed, test, vi } from 'vitest'
 import { freePorts } from '../../scripts/lab/free-port.ts'
 import { parseSpiffeId } from '../../src/core/spiffe-id.ts'
 import { createPeerVerifier } from '../../src/platform/svid/verify.ts'
@@ -48,6 +48,7 @@ async function startMembers({ heartbeatMs = 60_000 } = {}): Promise<void> {
     report: (change) => void changes.push(change),
   })
   opened.defer(() => client.close())
+  onTestFailed(() => console.error(JSON.stringify({ changes, logs: members.map((one) => one.process.log) }, null, 1)))
 }
 
 async function startMember(port: number, heartbeatMs: number): Promise<Member> {
@@ -99,6 +100,12 @@ function startCallers({ keyed = false } = {}) {
     for (let count = 0; !isOver; count++) made.push(await call(`${name}-${count}`))
   }
   const lanes = Promise.all(Array.from({ length: CALLERS }, lane))
+  const stop = async (): Promise<void> => {
+    isOver = true
+    await lanes
+  }
+  // Also of a test that fails: calls of a closed client fail at once, and would leave no time for anything else.
+  opened.defer(stop)
   return {
     made,
     failed: () => made.filter(({ status }) => status !== 200),
@@ -107,10 +114,7 @@ function startCallers({ keyed = false } = {}) {
       const from = made.length
       await until(`${origin} answers`, () => made.slice(from).some(({ by, status }) => by === origin && status === 200))
     },
-    stop: async (): Promise<void> => {
-      isOver = true
-      await lanes
-    },
+    stop,
   }
 }
 

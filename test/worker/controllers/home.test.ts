@@ -73,11 +73,14 @@ test('while that one hangs, too', async () => {
 })
 
 test('a controller that does not know the lease gets a registration', async () => {
-  b.fake.script('/heartbeat', refusal(404, 'worker_not_registered'))
+  const unknown = refusal(404, 'worker_not_registered')
+  const known: Script = (_call, response) => answerJson(response, 200, { status: 'acknowledged', timestamp: 'now' })
+  b.fake.script('/heartbeat', (call, response) =>
+    (sent(b, '/register').length === 0 ? unknown : known)(call, response),
+  )
   await a.link.set({ refuse: true })
   a.link.resetAll()
   await until('it is registered again', () => sent(b, '/register').length === 1)
-  b.fake.script('/heartbeat', undefined)
   await heartbeats(b, 2)
   expect(registrations()).toBe(2)
 })
