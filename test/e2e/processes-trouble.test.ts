@@ -75,6 +75,8 @@ async function startTroubled(name: string, env: NodeJS.ProcessEnv = {}) {
       await beating.catch(() => undefined)
       await hello.close()
       await pair.stop('SIGKILL')
+      // A stopped one would stay: it ends as soon as it goes on.
+      for (const slot of [0, 1]) if (isAlive(pair.pidOf(slot))) process.kill(pair.pidOf(slot), 'SIGCONT')
       await worker.close()
     },
   }

@@ -48,7 +48,10 @@ async function startMembers({ heartbeatMs = 60_000 } = {}): Promise<void> {
     report: (change) => void changes.push(change),
   })
   opened.defer(() => client.close())
-  onTestFailed(() => console.error(JSON.stringify({ changes, logs: members.map((one) => one.process.log) }, null, 1)))
+  onTestFailed(() => {
+    const logs = members.map(({ process: { lines } }) => lines)
+    process.stderr.write(`${JSON.stringify({ changes, logs }, null, 1)}\n`)
+  })
 }
 
 async function startMember(port: number, heartbeatMs: number): Promise<Member> {

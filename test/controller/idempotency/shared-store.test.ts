@@ -41,7 +41,7 @@ function claim(key: string, over: Partial<Claim> = {}): Claim {
 const begun = (store: KeyStore, it: Claim): Promise<string> =>
   store.begin(it).then(
     ({ state }) => state,
-    (error: Error) => error.message,
+    (error: unknown) => (error as Error).message,
   )
 
 test('of many claims of one key at both controllers, at once, one begins', async () => {
@@ -61,7 +61,9 @@ test('an entry of a newer version is not touched: the call is refused', async ()
 test('a call is refused when its time is over while the store hangs; its key is free when the store answers again', async () => {
   const late = claim('late', { waitMs: 300 })
   await links.server.signal('SIGSTOP')
-  await until('it is stopped', async () => / T /.test(await readFile(`/proc/${links.server.child().pid}/stat`, 'utf8')))
+  await until('it is stopped', async () =>
+    (await readFile(`/proc/${links.server.child().pid}/stat`, 'utf8')).includes(' T '),
+  )
   const refused = await begun(one, late)
   await links.server.signal('SIGCONT')
   expect(refused).toMatch(/does not answer in the time of this call/)

@@ -75,9 +75,7 @@ test('while that one hangs, too', async () => {
 test('a controller that does not know the lease gets a registration', async () => {
   const unknown = refusal(404, 'worker_not_registered')
   const known: Script = (_call, response) => answerJson(response, 200, { status: 'acknowledged', timestamp: 'now' })
-  b.fake.script('/heartbeat', (call, response) =>
-    (sent(b, '/register').length === 0 ? unknown : known)(call, response),
-  )
+  b.fake.script('/heartbeat', (call, response) => (sent(b, '/register').length === 0 ? unknown : known)(call, response))
   await a.link.set({ refuse: true })
   a.link.resetAll()
   await until('it is registered again', () => sent(b, '/register').length === 1)
