@@ -1,5 +1,6 @@
 // The NATS servers of the mesh, and who asks them: for commands that an operator or an auditor runs.
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
+import type { TrustDomain } from '../core/spiffe-id.ts'
 import { checkConfig, refuseWeakening } from '../platform/env.ts'
 import { ConfigError, fault } from '../platform/setting-fault.ts'
 import { natsSettings, parseNatsSettings, type NatsTarget } from '../platform/nats/nats-settings.ts'
@@ -14,21 +15,35 @@ export type NatsClient = { readonly target: NatsTarget; readonly credentials: Cr
 export const NEEDS_IDENTITY =
   'CRANK_NATS_URL needs an identity that NATS knows: CRANK_TLS_CERT, CRANK_TLS_KEY and CRANK_TLS_BUNDLE, or SPIFFE_ENDPOINT_SOCKET'
 
-export const NatsEnv = Type.Object({
+const NatsEnv = Type.Object({
   ...natsSettings,
   ...tlsSettings,
 })
+
+/** `target` undefined: CRANK_NATS_URL is not set, or there are faults. */
+type NatsSettings = {
+  readonly values: Partial<Static<typeof NatsEnv>>
+  readonly trustDomain: TrustDomain
+  readonly target: NatsTarget | undefined
+  readonly faults: string[]
+}
+
+/** @throws {ConfigError} without a usable trust domain, and for a variable that would weaken TLS */
+export function readNatsSettings(env: NodeJS.ProcessEnv): NatsSettings {
+  const { values, faults } = checkConfig(NatsEnv, { env })
+  const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
+  if (trustDomain === undefined) throw new ConfigError(faults)
+  const target = parseNatsSettings(values, trustDomain, faults)
+  if (target !== undefined) refuseWeakening(env, process.execArgv)
+  return { values, trustDomain, target, faults }
+}
 
 /**
  * From CRANK_NATS_URL, CRANK_NATS_ID, and the variables of an identity.
  * @throws {ConfigError} for a value that cannot be used. @throws {CliError} `usage` when the certificate cannot
  */
 export async function readNatsClient(env: NodeJS.ProcessEnv, now: () => number): Promise<NatsClient> {
-  refuseWeakening(env, process.execArgv)
-  const { values, faults } = checkConfig(NatsEnv, { env, flags: {} })
-  const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
-  if (trustDomain === undefined) throw new ConfigError(faults)
-  const target = parseNatsSettings(values, trustDomain, faults)
+  const { values, trustDomain, target, faults } = readNatsSettings(env)
   if (target === undefined && faults.length === 0)
     faults.push(
       fault('CRANK_NATS_URL', '', 'must name the NATS servers of the mesh, such as tls://nats-1.internal:4222'),

@@ -1,5 +1,6 @@
 // Several controllers that share a NATS store are one mesh: a worker that registers at one is called by all.
 // Real controllers, one of them of two processes, and a real NATS server with TLS by SVIDs.
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,6 +9,7 @@ import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
 import { startMeshStore, storeEnv } from '../fixtures/nats.ts'
 import { createParties, HELLO, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
+import { copyPolicies, takeCapabilities } from '../fixtures/policy-dir.ts'
 import { until } from '../fixtures/until.ts'
 
 const HEARTBEAT_MS = 300
@@ -189,6 +191,39 @@ describe('a worker', () => {
     await until('all call it again', async () => (await calls(at(0))()) && calls(at(1))())
     await later.stop('SIGTERM')
     await leased('/deregister', at(0), lease)
+    await worker.close()
+  })
+
+  test('that the policy of one controller denies is called by the others, and there as soon as it is allowed', async () => {
+    const worker = await workerOf()
+    const lease = await register(at(0), worker)
+    await using _ = beating(() => at(0), lease)
+    await using policies = await copyPolicies()
+    const file = join(policies.dir, 'data/worker_manifests.json')
+    const allowing = await readFile(file, 'utf8')
+    await takeCapabilities(policies.dir)
+    const strict = await startController('e', { CRANK_POLICY_DIR: policies.dir })
+    const denials = () => strict.log.filter(({ event }) => event === 'worker_not_taken_over')
+    await until('it is denied there', () => denials().length > 0)
+    expect((await greet(strict)).status).toBe(503)
+    await delay(REMOVED_MS)
+    expect([await calls(at(0))(), await calls(at(1))()]).toEqual([true, true])
+    await writeFile(file, allowing)
+    await until('it is called there, too', calls(strict))
+    await strict.stop('SIGTERM')
+    await leased('/deregister', at(0), lease)
+    await worker.close()
+  })
+
+  test('that is too large for the store is refused everywhere, and told how large it may be', async () => {
+    const worker = await workerOf()
+    const schema = { ...HELLO_SCHEMA, input_schema: { type: 'object', description: 'x'.repeat(800_000) } }
+    const body = { worker_id: 'worker-hello-world', worker_url: worker.url, capabilities: [schema] }
+    for (const controller of controllers) {
+      const { status, body: fault } = await parties.request(controller.origin, HELLO, postJson('/register', body))
+      expect([status, fault]).toMatchObject([400, { error: 'request_invalid' }])
+      expect((fault as { reason: string }).reason).toMatch(/has 80\d{4} bytes; in a mesh at most 786432 are allowed/)
+    }
     await worker.close()
   })
 

@@ -1,14 +1,14 @@
 // What a process that hangs or dies at a bad moment does to the others. Real processes, stopped and killed.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greets, HELLO_SCHEMA, startFakeWorker, type FakeWorker } from '../fakes/worker.ts'
 import { CRANK } from '../fixtures/controller-process.ts'
 import { isAlive } from '../fixtures/is-alive.ts'
 import { createParties, HELLO, postJson, type Parties } from '../fixtures/parties.ts'
-import { copyPolicies } from '../fixtures/policy-dir.ts'
+import { copyPolicies, takeCapabilities } from '../fixtures/policy-dir.ts'
 import { startProcessPair, type Line, type ProcessPair } from '../fixtures/process-pair.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -34,14 +34,6 @@ const statusAt = async (pair: ProcessPair, slot: number): Promise<number> => {
   const { status } = await line.greet()
   await line.close()
   return status
-}
-
-/** The worker may provide nothing any more. */
-async function takeCapabilities(policies: string): Promise<void> {
-  const file = join(policies, 'data/worker_manifests.json')
-  const data = JSON.parse(await readFile(file, 'utf8')) as { workers: Record<string, object> }
-  Object.assign(data.workers['spiffe://crank.local/worker/hello-world']!, { provided_capabilities: [] })
-  await writeFile(file, JSON.stringify(data))
 }
 
 /** A controller of its own, with a worker that is registered at process 1 and sends its heartbeats there. */

@@ -1,20 +1,16 @@
 // Where a block is written, and by whom: the policy folder that is here, the bucket of the mesh with CRANK_NATS_URL.
 import { hostname, userInfo } from 'node:os'
 import { stat } from 'node:fs/promises'
-import type { Static } from 'typebox'
 import type { TrustDomain } from '../../core/spiffe-id.ts'
-import { checkConfig } from '../../platform/env.ts'
 import { ConfigError } from '../../platform/setting-fault.ts'
-import { parseNatsSettings, type NatsTarget } from '../../platform/nats/nats-settings.ts'
-import { readSetting, readTrustDomain } from '../../platform/settings.ts'
+import type { NatsTarget } from '../../platform/nats/nats-settings.ts'
 import type { Credentials } from '../../platform/tls/credentials.ts'
 import { CliError, EXIT } from '../exit.ts'
 import { environment } from '../environment.ts'
-import { NatsEnv, NEEDS_IDENTITY } from '../nats-config.ts'
+import { NEEDS_IDENTITY, readNatsSettings } from '../nats-config.ts'
 import { ownIdentity, readIdentity } from '../own-identity.ts'
 import { policyDirOf } from '../places.ts'
 
-type NatsValues = Static<typeof NatsEnv>
 type MeshPlace = { readonly target: NatsTarget; readonly credentials: Credentials }
 
 export type BlockPlaces = {
@@ -28,11 +24,7 @@ export type BlockPlaces = {
 
 /** @throws {ConfigError} when a setting cannot be used */
 export async function blockPlaces(options: { policy?: string | undefined }): Promise<BlockPlaces> {
-  const env = environment()
-  const { values, faults } = checkConfig(NatsEnv, { env })
-  const trustDomain = readSetting('CRANK_TRUST_DOMAIN', values.CRANK_TRUST_DOMAIN, readTrustDomain, faults)
-  if (trustDomain === undefined) throw new ConfigError(faults)
-  const target = parseNatsSettings(values, trustDomain, faults)
+  const { values, trustDomain, target, faults } = readNatsSettings(environment())
   if (faults.length > 0) throw new ConfigError(faults)
   const credentials = await identityOf(values, trustDomain)
   const by = credentials instanceof CliError ? `${userInfo().username}@${hostname()}` : credentials.spiffeId
@@ -43,7 +35,10 @@ export async function blockPlaces(options: { policy?: string | undefined }): Pro
 }
 
 /** Or why there is none: a block in the file must not wait for it. */
-async function identityOf(values: Partial<NatsValues>, trustDomain: TrustDomain): Promise<Credentials | CliError> {
+async function identityOf(
+  values: ReturnType<typeof readNatsSettings>['values'],
+  trustDomain: TrustDomain,
+): Promise<Credentials | CliError> {
   const faults: string[] = []
   const identity = ownIdentity(values, trustDomain, faults)
   const hint = 'the identity of an operator: NATS lets nobody else block'

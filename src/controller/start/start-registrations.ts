@@ -74,7 +74,7 @@ export function startRegistrations(
       ...{ registry, share: roll.share, isThere, log, now, onRegistered, heartbeatIntervalMs },
       previous: workers.registeredAt,
       // Larger ones do not fit into one message of NATS.
-      maxBytes: workers.meshHealth() === undefined ? undefined : MAX_SHARED_BYTES,
+      maxBytes: config.nats === undefined ? undefined : MAX_SHARED_BYTES,
       newLease: randomUUID,
     }),
     heartbeat(claim, load): HeartbeatReply {
