@@ -60,6 +60,14 @@ export class LeaseTable {
     return entry?.leaseHash === holder.leaseHash ? entry : undefined
   }
 
+  /** Whether the store has exactly this registration, and no end of it. */
+  isStored(holder: Holder): boolean {
+    const known = this.#known.get(storeKeyOf(holder))
+    return (
+      known?.entry.leaseHash === holder.leaseHash && known.entry.body !== undefined && !known.isLost && !known.isDue
+    )
+  }
+
   /** When the worker of this name registered last, ended or not. */
   registeredAt(worker: Pick<Holder, 'spiffeId' | 'workerId'>): string | undefined {
     return this.#known.get(storeKeyOf(worker))?.entry.registeredAt
@@ -89,6 +97,8 @@ export class LeaseTable {
     if (known === undefined) return
     known.revision = revision
     known.isLost = true
+    // It is written anyway, an end too: others may not have heard of it.
+    if (known.isDue) return
     if (known.entry.body === undefined) this.#forget(key)
     else if (this.#isHeard(known)) this.#owe(key, known)
   }

@@ -45,6 +45,8 @@ export type Mesh = {
   readonly beat: (beat: Beat) => void
   /** When the worker of this name registered last in the mesh, as far as that is known. */
   readonly registeredAt: (worker: Pick<Holder, 'spiffeId' | 'workerId'>) => string | undefined
+  /** Whether the mesh has exactly this registration: a controller has probed it, and the others call it. */
+  readonly vouchesFor: (holder: Holder) => boolean
   readonly health: () => MeshHealth
   /** Resolves when the first view is complete; after `ms` at the latest. */
   readonly viewed: (ms: number) => Promise<void>
@@ -131,6 +133,8 @@ class Member implements Mesh {
   }
 
   readonly registeredAt: Mesh['registeredAt'] = (worker) => this.#table.registeredAt(worker)
+
+  readonly vouchesFor: Mesh['vouchesFor'] = (holder) => this.#table.isStored(holder)
 
   readonly health: Mesh['health'] = () => {
     return { awayMs: this.#options.link.awayMs(), unwritten: this.#table.dueCount() + this.#drains.unwritten() }

@@ -7,12 +7,14 @@ import { createProbe, createRecallProbe } from '../dispatch/probe.ts'
 import type { LivePolicy } from '../live-policy/live-policy.ts'
 import type { RegistrationRoutesOptions } from '../routes/registration.ts'
 import { isMeshAway } from '../mesh/mesh-health.ts'
+import { rememberedHolder } from '../routing/awaited.ts'
+import type { RememberedWorker } from '../routing/hint-format.ts'
 import { holderOf } from '../routing/registry.ts'
-import { createWorkerCheck } from '../steps/check-worker.ts'
+import { createWorkerCheck, type WorkerCheckDeps } from '../steps/check-worker.ts'
 import { createRecall } from '../steps/recall.ts'
 import type { Recorder } from '../steps/record.ts'
 import { createRegister } from '../steps/register.ts'
-import { untilReady } from '../steps/remembered-worker.ts'
+import { untilReady, type RememberedDeps } from '../steps/remembered-worker.ts'
 import { createTakeOver } from '../steps/take-over.ts'
 import type { Ground } from './ground.ts'
 import type { StartedWorkers } from './start-workers.ts'
@@ -38,7 +40,7 @@ export function startRegistrations(
   { policy, workers }: { policy: LivePolicy; workers: StartedWorkers },
   { judge, recorder, reconsider }: RegistrationParts,
 ): StartedRegistrations {
-  const { config, log, now, monotonic, tracing, opened, siblings } = ground
+  const { config, log, now, opened } = ground
   const { registry, connectorFor, roll, awaited, isThere } = workers
   const { heartbeatIntervalMs, workerHosts } = config
   const common = { judge, record: recorder.recordRegistration, workerHosts, now }
@@ -49,25 +51,8 @@ export function startRegistrations(
   const stop = new AbortController()
   opened.defer(() => stop.abort())
   const isReady = (): boolean => policy.ready().ok
-  const recall = createRecall({
-    ...{ awaited, share: roll.share, registry, onRegistered, heartbeatIntervalMs, log, now, monotonic },
-    check: createWorkerCheck({ ...common, probe: createRecallProbe({ connectorFor, log }) }),
-    isReady,
-    // One process is enough; another one steps in when the first would long be through.
-    delayMs: (siblings?.slot ?? 0) * (REMOVED_AFTER_MISSED + 1) * heartbeatIntervalMs,
-    tracer: tracing.tracer,
-    random: Math.random,
-    signal: stop.signal,
-  })
-  const takeOver = createTakeOver({
-    ...{ awaited, share: roll.share, registry, onRegistered, isReady, log, now },
-    check: createWorkerCheck({ ...common, probe: () => Promise.resolve() }),
-    tracer: tracing.tracer,
-    signal: stop.signal,
-  })
-  workers.onLearned(takeOver.take)
-  // What was denied may be allowed now.
-  policy.onChange(takeOver.again)
+  const passing = { onRegistered, isReady, signal: stop.signal }
+  const recall = startReturns(ground, { policy, workers }, { common, passing })
   return {
     register: createRegister({
       check: createWorkerCheck({ ...common, probe: createProbe({ connectorFor, log }) }),
@@ -92,7 +77,43 @@ export function startRegistrations(
       await roll.share({ kind: 'left', holder })
       return { status: 'deregistered' }
     },
-    recall: () => void recall(),
+    recall,
     review: () => void untilReady({ isReady, signal: stop.signal }).then(reconsider),
+  }
+}
+
+type ReturnParts = {
+  readonly common: Omit<WorkerCheckDeps, 'probe'>
+  readonly passing: Pick<RememberedDeps, 'onRegistered' | 'isReady' | 'signal'>
+}
+
+/** How those become routable that do not register themselves: after a restart, and from other controllers. */
+function startReturns(
+  { config, now, monotonic, log, tracing, siblings }: Ground,
+  { policy, workers }: { policy: LivePolicy; workers: StartedWorkers },
+  { common, passing }: ReturnParts,
+): () => void {
+  const { registry, connectorFor, roll, awaited, isVouchedFor } = workers
+  const { heartbeatIntervalMs } = config
+  const deps = { awaited, share: roll.share, registry, log, now, tracer: tracing.tracer, ...passing }
+  const isVouched = (worker: RememberedWorker): boolean => isVouchedFor(rememberedHolder(worker))
+  const recall = createRecall({
+    ...{ ...deps, heartbeatIntervalMs, monotonic, random: Math.random },
+    check: createWorkerCheck({ ...common, probe: createRecallProbe({ connectorFor, log }) }),
+    remembered: () => awaited.list().filter((worker) => !isVouched(worker)),
+    // One process is enough; another one steps in when the first would long be through.
+    delayMs: (siblings?.slot ?? 0) * (REMOVED_AFTER_MISSED + 1) * heartbeatIntervalMs,
+  })
+  const takeOver = createTakeOver({
+    ...deps,
+    check: createWorkerCheck({ ...common, probe: () => Promise.resolve() }),
+  })
+  workers.onLearned(takeOver.take)
+  // What was denied may be allowed now.
+  policy.onChange(takeOver.again)
+  return () => {
+    // These need no probe: a controller of a mesh that starts again has all of its workers at once.
+    awaited.list().filter(isVouched).forEach(takeOver.take)
+    void recall()
   }
 }

@@ -18,7 +18,7 @@ import { createAwaited, type Awaited } from '../routing/awaited.ts'
 import { isOpen } from '../routing/condition.ts'
 import { openHintFile, type HintFile } from '../routing/hint-file.ts'
 import type { RememberedWorker } from '../routing/hint-format.ts'
-import { Registry, type WorkerInstance } from '../routing/registry.ts'
+import { Registry, type Holder, type WorkerInstance } from '../routing/registry.ts'
 import { createRoll, type Beat } from '../routing/roll.ts'
 import { standingOf, type StateChange } from '../routing/standing.ts'
 import { startSweeper } from '../routing/sweeper.ts'
@@ -45,6 +45,8 @@ export type StartedWorkers = {
   readonly onLearned: (listener: (worker: RememberedWorker) => void) => void
   /** How the link to the shared store is; undefined: there is no mesh. */
   readonly meshHealth: () => MeshHealth | undefined
+  /** Whether the mesh has exactly this registration; without one, or where the parent has the link to it: no. */
+  readonly isVouchedFor: (holder: Holder) => boolean
   /** When the worker of this name registered last, as far as that is known. */
   readonly registeredAt: (worker: Pick<WorkerInstance, 'spiffeId' | 'workerId'>) => string | undefined
 }
@@ -112,7 +114,7 @@ async function startRoll(
   ground: Ground,
   registry: Registry,
   hint: HintFile | undefined,
-): Promise<Pick<StartedWorkers, 'roll' | 'awaited' | 'onLearned' | 'meshHealth' | 'registeredAt'>> {
+): Promise<Pick<StartedWorkers, 'roll' | 'awaited' | 'onLearned' | 'meshHealth' | 'isVouchedFor' | 'registeredAt'>> {
   const { monotonic, log, siblings, store } = ground
   const awaited = createAwaited(hint?.found ?? [])
   const learned = createListeners<[RememberedWorker]>((err) =>
@@ -128,6 +130,7 @@ async function startRoll(
     roll: mesh === undefined ? roll : overMesh(roll, mesh),
     ...{ awaited, onLearned: learned.add },
     meshHealth: () => mesh?.health() ?? siblings?.meshHealth(),
+    isVouchedFor: (holder) => mesh?.vouchesFor(holder) === true,
     registeredAt: (worker) => latest([registry.named(worker)?.registeredAt, awaited.named(worker)?.registeredAt]),
   }
 }

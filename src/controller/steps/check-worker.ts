@@ -13,7 +13,7 @@ import { parseWorkerUrl } from '../routing/worker-url.ts'
 import { afterRecord } from './recorded.ts'
 import { refuseUnlessPassed } from './refuse.ts'
 
-type WorkerCheckDeps = {
+export type WorkerCheckDeps = {
   readonly judge: Judge
   readonly record: (asker: Asker, verdict: RegistrationVerdict) => Promise<void>
   readonly probe: Probe

@@ -9,6 +9,8 @@ import type { CheckedWorker } from './check-worker.ts'
 import { checkRemembered, makeRoutable, pause, untilReady, type RememberedDeps } from './remembered-worker.ts'
 
 type RecallDeps = RememberedDeps & {
+  /** Whom to check. */
+  readonly remembered: () => readonly RememberedWorker[]
   /** The first look at who is awaited; default: at once. */
   readonly delayMs?: number
   readonly log: Pick<Logger, 'info' | 'warn'>
@@ -32,12 +34,12 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'audit_unavailable',
 ])
 
-/** Checks every awaited worker. Resolves when each is settled, or the signal aborts. Never rejects. */
+/** Checks every remembered worker that is still awaited. Resolves when each is settled, or the signal aborts. Never rejects. */
 export function createRecall(deps: RecallDeps): () => Promise<void> {
   return async () => {
-    const { awaited, log, signal, monotonic, delayMs = 0 } = deps
+    const { log, signal, monotonic, delayMs = 0 } = deps
     if (delayMs > 0) await pause(delayMs, signal)
-    const queue = shuffled(awaited.list(), deps.random)
+    const queue = shuffled(deps.remembered(), deps.random)
     const remembered = queue.length
     if (remembered === 0) return
     const startMs = monotonic()

@@ -125,6 +125,19 @@ describe('a key that the store has lost', () => {
     expect(table.renew()).toMatchObject([{ leaseHash: hashOfLease('a') }])
   })
 
+  test('has the end of a registration written, unless it was written before', () => {
+    const table = tableAt({ ms: 0 })
+    table.changed(entry('a', 1))
+    table.wrote(KEY, table.toWrite(KEY)!.entry, 7)
+    table.changed(ended('a', 1))
+    table.lost(KEY, 0)
+    expect(table.toWrite(KEY)).toMatchObject({ revision: 0, entry: { body: undefined } })
+    table.wrote(KEY, table.toWrite(KEY)!.entry, 1)
+    table.lost(KEY, 2)
+    expect(table.toWrite(KEY)).toBeUndefined()
+    expect(table.registeredAt(entry('a', 1))).toBeUndefined()
+  })
+
   test('is written again after the store was lost and made again', () => {
     const table = tableAt({ ms: 0 })
     table.changed(entry('a', 1))
@@ -179,4 +192,19 @@ describe('an entry in the store', () => {
   ])('is refused with %s', (_what, key, text, reason) => {
     expect(() => decodeEntry(key, text)).toThrow(reason)
   })
+})
+
+test('the mesh vouches for exactly the registrations that the store has', () => {
+  const table = tableAt({ ms: 0 })
+  const holder = { spiffeId, workerId: 'worker-hello-world', leaseHash: hashOfLease('a') }
+  expect(table.isStored(holder)).toBe(false)
+  table.changed(entry('a', 1))
+  expect(table.isStored(holder)).toBe(false)
+  table.wrote(KEY, table.toWrite(KEY)!.entry, 1)
+  expect(table.isStored(holder)).toBe(true)
+  expect(table.isStored({ ...holder, leaseHash: hashOfLease('b') })).toBe(false)
+  table.lost(KEY, 2)
+  expect(table.isStored(holder)).toBe(false)
+  table.seen(KEY, ended('a', 1), 3)
+  expect(table.isStored(holder)).toBe(false)
 })

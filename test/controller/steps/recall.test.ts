@@ -47,6 +47,7 @@ function setUp(ids: readonly string[], check: Check, { readyAfter = 0, delayMs =
     delayMs,
     now: Date.now,
     awaited,
+    remembered: awaited.list,
     registry,
     share(change) {
       const found = 'registration' in change ? fault?.(change.registration.workerId) : undefined
