@@ -57,7 +57,7 @@ test('killed 57 times in every phase of a rotation, no acknowledged record is lo
   expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, at) => at + 1))
   expect(await verifyLog(log)).toMatchObject({ ok: true, tornTailBytes: 0, records: lines.length })
   expect(segmentFiles(log).some(isCompressed)).toBe(true)
-}, 240_000)
+}, 600_000)
 
 test('while the file cannot grow nothing is acknowledged, and it recovers by itself when it can', async () => {
   const log = temporaryLog()
