@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from '../../platform/logger.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
+import { ConnectionWatch } from './connection-watch.ts'
 import { openBuckets, type Buckets, type LastRevision } from './buckets.ts'
 
 /** The store while it is there. `signal` aborts at the end of the session; the next one is another one. */
@@ -56,7 +57,7 @@ class Link implements StoreLink {
   #again = new AbortController()
   #awaySinceMs: number | undefined
   #current: StoreSession | undefined
-  #nc: NatsConnection | undefined
+  #connection: ConnectionWatch | undefined
 
   constructor(options: StoreLinkOptions) {
     this.#options = options
@@ -77,16 +78,18 @@ class Link implements StoreLink {
   }
 
   readonly renew: StoreLink['renew'] = () => {
-    const old = this.#nc
-    this.#nc = undefined
+    const old = this.#connection
+    this.#connection = undefined
     this.#again.abort()
-    void old?.close()
+    void old?.nc.close()
   }
 
   readonly close: StoreLink['close'] = async () => {
     this.#closing.abort()
-    await this.#nc?.close()
+    await this.#connection?.nc.close()
     await this.#running
+    // One that was being made.
+    await this.#connection?.nc.close()
   }
 
   async #run(): Promise<void> {
@@ -94,8 +97,10 @@ class Link implements StoreLink {
     let retryMs = RETRY_MS
     while (!signal.aborted) {
       try {
-        if (this.#nc === undefined || this.#nc.isClosed()) this.#nc = await this.#options.connect()
-        await this.#serve(this.#nc)
+        const connection = await this.#connected()
+        // At once when it is back, not with the next try.
+        if (!(await connection.isUp())) continue
+        await this.#serve(connection)
         retryMs = RETRY_MS
       } catch (cause: unknown) {
         this.#report(cause instanceof Error ? cause.message : String(cause))
@@ -105,19 +110,26 @@ class Link implements StoreLink {
     }
   }
 
+  async #connected(): Promise<ConnectionWatch> {
+    if (this.#connection === undefined || this.#connection.isClosed()) {
+      this.#connection = new ConnectionWatch(await this.#options.connect())
+    }
+    return this.#connection
+  }
+
   /** One session, from its beginning to its end. */
-  async #serve(connection: NatsConnection): Promise<void> {
+  async #serve(connection: ConnectionWatch): Promise<void> {
     const { replicas, monotonic } = this.#options
     const over = new AbortController()
     const again = (this.#again = new AbortController())
     try {
       const signal = AbortSignal.any([over.signal, this.#closing.signal])
-      const session = { ...(await openBuckets(connection, replicas)), nc: connection, signal }
+      const session = { ...(await openBuckets(connection.nc, replicas)), nc: connection.nc, signal }
       const views = await Promise.all(this.#parts.map((part) => part(session)))
       this.#opened(session)
       const endings = views.map(({ ended }) => ended)
       const fault = faultOf(session, views, monotonic)
-      const why = await Promise.race([...endings, fault, lossOf(connection), aborted(again.signal)])
+      const why = await Promise.race([...endings, fault, connection.loss(), aborted(again.signal)])
       if (why !== BEGUN_AGAIN && !this.#closing.signal.aborted) this.#report(why)
     } finally {
       this.#awaySinceMs ??= monotonic()
@@ -171,14 +183,6 @@ async function faultOf(
     } else if (monotonic() - answeredMs > SILENT_MS) return 'its leader does not answer'
   }
   return 'closed'
-}
-
-/** Resolves when the connection is lost, or closed. */
-async function lossOf(connection: NatsConnection): Promise<string> {
-  for await (const { type } of connection.status()) {
-    if (type === 'disconnect' || type === 'staleConnection') return 'the connection was lost'
-  }
-  return 'the connection was closed'
 }
 
 function nothing(): undefined {

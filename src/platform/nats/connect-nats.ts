@@ -21,7 +21,8 @@ type NatsOptions = {
   readonly isOnce?: boolean
 }
 
-const CONNECT_MS = 2000
+/** A server that does not answer is left for the next one. */
+const CONNECT_MS = 1500
 /** A server that hangs is found after three of these, and another one is tried. */
 const PING_MS = 1000
 const MAX_PINGS_OUT = 2
