@@ -20,6 +20,8 @@ type NatsOptions = {
   readonly tls?: NatsFiles
   /** The SPIFFE ID of the servers themselves; only with `tls`. */
   readonly routeUser?: string
+  /** The port by which the server `from` reaches the server `to`, counted from 0, that listens for others on `port`. */
+  readonly routePort?: (route: { readonly from: number; readonly to: number; readonly port: number }) => Promise<number>
   /** Lines of the `users` list, one per SPIFFE ID; only with `tls`. */
   readonly users?: readonly string[]
 }
@@ -47,17 +49,23 @@ const MAX_ERRORS = 2000
 
 /** Starts the servers and waits until each accepts connections; the leader of a cluster may come a moment later. */
 export async function startNats(options: NatsOptions): Promise<NatsCluster> {
-  const { dir, servers: count = 1, tls } = options
+  const { dir, servers: count = 1, tls, routePort } = options
   const program = await findTool('nats-server')
   const ports = await freePorts(2 * count)
-  const routes = ports.slice(count).map((port) => `nats-route://${HOST}:${port}`)
+  const routesOf = (from: number): Promise<string[]> =>
+    Promise.all(
+      ports.slice(count).map(async (port, to) => {
+        const via = from === to ? port : ((await routePort?.({ from, to, port })) ?? port)
+        return `nats-route://${HOST}:${via}`
+      }),
+    )
   const servers = await Promise.all(
     ports.slice(0, count).map(async (port, at) => {
       const name = `n${at + 1}`
       const folder = join(dir, name)
       await mkdir(folder, { recursive: true })
       const file = join(folder, 'nats.conf')
-      const cluster = count > 1 ? { port: ports[count + at] ?? 0, routes } : undefined
+      const cluster = count > 1 ? { port: ports[count + at] ?? 0, routes: await routesOf(at) } : undefined
       await writeFile(file, configuration(options, { name, port, folder, cluster }))
       const server = createServer(program, { file, port, name })
       await server.start()
@@ -135,7 +143,9 @@ function configuration({ tls, users = [], routeUser }: NatsOptions, { name, port
       files === undefined || routeUser === undefined
         ? ''
         : `authorization { user: "${routeUser}" }\ntls { ${files}, verify_and_map: true, timeout: 5 }`
-    lines.push(`cluster {\nname: crank\nlisten: "${HOST}:${cluster.port}"\nroutes: [${routes}]\n${secured}\n}`)
+    lines.push(
+      `cluster {\nname: crank\nlisten: "${HOST}:${cluster.port}"\nno_advertise: true\nroutes: [${routes}]\n${secured}\n}`,
+    )
   }
   return `${lines.join('\n')}\n`
 }

@@ -137,12 +137,33 @@ describe(`a fleet under load, with the seed ${seed}`, () => {
     })
   })
 
+  test('loses no call when a controller and a NATS server are cut off from all the others', async () => {
+    await during('a split: controller-1 and n1 on one side', {
+      async bring() {
+        const heal = await fleet.split()
+        await delay(15_000)
+        await heal()
+      },
+    })
+  })
+
   test('goes on without any store; only calls with a key wait', async () => {
     await during('all NATS servers stopped', {
       async bring() {
         await Promise.all(fleet.nats.servers.map((server) => server.signal('SIGSTOP')))
         await delay(FAULT_MS)
         await Promise.all(fleet.nats.servers.map((server) => server.signal('SIGCONT')))
+      },
+    })
+  })
+
+  test('loses no call when workers are stopped for a while', async () => {
+    const swarm = pick(fleet.swarms)
+    await during('SIGSTOP of 20 workers', {
+      async bring() {
+        swarm.child().kill('SIGSTOP')
+        await delay(FAULT_MS)
+        swarm.child().kill('SIGCONT')
       },
     })
   })

@@ -46,6 +46,8 @@ export type Fleet = {
   readonly controllers: readonly Controller[]
   readonly swarms: readonly WorkerProcess[]
   readonly callers: Callers
+  /** Cuts the first controller and the first NATS server off from the other controllers' servers. Returns what ends the cut. */
+  readonly split: () => Promise<() => Promise<void>>
   /** Milliseconds until every controller has the same live workers, this many. */
   readonly untilEqual: (workers?: number) => Promise<number>
   /** Of the controllers. */
@@ -60,7 +62,8 @@ export async function openFleet(seed: number): Promise<Fleet> {
   const parties = opened.adopt(await createParties(), (it) => it.close())
   const policies = opened.use(await copyPolicies())
   await writeFile(join(policies.dir, 'data/worker_manifests.json'), await swarmManifests(WORKERS))
-  const nats = opened.use(await startMeshStore(parties, { servers: 3 }))
+  const roads = createRoads(seed, opened)
+  const nats = opened.use(await startMeshStore(parties, { servers: 3, routePort: roads.portOf }))
   const ports = await freePorts(CONTROLLERS)
   const urls = ports.map((port) => `https://127.0.0.1:${port}`)
   const controllers = await Promise.all(
@@ -76,8 +79,33 @@ export async function openFleet(seed: number): Promise<Fleet> {
   }
   await untilEqual()
   const callers = opened.adopt(await startCallers(parties, urls), (it) => it.close())
+  const split = async (): Promise<() => Promise<void>> => {
+    const cut = [
+      ...roads.of(0),
+      ...controllers[0]!.links.slice(1),
+      ...controllers.slice(1).map(({ links }) => links[0]!),
+    ]
+    await Promise.all(cut.map((road) => road.set({ silence: true })))
+    return async () => {
+      await Promise.all(cut.map((road) => road.set({})))
+    }
+  }
   const close = () => opened.disposeAsync()
-  return { seed, nats, parties, controllers, swarms, callers, untilEqual, urls, cpuMs, close }
+  return { seed, nats, parties, controllers, swarms, callers, split, untilEqual, urls, cpuMs, close }
+}
+
+/** The roads between the NATS servers, each in its direction. */
+function createRoads(seed: number, opened: AsyncDisposableStack) {
+  const roads: { readonly ends: readonly number[]; readonly road: FaultProxy }[] = []
+  return {
+    portOf: async ({ from, to, port }: { from: number; to: number; port: number }): Promise<number> => {
+      const road = await startFaultProxy({ port }, { seed, random: seeded(seed) })
+      opened.defer(() => road.close())
+      roads.push({ ends: [from, to], road })
+      return road.port
+    },
+    of: (server: number): FaultProxy[] => roads.filter(({ ends }) => ends.includes(server)).map(({ road }) => road),
+  }
 }
 
 /** The clock of /proc ticks a hundred times a second. */
