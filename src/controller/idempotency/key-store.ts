@@ -52,7 +52,10 @@ export type StoreHealth = { readonly ok: boolean; readonly queued: number; reado
 export type KeyStore = {
   /** Resolves when the claim is durable. @throws {AppError} `idempotency_unavailable`: the call must not go on. */
   readonly begin: (claim: Claim) => Promise<Begun>
-  /** Resolves to true when the ending is durable; to false when it is not, and the key is, or will be, `unknown`. Never rejects. */
+  /**
+   * Resolves to true when the ending is durable; to false when it is not, and the key is, or will be, `unknown`, or ends as it
+   * should when a shared store is back. Never rejects.
+   */
   readonly end: (claim: Claim, ending: Ending) => Promise<boolean>
   readonly health: () => StoreHealth
   /** Keys that are still held become `unknown`. */

@@ -128,7 +128,8 @@ class SharedStore implements KeyStore {
     if (held === undefined) return false
     this.#held.delete(claim.decisionId)
     if (await this.#settle(held, ending, END_MS)) return true
-    void this.#settleLater(claim, { to: 'unknown' }).catch(nothing)
+    // Whoever asks until then is told that it is in progress.
+    void this.#settleLater(claim, ending).catch(nothing)
     return false
   }
 
@@ -235,7 +236,7 @@ class SharedStore implements KeyStore {
     }
   }
 
-  /** Nobody waits: what this controller may have written must not stay held. */
+  /** Nobody waits: what this controller may have written must not stay held, and an answer that was given is worth keeping. */
   async #settleLater(claim: Claim, ending: Ending): Promise<void> {
     let absent = 0
     for (let tries = 0; tries < HOUR_MS / END_MS; tries++) {

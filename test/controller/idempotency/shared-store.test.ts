@@ -70,6 +70,16 @@ test('a call is refused when its time is over while the store hangs; its key is 
   await until('the key is free', async () => (await begun(other, claim('late'))) === 'begun')
 })
 
+test('an answer that could not be stored is stored when the store answers again', async () => {
+  const it = claim('outage')
+  expect(await begun(one, it)).toBe('begun')
+  await links.server.signal('SIGSTOP')
+  const answer = { kind: 'answer', status: 200, headers: [], body: Buffer.from('hi') } as const
+  expect(await one.end(it, { to: 'done', answer })).toBe(false)
+  await links.server.signal('SIGCONT')
+  await until('it is stored', async () => (await begun(other, claim('outage'))) === 'done')
+})
+
 test('a key that ended as unknown at one controller is unknown at the other, and a freed one is free', async () => {
   const [held, freed] = [claim('held'), claim('freed')]
   await Promise.all([begun(one, held), begun(one, freed)])
