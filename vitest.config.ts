@@ -18,6 +18,7 @@ const MESH = [
   'test/controller/dispatch/probe.test.ts',
   'test/controller/idempotency/{shared-store,sqlite-store}.test.ts',
   'test/controller/mesh/mesh.test.ts',
+  'test/controller/store/store-link.test.ts',
   'test/controller/live-policy/{live-bundle,live-policy,live-sidecar,opa-faults,policy-loader,restarted-sidecar}.test.ts',
   'test/docs/{backup-and-restore,incident,links,migration-guide,policy-authoring,resilience-commands,slo-authoring,spiffe,worker-typescript}.test.ts',
   'test/faults/short.test.ts',

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { verifyLog } from '../fixtures/audit-log.ts'
 import { storeLeader } from '../fixtures/nats.ts'
 import { seeded } from '../fixtures/seeded.ts'
+import { until } from '../fixtures/until.ts'
 import { callAll, type Told } from './callers.ts'
 import { openFleet, WORKERS, type Fleet } from './fleet.ts'
 
@@ -133,6 +134,18 @@ describe(`a fleet under load, with the seed ${seed}`, () => {
         // Longer than a worker of which nobody hears stays registered.
         await delay(15_000)
         await Promise.all(controller.links.map((link) => link.set({})))
+      },
+    })
+  })
+
+  test('loses no call when a NATS server is cut off: controllers that use it go to another one', async () => {
+    const server = pick(fleet.nats.servers)
+    await during(`${server.name} cut off from the other NATS servers`, {
+      async bring() {
+        const heal = await fleet.isolate(server)
+        await delay(FAULT_MS)
+        await until('all controllers have the store', fleet.areLinked, 30_000)
+        await heal()
       },
     })
   })

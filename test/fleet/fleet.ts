@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startFaultProxy, type FaultProxy } from '../../scripts/lab/fault-proxy.ts'
 import { freePorts } from '../../scripts/lab/free-port.ts'
-import type { NatsCluster } from '../../scripts/lab/nats-server.ts'
+import type { NatsCluster, NatsServer } from '../../scripts/lab/nats-server.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
 import { startMeshStore } from '../fixtures/nats.ts'
 import { createParties, type Parties } from '../fixtures/parties.ts'
@@ -48,6 +48,10 @@ export type Fleet = {
   readonly callers: Callers
   /** Cuts the first controller and the first NATS server off from the other controllers' servers. Returns what ends the cut. */
   readonly split: () => Promise<() => Promise<void>>
+  /** Cuts a NATS server off from the other servers, and from no controller. Returns what ends the cut. */
+  readonly isolate: (server: NatsServer) => Promise<() => Promise<void>>
+  /** Whether all controllers say that the store is there. */
+  readonly areLinked: () => Promise<boolean>
   /** Milliseconds until every controller has the same live workers, this many. */
   readonly untilEqual: (workers?: number) => Promise<number>
   /** Of the controllers. */
@@ -79,19 +83,38 @@ export async function openFleet(seed: number): Promise<Fleet> {
   }
   await untilEqual()
   const callers = opened.adopt(await startCallers(parties, urls), (it) => it.close())
-  const split = async (): Promise<() => Promise<void>> => {
-    const cut = [
-      ...roads.of(0),
-      ...controllers[0]!.links.slice(1),
-      ...controllers.slice(1).map(({ links }) => links[0]!),
-    ]
-    await Promise.all(cut.map((road) => road.set({ silence: true })))
-    return async () => {
-      await Promise.all(cut.map((road) => road.set({})))
-    }
-  }
+  const split = () =>
+    cut([...roads.of(0), ...controllers[0]!.links.slice(1), ...controllers.slice(1).map(({ links }) => links[0]!)])
+  const isolate = (server: NatsServer) => cut(roads.of(nats.servers.indexOf(server)))
+  const areLinked = async () => (await Promise.all(controllers.map(isLinked))).every(Boolean)
   const close = () => opened.disposeAsync()
-  return { seed, nats, parties, controllers, swarms, callers, split, untilEqual, urls, cpuMs, close }
+  return {
+    seed,
+    nats,
+    parties,
+    controllers,
+    swarms,
+    callers,
+    split,
+    isolate,
+    areLinked,
+    untilEqual,
+    urls,
+    cpuMs,
+    close,
+  }
+}
+
+async function cut(roads: readonly FaultProxy[]): Promise<() => Promise<void>> {
+  await Promise.all(roads.map((road) => road.set({ silence: true })))
+  return async () => {
+    await Promise.all(roads.map((road) => road.set({})))
+  }
+}
+
+async function isLinked(controller: Controller): Promise<boolean> {
+  const metrics = await fetch(`${controller.process().adminOrigin}/metrics`)
+  return /^controller_mesh_connected 1$/m.test(await metrics.text())
 }
 
 /** The roads between the NATS servers, each in its direction. */

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { shippedFile, type Shipped } from '../../audit/shipped.ts'
+import { ConnectionWatch } from '../../platform/nats/connection-watch.ts'
 import { natsFault } from '../../platform/nats/nats-fault.ts'
 import { isOutOfStep, openAuditStream, type AuditStreamStore, type LastStored } from './audit-stream-store.ts'
 import type { ChainReader } from './chain-reader.ts'
@@ -37,14 +38,13 @@ class StreamDestination implements Destination {
   readonly name = 'nats'
   readonly takesCheckpoints = false
   readonly #options: StreamOptions
-  #nc: NatsConnection | undefined
+  #connection: ConnectionWatch | undefined
   #store: AuditStreamStore | undefined
   #chain: ChainName | undefined
   /** The number of the chain's last message in the stream. */
   #lastSeq = 0
   #failures = 0
   #looks = 0
-  #isUp = false
   #isClosed = false
 
   constructor(options: StreamOptions) {
@@ -62,6 +62,7 @@ class StreamDestination implements Destination {
       if (!isSame) await this.#belongTo(store.created, name)
       return last === undefined ? await afterPlace(reader, known) : await this.#afterStored(reader, shipped, last)
     } catch (cause: unknown) {
+      await this.#connection?.move().catch(nothing)
       throw new Error(natsFault(cause), { cause })
     }
   }
@@ -88,34 +89,20 @@ class StreamDestination implements Destination {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#nc?.close()
+    await this.#connection?.nc.close()
   }
 
   /** The stream, over a connection that is up. */
   async #open(): Promise<AuditStreamStore> {
     const { connect, replicas, host, slot } = this.#options
-    if (this.#nc === undefined || this.#nc.isClosed()) {
-      const nc = (this.#nc = await connect())
+    if (this.#connection === undefined || this.#connection.isClosed()) {
+      this.#connection = new ConnectionWatch(await connect())
       // It was closed while this connection was made.
-      if (this.#isClosed) await nc.close()
-      this.#isUp = true
-      void this.#follow(nc)
+      if (this.#isClosed) await this.#connection.nc.close()
     }
-    this.#checkUp()
-    return openAuditStream(this.#nc, { replicas, writer: { host, slot } })
-  }
-
-  #checkUp(): void {
-    if (this.#isUp) return
+    // What is asked over a connection that is down would be sent later, when nobody waits for it.
+    if (this.#connection.isUp()) return openAuditStream(this.#connection.nc, { replicas, writer: { host, slot } })
     throw new Error('the connection to NATS is lost; it is made again as soon as a server can be reached')
-  }
-
-  /** What is asked over a connection that is down would be sent later, when nobody waits for it. */
-  async #follow(nc: NatsConnection): Promise<void> {
-    for await (const { type } of nc.status()) {
-      if (type === 'disconnect' || type === 'staleConnection') this.#isUp = false
-      if (type === 'reconnect') this.#isUp = true
-    }
   }
 
   /** The place on the disk is that of another stream: it must be gone before the name says otherwise. */
@@ -176,4 +163,8 @@ async function afterPlace(reader: ChainReader, known: Shipped | undefined): Prom
   if (await reader.resume(known, known?.position)) return known
   await reader.resume(undefined)
   return undefined
+}
+
+function nothing(): void {
+  // It moves by itself.
 }

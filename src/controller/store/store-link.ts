@@ -3,8 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from '../../platform/logger.ts'
+import { ConnectionWatch } from '../../platform/nats/connection-watch.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
-import { ConnectionWatch } from './connection-watch.ts'
 import { openBuckets, type Buckets, type LastRevision } from './buckets.ts'
 
 /** The store while it is there. `signal` aborts at the end of the session; the next one is another one. */
@@ -99,11 +99,12 @@ class Link implements StoreLink {
       try {
         const connection = await this.#connected()
         // At once when it is back, not with the next try.
-        if (!(await connection.isUp())) continue
+        if (!(await connection.up())) continue
         await this.#serve(connection)
         retryMs = RETRY_MS
       } catch (cause: unknown) {
         this.#report(cause instanceof Error ? cause.message : String(cause))
+        await this.#connection?.move().catch(nothing)
         await delay(retryMs * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(nothing)
         retryMs = Math.min(retryMs * 2, MAX_RETRY_MS)
       }

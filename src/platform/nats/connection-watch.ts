@@ -3,6 +3,8 @@ import type { NatsConnection } from '@nats-io/transport-node'
 
 type State = 'up' | 'lost' | 'closed'
 
+const LOST: ReadonlySet<string> = new Set(['disconnect', 'staleConnection', 'forceReconnect'])
+
 export class ConnectionWatch {
   readonly nc: NatsConnection
   #state: State = 'up'
@@ -17,8 +19,12 @@ export class ConnectionWatch {
     return this.#state === 'closed'
   }
 
+  isUp(): boolean {
+    return this.#state === 'up'
+  }
+
   /** Resolves when it is there; false: it never will be. */
-  async isUp(): Promise<boolean> {
+  async up(): Promise<boolean> {
     while (this.#state === 'lost') await this.#change.promise
     return this.#state === 'up'
   }
@@ -29,9 +35,15 @@ export class ConnectionWatch {
     return `the connection was ${this.#state}`
   }
 
+  /** Goes on with another server, if there is one: this one may be cut off from the others. */
+  async move(): Promise<void> {
+    // One that is lost, or closed, moves by itself.
+    if (this.#state === 'up') await this.nc.reconnect()
+  }
+
   async #follow(): Promise<void> {
     for await (const { type } of this.nc.status()) {
-      if (type === 'disconnect' || type === 'staleConnection') this.#set('lost')
+      if (LOST.has(type)) this.#set('lost')
       else if (type === 'reconnect') this.#set('up')
     }
     this.#set('closed')
