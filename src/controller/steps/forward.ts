@@ -24,7 +24,10 @@ export type ForwardDeps = CallWorkerDeps & {
 /** Never rejects. `verdict`: the decision that lets the call pass. */
 export type Forward = (call: RouteCall, verdict: Verdict) => Promise<RouteOutcome>
 
+/** Workers that got something of the call. */
 const MAX_ATTEMPTS = 3
+/** Workers that got nothing: when a machine dies, many are gone at once, and nobody knows which. */
+const MAX_UNREACHED = 10
 /** A BUSY costs a worker little, and closes it for other calls too. */
 const MAX_BUSY_ANSWERS = 8
 const MAX_NOTED = 5
@@ -32,6 +35,7 @@ const MAX_NOTED = 5
 /** `body` and `reason`: of the next attempt. `made`: only once there are several. */
 type Attempts = {
   tried: Set<WorkerInstance> | undefined
+  unreached: number
   count: number
   busy: number
   body: RouteCall['body']
@@ -76,7 +80,16 @@ export function createForward(deps: ForwardDeps): Forward {
 }
 
 function newAttempts({ body }: RouteCall): Attempts {
-  return { tried: undefined, count: 0, busy: 0, body, reason: undefined, made: undefined, begun: undefined }
+  return {
+    tried: undefined,
+    unreached: 0,
+    count: 0,
+    busy: 0,
+    body,
+    reason: undefined,
+    made: undefined,
+    begun: undefined,
+  }
 }
 
 /** Whether another attempt follows; if so, `attempts` says how. */
@@ -91,7 +104,9 @@ function mayGoOn({ select, budget, metrics, monotonic }: ForwardDeps, tried: Tri
     if (attempts.busy >= MAX_BUSY_ANSWERS) return false
   } else {
     attempts.tried = (attempts.tried ?? new Set()).add(offer.worker)
-    if (attempts.tried.size >= MAX_ATTEMPTS) return false
+    if (repeat.reason === 'unreached') attempts.unreached += 1
+    const { tried: workers, unreached } = attempts
+    if (unreached >= MAX_UNREACHED || workers.size - unreached >= MAX_ATTEMPTS) return false
   }
   // The others cost a worker nothing: it did not begin.
   if (repeat.reason === 'retry_safe' && !budget.take(monotonic())) {

@@ -191,11 +191,23 @@ describe('another worker is tried', () => {
     expect(b.seen).toEqual([])
   })
 
-  test('three times at most', async () => {
-    const gone = await Promise.all(['a', 'b', 'c'].map(goneWorker))
-    const last = await worker('d', greets)
+  test('ten times at most while nobody could be reached', async () => {
+    const gone = await Promise.all(Array.from({ length: 10 }, (_, at) => goneWorker(`gone-${at}`)))
+    const last = await worker('last', greets)
     const outcome = await forwardTo([...gone, last])(routeCall())
-    expect(outcome).toMatchObject({ outcome: 'worker_failed', status: 502, attempts: 3 })
+    expect(outcome).toMatchObject({ outcome: 'worker_failed', status: 502, attempts: 10 })
+    expect(last.seen).toEqual([])
+    const next = await forwardTo([...gone.slice(1), last])(routeCall())
+    expect(next).toMatchObject({ outcome: 'completed', workerId: 'last', attempts: 10 })
+  })
+
+  test('three times at most once they got the call, whoever could not be reached before', async () => {
+    const refuses: Answer = (_request, response) => response.writeHead(503).end('{"error":"SHUTTING_DOWN"}')
+    const gone = await Promise.all(['a', 'b', 'c'].map(goneWorker))
+    const ending = await Promise.all(['d', 'e', 'f'].map((id) => worker(id, refuses)))
+    const last = await worker('g', greets)
+    const outcome = await forwardTo([...gone, ...ending, last])(routeCall())
+    expect(outcome).toMatchObject({ outcome: 'worker_failed', attempts: 6 })
     expect(last.seen).toEqual([])
   })
 
