@@ -166,5 +166,5 @@ async function afterPlace(reader: ChainReader, known: Shipped | undefined): Prom
 }
 
 function nothing(): void {
-  // It moves by itself.
+  // It is lost, or closed: it is made again anyway.
 }

@@ -238,19 +238,20 @@ class SharedStore implements KeyStore {
 
   /** Nobody waits: what this controller may have written must not stay held, and an answer that was given is worth keeping. */
   async #settleLater(claim: Claim, ending: Ending): Promise<void> {
+    const { monotonic } = this.#options
+    const endMs = monotonic() + HOUR_MS
     let absent = 0
-    for (let tries = 0; tries < HOUR_MS / END_MS; tries++) {
+    while (monotonic() < endMs) {
       const found = await this.#options
         .session()
         ?.idempotency.get(keyOf(claim))
         .catch(() => undefined)
-      // A leader that has lost its majority does not know what is still on its way.
-      if (found === null && ++absent > SURE_ABSENT) return
-      if (found) {
-        const entry = found.operation === 'PUT' ? decodeShared(found.value) : undefined
-        if (entry?.decisionId !== claim.decisionId || entry.state !== 'in_flight') return
+      const entry = found?.operation === 'PUT' ? decodeShared(found.value) : undefined
+      if (found && entry?.decisionId === claim.decisionId) {
+        if (entry.state !== 'in_flight') return
         if (await this.#settle({ claim, revision: found.revision }, ending, END_MS)) return
-      }
+        // A leader that has lost its majority does not know what is still on its way.
+      } else if (found !== undefined && ++absent > SURE_ABSENT) return
       await delay(END_MS / 10, undefined, { ref: false })
     }
   }

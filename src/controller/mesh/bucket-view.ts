@@ -36,7 +36,9 @@ export async function viewBucket({ session: { signal }, bucket, onEntry }: ViewO
     return 'its view has ended'
   }
   const ended = follow()
-  const isWhole = values === 0 || (await within(SNAPSHOT_MS, whole.promise)) === true
+  const isOver = Promise.race([whole.promise, ended])
+  const isWhole = values === 0 || (await within(SNAPSHOT_MS, isOver)) === true
+  signal.throwIfAborted()
   return { isWhole, present, ended, isStuck: watchForStandstill(bucket, () => seen) }
 }
 

@@ -114,9 +114,10 @@ export class LeaseTable {
 
   /**
    * Marks what must not expire, and forgets ends that are old. Returns the workers whose entry is lost and that no controller
-   * hears: they are forgotten, too. Called by a timer.
+   * hears: they are forgotten, too. Called by a timer. `isDeaf`: this controller could not hear from the others, so it says
+   * nothing against their workers.
    */
-  renew(): LeaseEntry[] {
+  renew(isDeaf: boolean): LeaseEntry[] {
     const { monotonic, staleMs, renewMs } = this.#options
     const nowMs = monotonic()
     const gone: LeaseEntry[] = []
@@ -124,7 +125,9 @@ export class LeaseTable {
       if (known.entry.body === undefined) {
         if (!known.isDue && nowMs - known.writtenMs > GONE_KEPT_MS) this.#forget(key)
       } else if (this.#isHeard(known)) {
-        if (nowMs - known.writtenMs > renewMs) this.#owe(key, known)
+        if (known.isLost || nowMs - known.writtenMs > renewMs) this.#owe(key, known)
+      } else if (isDeaf) {
+        known.aliveMs = nowMs
       } else if (known.isLost && !known.isDue && nowMs - known.aliveMs > staleMs) {
         this.#forget(key)
         gone.push(known.entry)

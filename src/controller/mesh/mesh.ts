@@ -45,7 +45,7 @@ export type Mesh = {
   readonly beat: (beat: Beat) => void
   /** When the worker of this name registered last in the mesh, as far as that is known. */
   readonly registeredAt: (worker: Pick<Holder, 'spiffeId' | 'workerId'>) => string | undefined
-  /** Whether the mesh has exactly this registration: a controller has probed it, and the others call it. */
+  /** Whether the mesh has exactly this registration: a controller has probed the worker when it registered. */
   readonly vouchesFor: (holder: Holder) => boolean
   readonly health: () => MeshHealth
   /** Resolves when the first view is complete; after `ms` at the latest. */
@@ -80,6 +80,7 @@ class Member implements Mesh {
   readonly #odd = createReportedFault()
   /** When the workers of others were last kept from looking silent. */
   #keptMs = -Infinity
+  #tickMs = -Infinity
 
   constructor(options: MeshOptions) {
     this.#options = options
@@ -151,12 +152,16 @@ class Member implements Mesh {
 
   #tick(): void {
     const { link, apply, beats, live, onHealth, monotonic, heartbeatIntervalMs } = this.#options
-    for (const holder of this.#table.renew()) apply({ kind: 'dismissed', holder })
+    const nowMs = monotonic()
+    // After a stop of this process, what has arrived meanwhile is read first.
+    const isDeaf = link.awayMs() !== undefined || nowMs - this.#tickMs > STALE_AFTER_MISSED * heartbeatIntervalMs
+    this.#tickMs = nowMs
+    for (const holder of this.#table.renew(isDeaf)) apply({ kind: 'dismissed', holder })
     this.#writer.wake()
     this.#drains.again()
     // Nobody hears from other controllers now: their workers are not silent.
-    if (link.awayMs() !== undefined && monotonic() - this.#keptMs >= heartbeatIntervalMs) {
-      this.#keptMs = monotonic()
+    if (link.awayMs() !== undefined && nowMs - this.#keptMs >= heartbeatIntervalMs) {
+      this.#keptMs = nowMs
       beats(live())
     }
     onHealth?.(this.health())
@@ -272,6 +277,7 @@ async function viewRegistry(session: StoreSession, { table, found, heard }: View
   })
   signal.addEventListener('abort', () => beats.unsubscribe())
   const view = await viewBucket({ session, bucket: registry, onEntry: found })
-  table.absent(view.present)
+  // Only a whole view says what the store lacks.
+  if (view.isWhole) table.absent(view.present)
   return view
 }

@@ -5,6 +5,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from '../../platform/logger.ts'
 import { ConnectionWatch } from '../../platform/nats/connection-watch.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
+import { within } from '../../platform/within.ts'
 import { openBuckets, type Buckets, type LastRevision } from './buckets.ts'
 
 /** The store while it is there. `signal` aborts at the end of the session; the next one is another one. */
@@ -41,6 +42,8 @@ export type StoreLink = {
 const ASK_EVERY_MS = 1000
 /** An election of a new leader takes some seconds: then it was away. */
 const SILENT_MS = 3000
+/** A connection that has not healed itself in this time hangs in a write: another one is made. */
+const UP_MS = 30_000
 const RETRY_MS = 250
 const MAX_RETRY_MS = 1000
 
@@ -95,11 +98,15 @@ class Link implements StoreLink {
   async #run(): Promise<void> {
     const { signal } = this.#closing
     let retryMs = RETRY_MS
-    while (!signal.aborted) {
+    const isOver = (): boolean => signal.aborted
+    while (!isOver()) {
       try {
         const connection = await this.#connected()
+        if (isOver()) break
         // At once when it is back, not with the next try.
-        if (!(await connection.up())) continue
+        const isUp = await within(UP_MS, connection.up())
+        if (isUp === undefined) this.renew()
+        if (isUp !== true) continue
         await this.#serve(connection)
         retryMs = RETRY_MS
       } catch (cause: unknown) {
@@ -123,6 +130,8 @@ class Link implements StoreLink {
     const { replicas, monotonic } = this.#options
     const over = new AbortController()
     const again = (this.#again = new AbortController())
+    // Asked first: what was sent while it was lost is missing, also if it is back when all views are there.
+    const loss = connection.loss()
     try {
       const signal = AbortSignal.any([over.signal, this.#closing.signal])
       const session = { ...(await openBuckets(connection.nc, replicas)), nc: connection.nc, signal }
@@ -130,7 +139,7 @@ class Link implements StoreLink {
       this.#opened(session)
       const endings = views.map(({ ended }) => ended)
       const fault = faultOf(session, views, monotonic)
-      const why = await Promise.race([...endings, fault, connection.loss(), aborted(again.signal)])
+      const why = await Promise.race([...endings, fault, loss, aborted(again.signal)])
       if (why !== BEGUN_AGAIN && !this.#closing.signal.aborted) this.#report(why)
     } finally {
       this.#awaySinceMs ??= monotonic()

@@ -1,6 +1,6 @@
 // The keys of a mesh, as two controllers have them in one real NATS server.
 import { createHash, randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Claim, KeyStore } from '../../../src/controller/idempotency/key-store.ts'
 import { keyOf } from '../../../src/controller/idempotency/shared-entry.ts'
@@ -37,6 +37,15 @@ function claim(key: string, over: Partial<Claim> = {}): Claim {
   return { id, fingerprint: id, caller, decisionId: randomUUID(), ...over }
 }
 
+/** Resolves when it answers nothing any more, which is a moment after the signal. */
+async function stopServer(): Promise<void> {
+  const { server } = links
+  await server.signal('SIGSTOP')
+  const threads = `/proc/${server.child().pid}/task`
+  const isStopped = async (id: string) => (await readFile(`${threads}/${id}/stat`, 'utf8')).includes(' T ')
+  await until('it is stopped', async () => (await Promise.all((await readdir(threads)).map(isStopped))).every(Boolean))
+}
+
 /** What becomes of a claim: its state, or why it is refused. */
 const begun = (store: KeyStore, it: Claim): Promise<string> =>
   store.begin(it).then(
@@ -60,10 +69,7 @@ test('an entry of a newer version is not touched: the call is refused', async ()
 
 test('a call is refused when its time is over while the store hangs; its key is free when the store answers again', async () => {
   const late = claim('late', { waitMs: 300 })
-  await links.server.signal('SIGSTOP')
-  await until('it is stopped', async () =>
-    (await readFile(`/proc/${links.server.child().pid}/stat`, 'utf8')).includes(' T '),
-  )
+  await stopServer()
   const refused = await begun(one, late)
   await links.server.signal('SIGCONT')
   expect(refused).toMatch(/does not answer in the time of this call/)
@@ -73,7 +79,7 @@ test('a call is refused when its time is over while the store hangs; its key is 
 test('an answer that could not be stored is stored when the store answers again', async () => {
   const it = claim('outage')
   expect(await begun(one, it)).toBe('begun')
-  await links.server.signal('SIGSTOP')
+  await stopServer()
   const answer = { kind: 'answer', status: 200, headers: [], body: Buffer.from('hi') } as const
   expect(await one.end(it, { to: 'done', answer })).toBe(false)
   await links.server.signal('SIGCONT')

@@ -95,10 +95,10 @@ describe('a key that the store has lost', () => {
     table.heard(KEY, hashOfLease('a'), false)
     clock.ms += STALE_MS
     table.lost(KEY, 2)
-    expect(table.renew()).toEqual([])
+    expect(table.renew(false)).toEqual([])
     expect(table.due(10)).toEqual([])
     clock.ms += 1
-    expect(table.renew()).toMatchObject([{ leaseHash: hashOfLease('a') }])
+    expect(table.renew(false)).toMatchObject([{ leaseHash: hashOfLease('a') }])
     expect(table.entries()).toEqual([])
   })
 
@@ -109,7 +109,7 @@ describe('a key that the store has lost', () => {
     table.lost(KEY, 2)
     table.seen(KEY, entry('a', 1), 3)
     clock.ms = STALE_MS + 1
-    expect(table.renew()).toEqual([])
+    expect(table.renew(false)).toEqual([])
     expect(table.entries()).toHaveLength(1)
   })
 
@@ -120,9 +120,9 @@ describe('a key that the store has lost', () => {
     clock.ms += 10 * STALE_MS
     table.absent(new Set())
     clock.ms += STALE_MS
-    expect(table.renew()).toEqual([])
+    expect(table.renew(false)).toEqual([])
     clock.ms += 1
-    expect(table.renew()).toMatchObject([{ leaseHash: hashOfLease('a') }])
+    expect(table.renew(false)).toMatchObject([{ leaseHash: hashOfLease('a') }])
   })
 
   test('has the end of a registration written, unless it was written before', () => {
@@ -153,10 +153,10 @@ test('an entry is renewed before it expires, as long as its worker sends heartbe
   table.changed(entry('a', 1))
   table.wrote(KEY, table.toWrite(KEY)!.entry, 1)
   clock.ms = RENEW_MS + 1
-  table.renew()
+  table.renew(false)
   expect(table.due(10)).toEqual([])
   table.heard(KEY, hashOfLease('a'), true)
-  table.renew()
+  table.renew(false)
   expect(table.due(10)).toEqual([KEY])
 })
 
@@ -164,11 +164,11 @@ test('the end of a registration is remembered for a while, and then forgotten', 
   const clock = { ms: 0 }
   const table = tableAt(clock)
   table.seen(KEY, ended('a', 1), 1)
-  table.renew()
+  table.renew(false)
   expect(table.seen(KEY, entry('a', 1), 2)).toBe(false)
   table.wrote(KEY, table.toWrite(KEY)!.entry, 3)
   clock.ms = 600_001
-  table.renew()
+  table.renew(false)
   expect(table.seen(KEY, entry('a', 1), 4)).toBe(true)
 })
 
@@ -192,6 +192,30 @@ describe('an entry in the store', () => {
   ])('is refused with %s', (_what, key, text, reason) => {
     expect(() => decodeEntry(key, text)).toThrow(reason)
   })
+})
+
+test('a controller that could not hear the others says nothing against their workers', () => {
+  const clock = { ms: 0 }
+  const table = tableAt(clock)
+  table.seen(KEY, entry('a', 1), 1)
+  table.lost(KEY, 2)
+  clock.ms = 10 * STALE_MS
+  expect(table.renew(true)).toEqual([])
+  clock.ms += STALE_MS
+  expect(table.renew(false)).toEqual([])
+  clock.ms += 1
+  expect(table.renew(false)).toHaveLength(1)
+})
+
+test('an entry that the store has lost is written by whoever is sent the heartbeats later', () => {
+  const clock = { ms: 0 }
+  const table = tableAt(clock)
+  table.seen(KEY, entry('a', 1), 1)
+  table.lost(KEY, 2)
+  clock.ms = STALE_MS
+  table.heard(KEY, hashOfLease('a'), true)
+  table.renew(false)
+  expect(table.toWrite(KEY)).toMatchObject({ revision: 2 })
 })
 
 test('the mesh vouches for exactly the registrations that the store has', () => {
