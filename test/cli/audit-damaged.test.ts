@@ -32,7 +32,7 @@ async function damage(how: 'all' | 'frame'): Promise<void> {
   await indexSegment(damaged, { isClosed: true })
   const bytes = readFileSync(damaged)
   const second = bytes.indexOf(Buffer.from('28b52ffd', 'hex'), 4)
-  bytes.fill(0xff, second + 8, second + 40)
+  bytes.fill(0xff, second, second + 4)
   writeFileSync(damaged, bytes)
 }
 

@@ -33,7 +33,7 @@ async function damageFrame(file: string, at: number): Promise<void> {
   const fd = openSync(file, 'r')
   const frame = framesIn(fd, bytes.length)?.[at]
   closeSync(fd)
-  bytes.fill(0xff, frame!.at + 8, frame!.at + 40)
+  bytes.fill(0xff, frame!.at, frame!.at + 4)
   await writeFile(file, bytes)
 }
 
