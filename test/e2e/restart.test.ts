@@ -100,6 +100,16 @@ describe.each(['SIGKILL', 'SIGTERM'] as const)('after a restart by %s', (signal)
   })
 })
 
+test('a worker that is too busy for the first probe is routable after the second', async () => {
+  const worker = await startWorker()
+  await registered(worker)
+  worker.silentProbes(1)
+  await restart('SIGKILL')
+  await until('the worker is back', async () => (await hello()).status === 200)
+  expect(logged('worker_probe_failed')).toMatchObject([{ kind: 'no_answer' }])
+  expect(logged('registry_recalled')).toMatchObject([{ remembered: 1, restored: 1, refused: 0 }])
+})
+
 test('only workers that are still there, themselves and registered, come back', async () => {
   const [good, left, stolen, moved, dead] = [
     await startWorker({ workerId: 'worker-hello-world.good' }),
@@ -127,7 +137,8 @@ test('only workers that are still there, themselves and registered, come back', 
     logged('worker_probe_failed')
       .map(({ kind }) => kind)
       .sort(),
-  ).toEqual(['connect_refused', 'identity', 'other_worker'])
+    'each is looked at twice',
+  ).toEqual(['connect_refused', 'connect_refused', 'identity', 'identity', 'other_worker', 'other_worker'])
   for (let n = 0; n < 10; n++) expect((await hello()).headers['x-worker-id']).toBe('worker-hello-world.good')
   expect([left, thief, successor].map(({ seen }) => seen.length)).toEqual([0, 0, 0])
   await until('the others are forgotten', async () => (await hint()).match(/lease_sha256/g)?.length === 1)

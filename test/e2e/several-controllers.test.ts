@@ -115,7 +115,11 @@ function startCallers({ keyed = false } = {}) {
     /** Waits until `member` has answered one more call. */
     answeredBy: async ({ origin }: Member): Promise<void> => {
       const from = made.length
-      await until(`${origin} answers`, () => made.slice(from).some(({ by, status }) => by === origin && status === 200))
+      const isAnswered = () => made.slice(from).some(({ by, status }) => by === origin && status === 200)
+      // In the error, because a log of CI that is cut off still has it.
+      const told = (cause: unknown) =>
+        new Error(`not answered; ${JSON.stringify({ changes, last: made.slice(-8) })}`, { cause })
+      await until(`${origin} answers`, isAnswered).catch((cause: unknown) => Promise.reject(told(cause)))
     },
     stop,
   }

@@ -19,6 +19,8 @@ export type FakeWorker = {
     labels?: Record<string, string>
     weight?: number
   }) => Promise<Answer>
+  /** The next `count` requests to /health get no answer. */
+  readonly silentProbes: (count: number) => void
   readonly close: () => Promise<void>
 }
 
@@ -50,10 +52,12 @@ export async function startFakeWorker(
 ): Promise<FakeWorker> {
   const { chainPem: cert, keyPem: key } = await mesh.identity(shows)
   const seen: FakeWorker['seen'] = []
+  let silent = 0
   const server = createServer(
     { cert, key, ca: mesh.ca.certPem, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
     (request, response) => {
       if (request.url === '/health') {
+        if (silent-- > 0) return
         response.end(JSON.stringify({ worker_id: named }))
         return
       }
@@ -85,6 +89,9 @@ export async function startFakeWorker(
       ...placing
     } = {}) =>
       mesh.request(identity, postJson('/register', { worker_id: workerId, worker_url: url, capabilities, ...placing })),
+    silentProbes(count) {
+      silent = count
+    },
     close: async () => {
       server.closeAllConnections()
       server.close()

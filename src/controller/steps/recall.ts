@@ -1,5 +1,6 @@
 // After a restart: checks the workers that the registry on disk remembers, as if each registered again, and routes to those
-// that pass. A few at a time and in random order, so that the start of a large mesh is no storm.
+// that pass; one whose probe failed is looked at once more. A few at a time and in random order, so that the start of a large mesh
+// is no storm.
 import { toAppError, type ErrorCode } from '../../core/errors.ts'
 import { REMOVED_AFTER_MISSED } from '../../core/wire.ts'
 import type { Logger } from '../../platform/logger.ts'
@@ -44,17 +45,22 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
     if (remembered === 0) return
     const startMs = monotonic()
     const results: Record<Result, number> = { restored: 0, refused: 0, replaced: 0 }
-    // Spread over half a heartbeat interval; few workers need not wait at all.
-    const gapMs = Math.min(MAX_MEAN_GAP_MS, (deps.heartbeatIntervalMs * LANES) / (2 * remembered))
-    const lane = async (): Promise<void> => {
-      for (let next = queue.pop(); next !== undefined && !signal.aborted; next = queue.pop()) {
-        const result = await settle(next, startMs, deps).catch((err: unknown) => unsettled(next, err, deps))
-        if (result !== undefined) results[result]++
-        if (queue.length > 0) await pause(2 * gapMs * deps.random(), signal)
-      }
+    const take = async (workers: RememberedWorker[], isLastLook: boolean): Promise<RememberedWorker[]> => {
+      const unreached: RememberedWorker[] = []
+      await inLanes(workers, deps, async (next) => {
+        const settled = settle(next, { startMs, isLastLook }, deps)
+        const result = await settled.catch((err: unknown) => unsettled(next, err, deps))
+        if (result === 'unreached') unreached.push(next)
+        else if (result !== undefined) results[result]++
+      })
+      return unreached
     }
     await untilReady(deps)
-    await Promise.all(Array.from({ length: LANES }, lane))
+    const unreached = await take(queue, false)
+    if (unreached.length > 0) {
+      await pause(RETRY_MS, signal)
+      await take(unreached, true)
+    }
     if (signal.aborted) return
     const duration_ms = Math.round(monotonic() - startMs)
     const fields = { event: 'registry_recalled', remembered, ...results, duration_ms }
@@ -62,14 +68,38 @@ export function createRecall(deps: RecallDeps): () => Promise<void> {
   }
 }
 
-/** @throws {AppError} as `share` */
-async function settle(worker: RememberedWorker, startMs: number, deps: RecallDeps): Promise<Result> {
+/** A few at a time, spread over half a heartbeat interval; few workers need not wait at all. Empties `queue`. */
+async function inLanes(
+  queue: RememberedWorker[],
+  { heartbeatIntervalMs, random, signal }: RecallDeps,
+  take: (worker: RememberedWorker) => Promise<void>,
+): Promise<void> {
+  const gapMs = Math.min(MAX_MEAN_GAP_MS, (heartbeatIntervalMs * LANES) / (2 * queue.length))
+  const lane = async (): Promise<void> => {
+    for (let next = queue.pop(); next !== undefined && !signal.aborted; next = queue.pop()) {
+      await take(next)
+      if (queue.length > 0) await pause(2 * gapMs * random(), signal)
+    }
+  }
+  await Promise.all(Array.from({ length: LANES }, lane))
+}
+
+/**
+ * `unreached`: the probe failed and this is not the last look. The machine may be busy, as at a restart of all its programs.
+ * @throws {AppError} as `share`
+ */
+async function settle(
+  worker: RememberedWorker,
+  { startMs, isLastLook }: { readonly startMs: number; readonly isLastLook: boolean },
+  deps: RecallDeps,
+): Promise<Result | 'unreached'> {
   const { awaited, share, signal, monotonic, heartbeatIntervalMs } = deps
   const endMs = startMs + REMOVED_AFTER_MISSED * heartbeatIntervalMs
   const holder = rememberedHolder(worker)
   while (awaited.has(holder)) {
     const checked = await checkAgain(worker, deps)
     if (typeof checked !== 'string') return (await makeRoutable(worker, checked, deps)) ? 'restored' : 'replaced'
+    if (checked === 'worker_failed' && !isLastLook) return 'unreached'
     if (!PASSING.has(checked) || monotonic() > endMs) {
       return (await share({ kind: 'unconfirmed', holder })) ? 'refused' : 'replaced'
     }

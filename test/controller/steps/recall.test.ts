@@ -108,7 +108,7 @@ describe('a remembered worker', () => {
     expect([counts.checked, routable()]).toEqual([['b'], ['b']])
   })
 
-  test.each(['registration_denied', 'worker_failed', 'request_invalid', 'overloaded', 'internal_error'] as const)(
+  test.each(['registration_denied', 'request_invalid', 'overloaded', 'internal_error'] as const)(
     'whose check fails with %s is forgotten at once',
     async (code) => {
       const { recall, routable, awaited, forgotten, counts } = setUp(['a'], failsWith(code))
@@ -116,6 +116,22 @@ describe('a remembered worker', () => {
       expect([routable(), forgotten, counts.checked, awaited.list()]).toEqual([[], ['a'], ['a'], []])
     },
   )
+
+  test('whose probe failed is looked at once more, after the others, and then forgotten', async () => {
+    const looks = new Map<string, number>()
+    const check: Check = (id) => {
+      const look = (looks.get(id) ?? 0) + 1
+      looks.set(id, look)
+      const isThere = id === 'good' || (id === 'slow' && look === 2)
+      return isThere ? Promise.resolve() : Promise.reject(new AppError('worker_failed'))
+    }
+    const { recall, routable, forgotten, counts, lines } = setUp(['good', 'slow', 'dead'], check)
+    await recall()
+    expect(routable().toSorted()).toEqual(['good', 'slow'])
+    expect(forgotten).toEqual(['dead'])
+    expect(counts.checked.slice(3).toSorted()).toEqual(['dead', 'slow'])
+    expect(lines).toMatchObject([{ event: 'registry_recalled', remembered: 3, restored: 2, refused: 1, replaced: 0 }])
+  })
 
   test.each(['policy_engine_unavailable', 'policy_not_ready', 'audit_unavailable'] as const)(
     'is asked about again after %s, but not for longer than it would have stayed registered',
