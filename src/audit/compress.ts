@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeSync,
   existsSync,
 } from 'node:fs'
@@ -35,6 +36,9 @@ export function compressSegment(file: string): number {
       rmSync(part, { force: true })
       throw cause
     }
+    // Its age counts from the last record, also where it is compressed much later.
+    const { atime, mtime } = statSync(file)
+    utimesSync(part, atime, mtime)
     chmodSync(part, READ_ONLY)
     renameSync(part, to)
     syncFolder(dirname(to))

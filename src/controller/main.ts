@@ -13,8 +13,6 @@ import { drain } from './edge/drain.ts'
 import { notedCauses } from './live-policy/policy-notes.ts'
 import { familiesOf } from './metrics/merged-metrics.ts'
 import type { Siblings } from './processes/siblings.ts'
-import type { AuditDisk } from './metrics/state-gauges.ts'
-import type { KeeperReport } from './audit-keeper/words.ts'
 import { readinessOf, type Readiness } from './readiness.ts'
 import { SERVICE, startGround, type Ground } from './start/ground.ts'
 import { listen } from './start/listen.ts'
@@ -98,6 +96,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   }
   await siblings?.serve(serving, answers)
   steps.recall()
+  audit.keepRetired()
   if (isShared) steps.review()
   const release = outer.move()
   let ended: Promise<void> | undefined
@@ -136,7 +135,7 @@ function observe(
     capabilities: () => registry.capabilities().size,
     providers: (capability) => registry.providers(capability).length,
     audit: audit.health,
-    auditDisk: () => diskOf(audit.keeper.report()),
+    auditDisk: audit.disk,
     svid: credentials.current,
     policyReady: () => policy.ready().ok,
     policyLastSuccessMs: policy.lastSuccessMs,
@@ -146,10 +145,6 @@ function observe(
     shadowEntries: () => shadowEntries(policy.files().enforcement),
     openConnections: servers.keeper.count,
   })
-}
-
-function diskOf(report: KeeperReport | undefined): AuditDisk | undefined {
-  return report && { ...report.disk, bytes: report.bytes, oldestMs: report.oldestMs }
 }
 
 type Ports = { readonly port: number; readonly adminPort: number }

@@ -52,6 +52,11 @@ export const ERRORS = {
   slo_shed: { status: 503, title: 'the error budget of this capability is burning', retryAfterS: 5 },
   idempotency_unavailable: { status: 503, title: 'the store of idempotency keys cannot be used', retryAfterS: 1 },
   registry_unavailable: { status: 503, title: 'the registry of workers cannot be changed', retryAfterS: 1 },
+  parent_unavailable: {
+    status: 503,
+    title: "the parent of the controller's processes does not answer",
+    retryAfterS: 1,
+  },
   shutting_down: { status: 503, title: 'the controller is shutting down', retryAfterS: 1 },
   worker_timeout: { status: 504, title: 'the worker did not answer in time' },
   loop_detected: { status: 508, title: 'the chain of calls is too deep' },

@@ -53,7 +53,6 @@ const EXPORTED_FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
     'cli/replay/memo-scan.ts RegoSource',
     'controller/audit/durable-file.ts FileCalls',
     'controller/audit/group-commit.ts GroupCommitOptions',
-    'controller/audit/writer.ts AuditLogOptions',
     'controller/candidate/candidate.ts CandidateLimits',
     'controller/dispatch/worker-exchange.ts ExchangeLimits',
     'controller/exceptions/metrics-exceptions.ts ExceptionState',

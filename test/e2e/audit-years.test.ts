@@ -1,5 +1,5 @@
 // The audit log of a running product that rotates, keeps little, signs and ships: nothing is lost, and all of it can be proven.
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { crank } from '../cli/crank.ts'
@@ -197,5 +197,78 @@ test('several processes rotate together, and each has its checkpoint in /health'
   const verified = await crank(['audit', 'verify', '--state-dir', state, '--public-key', vkey])
   expect(verified.code).toBe(0)
 })
+
+describe('fewer processes than before', () => {
+  const HOUR_AGO = new Date(Date.now() - 3_600_000)
+
+  /** A controller of two processes that has ended: the records of the second one. */
+  async function endedPair(env: NodeJS.ProcessEnv) {
+    const pair = await startProcessPair(parties, env)
+    await (await pair.lineTo(1)).close()
+    await pair.stop('SIGTERM')
+    const log = slotOf(env['CRANK_STATE_DIR']!, 1)
+    return { log, left: await readAuditLines(log) }
+  }
+
+  test('what a process has left is shipped, compressed and removed all the same, and its chain goes on', async () => {
+    const env = await envOf(join(parties.dir, 'fewer'))
+    const { log, left } = await endedPair(env)
+    const lastSeq = left.at(-1)!.seq
+    for (const file of segmentFiles(log)) await utimes(file, HOUR_AGO, HOUR_AGO)
+    const receiver = await startLogsReceiver()
+    const shipping = { OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: receiver.url, CRANK_AUDIT_KEEP: '1m' }
+    const single = await startControllerProcess({ ...env, ...shipping })
+    try {
+      await until('what is left is removed', async () => (await readAuditLines(log))[0]!.seq > lastSeq)
+      const ofSlot = receiver.taken.filter(({ attributes }) => String(attributes['crank.audit.slot']) === '1')
+      const seqs = new Set(ofSlot.flatMap(({ body }) => (body.startsWith('{"v":1') ? [seqOf(body)] : [])))
+      expect(left.map(({ seq }) => seq).filter((seq) => !seqs.has(seq))).toEqual([])
+      const removal = { event: 'audit_segments_removed', reason: 'age', first_seq: 1, last_seq: lastSeq }
+      expect(await readAuditLines(log)).toContainEqual(expect.objectContaining(removal))
+    } finally {
+      await single.stop('SIGTERM')
+    }
+    // The second process continues the chain that the first one has kept.
+    const again = await startProcessPair(parties, env)
+    await again.stop('SIGTERM')
+    expect((await readAuditLines(log)).map(({ event }) => event)).toContain('controller_started')
+    const proof = ['--state-dir', env['CRANK_STATE_DIR']!, '--public-key', vkey]
+    expect((await crank(['audit', 'verify', ...proof])).code).toBe(0)
+  })
+
+  test('without a signing key its last segment is compressed, once; the next start changes nothing', async () => {
+    const env = await envOf(join(parties.dir, 'fewer-unsigned'), { CRANK_AUDIT_SIGNING_KEY: undefined })
+    const { log, left } = await endedPair(env)
+    const single = await startControllerProcess(env)
+    const isCompressed = () => segmentFiles(log)[0]!.endsWith('.zst') && segmentFiles(log).length === 2
+    await until('it is compressed', isCompressed)
+    await single.stop('SIGTERM')
+    const lines = await readAuditLines(log)
+    expect(lines.map(({ event }) => event)).toEqual([...left.map(({ event }) => event), 'audit_segment_opened'])
+    // A damaged log that comes after it is looked at later, and says that this one has been looked at.
+    await mkdir(slotOf(env['CRANK_STATE_DIR']!, 2))
+    await writeFile(join(slotOf(env['CRANK_STATE_DIR']!, 2), '1.jsonl'), 'not a record\n')
+    const again = await startControllerProcess(env)
+    await until('both are looked at', () => again.log.some(({ event }) => event === 'audit_slot_not_kept'))
+    expect(again.log.find(({ event }) => event === 'audit_slot_not_kept')).toMatchObject({ slot: 2, level: 'warn' })
+    expect((await fetch(`${again.adminOrigin}/readyz`)).status).toBe(200)
+    await again.stop('SIGTERM')
+    expect(await readAuditLines(log)).toEqual(lines)
+    expect(await readFile(join(slotOf(env['CRANK_STATE_DIR']!, 2), '1.jsonl'), 'utf8')).toBe('not a record\n')
+  })
+
+  test('a folder of slots with something else in it stops nothing', async () => {
+    const env = await envOf(join(parties.dir, 'fewer-foreign'))
+    await mkdir(join(env['CRANK_STATE_DIR']!, 'audit'), { recursive: true })
+    await writeFile(slotOf(env['CRANK_STATE_DIR']!, 7), 'a file')
+    const single = await startControllerProcess(env)
+    await until('it is said', () => single.log.some(({ event }) => event === 'audit_slot_not_kept'))
+    await single.stop('SIGTERM')
+  })
+})
+
+function seqOf(line: string): number {
+  return (JSON.parse(line) as { seq: number }).seq
+}
 
 type Head = { readonly slot: number; readonly seq: number; readonly checkpoint: string | null }

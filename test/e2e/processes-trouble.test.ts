@@ -145,19 +145,22 @@ test('while the parent hangs, changes of the registry are refused after a limit;
     return ((await answer.json()) as { workers: { worker_id: string }[] }).workers.map(({ worker_id }) => worker_id)
   }
   process.kill(pair.pid, 'SIGSTOP')
-  const [answer, drain, ready] = await Promise.all([
+  const post = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }
+  const [answer, drain, ready, metrics, rotation, health] = await Promise.all([
     hello.request(postJson('/register', body)),
-    fetch(`${pair.adminOrigin}/workers/worker-hello-world/drain`, {
-      method: 'POST',
-      body: '{}',
-      headers: { 'content-type': 'application/json' },
-    }),
+    fetch(`${pair.adminOrigin}/workers/worker-hello-world/drain`, post),
     fetch(`${pair.adminOrigin}/readyz`),
+    fetch(`${pair.adminOrigin}/metrics`),
+    fetch(`${pair.adminOrigin}/audit/rotate`, post),
+    fetch(`${pair.adminOrigin}/health`),
   ])
   expect([answer.status, answer.body]).toMatchObject([503, { error: 'registry_unavailable' }])
   expect(answer.headers['retry-after']).toBe('1')
   expect([drain.status, await drain.json()]).toMatchObject([503, { error: 'registry_unavailable' }])
   expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'not_ready' }])
+  for (const one of [metrics, rotation])
+    expect([one.status, await one.json()]).toMatchObject([503, { error: 'parent_unavailable' }])
+  expect([health.status, await health.json()]).toMatchObject([200, { status: 'not_ready', audit: [] }])
   expect(await statusAt(pair, 0)).toBe(200)
   process.kill(pair.pid, 'SIGCONT')
   await until('it answers', async () => (await fetch(`${pair.adminOrigin}/readyz`)).status === 200)

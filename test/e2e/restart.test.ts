@@ -106,6 +106,7 @@ test('a worker that is too busy for the first probe is routable after the second
   worker.silentProbes(1)
   await restart('SIGKILL')
   await until('the worker is back', async () => (await hello()).status === 200)
+  await until('the log has the numbers', () => logged('registry_recalled').length === 1)
   expect(logged('worker_probe_failed')).toMatchObject([{ kind: 'no_answer' }])
   expect(logged('registry_recalled')).toMatchObject([{ remembered: 1, restored: 1, refused: 0 }])
 })

@@ -8,6 +8,7 @@ import { startFaultProxy, type FaultProxy } from '../../scripts/lab/fault-proxy.
 import { freePorts } from '../../scripts/lab/free-port.ts'
 import type { NatsCluster, NatsServer } from '../../scripts/lab/nats-server.ts'
 import { startControllerProcess, type ControllerProcess } from '../fixtures/controller-process.ts'
+import { createNatsRoads, cut } from '../fixtures/nats-roads.ts'
 import { startMeshStore } from '../fixtures/nats.ts'
 import { createParties, type Parties } from '../fixtures/parties.ts'
 import { copyPolicies, type PolicyDir } from '../fixtures/policy-dir.ts'
@@ -66,8 +67,8 @@ export async function openFleet(seed: number): Promise<Fleet> {
   const parties = opened.adopt(await createParties(), (it) => it.close())
   const policies = opened.use(await copyPolicies())
   await writeFile(join(policies.dir, 'data/worker_manifests.json'), await swarmManifests(WORKERS))
-  const roads = createRoads(seed, opened)
-  const nats = opened.use(await startMeshStore(parties, { servers: 3, routePort: roads.portOf }))
+  const roads = createNatsRoads(seed, opened)
+  const nats = opened.use(await startMeshStore(parties, { servers: 3, routePort: roads.routePort }))
   const ports = await freePorts(CONTROLLERS)
   const urls = ports.map((port) => `https://127.0.0.1:${port}`)
   const controllers = await Promise.all(
@@ -105,30 +106,9 @@ export async function openFleet(seed: number): Promise<Fleet> {
   }
 }
 
-async function cut(roads: readonly FaultProxy[]): Promise<() => Promise<void>> {
-  await Promise.all(roads.map((road) => road.set({ silence: true })))
-  return async () => {
-    await Promise.all(roads.map((road) => road.set({})))
-  }
-}
-
 async function isLinked(controller: Controller): Promise<boolean> {
   const metrics = await fetch(`${controller.process().adminOrigin}/metrics`)
   return /^controller_mesh_connected 1$/m.test(await metrics.text())
-}
-
-/** The roads between the NATS servers, each in its direction. */
-function createRoads(seed: number, opened: AsyncDisposableStack) {
-  const roads: { readonly ends: readonly number[]; readonly road: FaultProxy }[] = []
-  return {
-    portOf: async ({ from, to, port }: { from: number; to: number; port: number }): Promise<number> => {
-      const road = await startFaultProxy({ port }, { seed, random: seeded(seed) })
-      opened.defer(() => road.close())
-      roads.push({ ends: [from, to], road })
-      return road.port
-    },
-    of: (server: number): FaultProxy[] => roads.filter(({ ends }) => ends.includes(server)).map(({ road }) => road),
-  }
 }
 
 /** The clock of /proc ticks a hundred times a second. */

@@ -256,7 +256,8 @@ export class GroupCommit implements AuditLog {
   /** Appends to the segment; if a new one is due, or somebody changed this one, its first record says why. */
   async #write(members: readonly string[]): Promise<void> {
     const { segments } = this.#opts
-    this.#left ??= this.#rotations.take() ? 'requested' : segments.due()
+    const isAsked = this.#rotations.take()
+    this.#left ??= isAsked ? 'requested' : segments.due()
     for (let tries = 1; ; tries++) {
       const previous = this.#head
       if (this.#left !== undefined) await segments.begin(previous)

@@ -1,7 +1,7 @@
 // The side of a process that serves: its siblings, as it reaches them over the parent.
 import { AppError } from '../../core/errors.ts'
 import type { Logger } from '../../platform/logger.ts'
-import { createLink, type Handlers } from '../../platform/process-link.ts'
+import { createLink, LinkClosedError, type Handlers } from '../../platform/process-link.ts'
 import { within } from '../../platform/within.ts'
 import type { MeshHealth } from '../mesh/mesh.ts'
 import { learnRoll, type RollParts } from '../routing/known-roll.ts'
@@ -24,7 +24,9 @@ type ChildOptions = {
 /** Longer than the parent lets processes wait for each other: it hangs, and a policy that restricts must not wait for it. */
 const TURN_MS = 5000
 /** Longer than the parent waits for the answers of all: it hangs. */
-const READINESS_MS = 2000
+const ANSWERS_MS = 2000
+/** For what would be an error: cores that are busy must not look like a hang. */
+const PATIENT_MS = 5000
 
 export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
   let followed: { readonly roll: Roll; readonly parts: RollParts } | undefined
@@ -73,12 +75,24 @@ export function joinParent({ port, seat, log, end }: ChildOptions): Siblings {
       await link.ask('listening', serving)
     },
     async readinessOfAll() {
-      return (await within(READINESS_MS, link.ask('readinessOfAll', null))) ?? nobodysAnswer(seat)
+      return (await within(ANSWERS_MS, link.ask('readinessOfAll', null))) ?? nobodysAnswer(seat)
     },
-    metricsOfAll: () => link.ask('metricsOfAll', null),
-    rotateAll: () => link.ask('rotateAll', null),
-    auditOfAll: () => link.ask('auditOfAll', null),
+    // Not those of this process alone: each counter would seem to start again.
+    metricsOfAll: () => answered(link.ask('metricsOfAll', null)),
+    rotateAll: () => answered(link.ask('rotateAll', null)),
+    async auditOfAll() {
+      return (await within(ANSWERS_MS, link.ask('auditOfAll', null))) ?? nobodysAnswer(seat)
+    },
   }
+}
+
+/** @throws {AppError} `parent_unavailable` when it hangs, `shutting_down` when it is gone */
+async function answered<T>(asked: Promise<T>): Promise<T> {
+  const answer = await within(PATIENT_MS, asked).catch((cause: unknown) => {
+    throw cause instanceof LinkClosedError ? new AppError('shutting_down', undefined, { cause }) : cause
+  })
+  if (answer === undefined) throw new AppError('parent_unavailable')
+  return answer
 }
 
 function servingAnswers(answers: Answers | undefined): Answers {

@@ -42,9 +42,9 @@ export type Siblings = Seat & {
   readonly serve: (serving: Serving, answers: Answers) => Promise<void>
   /** What each process that serves says, this one included. */
   readonly readinessOfAll: () => Promise<BySlot<Readiness>>
-  /** The metrics of all processes together. */
+  /** The metrics of all processes together. @throws {AppError} `parent_unavailable` */
   readonly metricsOfAll: () => Promise<readonly MetricFamily[]>
-  /** Each begins a new audit segment: the number of its first record. */
+  /** Each begins a new audit segment: the number of its first record. @throws {AppError} `parent_unavailable` */
   readonly rotateAll: () => Promise<BySlot<number>>
   readonly auditOfAll: () => Promise<BySlot<AuditState>>
 }

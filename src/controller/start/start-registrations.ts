@@ -102,7 +102,7 @@ function startReturns(
     check: createWorkerCheck({ ...common, probe: createRecallProbe({ connectorFor, log }) }),
     remembered: () => awaited.list().filter((worker) => !isVouched(worker)),
     // One process is enough; another one steps in when the first would long be through.
-    delayMs: (siblings?.slot ?? 0) * (REMOVED_AFTER_MISSED + 1) * heartbeatIntervalMs,
+    delayMs: (siblings?.slot ?? 0) * 2 * (REMOVED_AFTER_MISSED + 1) * heartbeatIntervalMs,
   })
   const takeOver = createTakeOver({
     ...deps,
