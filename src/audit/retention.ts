@@ -38,7 +38,7 @@ export function removalOf(
   return count === 0 ? undefined : { count, reason: 'disk_full' }
 }
 
-export function isFull({ freeBytes, minFreeBytes }: DiskOutlook): boolean {
+export function isFull({ freeBytes, minFreeBytes }: Pick<DiskOutlook, 'freeBytes' | 'minFreeBytes'>): boolean {
   return freeBytes < minFreeBytes
 }
 

@@ -10,6 +10,7 @@ import { startLogsReceiver } from '../fixtures/otlp-logs-receiver.ts'
 import { createParties, postJson, STREAMING, type Answer, type Parties } from '../fixtures/parties.ts'
 import { startProcessPair } from '../fixtures/process-pair.ts'
 import { until } from '../fixtures/until.ts'
+import { isSealed } from '../controller/audit/support.ts'
 
 // Starting a process takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
@@ -225,6 +226,14 @@ describe('fewer processes than before', () => {
       expect(left.map(({ seq }) => seq).filter((seq) => !seqs.has(seq))).toEqual([])
       const removal = { event: 'audit_segments_removed', reason: 'age', first_seq: 1, last_seq: lastSeq }
       expect(await readAuditLines(log)).toContainEqual(expect.objectContaining(removal))
+      const metrics = await (await fetch(`${single.adminOrigin}/metrics`)).text()
+      const [, accepted] =
+        /^controller_audit_shipped_total\{target="otlp",outcome="accepted"\} (\d+)/m.exec(metrics) ?? []
+      expect(Number(accepted)).toBeGreaterThan(left.length)
+      // Then it is closed: the last segment is complete, and says only how that came about.
+      await until('its turn is over', () => isSealed(segmentFiles(log).at(-1)!), 60_000)
+      const events = new Set((await readAuditLines(log)).map(({ event }) => event))
+      expect([...events].sort()).toEqual(['audit_segment_opened', 'audit_segments_removed', 'audit_signing_key'])
     } finally {
       await single.stop('SIGTERM')
     }

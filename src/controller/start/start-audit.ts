@@ -4,13 +4,14 @@ import { createRefusalBudget, type RefusalBudget } from '../audit/refusal-budget
 import { takeOverOldLog } from '../audit/take-over.ts'
 import type { KeeperData, KeeperReport } from '../audit-keeper/words.ts'
 import type { AuditState } from '../../core/wire.ts'
+import type { ShippingStanding } from '../audit-shipping/shipper.ts'
 import { createAuditShippingMetrics } from '../metrics/audit-shipping-metrics.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { AuditDisk } from '../metrics/state-gauges.ts'
 import type { Ground } from './ground.ts'
 import { partOf } from './part-of.ts'
 import { RetiredSlots } from './retired-slots.ts'
-import { shippingOf, startSlot, type SlotCounts, type StartedSlot } from './start-slot.ts'
+import { recordSigningKey, shippingOf, startSlot, type SlotCounts, type StartedSlot } from './start-slot.ts'
 
 export type StartedAudit = {
   /** The folder of this process's segments. */
@@ -47,10 +48,10 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
     await Promise.all([retired.close(), stack.disposeAsync()])
   })
   const own = await startSlot(ground, { slot, keep: ownPart(ground), log, opened: stack, counts: countsOf(metrics) })
-  const reports = (): Reports => ({ own: own.keeper.report(), retired: retired.report() })
-  createShippingMetrics(ground, reports)
+  createShippingMetrics(ground, own, retired)
   const { folder, auditLog, checkpoints } = own
   const append = auditLog.append.bind(auditLog)
+  await recordSigningKey(ground, append)
   const openBudget = (): RefusalBudget =>
     opened.adopt(
       createRefusalBudget({ perSecond: partOf(REFUSALS_RECORDED_PER_SECOND, siblings), append, now }),
@@ -63,7 +64,7 @@ export async function startAudit(ground: Ground): Promise<StartedAudit> {
     health: auditLog.health.bind(auditLog),
     rotate: () => auditLog.rotate().finally(checkpoints.cover.bind(checkpoints)),
     state: stateOf(own),
-    disk: () => diskOf(reports()),
+    disk: () => diskOf(own.keeper.report(), retired),
     keepRetired: () => retired.start(),
     strangers: openBudget(),
     peers: openBudget(),
@@ -85,30 +86,18 @@ function countsOf(metrics: Metrics): SlotCounts {
   }
 }
 
-/** A process that no longer runs has left `retired`. */
-type Reports = { readonly own: KeeperReport | undefined; readonly retired: KeeperReport | undefined }
-
 /** Only where records are shipped. */
-function createShippingMetrics(ground: Ground, reports: () => Reports): void {
+function createShippingMetrics(ground: Ground, { keeper }: StartedSlot, retired: RetiredSlots): void {
   const targets = shippingOf(ground).map(({ to }) => to)
-  if (targets.length > 0) createAuditShippingMetrics(ground.metricsRegistry, targets, () => standingsOf(reports()))
+  const standings = (): ShippingStanding[] => (keeper.report()?.shipping ?? []).map((own) => retired.added(own))
+  if (targets.length > 0) createAuditShippingMetrics(ground.metricsRegistry, targets, standings)
 }
 
-/** The counts are the own ones: what is counted must never become less, and a retired slot is closed again. */
-function standingsOf({ own, retired }: Reports): KeeperReport['shipping'] {
-  return (own?.shipping ?? []).map((standing) => {
-    const left = retired?.shipping.find(({ target }) => target === standing.target)
-    if (left === undefined) return standing
-    const lagRecords = standing.lagRecords + left.lagRecords
-    return { ...standing, lagRecords, oldestUnshippedMs: Math.max(standing.oldestUnshippedMs, left.oldestUnshippedMs) }
-  })
-}
-
-function diskOf({ own, retired }: Reports): AuditDisk | undefined {
+function diskOf(own: KeeperReport | undefined, retired: RetiredSlots): AuditDisk | undefined {
   if (own === undefined) return undefined
-  const oldest = Math.min(own.oldestMs ?? Infinity, retired?.oldestMs ?? Infinity)
-  const bytes = own.bytes + (retired?.bytes ?? 0)
-  return { ...own.disk, bytes, oldestMs: oldest === Infinity ? undefined : oldest }
+  const left = retired.disk()
+  const oldest = Math.min(own.oldestMs ?? Infinity, left.oldestMs)
+  return { ...own.disk, bytes: own.bytes + left.bytes, oldestMs: oldest === Infinity ? undefined : oldest }
 }
 
 function stateOf({ auditLog, checkpoints }: StartedSlot): () => AuditState {

@@ -7,7 +7,7 @@ import { signingKeyEvent } from '../../audit/signing-key.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { openCheckpoints, type Checkpoints } from '../audit/checkpoints.ts'
-import type { AuditLog } from '../audit/group-commit.ts'
+import type { Append, AuditLog } from '../audit/group-commit.ts'
 import { openAuditLog, type AuditLogOptions } from '../audit/writer.ts'
 import { startKeeper, type Keeper } from '../audit-keeper/keeper.ts'
 import type { KeeperData, KeeperShipping } from '../audit-keeper/words.ts'
@@ -64,9 +64,13 @@ export async function startSlot(ground: SlotGround, options: SlotOptions): Promi
   const checkpoints = await openCheckpoints(checkpointOptions(ground, folder, options), auditLog.health().head)
   const keeper = opened.adopt(startKeeper({ data, audit: auditLog, log, now, credentials }), (it) => it.close())
   Object.assign(followers, { checkpoints, keeper })
-  if (config.auditSigner !== undefined)
-    await auditLog.append(signingKeyEvent(config.auditSigner, isoTime(now())), { patient: true })
   return { folder, auditLog, checkpoints, keeper }
+}
+
+/** Names the key that signs the checkpoints, if there is one. @throws {AppError} as `append` */
+export async function recordSigningKey({ config, now }: Pick<Ground, 'config' | 'now'>, append: Append): Promise<void> {
+  if (config.auditSigner !== undefined)
+    await append(signingKeyEvent(config.auditSigner, isoTime(now())), { patient: true })
 }
 
 /** Where this controller ships its records to. */
