@@ -23,11 +23,16 @@ export function checkpointFiles(folder: string): CheckpointFiles {
 
 /** A crash can leave a part of a checkpoint in the history: it is skipped. Throws the file system's error, unless a file is missing. */
 export function readOwnCheckpoints(folder: string): OwnCheckpoints {
-  const { newest, history, older } = checkpointFiles(folder)
+  const { history, older } = checkpointFiles(folder)
   // The newest one first: what is written meanwhile must not look as if the log were behind it.
-  const [last] = checkpointsOf(newest)
+  const last = readNewestCheckpoint(folder)
   const all = [...checkpointsOf(older), ...checkpointsOf(history), ...(last === undefined ? [] : [last])]
   return { newest: last, all }
+}
+
+/** Undefined without a file, or if there is no checkpoint in it. Throws the file system's error, unless it is missing. */
+export function readNewestCheckpoint(folder: string): Checkpoint | undefined {
+  return checkpointsOf(checkpointFiles(folder).newest)[0]
 }
 
 /** The slots that have a checkpoint, also if their log is gone. */

@@ -1,6 +1,6 @@
 // Reports a recurring fault once: again only when it changes, or when it returns after it had ended.
 
-type ReportedFault = {
+export type ReportedFault = {
   /** Whether to report the fault now; if so, it counts as reported from then on. */
   readonly isNews: (fault: string) => boolean
   /** The fault has ended. @returns whether it had been reported */

@@ -4,6 +4,7 @@ import type { Logger } from '../../platform/logger.ts'
 import { startThread, threadEntry, type Thread } from '../../platform/thread/thread.ts'
 import type { CredentialSource } from '../../platform/tls/credentials.ts'
 import { sentSvid, type SentSvid } from '../../platform/tls/sent-svid.ts'
+import { createReportedFault, type ReportedFault } from '../../platform/reported-fault.ts'
 import { within } from '../../platform/within.ts'
 import { AppError } from '../../core/errors.ts'
 import { isoTime } from '../../core/iso-time.ts'
@@ -20,6 +21,8 @@ type KeeperOptions = {
   readonly credentials: Pick<CredentialSource, 'current'>
   /** The shortest time between two looks. */
   readonly pauseMs?: number
+  /** What was said so far; default: nothing. */
+  readonly fault?: ReportedFault
   readonly entry?: URL
 }
 
@@ -55,7 +58,7 @@ class RunningKeeper implements Keeper {
   #isClosed = false
   /** How often it was woken. */
   #wakes = 0
-  #said = ''
+  readonly #fault: ReportedFault
   /** The first record that was removed before that could be recorded. */
   #owedSeq: number | undefined
   /** Up to here a removal is on record: files that cannot be deleted are tried again without another. */
@@ -64,6 +67,7 @@ class RunningKeeper implements Keeper {
   constructor(options: KeeperOptions) {
     this.#options = options
     this.#pauseMs = options.pauseMs ?? PAUSE_MS
+    this.#fault = options.fault ?? createReportedFault()
     this.#plan(this.#pauseMs)
   }
 
@@ -104,7 +108,7 @@ class RunningKeeper implements Keeper {
       if (report !== undefined) {
         this.#take(report)
         if (report.removable !== undefined) await this.#remove(report.removable)
-        if (report.faults.length === 0) this.#said = ''
+        if (report.faults.length === 0) this.#fault.end()
         more = report.more || report.removable !== undefined
       }
     } catch (err: unknown) {
@@ -185,8 +189,7 @@ class RunningKeeper implements Keeper {
 
   /** Once, until it is another fault. */
   #say(fault: string, err?: unknown): void {
-    if (fault === this.#said) return
-    this.#said = fault
+    if (!this.#fault.isNews(fault)) return
     this.#options.log.warn(
       { event: 'audit_keeper_failed', reason: fault, err },
       'the audit log is written, but not kept in order',

@@ -45,6 +45,9 @@ const KEEPING = new Set<unknown>([
   'clock_stepped',
 ])
 
+/** Each removal leaves a segment that says so. As many stay, though they are too old: their removal leaves another one. */
+const MAX_SMALL = 8
+
 /** `known`: as for `ownSegments`. Rejects with the file system's error. */
 export async function lookAtRetired(folder: string, rules: RetiredRules, known: Set<number>): Promise<RetiredLook> {
   const { segments: own, faults } = await ownSegments(folder, known)
@@ -62,6 +65,7 @@ export async function lookAtRetired(folder: string, rules: RetiredRules, known: 
     begins ||
     closed.some(({ file }) => !isCompressed(file)) ||
     !(await isShipped(folder, newest.file, rules.targets)) ||
+    closed.filter((one) => mustGo(one, folder, rules)).length > MAX_SMALL ||
     (await haveRecords(closed.filter((one) => excess > 0 || mustGo(one, folder, rules))))
   // They are older than most of what the running processes write, so they go first.
   const maxBytes = keep.maxBytes === undefined ? undefined : Math.max(0, bytes - excess)

@@ -1,7 +1,7 @@
 // Makes checkpoints of a slot's chain beside the writer: never before a record is durable, and never in the way of one.
 import { open, rename, stat } from 'node:fs/promises'
 import type { Head } from '../../audit/chain.ts'
-import { checkpointFiles, readOwnCheckpoints } from '../../audit/checkpoint-files.ts'
+import { checkpointFiles, readNewestCheckpoint } from '../../audit/checkpoint-files.ts'
 import { checkpointText, type Checkpoint } from '../../audit/checkpoint.ts'
 import type { NoteSigner } from '../../audit/signed-note.ts'
 import { isoTime } from '../../core/iso-time.ts'
@@ -110,7 +110,7 @@ export class Checkpoints {
   /** Looks at the newest checkpoint of an earlier run, and keeps it if the log contradicts it. Before the first record. */
   async compare(): Promise<void> {
     try {
-      const { newest } = readOwnCheckpoints(this.#options.folder)
+      const newest = readNewestCheckpoint(this.#options.folder)
       const { seq, hash } = this.#head
       if (newest !== undefined && (newest.seq > seq || (newest.seq === seq && newest.hash !== hash)))
         await this.#keep(newest)

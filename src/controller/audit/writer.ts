@@ -4,7 +4,7 @@ import { isoTime } from '../../core/iso-time.ts'
 import type { SegmentReason } from '../../core/segment-reason.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
-import { checkpointFiles, readOwnCheckpoints } from '../../audit/checkpoint-files.ts'
+import { checkpointFiles, readNewestCheckpoint } from '../../audit/checkpoint-files.ts'
 import { readLinesBackwards } from '../../audit/lines.ts'
 import { standingOf } from '../../audit/checkpoint-trust.ts'
 import type { Checkpoint } from '../../audit/checkpoint.ts'
@@ -118,13 +118,12 @@ function isOurs(checkpoint: Checkpoint, signer: NoteSigner | undefined): boolean
 /** @throws {AuditFileError} when it cannot be read: then nobody knows whether records are missing */
 function newestCheckpoint(folder: string, signer: NoteSigner | undefined): Head | undefined {
   try {
-    const { newest } = readOwnCheckpoints(folder)
+    const newest = readNewestCheckpoint(folder)
     return newest === undefined || isOurs(newest, signer) ? newest : undefined
   } catch (cause: unknown) {
     const { code = String(cause) } = cause as NodeJS.ErrnoException
-    const reason = `the checkpoints beside the audit log cannot be read (${code}); move them away`
-    const { newest, history } = checkpointFiles(folder)
-    throw new AuditFileError(`${newest}, ${history}: ${reason}`, { cause, reason })
+    const reason = `the checkpoint beside the audit log cannot be read (${code}); move it away`
+    throw new AuditFileError(`${checkpointFiles(folder).newest}: ${reason}`, { cause, reason })
   }
 }
 

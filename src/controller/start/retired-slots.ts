@@ -2,7 +2,7 @@
 // removes their segments by the same rules. One after the other, so that many need no more memory than one; none stops anything.
 import { setTimeout as delay } from 'node:timers/promises'
 import { slotFolder, slotsIn } from '../../audit/places.ts'
-import { createReportedFault } from '../../platform/reported-fault.ts'
+import { createReportedFault, type ReportedFault } from '../../platform/reported-fault.ts'
 import { within } from '../../platform/within.ts'
 import { lookAtRetired, type RetiredLook } from '../audit-keeper/retired-look.ts'
 import type { Keeper } from '../audit-keeper/keeper.ts'
@@ -16,7 +16,8 @@ type Counts = Pick<ShippingStanding, 'accepted' | 'rejected' | 'missed'>
 /** `shipping`: as its keeper said last. */
 type Kept = {
   readonly known: Set<number>
-  readonly fault: ReturnType<typeof createReportedFault>
+  readonly fault: ReportedFault
+  readonly keeperFault: ReportedFault
   look: RetiredLook | undefined
   shipping: readonly ShippingStanding[]
 }
@@ -79,7 +80,10 @@ export class RetiredSlots {
     const { config, of, log } = this.#ground
     while (!this.#ending.signal.aborted) {
       try {
-        for (const slot of slotsIn(config.auditDir)) if (slot >= of) await this.#attempt(slot)
+        const slots = slotsIn(config.auditDir).filter((slot) => slot >= of)
+        // Somebody may have moved a folder away.
+        for (const slot of this.#slots.keys()) if (!slots.includes(slot)) this.#slots.delete(slot)
+        for (const slot of slots) await this.#attempt(slot)
         this.#folderFault.end()
       } catch (err: unknown) {
         const message = 'the folder of the audit logs cannot be read'
@@ -99,6 +103,7 @@ export class RetiredSlots {
         await this.#takeTurn(slot, kept, work)
         kept.look = await this.#lookAt(slot, kept)
       }
+      if (kept.look.work === undefined) kept.shipping = []
       if (faults.length > 0) throw new Error(faults.join('; '))
       kept.fault.end()
     } catch (err: unknown) {
@@ -118,7 +123,7 @@ export class RetiredSlots {
   async #takeTurn(slot: number, kept: Kept, { begins, keep }: NonNullable<RetiredLook['work']>): Promise<void> {
     await using opened = new AsyncDisposableStack()
     const log = this.#ground.log.child({ audit_slot: slot })
-    const started = await startSlot(this.#ground, { slot, keep, log, opened })
+    const started = await startSlot(this.#ground, { slot, keep, log, opened, keeperFault: kept.keeperFault })
     this.#open = started.keeper
     opened.defer(() => this.#ended(kept, started.keeper))
     if (begins) void this.#begin(started)
@@ -164,7 +169,13 @@ export class RetiredSlots {
 }
 
 function newKept(): Kept {
-  return { known: new Set(), fault: createReportedFault(), look: undefined, shipping: [] }
+  return {
+    known: new Set(),
+    fault: createReportedFault(),
+    keeperFault: createReportedFault(),
+    look: undefined,
+    shipping: [],
+  }
 }
 
 const NONE: Counts = { accepted: 0, rejected: 0, missed: 0 }

@@ -6,6 +6,7 @@ import { slotFolder } from '../../audit/places.ts'
 import { signingKeyEvent } from '../../audit/signing-key.ts'
 import { isoTime } from '../../core/iso-time.ts'
 import type { Logger } from '../../platform/logger.ts'
+import type { ReportedFault } from '../../platform/reported-fault.ts'
 import { openCheckpoints, type Checkpoints } from '../audit/checkpoints.ts'
 import type { Append, AuditLog } from '../audit/group-commit.ts'
 import { openAuditLog, type AuditLogOptions } from '../audit/writer.ts'
@@ -31,6 +32,8 @@ type SlotOptions = {
   /** What is opened is registered here. */
   readonly opened: AsyncDisposableStack
   readonly counts?: SlotCounts
+  /** Only for a slot that takes no calls: what its keeper has said in an earlier turn. */
+  readonly keeperFault?: ReportedFault
 }
 
 type SlotGround = Pick<Ground, 'config' | 'env' | 'now' | 'monotonic' | 'metrics' | 'credentials'>
@@ -38,7 +41,7 @@ type SlotGround = Pick<Ground, 'config' | 'env' | 'now' | 'monotonic' | 'metrics
 /** @throws {AuditFileError | Error} like openAuditLog */
 export async function startSlot(ground: SlotGround, options: SlotOptions): Promise<StartedSlot> {
   const { config, now, monotonic, credentials } = ground
-  const { slot, log, opened, counts } = options
+  const { slot, log, opened, counts, keeperFault } = options
   const folder = slotFolder(config.auditDir, slot)
   const data = keeperData(ground, folder, options)
   const durable = new BigUint64Array(data.durableSeq)
@@ -62,7 +65,11 @@ export async function startSlot(ground: SlotGround, options: SlotOptions): Promi
   )
   Atomics.store(durable, 0, BigInt(auditLog.health().head.seq))
   const checkpoints = await openCheckpoints(checkpointOptions(ground, folder, options), auditLog.health().head)
-  const keeper = opened.adopt(startKeeper({ data, audit: auditLog, log, now, credentials }), (it) => it.close())
+  // Without calls there is nothing to refuse.
+  const audit =
+    keeperFault === undefined ? auditLog : { append: auditLog.append.bind(auditLog), refuse: () => undefined }
+  const watched = { data, audit, log, now, credentials, ...(keeperFault !== undefined && { fault: keeperFault }) }
+  const keeper = opened.adopt(startKeeper(watched), (it) => it.close())
   Object.assign(followers, { checkpoints, keeper })
   return { folder, auditLog, checkpoints, keeper }
 }

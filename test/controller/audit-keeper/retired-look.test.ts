@@ -63,6 +63,9 @@ test('complete segments that are too old, however late they were compressed; not
   await kept.rotate()
   await nextSegment(kept)
   expect(await workOf(kept, { keep })).toBeUndefined()
+  // Many of them are removed together.
+  for (let count = 2; count <= 9; count++) await nextSegment(kept)
+  expect(await workOf(kept, { keep })).toEqual({ begins: false, keep })
 })
 
 test('what all slots have together beyond the size is taken from it, and no more than that', async () => {

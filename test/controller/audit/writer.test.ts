@@ -256,7 +256,7 @@ test('a newest segment that is a link is refused', async () => {
 test('a checkpoint that cannot be read is refused by its name, since nobody knows whether records are missing', async () => {
   const log = await logWithRecords(3)
   mkdirSync(join(log, 'checkpoint'))
-  await expect(openLog(log)).rejects.toThrow(/checkpoint.*cannot be read \(EISDIR\); move them away/)
+  await expect(openLog(log)).rejects.toThrow(/checkpoint.*cannot be read \(EISDIR\); move it away/)
 })
 
 test('a checkpoint with a number that no log can reach does not move the chain there', async () => {
