@@ -220,7 +220,7 @@ describe('fewer processes than before', () => {
     const shipping = { OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: receiver.url, CRANK_AUDIT_KEEP: '1m' }
     const single = await startControllerProcess({ ...env, ...shipping })
     try {
-      await until('what is left is removed', async () => (await readAuditLines(log))[0]!.seq > lastSeq)
+      await until('what is left is removed', async () => (await readAuditLines(log))[0]!.seq > lastSeq, 60_000)
       const ofSlot = receiver.taken.filter(({ attributes }) => String(attributes['crank.audit.slot']) === '1')
       const seqs = new Set(ofSlot.flatMap(({ body }) => (body.startsWith('{"v":1') ? [seqOf(body)] : [])))
       expect(left.map(({ seq }) => seq).filter((seq) => !seqs.has(seq))).toEqual([])
@@ -250,7 +250,7 @@ describe('fewer processes than before', () => {
     const { log, left } = await endedPair(env)
     const single = await startControllerProcess(env)
     const isCompressed = () => segmentFiles(log)[0]!.endsWith('.zst') && segmentFiles(log).length === 2
-    await until('it is compressed', isCompressed)
+    await until('it is compressed', isCompressed, 60_000)
     await single.stop('SIGTERM')
     const lines = await readAuditLines(log)
     expect(lines.map(({ event }) => event)).toEqual([...left.map(({ event }) => event), 'audit_segment_opened'])
