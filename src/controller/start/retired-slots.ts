@@ -154,13 +154,15 @@ export class RetiredSlots {
   }
 
   #ended(kept: Kept, keeper: Keeper): void {
-    const { shipping = kept.shipping } = keeper.report() ?? {}
-    kept.shipping = shipping
-    for (const standing of shipping) {
+    this.#open = undefined
+    const report = keeper.report()
+    // A turn that ended before the first look has counted nothing.
+    if (report === undefined) return
+    kept.shipping = report.shipping
+    for (const standing of report.shipping) {
       const { target } = standing
       this.#counts.set(target, countsOf([this.#counts.get(target) ?? NONE, standing]))
     }
-    this.#open = undefined
   }
 
   #pause(ms: number): Promise<void> {
