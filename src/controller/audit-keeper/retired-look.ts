@@ -2,8 +2,9 @@
 import { lstat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { openRecord } from '../../audit/chain.ts'
+import { headIn } from '../../audit/head-in.ts'
 import { indexFileOf } from '../../audit/index/index-file.ts'
-import { readLines, readLinesBackwards } from '../../audit/lines.ts'
+import { readLines } from '../../audit/lines.ts'
 import { diskRoom, firstRecordOf } from '../../audit/outlook.ts'
 import { auditChainsIn, isCompressed } from '../../audit/places.ts'
 import { isFull, type RetentionRules } from '../../audit/retention.ts'
@@ -61,21 +62,26 @@ export async function lookAtRetired(folder: string, rules: RetiredRules, known: 
   const excess = await excessOf(dirname(folder), keep.maxBytes)
   const begins = await hasRecords(newest.file)
   const closed = segments.slice(0, -1)
+  const mustGo = thoseThatMustGo(closed, folder, rules)
   const isDue =
     begins ||
     closed.some(({ file }) => !isCompressed(file)) ||
-    !(await isShipped(folder, newest.file, rules.targets)) ||
-    closed.filter((one) => mustGo(one, folder, rules)).length > MAX_SMALL ||
-    (await haveRecords(closed.filter((one) => excess > 0 || mustGo(one, folder, rules))))
+    !(await isShipped(folder, rules.targets)) ||
+    mustGo.length > MAX_SMALL ||
+    (await haveRecords(excess > 0 ? closed : mustGo))
   // They are older than most of what the running processes write, so they go first.
   const maxBytes = keep.maxBytes === undefined ? undefined : Math.max(0, bytes - excess)
   return { ...about, work: isDue ? { begins, keep: { ...keep, maxBytes } } : undefined }
 }
 
-/** Too old, or in the way on a disk that is full. */
-function mustGo({ endedMs }: Facts, folder: string, { keep, full, minFree, nowMs }: RetiredRules): boolean {
-  if (endedMs < nowMs - (keep.maxAgeMs ?? Infinity)) return true
-  return full === 'drop_unshipped' && isFull(diskRoom(folder, minFree))
+/** The segments that are too old, or all of them on a disk that is full. */
+function thoseThatMustGo(
+  closed: readonly Facts[],
+  folder: string,
+  { keep, full, minFree, nowMs }: RetiredRules,
+): readonly Facts[] {
+  if (full === 'drop_unshipped' && isFull(diskRoom(folder, minFree))) return closed
+  return closed.filter(({ endedMs }) => endedMs < nowMs - (keep.maxAgeMs ?? Infinity))
 }
 
 /** Bytes of all slots beyond what they may have together. */
@@ -115,17 +121,9 @@ async function hasRecords(file: string): Promise<boolean> {
   return false
 }
 
-async function isShipped(folder: string, newest: string, targets: readonly ShippedTo[]): Promise<boolean> {
+async function isShipped(folder: string, targets: readonly ShippedTo[]): Promise<boolean> {
   if (targets.length === 0) return true
-  const lastSeq = await lastSeqOf(newest)
+  const { seq: lastSeq } = await headIn(folder)
   const shipped = await Promise.all(targets.map((to) => readShipped(folder, to)))
   return shipped.every((one) => one !== undefined && one.seq >= lastSeq)
-}
-
-async function lastSeqOf(file: string): Promise<number> {
-  for await (const text of readLinesBackwards(file)) {
-    const record = openRecord(text)
-    return typeof record === 'string' ? Infinity : record.seq
-  }
-  return 0
 }

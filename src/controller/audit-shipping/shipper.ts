@@ -3,9 +3,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { GENESIS, openRecord, type Head } from '../../audit/chain.ts'
-import { readLinesBackwards } from '../../audit/lines.ts'
-import { segmentsIn } from '../../audit/places.ts'
+import { headIn } from '../../audit/head-in.ts'
 import { readShipped, shippedFile, shippedText, type Shipped, type ShippedTo } from '../../audit/shipped.ts'
 import { replaceFile } from '../../platform/replace-file.ts'
 import { createReportedFault } from '../../platform/reported-fault.ts'
@@ -121,7 +119,7 @@ class Shipping {
   }
 
   async standing(): Promise<ShippingStanding> {
-    const { seq: headSeq } = await headOf(this.#options.folder)
+    const { seq: headSeq } = await headIn(this.#options.folder)
     const shippedSeq = this.#shipped?.seq ?? 0
     const lagRecords = Math.max(0, headSeq - shippedSeq)
     const since = this.#pendingSinceMs
@@ -286,17 +284,6 @@ class Shipping {
     if (this.#ending.signal.aborted) return
     await delay(ms, undefined, { signal: this.#ending.signal }).catch(() => undefined)
   }
-}
-
-/** The newest record of the slot. */
-async function headOf(folder: string): Promise<Head> {
-  for (const { file } of segmentsIn(folder).reverse()) {
-    for await (const text of readLinesBackwards(file)) {
-      const record = openRecord(text)
-      if (typeof record === 'object') return record
-    }
-  }
-  return GENESIS
 }
 
 function isFull(lines: readonly PlacedLine[]): boolean {
